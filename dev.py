@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""The project's commands; they need Python >= 3.11 and nothing else.
+
+python3 dev.py demo  [arguments of pixcore demo]   show the whole of pixcore at work
+python3 dev.py test                                every check, then every test, with branch coverage of the core
+python3 dev.py test  ARGUMENTS OF PYTEST           pytest alone, with these arguments
+python3 dev.py check                               format, lint, types and import arrows
+python3 dev.py bench                               every benchmarks/bench_*.py, in order
+python3 dev.py soak  [arguments of pytest]         the tests marked soak
+
+Everything runs in this folder, with the locked tools of .venv, which is made when it is missing or out of date.
+"""
+
+from __future__ import annotations  # too old a Python shall read this file, to say so
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "complete"
+LOCK = ROOT / "requirements.lock"
+PROJECT = ROOT / "pyproject.toml"
+
+CHECKS = (
+    ("ruff", "format", "--check", "."),
+    ("ruff", "check", "."),
+    ("mypy",),
+    ("pyright",),
+    ("lint-imports", "--no-logo"),
+)
+TESTS = ("pytest", "-n", "auto", "--cov=pixcore", "--cov-branch", "--cov-fail-under=95")
+
+
+def main() -> int:
+    """Run the command that was asked for; gives its exit code, or 2 when it could not be run."""
+    name, arguments = (sys.argv[1:2] or [""])[0], sys.argv[2:]
+    if name in {"-h", "--help"}:
+        print(__doc__)
+        return 0
+    if name == "demo":
+        # in the caller's environment: the commands that it suggests are for the caller's shell
+        become("pixcore", "demo", *arguments, environment=dict(os.environ))
+    if name == "test" and arguments:
+        become("pytest", *arguments, environment=environment())
+    if name == "soak":
+        become("pytest", "-m", "soak", *arguments, environment=environment())
+    if name == "test":
+        return run_all([*CHECKS, TESTS])
+    if name == "check" and not arguments:
+        return run_all(CHECKS)
+    if name == "bench" and not arguments:
+        return run_all([("python", str(script)) for script in benchmarks()])
+    print(__doc__, file=sys.stderr)
+    return 2
+
+
+def benchmarks() -> list[Path]:
+    """The benchmark scripts by rising name; there is at least one."""
+    return sorted(ROOT.glob("benchmarks/bench_*.py")) or give_up("nothing to run: there is no benchmarks/bench_*.py")
+
+
+def become(*command: str, environment: dict[str, str]) -> NoReturn:
+    """Turn into a tool of .venv, so that its signals and its exit code are its own."""
+    set_up()
+    os.chdir(ROOT)
+    os.execve(tool(command[0]), command, environment)
+
+
+def run_all(commands: Iterable[tuple[str, ...]]) -> int:
+    """Run every tool, whatever becomes of the others; gives the first exit code that is not 0, or 0."""
+    set_up()
+    failed = {}
+    for command in commands:
+        say(" ".join(command))
+        if code := run(tool(command[0]), *command[1:]):
+            failed[" ".join(command)] = code
+    if failed:
+        say(f"FAILED: {'; '.join(failed)}")
+    return next(iter(failed.values()), 0)
+
+
+def set_up() -> None:
+    """Make .venv, unless it is whole and made from the present lock and pyproject.toml."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - this is where an older Python is turned away
+        give_up(
+            f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: run `python3.11 dev.py`, or install it"
+        )
+    for module in ("venv", "ensurepip"):
+        if importlib.util.find_spec(module) is None:
+            package = f"python3.{sys.version_info.minor}-venv"
+            give_up(f"this Python has no `{module}` module: install it (Debian, Ubuntu: `apt-get install {package}`)")
+    with Path(__file__).open() as this_file:
+        fcntl.flock(this_file, fcntl.LOCK_EX)  # two commands started at once make one .venv
+        if STAMP.is_file() and STAMP.read_text() == recipe():
+            return
+        make_venv()
+
+
+def make_venv() -> None:
+    """Make .venv afresh; the stamp comes last, so that one that was interrupted is never taken for whole."""
+    STAMP.unlink(missing_ok=True)  # before the rest, or a stamp could outlive half of what it vouches for
+    # the lock is whole: nothing is left for pip to resolve, and what it resolves changes with every release
+    install = (tool("python"), "-m", "pip", "install", "--no-deps")
+    for doing, command in (
+        ("making .venv", (sys.executable, "-m", "venv", "--clear", str(VENV))),
+        (f"installing {LOCK.name}", (*install, "--require-hashes", "-r", str(LOCK))),
+        ("installing pixcore", (*install, "--no-build-isolation", "-e", str(ROOT))),
+        ("checking .venv", (tool("python"), "-m", "pip", "check")),
+    ):
+        say(doing)
+        if code := run(*command):
+            say(f"{doing} failed, see above; the next run starts it again")
+            sys.exit(code)
+    STAMP.write_text(recipe())
+
+
+def recipe() -> str:
+    """Everything that decides what .venv holds, as a sha256."""
+    parts = (str(VENV), sys.version, sys.base_prefix, LOCK.read_text(), PROJECT.read_text())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def run(*command: str) -> int:
+    """Run a program here and give its exit code; Ctrl-C reaches it too, and it is waited for."""
+    child = subprocess.Popen(command, cwd=ROOT, env=environment())
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        child.wait()
+        raise
+
+
+def tool(name: str) -> str:
+    """The path of a tool of .venv."""
+    return str(VENV / "bin" / name)
+
+
+def environment() -> dict[str, str]:
+    """The caller's environment with .venv activated."""
+    path = os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
+    # pyright would ask a server for its newest version; the lock says which one is wanted
+    return {**os.environ, "PATH": path, "VIRTUAL_ENV": str(VENV), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+
+
+def say(message: str) -> None:
+    """One line to the person, on standard error, for standard output belongs to the tools."""
+    print(f"dev.py: {message}", file=sys.stderr, flush=True)
+
+
+def give_up(message: str) -> NoReturn:
+    """Say what is missing and exit with 2."""
+    say(message)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,42 @@
+"""An archiver for tests: one JSON document, readable by eye."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from attrs import asdict, frozen
+
+from pixcore.manifest import Row
+from pixcore.model import Archive
+from pixcore.ports import Contents
+from pixcore.workspace import local_disk
+from pixcore_adapters.archiver import as_row, reading, whole_or_gone
+
+
+@frozen
+class MemoryArchiver:
+    """Packs a chunk as JSON; holds it in memory while doing so."""
+
+    suffix: str = ".json"
+    content_type: str = "application/json"
+
+    def pack(self, images: Iterable[tuple[Row, Path]], target: Path) -> Archive:
+        """See ``pixcore.ports.Archiver``."""
+        rows: list[Row] = []
+        files: list[tuple[str, str]] = []
+        with whole_or_gone(target), local_disk("packing"):
+            for row, path in images:
+                rows.append(row)
+                files.append((row.file_name, base64.b64encode(path.read_bytes()).decode()))
+            data = json.dumps({"rows": [asdict(row) for row in rows], "files": files}, indent=1).encode()
+            target.write_bytes(data)
+        return Archive(path=target, size=len(data), sha256=hashlib.sha256(data).hexdigest(), images=len(rows))
+
+    def contents(self, archive: Path) -> Contents:
+        """See ``pixcore.ports.Archiver``."""
+        with reading(archive):
+            document = json.loads(archive.read_bytes())
+            files = [(name, base64.b64decode(data)) for name, data in document["files"]]
+            return Contents(rows=tuple(as_row(row) for row in document["rows"]), files=iter(files))

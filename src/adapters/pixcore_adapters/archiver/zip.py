@@ -1,0 +1,76 @@
+"""Zip archives that Hugging Face's ``imagefolder`` loads as they are: ``metadata.jsonl`` at the root, ``images/…``."""
+
+import hashlib
+import json
+import shutil
+import zipfile
+import zlib
+from collections.abc import Generator, Iterable
+from pathlib import Path
+
+from attrs import frozen
+
+from pixcore.manifest import METADATA, Row, metadata
+from pixcore.model import Archive
+from pixcore.ports import Contents
+from pixcore.workspace import local_disk
+from pixcore_adapters.archiver import as_row, reading, whole_or_gone
+
+# The first moment that the format can name: real times would make every archive different.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+# We store; people who repack deflate. Other methods are not in every Python, and fail in ways of their own.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_DAMAGE = (zipfile.BadZipFile, zlib.error)
+
+
+@frozen
+class ZipArchiver:
+    """Packs and reads zip archives. Members are stored, never deflated.
+
+    Pictures are compressed already, and what deflate makes of the rest differs between builds of zlib.
+    """
+
+    suffix: str = ".zip"
+    content_type: str = "application/zip"
+
+    def pack(self, images: Iterable[tuple[Row, Path]], target: Path) -> Archive:
+        """See ``pixcore.ports.Archiver``."""
+        rows: list[Row] = []
+        with whole_or_gone(target):
+            with local_disk("packing"), zipfile.ZipFile(target, "w", allowZip64=True) as archive:
+                for row, path in images:
+                    rows.append(row)
+                    with path.open("rb") as source, archive.open(_member(row.file_name), "w") as member:
+                        shutil.copyfileobj(source, member)
+                archive.writestr(_member(METADATA), metadata(rows))
+            with local_disk("reading the packed archive"), target.open("rb") as packed:
+                sha256 = hashlib.file_digest(packed, "sha256").hexdigest()
+                size = packed.tell()
+        return Archive(path=target, size=size, sha256=sha256, images=len(rows))
+
+    def contents(self, archive: Path) -> Contents:
+        """See ``pixcore.ports.Archiver``."""
+        with reading(archive, *_DAMAGE), zipfile.ZipFile(archive) as packed:
+            lines = _bytes(packed, packed.getinfo(METADATA)).splitlines()
+            return Contents(rows=tuple(as_row(json.loads(line)) for line in lines), files=_files(archive))
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.create_system = 3  # Unix, wherever it is made, so that the mode below counts
+    info.external_attr = 0o100644 << 16
+    return info
+
+
+def _files(archive: Path) -> Generator[tuple[str, bytes]]:
+    with reading(archive, *_DAMAGE), zipfile.ZipFile(archive) as packed:
+        for member in packed.infolist():
+            if member.filename != METADATA:
+                yield member.filename, _bytes(packed, member)
+
+
+def _bytes(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    if member.compress_type not in _METHODS:
+        raise zipfile.BadZipFile(f"{member.filename} is neither stored nor deflated")
+    return packed.read(member)

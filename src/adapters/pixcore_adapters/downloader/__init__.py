@@ -1,0 +1,1 @@
+"""Downloaders: one file a technology."""

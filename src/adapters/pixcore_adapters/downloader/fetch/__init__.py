@@ -1,0 +1,1 @@
+"""Fetching over the web, safely: what every web source uses. ``policy`` is light; ``fetcher`` brings the client."""

@@ -1,0 +1,1 @@
+"""Status repositories: in memory and in an SQL database."""

@@ -1,0 +1,115 @@
+"""The tables of the status database, and the version they are in."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    column,
+    inspect,
+    select,
+    table,
+)
+
+from pixcore.errors import InvalidRequest
+from pixcore_adapters.status_repo import database
+
+VERSION_TABLE = "pixcore_version"
+VERSIONS = ("0001",)  # every version there was, oldest first; migrations/versions holds the step to each
+
+metadata = MetaData()
+
+registry = Table(
+    "pixcore_registry",
+    metadata,
+    Column("identity", String(36), primary_key=True),  # the only row: which database this is
+    Column("next_chunk_id", BigInteger, nullable=False),
+)
+
+chunks = Table(
+    "pixcore_chunks",
+    metadata,
+    Column("dataset", String(100), primary_key=True),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("chunk_index", BigInteger, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("phase", String(20), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("lease_expires_at", Float(53), nullable=False),
+    Column("due_at", Float(53), nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("progress", Text, nullable=False),
+    Column("result", Text),
+    Column("error", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),  # raised by every change: what a compare-and-set compares
+    UniqueConstraint("dataset", "chunk_index", name="pixcore_chunks_by_index"),
+    Index("pixcore_chunks_by_status", "dataset", "status", "chunk_index"),
+)
+
+seen_images = Table(
+    "pixcore_seen_images",
+    metadata,
+    Column("dataset", String(100), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("chunk_id", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Index("pixcore_seen_images_by_chunk", "dataset", "chunk_id"),
+)
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to this version, making the file if there is none. Idempotent; two processes may start at once.
+
+    Raises:
+        InvalidRequest: A newer pixcore made it, it is no status database, or it cannot be written.
+        StatusUnavailable: It stayed locked.
+    """
+    database.use_write_ahead_log(engine)
+    with database.transaction(engine) as connection:  # the second of two processes waits here
+        if _version(connection, engine) != VERSIONS[-1]:
+            from pixcore_adapters.status_repo.migrations import upgrade  # noqa: PLC0415  Alembic is slow to import
+
+            upgrade(connection)
+
+
+def check(engine: Engine) -> None:
+    """Make sure that the schema is in this version; change nothing.
+
+    Raises:
+        InvalidRequest: It is missing, older or newer.
+        StatusUnavailable: The database cannot be reached.
+    """
+    version = None
+    if database.file_of(engine).exists():  # connecting would make it
+        with database.autocommit(engine) as connection:
+            version = _version(connection, engine)
+    if version is None:
+        raise InvalidRequest(f"{_named(engine)} is not made yet; run any pixcore command on it once")
+    if version != VERSIONS[-1]:
+        raise InvalidRequest(f"{_named(engine)} was made by an older pixcore; run any pixcore command on it to upgrade")
+
+
+def _version(connection: Connection, engine: Engine) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    query = select(column("version_num", String)).select_from(table(VERSION_TABLE))
+    version: str | None = connection.execute(query).scalar_one_or_none()
+    if version is not None and version not in VERSIONS:
+        raise InvalidRequest(f"{_named(engine)} was made by a newer pixcore; upgrade pixcore")
+    return version
+
+
+def _named(engine: Engine) -> str:
+    return f"status database {database.name_of(engine.url)}"

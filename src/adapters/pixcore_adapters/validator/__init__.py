@@ -1,0 +1,1 @@
+"""Adapters of the validator port: ``pillow`` really decodes, ``memory`` is for tests."""

@@ -1,0 +1,74 @@
+"""The decoder child's program: paths come in, outcomes go out, until the other end of the pipe is closed.
+
+Strangers' bytes meet C code here, so the process has little to lose: no secrets in its environment, no right to start
+programs or open sockets, and limits of time and memory that the kernel keeps.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from PIL import Image
+
+from pixcore_adapters.validator.decode import decode, fingerprint
+from pixcore_adapters.validator.picture import Limits, to_json
+
+_FORBIDDEN = ("subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "pty.", "socket.")
+
+
+def main(descriptor: str, settings: str) -> None:
+    """Serve the pipe at ``descriptor``; ``settings`` is JSON: ``limits``, ``seconds`` an image, ``memory`` in bytes."""
+    values = json.loads(settings)
+    limits = Limits(**values["limits"])
+    _prepare(limits)
+    _confine(values["memory"])
+    with Connection(int(descriptor)) as pipe, suppress(EOFError, ConnectionError):
+        pipe.send_bytes(b"ready")
+        while True:
+            path = Path(os.fsdecode(pipe.recv_bytes()))
+            # The parent keeps the deadline; this one is for the day the parent is no more.
+            signal.setitimer(signal.ITIMER_REAL, 2 * values["seconds"])
+            outcome = decode(path, limits)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            pipe.send_bytes(to_json(outcome))
+
+
+def _prepare(limits: Limits) -> None:
+    """Import everything now: later there is less room, and the clock runs."""
+    Image.init()
+    fingerprint(Image.new("L", (64, 64)))
+    Image.MAX_IMAGE_PIXELS = limits.max_pixels
+
+
+def _confine(memory: int) -> None:
+    # A Ctrl-C or a polite stop is the parent's to answer; it closes the pipe when it is done.
+    for polite in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(polite, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    os.dup2(1, 2)  # from here on only C libraries would speak, in words that a file may choose
+    with suppress(OSError):  # Linux: when the machine runs out of memory, this process goes, not the worker
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    _limit(resource.RLIMIT_CORE, 0)
+    # Not RLIMIT_AS: of 212 MB that the imports map, 110 are data; the rest varies with libraries and threads.
+    _limit(resource.RLIMIT_DATA, memory)
+    sys.addaudithook(_refuse)
+
+
+def _limit(which: int, most: int) -> None:
+    hard = resource.getrlimit(which)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(which, (most, most))
+
+
+def _refuse(event: str, _: object) -> None:
+    if event.startswith(_FORBIDDEN):
+        raise PermissionError(f"a decoder does not need {event}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,404 @@
+"""The values that travel through pixcore: frozen, comparable, free of behaviour that needs an adapter.
+
+The words are those of docs/design.md, section 1, and there are no synonyms.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from attrs import field, frozen
+
+from pixcore.errors import InvalidRequest
+
+_DATASET = re.compile(r"\w[\w.-]{0,99}")
+
+
+class Phase(StrEnum):
+    """Where a chunk is; ``download`` and ``validate`` overlap."""
+
+    INIT = "init"
+    DOWNLOAD = "download"
+    VALIDATE = "validate"
+    COMPRESS = "compress"
+    UPLOAD = "upload"
+    COMPLETE = "complete"
+    ERROR = "error"
+    CLEANUP = "cleanup"
+
+
+class Status(StrEnum):
+    """What the status database says of a chunk."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class MissReason(StrEnum):
+    """Why a candidate's bytes could not be had; a third-party downloader may add its own words.
+
+    An HTTP status that is no success is ``http_404`` and so on.
+    """
+
+    GONE = "gone"
+    UNREADABLE = "unreadable"
+    OUTSIDE = "outside_folder"
+    NOT_A_FILE = "not_a_file"
+    TOO_LARGE = "too_large"
+    NOT_A_URL = "not_a_url"
+    ADDRESS = "address_refused"
+    OPTED_OUT = "opted_out"
+    UNREACHABLE = "unreachable"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    TRUNCATED = "truncated"
+    MALFORMED = "malformed_answer"
+    REDIRECTS = "too_many_redirects"
+    CONTENT_TYPE = "content_type"
+    ENCODING = "content_encoding"
+
+
+class RejectReason(StrEnum):
+    """Why a download was not accepted; a third-party validator may add its own words."""
+
+    NOT_AN_IMAGE = "not_an_image"
+    FORMAT = "format_not_allowed"
+    DAMAGED = "damaged"
+    TOO_LARGE = "too_large"
+    TOO_SMALL = "too_small"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MANY_FRAMES = "too_many_frames"
+    TOO_MANY_SCANS = "too_many_scans"
+    TOO_SLOW = "too_slow"
+    TOO_MUCH_MEMORY = "too_much_memory"
+    DECODER_DIED = "decoder_died"
+    DUPLICATE = "duplicate"
+    NEAR_DUPLICATE = "near_duplicate"
+    SEEN = "seen_in_dataset"
+
+
+@frozen
+class Slice:
+    """``[start, stop)`` of one source's results for one query.
+
+    Attributes:
+        source: Its name, such as ``folder``.
+        query: What the source is asked: a keyword, the path of a folder or the address of a list.
+        start: The first position, from 0.
+        stop: The position after the last.
+        snapshot: Key of the blob that fixes the query's results, for sources that change under a plan; else empty.
+    """
+
+    source: str
+    query: str
+    start: int
+    stop: int
+    snapshot: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise InvalidRequest(
+                f"the slice [{self.start}, {self.stop}) of {self.source} holds nothing; take 0 <= start < stop"
+            )
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@frozen
+class CandidateKey:
+    """One position of one source's results for one query: what makes a candidate the same on a second try."""
+
+    source: str
+    query: str
+    position: int
+
+
+@frozen
+class Provenance:
+    """Where an image comes from and what may be done with it; what the source does not tell is ``""``."""
+
+    page_url: str = ""
+    title: str = ""
+    creator: str = ""
+    license: str = ""
+    license_url: str = ""
+    opt_out: str = ""
+
+
+@frozen
+class Candidate:
+    """What a source proposes, before any bytes. ``url`` of a file is its path relative to the folder."""
+
+    key: CandidateKey
+    url: str
+    provenance: Provenance = Provenance()
+
+
+@frozen
+class Download:
+    """A candidate whose ``size`` bytes are at ``path`` in the work directory. ``fetched_at`` is aware, in UTC."""
+
+    candidate: Candidate
+    path: Path
+    size: int
+    fetched_at: datetime
+
+
+@frozen
+class Miss:
+    """A candidate whose bytes could not be had; ``permanent`` when asking again within the chunk cannot help."""
+
+    candidate: Candidate
+    reason: str
+    permanent: bool
+    detail: str = ""
+
+
+@frozen
+class Fingerprint:
+    """Perceptual hashes of one image, 64 bits each, most significant bit first as imagehash prints them.
+
+    ``method`` names how they were made, with the version of the decoder, because hashes drift between versions.
+    ``flat`` marks a picture with too little contrast for its hashes to mean anything.
+    """
+
+    phash: int
+    dhash: int
+    method: str
+    flat: bool
+
+
+@frozen
+class Accepted:
+    """A download that really is an image: decoded, hashed, of allowed size, and no duplicate within its chunk.
+
+    ``sha256`` is of the bytes at ``download.path``; ``width`` and ``height`` are in pixels as stored, before any
+    orientation tag; ``format`` is the decoder's upper-case word for what was found, whatever the file's name said.
+    """
+
+    download: Download
+    sha256: str
+    width: int
+    height: int
+    format: str
+    fingerprint: Fingerprint
+
+
+@frozen
+class Rejected:
+    """A download that is not wanted, and why."""
+
+    download: Download
+    reason: str
+    detail: str = ""
+
+
+@frozen
+class Archive:
+    """A packed chunk on the local disk: ``images`` images in ``size`` bytes with that ``sha256`` at ``path``."""
+
+    path: Path
+    size: int
+    sha256: str
+    images: int
+
+
+@frozen
+class Blob:
+    """An object in a blob store. ``etag`` names this version of it; ``url`` never carries a query string."""
+
+    key: str
+    url: str
+    size: int
+    sha256: str
+    etag: str
+    content_type: str
+    metadata: Mapping[str, str]
+
+
+@frozen(order=True)
+class ChunkKey:
+    """What names a chunk in a status database: its id within the namespace of a dataset, or of none (``""``)."""
+
+    dataset: str
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.id}" if self.dataset else str(self.id)
+
+    def blob_key(self, suffix: str) -> str:
+        """Key of the chunk's archive below the store's prefix; ``suffix`` such as ``.zip``. The id is unpadded."""
+        name = f"chunk_{self.id}{suffix}"
+        return f"{self.dataset}/data/{name}" if self.dataset else name
+
+
+def dataset_name(text: str) -> str:
+    """Check a dataset's name and give it back in Unicode normal form C.
+
+    Raises:
+        InvalidRequest: Anything but letters, digits, ``_``, ``.`` and ``-``, or longer than 100 characters.
+    """
+    name = unicodedata.normalize("NFC", text)
+    if not _DATASET.fullmatch(name):
+        raise InvalidRequest(
+            f"dataset name {text!r} cannot be used; take 1 to 100 letters, digits, '_', '.' or '-', not starting with"
+            " '.' or '-'"
+        )
+    return name
+
+
+def _slices(slices: Iterable[Slice]) -> tuple[Slice, ...]:
+    return tuple(slices)
+
+
+def _dataset_or_none(text: str) -> str:
+    return dataset_name(text) if text else ""
+
+
+@frozen
+class ChunkRequest:
+    """What is asked for in one chunk.
+
+    Attributes:
+        index: Its place in the dataset, from 0; without a dataset, the id that the caller gave it.
+        keyword: What the images show; never empty.
+        target: How many accepted images are wanted, at least 1.
+        slices: Where they may come from, in order; belong to this chunk alone.
+        dataset: The dataset's name, or ``""``.
+        label: The class written into each row; the keyword if none is given.
+    """
+
+    index: int
+    keyword: str
+    target: int
+    slices: tuple[Slice, ...] = field(converter=_slices)
+    dataset: str = field(default="", converter=_dataset_or_none)
+    label: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        name = f"chunk {self.index} of {self.dataset or 'no dataset'}"
+        if self.index < 0:
+            raise InvalidRequest(f"{name}: a chunk's number cannot be negative")
+        if not self.keyword.strip():
+            raise InvalidRequest(f"{name} has no `keyword`; name what its images show")
+        if self.target < 1:
+            raise InvalidRequest(f"{name} wants {self.target} images; ask for at least 1")
+        if not self.slices:
+            raise InvalidRequest(f"{name} has no slices; name at least one source")
+
+
+@frozen
+class Chunk:
+    """A request that the status database knows, under the id it is known by."""
+
+    id: int
+    request: ChunkRequest
+
+    @property
+    def key(self) -> ChunkKey:
+        """What names the chunk everywhere."""
+        return ChunkKey(self.request.dataset, self.id)
+
+
+@frozen
+class Claim:
+    """A worker's right to work on a chunk: ``attempt`` is the fencing token and only ever grows."""
+
+    chunk: ChunkKey
+    owner: str
+    attempt: int
+
+
+@frozen
+class Progress:
+    """How far an attempt has come: images accepted, rejected and missed by reason."""
+
+    accepted: int = 0
+    rejected: Mapping[str, int] = field(factory=dict[str, int])
+    missed: Mapping[str, int] = field(factory=dict[str, int])
+
+
+@frozen
+class ChunkResult:
+    """What became of a completed chunk. ``bytes`` and ``sha256`` are the blob's; ``seconds`` are by phase."""
+
+    url: str
+    sha256: str
+    bytes: int
+    target: int
+    attempt: int
+    progress: Progress
+    seconds: Mapping[str, float]
+
+    @property
+    def shortfall(self) -> int:
+        """How many images are missing to the target."""
+        return self.target - self.progress.accepted
+
+
+@frozen
+class ChunkRecord:
+    """One row of the status database.
+
+    ``lease_left`` and ``due_in`` are seconds from the database's now: what is left of a running attempt's lease
+    (negative once expired; 0 when none runs), and the wait until a pending chunk may be claimed (0 when it may).
+    """
+
+    chunk: Chunk
+    status: Status
+    phase: Phase
+    attempt: int
+    failures: int
+    owner: str
+    lease_left: float
+    due_in: float
+    cancel_requested: bool
+    progress: Progress
+    result: ChunkResult | None
+    error: str
+
+
+@frozen
+class Claimed:
+    """Answer to a claim: the chunk is yours. ``failures`` so far, for the wait after the next one."""
+
+    claim: Claim
+    chunk: Chunk
+    failures: int
+
+
+@frozen
+class Done:
+    """Answer to a claim: nothing to do, this is the stored result."""
+
+    result: ChunkResult
+
+
+@frozen
+class Busy:
+    """Answer to a claim: another worker holds it; ask again in ``retry_in`` seconds."""
+
+    retry_in: float
+
+
+@frozen
+class NotDue:
+    """Answer to a claim: it failed a moment ago; ask again in ``retry_in`` seconds."""
+
+    retry_in: float
+
+
+@frozen
+class Exhausted:
+    """Answer to a claim: it failed for good, with this error."""
+
+    error: str
+
+
+Outcome = Done | Busy | NotDue | Exhausted

@@ -1,0 +1,68 @@
+"""What to do with a chunk's blob: create it, recognise it as ours, replace an older attempt, or refuse."""
+
+from collections.abc import Mapping
+
+from pixcore.errors import ClaimLost, StoreConflict, StoreNotFound
+from pixcore.model import Archive, Blob, Claim
+from pixcore.ports import BlobStore
+
+_STATUS, _CHUNK, _ATTEMPT = "pixcore_status", "pixcore_chunk", "pixcore_attempt"
+
+# Each round loses a race against another, older attempt of the same chunk; that many cannot be alive at once.
+_ROUNDS = 4
+
+
+def publish(store: BlobStore, archive: Archive, *, key: str, content_type: str, claim: Claim, identity: str) -> Blob:
+    """Make ``archive`` the blob at ``key``; idempotent.
+
+    ``identity`` is the status database's: blobs of another database's chunks are never replaced.
+
+    Raises:
+        ClaimLost: A newer attempt of the same chunk has published already.
+        StoreConflict: Something else stands there; it is left as it is.
+        StoreDenied, StoreNotFound, StoreUnavailable: As the store says.
+    """
+    metadata = {_STATUS: identity, _CHUNK: str(claim.chunk.id), _ATTEMPT: str(claim.attempt)}
+    replacing: str | None = None
+    for _ in range(_ROUNDS):
+        try:
+            return store.put(
+                key,
+                archive.path,
+                sha256=archive.sha256,
+                size=archive.size,
+                content_type=content_type,
+                metadata=metadata,
+                replacing=replacing,
+            )
+        except StoreConflict as conflict:
+            try:
+                there = store.head(key)
+            except StoreNotFound:
+                raise conflict from None
+            written = _attempt(there.metadata, claim, identity)
+            if written is not None and written < claim.attempt:
+                # even if it holds the same: under the older attempt's name, one in between could replace it
+                replacing = there.etag
+            elif (there.sha256, there.size) == (archive.sha256, archive.size):
+                return there
+            elif written is None:
+                raise StoreConflict(
+                    f"{there.url} holds something that is not this chunk's; move it away or choose another store or"
+                    " dataset name"
+                ) from conflict
+            else:
+                raise ClaimLost(
+                    f"attempt {written} of chunk {claim.chunk} has published already; this is {claim.attempt}"
+                ) from conflict
+    raise StoreConflict(
+        f"{key} kept changing under attempt {claim.attempt} of chunk {claim.chunk}; nothing was written"
+    )
+
+
+def _attempt(metadata: Mapping[str, str], claim: Claim, identity: str) -> int | None:
+    """The attempt that wrote a blob of this chunk, or None for a blob of something else."""
+    written = metadata.get(_ATTEMPT, "")
+    if metadata.get(_STATUS) != identity or metadata.get(_CHUNK) != str(claim.chunk.id) or not written.isdecimal():
+        return None
+    return int(written)

@@ -1,0 +1,1 @@
+"""The doors: settings, the composition root, the runners and the ``pixcore`` command."""

@@ -1,0 +1,235 @@
+"""The one place where settings become adapters. Technologies are imported when they are asked for."""
+# ruff: noqa: PLC0415 - so that nobody waits for an SDK that is not in use
+
+import os
+from collections.abc import Callable, Generator, Iterable
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from attrs import frozen
+
+from pixcore import (
+    Archiver,
+    BlobStore,
+    ChunkPipeline,
+    Downloader,
+    InvalidRequest,
+    LeaseTerms,
+    NearRule,
+    SeenImages,
+    Slice,
+    StatusRepo,
+    Validator,
+)
+from pixcore.events import Observer
+from pixcore.workspace import sweep
+from pixcore_adapters.downloader.by_source import BySource
+from pixcore_adapters.downloader.fetch.policy import FetchPolicy
+from pixcore_adapters.downloader.folder import FolderDownloader
+from pixcore_adapters.downloader.listing import Listing
+from pixcore_runners.settings import Settings
+from pixcore_runners.sources import parse
+
+
+@frozen
+class Assembly:
+    """The adapters that the settings name."""
+
+    settings: Settings
+    store: BlobStore
+    status: StatusRepo
+    seen: SeenImages
+
+    def listing(self, source: str, dataset: str, planned: Iterable[Slice]) -> AbstractContextManager[Listing]:
+        """What a source, as the user writes it, holds; its lane is what lies behind the slices ``planned``.
+
+        Raises:
+            InvalidRequest: There is no such source, or it cannot be read.
+            SourceUnavailable, SourceChanged, StoreDenied, StoreNotFound, StoreUnavailable: As its adapter says.
+        """
+        name, argument = parse(source)
+        if name == "folder":
+            folder = Path(argument).expanduser()
+            return FolderDownloader(self.store, self.settings.max_bytes).listing(folder, dataset, planned)
+        from pixcore_adapters.downloader.urls import Urls
+
+        return Urls(self.store, _fetch_policy(self.settings)).listing(argument, dataset, planned)
+
+    @contextmanager
+    def pipeline(
+        self,
+        observer: Observer,
+        stop: Callable[[], bool] = lambda: False,
+        interrupts: tuple[type[BaseException], ...] = (),
+    ) -> Generator[ChunkPipeline]:
+        """A pipeline for this process; its decoders end with the block. Sweeps what a killed process left behind.
+
+        Once ``stop`` is true, running chunks are given back.
+
+        Raises:
+            InvalidRequest: Unknown archive kind, or a work directory that cannot be used.
+        """
+        work = Path(self.settings.work)
+        sweep(work)
+        with ExitStack() as ending:
+            yield ChunkPipeline(
+                downloader=_downloader(self.settings, self.store, stop),
+                validator=_validator(self.settings, ending),
+                archiver=_archiver(self.settings.archive),
+                store=self.store,
+                status=self.status,
+                work=work,
+                seen=self.seen,
+                observer=observer,
+                stop=stop,
+                terms=LeaseTerms(ttl=self.settings.lease_ttl, deadline=self.settings.chunk_deadline),
+                interrupts=interrupts,
+            )
+
+
+def assemble(settings: Settings, *, make: bool = False) -> Assembly:
+    """Connect what the settings name; a status database that is there is brought up to date.
+
+    Where there is none, it is made if ``make``; else an empty one in memory stands in for it, so that whoever only
+    looks leaves nothing behind.
+
+    Raises:
+        InvalidRequest: An unknown scheme or a malformed URL.
+        StatusUnavailable: The status database cannot be reached.
+    """
+    store = _store(settings.store)
+    status, seen = _status(settings, make)
+    return Assembly(settings, store, status, seen)
+
+
+def _store(url: str) -> BlobStore:
+    match urlsplit(url).scheme:
+        case "file":
+            from pixcore_adapters.blob_store.local import LocalBlobStore
+
+            return LocalBlobStore(_path(url))
+        case "memory":
+            from pixcore_adapters.blob_store.memory import MemoryBlobStore
+
+            return MemoryBlobStore()
+        case _:
+            raise InvalidRequest(f"unknown store {url!r}; use file:FOLDER or memory://")
+
+
+def _status(settings: Settings, make: bool) -> tuple[StatusRepo, SeenImages]:
+    match urlsplit(settings.status).scheme:
+        case "sqlite":
+            return _sqlite(settings, make)
+        case "memory":
+            return _memory(settings)
+        case _:
+            raise InvalidRequest(f"unknown status database {settings.status!r}; use sqlite:///FILE or memory://")
+
+
+def _sqlite(settings: Settings, make: bool) -> tuple[StatusRepo, SeenImages]:
+    from pixcore_adapters.duplicates.sql import SqlSeenImages
+    from pixcore_adapters.status_repo.database import file_of
+    from pixcore_adapters.status_repo.schema import migrate
+    from pixcore_adapters.status_repo.sql import SqlStatusRepo
+
+    status = SqlStatusRepo(settings.status, settings.max_failures)
+    file = file_of(status.engine)
+    if make:
+        _make_folder(file.parent)
+    elif _absent(file):
+        return _memory(settings)
+    migrate(status.engine)
+    return status, SqlSeenImages(status.engine)
+
+
+def _memory(settings: Settings) -> tuple[StatusRepo, SeenImages]:
+    from pixcore_adapters.duplicates.memory import MemorySeenImages
+    from pixcore_adapters.status_repo.memory import MemoryStatusRepo
+
+    status = MemoryStatusRepo(max_failures=settings.max_failures)
+    return status, MemorySeenImages(status)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise InvalidRequest(
+            f"the status database's folder {folder} cannot be made ({exc.strerror}); name another with --status"
+        ) from exc
+
+
+def _absent(file: Path) -> bool:
+    try:
+        file.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass  # connecting will say what is wrong
+    return False
+
+
+def _downloader(settings: Settings, store: BlobStore, stop: Callable[[], bool]) -> Downloader:
+    from pixcore_adapters.downloader.urls import Urls
+    from pixcore_adapters.downloader.web import WebDownloader
+
+    policy = _fetch_policy(settings)
+    web = WebDownloader({"urls": Urls(store, policy)}, policy, stop, _moment())
+    return BySource({"folder": FolderDownloader(store, settings.max_bytes), "urls": web})
+
+
+def _fetch_policy(settings: Settings) -> FetchPolicy:
+    return FetchPolicy(
+        user_agent=settings.user_agent,
+        in_flight=settings.in_flight,
+        per_host=settings.per_host,
+        per_host_rate=settings.per_host_rate,
+        seconds=settings.fetch_seconds,
+        max_bytes=settings.max_bytes,
+        private_hosts=settings.private_hosts,
+        ignore_opt_out=settings.ignore_opt_out,
+        proxy_from_environment=settings.proxy_from_environment,
+    )
+
+
+def _moment() -> datetime | None:
+    """What SOURCE_DATE_EPOCH says, for whoever wants to make the same archives again."""
+    seconds = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not seconds:
+        return None
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError) as exc:
+        raise InvalidRequest(f"SOURCE_DATE_EPOCH is {seconds!r}; write seconds since 1970, or unset it") from exc
+
+
+def _archiver(kind: str) -> Archiver:
+    if kind != "zip":
+        raise InvalidRequest(f"unknown archive kind {kind!r}; use zip")
+    from pixcore_adapters.archiver.zip import ZipArchiver
+
+    return ZipArchiver()
+
+
+def _validator(settings: Settings, ending: ExitStack) -> Validator:
+    from pixcore_adapters.validator.picture import Limits
+    from pixcore_adapters.validator.pillow import PillowValidator
+
+    limits = Limits(
+        max_bytes=settings.max_bytes,
+        max_pixels=settings.max_pixels,
+        min_width=settings.min_width,
+        min_height=settings.min_height,
+    )
+    rule = NearRule(settings.near_phash, settings.near_dhash)
+    return ending.enter_context(PillowValidator(limits, rule, seconds=settings.decode_seconds))
+
+
+def _path(url: str) -> Path:
+    """The folder that ``file:relative``, ``file:/absolute`` or ``file:///absolute`` names."""
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost") or not parts.path:
+        raise InvalidRequest(f"store {url!r} names no folder of this machine; write file:./out or file:///data/out")
+    return Path(unquote(parts.path)).expanduser()

@@ -1,0 +1,48 @@
+"""The one JSON document of ``--json``, and the exit code that sums a dataset up."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pixcore import ChunkRecord, Status
+
+VERSION = 1
+
+DONE, FAILED, USAGE, PARTIAL, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+
+def document(dataset: str, records: Sequence[ChunkRecord]) -> dict[str, Any]:
+    """The state of a dataset's chunks, by rising index. The same state gives the same document."""
+    return {"version": VERSION, "dataset": dataset, "chunks": [_chunk(record) for record in records]}
+
+
+def exit_code(records: Sequence[ChunkRecord]) -> int:
+    """0 when every chunk is full, 4 when not one image was collected, else 3."""
+    if all(record.status is Status.COMPLETED and not _shortfall(record) for record in records):
+        return DONE
+    return PARTIAL if any(record.result for record in records) else NOTHING
+
+
+def _chunk(record: ChunkRecord) -> dict[str, Any]:
+    """What is stored, if anything is; else how far the last attempt came, with nothing accepted as yet."""
+    result = record.result
+    counts = result.progress if result else record.progress
+    return {
+        "id": record.chunk.id,
+        "status": record.status,
+        "keyword": record.chunk.request.keyword,
+        "url": result.url if result else "",
+        "sha256": result.sha256 if result else "",
+        "bytes": result.bytes if result else 0,
+        "target": record.chunk.request.target,
+        "accepted": result.progress.accepted if result else 0,
+        "shortfall": _shortfall(record),
+        "rejected": dict(sorted(counts.rejected.items())),
+        "missed": dict(sorted(counts.missed.items())),
+        "attempt": record.attempt,
+        "seconds": dict(result.seconds) if result else {},
+        "error": record.error,
+    }
+
+
+def _shortfall(record: ChunkRecord) -> int:
+    return record.result.shortfall if record.result else record.chunk.request.target

@@ -1,0 +1,45 @@
+"""``pixcore plan``: what ``run`` would do."""
+
+from itertools import chain
+
+import rich_click as click
+from attrs import asdict
+
+from pixcore import ChunkRequest
+from pixcore_runners.assembly import assemble
+from pixcore_runners.cli.document import VERSION
+from pixcore_runners.cli.planning import wanted, wanting
+from pixcore_runners.cli.shell import Shell, shared
+from pixcore_runners.cli.tables import add, plain_table
+from pixcore_runners.datasets import proposed
+
+
+@click.command("plan")
+@wanting
+@shared
+def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None:
+    """Print the chunks that `run` would work off, with their slices, and do nothing.
+
+    Example: `pixcore plan --source folder:./photos --count 1000`
+    """
+    wish = wanted(shell.settings, keyword, count, dataset)
+    house = assemble(shell.settings)
+    known = (record.chunk.request for record in house.status.find(wish.dataset))
+    table = plain_table("index", "keyword", "target", "slices")
+    chunks = []
+    with proposed(wish, house.status, house.listing) as proposal:
+        for request in chain(known, proposal.requests):
+            add(table, request.index, request.keyword, request.target, _slices(request))
+            chunks.append(
+                {
+                    "index": request.index,
+                    "keyword": request.keyword,
+                    "target": request.target,
+                    "slices": [asdict(piece) for piece in request.slices],
+                }
+            )
+    shell.show({"version": VERSION, "dataset": wish.dataset, "chunks": chunks}, table)
+
+
+def _slices(request: ChunkRequest) -> str:
+    return ", ".join(f"{piece.source} {piece.query} [{piece.start}, {piece.stop})" for piece in request.slices)

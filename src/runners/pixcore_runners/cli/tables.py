@@ -1,0 +1,52 @@
+"""Tables for people."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.table import Table
+from rich.text import Text
+
+from pixcore import ChunkRecord, Status
+from pixcore_runners.logs import escaped
+
+
+def plain_table(*columns: str) -> Table:
+    """A table without frames, whose cells are never folded by force nor read as markup."""
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def add(table: Table, *cells: object) -> None:
+    """A row of plain texts: what strangers wrote is shown, not interpreted."""
+    table.add_row(*(Text(escaped(str(cell))) for cell in cells))
+
+
+def chunk_table(records: Iterable[ChunkRecord]) -> Table:
+    """One row a chunk: how it stands, what it holds, what was left out and why."""
+    table = plain_table("chunk", "status", "phase", "accepted", "left out", "attempt", "lease", "archive or error")
+    for record in records:
+        left_out = {**record.progress.rejected, **record.progress.missed}
+        add(
+            table,
+            record.chunk.id,
+            record.status,
+            record.phase,
+            f"{record.progress.accepted}/{record.chunk.request.target}",
+            reasons(left_out),
+            record.attempt,
+            _lease(record),
+            record.error or (record.result.url if record.result else ""),
+        )
+    return table
+
+
+def _lease(record: ChunkRecord) -> str:
+    if record.status is not Status.PROCESSING:
+        return ""
+    return f"{record.lease_left:.0f} s" if record.lease_left > 0 else "expired"
+
+
+def reasons(counts: Mapping[str, int]) -> str:
+    """The counts by reason, the most frequent first."""
+    return ", ".join(f"{n} {reason}" for reason, n in sorted(counts.items(), key=lambda one: (-one[1], one[0])))

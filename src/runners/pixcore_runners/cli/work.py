@@ -1,0 +1,85 @@
+"""Working a dataset's chunks off with the direct runner, and reporting what became of them."""
+
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+import rich_click as click
+
+from pixcore.model import Status
+from pixcore_runners.assembly import Assembly
+from pixcore_runners.cli.document import DONE, document, exit_code
+from pixcore_runners.cli.progress import progress
+from pixcore_runners.cli.shell import Shell, adding
+from pixcore_runners.cli.tables import chunk_table
+from pixcore_runners.direct import run_chunks
+
+# The options of a command that works chunks off; all of them are settings.
+working = adding(
+    click.option("--workers", type=int, metavar="N", help="Chunks worked on at a time, 1 by default."),
+    click.option(
+        "--allow-private-hosts",
+        "private_hosts",
+        multiple=True,
+        metavar="HOST",
+        help="Fetch from HOST or HOST:PORT although its address is not public. Repeatable.",
+    ),
+    click.option(
+        "--ignore-opt-out",
+        is_flag=True,
+        default=None,
+        help="Fetch even what robots.txt or X-Robots-Tag ask to leave alone.",
+    ),
+)
+
+
+def work_off(shell: Shell, house: Assembly, dataset: str) -> NoReturn:
+    """Run whatever of the dataset is unfinished, print its document and exit with its code.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; running chunks were given back. A second Ctrl-C kills.
+    """
+    records = list(house.status.find(dataset))
+    unfinished = [record for record in records if record.status in (Status.PENDING, Status.PROCESSING)]
+    if unfinished:
+        if held := [record.lease_left for record in unfinished if record.lease_left > 0]:
+            shell.say(f"chunks that another run holds: {len(held)}; if it died, they are free in {max(held):.0f} s")
+        keys = [record.chunk.key for record in unfinished]
+        with (
+            stopping(shell) as stop,
+            progress(shell, len(keys)) as shown,
+            house.pipeline(shown, stop.is_set) as pipeline,
+        ):
+            run_chunks(pipeline, keys, workers=shell.settings.workers, stop=stop)
+        records = list(house.status.find(dataset))
+    else:
+        shell.say(f"dataset {dataset}: nothing left to do")
+    shell.show(document(dataset, records), chunk_table(records))
+    code = exit_code(records)
+    if code != DONE:
+        shell.say(f"some chunks failed or are short; to try them again: pixcore retry {dataset}")
+    sys.exit(code)
+
+
+@contextmanager
+def stopping(shell: Shell) -> Generator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets; the second one finds the system's own handler, which kills."""
+    stop = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+        shell.say("stopping: running chunks are given back; once more kills at once")
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,7 @@
+"""The demo's synthetic pictures and web site: a seeded world in which it is known what is to be found."""
+
+from pixcore_runners.demo.planting import Kind, Planted, plant
+from pixcore_runners.demo.site import Site, site
+from pixcore_runners.demo.verdicts import Category, Verdicts
+
+__all__ = ["Category", "Kind", "Planted", "Site", "Verdicts", "plant", "site"]

@@ -1,0 +1,82 @@
+"""From what flags, variables and TOML hold to the types of the settings, and back to what may be shown."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import cattrs
+
+from pixcore_runners.settings.urls import SecretUrl
+
+_SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+_converter = cattrs.Converter(detailed_validation=False)
+
+
+def typed(value: object, kind: Any) -> Any:  # noqa: ANN401 - any setting's type
+    """Give the value the type of a setting. Numbers may be written as text; nothing is rounded or guessed.
+
+    Raises:
+        TypeError, ValueError: It cannot be had.
+    """
+    try:
+        return _converter.structure(value, kind)
+    except OverflowError as exc:  # a whole number too large for a float
+        raise ValueError from exc
+
+
+def shown(settings: object) -> dict[str, Any]:
+    """The settings as JSON takes them, passwords masked."""
+    values: dict[str, Any] = _converter.unstructure(settings)
+    return values
+
+
+def _text(value: object, _: object) -> str:
+    match value:
+        case str() if value and "\0" not in value:
+            return value
+    raise TypeError
+
+
+def _whole(value: object, _: object) -> int:
+    match value:
+        case int() | str() if not isinstance(value, bool):
+            return int(value)
+    raise TypeError
+
+
+def _switch(value: object, _: object) -> bool:
+    match value:
+        case bool():
+            return value
+        case str() if value.lower() in _SWITCHES:
+            return _SWITCHES[value.lower()]
+    raise TypeError
+
+
+def _number(value: object, _: object) -> float:
+    match value:
+        case int() | float() | str() if not isinstance(value, bool) and math.isfinite(number := float(value)):
+            return number
+    raise TypeError
+
+
+def _texts(value: object, _: object) -> tuple[str, ...]:
+    match value:
+        case str():  # an environment variable has no lists
+            return tuple(_text(part.strip(), str) for part in value.split(","))
+        case list() | tuple():
+            return tuple(_text(part, str) for part in value)
+    raise TypeError
+
+
+_converter.register_structure_hook(str, _text)
+_converter.register_structure_hook(int, _whole)
+_converter.register_structure_hook(float, _number)
+_converter.register_structure_hook(bool, _switch)
+_converter.register_structure_hook(Path, lambda value, _: Path(_text(value, str)))
+_converter.register_structure_hook(SecretUrl, lambda value, _: SecretUrl(_text(value, str)))
+_converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _texts)
+_converter.register_unstructure_hook(SecretUrl, str)
+_converter.register_unstructure_hook(Path, str)
+_converter.register_unstructure_hook_func(lambda kind: kind == tuple[str, ...], list)

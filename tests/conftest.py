@@ -1,0 +1,12 @@
+"""How the tests run: property tests without a clock, contract suites with readable asserts."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("default", deadline=None)  # a slow machine is no failure
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
+
+pytest.register_assert_rewrite("contract")  # the suites are libraries, not test modules

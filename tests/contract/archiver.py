@@ -1,0 +1,235 @@
+"""What every archiver must keep of the promises in ``pixcore.ports.archiver``."""
+
+import hashlib
+import os
+import random
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from attrs import asdict
+from contract.disk import no_file_above
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pixcore.audit import audit
+from pixcore.errors import Cancelled, InvalidRequest, TransientError, WorkspaceFull
+from pixcore.manifest import Row, row
+from pixcore.model import (
+    Accepted,
+    Archive,
+    Candidate,
+    CandidateKey,
+    ChunkRequest,
+    Download,
+    Fingerprint,
+    Provenance,
+    Slice,
+)
+from pixcore.ports import Archiver
+
+Images = list[tuple[Row, Path]]
+
+# what a stranger may call a picture
+texts = st.text(st.characters()) | st.sampled_from(
+    ["🐈", '"quoted"\'', "two\nlines\r\n", "\0\x1b[31m", "\u2028", "\udce9"]
+)
+# every example writes over the one before, and every subclass runs the same test on its own archiver
+_PER_ARCHIVER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors])
+
+
+def picture(number: int, size: int = 300) -> bytes:
+    """Bytes that do not compress, like a picture's; the same for the same number."""
+    return random.Random(number).randbytes(size)  # noqa: S311 - no secret
+
+
+def image(folder: Path, number: int, data: bytes, title: str = "") -> tuple[Row, Path]:
+    """Put a picture into a folder and describe it truly."""
+    path = folder / f"{number}"
+    path.write_bytes(data)
+    candidate = Candidate(CandidateKey("memory", "cat", number), f"memory:cat/{number}", Provenance(title=title))
+    accepted = Accepted(
+        Download(candidate, path, len(data), datetime(2020, 1, 1, tzinfo=UTC)),
+        sha256=hashlib.sha256(data).hexdigest(),
+        width=100,
+        height=100,
+        format="JPEG",
+        fingerprint=Fingerprint(number, number, "test", flat=False),
+    )
+    return row(number, accepted, ChunkRequest(0, "cat", 500, (Slice("memory", "cat", 0, 999),), label=title)), path
+
+
+class ArchiverContract:
+    """The promises, one a test. A subclass says which archiver."""
+
+    @pytest.fixture
+    def archiver(self) -> Archiver:
+        """Give the archiver."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def images(self, tmp_path: Path) -> Images:
+        """Give three pictures, one of them of more than a copy buffer."""
+        folder = tmp_path / "images"
+        folder.mkdir()
+        return [image(folder, n, picture(n, size)) for n, size in enumerate((300, 200_000, 1))]
+
+    @pytest.fixture
+    def target(self, tmp_path: Path) -> Path:
+        """Give the path of the archive to be."""
+        return tmp_path / "archive"
+
+    def test_the_archive_is_as_described(self, archiver: Archiver, images: Images, target: Path) -> None:
+        """Size and sha256 are what the blob is compared with."""
+        archive = archiver.pack(images, target)
+        data = target.read_bytes()
+        assert archive == Archive(target, len(data), hashlib.sha256(data).hexdigest(), images=3)
+
+    def test_what_was_packed_comes_out(self, archiver: Archiver, images: Images, target: Path) -> None:
+        """Rows and files, in order, byte for byte."""
+        archiver.pack(images, target)
+        contents = archiver.contents(target)
+        assert list(contents.rows) == [asdict(described) for described, _ in images]
+        assert list(contents.files) == [(described.file_name, path.read_bytes()) for described, path in images]
+
+    def test_a_packed_archive_is_whole(self, archiver: Archiver, images: Images, target: Path) -> None:
+        """It must pass the audit that a user will run on it."""
+        archiver.pack(images, target)
+        assert list(audit(archiver.contents(target))) == []
+
+    def test_the_same_images_are_the_same_bytes(
+        self, archiver: Archiver, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A rerun must recognise its own blob, on another day, on another machine."""
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        before = os.umask(0o077)
+        try:
+            copies = []
+            for described, path in reversed(images):
+                copy = elsewhere / f"other-{path.name}"
+                copy.write_bytes(path.read_bytes())
+                os.utime(copy, (1, 1))
+                copies.append((described, copy))
+            first = archiver.pack(images, tmp_path / "first")
+            os.umask(0)
+            monkeypatch.setattr(time, "localtime", lambda *_: time.gmtime(1_000_000_000))
+            second = archiver.pack(iter(copies[::-1]), tmp_path / "second")
+        finally:
+            os.umask(before)
+        assert first.path.read_bytes() == second.path.read_bytes()
+        assert first.sha256 == second.sha256
+
+    def test_other_images_are_other_bytes(self, archiver: Archiver, images: Images, tmp_path: Path) -> None:
+        """Order counts: it is what `images/000000` means."""
+        packed = [archiver.pack(some, tmp_path / "a").sha256 for some in (images, images[::-1], images[:2])]
+        assert len(set(packed)) == 3
+
+    def test_the_target_is_replaced(self, archiver: Archiver, images: Images, target: Path) -> None:
+        """A second try at packing must not append to the first one's rubbish."""
+        target.write_bytes(b"rubbish" * 100_000)
+        archiver.pack(images, target)
+        assert list(audit(archiver.contents(target))) == []
+
+    def test_no_images_are_an_archive_too(self, archiver: Archiver, target: Path) -> None:
+        """Whether an empty chunk is wanted is not the archiver's to decide; the audit says that it is not whole."""
+        assert archiver.pack([], target).images == 0
+        contents = archiver.contents(target)
+        assert (contents.rows, list(contents.files)) == ((), [])
+        assert list(audit(archiver.contents(target))) == ["the archive holds no image"]
+
+    @pytest.mark.parametrize("there", [False, True], ids=["new", "over an older one"])
+    @pytest.mark.parametrize("error", [Cancelled("stop"), KeyboardInterrupt(), RuntimeError("bug")])
+    def test_nothing_is_left_when_the_images_end_in_an_error(
+        self, archiver: Archiver, images: Images, target: Path, error: BaseException, *, there: bool
+    ) -> None:
+        """Half an archive would be uploaded as a whole one by whoever finds it."""
+
+        def failing() -> Iterator[tuple[Row, Path]]:
+            yield images[1]
+            raise error
+
+        if there:
+            target.write_bytes(b"older")
+        with pytest.raises(type(error)) as raised:
+            archiver.pack(failing(), target)
+        assert raised.value is error
+        assert not target.exists()
+
+    def test_nothing_is_left_when_an_image_is_gone(self, archiver: Archiver, images: Images, target: Path) -> None:
+        """Somebody tidies the work directory: no archive with a row too many."""
+        images[2][1].unlink()
+        with pytest.raises(TransientError, match="No such file"):
+            archiver.pack(images, target)
+        assert not target.exists()
+
+    def test_a_target_that_cannot_be_made_is_no_foreign_error(
+        self, archiver: Archiver, images: Images, tmp_path: Path
+    ) -> None:
+        """The work directory was removed under a worker that lost its claim."""
+        with pytest.raises(TransientError, match="No such file"):
+            archiver.pack(images, tmp_path / "gone" / "archive")
+
+    @pytest.mark.parametrize("room", [0, 100, 1000, 200_500])
+    def test_no_room_is_said_and_nothing_left(
+        self, archiver: Archiver, images: Images, target: Path, room: int
+    ) -> None:
+        """Wherever the disk is full: at the first picture, at a later one, or at the very end."""
+        with no_file_above(room), pytest.raises(WorkspaceFull, match="free some room"):
+            archiver.pack(images, target)
+        assert not target.exists()
+
+    @_PER_ARCHIVER
+    @given(titles=st.lists(texts, min_size=1, max_size=3))
+    def test_any_text_comes_out_as_it_went_in(self, archiver: Archiver, tmp_path: Path, titles: Sequence[str]) -> None:
+        """Titles are strangers' text: quotes, line breaks, emoji, control characters, halves of characters."""
+        images = [image(tmp_path, n, b"picture", title) for n, title in enumerate(titles)]
+        archiver.pack(images, tmp_path / "archive")
+        assert list(archiver.contents(tmp_path / "archive").rows) == [asdict(described) for described, _ in images]
+
+    @_PER_ARCHIVER
+    @given(cut=st.floats(0, 1, exclude_max=True))
+    def test_a_truncated_archive_is_refused(self, archiver: Archiver, tmp_path: Path, cut: float) -> None:
+        """A copy that broke off must never look like a smaller dataset."""
+        packed = packed_bytes(archiver, tmp_path)
+        (tmp_path / "archive").write_bytes(packed[: int(len(packed) * cut)])
+        with pytest.raises(InvalidRequest, match="archive is no whole"):
+            list(archiver.contents(tmp_path / "archive").files)
+
+    @_PER_ARCHIVER
+    @given(place=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
+    def test_a_flipped_byte_is_no_foreign_error(
+        self, archiver: Archiver, tmp_path: Path, place: float, flip: int
+    ) -> None:
+        """Disks rot: `verify` must go on to the next archive, and name this one's fault where it matters."""
+        packed = bytearray(packed_bytes(archiver, tmp_path))
+        packed[int(len(packed) * place)] ^= flip
+        (tmp_path / "archive").write_bytes(packed)
+        with suppress(InvalidRequest):
+            list(audit(archiver.contents(tmp_path / "archive")))
+
+    @pytest.mark.parametrize("data", [b"", b"<html>404</html>", b"[]", b"5", b"\0" * 1000])
+    def test_what_is_no_archive_is_refused(self, archiver: Archiver, target: Path, data: bytes) -> None:
+        """An error page stored under an archive's name."""
+        target.write_bytes(data)
+        with pytest.raises(InvalidRequest, match="archive is no whole"):
+            list(archiver.contents(target).files)
+
+    def test_an_archive_that_is_not_there_is_refused(self, archiver: Archiver, target: Path) -> None:
+        """A mistyped path is the user's to mend."""
+        with pytest.raises(InvalidRequest, match=r"archive is no whole .+No such file"):
+            archiver.contents(target)
+
+    def test_it_says_what_it_makes(self, archiver: Archiver) -> None:
+        """The suffix ends the blob's key, the content type is what a browser is told."""
+        assert archiver.suffix.startswith(".")
+        assert archiver.content_type.startswith("application/")
+
+
+def packed_bytes(archiver: Archiver, folder: Path) -> bytes:
+    """A small archive."""
+    images: Iterable[tuple[Row, Path]] = [image(folder, n, picture(n, 30)) for n in range(2)]
+    return archiver.pack(images, folder / "whole").path.read_bytes()

@@ -1,0 +1,471 @@
+"""What every blob store must keep of the promises in ``pixcore.ports.blob_store``."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from threading import Barrier, Event
+from types import MappingProxyType
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pixcore.errors import StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
+from pixcore.model import Blob
+from pixcore.ports import BlobStore
+
+ODD_KEYS = (
+    "a b",
+    "a%20b",
+    "a+b",
+    "%48",
+    "H",
+    "h",
+    "what?is=#this",
+    "back\\slash",
+    "café",
+    "cafe\N{COMBINING ACUTE ACCENT}",
+    "quote'\"s",
+    "~",
+    "...",
+    "-rf",
+    "é/😀/猫.zip",
+)
+BAD_KEYS = (
+    "",
+    "/",
+    "/a",
+    "a/",
+    "a//b",
+    ".",
+    "..",
+    "./a",
+    "a/.",
+    "../a",
+    "a/../b",
+    "a\0b",
+    "\ud800",
+    ".pixcore",
+    ".pixcore/lock",
+)
+
+_PART = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=20)
+KEYS = (
+    st.lists(_PART.filter(lambda part: part not in {".", ".."}), min_size=1, max_size=4)
+    .map("/".join)
+    .filter(lambda key: not f"{key}/".startswith(".pixcore/"))
+)
+
+# each example leaves the store as it found it, and every subclass runs the same test on its own store
+_PER_STORE = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
+
+
+def put(
+    store: BlobStore,
+    key: str,
+    data: bytes,
+    *,
+    replacing: str | None = None,
+    content_type: str = "application/zip",
+    metadata: Mapping[str, str] = MappingProxyType({}),
+) -> Blob:
+    """Store bytes."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        return store.put(
+            key,
+            Path(file.name),
+            sha256=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            content_type=content_type,
+            metadata=metadata,
+            replacing=replacing,
+        )
+
+
+def read(store: BlobStore, key: str) -> bytes:
+    """Read a blob whole."""
+    with store.open(key) as file:
+        return file.read()
+
+
+def keys(store: BlobStore, prefix: str = "") -> list[str]:
+    """List keys."""
+    return [blob.key for blob in store.list(prefix)]
+
+
+def noise(seed: int, size: int) -> bytes:
+    """Make bytes of which no two blocks are alike, the same for each seed."""
+    return hashlib.shake_128(bytes([seed])).digest(size)
+
+
+def at_once(writers: list[Callable[[], Blob]]) -> list[Blob | None]:
+    """Let writers go at the same moment; what each stored, or None when it was refused."""
+    barrier = Barrier(len(writers))
+
+    def go(writer: Callable[[], Blob]) -> Blob | None:
+        barrier.wait()
+        try:
+            return writer()
+        except (StoreConflict, StoreUnavailable):  # a server may answer a lost race with "try again"
+            return None
+
+    with ThreadPoolExecutor(len(writers)) as pool:
+        return list(pool.map(go, writers))
+
+
+class BlobStoreContract:
+    """Subclass it once an adapter and give it a ``store`` that is empty.
+
+    ``many`` should exceed the adapter's page of a listing, ``large`` its part of an upload or a block of a read.
+    ``looks`` is how often a blob is described while it is being replaced.
+    """
+
+    many = 1_050
+    large = 3 * (1 << 20) + 1
+    looks = 200
+
+    @pytest.fixture
+    def store(self) -> BlobStore:
+        """Give an empty store."""
+        raise NotImplementedError
+
+    def test_what_was_put_comes_back(self, store: BlobStore) -> None:
+        """Bytes, size, sha256, content type and metadata are the archive's only record in the store."""
+        metadata = {"chunk": "7", "attempt": "2", "note_1": "any printable ~!@#$%^&*()\"'<>\\ text"}
+        stored = put(store, "d/data/chunk_7.zip", b"images", content_type="application/x-tar", metadata=metadata)
+        assert stored == Blob(
+            key="d/data/chunk_7.zip",
+            url=stored.url,
+            size=6,
+            sha256=hashlib.sha256(b"images").hexdigest(),
+            etag=stored.etag,
+            content_type="application/x-tar",
+            metadata=metadata,
+        )
+        assert store.head("d/data/chunk_7.zip") == stored
+        assert list(store.list()) == [stored]
+        assert read(store, "d/data/chunk_7.zip") == b"images"
+
+    @settings(max_examples=25, suppress_health_check=_PER_STORE)
+    @given(data=st.binary())
+    def test_any_bytes_come_back(self, store: BlobStore, data: bytes) -> None:
+        """A store that knows text, lines or an end mark would damage some archive."""
+        stored = put(store, "blob", data)
+        assert (stored.size, stored.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+        assert read(store, "blob") == data
+        store.delete("blob")
+
+    def test_an_empty_blob_is_a_blob(self, store: BlobStore) -> None:
+        """Nothing stored must differ from nothing there."""
+        assert put(store, "empty", b"") == store.head("empty")
+        assert read(store, "empty") == b""
+
+    def test_a_large_blob_comes_back(self, store: BlobStore) -> None:
+        """What is copied in several parts must be put together in order, whole."""
+        data = noise(1, self.large)
+        put(store, "large", data)
+        assert read(store, "large") == data
+
+    def test_odd_keys_are_told_apart(self, store: BlobStore) -> None:
+        """A key that is decoded, folded or normalised on its way would overwrite another's blob."""
+        for key in ODD_KEYS:
+            put(store, key, key.encode())
+        assert {key: read(store, key) for key in ODD_KEYS} == {key: key.encode() for key in ODD_KEYS}
+        assert keys(store) == sorted(ODD_KEYS)
+
+    @settings(max_examples=50, suppress_health_check=_PER_STORE)
+    @given(key=KEYS)
+    def test_any_key_comes_back(self, store: BlobStore, key: str) -> None:
+        """Keys hold names of datasets, in any script."""
+        stored = put(store, key, b"x")
+        assert stored.key == key
+        assert store.head(key) == stored
+        assert list(store.list()) == list(store.list(key)) == [stored]
+        store.delete(key)
+        assert keys(store) == []
+
+    @pytest.mark.parametrize("key", BAD_KEYS, ids=ascii)
+    def test_a_bad_key_is_refused_everywhere(self, store: BlobStore, key: str) -> None:
+        """A key that leads out of the store, or is one for a server and another for a disk, is refused alike."""
+        for use in (lambda: put(store, key, b"x"), lambda: store.head(key), lambda: store.open(key)):
+            with pytest.raises(StoreDenied, match="key"):
+                use()
+        with pytest.raises(StoreDenied, match="key"):
+            store.delete(key)
+        if key:
+            with pytest.raises(StoreDenied, match="key"):
+                list(store.list(key))
+
+    @pytest.mark.parametrize("key", ["chunk_1.zip", "d/what?is=#this", "é/😀 %48"])
+    def test_a_url_has_no_query(self, store: BlobStore, key: str) -> None:
+        """URLs go into logs and rows: a query could hold a signature, and an unescaped key looks like one."""
+        url = put(store, key, b"x").url
+        assert "://" in url
+        assert url.isascii()
+        assert not {"?", "#", " "} & set(url)
+
+    def test_a_second_put_changes_nothing(self, store: BlobStore) -> None:
+        """Create-only: a blob is never overwritten by who does not know of it, not even with its own bytes."""
+        first = put(store, "key", b"first", metadata={"attempt": "1"})
+        for data in (b"second", b"first"):
+            with pytest.raises(StoreConflict):
+                put(store, "key", data, metadata={"attempt": "2"})
+        assert store.head("key") == first
+        assert read(store, "key") == b"first"
+
+    def test_the_named_version_is_replaced_whole(self, store: BlobStore) -> None:
+        """A newer attempt supersedes an older one: bytes, content type and metadata together."""
+        first = put(store, "key", b"first", content_type="application/zip", metadata={"attempt": "1", "old": "yes"})
+        second = put(
+            store, "key", b"2nd", content_type="application/x-tar", metadata={"attempt": "2"}, replacing=first.etag
+        )
+        assert store.head("key") == second
+        assert list(store.list()) == [second]
+        assert (second.content_type, second.metadata) == ("application/x-tar", {"attempt": "2"})
+        assert read(store, "key") == b"2nd"
+
+    def test_a_version_that_is_gone_cannot_be_replaced(self, store: BlobStore) -> None:
+        """A zombie worker knows an old etag; what came since must stay."""
+        first = put(store, "key", b"first")
+        second = put(store, "key", b"second", replacing=first.etag)
+        with pytest.raises(StoreConflict):
+            put(store, "key", b"zombie", replacing=first.etag)
+        assert store.head("key") == second
+        assert read(store, "key") == b"second"
+
+    def test_a_missing_blob_cannot_be_replaced(self, store: BlobStore) -> None:
+        """Somebody deleted it on purpose: a replacement must not bring it back."""
+        gone = put(store, "key", b"first")
+        store.delete("key")
+        with pytest.raises(StoreConflict):
+            put(store, "key", b"second", replacing=gone.etag)
+        assert keys(store) == []
+
+    def test_every_version_has_its_own_etag(self, store: BlobStore) -> None:
+        """Equal bytes stored again are another version, or a zombie could not be told from its successor."""
+        versions = [put(store, "key", b"same")]
+        for attempt in range(5):
+            versions.append(put(store, "key", b"same", metadata={"attempt": str(attempt)}, replacing=versions[-1].etag))
+        store.delete("key")
+        versions.append(put(store, "key", b"same"))
+        assert len({version.etag for version in versions}) == len(versions)
+
+    @pytest.mark.parametrize(
+        "lie",
+        [(5, b"images"), (7, b"images"), (6, b"others")],
+        ids=["shorter", "longer", "other bytes"],
+    )
+    def test_a_source_that_is_not_as_described_is_refused(
+        self, store: BlobStore, tmp_path: Path, lie: tuple[int, bytes]
+    ) -> None:
+        """A file that changed under the upload would be stored as whole and recorded under a wrong hash."""
+        source = tmp_path / "source"
+        source.write_bytes(b"images")
+        size, sha256 = lie[0], hashlib.sha256(lie[1]).hexdigest()
+        old = put(store, "old", b"old")
+        for key, replacing in (("new", None), ("old", old.etag)):
+            with pytest.raises(StoreConflict):
+                store.put(key, source, sha256=sha256, size=size, content_type="t/t", metadata={}, replacing=replacing)
+        assert list(store.list()) == [old]
+        assert read(store, "old") == b"old"
+
+    def test_a_source_that_cannot_be_read_is_refused(self, store: BlobStore, tmp_path: Path) -> None:
+        """A missing file, or a folder, is no fault of the store's and not worth trying again."""
+        for source in (tmp_path / "missing", tmp_path):
+            with pytest.raises(StoreConflict, match=str(source)):
+                store.put("key", source, sha256="", size=0, content_type="t/t", metadata={})
+        assert keys(store) == []
+
+    def test_what_is_not_there_is_not_found(self, store: BlobStore) -> None:
+        """Neither an empty store, nor the folder of a blob, nor what would be below a blob is a blob."""
+        for key in ("missing", "a", "a/b/c", "a/missing"):
+            with pytest.raises(StoreNotFound, match=key):
+                store.head(key)
+            with pytest.raises(StoreNotFound, match=key):
+                store.open(key)
+            if not keys(store):
+                put(store, "a/b", b"x")
+        assert keys(store, "a/b/c") == []
+
+    def test_delete_is_idempotent(self, store: BlobStore) -> None:
+        """A clean-up that is repeated after a crash meets what is gone already."""
+        store.delete("never/there")
+        put(store, "a/b", b"first")
+        put(store, "a/c", b"stays")
+        for _ in range(2):
+            store.delete("a/b")
+            store.delete("a")
+            store.delete("a/c/below")
+        assert keys(store) == ["a/c"]
+        assert put(store, "a/b", b"again") == store.head("a/b")
+
+    def test_a_deleted_blob_takes_its_description_along(self, store: BlobStore) -> None:
+        """The next blob of that key must not inherit metadata."""
+        put(store, "key", b"same", metadata={"attempt": "1"})
+        store.delete("key")
+        put(store, "key", b"same")
+        assert store.head("key").metadata == {}
+
+    def test_the_place_of_deleted_blobs_is_free(self, store: BlobStore) -> None:
+        """The map is flat: a key that was a folder a moment ago is an ordinary key, and the other way round."""
+        put(store, "a/b/c", b"x")
+        store.delete("a/b/c")
+        put(store, "a", b"x")
+        store.delete("a")
+        put(store, "a/b", b"x")
+        assert keys(store) == ["a/b"]
+
+    def test_a_prefix_is_whole_parts(self, store: BlobStore) -> None:
+        """Listing dataset ``a`` must not show dataset ``aa``."""
+        for key in ("a/b", "a/c/d", "aa", "ab/c", "b"):
+            put(store, key, b"x")
+        assert keys(store, "a") == ["a/b", "a/c/d"]
+        assert keys(store, "a/c") == ["a/c/d"]
+        assert keys(store, "aa") == ["aa"]
+        assert keys(store, "a/bb") == keys(store, "c") == []
+
+    def test_a_listing_rises_by_whole_keys(self, store: BlobStore) -> None:
+        """``-`` and ``.`` sort before ``/``: an order by folders differs from the order by keys."""
+        unordered = ["a0", "a/b", "a-b", "a/c/d", "B", "é", "a.zip", "a/b.zip", "a/c-d/e", "aa", "😀", "\uffee"]
+        for key in unordered:
+            put(store, key, b"x")
+        assert keys(store) == sorted(unordered)
+
+    def test_a_listing_has_no_last_page(self, store: BlobStore) -> None:
+        """Servers list a thousand at a time; a dataset of a million images has two thousand chunks."""
+        expected = sorted(f"d/chunk_{number}.zip" for number in range(self.many))
+        with ThreadPoolExecutor(8) as pool:
+            stored = list(pool.map(lambda key: put(store, key, b"x"), expected))
+        assert list(store.list("d")) == stored
+
+    def test_a_listing_survives_deletions(self, store: BlobStore) -> None:
+        """Whoever lists in order to delete, deletes while listing."""
+        for number in range(5):
+            put(store, f"d/{number}", b"x")
+        for blob in store.list("d"):
+            store.delete(blob.key)
+        assert keys(store) == []
+
+    def test_of_writers_at_once_one_creates(self, store: BlobStore) -> None:
+        """Two workers with the same chunk: one wins whole, the others learn of it."""
+        contents = [bytes([65 + number]) * 300_000 for number in range(6)]
+        stored = at_once([partial(put, store, "key", data) for data in contents])
+        (winner,) = [blob for blob in stored if blob]
+        assert store.head("key") == winner
+        assert read(store, "key") == contents[stored.index(winner)]
+
+    def test_of_writers_at_once_one_replaces(self, store: BlobStore) -> None:
+        """The comparison of the etag and the replacement are one step."""
+        etag = put(store, "key", b"old").etag
+        contents = [bytes([65 + number]) * 300_000 for number in range(6)]
+        stored = at_once([partial(put, store, "key", data, replacing=etag) for data in contents])
+        (winner,) = [blob for blob in stored if blob]
+        assert store.head("key") == winner
+        assert read(store, "key") == contents[stored.index(winner)]
+
+    def test_a_reader_keeps_the_version_that_it_opened(self, store: BlobStore) -> None:
+        """A replacement under a reader must not give it the beginning of one archive and the end of another."""
+        old, new = noise(1, self.large), noise(2, self.large)
+        etag = put(store, "key", old).etag
+        with store.open("key") as file:
+            beginning = file.read(1)
+            put(store, "key", new, replacing=etag)
+            assert beginning + file.read() == old
+        assert read(store, "key") == new
+
+    def test_a_description_is_of_one_version(self, store: BlobStore) -> None:
+        """Whoever looks while a blob is replaced must not see the hash of one attempt beside the number of another."""
+        blob = put(store, "key", b"0", metadata={"after": "0"})
+        enough = Event()
+
+        def replacements() -> None:
+            etag = blob.etag
+            while not enough.is_set():
+                etag = put(store, "key", etag.encode(), metadata={"after": etag}, replacing=etag).etag
+
+        with ThreadPoolExecutor(1) as pool:
+            writer = pool.submit(replacements)
+            seen = [look for _ in range(self.looks) for look in (store.head("key"), *store.list())]
+            enough.set()
+            writer.result()
+        for look in seen:
+            assert look.sha256 == hashlib.sha256(look.metadata["after"].encode()).hexdigest()
+
+
+class BlobStoreMachine(RuleBasedStateMachine):
+    """Drives a store at random beside a dict. Subclass it once an adapter that is quick enough."""
+
+    # none is a folder of another: not every store can hold both
+    KEYS = st.sampled_from(["a", "aa", "b/c", "b/d/e", "b-c", "é/😀", "%48", "H"])
+    PREFIXES = st.sampled_from(["", "a", "aa", "b", "b/d", "b/c", "b/c/x", "é", "nothing"])
+    METADATA = st.dictionaries(st.sampled_from(["chunk", "attempt"]), st.sampled_from(["1", "2"]))
+
+    def new_store(self) -> BlobStore:
+        """Give an empty store."""
+        raise NotImplementedError
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = self.new_store()
+        self.model: dict[str, tuple[Blob, bytes]] = {}
+        self.past: set[tuple[str, str]] = set()
+
+    def _stored(self, blob: Blob, data: bytes) -> None:
+        assert (blob.key, blob.etag) not in self.past
+        self.past.add((blob.key, blob.etag))
+        self.model[blob.key] = blob, data
+
+    @rule(key=KEYS, data=st.binary(max_size=3), metadata=METADATA)
+    def create(self, key: str, data: bytes, metadata: dict[str, str]) -> None:
+        """Put without a version: stored when the key is free, else refused."""
+        if key in self.model:
+            with pytest.raises(StoreConflict):
+                put(self.store, key, data, metadata=metadata)
+        else:
+            self._stored(put(self.store, key, data, metadata=metadata), data)
+
+    @precondition(lambda self: self.past)
+    @rule(choice=st.data(), data=st.binary(max_size=3), metadata=METADATA)
+    def replace(self, choice: st.DataObject, data: bytes, metadata: dict[str, str]) -> None:
+        """Put with any version that ever was: stored when it is the present one, else refused."""
+        key, etag = choice.draw(st.sampled_from(sorted(self.past)))
+        if key in self.model and self.model[key][0].etag == etag:
+            self._stored(put(self.store, key, data, metadata=metadata, replacing=etag), data)
+        else:
+            with pytest.raises(StoreConflict):
+                put(self.store, key, data, metadata=metadata, replacing=etag)
+
+    @rule(key=KEYS)
+    def delete(self, key: str) -> None:
+        """Delete what is there or not."""
+        self.store.delete(key)
+        self.model.pop(key, None)
+
+    @rule(prefix=PREFIXES)
+    def listed(self, prefix: str) -> None:
+        """List what is at or below a prefix."""
+        expected = [key for key in sorted(self.model) if not prefix or f"{key}/".startswith(f"{prefix}/")]
+        assert keys(self.store, prefix) == expected
+
+    @rule(key=KEYS)
+    def looked_at(self, key: str) -> None:
+        """Describe and read."""
+        if key in self.model:
+            blob, data = self.model[key]
+            assert self.store.head(key) == blob
+            assert read(self.store, key) == data
+        else:
+            with pytest.raises(StoreNotFound):
+                self.store.head(key)
+
+    @invariant()
+    def agrees(self) -> None:
+        """The store holds exactly what the dict holds, as it was when it was put."""
+        expected = [self.model[key][0] for key in sorted(self.model)]
+        assert list(self.store.list()) == expected

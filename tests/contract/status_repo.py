@@ -1,0 +1,530 @@
+"""What every status repository must keep of the promises in ``pixcore.ports.status_repo``."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
+from uuid import UUID
+
+import pytest
+from attrs import define
+
+from pixcore.errors import ClaimLost, InvalidRequest
+from pixcore.model import (
+    Busy,
+    Chunk,
+    ChunkKey,
+    ChunkRequest,
+    ChunkResult,
+    Claim,
+    Claimed,
+    Done,
+    Exhausted,
+    NotDue,
+    Phase,
+    Progress,
+    RejectReason,
+    Slice,
+    Status,
+)
+from pixcore.ports import StatusRepo
+
+TTL = 60.0
+MAX_FAILURES = 3
+
+
+@define
+class Clock:
+    """A clock that a test moves by hand, in whole seconds so that sums are exact."""
+
+    now: float = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        """Give the time in seconds."""
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+def request(index: int = 0, dataset: str = "d", keyword: str = "cat") -> ChunkRequest:
+    """Ask for a chunk."""
+    return ChunkRequest(index, keyword, 500, (Slice("urls", "list", index * 500, index * 500 + 500),), dataset)
+
+
+def result(attempt: int, accepted: int = 500) -> ChunkResult:
+    """Describe what became of a chunk."""
+    progress = Progress(accepted, {RejectReason.DAMAGED: 2}, {"gone": 1})
+    seconds = {Phase.DOWNLOAD: 1.25, Phase.UPLOAD: 0.5}
+    return ChunkResult(f"file:///b/{attempt}.zip", "0" * 64, 4096, 500, attempt, progress, seconds)
+
+
+def made(repo: StatusRepo, count: int = 1, dataset: str = "d") -> list[ChunkKey]:
+    """Make a dataset's first chunks."""
+    return [chunk.key for chunk in repo.ensure([request(index, dataset) for index in range(count)])]
+
+
+def claimed(repo: StatusRepo, key: ChunkKey, owner: str = "me", ttl: float = TTL) -> Claim:
+    """Claim a chunk that is to be had."""
+    answer = repo.claim(key, owner, ttl)
+    assert isinstance(answer, Claimed), answer
+    return answer.claim
+
+
+WRITES: dict[str, Callable[[StatusRepo, Claim], object]] = {
+    "renew": lambda repo, claim: repo.renew(claim, 1000, Progress(9)),
+    "advance": lambda repo, claim: repo.advance(claim, Phase.UPLOAD, Progress(9)),
+    "complete": lambda repo, claim: repo.complete(claim, result(claim.attempt)),
+    "fail": lambda repo, claim: repo.fail(claim, "late", retry_in=None),
+    "retry": lambda repo, claim: repo.fail(claim, "late", retry_in=5),
+    "release": lambda repo, claim: repo.release(claim),
+}
+each_write = pytest.mark.parametrize("write", WRITES.values(), ids=list(WRITES))
+
+
+@contextmanager
+def eager_threads() -> Iterator[None]:
+    """Switch between threads after every few instructions, so that a missing lock shows."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+
+
+class Ensure:
+    """Making chunks."""
+
+    def test_a_datasets_chunks_get_ids_that_stay(self, repo: StatusRepo) -> None:
+        """Planning again finds the same chunks, in the order asked for, and adds the new ones."""
+        first = repo.ensure([request(1), request(0)])
+        assert [chunk.request for chunk in first] == [request(1), request(0)]
+        again = repo.ensure([request(2), request(0), request(1)])
+        assert [chunk.request.index for chunk in again] == [2, 0, 1]
+        assert list(again[1:]) == [first[1], first[0]]
+
+    def test_ids_are_unique_among_all_datasets(self, repo: StatusRepo) -> None:
+        """A queue that carries the bare id can tell any two datasets' chunks apart."""
+        keys = (
+            made(repo, 3, "a") + made(repo, 3, "b") + [c.key for c in repo.ensure([request(7, "a"), request(7, "b")])]
+        )
+        assert len({key.id for key in keys}) == len(keys)
+
+    def test_without_a_dataset_the_id_is_the_index(self, repo: StatusRepo) -> None:
+        """A caller who numbers chunks himself lives in a namespace of his own, which no dataset's id enters."""
+        (first,) = made(repo, 1, "a")
+        (own,) = repo.ensure([request(first.id, "", "dog")])
+        assert own.key == ChunkKey("", first.id)
+        assert repo.get(first).chunk.request.keyword == "cat"
+        assert repo.get(own.key).chunk.request.keyword == "dog"
+
+    def test_a_request_comes_back_as_it_was(self, repo: StatusRepo) -> None:
+        """No field is lost or changed by being stored, whatever script the words are in."""
+        slices = [Slice("folder", "caf\u00e9 \udcff\n'\"", 0, 7), Slice("bing", "猫", 5, 9, "plans/1.json")]
+        asked = ChunkRequest(3, "猫 😀", 12, slices, "Дача", "a label")
+        (chunk,) = repo.ensure([asked])
+        assert chunk == Chunk(chunk.id, asked) == repo.get(chunk.key).chunk
+
+    @pytest.mark.parametrize("dataset", ["d", ""])
+    def test_another_request_under_the_same_index_is_refused(self, repo: StatusRepo, dataset: str) -> None:
+        """The message names the chunk, and the batch that holds the contradiction makes nothing."""
+        repo.ensure([request(5, dataset)])
+        with pytest.raises(InvalidRequest, match=r"chunk 5\b"):
+            repo.ensure([request(4, dataset), request(5, dataset, "dog"), request(6, dataset)])
+        assert [record.chunk.request for record in repo.find(dataset)] == [request(5, dataset)]
+
+    def test_a_batch_that_contradicts_itself_is_refused(self, repo: StatusRepo) -> None:
+        """Two requests for one chunk must agree even when neither is there yet; equal ones are one chunk."""
+        with pytest.raises(InvalidRequest, match=r"chunk 1\b"):
+            repo.ensure([request(0), request(1), request(1, keyword="dog")])
+        assert list(repo.find("d")) == []
+        one, other = repo.ensure([request(1), request(1)])
+        assert one == other
+
+    def test_thousands_at_once(self, repo: StatusRepo) -> None:
+        """A batch larger than any limit on a statement's parameters is made whole, around what is there."""
+        (before,) = repo.ensure([request(1500)])
+        chunks = repo.ensure([request(index) for index in range(2500)])
+        assert chunks[1500] == before
+        assert len({chunk.id for chunk in chunks}) == 2500
+        assert [record.chunk for record in repo.find("d")] == chunks
+
+    def test_nothing_is_made_of_nothing(self, repo: StatusRepo) -> None:
+        """An empty batch is no error."""
+        assert list(repo.ensure([])) == []
+
+
+class Leases:
+    """Claims, and what time does to them."""
+
+    def test_a_claim_takes_a_new_chunk(self, repo: StatusRepo) -> None:
+        """The worker learns all that it needs, and the record says who works on it."""
+        (key,) = made(repo)
+        assert repo.claim(key, "me", TTL) == Claimed(Claim(key, "me", 1), repo.get(key).chunk, 0)
+        record = repo.get(key)
+        assert (record.status, record.phase, record.attempt, record.owner) == (Status.PROCESSING, Phase.INIT, 1, "me")
+        assert (record.lease_left, record.due_in) == (TTL, 0)
+
+    def test_a_claimed_chunk_is_busy(self, repo: StatusRepo, clock: Clock) -> None:
+        """Whoever comes second, be it the same owner, learns when to ask again, and changes nothing."""
+        (key,) = made(repo)
+        claimed(repo, key)
+        clock.advance(20)
+        before = repo.get(key)
+        assert repo.claim(key, "me", TTL) == Busy(40)
+        assert repo.claim(key, "other", 1000) == Busy(40)
+        assert repo.get(key) == before
+
+    def test_asking_again_when_told_to_succeeds(self, repo: StatusRepo, clock: Clock) -> None:
+        """``retry_in`` is enough: nobody is sent away at the very moment that he was given."""
+        (key,) = made(repo)
+        claimed(repo, key)
+        busy = repo.claim(key, "other", TTL)
+        assert isinstance(busy, Busy)
+        clock.advance(busy.retry_in)
+        claim = claimed(repo, key, "other")
+        repo.fail(claim, "no luck", retry_in=7)
+        wait = repo.claim(key, "other", TTL)
+        assert wait == NotDue(7)
+        clock.advance(wait.retry_in)
+        claimed(repo, key)
+
+    def test_an_expired_lease_counts_one_failure(self, repo: StatusRepo, clock: Clock) -> None:
+        """A worker that vanished is a failure of the chunk: it may be the chunk that kills workers."""
+        (key,) = made(repo)
+        first = claimed(repo, key, "vanishing")
+        repo.advance(first, Phase.UPLOAD, Progress(7))
+        clock.advance(TTL + 1)
+        assert repo.get(key).lease_left == -1
+        answer = repo.claim(key, "other", TTL)
+        assert answer == Claimed(Claim(key, "other", 2), repo.get(key).chunk, 1)
+        record = repo.get(key)
+        assert (record.phase, record.progress, record.error) == (Phase.INIT, Progress(), "")
+
+    def test_expired_leases_spend_the_budget(self, repo: StatusRepo, clock: Clock) -> None:
+        """A chunk that takes every worker down ends failed, says so, and stays it."""
+        (key,) = made(repo)
+        for _ in range(MAX_FAILURES):
+            claimed(repo, key)
+            clock.advance(TTL)
+        answer = repo.claim(key, "me", TTL)
+        assert answer == Exhausted("gave up after 3 failures; the last: its worker vanished (lease expired)")
+        assert repo.claim(key, "me", TTL) == answer
+        record = repo.get(key)
+        assert (record.status, record.attempt, record.failures, record.owner) == (Status.FAILED, 3, 3, "")
+        assert record.error == answer.error
+
+    def test_renewing_counts_from_now(self, repo: StatusRepo, clock: Clock) -> None:
+        """The lease does not add up, and the progress is noted on the way."""
+        (key,) = made(repo)
+        claim = claimed(repo, key)
+        clock.advance(50)
+        assert repo.renew(claim, TTL, Progress(3, {"seen": 1})) is False
+        record = repo.get(key)
+        assert (record.lease_left, record.progress) == (TTL, Progress(3, {"seen": 1}))
+
+    def test_a_late_renewal_saves_a_lease_that_nobody_took(self, repo: StatusRepo, clock: Clock) -> None:
+        """A worker that was held up and lost nothing goes on, and its chunk counts no failure."""
+        (key,) = made(repo)
+        claim = claimed(repo, key)
+        clock.advance(TTL + 30)
+        repo.renew(claim, TTL, Progress())
+        assert repo.claim(key, "other", TTL) == Busy(TTL)
+        assert repo.get(key).failures == 0
+
+    def test_advancing_leaves_the_lease_alone(self, repo: StatusRepo, clock: Clock) -> None:
+        """Only ``renew`` renews: a phase that is reached is no sign that the deadline moved."""
+        (key,) = made(repo)
+        claim = claimed(repo, key)
+        clock.advance(10)
+        repo.advance(claim, Phase.DOWNLOAD, Progress(5))
+        record = repo.get(key)
+        assert (record.phase, record.progress, record.lease_left) == (Phase.DOWNLOAD, Progress(5), TTL - 10)
+
+    @each_write
+    def test_a_claim_that_was_taken_over_changes_nothing(
+        self, repo: StatusRepo, clock: Clock, write: Callable[[StatusRepo, Claim], object]
+    ) -> None:
+        """Two zombies of earlier attempts meet ``ClaimLost`` while the third attempt runs, and after it ended."""
+        (key,) = made(repo)
+        zombies = []
+        for _ in range(2):
+            zombies.append(claimed(repo, key, "zombie"))
+            clock.advance(TTL)
+        last = claimed(repo, key)
+        for end in (lambda: None, lambda: repo.complete(last, result(3)), lambda: repo.reopen(key)):
+            end()
+            before = repo.get(key)
+            for zombie in zombies:
+                with pytest.raises(ClaimLost):
+                    write(repo, zombie)
+            assert repo.get(key) == before
+
+    def test_the_stored_progress_is_a_copy(self, repo: StatusRepo) -> None:
+        """The caller counts on in the mapping that it gave; what was noted stays as it was."""
+        (key,) = made(repo)
+        rejected = {"seen": 1}
+        repo.advance(claimed(repo, key), Phase.VALIDATE, Progress(0, rejected))
+        rejected["seen"] = 2
+        assert repo.get(key).progress.rejected == {"seen": 1}
+
+    def test_of_many_at_once_one_gets_the_chunk(self, repo: StatusRepo) -> None:
+        """Eight threads that ask in the same moment make one claim a chunk, and the others are told busy."""
+        keys = made(repo, 20)
+        start = Barrier(8)
+
+        def ask(owner: int) -> list[type]:
+            answers = []
+            for key in keys:
+                start.wait(30)
+                answers.append(type(repo.claim(key, str(owner), TTL)))
+            return answers
+
+        with eager_threads(), ThreadPoolExecutor(8) as pool:
+            rounds = zip(*pool.map(ask, range(8)), strict=True)
+            assert [Counter(answers) for answers in rounds] == [Counter({Busy: 7, Claimed: 1})] * len(keys)
+
+
+class Ends:
+    """How an attempt ends."""
+
+    def test_a_completed_chunk_gives_its_result(self, repo: StatusRepo) -> None:
+        """Whoever claims it later is done at once, with the result as it was stored."""
+        (key,) = made(repo)
+        repo.complete(claimed(repo, key), result(1))
+        assert repo.claim(key, "other", TTL) == Done(result(1))
+        record = repo.get(key)
+        assert (record.status, record.phase, record.progress) == (Status.COMPLETED, Phase.COMPLETE, result(1).progress)
+        assert (record.result, record.owner, record.lease_left) == (result(1), "", 0)
+
+    def test_completing_twice_is_completing_once(self, repo: StatusRepo, clock: Clock) -> None:
+        """A worker whose answer was lost may say it again, even when the lease is long over; the first word stays."""
+        (key,) = made(repo)
+        claim = claimed(repo, key)
+        repo.complete(claim, result(1))
+        clock.advance(10 * TTL)
+        repo.complete(claim, result(1, accepted=3))
+        assert repo.claim(key, "other", TTL) == Done(result(1))
+
+    @pytest.mark.parametrize("name", ["renew", "advance", "fail", "retry", "release"])
+    def test_after_completing_only_completing_is_left(self, repo: StatusRepo, name: str) -> None:
+        """A cleanup that comes too late cannot take the result back."""
+        (key,) = made(repo)
+        claim = claimed(repo, key)
+        repo.complete(claim, result(1))
+        before = repo.get(key)
+        with pytest.raises(ClaimLost):
+            WRITES[name](repo, claim)
+        assert repo.get(key) == before
+
+    def test_a_transient_failure_waits(self, repo: StatusRepo, clock: Clock) -> None:
+        """It is pending with its error until it is due, and the next claim starts clean."""
+        (key,) = made(repo)
+        assert repo.fail(claimed(repo, key), "no route to host", retry_in=30) is Status.PENDING
+        clock.advance(10)
+        record = repo.get(key)
+        assert (record.status, record.error, record.failures) == (Status.PENDING, "no route to host", 1)
+        assert (record.due_in, record.lease_left, record.owner) == (20, 0, "")
+        assert repo.claim(key, "me", TTL) == NotDue(20)
+        clock.advance(40)
+        assert repo.get(key).due_in == 0
+        assert repo.claim(key, "me", TTL) == Claimed(Claim(key, "me", 2), record.chunk, 1)
+        assert repo.get(key).error == ""
+
+    def test_the_budget_of_failures_is_bounded(self, repo: StatusRepo, clock: Clock) -> None:
+        """Failures and expired leases count together; the last error is the one that is kept."""
+        (key,) = made(repo)
+        assert repo.fail(claimed(repo, key), "one", retry_in=0) is Status.PENDING
+        claimed(repo, key)
+        clock.advance(TTL)
+        assert repo.fail(claimed(repo, key), "three", retry_in=0) is Status.FAILED
+        assert repo.claim(key, "me", TTL) == Exhausted("three")
+        assert repo.get(key).failures == MAX_FAILURES
+
+    def test_a_permanent_failure_ends_at_once(self, repo: StatusRepo) -> None:
+        """Trying again cannot help, so nobody does."""
+        (key,) = made(repo)
+        assert repo.fail(claimed(repo, key), "not one image", retry_in=None) is Status.FAILED
+        assert repo.claim(key, "me", TTL) == Exhausted("not one image")
+        assert repo.get(key).failures == 1
+
+    def test_an_error_may_quote_any_file_name(self, repo: StatusRepo) -> None:
+        """A name that is not UTF-8 must not turn a failed chunk into a stuck one."""
+        (key,) = made(repo)
+        repo.fail(claimed(repo, key), "cannot read 'caf\udce9\n.jpg'", retry_in=None)
+        assert repo.claim(key, "me", TTL) == Exhausted("cannot read 'caf\\udce9\n.jpg'")
+
+    def test_an_interrupted_chunk_is_due_and_blameless(self, repo: StatusRepo) -> None:
+        """Ctrl-C a hundred times fails nothing."""
+        (key,) = made(repo)
+        for attempt in range(1, 2 + MAX_FAILURES):
+            claim = claimed(repo, key)
+            assert claim.attempt == attempt
+            repo.release(claim)
+        record = repo.get(key)
+        assert (record.status, record.due_in, record.failures, record.owner) == (Status.PENDING, 0, 0, "")
+
+    def test_a_failed_chunk_starts_over(self, repo: StatusRepo) -> None:
+        """``retry`` zeroes the failures but never the attempt, which fences off whoever worked before."""
+        (key,) = made(repo)
+        repo.fail(claimed(repo, key), "one", retry_in=0)
+        repo.fail(claimed(repo, key), "two", retry_in=None)
+        assert repo.reopen(key) is True
+        record = repo.get(key)
+        assert (record.status, record.failures, record.attempt, record.due_in) == (Status.PENDING, 0, 2, 0)
+        assert claimed(repo, key).attempt == 3
+
+    def test_a_completed_chunk_starts_over(self, repo: StatusRepo) -> None:
+        """A short one is tried again: its old result is known until the new one takes its place."""
+        (key,) = made(repo)
+        old = claimed(repo, key)
+        repo.complete(old, result(1, accepted=3))
+        assert repo.reopen(key) is True
+        with pytest.raises(ClaimLost):
+            repo.complete(old, result(1))
+        new = claimed(repo, key)
+        assert repo.get(key).result == result(1, accepted=3)
+        repo.complete(new, result(2))
+        assert repo.claim(key, "me", TTL) == Done(result(2))
+
+    def test_an_unfinished_chunk_does_not_start_over(self, repo: StatusRepo, clock: Clock) -> None:
+        """``retry`` beside a running worker takes nothing from it, nor shortens a wait."""
+        keys = made(repo, 2)
+        claimed(repo, keys[0])
+        repo.fail(claimed(repo, keys[1]), "wait", retry_in=9)
+        clock.advance(1)
+        before = [repo.get(key) for key in keys]
+        assert [repo.reopen(key) for key in keys] == [False, False]
+        assert [repo.get(key) for key in keys] == before
+
+
+class Cancelling:
+    """A cancel, which only a worker can carry out while it works."""
+
+    def test_pending_chunks_fail_at_once(self, repo: StatusRepo) -> None:
+        """Also those that wait for their next try; finished ones and other datasets are not touched."""
+        new, waiting, done, failed = made(repo, 4)
+        (other,) = made(repo, 1, "other")
+        repo.fail(claimed(repo, waiting), "one", retry_in=100)
+        repo.complete(claimed(repo, done), result(1))
+        repo.fail(claimed(repo, failed), "broken", retry_in=None)
+        untouched = [repo.get(key) for key in (done, failed, other)]
+        assert repo.cancel("d") == 2
+        assert [repo.claim(key, "me", TTL) for key in (new, waiting)] == [Exhausted("cancelled")] * 2
+        assert [repo.get(key) for key in (done, failed, other)] == untouched
+        assert repo.cancel("d") == 0
+
+    def test_a_running_chunk_is_asked(self, repo: StatusRepo) -> None:
+        """Its worker hears of it with the next renewal, and may still finish."""
+        (key,) = made(repo)
+        claim = claimed(repo, key)
+        assert repo.cancel("d") == 1
+        assert repo.get(key).cancel_requested
+        assert repo.renew(claim, TTL, Progress()) is True
+        repo.complete(claim, result(1))
+        assert repo.claim(key, "me", TTL) == Done(result(1))
+
+    def test_a_cancelled_chunk_is_not_tried_again(self, repo: StatusRepo, clock: Clock) -> None:
+        """However its attempt ends short of success, transiently, interrupted or vanished, it ends cancelled."""
+        failing, interrupted, vanishing = made(repo, 3)
+        claims = [claimed(repo, key) for key in (failing, interrupted, vanishing)]
+        repo.cancel("d")
+        assert repo.fail(claims[0], "no route to host", retry_in=1) is Status.FAILED
+        repo.release(claims[1])
+        clock.advance(TTL)
+        for key in (failing, interrupted, vanishing):
+            assert repo.claim(key, "me", TTL) == Exhausted("cancelled")
+            assert repo.get(key).status is Status.FAILED
+
+    def test_a_real_failure_keeps_its_error(self, repo: StatusRepo) -> None:
+        """A cancel does not hide why the chunk could not have succeeded anyway."""
+        (key,) = made(repo)
+        claim = claimed(repo, key)
+        repo.cancel("d")
+        repo.fail(claim, "not one image", retry_in=None)
+        assert repo.claim(key, "me", TTL) == Exhausted("not one image")
+
+    def test_reopening_withdraws_the_cancel(self, repo: StatusRepo) -> None:
+        """``retry`` after ``cancel`` means it: the chunk runs, and its worker is not stopped again."""
+        pending, running = made(repo, 2)
+        claim = claimed(repo, running)
+        repo.cancel("d")
+        repo.release(claim)
+        for key in (pending, running):
+            assert repo.reopen(key)
+            assert repo.renew(claimed(repo, key), TTL, Progress()) is False
+
+
+class Looking:
+    """What can be read."""
+
+    def test_unknown_chunks_are_named(self, repo: StatusRepo) -> None:
+        """Asking for a chunk that is not there says which, whatever namespace it is not in."""
+        (key,) = made(repo)
+        for absent in (ChunkKey("", key.id), ChunkKey("d", key.id + 1), ChunkKey("e", key.id)):
+            for ask in (repo.get, repo.reopen, lambda absent: repo.claim(absent, "me", TTL)):
+                with pytest.raises(InvalidRequest, match=str(absent)):
+                    ask(absent)
+
+    def test_find_goes_by_index_and_status(self, repo: StatusRepo) -> None:
+        """Chunks come in the order of the plan, not in that of their ids, and from the dataset alone."""
+        repo.ensure([request(2), request(0), request(0, ""), request(0, "other")])
+        repo.ensure([request(1)])
+        keys = [record.chunk.key for record in repo.find("d")]
+        assert [repo.get(key).chunk.request.index for key in keys] == [0, 1, 2]
+        claimed(repo, keys[1])
+        assert [record.chunk.key for record in repo.find("d", Status.PROCESSING)] == [keys[1]]
+        assert [record.chunk.key for record in repo.find("d", Status.PENDING)] == [keys[0], keys[2]]
+        assert [record.chunk.key for record in repo.find("")] == [ChunkKey("", 0)]
+        assert list(repo.find("nobody")) == []
+
+    def test_chunks_may_change_while_they_are_found(self, repo: StatusRepo) -> None:
+        """The command that reopens what it finds sees each chunk once, and blocks nobody, itself least."""
+        keys = made(repo, 1100)
+        repo.cancel("d")
+        seen = []
+        for record in repo.find("d", Status.FAILED):
+            seen.append(record.chunk.key)
+            assert repo.reopen(record.chunk.key)
+            claimed(repo, record.chunk.key)
+        assert seen == keys
+
+    def test_summary_counts_what_occurs(self, repo: StatusRepo) -> None:
+        """By dataset, in the order of their names, without zeros."""
+        assert repo.summary() == {}
+        made(repo, 1, "b")
+        keys = made(repo, 3, "a")
+        repo.ensure([request(5, "")])
+        claimed(repo, keys[0])
+        repo.complete(claimed(repo, keys[1]), result(1))
+        summary = repo.summary()
+        assert summary == {
+            "": {Status.PENDING: 1},
+            "a": {Status.PENDING: 1, Status.PROCESSING: 1, Status.COMPLETED: 1},
+            "b": {Status.PENDING: 1},
+        }
+        assert list(summary) == ["", "a", "b"]
+
+    def test_the_identity_is_a_uuid_that_stays(self, repo: StatusRepo) -> None:
+        """Ids mean something only beside it, so it must not change under them."""
+        identity = repo.identity
+        made(repo)
+        assert UUID(identity) == UUID(repo.identity)
+
+
+class StatusRepoContract(Ensure, Leases, Ends, Cancelling, Looking):
+    """The whole contract. A subclass gives an empty ``repo`` on ``clock`` with a budget of three failures."""
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        """Give a clock that stands still until it is moved."""
+        return Clock()
+
+    @pytest.fixture
+    def repo(self, clock: Clock) -> StatusRepo:
+        """Give an empty repository."""
+        raise NotImplementedError

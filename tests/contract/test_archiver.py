@@ -1,0 +1,91 @@
+"""The archivers keep the contract."""
+
+import json
+import stat
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from contract.archiver import ArchiverContract, Images, image, picture
+
+from pixcore.audit import audit
+from pixcore.errors import InvalidRequest
+from pixcore.manifest import METADATA
+from pixcore.ports import Archiver
+from pixcore_adapters.archiver.memory import MemoryArchiver
+from pixcore_adapters.archiver.zip import ZipArchiver
+
+
+class TestMemoryArchiver(ArchiverContract):
+    """The public test double is as strict as what it stands for."""
+
+    @pytest.fixture
+    def archiver(self) -> Archiver:
+        """Give the archiver."""
+        return MemoryArchiver()
+
+
+class TestZipArchiver(ArchiverContract):
+    """Zip."""
+
+    @pytest.fixture
+    def archiver(self) -> Archiver:
+        """Give the archiver."""
+        return ZipArchiver()
+
+    def test_the_layout_is_what_loaders_expect(self, images: Images, target: Path) -> None:
+        """Rows at the root, pictures in their folder, each with a mode that lets its owner read it once unpacked."""
+        ZipArchiver().pack(images, target)
+        with zipfile.ZipFile(target) as packed:
+            assert packed.testzip() is None
+            assert packed.namelist() == ["images/000000.jpg", "images/000001.jpg", "images/000002.jpg", METADATA]
+            assert [json.loads(line)["file_name"] for line in packed.open(METADATA)] == packed.namelist()[:3]
+            assert {member.external_attr >> 16 for member in packed.infolist()} == {stat.S_IFREG | 0o644}
+
+    def test_pictures_are_stored_not_deflated(self, images: Images, target: Path) -> None:
+        """They are compressed already; and what deflate makes differs between builds of zlib."""
+        ZipArchiver().pack(images, target)
+        with zipfile.ZipFile(target) as packed:
+            assert {member.compress_type for member in packed.infolist()} == {zipfile.ZIP_STORED}
+
+    @pytest.mark.parametrize("rows", [b"5\n", b"[]\n", b"null\n", b"{}\n{\n", b"\xff\n", b"[" * 100_000])
+    def test_rows_that_are_no_rows_are_refused(self, target: Path, rows: bytes) -> None:
+        """A zip of somebody else's, or a damaged one, must not end `verify` with a traceback."""
+        with zipfile.ZipFile(target, "w") as packed:
+            packed.writestr(METADATA, rows)
+        with pytest.raises(InvalidRequest, match="archive is no whole"):
+            ZipArchiver().contents(target)
+
+    def test_a_zip_without_rows_is_refused(self, target: Path) -> None:
+        """A zip of holiday pictures is no chunk."""
+        with zipfile.ZipFile(target, "w") as packed:
+            packed.writestr("images/000000.jpg", picture(0))
+        with pytest.raises(InvalidRequest, match="archive is no whole"):
+            ZipArchiver().contents(target)
+
+    def test_a_repacked_archive_is_read(self, images: Images, target: Path, tmp_path: Path) -> None:
+        """Users repack archives with their favourite program: still the same pictures."""
+        ZipArchiver().pack(images, tmp_path / "whole")
+        repack(tmp_path / "whole", target, zipfile.ZIP_DEFLATED)
+        assert list(audit(ZipArchiver().contents(target))) == []
+
+    @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    def test_a_repacked_archive_that_is_damaged_is_refused(self, target: Path, tmp_path: Path, method: int) -> None:
+        """There damage shows as the decompressor's own errors."""
+        ZipArchiver().pack([image(tmp_path, 0, b"picture" * 99)], tmp_path / "whole")
+        repack(tmp_path / "whole", target, method)
+        intact = target.read_bytes()
+        for place in range(0, len(intact), 3):
+            damaged = bytearray(intact)
+            damaged[place] ^= 0xFF
+            target.write_bytes(damaged)
+            with suppress(InvalidRequest):  # a byte that means nothing may pass
+                list(audit(ZipArchiver().contents(target)))
+
+
+def repack(archive: Path, target: Path, method: int) -> None:
+    """Pack an archive's members anew."""
+    with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(target, "w", method) as packed:
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name))

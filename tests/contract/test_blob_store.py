@@ -1,0 +1,57 @@
+"""The blob stores that need no server keep the contract."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from contract.blob_store import BlobStoreContract, BlobStoreMachine
+from hypothesis import settings
+
+from pixcore.ports import BlobStore
+from pixcore_adapters.blob_store.local import LocalBlobStore
+from pixcore_adapters.blob_store.memory import MemoryBlobStore
+
+
+class TestMemoryBlobStore(BlobStoreContract):
+    """The public test double is as strict as the stores that it stands for."""
+
+    @pytest.fixture
+    def store(self) -> BlobStore:
+        """Give an empty store."""
+        return MemoryBlobStore()
+
+
+class TestLocalBlobStore(BlobStoreContract):
+    """A folder keeps the promises of a server."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> BlobStore:
+        """Give an empty store, whose folder is not made yet."""
+        return LocalBlobStore(tmp_path / "the store")
+
+
+class MemoryMachine(BlobStoreMachine):
+    """In memory."""
+
+    def new_store(self) -> BlobStore:
+        """Give an empty store."""
+        return MemoryBlobStore()
+
+
+class LocalMachine(BlobStoreMachine):
+    """In a folder."""
+
+    def new_store(self) -> BlobStore:
+        """Give an empty store."""
+        self.folder = tempfile.mkdtemp()
+        return LocalBlobStore(Path(self.folder))
+
+    def teardown(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder)
+
+
+TestMemoryMachine = MemoryMachine.TestCase
+TestLocalMachine = LocalMachine.TestCase
+TestLocalMachine.settings = settings(max_examples=30, stateful_step_count=30)  # a disk syncs every put

@@ -1,0 +1,79 @@
+"""The downloaders keep the contract; the network is loopback."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from contract.downloader import DownloaderContract, Serve
+from hostile import Site, handles, picture, policy, status
+from listings import lane_of
+
+from pixcore.planning import Lane
+from pixcore.ports import Downloader
+from pixcore_adapters.blob_store.memory import MemoryBlobStore
+from pixcore_adapters.downloader.folder import FolderDownloader
+from pixcore_adapters.downloader.memory import MemoryDownloader
+from pixcore_adapters.downloader.urls import Urls
+from pixcore_adapters.downloader.web import WebDownloader
+
+
+class TestMemoryDownloader(DownloaderContract):
+    """The public test double is as strict as what it stands for."""
+
+    @pytest.fixture
+    def serve(self) -> Serve:
+        """Give what makes a source."""
+
+        def serve(results: Sequence[bytes | None]) -> tuple[Downloader, Lane]:
+            return MemoryDownloader({"cat": results}), Lane("memory", "cat", 0, len(results))
+
+        return serve
+
+
+class TestFolderDownloader(DownloaderContract):
+    """A folder of files, some of which vanish after the plan."""
+
+    @pytest.fixture
+    def serve(self, tmp_path: Path) -> Serve:
+        """Give what makes a source."""
+
+        def serve(results: Sequence[bytes | None]) -> tuple[Downloader, Lane]:
+            folder = tmp_path / "photos"
+            folder.mkdir()
+            for n, data in enumerate(results):
+                (folder / f"{n:03}.jpg").write_bytes(data or b"")
+            downloader = FolderDownloader(MemoryBlobStore())
+            lane = lane_of(downloader, folder, "cats")
+            for n, data in enumerate(results):
+                if data is None:
+                    (folder / f"{n:03}.jpg").unlink()
+            return downloader, lane
+
+        return serve
+
+
+class TestWebDownloader(DownloaderContract):
+    """A list of pictures on a web site, some of which are not there."""
+
+    gone = "http_410"
+    site: Site
+
+    def handles(self) -> set[str]:
+        """The site closes its ends of the connections in its own time."""
+        return handles(self.site)
+
+    @pytest.fixture
+    def serve(self, tmp_path: Path) -> Iterator[Serve]:
+        """Give what makes a source."""
+        with Site() as site:
+            self.site = site
+
+            def serve(results: Sequence[bytes | None]) -> tuple[Downloader, Lane]:
+                for n, data in enumerate(results):
+                    site.routes[f"/{n}.jpg"] = picture(data) if data else status(410)
+                urls = tmp_path / "urls.txt"
+                urls.write_text("\n".join(site.url(f"/{n}.jpg") for n in range(len(results))))
+                source = Urls(MemoryBlobStore(), policy(site))
+                return WebDownloader({"urls": source}, policy(site)), lane_of(source, str(urls), "cats")
+
+            yield serve

@@ -1,0 +1,170 @@
+"""What every validator must do: the promises of pixcore.ports.validator, as tests."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pixcore.model import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
+from pixcore.ports import Validator
+
+Store = Callable[..., list[Download]]
+
+
+def verdicts(validator: Validator, downloads: Iterable[Download]) -> list[str]:
+    """What the validator says, in words: ``accepted`` or the reason."""
+    return [
+        str(verdict.reason) if isinstance(verdict, Rejected) else "accepted"
+        for verdict in validator.validate(downloads)
+    ]
+
+
+class ValidatorContract(ABC):
+    """Subclass it with the ``validator`` fixture and with bytes that this validator understands."""
+
+    LOOK_AHEAD = 64  # downloads; no validator needs more to keep its workers busy in a test
+
+    @pytest.fixture
+    @abstractmethod
+    def validator(self) -> Validator:
+        """One that refuses pictures below 50 x 50 and uses the default rule for near-duplicates."""
+
+    @abstractmethod
+    def picture(self, seed: int) -> bytes:
+        """A picture; no two seeds are near-duplicates."""
+
+    @abstractmethod
+    def variant(self, seed: int) -> bytes:
+        """Other bytes that show the picture of that seed."""
+
+    @abstractmethod
+    def flat(self, seed: int) -> bytes:
+        """A picture without contrast, of another colour for each seed."""
+
+    @abstractmethod
+    def small(self) -> bytes:
+        """A sound picture of 49 x 60 pixels."""
+
+    @abstractmethod
+    def damaged(self) -> bytes:
+        """A picture of which the end is missing."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        """Put bytes into files, as a downloader does."""
+
+        def store(*contents: bytes) -> list[Download]:
+            downloads = []
+            for number, content in enumerate(contents):
+                path = tmp_path / f"{number}.jpg"
+                path.write_bytes(content)
+                candidate = Candidate(CandidateKey("test", "", number), f"{number}.jpg")
+                downloads.append(Download(candidate, path, len(content), datetime.now(UTC)))
+            return downloads
+
+        return store
+
+    def test_one_verdict_a_download_in_order(self, validator: Validator, store: Store) -> None:
+        """Rows and counters rest on it."""
+        good = [self.picture(seed) for seed in range(12)]
+        downloads = store(*good[:6], b"no picture", *good[6:], b"")
+        found = list(validator.validate(downloads))
+        assert [verdict.download for verdict in found] == downloads
+        assert [type(verdict) for verdict in found] == [Accepted] * 6 + [Rejected] + [Accepted] * 6 + [Rejected]
+
+    def test_nothing_in_nothing_out(self, validator: Validator) -> None:
+        """A slice may hold no candidates at all."""
+        assert list(validator.validate([])) == []
+
+    def test_accepted_states_the_bytes_at_the_path(self, validator: Validator, store: Store) -> None:
+        """The archive's checksums start here."""
+        [download] = store(self.picture(1))
+        [accepted] = validator.validate([download])
+        assert isinstance(accepted, Accepted)
+        assert accepted.sha256 == hashlib.sha256(self.picture(1)).hexdigest()
+        assert min(accepted.width, accepted.height) >= 50
+        assert accepted.format
+        assert accepted.fingerprint.method
+
+    def test_bad_files_are_rejected_with_their_reasons(self, validator: Validator, store: Store) -> None:
+        """Each must be told from the others in the counters."""
+        downloads = store(b"<!DOCTYPE html><p>Not found", b"", self.damaged(), self.small())
+        assert verdicts(validator, downloads) == [
+            RejectReason.NOT_AN_IMAGE,
+            RejectReason.NOT_AN_IMAGE,
+            RejectReason.DAMAGED,
+            RejectReason.TOO_SMALL,
+        ]
+
+    def test_a_file_that_cannot_be_read_is_a_verdict(self, validator: Validator, store: Store) -> None:
+        """Whatever is at the path, nothing is raised and the next one gets its turn."""
+        gone, folder, fine = store(b"", b"", self.picture(1))
+        gone.path.unlink()
+        folder.path.unlink()
+        folder.path.mkdir()
+        assert verdicts(validator, [gone, folder, fine]) == [RejectReason.NOT_AN_IMAGE] * 2 + ["accepted"]
+
+    def test_of_equal_bytes_the_first_stays(self, validator: Validator, store: Store) -> None:
+        """Exact duplicates within a chunk."""
+        downloads = store(self.picture(1), self.picture(2), self.picture(1), self.picture(2))
+        assert verdicts(validator, downloads) == ["accepted"] * 2 + [RejectReason.DUPLICATE] * 2
+
+    def test_of_near_duplicates_the_first_stays(self, validator: Validator, store: Store) -> None:
+        """Near duplicates within a chunk, whichever of the two came first."""
+        downloads = store(self.picture(1), self.variant(1), self.variant(2), self.picture(2))
+        assert verdicts(validator, downloads) == ["accepted", RejectReason.NEAR_DUPLICATE] * 2
+
+    def test_flat_pictures_are_compared_by_bytes_alone(self, validator: Validator, store: Store) -> None:
+        """Solid red and solid blue have the same hashes and are not the same picture."""
+        downloads = store(self.flat(1), self.flat(2), self.flat(1))
+        assert verdicts(validator, downloads) == ["accepted", "accepted", RejectReason.DUPLICATE]
+
+    def test_two_calls_share_no_memory(self, validator: Validator, store: Store) -> None:
+        """A call is a chunk: what the chunk before had is no duplicate in this one, even when both run at once."""
+        downloads = store(self.picture(1), self.picture(2))
+        first, second = validator.validate(downloads), validator.validate(downloads)
+        pairs = list(zip(first, second, strict=True))
+        assert all(isinstance(verdict, Accepted) for pair in pairs for verdict in pair)
+
+    def test_pulls_ahead_by_a_bounded_number(self, validator: Validator, store: Store) -> None:
+        """Or the whole source would be downloaded before the first verdict stops it."""
+        downloads = store(*[self.picture(1)] * (3 * self.LOOK_AHEAD))
+        pulled = iter(downloads)
+        with closing(validator.validate(pulled)) as found:
+            next(found)
+            assert len(list(pulled)) >= len(downloads) - self.LOOK_AHEAD
+
+    def test_pulls_nothing_before_it_is_asked(self, validator: Validator, store: Store) -> None:
+        """Lazy: a chunk that is cancelled first fetches nothing."""
+        pulled = iter(store(self.picture(1)))
+        validator.validate(pulled).close()
+        assert len(list(pulled)) == 1
+
+    def test_may_be_closed_early_and_used_again(self, validator: Validator, store: Store) -> None:
+        """A chunk stops at its target; the worker goes on with the next."""
+        downloads = store(*(self.picture(seed) for seed in range(6)))
+        with closing(validator.validate(downloads)) as found:
+            next(found)
+        assert verdicts(validator, downloads) == ["accepted"] * 6
+
+    def test_what_the_source_raises_passes_through(self, validator: Validator, store: Store) -> None:
+        """The pipeline decides about a source that fails."""
+
+        def failing() -> Iterator[Download]:
+            yield from store(self.picture(1))
+            raise ConnectionError("the source is gone")
+
+        with pytest.raises(ConnectionError, match="the source is gone"):
+            list(validator.validate(failing()))
+
+    def test_leaves_the_files_as_they_are(self, validator: Validator, store: Store) -> None:
+        """They are packed afterwards, and a user's folder may be what they are."""
+        contents = [self.picture(1), self.damaged(), b"no picture"]
+        downloads = store(*contents)
+        list(validator.validate(downloads))
+        assert [download.path.read_bytes() for download in downloads] == contents
+        assert len(list(downloads[0].path.parent.iterdir())) == len(contents)

@@ -1,0 +1,76 @@
+"""Pictures for tests, made on the spot: some like photographs, some crafted to hurt a decoder."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+
+def photo(seed: int, width: int = 320, height: int = 240) -> Image.Image:
+    """Soft shapes over several scales with grain, in colour; two seeds give two quite different pictures."""
+    rng = np.random.default_rng(seed)
+    pixels = np.zeros((height, width, 3))
+    for cells, weight in ((3, 60), (7, 40), (20, 20), (60, 8)):
+        coarse = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8))
+        pixels += weight * (np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)) / 128.0 - 1)
+    pixels += 128 + rng.normal(0, 4, pixels.shape)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> bytes:  # noqa: A002 (Pillow's word)
+    """The file that Pillow makes of an image."""
+    file = BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def exif_with_thumbnail(seed: int) -> bytes:
+    """EXIF data whose second directory points to a whole small JPEG, as cameras write it."""
+    thumbnail = encoded(photo(seed, 160, 120))
+    tags = ((0x0103, 3, 6), (0x0201, 4, 8 + 6 + 42), (0x0202, 4, len(thumbnail)))
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    first = struct.pack("<HI", 0, 8 + 6)
+    second = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    return b"Exif\0\0II*\0\x08\0\0\0" + first + second + thumbnail
+
+
+def scan_bomb(scans: int) -> bytes:
+    """A progressive JPEG whose last scan is repeated until there are at least so many."""
+    whole = encoded(photo(1), progressive=True)
+    start = whole.rindex(b"\xff\xda")
+    return whole[:start] + whole[start:-2] * scans + whole[-2:]
+
+
+def plain_png(width: int, height: int) -> bytes:
+    """A black greyscale PNG of any size, made without holding its pixels."""
+    return _png(struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0), _zeros((width + 1) * height))
+
+
+def animation(frames: int, format: str = "GIF") -> bytes:  # noqa: A002 (Pillow's word)
+    """Frames that differ from each other, 64 x 64."""
+    first, *others = (photo(7, 64, 64).rotate(number % 360) for number in range(frames))
+    return encoded(first, format, save_all=True, append_images=others)
+
+
+def postscript() -> bytes:
+    """An EPS file, which Pillow by itself would hand to ghostscript."""
+    return b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\n0 0 moveto\nshowpage\n%%EOF\n"
+
+
+def _zeros(count: int) -> Iterator[bytes]:
+    packer = zlib.compressobj(9)
+    block = bytes(1 << 20)
+    for _ in range(count // len(block)):
+        yield packer.compress(block)
+    yield packer.compress(bytes(count % len(block)))
+    yield packer.flush()
+
+
+def _png(header: bytes, pixels: Iterator[bytes]) -> bytes:
+    chunks = ((b"IHDR", header), (b"IDAT", b"".join(pixels)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )

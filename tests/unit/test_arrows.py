@@ -1,0 +1,42 @@
+"""What the core may import. import-linter holds the arrows between our packages; this holds those to the outside."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import pixcore.model
+
+CORE = Path(pixcore.model.__file__).parent
+ALLOWED = {*sys.stdlib_module_names, "attrs", "tenacity", "pixcore"}
+
+
+def imports(source: str) -> set[str]:
+    """The top-level names of all modules that ``source`` imports, wherever in it."""
+    modules = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            modules.add(node.module.partition(".")[0])
+    return modules
+
+
+@pytest.mark.parametrize("module", sorted(CORE.rglob("*.py")), ids=lambda path: str(path.relative_to(CORE)))
+def test_the_core_imports_only_the_standard_library_attrs_and_tenacity(module: Path) -> None:
+    """A third-party import in the core would tie every user to that package."""
+    assert imports(module.read_text()) <= ALLOWED
+
+
+def test_an_import_is_seen_wherever_it_stands() -> None:
+    """The test above would be blind to an import inside a function or behind TYPE_CHECKING."""
+    source = """
+import os.path
+from . import sibling
+def later():
+    import PIL.Image
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+"""
+    assert imports(source) == {"os", "PIL", "numpy"}

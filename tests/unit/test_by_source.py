@@ -1,0 +1,91 @@
+"""Several downloaders as one: a chunk may have slices of several sources."""
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import pytest
+from attrs import define
+
+from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable
+from pixcore.model import CandidateKey, Download, Miss, Slice
+from pixcore.ports import Downloader
+from pixcore_adapters.downloader.by_source import BySource
+from pixcore_adapters.downloader.memory import MemoryDownloader
+
+
+@define
+class Failing:
+    """Yields what another downloader does, then fails; notes whether it was left open."""
+
+    error: Exception
+    results: Sequence[bytes | None] = ()
+    ended: int = 0
+
+    def download(
+        self, slices: Sequence[Slice], into: Path, skip: frozenset[CandidateKey] = frozenset()
+    ) -> Generator[Download | Miss]:
+        """See ``Downloader``."""
+        try:
+            yield from MemoryDownloader({"bad": self.results}, source="bad").download(slices, into, skip)
+            raise self.error
+        finally:
+            self.ended += 1
+
+
+A, B = MemoryDownloader({"a": [b"0", b"1", b"2"]}, source="a"), MemoryDownloader({"b": [b"3", b"4"]}, source="b")
+
+
+def contents(downloader: Downloader, into: Path, *sources: str, skip: frozenset[CandidateKey] = frozenset()) -> str:
+    """What comes of one candidate from each of the sources, each time the next."""
+    slices = [
+        Slice(source, source, sources[:n].count(source), sources[:n].count(source) + 1)
+        for n, source in enumerate(sources)
+    ]
+    items = list(downloader.download(slices, into, skip))
+    return "".join(item.path.read_text() for item in items if isinstance(item, Download))
+
+
+def test_slices_come_in_turn_from_whom_they_belong_to(tmp_path: Path) -> None:
+    """The order of a chunk's slices counts, also across sources."""
+    assert contents(BySource({"a": A, "b": B}), tmp_path, "a", "a", "b", "a", "b") == "01324"
+
+
+def test_what_is_to_be_skipped_is_passed_on(tmp_path: Path) -> None:
+    """After a failure nothing is fetched twice."""
+    skip = frozenset({CandidateKey("a", "a", 0), CandidateKey("b", "b", 0)})
+    assert contents(BySource({"a": A, "b": B}), tmp_path, "a", "a", "b", "b", skip=skip) == "14"
+
+
+def test_an_unknown_source_names_the_known_ones(tmp_path: Path) -> None:
+    """A worker that lacks a source must say so."""
+    with pytest.raises(InvalidRequest, match="unknown source 'c'; there are: a, b"):
+        contents(BySource({"a": A, "b": B}), tmp_path, "c")
+
+
+def test_closing_early_closes_what_is_open(tmp_path: Path) -> None:
+    """The downloader below holds threads and sockets."""
+    bad = Failing(SourceUnavailable("down"), [b"x", b"y"])
+    items = BySource({"bad": bad}).download([Slice("bad", "bad", 0, 2)], tmp_path)
+    next(items)
+    items.close()
+    assert bad.ended == 1
+
+
+@pytest.mark.parametrize("sources", [("a", "bad"), ("bad", "a"), ("bad", "a", "bad")])
+def test_a_source_that_changed_does_not_end_the_others(tmp_path: Path, sources: tuple[str, ...]) -> None:
+    """One search engine's new markup must not fail a chunk that another source fills."""
+    assert contents(BySource({"a": A, "bad": Failing(SourceChanged("new"))}), tmp_path, *sources) == "0"
+
+
+def test_a_source_that_changed_is_said_when_none_delivered(tmp_path: Path) -> None:
+    """An empty chunk would hide it; but not what an earlier call delivered."""
+    both = BySource({"a": MemoryDownloader({"a": []}, source="a"), "bad": Failing(SourceChanged("new"))})
+    with pytest.raises(SourceChanged, match="new"):
+        contents(both, tmp_path, "bad", "a")
+    assert contents(both, tmp_path, "bad", "a", skip=frozenset({CandidateKey("a", "a", 7)})) == ""
+
+
+def test_a_source_that_is_down_is_said_at_once(tmp_path: Path) -> None:
+    """It is worth asking again, which is for the pipeline to decide."""
+    with pytest.raises(SourceUnavailable, match="down"):
+        contents(BySource({"a": A, "bad": Failing(SourceUnavailable("down"))}), tmp_path, "a", "bad", "a")

@@ -1,0 +1,569 @@
+"""The pixcore command: what its commands do, print and exit with."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command import Ran, at_home, files, fill, jpeg, pixcore, start
+from contract.disk import no_file_above
+from pictures import encoded, photo
+
+from pixcore import InvalidRequest, NoValidImages, StatusUnavailable, StoreDenied, StoreUnavailable, WorkspaceFull
+from pixcore_runners.assembly import assemble
+from pixcore_runners.datasets import Wanted, proposed
+from pixcore_runners.settings import load_here
+
+RUN = ("run", "--source", "folder:photos", "--chunk-size", "4")
+
+KEYS = [
+    "id",
+    "status",
+    "keyword",
+    "url",
+    "sha256",
+    "bytes",
+    "target",
+    "accepted",
+    "shortfall",
+    "rejected",
+    "missed",
+    "attempt",
+    "seconds",
+    "error",
+]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with ten photos."""
+    at_home(tmp_path, monkeypatch)
+    fill(tmp_path / "photos", 10)
+    return tmp_path
+
+
+def run(*words: object) -> Ran:
+    """Run the photos in chunks of four; the document is on standard output."""
+    return pixcore(*RUN, "--json", *words)
+
+
+def rows(chunk: dict[str, object]) -> list[dict[str, object]]:
+    """The rows of a chunk's archive."""
+    with zipfile.ZipFile(str(chunk["url"]).removeprefix("file://")) as archive:
+        return [json.loads(line) for line in archive.read("metadata.jsonl").decode().splitlines()]
+
+
+# -- run -------------------------------------------------------------------------------------------------------------
+
+
+def test_run_turns_a_folder_into_archives() -> None:
+    """The whole point, and the document of docs/design.md, key by key."""
+    ran = run()
+    assert (ran.code, list(ran.document), ran.document["version"], ran.document["dataset"]) == (
+        0,
+        ["version", "dataset", "chunks"],
+        1,
+        "photos",
+    )
+    assert [list(chunk) for chunk in ran.chunks] == [KEYS] * 3
+    assert [(c["status"], c["keyword"], c["target"], c["accepted"], c["shortfall"]) for c in ran.chunks] == [
+        ("completed", "photos", 4, 4, 0),
+        ("completed", "photos", 4, 4, 0),
+        ("completed", "photos", 2, 2, 0),
+    ]
+    assert [row["url"] for chunk in ran.chunks for row in rows(chunk)] == [f"{n:04}.jpg" for n in range(10)]
+
+
+def test_run_again_does_nothing_and_prints_the_same(home: Path) -> None:
+    """Byte for byte, so that a script may compare; and no archive is written again."""
+
+    def written() -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in home.rglob("*.zip")}
+
+    first, before = run(), written()
+    again = run()
+    assert (again.code, again.out) == (first.code, first.out)
+    assert (len(before), written()) == (3, before)
+    assert again.err == "dataset photos: nothing left to do\n"
+
+
+def test_a_short_chunk_exits_3_and_says_how_to_try_again(home: Path) -> None:
+    """A file that is no image leaves its chunk one short, never silently full."""
+    (home / "photos/0001.jpg").write_text("<html>not found</html>")
+    ran = run()
+    assert ran.code == 3
+    assert ran.chunks[0]["shortfall"] == 1
+    assert ran.chunks[0]["rejected"] == {"not_an_image": 1}
+    assert ran.err.endswith("to try them again: pixcore retry photos\n")
+
+
+def test_nothing_valid_exits_4_with_a_true_status(home: Path) -> None:
+    """Every chunk failed for good, says why, and left nothing in the store but the listing."""
+    for path in (home / "photos").iterdir():
+        path.write_text("no image")
+    ran = run()
+    assert ran.code == 4
+    assert {chunk["status"] for chunk in ran.chunks} == {"failed"}
+    assert ran.chunks[0]["error"] == ("no valid image of 'photos' (not_an_image: 4); try other sources or limits")
+    assert not list(home.rglob("*.zip"))
+    assert not files(home / "work")
+    assert run().out == ran.out
+
+
+def test_a_larger_count_extends_the_dataset() -> None:
+    """The chunks that are there keep their ids, slices and archives."""
+    first = run("--count", 4)
+    more = run("--count", 8)
+    assert [chunk["target"] for chunk in more.chunks] == [4, 4]
+    assert more.chunks[:1] == first.chunks
+    assert not {row["url"] for row in rows(more.chunks[0])} & {row["url"] for row in rows(more.chunks[1])}
+
+
+def test_a_file_added_later_shifts_no_slice(home: Path) -> None:
+    """Even one whose name comes first: it is appended."""
+    first = run()
+    (home / "photos/0000-first.jpg").write_bytes(jpeg(77))
+    more = run()
+    assert more.code == 0
+    assert more.chunks[:3] == first.chunks
+    assert [row["url"] for row in rows(more.chunks[3])] == ["0000-first.jpg"]
+
+
+def test_the_same_photos_give_the_same_archives_anywhere() -> None:
+    """Two stores, two status databases, one sha256 a chunk."""
+    one = run()
+    other = run("--store", "file:other", "--status", "sqlite:///other.db")
+    assert [chunk["sha256"] for chunk in other.chunks] == [chunk["sha256"] for chunk in one.chunks]
+    assert [chunk["url"] for chunk in other.chunks] != [chunk["url"] for chunk in one.chunks]
+
+
+def test_several_workers_complete_everything() -> None:
+    """In whatever order: every file once."""
+    ran = run("--chunk-size", 2, "--workers", 3)
+    assert ran.code == 0
+    assert sorted(str(row["url"]) for chunk in ran.chunks for row in rows(chunk)) == [f"{n:04}.jpg" for n in range(10)]
+
+
+def test_several_folders_make_one_dataset(home: Path) -> None:
+    """Sources may be repeated; the keyword names the dataset."""
+    fill(home / "more", 3, first=50)
+    ran = run("red panda", "--source", "folder:more")
+    assert (ran.code, ran.document["dataset"]) == (0, "red-panda")
+    assert sum(chunk["accepted"] for chunk in ran.chunks) == 13
+
+
+def test_everything_in_memory_leaves_no_file(home: Path) -> None:
+    """For trying things out."""
+    ran = run("--store", "memory://", "--status", "memory://")
+    assert (ran.code, sum(chunk["accepted"] for chunk in ran.chunks)) == (0, 10)
+    assert files(home) == files(Path()) == [f"photos/{n:04}.jpg" for n in range(10)]
+
+
+# -- plan, status, retry ---------------------------------------------------------------------------------------------
+
+
+def test_plan_prints_what_run_then_does_and_writes_nothing(home: Path) -> None:
+    """Slices and targets, as they are then in the status database."""
+    before = files(home)
+    planned = pixcore("plan", *RUN[1:], "--json")
+    assert (planned.code, planned.err, files(home)) == (0, "", before)
+    assert [chunk["target"] for chunk in planned.chunks] == [4, 4, 2]
+    assert [[(s["start"], s["stop"]) for s in chunk["slices"]] for chunk in planned.chunks] == [
+        [(0, 4)],
+        [(4, 8)],
+        [(8, 10)],
+    ]
+    assert [chunk["target"] for chunk in run().chunks] == [4, 4, 2]
+    assert pixcore("plan", *RUN[1:], "--json").out == planned.out
+
+
+def test_plan_for_people_has_a_line_a_chunk(home: Path) -> None:
+    """With the source, the folder and the slice of each."""
+    lines = pixcore("plan", *RUN[1:]).out.splitlines()
+    assert [line.split() for line in lines[:2]] == [
+        ["index", "keyword", "target", "slices"],
+        ["0", "photos", "4", "folder", f"{home}/photos", "[0,", "4)"],
+    ]
+    assert len(lines) == 4
+
+
+@pytest.mark.parametrize("words", [("status",), ("config", "show"), ("plan", "--source", "folder:photos")])
+def test_who_only_looks_leaves_nothing_behind(home: Path, words: tuple[str, ...]) -> None:
+    """No database, no folder, not even the default ones."""
+    before = files(home)
+    ran = pixcore(*words, "--json")
+    assert (ran.code, ran.document["version"]) == (0, 1)
+    assert files(home) == before
+    assert not (home / "pixcore-data").exists()
+
+
+def test_status_counts_datasets_and_shows_one() -> None:
+    """One line a dataset; or the document that run printed."""
+    ran = run()
+    assert pixcore("status", "--json").document == {
+        "version": 1,
+        "datasets": [{"dataset": "photos", "pending": 0, "processing": 0, "completed": 3, "failed": 0}],
+    }
+    assert pixcore("status", "photos", "--json").out == ran.out
+    table = pixcore("status", "photos").out.splitlines()
+    assert [line.split()[:4] for line in table[1:]] == [
+        [str(chunk["id"]), "completed", "complete", f"{chunk['accepted']}/{chunk['target']}"] for chunk in ran.chunks
+    ]
+
+
+def test_a_chunk_that_another_run_holds_is_waited_for() -> None:
+    """Status shows its lease; the run says what it waits for, and goes on when the other one has died."""
+    house = assemble(load_here(flags={"source": ["folder:photos"]}).settings, make=True)
+    wish = Wanted(("folder:photos",), chunk_size=500).named()
+    with proposed(wish, house.status, house.listing) as proposal:
+        (chunk,) = proposal.write_down(house.status, house.store)
+    house.status.claim(chunk.key, "another", ttl=0.5)
+    assert " processing " in pixcore("status", "photos").out
+    ran = run()
+    assert "chunks that another run holds: 1; if it died, they are free in" in ran.err
+    assert (ran.code, ran.chunks[0]["attempt"]) == (0, 2)
+
+
+@pytest.mark.parametrize("command", ["status", "retry"])
+def test_an_unknown_dataset_names_the_known_ones(command: str) -> None:
+    """A misspelt name is mended at a glance."""
+    assert pixcore(command, "fotos").err == (
+        "pixcore: no dataset 'fotos' in the status database, which knows none yet; is it the right one, see --status?\n"
+    )
+    run()
+    ran = pixcore(command, "fotos")
+    assert (ran.code, ran.err) == (2, "pixcore: no dataset 'fotos' in the status database, which knows photos\n")
+
+
+def test_retry_takes_failed_and_short_chunks_again_and_no_others(home: Path) -> None:
+    """A full chunk keeps its attempt and its archive; a short one's archive stays until a fuller one is there."""
+    for name in ("0001.jpg", *(f"{number:04}.jpg" for number in range(4, 8))):
+        (home / "photos" / name).write_text("no image")
+    first = run()
+    assert [(c["status"], c["accepted"]) for c in first.chunks] == [("completed", 3), ("failed", 0), ("completed", 2)]
+    in_vain = pixcore("retry", "photos", "--json")
+    assert (in_vain.code, [c["attempt"] for c in in_vain.chunks]) == (3, [2, 2, 1])
+    assert [c["sha256"] for c in in_vain.chunks] == [c["sha256"] for c in first.chunks]
+    fill(home / "photos", 10)
+    again = pixcore("retry", "photos", "--json")
+    assert (again.code, [(c["accepted"], c["attempt"]) for c in again.chunks]) == (0, [(4, 3), (4, 3), (2, 1)])
+    assert again.chunks[2] == first.chunks[2]
+    assert len(rows(again.chunks[0])) == 4
+    assert "chunks opened again: 2" in again.err
+
+
+def test_config_show_says_where_each_setting_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For people in a table, for programs as JSON."""
+    monkeypatch.setenv("PIXCORE_WORKERS", "3")
+    ran = pixcore("config", "show", "--store", "file:here", "--json")
+    settings = {setting["name"]: (setting["value"], setting["from"]) for setting in ran.document["settings"]}
+    assert settings["store"] == ("file:here", "flag")
+    assert settings["workers"] == (3, "environment PIXCORE_WORKERS")
+    assert settings["source"] == ([], "default")
+    table = pixcore("config", "show").out
+    assert ["source", "(none)", "default"] in [line.split() for line in table.splitlines()]
+
+
+# -- bad input: one line that says what and how to mend, the right exit code, nothing left behind --------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (("run",), 2, "no source is given; name one, such as --source folder:./photos"),
+        (("run", "--source", "flickr:cats"), 2, "unknown source 'flickr:cats'; use folder:DIR"),
+        (("run", "--source", "folder:"), 2, "source 'folder:' names nothing; write folder:DIR"),
+        (("run", "--source", "folder:fotos"), 2, "the folder {home}/fotos cannot be listed: No such file or directory"),
+        (("run", "--source", "folder:photos/0001.jpg"), 2, "photos/0001.jpg cannot be listed: Not a directory"),
+        (("run", "--source", "folder:empty"), 4, "nothing to collect: folder '{home}/empty' has no candidates"),
+        ((*RUN, "--store", "ftp://host/x"), 2, "unknown store 'ftp://host/x'; use file:FOLDER or memory://"),
+        ((*RUN, "--store", "out"), 2, "flag: store cannot be 'out'; give a URL such as file:./out"),
+        (
+            (*RUN, "--store", "file://host/x"),
+            2,
+            "names no folder of this machine; write file:./out or file:///data/out",
+        ),
+        ((*RUN, "--status", "mysql://host/x"), 2, "unknown status database 'mysql://host/x'; use sqlite:///FILE"),
+        ((*RUN, "--count", "0"), 2, "a count of 0 images is not possible; ask for at least 1"),
+        ((*RUN, "--count", "-3"), 2, "a count of -3 images is not possible; ask for at least 1"),
+        ((*RUN, "--count", "11"), 2, "11 images are wanted, but folder '{home}/photos' can give at most 10; ask for"),
+        ((*RUN, "--count", "many"), 2, "'many' is not a valid integer. (see `pixcore run --help`)"),
+        ((*RUN, "--chunk-size", "0"), 2, "flag: chunk_size cannot be 0; give a whole number, at least 1"),
+        ((*RUN, "--chunk-size", "-1"), 2, "flag: chunk_size cannot be -1; give a whole number, at least 1"),
+        ((*RUN, "--workers", "0"), 2, "flag: workers cannot be 0; give a whole number, at least 1"),
+        ((*RUN, "--workers", "-2"), 2, "flag: workers cannot be -2; give a whole number, at least 1"),
+        ((*RUN, "--dataset", "a/b"), 2, "dataset name 'a/b' cannot be used; take 1 to 100 letters, digits"),
+        (
+            (*RUN, "--wrokers", "2"),
+            2,
+            "No such option '--wrokers'. Did you mean '--workers'? (see `pixcore run --help`)",
+        ),
+        ((*RUN, "--config", "mine.toml"), 2, "mine.toml cannot be read (No such file or directory); name a TOML file"),
+        (("walk",), 2, "No such command 'walk'. (see `pixcore --help`)"),
+        (("retry",), 2, "Missing argument 'DATASET'. (see `pixcore retry --help`)"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_bad_call_is_refused_in_one_line(home: Path, words: tuple[str, ...], code: int, complaint: str) -> None:
+    """Before anything is made for it."""
+    (home / "empty").mkdir()
+    before = files(home)
+    ran = pixcore(*words)
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.startswith("pixcore: ")
+    assert complaint.format(home=home) in ran.err
+    assert ran.err.count("\n") == 1
+    assert (files(home), (home / "pixcore-data").exists()) == (before, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("store = [", "pixcore.toml cannot be read as TOML"),
+        ("stoer = 'file:x'", "pixcore.toml: 'stoer' is no setting; did you mean store?"),
+        ("workers = 'many'", "pixcore.toml: workers cannot be 'many'; give a whole number, at least 1"),
+    ],
+)
+def test_a_broken_configuration_is_refused_in_one_line(home: Path, text: str, complaint: str) -> None:
+    """Whichever command reads it, and it names the file."""
+    (home / "pixcore.toml").write_text(text)
+    for words in (RUN, ("status",), ("config", "show")):
+        ran = pixcore(*words)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+        assert complaint in ran.err
+
+
+def test_a_store_that_is_a_file(home: Path) -> None:
+    """The store's own words, and no chunk was planned for it."""
+    ran = run("--store", "file:photos/0001.jpg")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "a file stands where a folder is needed" in ran.err
+    assert pixcore("status", "--json").document["datasets"] == []
+    assert not (home / "work").exists()
+
+
+def test_another_store_than_the_dataset_was_planned_with() -> None:
+    """Its listing is not there, and the message says which two ways there are."""
+    run("--count", 4)
+    ran = run("--store", "file:other")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "dataset 'photos' was planned with another store" in ran.err
+    assert ran.err.endswith("name that one, or another dataset\n")
+
+
+def test_a_status_database_that_is_none(home: Path) -> None:
+    """Another program's file is left as it is."""
+    before = (home / "photos/0001.jpg").read_bytes()
+    ran = run("--status", "sqlite:///photos/0001.jpg")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "photos/0001.jpg is another kind of file; name a new one" in ran.err
+    assert (home / "photos/0001.jpg").read_bytes() == before
+
+
+def test_a_status_database_from_a_newer_pixcore(home: Path) -> None:
+    """It is neither understood nor touched."""
+    run()
+    with sqlite3.connect(home / "pixcore-data/status.db") as database:
+        database.execute("UPDATE pixcore_version SET version_num = '9999'")
+    database.close()
+    for words in (RUN, ("status",), ("retry", "photos")):
+        ran = pixcore(*words)
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert ran.err.endswith("was made by a newer pixcore; upgrade pixcore\n")
+
+
+@pytest.fixture
+def closed(home: Path) -> Iterator[Path]:
+    """A folder that this process may neither read nor write; it is nobody for a while."""
+    run("--dataset", "before")  # these two import whatever is needed: nobody may not be able to read it
+    pixcore("demo", "--out", "photos")
+    folder = Path(tempfile.mkdtemp())  # pytest's own folders are closed to nobody
+    folder.chmod(0o755)
+    (folder / "closed").mkdir(mode=0o000)
+    fill(folder / "photos", 2)
+    os.chdir(folder)
+    identity = os.geteuid()
+    if identity == 0:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    yield folder
+    os.seteuid(identity)
+    os.chdir(home)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ((*RUN, "--store", "file:closed/out"), "Permission denied ('{home}/closed/out/.pixcore'); give this user"),
+        ((*RUN, "--status", "sqlite:///closed/s.db"), "make its folder, or get the right to use it"),
+        ((*RUN, "--status", "sqlite:///closed/below/s.db"), "make its folder, or get the right to use it"),
+        (("status", "--status", "sqlite:///closed/s.db"), "make its folder, or get the right to use it"),
+        (("run", "--source", "folder:closed"), "the folder {home}/closed cannot be listed: Permission denied"),
+        (("demo", "--out", "closed/demo"), "cannot be used (Permission denied); name another folder with --out DIR"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_path_without_permission(closed: Path, words: tuple[str, ...], complaint: str) -> None:
+    """Which one, and what to do."""
+    ran = pixcore(*words)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert complaint.format(home=closed) in ran.err
+    assert not list(closed.rglob("*.jsonl"))
+
+
+def test_a_work_directory_without_permission(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chunk stays pending: the next run, with a better one, does it."""
+    monkeypatch.setenv("PIXCORE_WORK", str(closed / "closed/work"))
+    ran = run()
+    assert (ran.code, ran.out) == (2, "")
+    assert "closed/work cannot be used (Permission denied); set `work` to a folder of your own" in ran.err
+    assert [chunk["status"] for chunk in pixcore("status", "photos", "--json").chunks] == ["pending"]
+
+
+def test_a_full_disk(home: Path) -> None:
+    """The chunk failed for that reason, and neither a work directory nor half a blob is left; retry mends it."""
+    (home / "photos/0005.jpg").write_bytes(encoded(photo(5, 1000, 1000), "PNG", compress_level=0))
+    with no_file_above(2_000_000):
+        ran = run()
+    assert ran.code == 3
+    assert [chunk["status"] for chunk in ran.chunks] == ["completed", "failed", "completed"]
+    assert ran.chunks[1]["error"].endswith("File too large; free some room or point `work` at a larger disk")
+    assert not files(home / "work")
+    assert len(list(home.rglob("*.zip"))) == 2
+    assert pixcore("retry", "photos").code == 0
+
+
+def test_a_full_disk_under_the_store(home: Path) -> None:
+    """Each image fits and the archive does not: the same, one phase later."""
+    for number in range(4):
+        (home / f"photos/{number:04}.jpg").write_bytes(encoded(photo(number, 500, 500), "PNG", compress_level=0))
+    with no_file_above(2_000_000):
+        ran = run()
+    assert (ran.code, ran.chunks[0]["status"]) == (3, "failed")
+    assert "File too large" in ran.chunks[0]["error"]
+    assert not files(home / "work")
+    assert len(list(home.rglob("*.zip"))) == 2
+
+
+def test_names_that_are_no_text_break_nothing(home: Path) -> None:
+    """Files and folders named in another encoding, over two lines, or to steer a terminal."""
+    folder = home / os.fsdecode(b"odd \xff\x1b[2J")
+    folder.mkdir()
+    names = [os.fsdecode(b"caf\xe9.jpg"), "two\nlines.jpg", "red\x1b[31m.jpg", "\x9b2J.jpg", "\u202eback.jpg"]
+    for seed, name in enumerate(names):
+        (folder / name).write_bytes(jpeg(seed))
+    (folder / "copy\x1b]0;title\x07.jpg").write_bytes(jpeg(0))
+
+    source = ("--source", f"folder:{folder}", "--dataset", "odd")
+    outputs = [
+        pixcore("plan", *source),
+        pixcore("run", *source, "--verbose"),
+        pixcore("status", "odd"),
+        pixcore("run", *source, "--json"),
+        pixcore("run", "--source", f"folder:{folder}/none"),
+    ]
+    for ran in outputs:
+        assert all(line.isprintable() for line in (ran.out + ran.err).splitlines())
+        (ran.out + ran.err).encode()
+    assert "accepted two\\nlines.jpg: JPEG" in outputs[1].err
+    (chunk,) = outputs[3].chunks
+    assert (chunk["keyword"], chunk["accepted"]) == (folder.name, 5)
+    assert {row["url"] for row in rows(chunk)} == {"caf\\udce9.jpg", *names[1:]}
+
+
+# -- streams ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [(), ("--quiet",), ("--verbose",)], ids=str)
+def test_standard_output_is_the_document_and_nothing_else(mode: tuple[str, ...]) -> None:
+    """Whatever is told meanwhile goes to standard error; nothing, when quiet."""
+    ran = run(*mode)
+    assert [chunk["status"] for chunk in ran.chunks] == ["completed"] * 3
+    assert (ran.err == "") == (mode == ("--quiet",))
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    """And says what to try first."""
+    ran = pixcore()
+    assert ran.code == 2
+    assert "Try `pixcore demo` first." in ran.out + ran.err
+
+
+def test_a_defect_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 1; the traceback is there for who asks for it."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("pixcore_runners.cli.status.assemble", broken)
+    ran = pixcore("status")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "pixcore: internal error: ZeroDivisionError: by zero; --verbose shows where\n"
+    assert "Traceback" in pixcore("status", "--verbose").err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (StatusUnavailable("locked"), 1),
+        (StoreUnavailable("away"), 1),
+        (WorkspaceFull("full"), 1),
+        (StoreDenied("forbidden"), 2),
+        (InvalidRequest("nonsense"), 2),
+        (NoValidImages("nothing"), 4),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_the_exit_code_of_an_error(monkeypatch: pytest.MonkeyPatch, error: Exception, code: int) -> None:
+    """Scripts tell by it whether to try again, to mend the call, or to look elsewhere."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pixcore_runners.cli.status.assemble", failing)
+    assert pixcore("status") == Ran(code, "", f"pixcore: {error}\n")
+
+
+@pytest.mark.parametrize("how", [("--json",), ()], ids=str)
+def test_a_reader_who_leaves_early_is_no_error(how: tuple[str, ...]) -> None:
+    """As in ``pixcore plan | head -1``: nobody wants to hear of the pipe."""
+    process = start("plan", *RUN[1:], *how)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr:
+        assert process.stderr.read() == ""
+    assert process.wait(60) == 1
+
+
+# -- start-up --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [("--help", set()), ("run --help", set()), ("config show", set()), ("status", {"sqlalchemy"})],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_not_needed_is_not_imported(words: str, needed: set[str]) -> None:
+    """Nobody waits for a decoder or a database to read the help."""
+    program = (
+        "import atexit, sys; from pixcore_runners.cli import main; atexit.register(lambda: print(*sys.modules)); main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, *words.split()], capture_output=True, text=True, check=True)
+    assert set(ran.stdout.split()) & {"sqlalchemy", "alembic", "PIL", "numpy", "imagehash", "scipy"} == needed
+
+
+def test_the_library_imports_next_to_nothing() -> None:
+    """The standard library, attrs and tenacity: what the core may cost a program that uses it."""
+    program = "import sys; before = set(sys.modules); import pixcore; print(*set(sys.modules) - before)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    packages = {module.partition(".")[0] for module in ran.stdout.split()}
+    assert packages - sys.stdlib_module_names == {"attr", "attrs", "pixcore", "tenacity"}

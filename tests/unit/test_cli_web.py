@@ -1,0 +1,260 @@
+"""The pixcore command over HTTP: what it fetches, what it refuses, and how it is interrupted."""
+
+import json
+import signal
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import Ran, at_home, ended, files, jpeg, pixcore, start
+from hostile import Client, Site, picture, silent, status, text
+
+from pixcore import Status
+from pixcore_runners.assembly import assemble
+from pixcore_runners.settings import load_here
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    at_home(tmp_path, monkeypatch)
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Give a site with eight pictures."""
+    with Site({f"/{n}.jpg": picture(jpeg(n)) for n in range(8)}) as site:
+        yield site
+
+
+def listed(*urls: str) -> str:
+    """Write a list of URLs and name it as a source."""
+    Path("cats.txt").write_text("".join(f"{url}\n" for url in urls))
+    return "urls:cats.txt"
+
+
+def run(site: Site, *words: object) -> Ran:
+    """Run the list, in chunks of four, with the site allowed; the document is on standard output."""
+    allowed = ("--allow-private-hosts", site.host)
+    return pixcore("run", "--source", "urls:cats.txt", "--chunk-size", "4", "--json", *allowed, *words)
+
+
+def rows(ran: Ran) -> list[dict[str, Any]]:
+    """The rows of all archives."""
+    found = []
+    for chunk in ran.chunks:
+        with zipfile.ZipFile(chunk["url"].removeprefix("file://")) as archive:
+            found += [json.loads(line) for line in archive.read("metadata.jsonl").decode().splitlines()]
+    return found
+
+
+# -- run -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_list_becomes_archives(site: Site, home: Path) -> None:
+    """The whole point: chunks in order, each row with its URL, and again nothing is left to do."""
+    urls = [site.url(f"/{n}.jpg") for n in range(8)]
+    listed(*urls)
+    ran = run(site)
+    assert (ran.code, ran.document["dataset"]) == (0, "cats")
+    assert [(chunk["accepted"], chunk["keyword"]) for chunk in ran.chunks] == [(4, "cats"), (4, "cats")]
+    assert [(row["url"], row["source"]) for row in rows(ran)] == [(url, "urls") for url in urls]
+    asked = len(site.asked)
+    assert (run(site).out, len(site.asked)) == (ran.out, asked)
+    assert files(home / "work") == []
+
+
+def test_a_list_on_the_web_and_its_provenance(site: Site) -> None:
+    """What the list says of an image stands in its row."""
+    table = f"url,title,license\n{site.url('/0.jpg')},A cat,CC0\n"
+    site.routes["/lists/cats.csv"] = status(200, table.encode())
+    ran = pixcore(
+        "run", "--source", f"urls:{site.url('/lists/cats.csv')}", "--allow-private-hosts", site.host, "--json"
+    )
+    assert (ran.code, ran.document["dataset"]) == (0, "cats")
+    assert [(row["title"], row["license"]) for row in rows(ran)] == [("A cat", "CC0")]
+
+
+def test_planning_a_list_fetches_no_image_and_writes_nothing(site: Site, home: Path) -> None:
+    """Who only looks leaves nothing behind, here or there."""
+    listed(site.url("/0.jpg"), "junk")
+    before = files(home)
+    ran = pixcore("plan", "--source", "urls:cats.txt", "--json")
+    assert (ran.code, ran.chunks[0]["target"]) == (0, 2)
+    assert (files(home), site.asked) == (before, [])
+
+
+def test_a_list_that_grew_extends_its_dataset(site: Site) -> None:
+    """The chunks that are there stay; one that changed is refused with the remedy, and nothing is done."""
+    urls = [site.url(f"/{n}.jpg") for n in range(8)]
+    listed(*urls[:4])
+    first = run(site)
+    listed(*urls)
+    more = run(site)
+    assert (more.code, more.chunks[:1], len(more.chunks)) == (0, first.chunks, 2)
+    assert [row["url"] for row in rows(more)] == urls
+    listed(*urls[1:])
+    changed = run(site)
+    assert (changed.code, changed.out) == (2, "")
+    assert "the list cats.txt has changed at its entry 1" in changed.err
+    assert "add lines at its end only, or name another dataset" in changed.err
+
+
+def test_junk_and_misses_are_counted_and_the_rest_goes_on(site: Site) -> None:
+    """Exit code 3: the chunk is short, and says by what."""
+    listed(site.url("/0.jpg"), "junk", site.url("/missing.jpg"), site.url("/1.jpg"))
+    ran = run(site)
+    assert (ran.code, ran.chunks[0]["accepted"]) == (3, 2)
+    assert ran.chunks[0]["missed"] == {"http_404": 1, "not_a_url": 1}
+
+
+def test_the_same_bytes_make_the_same_archive_at_a_given_moment(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With SOURCE_DATE_EPOCH, on any day; one that is no number is refused."""
+    listed(site.url("/0.jpg"))
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "981173106")
+    one, other = run(site, "--store", "file:one", "--status", "sqlite:///1.db"), run(site)
+    assert [row["fetched_at"] for row in rows(one)] == ["2001-02-03T04:05:06Z"]
+    assert one.chunks[0]["sha256"] == other.chunks[0]["sha256"]
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "today")
+    ran = run(site, "--dataset", "another")
+    assert (ran.code, ran.err.splitlines()[-1]) == (
+        2,
+        "pixcore: SOURCE_DATE_EPOCH is 'today'; write seconds since 1970, or unset it",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--source", "urls:"), "source 'urls:' names nothing; write urls:LIST"),
+        (("--source", "urls:gone.txt"), "the list gone.txt cannot be read: FileNotFoundError"),
+        (("--source", "urls:cats.doc"), "'cats.doc' is no list; name a file that ends in .txt, .csv, .tsv, .jsonl"),
+        (("--source", "urls:http://[bad/cats.txt"), "http://[bad/cats.txt: not_a_url"),
+        (("--source", "urls:http://127.0.0.1:1/cats.txt"), "if the host is yours, allow it as a private host"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_refused_in_one_line(home: Path, words: tuple[str, ...], complaint: str) -> None:
+    """Before anything is made for it."""
+    ran = pixcore("run", *words)
+    assert (ran.code, ran.out, files(home)) == (2, "", [])
+    assert ran.err.startswith("pixcore: ")
+    assert complaint in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_user_agent_without_a_product_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """robots.txt could not address it."""
+    monkeypatch.setenv("PIXCORE_USER_AGENT", "(nobody)")
+    listed(site.url("/0.jpg"))
+    ran = run(site)
+    assert (ran.code, site.asked) == (2, [])
+    assert "user agent '(nobody)' cannot be used; write it like 'pixcore/1.0" in ran.err
+
+
+# -- what must not be reached ----------------------------------------------------------------------------------------
+
+SPELLINGS = [
+    "127.0.0.1",
+    "127.0.0.2",
+    "127.1",
+    "127.0.1",
+    "2130706433",
+    "0x7f000001",
+    "0x7f.0.0.1",
+    "0177.0.0.1",
+    "017700000001",
+    "127.0.0.1.",
+    "0.0.0.0",  # noqa: S104 - nothing is bound to it
+    "0",
+    "localhost",
+    "LOCALHOST.",
+    "%31%32%37.0.0.1",
+    "１２７.0.0.1",  # noqa: RUF001 - digits of full width are one of the tricks
+    "127。0。0。1",
+    "[::1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[0:0:0:0:0:0:0:1]",
+    "[::127.0.0.1]",
+    "[64:ff9b::7f00:1]",
+    "[fe80::1]",
+    "169.254.169.254",
+    "10.0.0.1",
+]
+
+
+def test_private_addresses_are_refused_in_every_spelling(site: Site) -> None:
+    """A list from a stranger must not read the network that pixcore runs in: nothing is collected, nobody is asked."""
+    listed(*(f"http://{host}:{site.port}/0.jpg" for host in SPELLINGS))
+    ran = pixcore("run", "--source", "urls:cats.txt", "--json")
+    assert ran.code == 4
+    assert site.connections == 0
+    missed = ran.chunks[0]["missed"]
+    assert set(missed) <= {"address_refused", "not_a_url"}
+    assert sum(missed.values()) == len(SPELLINGS)
+    assert missed["address_refused"] >= 20
+
+
+def test_an_allowed_host_is_asked_at_its_port_and_no_other(site: Site) -> None:
+    """The door that intranets need is no wider than it is written."""
+    with Site({"/0.jpg": picture(jpeg(0))}) as decoy:
+        listed(*(f"http://{host}/{n}.jpg" for n, host in enumerate([site.host, decoy.host, f"127.0.0.2:{site.port}"])))
+        ran = run(site)
+        assert decoy.connections == 0
+    assert (ran.code, ran.chunks[0]["accepted"], ran.chunks[0]["missed"]) == (3, 1, {"address_refused": 2})
+    assert site.paths() == ["/robots.txt", "/0.jpg"]
+
+
+# -- opt-outs --------------------------------------------------------------------------------------------------------
+
+
+def test_opt_outs_are_heeded_and_counted_unless_told_otherwise(site: Site) -> None:
+    """By default nothing of them is collected; with the flag the signal stands in the row, raw."""
+    site.routes |= {
+        "/robots.txt": text("User-agent: *\nDisallow: /0.jpg\n"),
+        "/1.jpg": picture(jpeg(1), X_Robots_Tag="noai"),
+    }
+    listed(*(site.url(f"/{n}.jpg") for n in range(3)))
+    ran = run(site)
+    assert (ran.code, ran.chunks[0]["accepted"], ran.chunks[0]["missed"]) == (3, 1, {"opted_out": 2})
+    ran = pixcore("retry", "cats", "--json", "--allow-private-hosts", site.host, "--ignore-opt-out")
+    assert (ran.code, ran.chunks[0]["accepted"]) == (0, 3)
+    assert [row["opt_out"] for row in rows(ran)] == [f"robots.txt of {site.url('')}", "X-Robots-Tag: noai", ""]
+
+
+# -- Ctrl-C ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_interrupt_ends_a_hanging_fetch_soon(site: Site, home: Path) -> None:
+    """Exit code 130, the chunk given back, nothing in the work directory, and no connection open."""
+    asked, gone = threading.Event(), threading.Event()
+
+    async def hang(client: Client) -> bool:
+        asked.set()
+        try:
+            return await silent()(client)
+        finally:
+            gone.set()
+
+    site.routes["/hanging.jpg"] = hang
+    listed(site.url("/0.jpg"), site.url("/hanging.jpg"), site.url("/1.jpg"))
+    process = start("run", "--source", "urls:cats.txt", "--allow-private-hosts", site.host, "--json")
+    try:
+        assert asked.wait(30)
+        process.send_signal(signal.SIGINT)
+        ran = ended(process, within=10)
+    finally:
+        process.kill()
+        process.communicate()
+    assert (ran.code, ran.out) == (130, "")
+    assert "stopping: running chunks are given back" in ran.err
+    assert gone.wait(5)
+    assert files(home / "work") == []
+    assert not list((home / "work").glob("chunk-*"))
+    (record,) = assemble(load_here().settings).status.find("cats")
+    assert (record.status, record.failures) == (Status.PENDING, 0)

@@ -1,0 +1,286 @@
+"""Decoding in this process: what is accepted, what is refused and why, and how pictures are hashed."""
+
+import os
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pictures import animation, encoded, exif_with_thumbnail, photo, plain_png, postscript, scan_bomb
+from PIL import Image
+
+from pixcore.model import RejectReason
+from pixcore_adapters.validator.decode import METHOD, decode
+from pixcore_adapters.validator.jpeg import walk
+from pixcore_adapters.validator.picture import FORMATS, Limits, Picture, Refusal, from_json, to_json
+
+Decode = Callable[..., Picture | Refusal]
+
+
+@pytest.fixture
+def decoded(tmp_path: Path) -> Decode:
+    """Decode bytes from a file."""
+
+    def decoded(data: bytes, **limits: object) -> Picture | Refusal:
+        path = tmp_path / "file"
+        path.write_bytes(data)
+        return decode(path, Limits(**limits))  # type: ignore[arg-type]
+
+    return decoded
+
+
+def two_in_one(second: bytes | None = None) -> bytes:
+    """An MPO, as stereo cameras write it; ``second`` stands in for its second photograph."""
+    data = encoded(photo(1), "MPO", save_all=True, append_images=[photo(2)])
+    return data if second is None else data[: data.rindex(b"\xff\xd8\xff")] + second
+
+
+def in_mode(mode: str) -> bytes:
+    """The same photograph in a file of that mode."""
+    image = photo(3)
+    if mode == "I;16":
+        grey = np.asarray(image.convert("L"), np.uint16)
+        return encoded(Image.fromarray(grey * 3), "PNG")
+    return encoded(image.convert(mode), "JPEG" if mode == "CMYK" else "PNG")
+
+
+def half_transparent_palette() -> bytes:
+    """A sound PNG about which Pillow warns when it is made grey."""
+    return encoded(photo(3).convert("P"), "PNG", transparency=bytes(range(256)))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "LA", "CMYK", "I;16", "1"])
+def test_hashes_are_those_of_imagehash(decoded: Decode, tmp_path: Path, mode: str) -> None:
+    """Other tools must find the same hashes in the same file, bit for bit."""
+    picture = decoded(in_mode(mode))
+    assert isinstance(picture, Picture)
+    with Image.open(tmp_path / "file") as image:
+        assert image.mode == mode
+        assert f"{picture.fingerprint.phash:016x}" == str(imagehash.phash(image))
+        assert f"{picture.fingerprint.dhash:016x}" == str(imagehash.dhash(image))
+    assert picture.fingerprint.method == METHOD
+
+
+def test_hashes_are_of_the_first_frame(decoded: Decode, tmp_path: Path) -> None:
+    """An animation's row must not depend on how far it was played."""
+    picture = decoded(animation(5))
+    assert isinstance(picture, Picture)
+    with Image.open(tmp_path / "file") as image:
+        assert f"{picture.fingerprint.phash:016x}" == str(imagehash.phash(image))
+
+
+def test_pixels_are_described_as_stored(decoded: Decode) -> None:
+    """An orientation tag turns neither the size nor the hashes: loaders read the stored pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned, plain = decoded(encoded(photo(1), exif=exif)), decoded(encoded(photo(1)))
+    assert isinstance(turned, Picture)
+    assert isinstance(plain, Picture)
+    assert (turned.width, turned.height, turned.fingerprint) == (320, 240, plain.fingerprint)
+
+
+@pytest.mark.parametrize(
+    ("image", "flat"),
+    [
+        (Image.new("RGB", (100, 100), "red"), True),
+        (Image.fromarray(np.random.default_rng(1).integers(120, 124, (100, 100), dtype=np.uint8)), True),
+        (photo(1).point(lambda level: 200 + level // 12), False),
+        (photo(1), False),
+    ],
+    ids=["solid", "nearly solid", "fog", "photo"],
+)
+def test_flat_is_what_has_no_picture_in_it(decoded: Decode, image: Image.Image, flat: bool) -> None:
+    """A photograph in fog still has its own hashes; a wall does not."""
+    picture = decoded(encoded(image))
+    assert isinstance(picture, Picture)
+    assert picture.fingerprint.flat is flat
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_of_the_default_is_decoded(decoded: Decode, name: str) -> None:
+    """Each by its own word, whatever the file is called."""
+    picture = decoded(two_in_one() if name == "MPO" else encoded(photo(1), name))
+    assert isinstance(picture, Picture)
+    assert (picture.format, picture.width, picture.height) == (name, 320, 240)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_left_out_is_refused_by_name(decoded: Decode, name: str) -> None:
+    """MPO comes in through JPEG's door and must be stopped behind it."""
+    others = tuple(other for other in FORMATS if other != name)
+    refusal = decoded(two_in_one() if name == "MPO" else encoded(photo(1), name), formats=others)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == RejectReason.FORMAT
+    assert name in refusal.detail
+
+
+@pytest.mark.parametrize(
+    ("data", "limits", "reason"),
+    [
+        (b"", {}, RejectReason.NOT_AN_IMAGE),
+        (b"<!DOCTYPE html><title>404</title>", {}, RejectReason.NOT_AN_IMAGE),
+        (postscript(), {}, RejectReason.FORMAT),
+        (encoded(photo(1), "PPM"), {}, RejectReason.FORMAT),
+        (encoded(photo(1)), {"max_bytes": 1000}, RejectReason.TOO_LARGE),
+        (encoded(photo(1)), {"max_pixels": 320 * 240 - 1}, RejectReason.TOO_MANY_PIXELS),
+        (animation(5), {"max_pixels": 5 * 64 * 64 - 1}, RejectReason.TOO_MANY_PIXELS),
+        (encoded(photo(1)), {"max_side": 319}, RejectReason.TOO_MANY_PIXELS),
+        (plain_png(9000, 20_000), {}, RejectReason.TOO_MANY_PIXELS),
+        (encoded(photo(1)), {"min_width": 321}, RejectReason.TOO_SMALL),
+        (encoded(photo(1)), {"min_height": 241}, RejectReason.TOO_SMALL),
+        (animation(6), {"max_frames": 5}, RejectReason.TOO_MANY_FRAMES),
+        (animation(6, "PNG"), {"max_frames": 5}, RejectReason.TOO_MANY_FRAMES),
+        (animation(6, "WEBP"), {"max_frames": 5}, RejectReason.TOO_MANY_FRAMES),
+        (animation(6, "TIFF"), {"max_frames": 5}, RejectReason.TOO_MANY_FRAMES),
+        (scan_bomb(100), {}, RejectReason.TOO_MANY_SCANS),
+        (encoded(photo(1), "PNG")[:-400], {}, RejectReason.DAMAGED),
+        (encoded(photo(1), "WEBP")[:-400], {}, RejectReason.DAMAGED),
+        (encoded(photo(1), "BMP")[:-400], {}, RejectReason.DAMAGED),
+        (two_in_one(encoded(photo(2))[:-3000]), {}, RejectReason.DAMAGED),
+        (two_in_one(scan_bomb(100)), {}, RejectReason.TOO_MANY_SCANS),
+    ],
+)
+def test_refused_for_the_right_reason(
+    decoded: Decode, data: bytes, limits: dict[str, int], reason: RejectReason
+) -> None:
+    """Counters by reason are how a user learns what is wrong with a source."""
+    refusal = decoded(data, **limits)
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == reason
+    assert len(refusal.detail.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "limits"),
+    [
+        (encoded(photo(1)), {"max_pixels": 320 * 240, "max_side": 320, "min_width": 320, "min_height": 240}),
+        (encoded(photo(1)), {"max_bytes": len(encoded(photo(1)))}),
+        (animation(5), {"max_frames": 5, "max_pixels": 5 * 64 * 64}),
+        (scan_bomb(80), {}),
+        (encoded(photo(1)) + b"\0\0\0\x18ftypmp42" + bytes(9000), {}),
+        (encoded(photo(1), exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\xff\xff\0\0\xf0\xff\0\0\0\0\0\0"), {}),
+        (half_transparent_palette(), {}),
+    ],
+    ids=["pixels", "bytes", "frames", "scans", "motion photo", "corrupt EXIF", "half-transparent palette"],
+)
+def test_accepted_up_to_the_limit_and_with_harmless_oddities(
+    decoded: Decode, data: bytes, limits: dict[str, int]
+) -> None:
+    """A good picture must not be lost to a limit it keeps, or to what Pillow says of its metadata."""
+    assert isinstance(decoded(data, **limits), Picture)
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.5, 0.7, 0.9])
+def test_a_png_with_zeros_for_its_end_is_damaged(decoded: Decode, kept: float) -> None:
+    """What a download in pieces leaves behind; load() alone lets some of these pass."""
+    data = encoded(photo(1), "PNG")
+    whole = int(len(data) * kept)
+    refusal = decoded(data[:whole] + bytes(len(data) - whole))
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == RejectReason.DAMAGED
+
+
+@cache
+def photographs() -> tuple[bytes, ...]:
+    """JPEGs of several kinds, with and without a whole JPEG in their EXIF data."""
+    options: list[dict[str, object]] = [{}, {"progressive": True}, {"quality": 95}, {"restart_marker_rows": 2}]
+    return tuple(
+        encoded(photo(seed), **options[seed % 4], **({"exif": exif_with_thumbnail(seed)} if seed % 3 else {}))
+        for seed in range(12)
+    )
+
+
+def test_the_thumbnail_in_exif_data_is_really_there(decoded: Decode) -> None:
+    """Or the next test would prove less than it says."""
+    assert all(isinstance(decoded(data), Picture) for data in photographs())
+    assert photographs()[1].count(b"\xff\xd9") >= 2
+
+
+def test_no_jpeg_cut_anywhere_is_accepted(decoded: Decode) -> None:
+    """Truncated downloads are the commonest damage there is; the last byte counts too."""
+    chance = np.random.default_rng(0)
+    for number in range(300):
+        data = photographs()[number % 12]
+        kept = len(data) - number // 10 - 1 if number % 10 == 0 else chance.integers(len(data))
+        assert isinstance(decoded(data[:kept]), Refusal), f"{kept} of {len(data)} bytes of photograph {number % 12}"
+
+
+@pytest.mark.parametrize(("seed", "options"), [(17, {"restart_marker_rows": 2}), (27, {"optimize": True}), (34, {})])
+def test_the_last_byte_of_a_jpeg_counts(decoded: Decode, seed: int, options: dict[str, object]) -> None:
+    """Of these, load() does not miss the last two."""
+    data = encoded(photo(seed), **options)
+    assert isinstance(decoded(data), Picture)
+    assert isinstance(decoded(data[:-1]), Refusal)
+    assert isinstance(decoded(data[:-2]), Refusal)
+
+
+def test_the_walk_counts_scans_of_the_picture_alone() -> None:
+    """Markers inside segments, inside entropy-coded data or behind the end are none."""
+    plain = photographs()[0]
+    assert walk(plain, 0, 100) == (1, True)
+    assert walk(photographs()[1], 0, 100) == walk(encoded(photo(1), progressive=True), 0, 100)
+    assert walk(plain + plain, 0, 100) == (1, True)
+    assert walk(plain + plain, len(plain), 100) == (1, True)
+    assert walk(plain[:-1], 0, 100) == (1, False)
+    assert walk(scan_bomb(5000), 0, 100) == (101, False)
+
+
+def test_not_a_regular_file(tmp_path: Path) -> None:
+    """A FIFO would block for ever, and a directory raise."""
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path, tmp_path / "missing", Path("/dev/zero")):
+        refusal = decode(path, Limits())
+        assert isinstance(refusal, Refusal)
+        assert refusal.reason == RejectReason.NOT_AN_IMAGE
+
+
+def test_outcomes_survive_the_pipe(decoded: Decode) -> None:
+    """Parent and child speak JSON, because a pickle from a child that met hostile bytes could run anything."""
+    for outcome in (decoded(encoded(photo(1))), decoded(b"\xff\xfe")):
+        assert from_json(to_json(outcome)) == outcome
+
+
+def test_a_format_that_starts_programs_cannot_be_allowed() -> None:
+    """EPS means ghostscript; the list of what may be allowed is closed."""
+    with pytest.raises(ValueError, match="EPS"):
+        Limits(formats=("JPEG", "EPS"))
+
+
+_SEEDS = (
+    *(encoded(photo(1, 96, 64), name) for name in FORMATS if name != "MPO"),
+    encoded(photo(1, 96, 64), progressive=True, exif=exif_with_thumbnail(1)),
+    encoded(photo(1, 96, 64), "MPO", save_all=True, append_images=[photo(2, 96, 64)]),
+    *(animation(3, name) for name in ("GIF", "PNG", "WEBP", "TIFF")),
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A real image with a few bytes changed, a piece moved, or its end missing."""
+    data = bytearray(draw(st.sampled_from(_SEEDS)))
+    for _ in range(draw(st.integers(1, 6))):
+        place = draw(st.integers(0, len(data)) | st.integers(0, min(200, len(data))))
+        match draw(st.integers(0, 3)):
+            case 0:
+                data[place : place + 1] = draw(st.binary(max_size=4))
+            case 1:
+                del data[place : place + draw(st.integers(1, 300))]
+            case 2:
+                data[place:place] = data[: draw(st.integers(1, 300))]
+            case _:
+                del data[place + 1 :]
+    return bytes(data)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.binary(max_size=400) | mutated())
+def test_whatever_a_file_holds_it_ends_as_a_value(decoded: Decode, data: bytes) -> None:
+    """One bad file must cost one rejection, never the chunk; and no filter of warnings stays behind."""
+    before = list(warnings.filters)
+    assert isinstance(decoded(data, max_pixels=1_000_000), Picture | Refusal)
+    assert warnings.filters == before

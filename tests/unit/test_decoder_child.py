@@ -1,0 +1,356 @@
+"""The decoder children: whatever a file does to one, the worker lives, and nothing is left behind."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import dedent, indent
+from threading import Event
+
+import pytest
+from pictures import animation, encoded, exif_with_thumbnail, photo, plain_png, postscript, scan_bomb
+from PIL import Image
+
+from pixcore.errors import InvalidRequest, TransientError
+from pixcore.model import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
+from pixcore_adapters.validator.decoder import Decoder
+from pixcore_adapters.validator.picture import Limits, Picture, Refusal
+from pixcore_adapters.validator.pillow import PillowValidator
+
+GIB = 1 << 30
+Write = Callable[..., Download]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Put bytes into a file, as a downloader does."""
+
+    def write(data: bytes, name: str = "0.jpg") -> Download:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return Download(Candidate(CandidateKey("test", "", 0), name), path, len(data), datetime.now(UTC))
+
+    return write
+
+
+@pytest.fixture
+def decoder() -> Iterator[Decoder]:
+    """One of its own for a test that changes the child or its environment."""
+    with closing(Decoder(Limits(), seconds=10.0, memory=GIB)) as decoder:
+        yield decoder
+
+
+@pytest.fixture(scope="module")
+def hardened() -> Iterator[Decoder]:
+    """One child, with the deadline that the crafted files are held to."""
+    with closing(Decoder(Limits(), seconds=2.0, memory=GIB)) as decoder:
+        yield decoder
+
+
+@pytest.fixture
+def bmp_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Plant a fault: children started from now on run this code when they decode a BMP."""
+
+    def plant(code: str) -> None:
+        (tmp_path / "sitecustomize.py").write_text(
+            "from PIL.BmpImagePlugin import BmpImageFile\ndef load(self):\n"
+            + indent(dedent(code), "    ")
+            + "\nBmpImageFile.load = load\n"
+        )
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+
+    return plant
+
+
+def pid(decoder: Decoder) -> int:
+    """The child's process id."""
+    assert decoder._process
+    return decoder._process.pid
+
+
+def children(validator: PillowValidator) -> list[int]:
+    """The ids of its child processes."""
+    return [decoder._process.pid for decoder in validator._decoders if decoder._process]
+
+
+def decode(decoder: Decoder, download: Download) -> Picture | Refusal:
+    """Decode, and wait for it."""
+    return decoder.decode(download.path, Event())
+
+
+def words(verdict: Accepted | Rejected) -> str:
+    """``accepted`` or the reason."""
+    return str(verdict.reason) if isinstance(verdict, Rejected) else "accepted"
+
+
+def alive(process: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (scan_bomb(8000), RejectReason.TOO_MANY_SCANS),
+        (plain_png(1, 60_000_000), RejectReason.TOO_MANY_PIXELS),
+        (plain_png(50, 999_999), RejectReason.TOO_MANY_PIXELS),
+        (plain_png(13_350, 13_350), RejectReason.TOO_MANY_PIXELS),
+        (animation(300), RejectReason.TOO_MANY_FRAMES),
+        (b"<!DOCTYPE html><html><body>Not found</body></html>", RejectReason.NOT_AN_IMAGE),
+        (encoded(photo(1), exif=exif_with_thumbnail(1))[:-2000], RejectReason.DAMAGED),
+    ],
+    ids=["scans", "1 x 60 M", "50 x 1 M", "178 MP", "300 frames", "HTML", "truncated"],
+)
+def test_crafted_files_cost_neither_time_nor_memory(
+    hardened: Decoder, write: Write, data: bytes, reason: RejectReason
+) -> None:
+    """The deadline is 2 seconds, and the peak of memory over all of them stays below 300 MB."""
+    outcome = decode(hardened, write(data))
+    assert isinstance(outcome, Refusal)
+    assert outcome.reason == reason
+    peak = next(line for line in Path(f"/proc/{pid(hardened)}/status").read_text().splitlines() if "VmHWM" in line)
+    assert int(peak.split()[1]) < 300_000
+
+
+def test_postscript_starts_no_ghostscript(
+    decoder: Decoder, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow by itself hands a file that begins like EPS to ``gs``, whatever it is called."""
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    outcome = decode(decoder, write(postscript()))
+    assert isinstance(outcome, Refusal)
+    assert outcome.reason == RejectReason.FORMAT
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import subprocess; subprocess.run(['touch', {!r}])",
+        "import os; os.system('touch ' + {!r})",
+        "import os; os.posix_spawn('/bin/touch', ['touch', {!r}], {{}})",
+        "import os; os.fork() or open({!r}, 'w')",
+        "import socket; socket.socket(); open({!r}, 'w')",
+    ],
+)
+def test_a_codec_starts_no_program_and_opens_no_socket(
+    decoder: Decoder, write: Write, tmp_path: Path, bmp_codec: Callable[[str], None], code: str
+) -> None:
+    """The second wall: even a codec that wants to is refused."""
+    bmp_codec(code.format(str(tmp_path / "started")))
+    assert isinstance(decode(decoder, write(encoded(photo(1), "BMP"))), Refusal)
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_crash_costs_one_file(decoder: Decoder, write: Write, bmp_codec: Callable[[str], None]) -> None:
+    """A codec that segfaults ends its child; the next file gets another."""
+    bmp_codec("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    good, bad = write(encoded(photo(1))), write(encoded(photo(1), "BMP"), "1.bmp")
+    assert isinstance(decode(decoder, good), Picture)
+    first = pid(decoder)
+    assert decode(decoder, bad) == Refusal(RejectReason.DECODER_DIED, "the decoder ended with SIGSEGV")
+    assert isinstance(decode(decoder, good), Picture)
+    assert pid(decoder) != first
+
+
+def test_a_hang_ends_at_the_deadline(write: Write, bmp_codec: Callable[[str], None]) -> None:
+    """Even one that ignores everything but SIGKILL; the next file gets another child."""
+    bmp_codec("while True: pass")
+    with closing(Decoder(Limits(), seconds=0.5, memory=GIB)) as decoder:
+        bad = decode(decoder, write(encoded(photo(1), "BMP")))
+        assert bad == Refusal(RejectReason.TOO_SLOW, "not decoded within 0.5 seconds")
+        assert isinstance(decode(decoder, write(encoded(photo(1)))), Picture)
+
+
+def test_a_hang_ends_by_itself_when_the_parent_is_no_more(write: Write, bmp_codec: Callable[[str], None]) -> None:
+    """Nobody is left to kill it, and it does not come back to see the pipe closed."""
+    bmp_codec("while True: pass")
+    with closing(Decoder(Limits(), seconds=0.5, memory=GIB)) as decoder:
+        decode(decoder, write(encoded(photo(1))))
+        assert decoder._pipe
+        assert decoder._process
+        decoder._pipe.send_bytes(os.fsencode(write(encoded(photo(1), "BMP")).path))
+        assert decoder._process.wait() == -signal.SIGALRM
+
+
+def test_memory_is_limited(write: Write) -> None:
+    """The kernel keeps the limit, Pillow says so, and the child goes on with the next file."""
+    with closing(Decoder(Limits(), seconds=10.0, memory=256 << 20)) as decoder:
+        large = decode(decoder, write(encoded(Image.new("RGB", (7000, 7000)), "PNG", compress_level=1)))
+        assert isinstance(large, Refusal)
+        assert large.reason == RejectReason.TOO_MUCH_MEMORY
+        first = pid(decoder)
+        assert isinstance(decode(decoder, write(encoded(photo(1)))), Picture)
+        assert pid(decoder) == first
+
+
+def test_a_child_that_died_idle_costs_no_file(decoder: Decoder, write: Write) -> None:
+    """The system may have killed it for memory that others took: no fault of the next picture."""
+    good = write(encoded(photo(1)))
+    decode(decoder, good)
+    os.kill(pid(decoder), signal.SIGKILL)
+    os.waitid(os.P_PID, pid(decoder), os.WEXITED | os.WNOWAIT)
+    assert isinstance(decode(decoder, good), Picture)
+
+
+@pytest.mark.parametrize("polite", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_polite_signals_are_left_to_the_parent(decoder: Decoder, write: Write, polite: signal.Signals) -> None:
+    """Ctrl-C and a service manager's stop reach every process; the picture in hand must not turn into a rejection."""
+    good = write(encoded(photo(1)))
+    decode(decoder, good)
+    first = pid(decoder)
+    os.kill(first, polite)
+    assert isinstance(decode(decoder, good), Picture)
+    assert pid(decoder) == first == os.getpgid(first)
+
+
+def test_a_codec_cannot_write_into_the_log(
+    decoder: Decoder, write: Write, bmp_codec: Callable[[str], None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """C libraries quote the file on standard error, terminal escapes and all."""
+    bmp_codec("import os; os.write(2, b'words of the file')")
+    decode(decoder, write(encoded(photo(1), "BMP")))
+    assert capfd.readouterr().err == ""
+
+
+def test_the_child_is_the_first_to_go_when_memory_runs_out(hardened: Decoder, write: Write) -> None:
+    """The worker must live to say what happened."""
+    decode(hardened, write(encoded(photo(1))))
+    assert int(Path(f"/proc/{pid(hardened)}/oom_score_adj").read_text()) == 1000
+
+
+def test_credentials_stay_with_the_parent(decoder: Decoder, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What meets strangers' bytes should have nothing to give away."""
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "AccountKey=secret")
+    decode(decoder, write(encoded(photo(1))))
+    assert b"secret" not in Path(f"/proc/{pid(decoder)}/environ").read_bytes()
+
+
+@pytest.mark.parametrize("python", ["/bin/false", "/nowhere/python"])
+def test_a_child_that_cannot_start_is_an_error(
+    decoder: Decoder, write: Write, monkeypatch: pytest.MonkeyPatch, python: str
+) -> None:
+    """A broken installation says nothing about the pictures: rejecting them all would be a lie."""
+    monkeypatch.setattr(sys, "executable", python)
+    with pytest.raises(TransientError, match="decoder child"):
+        decode(decoder, write(encoded(photo(1))))
+
+
+@pytest.mark.parametrize("settings", [{"workers": 0}, {"seconds": 0}, {"memory": 1 << 20}])
+def test_settings_that_cannot_work_are_refused(settings: dict[str, int]) -> None:
+    """At the start, in words, not as a thousand rejections."""
+    with pytest.raises(InvalidRequest, match="take at least"):
+        PillowValidator(**settings)  # type: ignore[arg-type]
+
+
+def test_the_look_ahead_depends_on_the_workers_alone(write: Write) -> None:
+    """Two downloads a worker, however fast anything is: the same source ends in the same verdicts."""
+    good = write(encoded(photo(1)))
+    with PillowValidator(workers=2) as validator:
+        pulled = iter([good] * 20)
+        with closing(validator.validate(pulled)) as found:
+            next(found)
+            assert len(list(pulled)) == 16
+
+
+def test_threads_share_one_validator(write: Write) -> None:
+    """The direct runner's workers do; each gets its own verdicts, from no more children than asked for."""
+    downloads = [[write(encoded(photo(10 * row + n)), f"{row}-{n}.jpg") for n in range(8)] for row in range(4)]
+    with PillowValidator(workers=2) as validator, ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda row: list(validator.validate(row)), downloads))
+        assert [[verdict.download for verdict in row] for row in found] == downloads
+        assert {words(verdict) for row in found for verdict in row} == {"accepted"}
+        assert len(children(validator)) <= 2
+
+
+def test_closing_early_does_not_wait_for_a_hang(write: Write, bmp_codec: Callable[[str], None]) -> None:
+    """Ctrl-C stops at once, although a decode may take up to the deadline."""
+    bmp_codec("while True: pass")
+    seconds = 60.0
+    good, bad = write(encoded(photo(1))), write(encoded(photo(1), "BMP"), "1.bmp")
+    with PillowValidator(workers=2, seconds=seconds) as validator:
+        begin = time.monotonic()
+        with closing(validator.validate([good, bad, bad, bad, bad])) as found:
+            assert words(next(found)) == "accepted"
+        assert time.monotonic() - begin < seconds
+
+
+def test_nothing_is_left_when_it_is_closed_or_forgotten(write: Write) -> None:
+    """No child outlives its validator."""
+    good = write(encoded(photo(1)))
+    validator = PillowValidator(workers=1)
+    list(validator.validate([good]))
+    [first] = children(validator)
+    validator.close()
+    validator.close()
+    assert not alive(first)
+    list(validator.validate([good]))
+    [second] = children(validator)
+    del validator
+    assert not alive(second)
+
+
+_PROGRAM = """
+import os, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from pixcore.model import Accepted, Candidate, CandidateKey, Download
+from pixcore_adapters.validator.pillow import PillowValidator
+
+validator = PillowValidator(workers=1)
+download = Download(Candidate(CandidateKey("test", "", 0), ""), Path(sys.argv[1]), 1, datetime.now(UTC))
+
+def children():
+    [verdict] = validator.validate([download])
+    assert isinstance(verdict, Accepted), verdict
+    return [decoder._process.pid for decoder in validator._decoders]
+
+mine = children()
+if not os.fork():  # has no use for the validator
+    sys.stdin.read()
+    sys.exit()
+if not os.fork():
+    assert set(children()).isdisjoint(mine)
+    print(*children(), flush=True)
+    sys.stdin.read()
+    sys.exit()
+assert children() == mine
+print(os.getpid(), *mine, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("kill", [True, False], ids=["kill -9", "ordinary end"])
+def test_no_orphan_is_left_and_a_fork_has_its_own_children(write: Write, kill: bool) -> None:
+    """Queues fork their workers; and a fork that lives on must not keep a dead worker's children alive."""
+    good = write(encoded(photo(1)))
+    with subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, str(good.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdin
+        assert worker.stdout
+        lines = sorted((worker.stdout.readline().split() for _ in range(2)), key=len)
+        [[of_fork], [parent, of_parent]] = [list(map(int, line)) for line in lines]
+        ends = {child: os.pidfd_open(child) for child in (of_fork, of_parent)}
+        if kill:
+            os.kill(parent, signal.SIGKILL)
+            assert select.select([ends[of_parent]], [], [], 30)[0]
+            assert not select.select([ends[of_fork]], [], [], 0)[0]
+        worker.stdin.close()
+        for end in ends.values():
+            assert select.select([end], [], [], 30)[0]
+            os.close(end)
+        assert worker.wait() == (-signal.SIGKILL if kill else 0)

@@ -1,0 +1,117 @@
+"""``pixcore demo`` on fewer pictures than it has: what it prints, refuses, leaves alone and exits with."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from command import at_home, files, fill, pixcore
+
+from pixcore_adapters.archiver.zip import ZipArchiver
+from pixcore_adapters.validator.picture import Limits
+from pixcore_adapters.validator.pillow import PillowValidator
+from pixcore_runners import assembly
+from pixcore_runners.demo import Kind, planting
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder; one keyword with ten good pictures."""
+    at_home(tmp_path, monkeypatch)
+    keyword = "mountain lake"
+    monkeypatch.setattr(planting, "SCENES", {keyword: planting.SCENES[keyword]})
+    monkeypatch.setattr(planting, "_PICTURES", 10)
+    return tmp_path
+
+
+def test_the_demo_finds_what_was_planted(home: Path) -> None:
+    """Expected against found for every kind; and says what it is, what it made and what to try next."""
+    ran = pixcore("demo")
+    assert ran.code == 0
+    for kind in Kind:
+        (line,) = (line for line in ran.out.splitlines() if line.startswith(kind.words))
+        assert f"{kind.verdict} " in line
+        assert line.split()[-1] == "ok"
+    assert "MISMATCH" not in ran.out
+    assert "All pictures are synthetic" in ran.out
+    made = home / "pixcore-demo"
+    for path in (made / "pictures", made / "blobs/demo/data/chunk_1.zip", made / "status.db"):
+        assert path.exists()
+        assert str(path) in ran.out
+
+
+def test_the_commands_to_try_next_work(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they are printed, from a folder whose name has to be quoted and escaped."""
+    out = home / "my 50% #1? demo"
+    ran = pixcore("demo", "--out", out, "--quiet")
+    _, _, after = ran.out.partition("Try next:\n")
+    status, plan, run = (shlex.split(line)[1:] for line in after.splitlines())
+    assert pixcore(*status).code == 0
+    assert " completed " in pixcore(*status).out
+    plan[plan.index("--count") + 1] = "10"  # this demo has fewer pictures
+    assert pixcore(*plan).code == 0
+    fill(home / "photos", 2)
+    monkeypatch.chdir(home)
+    assert pixcore(*[word.replace("PATH/TO/YOUR/PHOTOS", "photos") for word in run]).code == 0
+    assert list(home.glob("my *")) == [out]  # and not what a "#" or a "%" would have made of it
+
+
+def test_the_demo_as_json() -> None:
+    """One document, labelled as synthetic; nothing else on standard output."""
+    ran = pixcore("demo", "--json", "--quiet")
+    assert (ran.code, ran.err) == (0, "")
+    assert list(ran.document) == ["version", "synthetic", "categories", "archive_faults", "chunks"]
+    assert (ran.document["synthetic"], ran.document["archive_faults"]) == (True, [])
+    for category in ran.document["categories"]:
+        assert category["found"] == {category["expected"]: category["files"]}
+
+
+def test_a_mismatch_exits_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A validator that lets tiny pictures pass is found out."""
+    lax = PillowValidator(Limits(min_width=10, min_height=10))
+    monkeypatch.setattr(assembly, "_validator", lambda _, ending: ending.enter_context(lax))
+    ran = pixcore("demo")
+    assert ran.code == 3
+    (line,) = (line for line in ran.out.splitlines() if "MISMATCH" in line and "too_small" in line)
+    assert line.split() == ["32", "x", "32", "pixels", "1", "too_small", "1", "accepted", "MISMATCH"]
+    assert "Something was NOT found as planted" in ran.out
+
+
+def test_a_faulty_archive_exits_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verdicts alone are not believed: what is stored is read back."""
+
+    class Forgetful(ZipArchiver):
+        def pack(self, images: object, target: Path) -> object:
+            return super().pack(list(images)[1:], target)
+
+    monkeypatch.setattr(assembly, "_archiver", lambda _: Forgetful())
+    ran = pixcore("demo")
+    assert ran.code == 3
+    assert "ARCHIVE FAULT demo/data/chunk_1.zip" in ran.out
+
+
+def test_the_demo_ignores_the_configuration(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newcomer's first command writes nowhere but into its folder, whatever is set for real work."""
+    monkeypatch.setenv("PIXCORE_STORE", f"file:{home}/real")
+    monkeypatch.setenv("PIXCORE_STATUS", f"sqlite:///{home}/real.db")
+    (home / "pixcore.toml").write_text("min_width = 9999\n")
+    assert pixcore("demo").code == 0
+    assert {name.split("/")[0] for name in files(home)} == {"pixcore-demo", "pixcore.toml"}
+
+
+def test_the_demo_again(home: Path) -> None:
+    """It starts over in its own folder."""
+    first = pixcore("demo", "--json")
+    (home / "pixcore-demo/pictures/added.jpg").write_text("since then")
+    again = pixcore("demo", "--json")
+    assert again.document["categories"] == first.document["categories"]
+    assert not (home / "pixcore-demo/pictures/added.jpg").exists()
+
+
+@pytest.mark.parametrize("out", ["photos", "photos/0001.jpg", "photos/0001.jpg/below"])
+def test_a_folder_that_is_not_the_demos_is_left_alone(home: Path, out: str) -> None:
+    """What it did not make it does not remove."""
+    fill(home / "photos", 2)
+    ran = pixcore("demo", "--out", out)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert ran.err.endswith("with --out DIR\n")
+    assert files(home) == ["photos/0000.jpg", "photos/0001.jpg"]

@@ -1,0 +1,122 @@
+"""When two images are the same."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixcore.duplicates import NearRule, drop_duplicates
+from pixcore.model import Accepted, Candidate, CandidateKey, Download, Fingerprint, Rejected
+
+bits = st.integers(0, 2**64 - 1)
+prints = st.builds(Fingerprint, bits, bits, st.just("m"), st.booleans())
+
+
+def download(number: int) -> Download:
+    """Make a download."""
+    candidate = Candidate(CandidateKey("folder", "/a", number), url=f"{number}.jpg")
+    return Download(candidate, Path(f"{number}"), 1, datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def image(number: int, sha256: str, phash: int = 0, dhash: int = 0, *, flat: bool = False) -> Accepted:
+    """Make an accepted image."""
+    return Accepted(download(number), sha256, 100, 100, "JPEG", Fingerprint(phash, dhash, "m", flat))
+
+
+images = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 15), st.integers(0, 15), st.booleans())).map(
+    lambda drawn: [image(n, sha256, phash, dhash, flat=flat) for n, (sha256, phash, dhash, flat) in enumerate(drawn)]
+)
+
+
+def apart(one: int, other: int) -> int:
+    """In how many of their 64 bits two hashes differ, counted one by one."""
+    return sum((one >> n) & 1 != (other >> n) & 1 for n in range(64))
+
+
+@given(st.builds(NearRule, st.integers(0, 64), st.integers(0, 64)), prints, prints)
+def test_the_rule_asks_both_hashes_and_no_flat_picture(rule: NearRule, one: Fingerprint, other: Fingerprint) -> None:
+    """One hash alone gives thousands of false pairs, and all flat pictures hash alike."""
+    near = apart(one.phash, other.phash) <= rule.phash and apart(one.dhash, other.dhash) <= rule.dhash
+    assert rule.holds(one, other) == rule.holds(other, one) == (near and not one.flat and not other.flat)
+
+
+@pytest.mark.parametrize("wrong", [{"phash": -1}, {"phash": 65}, {"dhash": -1}, {"dhash": 65}])
+def test_a_distance_is_of_64_bits(wrong: dict[str, int]) -> None:
+    """A limit that can never or always be met is a mistyped setting."""
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        NearRule(**wrong)
+
+
+def test_the_default_rule_is_the_one_measured() -> None:
+    """Its recall and its false pairs are documented; another default has others."""
+    assert NearRule() == NearRule(phash=10, dhash=10)
+
+
+def test_of_exact_twins_the_first_stays() -> None:
+    """Which one stays must not depend on anything but the order, and the other must say whose twin it is."""
+    first, second = image(0, "a"), image(1, "a", phash=2**64 - 1)
+    assert list(drop_duplicates([first, second], NearRule())) == [
+        first,
+        Rejected(second.download, "duplicate", "same bytes as 0.jpg"),
+    ]
+
+
+def test_of_near_twins_the_first_stays() -> None:
+    """The distance is said, so that a person can judge the rule."""
+    first, second = image(0, "a", phash=0b0), image(1, "b", phash=0b1011)
+    assert list(drop_duplicates([first, second], NearRule())) == [
+        first,
+        Rejected(second.download, "near_duplicate", "3 of 64 phash bits from 0.jpg"),
+    ]
+
+
+def test_flat_pictures_are_dropped_by_their_bytes_only() -> None:
+    """A blue and a red square are two pictures; the same blue square twice is one."""
+    blue, red, again = image(0, "blue", flat=True), image(1, "red", flat=True), image(2, "blue", flat=True)
+    verdicts = list(drop_duplicates([blue, red, again], NearRule()))
+    assert verdicts[:2] == [blue, red]
+    assert isinstance(verdicts[2], Rejected)
+
+
+def test_without_a_rule_only_exact_twins_are_dropped() -> None:
+    """Bursts and frames of a film may be wanted."""
+    twins = [image(0, "a"), image(1, "b")]
+    assert list(drop_duplicates(twins, None)) == twins
+
+
+def test_a_rejected_image_is_nobodys_twin() -> None:
+    """The only good copy must not be lost because a rejected one came first."""
+    near_first, far = image(1, "b", phash=0b1111111), image(2, "c", phash=0b11111111111111)
+    verdicts = list(drop_duplicates([image(0, "a"), near_first, far], NearRule()))
+    assert [type(verdict) for verdict in verdicts] == [Accepted, Rejected, Accepted]
+
+
+@given(images, st.none() | st.builds(NearRule, st.integers(0, 3), st.integers(0, 3)))
+def test_one_verdict_each_in_order_and_no_twins_left(drawn: list[Accepted], rule: NearRule | None) -> None:
+    """Whatever comes in, the chunk holds each picture once, and no image goes missing."""
+    given_ = [Rejected(i.download, "damaged") if n % 4 == 3 else i for n, i in enumerate(drawn)]
+    verdicts = list(drop_duplicates(given_, rule))
+    assert [v.download for v in verdicts] == [v.download for v in given_]
+    assert [v for v in verdicts if v in given_ and isinstance(v, Rejected)] == given_[3::4]
+    kept = [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
+    assert len({image.sha256 for image in kept}) == len(kept)
+    assert not any(
+        rule and rule.holds(one.fingerprint, other.fingerprint) for n, one in enumerate(kept) for other in kept[:n]
+    )
+
+
+def test_verdicts_are_judged_one_by_one() -> None:
+    """Decoding overlaps fetching only if nothing waits for the whole chunk."""
+
+    def endless() -> Iterator[Accepted]:
+        number = 0
+        while True:
+            yield image(number, str(number), flat=True)
+            number += 1
+
+    verdicts = drop_duplicates(endless(), NearRule())
+    assert next(verdicts) == image(0, "0", flat=True)
+    verdicts.close()

@@ -1,0 +1,441 @@
+"""Every way in which a server can go wrong ends as one typed miss, and every good answer as a whole file."""
+
+import asyncio
+import gc
+import gzip
+import socket
+import ssl
+import threading
+import time
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+from contract.disk import no_file_above
+from hostile import (
+    AGENT,
+    PICTURE,
+    Answer,
+    Naps,
+    Site,
+    crowd,
+    dripping,
+    endless,
+    fetch,
+    head,
+    in_turn,
+    picture,
+    policy,
+    raw,
+    redirect,
+    resetting,
+    silent,
+    slow,
+    status,
+    text,
+    until,
+)
+
+from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable, WorkspaceFull
+from pixcore_adapters.downloader.fetch.failures import FetchFailed, translated
+from pixcore_adapters.downloader.fetch.fetcher import Fetcher
+from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
+
+GZIPPED = gzip.compress(PICTURE, mtime=0)
+GOOD_HEAD = head(200, Content_Type="image/jpeg", Content_Length=len(PICTURE))
+OPEN_HEAD = head(200, Content_Type="image/jpeg", Connection="close")
+CHUNKED_HEAD = head(200, Content_Type="image/jpeg", Transfer_Encoding="chunked")
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Give a site without pages."""
+    with Site() as site:
+        yield site
+
+
+def get(site: Site, into: Path, answer: Answer, **values: Any) -> Fetched | Missed:  # noqa: ANN401 - as for policy
+    """Fetch one image that the site answers for like this."""
+    site.routes["/x.jpg"] = answer
+    (outcome,) = fetch(site.url("/x.jpg"), into, policy(site, **values))
+    return outcome
+
+
+def asked(site: Site) -> int:
+    """Count how often the image was asked for."""
+    return site.paths().count("/x.jpg")
+
+
+GOOD = {
+    "plain": picture(),
+    "no type": status(200, PICTURE),
+    "octet-stream": picture(Content_Type="binary/octet-stream"),
+    "odd type": picture(Content_Type="jpg"),
+    "parameters": picture(Content_Type="IMAGE/PNG; charset=binary"),
+    "HTTP/1.0": raw(b"HTTP/1.0 200 OK\r\nContent-Type: image/jpeg\r\n\r\n", PICTURE),
+    "until the end": raw(OPEN_HEAD, PICTURE),
+    "chunked": raw(CHUNKED_HEAD, f"{len(PICTURE):x}\r\n".encode(), PICTURE, b"\r\n0\r\n\r\n"),
+    "gzip": picture(GZIPPED, Content_Encoding="gzip"),
+    "deflate": picture(zlib.compress(PICTURE), Content_Encoding="Deflate"),
+    "identity": picture(Content_Encoding="identity"),
+    "empty line of early hints": raw(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", GOOD_HEAD, PICTURE),
+    "redirected": redirect("/moved.jpg"),
+}
+
+
+@pytest.mark.parametrize("answer", GOOD.values(), ids=GOOD)
+def test_good_answer(site: Site, tmp_path: Path, answer: Answer) -> None:
+    """Whatever way a server has to send a whole picture, the file holds just its bytes."""
+    site.routes["/moved.jpg"] = picture()
+    outcome = get(site, tmp_path, answer)
+    assert isinstance(outcome, Fetched), outcome
+    assert outcome.size == len(PICTURE)
+    assert (tmp_path / "0").read_bytes() == PICTURE
+    assert abs(datetime.now(UTC) - outcome.fetched_at) < timedelta(minutes=1)
+
+
+def test_request(site: Site, tmp_path: Path) -> None:
+    """A site learns who asks, gets the URL as it was written, and is asked for no encoding."""
+    site.routes |= {"/a%2Cb(c).jpg": redirect("/caf\u00e9?x=%2F&y=\u00e9"), "/caf%C3%A9": picture(Set_Cookie="a=b")}
+    (outcome,) = fetch(site.url("/a%2Cb(c).jpg?sig=%3D#frag"), tmp_path, policy(site))
+    assert isinstance(outcome, Fetched)
+    _, first, second = site.asked
+    assert (first.target, second.target) == ("/a%2Cb(c).jpg?sig=%3D", "/caf%C3%A9?x=%2F&y=%C3%A9")
+    assert first.headers["user-agent"] == AGENT
+    assert first.headers["accept-encoding"] == "identity"
+    assert not {"cookie", "authorization", "referer"} & second.headers.keys()
+
+
+def bomb(wbits: int) -> bytes:
+    """Make a small body that inflates to 256 MB."""
+    packer = zlib.compressobj(wbits=wbits)
+    return b"".join(packer.compress(bytes(2**20)) for _ in range(256)) + packer.flush()
+
+
+GZIP_BOMB, DEFLATE_BOMB = bomb(zlib.MAX_WBITS | 16), bomb(zlib.MAX_WBITS)
+
+BAD: dict[str, tuple[Answer, str, bool]] = {  # answer, reason, permanent
+    "404": (status(404), "http_404", True),
+    "410": (status(410), "http_410", True),
+    "401": (status(401), "http_401", True),
+    "204": (status(204), "http_204", True),
+    "redirect to nowhere": (status(302), "http_302", True),
+    "redirect into a loop": (redirect("/x.jpg"), "too_many_redirects", True),
+    "redirect to a file": (redirect("file:///etc/passwd"), "not_a_url", True),
+    "redirect to junk": (redirect("http://[::1"), "not_a_url", True),
+    "redirect to bytes": (redirect("http://\udcff\udcfe/"), "not_a_url", True),
+    "redirect with a password": (redirect("http://me:secret@example.org/"), "not_a_url", True),
+    "HTML": (status(200, b"<html>", Content_Type="text/html; charset=utf-8"), "content_type", True),
+    "JSON": (status(200, b"{}", Content_Type="application/json"), "content_type", True),
+    "10 GB announced": (raw(head(200, Content_Length=10 * 2**30)), "too_large", True),
+    "endless": (endless(OPEN_HEAD, bytes(1 << 16)), "too_large", True),
+    "endless chunks": (endless(CHUNKED_HEAD, b"10000\r\n" + bytes(1 << 16) + b"\r\n"), "too_large", True),
+    "gzip bomb": (picture(GZIP_BOMB, Content_Encoding="gzip"), "too_large", True),
+    "deflate bomb": (picture(DEFLATE_BOMB, Content_Encoding="deflate"), "too_large", True),
+    "gzip junk": (picture(Content_Encoding="gzip"), "content_encoding", True),
+    "gzip and more": (picture(GZIPPED + b"more", Content_Encoding="gzip"), "content_encoding", True),
+    "brotli": (picture(Content_Encoding="br"), "content_encoding", True),
+    "twice encoded": (picture(Content_Encoding="gzip, gzip"), "content_encoding", True),
+    "gzip cut": (picture(GZIPPED[:-9], Content_Encoding="gzip"), "truncated", False),
+    "length cut": (raw(GOOD_HEAD, PICTURE[:-1]), "truncated", False),
+    "chunks cut": (raw(CHUNKED_HEAD, b"ffff\r\n", PICTURE), "truncated", False),
+    "last chunk missing": (raw(CHUNKED_HEAD, b"4\r\nabcd\r\n"), "truncated", False),
+    "reset in the body": (resetting(GOOD_HEAD + PICTURE[:99]), "truncated", False),
+    "reset": (resetting(), "unreachable", False),
+    "hang up": (raw(), "unreachable", False),
+    "hang up in the head": (raw(b"HTTP/1.1 200 OK\r\nConte"), "unreachable", False),
+    "status line junk": (raw(b"SSH-2.0-OpenSSH_9.9\r\n\r\n"), "malformed_answer", True),
+    "header junk": (raw(b"HTTP/1.1 200 OK\r\n\x00\x01: \r\n\r\n"), "malformed_answer", True),
+    "two lengths": (
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+        "malformed_answer",
+        True,
+    ),
+    "negative length": (raw(b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nab"), "malformed_answer", True),
+    "long header": (endless(b"HTTP/1.1 200 OK\r\nX: ", b"x" * 4096), "malformed_answer", True),
+    "many headers": (endless(b"HTTP/1.1 200 OK\r\n", b"X: x\r\n" * 500), "malformed_answer", True),
+    "500": (status(500), "http_500", False),
+    "503": (status(503), "http_503", False),
+    "408": (status(408), "http_408", False),
+    "425": (status(425), "http_425", False),
+    "429": (status(429), "http_429", False),
+}
+
+
+@pytest.mark.parametrize(("answer", "reason", "permanent"), BAD.values(), ids=BAD)
+def test_bad_answer(site: Site, tmp_path: Path, answer: Answer, reason: str, permanent: bool) -> None:
+    """One typed miss, no file, and tried again only when that may help."""
+    outcome = get(site, tmp_path, answer, max_bytes=2**20, max_redirects=3)
+    assert isinstance(outcome, Missed), outcome
+    assert (outcome.reason, outcome.permanent) == (reason, permanent)
+    assert not list(tmp_path.iterdir())
+    hops = 4 if reason == "too_many_redirects" else 1
+    sent = 2 if reason == "unreachable" else 1  # aiohttp itself repeats, once, what was hung up on
+    assert asked(site) == hops * sent * (1 if permanent else 3)
+
+
+SLOW = {
+    "silent": silent(),
+    "dripping body": dripping(GOOD_HEAD, PICTURE),
+    "dripping head": dripping(b"", GOOD_HEAD),
+    "endless hints": endless(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "redirects, each a little slow": slow(0.2, redirect("/x.jpg")),
+}
+
+
+@pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW)
+def test_deadline(site: Site, tmp_path: Path, answer: Answer) -> None:
+    """The deadline covers the whole attempt, not each read or hop, and may be tried again."""
+    started = time.monotonic()
+    outcome = get(site, tmp_path, answer, seconds=0.5, attempts=1, max_redirects=20)
+    assert outcome == Missed("timeout", permanent=False, detail="TimeoutError")
+    assert time.monotonic() - started < 5
+    assert not list(tmp_path.iterdir())
+
+
+def test_malformed_chunks(site: Site, tmp_path: Path) -> None:
+    """Junk for a chunk is a miss; aiohttp may notice it and tell nobody, and then the deadline does."""
+    outcome = get(site, tmp_path, raw(CHUNKED_HEAD, b"zz\r\nabcd\r\n"), seconds=0.5, attempts=1)
+    assert isinstance(outcome, Missed)
+    assert outcome.reason in {"malformed_answer", "truncated", "timeout"}
+    assert not list(tmp_path.iterdir())
+
+
+def test_waiting_for_a_turn_is_no_time(site: Site, tmp_path: Path) -> None:
+    """A long queue in front of a host costs nobody his deadline."""
+    site.routes["/x.jpg"] = slow(0.15, picture())
+    outcomes = fetch([site.url("/x.jpg")] * 6, tmp_path, policy(site, per_host=1, seconds=0.6, attempts=1))
+    assert all(isinstance(outcome, Fetched) for outcome in outcomes), outcomes
+
+
+def test_memory(site: Site, tmp_path: Path) -> None:
+    """Bombs and endless bodies, many at a time, cost little memory: less than one of them, held, would."""
+    site.routes |= {
+        "/endless": endless(OPEN_HEAD, bytes(1 << 20)),
+        "/bomb": picture(GZIP_BOMB, Content_Encoding="gzip"),
+        "/redirect": endless(head(302, Location="/endless"), bytes(1 << 20)),
+    }
+    tracemalloc.start()
+    try:
+        outcomes = fetch([site.url(path) for path in site.routes] * 5, tmp_path, policy(site))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [isinstance(outcome, Missed) and outcome.reason for outcome in outcomes] == ["too_large"] * 15
+    assert most < 40 * 2**20
+
+
+def later(seconds: float) -> str:
+    """Write a moment as HTTP does."""
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "retry_after", "least", "most"),
+    [
+        (429, "7", 7, 7),
+        (503, "Fri, 31 Dec 9998 23:59:59 GMT", None, None),
+        (503, "31", None, None),
+        (503, "9" * 400, None, None),
+        (500, "", 1, 2),
+        (503, "soon", 1, 2),
+        (503, "Fri, 99 Dec 9999999999999999999999 99:99:99 GMT", 1, 2),
+        (503, "Thu, 01 Jan 1970 00:00:00 GMT", 1, 2),
+    ],
+)
+def test_retry_after(
+    site: Site, tmp_path: Path, *, code: int, retry_after: str, least: float | None, most: float
+) -> None:
+    """The server's wish is honoured up to half a minute, refused above it, and replaced when it makes no sense."""
+    site.routes["/x.jpg"] = in_turn(status(code, Retry_After=retry_after), picture())
+    naps = Naps()
+    (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site), sleep=naps)
+    if least is None:
+        assert outcome == Missed(f"http_{code}", permanent=False)
+        assert not naps.taken
+    else:
+        assert isinstance(outcome, Fetched)
+        (nap,) = naps.taken
+        assert least <= nap <= most
+
+
+def test_retry_after_a_date(site: Site, tmp_path: Path) -> None:
+    """A date is as good as a number of seconds."""
+    site.routes["/x.jpg"] = in_turn(status(429, Retry_After=later(20)), picture())
+    naps = Naps()
+    fetch(site.url("/x.jpg"), tmp_path, policy(site), sleep=naps)
+    assert len(naps.taken) == 1
+    assert 10 < naps.taken[0] <= 20
+
+
+def test_waits_grow(site: Site, tmp_path: Path) -> None:
+    """Without a wish the waits double, with jitter, and end with the attempts."""
+    site.routes["/x.jpg"] = status(500)
+    naps = Naps()
+    fetch(site.url("/x.jpg"), tmp_path, policy(site, attempts=4), sleep=naps)
+    assert [least <= nap <= least + 1 for least, nap in zip((1, 2, 4), naps.taken, strict=True)] == [True] * 3
+
+
+def test_rate_of_a_host(site: Site, tmp_path: Path) -> None:
+    """Starts at one host keep their distance."""
+    site.routes["/x.jpg"] = picture()
+    naps = Naps()
+    how = policy(site, per_host_rate=0.01, ignore_opt_out=False)
+    site.routes["/robots.txt"] = status(404)
+    outcomes = fetch([site.url("/x.jpg")] * 3, tmp_path, how, sleep=naps)
+    assert all(isinstance(outcome, Fetched) for outcome in outcomes)
+    assert naps.taken == pytest.approx([100, 200, 300], abs=5)  # robots.txt went first
+
+
+@pytest.mark.parametrize(("limits", "most"), [({"per_host": 3}, 3), ({"in_flight": 4}, 4)])
+def test_at_once(site: Site, tmp_path: Path, limits: dict[str, int], most: int) -> None:
+    """As many run at once as allowed, and no more."""
+    site.routes["/x.jpg"] = crowd(most, slow(0.05, picture()))
+    outcomes = fetch([site.url("/x.jpg")] * 24, tmp_path, policy(site, **limits))
+    assert all(isinstance(outcome, Fetched) for outcome in outcomes)
+    assert site.most_busy == most
+
+
+def test_keep_alive(site: Site, tmp_path: Path) -> None:
+    """Connections are used again."""
+    site.routes["/x.jpg"] = picture()
+    fetch([site.url("/x.jpg")] * 50, tmp_path, policy(site, per_host=2))
+    assert site.connections <= 2
+
+
+def test_full_disk(site: Site, tmp_path: Path) -> None:
+    """A full disk is no fault of the image: it is raised, and nothing half-written stays."""
+    site.routes["/x.jpg"] = picture()
+    with no_file_above(1000), pytest.raises(WorkspaceFull):
+        fetch(site.url("/x.jpg"), tmp_path, policy(site))
+    assert not list(tmp_path.iterdir())
+
+
+def test_cancelling(site: Site, tmp_path: Path) -> None:
+    """Whoever is cancelled in the middle of a body leaves no file behind."""
+
+    async def run() -> None:
+        async with Fetcher(policy(site)) as fetcher:
+            task = asyncio.create_task(fetcher.fetch(site.url("/x.jpg"), tmp_path / "0"))
+            await until((tmp_path / "0").exists)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    site.routes["/x.jpg"] = dripping(GOOD_HEAD, PICTURE)
+    asyncio.run(run())
+    assert not list(tmp_path.iterdir())
+
+
+def test_closing(site: Site, tmp_path: Path) -> None:
+    """Nothing is left of a closed fetcher: no task, thread, socket or file, whatever it met."""
+
+    def handles() -> set[str]:
+        gc.collect()
+        return {str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
+
+    async def run() -> None:
+        before = handles(), threading.active_count(), asyncio.all_tasks()
+        async with Fetcher(policy(site, seconds=0.5, attempts=1)) as fetcher:
+            urls = [*map(site.url, site.routes), "http://localhost/", "http://nothing.invalid/"]
+            await asyncio.gather(*(fetcher.fetch(url, tmp_path / str(n)) for n, url in enumerate(urls)))
+        assert asyncio.all_tasks() == before[2]
+        # the one thread more belongs to the loop, which waited in it for the look-ups' threads
+        assert threading.active_count() <= before[1] + 1
+        await until(lambda: handles() <= before[0])  # the site's own ends of the connections need a moment
+
+    site.routes |= {"/a": picture(), "/b": dripping(GOOD_HEAD, PICTURE), "/c": silent(), "/d": redirect("/a")}
+    asyncio.run(run())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "3"]
+
+
+def test_page(site: Site, tmp_path: Path) -> None:
+    """A page of any type comes whole, in memory or in a file, after as many tries as an image."""
+    site.routes["/list.csv"] = in_turn(status(503), text("a,b"))
+    site.routes["/robots.txt"] = text("User-agent: *\nDisallow: /")
+
+    async def run() -> tuple[bytes, int]:
+        async with Fetcher(policy(site), sleep=Naps()) as fetcher:
+            url = site.url("/list.csv")
+            return await fetcher.page(url, 100), await fetcher.save(url, tmp_path / "list.csv", 100)
+
+    assert asyncio.run(run()) == (b"a,b", 3)
+    assert (tmp_path / "list.csv").read_bytes() == b"a,b"
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("/503?key=secret", SourceUnavailable),
+        ("/404?key=secret", SourceChanged),
+        ("/large", SourceChanged),
+        ("http://secret@example.org/", InvalidRequest),
+        ("http://127.0.0.1:1/?key=secret", InvalidRequest),
+        ("junk", InvalidRequest),
+    ],
+)
+def test_no_page(site: Site, path: str, error: type[Exception]) -> None:
+    """Whoever asked for a page learns in one line whether to wait or to mend, and no secret is told."""
+    site.routes |= {"/503": status(503), "/large": text("x" * 101)}
+    url = site.url(path) if path.startswith("/") else path
+
+    async def run() -> bytes:
+        async with Fetcher(policy(site), sleep=Naps()) as fetcher:
+            return await fetcher.page(url, 100)
+
+    with pytest.raises(error) as raised:
+        asyncio.run(run())
+    assert "secret" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
+    """Yield a class and all that descend from it."""
+    yield kind
+    for below in kind.__subclasses__():
+        yield from subclasses(below)
+
+
+NOT_AIOHTTPS = {
+    OSError,
+    TimeoutError,
+    ConnectionResetError,
+    socket.gaierror,
+    UnicodeError,
+    ssl.SSLError,
+    ssl.CertificateError,
+}
+
+
+@pytest.mark.parametrize("kind", sorted({*subclasses(aiohttp.ClientError), *NOT_AIOHTTPS}, key=str))
+def test_every_error_has_a_meaning(kind: type[Exception]) -> None:
+    """No exception class of aiohttp or of what it stands on is left untranslated."""
+    error = kind.__new__(kind)
+    about = SimpleNamespace(host="h", port=1, ssl=True, is_ssl=True)
+    error.__dict__.update(_conn_key=about, _os_error=OSError(), _certificate_error=OSError(), _path="")
+    error.__dict__.update(message="", status=0, request_info=SimpleNamespace(real_url=""), expected=b"", got=b"")
+    with pytest.raises(FetchFailed), translated():
+        raise error
+
+
+@pytest.mark.parametrize("agent", ["", "two\r\nlines", "(+https://example.org)", "böt/1.0"])
+def test_user_agent(agent: str) -> None:
+    """A user agent that robots.txt could not address, or that no header can hold, is refused at once."""
+    with pytest.raises(InvalidRequest, match="user agent"):
+        FetchPolicy(user_agent=agent)
+
+
+def test_strangers_words(site: Site, tmp_path: Path) -> None:
+    """What a server writes reaches us as one short line of printable characters."""
+    outcome = get(site, tmp_path, status(200, Content_Type="text/\udcff\x1b[31m" + "x" * 5000))
+    assert isinstance(outcome, Missed)
+    assert outcome.detail.isascii()
+    assert outcome.detail.isprintable()
+    assert len(outcome.detail) < 1000

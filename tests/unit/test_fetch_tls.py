@@ -1,0 +1,74 @@
+"""Encrypted sites: who proves what he is may answer."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+from hostile import Site, fetch, picture, policy
+
+from pixcore_adapters.downloader.fetch.policy import Fetched, Missed
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Give a private certificate authority."""
+    return trustme.CA()
+
+
+@contextmanager
+def secure_site(authority: trustme.CA, name: str = "127.0.0.1") -> Iterator[Site]:
+    """Serve a picture under a certificate for a name."""
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name).configure_cert(tls)
+    with Site({"/x.jpg": picture()}, tls=tls) as site:
+        yield site
+
+
+def test_private_authority(authority: trustme.CA, tmp_path: Path) -> None:
+    """A context that trusts a private authority is used for all that is fetched."""
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with secure_site(authority) as site:
+        (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site), tls=trusting)
+    assert isinstance(outcome, Fetched)
+
+
+def test_environment(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SSL_CERT_FILE is the way to trust an authority without a line of code."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with secure_site(authority) as site:
+        (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
+    assert isinstance(outcome, Fetched)
+
+
+def test_unknown_authority(authority: trustme.CA, tmp_path: Path) -> None:
+    """A certificate of unknown origin is a permanent miss, and nothing is asked."""
+    with secure_site(authority) as site:
+        (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
+        assert not site.asked
+    assert isinstance(outcome, Missed)
+    assert (outcome.reason, outcome.permanent) == ("tls", True)
+
+
+def test_other_name(authority: trustme.CA, tmp_path: Path) -> None:
+    """So is somebody else's certificate."""
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with secure_site(authority, "example.org") as site:
+        (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site), tls=trusting)
+    assert isinstance(outcome, Missed)
+    assert (outcome.reason, outcome.permanent) == ("tls", True)
+
+
+def test_no_tls_at_all(tmp_path: Path) -> None:
+    """A plain server under an https address is a miss that another try may mend."""
+    with Site({"/x.jpg": picture()}) as site:
+        url = site.url("/x.jpg").replace("http:", "https:")
+        (outcome,) = fetch(url, tmp_path, policy(site, seconds=0.5, attempts=1))
+    assert isinstance(outcome, Missed)
+    assert outcome.reason in {"tls", "timeout", "unreachable"}
+    assert not outcome.permanent

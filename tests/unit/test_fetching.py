@@ -1,0 +1,127 @@
+"""The fetcher's thread: it answers, and it ends with its block, however that ends."""
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hostile import PICTURE, Site, picture, policy, silent
+
+from pixcore.errors import InvalidRequest
+from pixcore_adapters.downloader.fetch.fetcher import Fetcher
+from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
+from pixcore_adapters.downloader.fetching import Start, fetching
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Give a site with a good page and one that never answers."""
+    with Site({"/good.jpg": picture(), "/silent.jpg": silent()}) as site:
+        yield site
+
+
+@pytest.fixture(autouse=True)
+def no_thread_stays() -> Iterator[None]:
+    """Whatever happens in a test, no thread is left of it."""
+    before = set(threading.enumerate())
+    yield
+    assert not {thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("pixcore")}
+
+
+def begin(start: Start, site: Site, path: str, into: Path) -> Future[Fetched | Missed]:
+    """Start fetching a page of the site."""
+    return start(lambda fetcher: fetcher.fetch(site.url(path), into / "x"))
+
+
+def test_what_was_started_runs_while_the_caller_waits_for_something_else(site: Site, tmp_path: Path) -> None:
+    """Many are in flight while their consumer works on others."""
+    with fetching(partial(Fetcher, policy(site))) as start:
+        slow, good = (begin(start, site, path, tmp_path) for path in ("/silent.jpg", "/good.jpg"))
+        outcome = good.result(10)
+        assert isinstance(outcome, Fetched)
+        assert (outcome.size, slow.done()) == (len(PICTURE), False)
+
+
+def test_the_end_of_the_block_cancels_what_still_runs(site: Site, tmp_path: Path) -> None:
+    """Whether it was begun long ago or just now; nobody waits for it."""
+    with fetching(partial(Fetcher, policy(site))) as start:
+        futures = [begin(start, site, "/silent.jpg", tmp_path) for _ in range(5)]
+        begin(start, site, "/good.jpg", tmp_path.parent).result(10)
+        futures += [begin(start, site, "/silent.jpg", tmp_path) for _ in range(20)]
+    for future in futures:
+        with pytest.raises(CancelledError):
+            future.result(0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_in_the_block_ends_it_too(site: Site, tmp_path: Path) -> None:
+    """A chunk may fail in the middle."""
+    with pytest.raises(ZeroDivisionError), fetching(partial(Fetcher, policy(site))) as start:  # noqa: PT012 - the block is what is tested
+        future = begin(start, site, "/silent.jpg", tmp_path)
+        raise ZeroDivisionError
+    assert future.cancelled()
+
+
+def test_what_fails_on_the_fetcher_is_raised_to_who_asked(site: Site) -> None:
+    """And others go on."""
+
+    async def fail(_: Fetcher) -> None:
+        raise ZeroDivisionError
+
+    async def answer(_: Fetcher) -> int:
+        return 7
+
+    with fetching(partial(Fetcher, policy(site))) as start:
+        with pytest.raises(ZeroDivisionError):
+            start(fail).result(10)
+        assert start(answer).result(10) == 7
+
+
+def test_a_fetcher_that_cannot_be_made_is_said_to_who_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread has nobody to tell."""
+    monkeypatch.setenv("HTTP_PROXY", "socks5://proxy.example:1080")
+    how = FetchPolicy(proxy_from_environment=True)
+    with (
+        pytest.raises(InvalidRequest, match="a proxy of the kind 'socks5' cannot be used"),
+        fetching(partial(Fetcher, how)),
+    ):
+        pytest.fail("it is open")
+
+
+def test_a_loop_that_cannot_be_made_is_said_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process out of file handles must fail, not wait for ever."""
+
+    def fail() -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(asyncio.events, "new_event_loop", fail)
+    with pytest.raises(OSError, match="Too many open files"), fetching(partial(Fetcher, FetchPolicy())):
+        pytest.fail("it is open")
+
+
+def test_an_interrupt_while_it_opens_ends_it() -> None:
+    """Ctrl-C and a queue's time limit may come at any moment, and must not find a thread that never ends."""
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def make() -> Fetcher:
+        while not waits_for_a_result(main):
+            pass
+        signal.pthread_kill(main, signal.SIGINT)
+        return Fetcher(FetchPolicy())
+
+    with pytest.raises(KeyboardInterrupt), fetching(make):
+        threading.Event().wait(10)
+
+
+def waits_for_a_result(thread: int) -> bool:
+    """Whether the thread is in ``Future.result``."""
+    frame = sys._current_frames().get(thread)
+    while frame and frame.f_code is not Future.result.__code__:
+        frame = frame.f_back
+    return frame is not None

@@ -1,0 +1,422 @@
+"""A folder holds whatever people put there; the plan must stand, and every file end as a download or a miss."""
+
+import errno
+import io
+import os
+import shutil
+import socket
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from listings import lane_of
+
+from pixcore.errors import InvalidRequest, SourceUnavailable, StoreConflict, StoreNotFound
+from pixcore.model import Blob, Download, Miss, Slice
+from pixcore.planning import DatasetRequest, Lane, plan
+from pixcore_adapters.blob_store.memory import MemoryBlobStore
+from pixcore_adapters.downloader.folder import FolderDownloader
+
+Items = list[Download | Miss]
+
+
+@pytest.fixture
+def store() -> MemoryBlobStore:
+    """Give the store that keeps the listings."""
+    return MemoryBlobStore()
+
+
+@pytest.fixture
+def downloader(store: MemoryBlobStore) -> FolderDownloader:
+    """Give the downloader."""
+    return FolderDownloader(store, max_bytes=1000)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Give an empty folder."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def into(tmp_path: Path) -> Path:
+    """Give an empty work directory."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+def put(folder: Path, *names: str) -> None:
+    """Make files, each holding its own name."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(os.fsencode(name))
+
+
+def whole(lane: Lane) -> list[Slice]:
+    """All that is left of the lane, as one slice."""
+    return [Slice(lane.source, lane.query, lane.start, lane.stop, lane.snapshot)]
+
+
+def names(items: Sequence[Download | Miss]) -> list[str]:
+    """What the items are called in the folder."""
+    return [item.candidate.url for item in items]
+
+
+def reasons(items: Sequence[Download | Miss]) -> dict[str, str]:
+    """Why each file could not be had; "" for those that could."""
+    return {item.candidate.url: item.reason if isinstance(item, Miss) else "" for item in items}
+
+
+def all_of(downloader: FolderDownloader, folder: Path, into: Path) -> Items:
+    """Plan the folder and download it."""
+    return list(downloader.download(whole(lane_of(downloader, folder, "cats")), into))
+
+
+# -- what is listed ---------------------------------------------------------------------------------------------------
+
+
+def test_folders_below_are_listed_and_hidden_files_are_not(
+    downloader: FolderDownloader, photos: Path, into: Path
+) -> None:
+    """Pictures lie in albums; thumbnails and tools' files lie in hidden ones."""
+    put(photos, "b.jpg", "a/z.jpg", "a/b/c.JPG", "A.jpg", ".hidden.jpg", ".cache/x.jpg", "a/.DS_Store")
+    assert names(all_of(downloader, photos, into)) == ["A.jpg", "a/b/c.JPG", "a/z.jpg", "b.jpg"]
+
+
+def test_a_listing_is_in_the_store_under_its_own_hash(
+    downloader: FolderDownloader, store: MemoryBlobStore, photos: Path
+) -> None:
+    """Any worker on any machine must find it; two plans of the same files need one."""
+    put(photos, "a.jpg")
+    lanes = [lane_of(downloader, photos, "cats"), lane_of(downloader, photos, "cats"), lane_of(downloader, photos, "")]
+    cats, none = [blob.key for blob in store.list()]
+    sha256 = store.head(cats).sha256
+    assert (cats, none) == (f"cats/lists/{sha256}/000000.jsonl", f"lists/{sha256}/000000.jsonl")
+    assert [f"{lane.snapshot}/000000.jsonl" for lane in lanes] == [cats, cats, none]
+
+
+def test_names_of_any_bytes_are_told_apart_and_found(downloader: FolderDownloader, photos: Path, into: Path) -> None:
+    """A file name is bytes without a slash: Latin-1, line breaks, a leading dash, what looks like JSON."""
+    odd = [b"caf\xe9.jpg", "café.jpg".encode(), b"two\nlines.jpg", b"-rf", b'"quoted".jpg', b"back\\slash", b"\x1b[31m"]
+    decoded = [os.fsdecode(name) for name in odd]
+    put(photos, *decoded)
+    items = all_of(downloader, photos, into)
+    assert names(items) == sorted(decoded, key=os.fsencode)
+    assert [item.path.read_bytes() for item in items if isinstance(item, Download)] == sorted(odd)
+    assert all(item.path.parent == into for item in items if isinstance(item, Download))
+
+
+def test_files_added_and_removed_later_shift_no_slice(downloader: FolderDownloader, photos: Path, into: Path) -> None:
+    """Chunks of one plan run for days; each must find the files that it was given, and no others."""
+    put(photos, "b", "d", "f", "h")
+    slices = whole(lane_of(downloader, photos, "cats"))
+    put(photos, "a", "c", "e")
+    (photos / "d").unlink()
+    assert reasons(list(downloader.download(slices, into))) == {"b": "", "d": "gone", "f": "", "h": ""}
+
+
+def test_an_extension_goes_on_behind_what_is_planned(downloader: FolderDownloader, photos: Path, into: Path) -> None:
+    """New files come after all the old ones, wherever they sort, and no file comes twice."""
+    put(photos, "b", "d", "f", "h")
+    first = list(plan(DatasetRequest("cats", "cat", 2, 2), [lane_of(downloader, photos, "cats")]))
+    planned = [piece for chunk in first for piece in chunk.slices]
+    assert names(list(downloader.download(planned, into))) == ["b", "d"]
+    put(photos, "a", "c")
+    lane = lane_of(downloader, photos, "cats", [Slice("bing", "cat", 0, 99), *planned])
+    assert names(list(downloader.download(whole(lane), into))) == ["f", "h", "a", "c"]
+    # the chunks of the first plan still mean what they meant
+    assert names(list(downloader.download(planned, into))) == ["b", "d"]
+
+
+def test_nothing_new_is_an_empty_lane(downloader: FolderDownloader, photos: Path) -> None:
+    """Running a finished dataset again must not plan anything."""
+    put(photos, "a", "b")
+    lane = lane_of(downloader, photos, "cats")
+    assert lane_of(downloader, photos, "cats", whole(lane)) == Lane("folder", str(photos), 2, 2, lane.snapshot)
+
+
+def test_an_empty_folder_is_an_empty_lane(downloader: FolderDownloader, photos: Path) -> None:
+    """The plan says what that means."""
+    lane = lane_of(downloader, photos, "cats")
+    assert (lane.start, lane.stop) == (0, 0)
+
+
+def test_the_folder_is_the_same_by_any_name(
+    downloader: FolderDownloader, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`./photos`, its full path and a link to it are one source; a worker has another current folder."""
+    put(photos, "a")
+    (photos.parent / "link").symlink_to(photos)
+    monkeypatch.chdir(photos.parent)
+    ways = [photos, Path("photos"), Path("link"), photos / ".." / "photos"]
+    assert {lane_of(downloader, way, "cats").query for way in ways} == {str(photos.resolve())}
+
+
+@pytest.mark.parametrize("wrong", ["missing", "file", "loop"])
+def test_what_is_no_folder_is_refused_when_the_plan_is_made(
+    downloader: FolderDownloader, photos: Path, wrong: str
+) -> None:
+    """A mistyped path must not become a dataset of nothing."""
+    put(photos, "file")
+    (photos / "loop").symlink_to("loop")
+    with pytest.raises(InvalidRequest, match=rf"the folder .+{wrong} cannot be listed: "):
+        lane_of(downloader, photos / wrong, "cats")
+
+
+def test_a_folder_that_cannot_be_listed_to_the_end_is_refused(
+    downloader: FolderDownloader, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing that silently lacks an album would be fixed like that for ever."""
+    put(photos, "a", "album/b")
+    scandir = os.scandir
+
+    def shut(path: str) -> object:
+        if path.endswith("album"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", shut)
+    with pytest.raises(InvalidRequest, match="album cannot be listed: Permission denied"):
+        lane_of(downloader, photos, "cats")
+
+
+def test_somebody_elses_blob_in_the_listings_place_is_refused(
+    store: MemoryBlobStore, photos: Path, tmp_path: Path
+) -> None:
+    """The name is a hash of the content: what stands there with another is damaged or not ours."""
+
+    class Damaged(MemoryBlobStore):
+        def head(self, key: str) -> Blob:
+            (tmp_path / "else").write_bytes(b"")
+            empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+            return store.put(key, tmp_path / "else", sha256=empty, size=0, content_type="", metadata={})
+
+    put(photos, "a")
+    damaged = FolderDownloader(Damaged())
+    lane_of(damaged, photos, "cats")
+    with pytest.raises(StoreConflict, match="exists already"):
+        lane_of(damaged, photos, "cats")
+
+
+def test_a_listing_that_is_gone_is_said(
+    downloader: FolderDownloader, store: MemoryBlobStore, photos: Path, into: Path
+) -> None:
+    """Without it nobody knows which files the chunk was given: never a guess."""
+    put(photos, "a")
+    slices = whole(lane_of(downloader, photos, "cats"))
+    store.delete(f"{slices[0].snapshot}/000000.jsonl")
+    with pytest.raises(StoreNotFound):
+        next(downloader.download(slices, into))
+
+
+# -- what is downloaded -----------------------------------------------------------------------------------------------
+
+
+def test_links_are_followed_within_the_folder_only(downloader: FolderDownloader, photos: Path, into: Path) -> None:
+    """An album may link to a picture in another; nobody may have /etc/passwd packed and published."""
+    put(photos, "real.jpg", "album/own.jpg")
+    put(photos.parent, "secret", "outside/more.jpg", "photos2/neighbour.jpg")
+    (photos / "album" / "inside.jpg").symlink_to("../real.jpg")
+    (photos / "absolute.jpg").symlink_to(photos.parent / "secret")
+    (photos / "relative.jpg").symlink_to("../photos2/neighbour.jpg")
+    (photos / "twice.jpg").symlink_to("relative.jpg")
+    (photos / "broken.jpg").symlink_to("nowhere.jpg")
+    (photos / "loop.jpg").symlink_to("loop.jpg")
+    (photos / "linked-album").symlink_to(photos.parent / "outside")
+    (photos / "cycle").symlink_to(photos)
+    items = all_of(downloader, photos, into)
+    assert reasons(items) == {
+        "absolute.jpg": "outside_folder",
+        "album/inside.jpg": "",
+        "album/own.jpg": "",
+        "broken.jpg": "gone",
+        "loop.jpg": "unreadable",
+        "real.jpg": "",
+        "relative.jpg": "outside_folder",
+        "twice.jpg": "outside_folder",
+    }
+    assert all(item.permanent for item in items if isinstance(item, Miss))
+    assert {item.path.read_bytes() for item in items if isinstance(item, Download)} == {b"real.jpg", b"album/own.jpg"}
+
+
+def test_a_folder_swapped_for_a_link_since_the_plan_is_not_followed_out(
+    downloader: FolderDownloader, photos: Path, into: Path
+) -> None:
+    """The check must be of the file that is read, not of the one that was listed."""
+    put(photos, "album/a.jpg")
+    put(photos.parent, "outside/a.jpg")
+    slices = whole(lane_of(downloader, photos, "cats"))
+    shutil.rmtree(photos / "album")
+    (photos / "album").symlink_to("../outside")
+    assert reasons(list(downloader.download(slices, into))) == {"album/a.jpg": "outside_folder"}
+
+
+def test_a_folder_moved_and_linked_back_is_still_the_folder(
+    downloader: FolderDownloader, photos: Path, into: Path
+) -> None:
+    """People move their photos to a larger disk in the middle of a dataset."""
+    put(photos, "a.jpg")
+    slices = whole(lane_of(downloader, photos, "cats"))
+    photos.rename(photos.parent / "larger-disk")
+    photos.symlink_to("larger-disk")
+    assert reasons(list(downloader.download(slices, into))) == {"a.jpg": ""}
+
+
+def test_what_is_no_file_is_a_miss_that_neither_hangs_nor_leaks(
+    downloader: FolderDownloader, photos: Path, into: Path
+) -> None:
+    """Opening a pipe waits for its writer, for ever; and a folder may hold thousands of them."""
+    handles = len(list(Path("/dev/fd").iterdir()))
+    os.mkfifo(photos / "pipe")
+    put(photos, "became-folder", "became-part-of-path/x")
+    slices = whole(lane_of(downloader, photos, "cats"))
+    (photos / "became-folder").unlink()
+    (photos / "became-folder").mkdir()
+    shutil.rmtree(photos / "became-part-of-path")
+    put(photos, "became-part-of-path")
+    assert reasons(list(downloader.download(slices, into))) == {
+        "became-folder": "not_a_file",
+        "became-part-of-path/x": "gone",
+        "pipe": "not_a_file",
+    }
+    assert len(list(Path("/dev/fd").iterdir())) == handles
+
+
+def test_a_socket_is_a_miss(
+    downloader: FolderDownloader, photos: Path, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs leave their sockets anywhere."""
+    monkeypatch.chdir(photos)  # a socket's path has little room
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        assert reasons(all_of(downloader, photos, into)) == {"socket": "unreadable"}
+
+
+def test_a_file_above_the_limit_is_a_miss(downloader: FolderDownloader, photos: Path, into: Path) -> None:
+    """A film among the photos must not fill the work directory."""
+    for size in (999, 1000, 1001):
+        (photos / f"{size:04}").write_bytes(bytes(size))
+    items = all_of(downloader, photos, into)
+    assert reasons(items) == {"0999": "", "1000": "", "1001": "too_large"}
+    assert [item.detail for item in items if isinstance(item, Miss)] == ["1001 bytes"]
+    assert len(list(into.iterdir())) == 2
+
+
+def test_a_file_without_permission_is_a_miss(
+    downloader: FolderDownloader, photos: Path, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file that belongs to somebody else must cost one file."""
+    put(photos, "mine", "theirs")
+    opens = os.open
+
+    def refusing(path: Path, flags: int, *mode: int) -> int:
+        if Path(path).name == "theirs":
+            raise PermissionError(errno.EACCES, "Permission denied", "theirs")
+        return opens(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", refusing)
+    items = all_of(downloader, photos, into)
+    assert reasons(items) == {"mine": "", "theirs": "unreadable"}
+    assert [(item.permanent, item.detail) for item in items if isinstance(item, Miss)] == [
+        (True, "PermissionError: [Errno 13] Permission denied: 'theirs'")
+    ]
+
+
+def test_a_file_that_breaks_off_is_a_miss_that_may_pass(
+    downloader: FolderDownloader, photos: Path, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad sector, or a network disk's bad moment: nothing half-read is left, and the others go on."""
+    put(photos, "a", "b")
+
+    class Broken(io.FileIO):
+        def read(self, _: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    kinds = iter([Broken, io.FileIO])
+    slices = whole(lane_of(downloader, photos, "cats"))
+    monkeypatch.setattr(os, "fdopen", lambda handle, *_, **__: next(kinds)(handle))
+    items = list(downloader.download(slices, into))
+    assert reasons(items) == {"a": "unreadable", "b": ""}
+    assert [item.permanent for item in items if isinstance(item, Miss)] == [False]
+    assert [path.read_bytes() for path in into.iterdir()] == [b"b"]
+
+
+def test_going_on_with_a_second_folder_spares_the_first_ones_files(
+    downloader: FolderDownloader, tmp_path: Path, into: Path
+) -> None:
+    """Both have a file at position 0; the first one's is in the work directory already, and is skipped."""
+    for name in ("one", "two"):
+        put(tmp_path / name, f"{name}.jpg")
+    slices = [piece for name in ("one", "two") for piece in whole(lane_of(downloader, tmp_path / name, "cats"))]
+    broken_off = downloader.download(slices, into)
+    first = next(broken_off)
+    broken_off.close()
+    (second,) = downloader.download(slices, into, frozenset({first.candidate.key}))
+    assert isinstance(first, Download)
+    assert isinstance(second, Download)
+    assert [first.path.read_bytes(), second.path.read_bytes()] == [b"one.jpg", b"two.jpg"]
+
+
+@pytest.mark.parametrize("when", ["before", "in the middle"])
+def test_a_folder_that_vanished_may_come_back(
+    downloader: FolderDownloader, photos: Path, into: Path, when: str
+) -> None:
+    """An unmounted disk is no folder of files that are gone for good."""
+    put(photos, "a", "b", "c")
+    items = downloader.download(whole(lane_of(downloader, photos, "cats")), into)
+    if when == "in the middle":
+        assert isinstance(next(items), Download)
+    photos.rename(photos.parent / "away")
+    with pytest.raises(SourceUnavailable, match=r"the folder .+photos is not there; mount it or put it back"):
+        next(items)
+
+
+def test_a_folder_that_may_not_be_looked_at_may_come_back(
+    downloader: FolderDownloader, photos: Path, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker runs as another user than the planner: said in our words, on every Python."""
+    put(photos, "a")
+    slices = whole(lane_of(downloader, photos, "cats"))
+    stat = os.stat
+
+    def refusing(path: Path, *args: object, **kwargs: object) -> os.stat_result:
+        if Path(path) == photos:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, *args, **kwargs)  # type: ignore[arg-type] # whatever it was given
+
+    monkeypatch.setattr(os, "stat", refusing)
+    with pytest.raises(SourceUnavailable, match="photos is not there"):
+        next(downloader.download(slices, into))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "year"), [(1_600_000_000.9, 2020), (-86400, 1969), (1e12, 1970), (-1e12, 1970), (9e18, 1970)]
+)
+def test_no_modification_time_is_too_absurd(
+    downloader: FolderDownloader, photos: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, year: int
+) -> None:
+    """Cameras and archives write years that no calendar has: the beginning of time, always the same, must do."""
+    put(photos, "a")
+    slices = whole(lane_of(downloader, photos, "cats"))
+    fstat = os.fstat
+
+    def dated(handle: int) -> os.stat_result:
+        return os.stat_result(list(fstat(handle)), {"st_mtime": seconds})
+
+    monkeypatch.setattr(os, "fstat", dated)  # not every file system can hold these
+    (item,) = downloader.download(slices, photos.parent)
+    assert isinstance(item, Download)
+    assert item.fetched_at.year == year
+
+
+def test_the_moment_is_the_modification_time(downloader: FolderDownloader, photos: Path, into: Path) -> None:
+    """Not that of the last access or of the download: the same folder must give the same rows."""
+    put(photos, "a")
+    os.utime(photos / "a", (1, 1_500_000_000))
+    (item,) = all_of(downloader, photos, into)
+    assert isinstance(item, Download)
+    assert item.fetched_at == datetime(2017, 7, 14, 2, 40, tzinfo=UTC)

@@ -1,0 +1,241 @@
+"""Log lines: each says which chunk it is about, is one line, and appears only where somebody asked for it."""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixcore.events import (
+    CandidateMissed,
+    ChunkClaimed,
+    ChunkCompleted,
+    ChunkEnded,
+    ChunkFailed,
+    ChunkInterrupted,
+    ChunkLost,
+    CleanupFailed,
+    Event,
+    ImageAccepted,
+    ImageRejected,
+    PhaseEntered,
+    StepRetried,
+)
+from pixcore.model import (
+    Accepted,
+    Candidate,
+    CandidateKey,
+    ChunkKey,
+    ChunkRequest,
+    ChunkResult,
+    Download,
+    Fingerprint,
+    Miss,
+    Phase,
+    Progress,
+    Rejected,
+    Slice,
+    Status,
+)
+from pixcore_runners.logs import ChunkContext, LogObserver, OneLine, escaped, log_to_stderr, task
+
+LOGGER = logging.getLogger("pixcore")
+CATS = ChunkKey("cats", 7)
+CANDIDATE = Candidate(CandidateKey("folder", "/cats", 0), url="a\n[task_id=evil]\x1b[2J.jpg")
+DOWNLOAD = Download(CANDIDATE, Path("0"), size=9, fetched_at=datetime.now(UTC))
+
+
+def claimed(chunk: ChunkKey = CATS) -> ChunkClaimed:
+    """The first event of a chunk."""
+    request = ChunkRequest(0, "cat", 5, (Slice("folder", "/cats", 0, 9),), dataset=chunk.dataset)
+    return ChunkClaimed(chunk, 1, request)
+
+
+class Lines(logging.Handler):
+    """Keeps each record's level and line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[tuple[str, str]] = []
+        self.addFilter(ChunkContext())
+        self.setFormatter(OneLine())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it."""
+        self.kept.append((record.levelname, self.format(record)))
+
+
+@pytest.fixture
+def lines(clean_logger: None) -> list[tuple[str, str]]:
+    """What the logger pixcore is told, as levels and lines."""
+    del clean_logger
+    handler = Lines()
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.DEBUG)
+    return handler.kept
+
+
+@pytest.fixture
+def clean_logger() -> Generator[None]:
+    """The logger pixcore as it was, afterwards."""
+    handlers, level = LOGGER.handlers[:], LOGGER.level
+    yield
+    LOGGER.handlers[:] = handlers
+    LOGGER.setLevel(level)
+
+
+def test_lines_say_task_chunk_and_phase_until_the_chunk_ends(lines: list[tuple[str, str]]) -> None:
+    """Operators grep for these three; a line after the chunk must not be counted as its own."""
+    observe = LogObserver()
+    with task("owner-1"):
+        observe(claimed())
+        observe(PhaseEntered(CATS, 1, Phase.UPLOAD))
+        LOGGER.info("a word in between")
+        observe(PhaseEntered(CATS, 1, Phase.CLEANUP))
+        observe(ChunkCompleted(CATS, 1, ChunkResult("file:///z", "0", 10, 5, 1, Progress(4, {"x": 2}), {})))
+        LOGGER.info("between chunks")
+    LOGGER.info("no task")
+    completed = "completed with 4 of 5 images, 2 rejected, 0 missed: 10 bytes at file:///z"
+    assert lines == [
+        ("INFO", "[task_id=owner-1][chunk=cats/7][phase=INIT] attempt 1: 5 images of 'cat' wanted"),
+        ("INFO", "[task_id=owner-1][chunk=cats/7][phase=UPLOAD] upload begins"),
+        ("INFO", "[task_id=owner-1][chunk=cats/7][phase=UPLOAD] a word in between"),
+        ("INFO", "[task_id=owner-1][chunk=cats/7][phase=CLEANUP] cleanup begins"),
+        ("INFO", f"[task_id=owner-1][chunk=cats/7][phase=COMPLETE] {completed}"),
+        ("INFO", "[task_id=owner-1][chunk=-][phase=-] between chunks"),
+        ("INFO", "[task_id=-][chunk=-][phase=-] no task"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "level", "text"),
+    [
+        (CandidateMissed(CATS, 1, Miss(CANDIDATE, "gone", permanent=True)), "DEBUG", "missed a"),
+        (
+            ImageAccepted(CATS, 1, Accepted(DOWNLOAD, "0", 4, 3, "JPEG", Fingerprint(0, 0, "m", flat=False))),
+            "DEBUG",
+            "4 x 3 pixels, 9 bytes",
+        ),
+        (ImageRejected(CATS, 1, Rejected(DOWNLOAD, "damaged", "cut\nshort")), "DEBUG", "damaged (cut\\nshort)"),
+        (StepRetried(CATS, 1, Phase.UPLOAD, 2, 1.25, "503"), "WARNING", "failure 2"),
+        (CleanupFailed(CATS, 1, Path("/w\udcff"), "busy"), "WARNING", "/w\\udcff could not be removed"),
+        (ChunkFailed(CATS, 1, "bad\rluck", Status.FAILED), "ERROR", "[phase=ERROR] failed: bad\\rluck"),
+        (ChunkFailed(CATS, 1, "503", Status.PENDING), "WARNING", "failed, to be tried again: 503"),
+        (ChunkFailed(CATS, 1, "503", None), "ERROR", "failed, which could not be recorded: 503"),
+        (ChunkInterrupted(CATS, 1), "INFO", "interrupted"),
+        (ChunkLost(CATS, 1, "taken"), "WARNING", "left to another worker: taken"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Event) else "",
+)
+def test_every_event_is_one_line_of_its_level(
+    event: Event, level: str, text: str, lines: list[tuple[str, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Alarms go by level; and names that strangers chose must not forge a line, under any handler."""
+    here = copy_context()  # not to leave the chunk open in the next test's
+    here.run(LogObserver(), claimed())
+    here.run(LogObserver(), event)
+    got, line = lines[-1]
+    assert got == level
+    assert text in line
+    assert line.isprintable()
+    assert caplog.messages[-1].isprintable()  # a handler that is not ours
+
+
+def test_two_chunks_in_two_threads_of_a_pool_keep_apart(lines: list[tuple[str, str]]) -> None:
+    """Workers run chunks side by side; a mixed-up line sends somebody to the wrong chunk."""
+    both = Barrier(2, timeout=10)
+
+    def work(number: int) -> None:
+        observe, chunk = LogObserver(), ChunkKey("cats", number)
+        for event in (claimed(chunk), PhaseEntered(chunk, 1, Phase.DOWNLOAD)):
+            observe(event)
+            both.wait()
+            LOGGER.info("of chunk %s", number)
+            both.wait()
+        if number == 1:
+            observe(ChunkEnded(chunk, 1))
+        both.wait()
+        LOGGER.info("later %s", number)
+
+    with task("me"), ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(copy_context().run, work, number) for number in (1, 2)]:
+            done.result()
+    texts = [text for _, text in lines]
+    for number in (1, 2):
+        assert [text for text in texts if f"of chunk {number}" in text] == [
+            f"[task_id=me][chunk=cats/{number}][phase={phase}] of chunk {number}" for phase in ("INIT", "DOWNLOAD")
+        ]
+    assert "[task_id=me][chunk=-][phase=-] later 1" in texts
+    assert "[task_id=me][chunk=cats/2][phase=DOWNLOAD] later 2" in texts
+
+
+def test_a_chunks_own_pool_threads_inherit_its_context(lines: list[tuple[str, str]]) -> None:
+    """Fetching and decoding happen in further threads: what they say is about the chunk too."""
+    with task("me"), ThreadPoolExecutor(1) as pool:
+        pool.submit(LOGGER.info, "too early").result()  # the thread exists before the chunk does
+        LogObserver()(claimed())
+        pool.submit(copy_context().run, LOGGER.info, "within").result()
+        LogObserver()(ChunkEnded(CATS, 1))
+    assert lines[0][1] == "[task_id=-][chunk=-][phase=-] too early"
+    assert "[task_id=me][chunk=cats/7][phase=INIT] within" in [text for _, text in lines]
+
+
+@given(st.text())
+def test_what_is_escaped_is_printable_and_escaped_no_further(text: str) -> None:
+    """It is escaped by the observer and again by the formatter."""
+    assert escaped(text).isprintable()
+    assert escaped(escaped(text)) == escaped(text)
+
+
+def test_a_message_from_anywhere_is_one_line(lines: list[tuple[str, str]]) -> None:
+    """Adapters and third-party code log to this logger too."""
+    LOGGER.info("got %s", "x\n[task_id=evil]\x1b[2J")
+    assert lines == [("INFO", "[task_id=-][chunk=-][phase=-] got x\\n[task_id=evil]\\x1b[2J")]
+
+
+def test_a_traceback_cannot_pass_for_a_record(lines: list[tuple[str, str]]) -> None:
+    """An exception's text may come from a stranger's server."""
+    error = RuntimeError("x\n[task_id=1][chunk=1][phase=COMPLETE] completed\x1b[2J")
+    LOGGER.warning("observer failed", exc_info=error)
+    first, *rest = lines[0][1].split("\n")
+    assert first == "[task_id=-][chunk=-][phase=-] observer failed"
+    assert rest
+    assert all(line.startswith("    ") and line.isprintable() for line in rest)
+
+
+@pytest.mark.usefixtures("clean_logger")
+def test_the_commands_lines_go_to_standard_error_once_and_to_nobody_else(capsys: pytest.CaptureFixture[str]) -> None:
+    """Standard output is data; the root logger belongs to whoever embeds us."""
+    root = logging.getLogger().handlers[:]
+    log_to_stderr(verbose=True)
+    log_to_stderr(verbose=False)
+    LOGGER.debug("an image")
+    logging.getLogger("pixcore.deeper").warning("careful")
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "[task_id=-][chunk=-][phase=-] careful\n")
+    log_to_stderr(verbose=True)
+    LOGGER.debug("an image")
+    assert capsys.readouterr().err == "[task_id=-][chunk=-][phase=-] an image\n"
+    assert logging.getLogger().handlers == root
+
+
+def test_importing_the_library_configures_no_logging() -> None:
+    """The application's logging is the application's."""
+    program = """
+import logging
+import pixcore, pixcore_runners.logs, pixcore_runners.settings
+pixcore_runners.logs.LogObserver()
+touched = [name for name, logger in logging.root.manager.loggerDict.items()
+           if name.startswith("pixcore") and (logger.handlers or logger.level or not logger.propagate)]
+print(logging.root.handlers, logging.root.level == logging.WARNING, touched)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[] True []"

@@ -1,0 +1,138 @@
+"""The rows are what a dataset's users load: they must load everywhere, and say what is true."""
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from attrs import asdict, evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixcore.manifest import COLUMNS, NUMBERS, Row, metadata, row
+from pixcore.model import Accepted, Candidate, CandidateKey, ChunkRequest, Download, Fingerprint, Provenance, Slice
+
+REQUEST = ChunkRequest(0, "Siamese cat", 500, (Slice("folder", "/a", 0, 9),), dataset="cats")
+IMAGE = Accepted(
+    Download(
+        Candidate(
+            CandidateKey("openverse", "Siamese cat", 4),
+            "https://example.org/4.png",
+            Provenance("https://example.org/4", "A cat", "Ann", "CC BY 4.0", "https://cc/by", "noai"),
+        ),
+        Path("/work/4"),
+        size=1234,
+        fetched_at=datetime(2024, 2, 29, 23, 59, 58, 999_999, tzinfo=UTC),
+    ),
+    sha256="ab" * 32,
+    width=640,
+    height=480,
+    format="PNG",
+    fingerprint=Fingerprint(0x1F, 2**64 - 1, "phash pillow-13.0", flat=False),
+)
+
+# every text that Python can hold, lone surrogates included: file names that are not UTF-8 have them
+texts = st.text(st.characters())
+rows = st.builds(
+    Row,
+    **{column: st.integers() if column in NUMBERS else texts for column in COLUMNS},
+)
+
+
+def test_a_row_describes_the_image() -> None:
+    """Who made it, where it was, what may be done with it: lost here, it is lost for good."""
+    assert asdict(row(7, IMAGE, REQUEST)) == {
+        "file_name": "images/000007.png",
+        "label": "Siamese cat",
+        "keyword": "Siamese cat",
+        "source": "openverse",
+        "url": "https://example.org/4.png",
+        "page_url": "https://example.org/4",
+        "title": "A cat",
+        "creator": "Ann",
+        "license": "CC BY 4.0",
+        "license_url": "https://cc/by",
+        "opt_out": "noai",
+        "sha256": "ab" * 32,
+        "phash": "000000000000001f",
+        "dhash": "ffffffffffffffff",
+        "hash_method": "phash pillow-13.0",
+        "width": 640,
+        "height": 480,
+        "format": "PNG",
+        "bytes": 1234,
+        "fetched_at": "2024-02-29T23:59:58Z",
+    }
+
+
+def test_the_columns_are_those_promised_in_that_order() -> None:
+    """Users' code names them; a new order would change every archive's bytes."""
+    promised = (
+        "file_name label keyword source url page_url title creator license license_url opt_out"
+        " sha256 phash dhash hash_method width height format bytes fetched_at"
+    )
+    assert tuple(promised.split()) == COLUMNS
+    assert list(json.loads(metadata([row(0, IMAGE, REQUEST)]))) == promised.split()
+
+
+def test_no_column_is_taken_for_a_picture() -> None:
+    """The imagefolder loader claims a column `image`, and any other that ends in `_file_name`."""
+    assert not [column for column in COLUMNS if column == "image" or column.endswith("_file_name")]
+
+
+def test_a_label_wins_over_the_keyword() -> None:
+    """One class may be collected under several keywords."""
+    labelled = row(0, IMAGE, evolve(REQUEST, label="cat"))
+    assert (labelled.label, labelled.keyword) == ("cat", "Siamese cat")
+
+
+@pytest.mark.parametrize(
+    ("found", "extension"),
+    [
+        ("JPEG", "jpg"),
+        ("MPO", "jpg"),
+        ("TIFF", "tif"),
+        ("PNG", "png"),
+        ("GIF", "gif"),
+        ("WEBP", "webp"),
+        ("BMP", "bmp"),
+    ],
+)
+def test_the_extension_is_that_of_what_was_found(found: str, extension: str) -> None:
+    """A PNG that called itself .jpg on its server must open here."""
+    assert row(3, evolve(IMAGE, format=found), REQUEST).file_name == f"images/000003.{extension}"
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_a_moment_is_always_written_alike(moment: datetime) -> None:
+    """One odd time stamp makes a loader read the whole column as text, or refuse it."""
+    written = row(0, evolve(IMAGE, download=evolve(IMAGE.download, fetched_at=moment)), REQUEST).fetched_at
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", written)
+    assert datetime.fromisoformat(written) == moment.replace(microsecond=0)
+
+
+@given(st.lists(rows, max_size=4))
+def test_any_text_survives_and_nothing_is_null(described: list[Row]) -> None:
+    """Titles and file names are strangers' text: one line an image, whatever it holds."""
+    lines = metadata(described).split(b"\n")
+    assert lines.pop() == b""
+    loaded = [json.loads(line) for line in lines]
+    assert loaded == [asdict(each) for each in described]
+    for each in loaded:
+        for column, value in each.items():
+            assert type(value) is (int if column in NUMBERS else str)
+
+
+def test_what_is_not_utf8_becomes_printable() -> None:
+    r"""A file name of Latin-1 bytes has lone surrogates, which no UTF-8 file can hold: shown as \udce9 instead."""
+    candidate = evolve(IMAGE.download.candidate, url=b"caf\xe9.jpg".decode(errors="surrogateescape"))
+    described = row(0, evolve(IMAGE, download=evolve(IMAGE.download, candidate=candidate)), REQUEST)
+    assert described.url == r"caf\udce9.jpg"
+
+
+def test_the_same_rows_are_the_same_bytes_readable_by_eye() -> None:
+    """Identical archives need identical rows, and a person who looks in should read Chinese as Chinese."""
+    described = [row(n, evolve(IMAGE, format="PNG"), evolve(REQUEST, label="猫")) for n in range(2)]
+    assert metadata(described) == metadata(list(described))
+    assert "猫".encode() in metadata(described)

@@ -1,0 +1,279 @@
+"""What a site asks crawlers to leave alone is left alone, unless somebody spells out that it is not."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hostile import (
+    Answer,
+    Naps,
+    Site,
+    fetch,
+    head,
+    held,
+    in_turn,
+    picture,
+    policy,
+    raw,
+    redirect,
+    resetting,
+    silent,
+    status,
+    text,
+    until,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixcore_adapters.downloader.fetch.fetcher import Fetcher
+from pixcore_adapters.downloader.fetch.opt_out import robots_rules, robots_tag
+from pixcore_adapters.downloader.fetch.policy import Fetched, Missed
+
+FORBIDDING = text("User-agent: *\nDisallow: /x.jpg\nDisallow: /private/")
+OURS = "pixcore-test"
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Give a site with a picture."""
+    with Site({"/x.jpg": picture(), "/free.jpg": picture()}) as site:
+        yield site
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "noai", "noimageai", "noindex", "noimageindex", "none", "NoAI", "nofollow, noai", "nofollow,noimageai",
+        " noai ",
+        "noai noimageai", f"{OURS}: noai", f"nofollow, {OURS}: noai", f"otherbot: all, {OURS}: noai", "*: noai",
+        "max-snippet: 20, noai", "unavailable_after: Wed, 25 Jun 2031 15:00:00 GMT, noai",
+        "max-image-preview:large, noimageindex", f"{OURS} : none",
+    ],
+)  # fmt: skip
+def test_tag_forbids(value: str) -> None:
+    """Each known word forbids, in any company, when it speaks to us or to everybody; it is reported as it was."""
+    assert robots_tag([value], OURS) == f"X-Robots-Tag: {value}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "", "all", "nofollow", "noarchive", "noaix", "index", "otherbot: noai", "otherbot: nofollow, noai",
+        "otherbot:none",
+        "unavailable_after: 2031-06-25T15:00:00", "max-snippet: none", f"{OURS}: all", "other-bot/2: noindex",
+        ":", ",,", "a:b:c",
+    ],
+)  # fmt: skip
+def test_tag_allows(value: str) -> None:
+    """Other words, and words to other robots, forbid us nothing."""
+    assert not robots_tag([value], OURS)
+
+
+def test_several_tags() -> None:
+    """Of several headers only those that forbid are reported."""
+    assert robots_tag(["otherbot: noai", "nofollow", "noai", "none"], OURS) == "X-Robots-Tag: noai, none"
+
+
+def test_tag(site: Site, tmp_path: Path) -> None:
+    """A forbidding header ends the fetch before the body; no file is made."""
+    site.routes["/x.jpg"] = picture(X_Robots_Tag=["nofollow", "noai, noimageai"])
+    (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
+    assert outcome == Missed("opted_out", permanent=True, detail="X-Robots-Tag: noai, noimageai")
+    assert not list(tmp_path.iterdir())
+
+
+def test_robots(site: Site, tmp_path: Path) -> None:
+    """What robots.txt forbids is not asked for; the rest is."""
+    site.routes["/robots.txt"] = FORBIDDING
+    outcomes = fetch([site.url("/x.jpg"), site.url("/free.jpg")], tmp_path, policy(site))
+    assert outcomes[0] == Missed("opted_out", permanent=True, detail=f"robots.txt of http://{site.host}")
+    assert isinstance(outcomes[1], Fetched)
+    assert "/x.jpg" not in site.paths()
+
+
+@pytest.mark.parametrize(
+    "path", ["/a/../x.jpg", "/private/a.jpg?b", "/./private/", "/%70rivate/a.jpg", "/a/%2e%2e/x.jpg"]
+)
+def test_robots_in_disguise(site: Site, tmp_path: Path, path: str) -> None:
+    """Another spelling of a forbidden path is forbidden."""
+    site.routes["/robots.txt"] = FORBIDDING
+    (outcome,) = fetch(site.url(path), tmp_path, policy(site))
+    assert isinstance(outcome, Missed)
+    assert outcome.reason == "opted_out"
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        ("User-agent: *\nDisallow: /", False),
+        ("User-agent: *\nDisallow:", True),
+        ("User-agent: otherbot\nDisallow: /", True),
+        ("User-agent: pixcore-test\nDisallow: /", False),
+        ("User-Agent: PIXCORE-TEST/2.0 # us\nDisallow: /x", False),
+        ("User-agent: pixcore-test\nAllow: /\n\nUser-agent: *\nDisallow: /", True),
+        ("User-agent: otherbot\nUser-agent: pixcore-test\nDisallow: /", False),
+        ("User-agent: pix\nDisallow: /", True),
+        ("User-agent: *\nDisallow: /*.jpg$", False),
+        ("User-agent: *\nDisallow: /\nAllow: /x.jpg", True),
+        ("user agent *\ndisallow /", False),
+        ("\ufeff", True),
+        ("<html>not found</html>", True),
+        ("Disallow: /", True),
+    ],
+)
+def test_robots_rules(site: Site, tmp_path: Path, words: str, allowed: bool) -> None:
+    """The rules of our own group count, else those for everybody."""
+    site.routes["/robots.txt"] = text(words)
+    (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
+    assert isinstance(outcome, Fetched) == allowed
+
+
+def test_robots_of_each_hop(site: Site, tmp_path: Path) -> None:
+    """A redirect to another site does not get around that site's robots.txt."""
+    with Site({"/robots.txt": FORBIDDING, "/x.jpg": picture()}) as other:
+        site.routes["/x.jpg"] = redirect(other.url("/x.jpg"))
+        how = policy(site, private_hosts={site.host, other.host})
+        (outcome,) = fetch(site.url("/x.jpg"), tmp_path, how)
+        assert other.paths() == ["/robots.txt"]
+    assert outcome == Missed("opted_out", permanent=True, detail=f"robots.txt of http://{other.host}")
+
+
+def test_robots_is_read_once(site: Site, tmp_path: Path) -> None:
+    """A hundred tasks at the same time ask for one robots.txt, however few may fly at once."""
+    outcomes = fetch([site.url("/x.jpg")] * 100, tmp_path, policy(site, in_flight=2, per_host=1))
+    assert all(isinstance(outcome, Fetched) for outcome in outcomes)
+    assert site.paths().count("/robots.txt") == 1
+
+
+ABSENT: dict[str, Answer] = {
+    "404": status(404),
+    "401": status(401),
+    "empty": status(200),
+    "binary": status(200, bytes(range(256))),
+    "redirected": redirect("/robots/"),
+    "redirected for ever": redirect("/robots.txt"),
+    "redirected inside": redirect("http://127.0.0.1:1/robots.txt"),
+    "unreadable encoding": status(200, b"x", Content_Encoding="br"),
+}
+
+
+@pytest.mark.parametrize("answer", ABSENT.values(), ids=ABSENT)
+def test_no_robots(site: Site, tmp_path: Path, answer: Answer) -> None:
+    """Where there is no robots.txt that can be read, nothing is forbidden."""
+    site.routes["/robots.txt"] = answer
+    (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
+    assert isinstance(outcome, Fetched)
+
+
+UNKNOWN: dict[str, Answer] = {"500": status(500), "503": status(503), "429": status(429), "reset": resetting()}
+
+
+@pytest.mark.parametrize("answer", UNKNOWN.values(), ids=UNKNOWN)
+def test_unknown_robots(site: Site, tmp_path: Path, answer: Answer) -> None:
+    """Where nobody can tell, nothing is fetched for now; it is asked for as often as an image, not once an image."""
+    site.routes["/robots.txt"] = answer
+    naps = Naps()
+    outcomes = fetch([site.url("/x.jpg")] * 20, tmp_path, policy(site), sleep=naps)
+    assert all(isinstance(outcome, Missed) and not outcome.permanent for outcome in outcomes)
+    assert all("robots.txt" in outcome.detail for outcome in outcomes if isinstance(outcome, Missed))
+    assert len(naps.taken) == 2
+    assert "/x.jpg" not in site.paths()
+
+
+def test_robots_after_a_while(site: Site, tmp_path: Path) -> None:
+    """A robots.txt that comes at the second try counts."""
+    site.routes["/robots.txt"] = in_turn(status(503), FORBIDDING)
+    (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
+    assert isinstance(outcome, Missed)
+    assert outcome.reason == "opted_out"
+
+
+def test_whoever_gives_up_takes_nothing_from_others(site: Site, tmp_path: Path) -> None:
+    """Cancelling the task that asked for robots.txt first does not cancel those who wait for it too."""
+    said = threading.Event()
+    site.routes["/robots.txt"] = held(said, FORBIDDING)
+
+    async def run() -> Fetched | Missed:
+        async with Fetcher(policy(site)) as fetcher:
+            first = asyncio.create_task(fetcher.fetch(site.url("/x.jpg"), tmp_path / "0"))
+            await until(lambda: bool(site.busy))
+            second = asyncio.create_task(fetcher.fetch(site.url("/x.jpg"), tmp_path / "1"))
+            await asyncio.sleep(0)
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            said.set()
+            return await second
+
+    outcome = asyncio.run(run())
+    assert isinstance(outcome, Missed)
+    assert outcome.reason == "opted_out"
+    assert site.paths() == ["/robots.txt"]
+
+
+def test_closing_while_robots_is_read(site: Site, tmp_path: Path) -> None:
+    """A robots.txt that nobody waits for any more keeps nothing open."""
+    site.routes["/robots.txt"] = silent()
+
+    async def run() -> None:
+        async with asyncio.timeout(10), Fetcher(policy(site)) as fetcher:
+            asking = asyncio.create_task(fetcher.fetch(site.url("/x.jpg"), tmp_path / "0"))
+            await until(lambda: bool(site.busy))
+            asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(run())
+
+
+def test_ignoring(site: Site, tmp_path: Path) -> None:
+    """Whoever spells out that he ignores the signals gets the image, and what was ignored for its row."""
+    site.routes |= {"/robots.txt": FORBIDDING, "/x.jpg": picture(X_Robots_Tag="noai")}
+    outcomes = fetch([site.url("/x.jpg"), site.url("/free.jpg")], tmp_path, policy(site, ignore_opt_out=True))
+    assert [outcome.opt_out for outcome in outcomes if isinstance(outcome, Fetched)] == [
+        f"robots.txt of http://{site.host}; X-Robots-Tag: noai",
+        "",
+    ]
+
+
+def test_ignoring_what_nobody_can_tell(site: Site, tmp_path: Path) -> None:
+    """Then a robots.txt that cannot be had stops nobody either."""
+    site.routes["/robots.txt"] = status(500)
+    (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site, ignore_opt_out=True))
+    assert isinstance(outcome, Fetched)
+
+
+def test_large_robots(site: Site, tmp_path: Path) -> None:
+    """Of a huge robots.txt the first 500 KiB count, sent with its length or not."""
+    start = b"User-agent: *\nDisallow: /x.jpg\n"
+    rest = b"#" * 600 * 1024 + b"\nDisallow: /free.jpg"
+    urls = [site.url("/x.jpg"), site.url("/free.jpg")]
+    for answer in (status(200, start + rest), raw(head(200, Connection="close"), start, rest)):
+        site.routes["/robots.txt"] = answer
+        forbidden, free = fetch(urls, tmp_path, policy(site))
+        assert isinstance(forbidden, Missed)
+        assert forbidden.reason == "opted_out"
+        assert isinstance(free, Fetched)
+
+
+@pytest.mark.parametrize("agent", ["User-agent: bot{}", "useragent bot{}", "User agent\tbot{}", "  USER-AGENT  bot{}"])
+def test_robots_with_a_crowd_of_agents(agent: str) -> None:
+    """Thousands of rules for each of thousands of robots cost nobody minutes; ours still count."""
+    agents = "\n".join(agent.format(n) for n in range(10_000))
+    rules = "\n".join(f"Disallow: /{n}$" for n in range(20_000))
+    parsed = robots_rules(f"{agents}\nUser-agent: {OURS}\n{rules}", OURS)
+    assert not parsed.can_fetch("http://example.org/19999", OURS)
+    assert parsed.can_fetch("http://example.org/20000", OURS)
+
+
+def test_robots_with_a_crowd_of_wildcards() -> None:
+    """Rules that would cost seconds for each image forbid everything: no honest file has them."""
+    parsed = robots_rules("User-agent: *\n" + "Disallow: /*a*b\n" * 10_000, OURS)
+    assert not parsed.can_fetch("http://example.org/c", OURS)
+
+
+@given(st.text(alphabet=st.sampled_from("User-agent: *Dislow/#\n\r\x00\x85x"), max_size=200), st.text(max_size=30))
+def test_any_robots(words: str, path: str) -> None:
+    """Whatever a robots.txt holds, it is read."""
+    robots_rules(words, OURS).can_fetch(f"http://example.org/{path}", OURS)

@@ -1,0 +1,422 @@
+"""One chunk's way through the pipeline, case by case; tests/unit/test_pipeline_faults.py has the rest."""
+
+import errno
+import logging
+import shutil
+import threading
+from collections.abc import Generator, Iterable
+from pathlib import Path
+
+import pytest
+from house import House, picture
+
+from pixcore import (
+    Busy,
+    Cancelled,
+    ChunkKey,
+    ClaimLost,
+    Done,
+    Exhausted,
+    InvalidRequest,
+    LeaseTerms,
+    NotDue,
+    NoValidImages,
+    Phase,
+    Progress,
+    SourceUnavailable,
+    Status,
+    StatusRepo,
+    StoreUnavailable,
+    TransientError,
+    WorkspaceFull,
+)
+from pixcore.events import (
+    CandidateMissed,
+    ChunkCompleted,
+    ChunkFailed,
+    ChunkInterrupted,
+    CleanupFailed,
+    Event,
+    ImageAccepted,
+    ImageRejected,
+    PhaseEntered,
+    StepRetried,
+)
+from pixcore.model import Accepted, Candidate, CandidateKey, Claim, Download, Miss, MissReason, Rejected
+from pixcore_adapters.downloader.memory import MemoryDownloader
+from pixcore_adapters.validator.memory import MemoryValidator
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """Ten good pictures."""
+    return House(tmp_path / "work", [picture(number) for number in range(10)])
+
+
+def phases(house: House) -> list[str]:
+    """The phases entered, in order."""
+    return [event.phase for event in house.events if isinstance(event, PhaseEntered)]
+
+
+def test_a_chunk_goes_from_claim_to_result(house: House) -> None:
+    """The plain case: every phase once, the result stored, the archive under the chunk's key."""
+    key = house.chunk(10)
+    outcome = house.pipeline().run(key)
+    assert isinstance(outcome, Done)
+    assert outcome.result.shortfall == 0
+    assert outcome.result.url == f"memory:///d/data/chunk_{key.id}.json"
+    assert house.status.get(key).result == outcome.result
+    assert phases(house) == ["download", "validate", "compress", "upload", "complete", "cleanup"]
+    assert isinstance(house.events[-1], ChunkCompleted)
+    assert set(outcome.result.seconds) == {"download", "validate", "compress", "upload"}
+
+
+def test_running_again_gives_the_stored_result_and_does_nothing(house: House) -> None:
+    """At-least-once delivery, effectively-once results."""
+    key = house.chunk(5)
+    first = house.pipeline().run(key)
+    house.events.clear()
+    house.faults.calls.clear()
+    assert house.pipeline().run(key) == first
+    assert house.faults.calls == ["claim"]
+    assert not house.events
+
+
+def test_collecting_stops_at_the_target(house: House) -> None:
+    """Accepted never exceeds the target, and what is behind it is not downloaded."""
+    outcome = house.pipeline().run(house.chunk(3))
+    assert isinstance(outcome, Done)
+    assert outcome.result.progress.accepted == 3
+    assert sum(isinstance(event, ImageAccepted) for event in house.events) == 3
+
+
+def test_rejects_and_misses_are_topped_up_and_counted_by_reason(house: House) -> None:
+    """The target counts accepted images; everything else is known by its reason."""
+    house.pictures[1:4] = [b"garbage", None, picture(0)]
+    outcome = house.pipeline().run(house.chunk(5))
+    assert isinstance(outcome, Done)
+    assert outcome.result.progress.accepted == 5
+    assert outcome.result.progress.rejected == {"not_an_image": 1, "duplicate": 1}
+    assert outcome.result.progress.missed == {"gone": 1}
+    assert sum(isinstance(event, ImageRejected) for event in house.events) == 2
+    assert sum(isinstance(event, CandidateMissed) for event in house.events) == 1
+
+
+def test_less_than_the_target_is_completed_with_a_shortfall(house: House) -> None:
+    """Never silently full."""
+    outcome = house.pipeline().run(house.chunk(12))
+    assert isinstance(outcome, Done)
+    assert outcome.result.shortfall == 2
+    assert house.status.get(house.chunk(12)).status is Status.COMPLETED
+
+
+def test_a_chunk_without_a_valid_image_fails_for_good(house: House) -> None:
+    """NoValidImages is a ValueError, permanent, with the counts in its text, and is not tried again."""
+    house.pictures[:] = [b"garbage", None]
+    key = house.chunk(2)
+    with pytest.raises(NoValidImages, match=r"gone: 1|not_an_image: 1") as raised:
+        house.pipeline().run(key)
+    assert isinstance(raised.value, ValueError)
+    record = house.status.get(key)
+    assert record.status is Status.FAILED
+    assert record.progress == Progress(rejected={"not_an_image": 1}, missed={"gone": 1})
+    assert house.pipeline().run(key) == Exhausted(str(raised.value))
+    assert not house.left()
+
+
+def test_a_source_whose_every_candidate_may_come_back_is_tried_later(house: House) -> None:
+    """All misses passing: the chunk is pending again instead of failed for good."""
+
+    class Passing:
+        def download(self, *_: object) -> Generator[Miss]:
+            yield Miss(Candidate(CandidateKey("memory", "q", 0), "u"), MissReason.UNREADABLE, permanent=False)
+
+    key = house.chunk(1)
+    with pytest.raises(SourceUnavailable, match="unreadable: 1"):
+        house.pipeline(downloader=Passing()).run(key)
+    assert house.status.get(key).status is Status.PENDING
+
+
+def test_an_image_of_another_chunk_is_rejected_as_seen(house: House) -> None:
+    """Exact duplicates across a dataset are dropped by whoever comes second."""
+    first, second = house.chunk(3, stop=5), house.chunk(3, index=1, start=2)
+    house.pipeline().run(first)
+    outcome = house.pipeline().run(second)
+    assert isinstance(outcome, Done)
+    assert outcome.result.progress.rejected == {"seen_in_dataset": 1}
+    assert outcome.result.progress.accepted == 3
+
+
+def test_a_rerun_does_not_reject_its_own_images(house: House) -> None:
+    """What a failed attempt held is free again."""
+    key = house.chunk(10)
+    broken = house.pipeline(store=_Broken(StoreUnavailable("away"), tries=99))
+    with pytest.raises(StoreUnavailable):
+        broken.run(key)
+    house.later()
+    outcome = house.pipeline().run(key)
+    assert isinstance(outcome, Done)
+    assert outcome.result.progress.accepted == 10
+
+
+class _Broken:
+    """A port each of whose methods raises an error, so many times."""
+
+    def __init__(self, error: BaseException, tries: int, then: object = None) -> None:
+        self.error, self.tries, self.then = error, tries, then
+
+    def __getattr__(self, name: str) -> object:
+        if self.tries == 0:
+            return getattr(self.then, name)
+
+        def fail(*_: object, **__: object) -> object:
+            self.tries -= 1
+            raise self.error
+
+        return fail
+
+
+def test_an_upload_retry_downloads_nothing_again(house: House) -> None:
+    """Four failed puts, the fifth succeeds: one download, one pack."""
+    key = house.chunk(5)
+    flaky = _Broken(StoreUnavailable("busy"), tries=4, then=house.store)
+    assert isinstance(house.pipeline(store=flaky).run(key), Done)
+    assert [call for call in house.faults.calls if call in ("download", "pack")] == ["download", "pack"]
+    retried = [event for event in house.events if isinstance(event, StepRetried)]
+    assert [(event.phase, event.failures) for event in retried] == [(Phase.UPLOAD, n) for n in (1, 2, 3, 4)]
+    assert house.naps == [event.wait for event in retried]
+
+
+@pytest.mark.parametrize(
+    ("port", "error", "tries"),
+    [
+        ("downloader", SourceUnavailable("x"), 3),
+        ("archiver", TransientError("x"), 2),
+        ("store", StoreUnavailable("x"), 5),
+    ],
+)
+def test_the_tries_of_each_phase_are_bounded(house: House, port: str, error: TransientError, tries: int) -> None:
+    """Download 3, compress 2, upload 5; then the chunk waits for its next attempt."""
+    broken = _Broken(error, tries=99)
+    broken.suffix, broken.content_type = ".json", "application/json"
+    key = house.chunk(5)
+    with pytest.raises(type(error)):
+        house.pipeline(**{port: broken}).run(key)
+    assert 99 - broken.tries == tries
+    record = house.status.get(key)
+    assert (record.status, record.failures, record.error) == (Status.PENDING, 1, "x")
+    assert isinstance(house.pipeline().run(key), NotDue)
+
+
+def test_a_source_that_fails_half_way_is_continued(house: House) -> None:
+    """The second opening passes over what was yielded; the validator keeps its memory of it."""
+
+    class Halting(MemoryDownloader):
+        def download(self, slices: object, into: Path, skip: frozenset[CandidateKey] = frozenset()) -> object:
+            for number, item in enumerate(super().download(slices, into, skip)):
+                if number == 4 and not skip:
+                    raise SourceUnavailable("hung up")
+                yield item
+
+    house.pictures[7] = picture(0)
+    outcome = house.pipeline(downloader=Halting({"q": house.pictures})).run(house.chunk(9))
+    assert isinstance(outcome, Done)
+    assert outcome.result.progress.accepted == 9
+    assert outcome.result.progress.rejected == {"duplicate": 1}
+    assert house.faults.calls.count("validate") == 1
+
+
+def test_download_and_validation_overlap(house: House) -> None:
+    """The first verdict is there before the last candidate was downloaded."""
+    downloaded: list[int] = []
+
+    class Watched(MemoryDownloader):
+        def download(self, slices: object, into: Path, skip: frozenset[CandidateKey] = frozenset()) -> object:
+            for item in super().download(slices, into, skip):
+                downloaded.append(item.candidate.key.position)
+                yield item
+
+    at_first_verdict: list[int] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, ImageAccepted) and not at_first_verdict:
+            at_first_verdict.extend(downloaded)
+
+    house.pipeline(observe, downloader=Watched({"q": house.pictures})).run(house.chunk(10))
+    assert len(at_first_verdict) < len(downloaded) == 10
+
+
+def test_a_rejected_download_leaves_the_work_directory_at_once(house: House) -> None:
+    """Disk is used for what will be packed only."""
+    house.pictures[0] = b"garbage"
+    seen_files: list[int] = []
+
+    def observe(event: Event) -> None:
+        if isinstance(event, ImageRejected):
+            seen_files.append(len(list(event.image.download.path.parent.iterdir())))
+
+    house.pipeline(observe).run(house.chunk(9))
+    assert seen_files == [0]
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), SystemExit(1)])
+def test_an_interrupt_gives_the_claim_back_without_a_failure(house: House, interrupt: BaseException) -> None:
+    """Ctrl-C costs nothing: pending, due now, no failure counted, directory gone."""
+    key = house.chunk(5)
+    with pytest.raises(type(interrupt)):
+        house.pipeline(store=_Broken(interrupt, tries=1)).run(key)
+    record = house.status.get(key)
+    assert (record.status, record.failures, record.due_in) == (Status.PENDING, 0, 0.0)
+    assert isinstance(house.events[-1], ChunkInterrupted)
+    assert not house.left()
+
+
+def test_a_time_limit_in_an_observer_is_not_swallowed(house: House) -> None:
+    """A runner's limit may strike anywhere; in an observer it still ends the chunk, with a true status."""
+
+    class SoftLimit(Exception):
+        pass
+
+    def observe(event: Event) -> None:
+        if isinstance(event, ImageAccepted):
+            raise SoftLimit
+
+    key = house.chunk(5)
+    with pytest.raises(SoftLimit):
+        house.pipeline(observe, interrupts=(SoftLimit,)).run(key)
+    record = house.status.get(key)
+    assert (record.status, record.failures, record.error) == (Status.PENDING, 1, "SoftLimit")
+    assert not house.left()
+
+
+def test_a_failing_observer_is_reported_once_and_harms_nothing(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Bars and metrics never fail a chunk."""
+
+    def observe(_: Event) -> None:
+        raise RuntimeError("no terminal")
+
+    with caplog.at_level(logging.WARNING, logger="pixcore"):
+        assert isinstance(house.pipeline(observe).run(house.chunk(5)), Done)
+    assert len(caplog.records) == 1
+
+
+def test_a_work_directory_that_cannot_be_made_is_recorded(house: House) -> None:
+    """Even mkdtemp's failure leaves a status, and no claim hanging."""
+    house.work.write_text("a file is in the way")
+    key = house.chunk(5)
+    with pytest.raises(InvalidRequest, match="work directory"):
+        house.pipeline().run(key)
+    assert house.status.get(key).status is Status.FAILED
+    assert isinstance(house.events[-1], ChunkFailed)
+
+
+def test_a_full_disk_is_permanent_and_leaves_nothing(house: House) -> None:
+    """ENOSPC while writing a download: no retry, the directory gone, the status says why."""
+
+    class NoRoom(MemoryDownloader):
+        def download(self, *_: object) -> Generator[Download | Miss]:
+            raise WorkspaceFull("disk full")
+            yield
+
+    key = house.chunk(5)
+    with pytest.raises(WorkspaceFull):
+        house.pipeline(downloader=NoRoom({})).run(key)
+    assert house.status.get(key).status is Status.FAILED
+    assert not house.left()
+    assert not [event for event in house.events if isinstance(event, StepRetried)]
+
+
+def test_stop_gives_the_chunk_back_between_images(house: House) -> None:
+    """The runner's stop works without a signal in this thread."""
+    asked = iter([False] * 8 + [True] * 99)
+    key = house.chunk(10)
+    with pytest.raises(KeyboardInterrupt):
+        house.pipeline(stop=lambda: next(asked)).run(key)
+    assert house.status.get(key).status is Status.PENDING
+    assert house.status.get(key).failures == 0
+
+
+class _Renewing:
+    """Tells when a cancel has come back twice: by the second time the lease has taken in the first."""
+
+    def __init__(self, status: StatusRepo, heard: threading.Event) -> None:
+        self._status, self._heard = status, heard
+        self._times = 0
+
+    def renew(self, claim: Claim, ttl: float, progress: Progress) -> bool:
+        cancelled = self._status.renew(claim, ttl, progress)
+        self._times += cancelled
+        if self._times == 2:
+            self._heard.set()
+        return cancelled
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._status, name)
+
+
+def test_a_cancelled_chunk_ends_failed(house: House) -> None:
+    """The request comes back with the renewal and is obeyed at the next image."""
+    key = house.chunk(10)
+    renewed = threading.Event()
+
+    class Waiting(MemoryValidator):
+        def validate(self, downloads: Iterable[Download]) -> Generator[Accepted | Rejected]:
+            for number, verdict in enumerate(super().validate(downloads)):
+                if number == 2:
+                    house.status.cancel("d")
+                    assert renewed.wait(30)
+                yield verdict
+
+    with pytest.raises(Cancelled):
+        house.pipeline(validator=Waiting(), status=_Renewing(house.status, renewed), terms=LeaseTerms(ttl=0.03)).run(
+            key
+        )
+    assert (house.status.get(key).status, house.status.get(key).error) == (Status.FAILED, "cancelled")
+
+
+def test_a_claim_that_expired_unnoticed_is_lost(house: House) -> None:
+    """Another worker took the chunk while this one was validating: it stops and changes nothing."""
+    key = house.chunk(10)
+
+    class Overtaken(MemoryValidator):
+        def validate(self, downloads: Iterable[Download]) -> Generator[Accepted | Rejected]:
+            for verdict in super().validate(downloads):
+                house.later()
+                house.status.claim(key, "another", 60.0)
+                yield verdict
+
+    with pytest.raises(ClaimLost):
+        house.pipeline(validator=Overtaken()).run(key)
+    assert house.status.get(key).owner == "another"
+    assert not house.left()
+
+
+def test_a_chunk_in_other_hands_is_busy(house: House) -> None:
+    """Deferred, not dropped: the answer says for how long."""
+    key = house.chunk(5)
+    house.status.claim(key, "another", 60.0)
+    assert house.pipeline().run(key) == Busy(retry_in=60.0)
+
+
+def test_no_such_chunk(house: House) -> None:
+    """A key that was never planned is a clear error."""
+    with pytest.raises(InvalidRequest, match="d/99"):
+        house.pipeline().run(ChunkKey("d", 99))
+
+
+def test_no_thread_survives_a_run(house: House) -> None:
+    """The lease's thread ends with the chunk."""
+    house.pipeline().run(house.chunk(5))
+    assert not [thread for thread in threading.enumerate() if "lease" in thread.name]
+
+
+def test_what_cannot_be_removed_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that resists is an event; the result stands."""
+
+    def resist(path: Path, onerror: object = None, **_: object) -> None:
+        error = OSError(errno.EBUSY, "busy")
+        onerror(None, str(path), (OSError, error, None))
+
+    monkeypatch.setattr(shutil, "rmtree", resist)
+    assert isinstance(house.pipeline().run(house.chunk(5)), Done)
+    assert [event.error for event in house.events if isinstance(event, CleanupFailed)]

@@ -1,0 +1,214 @@
+"""What a run shows while it works: bars on a terminal, plain lines elsewhere, log lines or nothing when asked."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command import at_home, fill, pixcore, start
+from house import House, picture
+
+from pixcore import ChunkKey, Status, StoreUnavailable
+from pixcore.events import ChunkClaimed, ChunkFailed, ChunkLost, StepRetried
+from pixcore.model import ChunkRequest, Phase, Slice
+from pixcore_adapters.blob_store.memory import MemoryBlobStore
+from pixcore_runners.cli.progress import progress
+from pixcore_runners.cli.shell import Shell
+from pixcore_runners.settings import load
+
+KEY = ChunkKey("d", 7)
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9]m|\x1b\[[0-9;]*9[0-9]m")
+LOG_LINE = re.compile(r"\[task_id=([0-9a-f]{32})\]\[chunk=photos/\d\]\[phase=([A-Z]+)\] .+")
+
+Say = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder, no terminal."""
+    at_home(tmp_path, monkeypatch)
+    return tmp_path
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard error is taken for a wide terminal."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+def shell(*, quiet: bool = False, verbose: bool = False) -> Shell:
+    """A call of the command with these options."""
+    return Shell(load(), as_json=False, quiet=quiet, verbose=verbose)
+
+
+def shown(house: House, capsys: pytest.CaptureFixture[str], target: int, **options: bool) -> str:
+    """What standard error gets of a chunk of that many images."""
+    with progress(shell(**options), 1) as observer:
+        house.pipeline(observer).run(house.chunk(target))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err
+
+
+# -- lines -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_chunk_says_something_now_and_then(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a log file, a chunk of thousands must not look dead, nor fill it."""
+    house = House(home / "work", [picture(number) for number in range(250)])
+    assert shown(house, capsys, 250).splitlines() == [
+        "chunk 1: started, 250 images of 'cat' wanted",
+        "chunk 1: 100 images accepted",
+        "chunk 1: 200 images accepted",
+        "chunk 1: completed with 250 of 250 images",
+    ]
+
+
+def test_trouble_is_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is tried again and why; what failed, and whether that is the end."""
+
+    class Away(MemoryBlobStore):
+        def put(self, *_: object, **__: object) -> object:
+            raise StoreUnavailable("the store is away")
+
+    house = House(home / "work", [picture(0)])
+    with progress(shell(), 1) as observer, pytest.raises(StoreUnavailable):
+        house.pipeline(observer, store=Away()).run(house.chunk(1))
+    lines = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"chunk 1: upload failed and is tried again in \d+\.\d s: the store is away", lines[1])
+    assert lines[-1] == "chunk 1: failed and will be tried again: the store is away"
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (ChunkFailed(KEY, 1, "x", Status.FAILED), "chunk 7: failed: x"),
+        (ChunkFailed(KEY, 1, "x", None), "chunk 7: failed, which could not be recorded: x"),
+        (ChunkLost(KEY, 1, "x"), "chunk 7: left to another worker: x"),
+        (
+            StepRetried(KEY, 1, Phase.UPLOAD, 1, 2.0, "a\n\x1b[2J[red]"),
+            r"chunk 7: upload failed and is tried again in 2.0 s: a\n\x1b[2J[red]",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_event_is_one_line_and_means_nothing_to_a_terminal(
+    capsys: pytest.CaptureFixture[str], event: ChunkFailed, line: str
+) -> None:
+    """However long, and whatever a stranger's error holds."""
+    with progress(shell(), 1) as observer:
+        observer(event)
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_a_long_line_is_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    """A log is searched line by line."""
+    with progress(shell(), 1) as observer:
+        observer(ChunkFailed(KEY, 1, "word " * 100 + "end", Status.FAILED))
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+# -- bars ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_gets_bars_and_a_line_for_each_chunk_that_ended(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Chunks, images of the running chunk, rejects; the bars go, the lines stay."""
+    house = House(home / "work", [picture(number) for number in range(5)])
+    house.pictures[2] = b"garbage"
+    text = shown(house, capsys, 5)
+    assert "chunks" in text
+    assert "chunk 1: completed with 4 of 5 images, 1 short\n" in text
+    assert text.endswith("\x1b[2K")  # the last bar is wiped out
+    assert COLOUR.search(text)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_bars_without_colours(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_COLOR is honoured."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    house = House(home / "work", [picture(number) for number in range(5)])
+    assert not COLOUR.search(shown(house, capsys, 5))
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_chunk_that_is_tried_again_counts_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """The bar of chunks moves when one is settled, not at every failure."""
+    request = ChunkRequest(0, "cat", 1, (Slice("memory", "q", 0, 1),), dataset="d")
+    with progress(shell(), 2) as observer:
+        for status in (Status.PENDING, Status.PENDING, Status.FAILED):
+            observer(ChunkClaimed(KEY, 1, request))
+            observer(ChunkFailed(KEY, 1, "x", status))
+    text = capsys.readouterr().err
+    assert "1/2" in text
+    assert "2/2" not in text
+
+
+def test_a_real_terminal_and_a_clean_document(home: Path) -> None:
+    """Bars where standard error is a terminal, while the document goes to a pipe."""
+    fill(home / "photos", 6)
+    ours, theirs = pty.openpty()
+    words = ("run", "--source", "folder:photos", "--chunk-size", "3", "--json")
+    process = start(*words, stderr=theirs, stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm"})
+    os.close(theirs)
+    seen = b""
+    while piece := _read(ours):
+        seen += piece
+    os.close(ours)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert [chunk["status"] for chunk in json.loads(out)["chunks"]] == ["completed"] * 2
+    text = seen.decode()
+    assert "chunk 1: completed with 3 of 3 images" in text
+    assert "2/2" in text
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:  # how a terminal says that its other end is closed
+        return b""
+
+
+# -- quiet, verbose --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tty", [False, True])
+def test_quiet_shows_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest, tty: bool
+) -> None:
+    """On a terminal and elsewhere."""
+    if tty:
+        request.getfixturevalue("terminal")
+    assert shown(House(home / "work", [picture(0)]), capsys, 1, quiet=True) == ""
+
+
+def test_verbose_writes_log_lines_that_name_task_chunk_and_phase(home: Path) -> None:
+    """One task a run, from the threads that do the work, too; and no other progress."""
+    fill(home / "photos", 6)
+    (home / "photos/0001.jpg").write_text("no image")
+    ran = pixcore("run", "--source", "folder:photos", "--chunk-size", "3", "--workers", "2", "--verbose")
+    planned, *lines, advice = ran.err.splitlines()
+    found = [match for line in lines if (match := LOG_LINE.fullmatch(line))]
+    assert len(found) == len(lines)
+    assert len({match[1] for match in found}) == 1
+    assert {match[2] for match in found} == {
+        *(phase.upper() for phase in Phase if phase is not Phase.ERROR),
+    }
+    assert (planned, advice[:11]) == ("dataset photos: new chunks: 2", "some chunks")
+
+
+def test_without_verbose_nothing_is_logged(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Python's handler of last resort would print warnings bare, quiet or not."""
+    fill(home / "photos", 1)
+    (home / "photos/0000.jpg").write_text("no image")
+    ran = pixcore("run", "--source", "folder:photos", "--quiet")
+    assert (ran.code, ran.err, caplog.records) == (4, "", [])

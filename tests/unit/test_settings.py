@@ -1,0 +1,466 @@
+"""Settings: which place wins, what is refused and how, and that no credential is ever shown."""
+
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from attrs import asdict
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixcore import InvalidRequest
+from pixcore_adapters.validator.pillow import PillowValidator
+from pixcore_runners.cli.run import command
+from pixcore_runners.settings import SecretUrl, Settings, about, load, load_here
+
+DOCS = Path(__file__).parents[2] / "docs/configuration.md"
+CONNECTION = "DefaultEndpointsProtocol=https;AccountName=me;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net"
+
+WORDS = st.text("abcxyz0189-_", min_size=1, max_size=8)
+COUNTS = st.integers(1, 64)
+SECONDS = st.floats(0.001, 1e6)
+BROKERS = WORDS.map(lambda word: f"redis://user:pw@{word}:6379/0")
+VALUES: Mapping[str, st.SearchStrategy[object]] = MappingProxyType(
+    {
+        "store": WORDS.map(lambda word: f"file:///{word}"),
+        "status": WORDS.map(lambda word: f"sqlite:////{word}.db"),
+        "source": st.lists(WORDS.map(lambda word: f"folder:/{word}"), min_size=1, max_size=3),
+        "archive": st.just("zip"),
+        "work": WORDS.map(lambda word: f"/{word}"),
+        **dict.fromkeys(("lease_ttl", "chunk_deadline", "decode_seconds", "fetch_seconds", "per_host_rate"), SECONDS),
+        "user_agent": WORDS,
+        "private_hosts": st.lists(WORDS.map(lambda word: f"{word}:80"), min_size=1, max_size=3),
+        **dict.fromkeys(("ignore_opt_out", "proxy_from_environment"), st.booleans()),
+        **dict.fromkeys(("broker", "result_backend"), BROKERS),
+    }
+)
+LAYER = st.fixed_dictionaries({}, optional={name: VALUES.get(name, COUNTS) for name in Settings.names()})
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"PIXCORE_{name.upper()}"
+
+
+def variables(layer: Mapping[str, object]) -> dict[str, str]:
+    """A layer as the environment holds it."""
+    return {variable(name): ",".join(value) if isinstance(value, list) else str(value) for name, value in layer.items()}
+
+
+def typed(value: object, name: str) -> object:
+    """What Settings hold for a value of a layer."""
+    if isinstance(value, list):
+        return tuple(value)
+    if name in ("broker", "result_backend"):
+        return SecretUrl(str(value))
+    return Path(str(value)) if name == "work" else value
+
+
+def refusal(
+    flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None, config: Path | None = None
+) -> str:
+    """The message with which these are refused."""
+    with pytest.raises(InvalidRequest) as refused:
+        load(flags=flags or {}, environ=environ or {}, config=config)
+    return str(refused.value)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Where a test may write its pixcore.toml."""
+    return tmp_path / "pixcore.toml"
+
+
+# -- who wins --------------------------------------------------------------------------------------------------------
+
+
+@given(LAYER, LAYER, LAYER, LAYER)
+def test_the_strongest_place_that_names_a_setting_wins_and_is_named(
+    flags: dict[str, object], environ: dict[str, object], dotenv: dict[str, object], toml: dict[str, object]
+) -> None:
+    """Somebody who sets a value must be able to tell which of four places decides, for each setting by itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        env, config = Path(folder, ".env"), Path(folder, "pixcore.toml")
+        env.write_text("".join(f"{name}='{value}'\n" for name, value in variables(dotenv).items()))
+        # JSON's texts, numbers and lists are TOML's too
+        config.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in toml.items()))
+        loaded = load(flags=flags, environ=variables(environ), dotenv=env, config=config)
+    for name in Settings.names():
+        places = (
+            (flags, "flag"),
+            (environ, f"environment {variable(name)}"),
+            (dotenv, f"{env} {variable(name)}"),
+            (toml, str(config)),
+        )
+        default = getattr(Settings(), name)
+        value, origin = next(((typed(p[name], name), o) for p, o in places if name in p), (default, "default"))
+        assert (name, getattr(loaded.settings, name), loaded.origins[name]) == (name, value, origin)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("environ", "dotenv", "store", "origin"),
+    [
+        (["AZURE"], [], "azure://datasets", "environment AZURE_STORAGE_CONNECTION_STRING"),
+        (["AZURE", "CONTAINER"], [], "azure://pictures", "environment AZURE_STORAGE_CONNECTION_STRING"),
+        (["AZURE"], ["CONTAINER"], "azure://pictures", "environment AZURE_STORAGE_CONNECTION_STRING"),
+        ([], ["AZURE"], "azure://datasets", ".env AZURE_STORAGE_CONNECTION_STRING"),
+        (["AZURE", "STORE"], [], "file:/s", "environment PIXCORE_STORE"),
+        (["AZURE"], ["STORE"], "file:/s", ".env PIXCORE_STORE"),
+        (["CONTAINER"], [], "file:/toml", "pixcore.toml"),
+    ],
+)
+def test_azure_is_chosen_by_its_connection_string_unless_pixcore_store_is_set(
+    environ: list[str],
+    dotenv: list[str],
+    store: str,
+    origin: str,
+) -> None:
+    """Installations of the replaced system go on without a change; whoever names a store gets that store."""
+    known = {
+        "AZURE": ("AZURE_STORAGE_CONNECTION_STRING", CONNECTION),
+        "CONTAINER": ("AZURE_CONTAINER_NAME", "pictures"),
+        "STORE": ("PIXCORE_STORE", "file:/s"),
+    }
+    Path(".env").write_text("".join("{}='{}'\n".format(*known[key]) for key in dotenv))
+    Path("pixcore.toml").write_text('store = "file:/toml"')
+    places = {"environ": dict(known[key] for key in environ), "dotenv": Path(".env"), "config": Path("pixcore.toml")}
+
+    loaded = load(**places)
+    assert (loaded.settings.store, loaded.origins["store"]) == (store, origin)
+    assert "c2VjcmV0" not in repr(loaded) + repr(loaded.shown())
+    assert load(**places, flags={"store": "file:/flag"}).settings.store == "file:/flag"
+
+
+def test_the_brokers_older_names_work_until_the_newer_are_set() -> None:
+    """The replaced system's two variables must not need renaming."""
+    old = {"PIXCRAWLER_CELERY_BROKER_URL": "redis://a/0", "PIXCRAWLER_CELERY_RESULT_BACKEND": "redis://a/1"}
+    loaded = load(environ=old | {"PIXCORE_RESULT_BACKEND": "redis://b/1"})
+    assert loaded.settings.broker == SecretUrl("redis://a/0")
+    assert loaded.settings.result_backend == SecretUrl("redis://b/1")
+    assert loaded.origins["broker"] == "environment PIXCRAWLER_CELERY_BROKER_URL"
+
+
+@pytest.mark.usefixtures("here")
+def test_nothing_but_the_places_named_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo must give the same on every machine, whatever its environment and folder hold."""
+    monkeypatch.setenv("PIXCORE_WORKERS", "7")
+    Path(".env").write_text("PIXCORE_CHUNK_SIZE=7")
+    Path("pixcore.toml").write_text("min_width = 7")
+    assert load().settings == Settings()
+
+
+@pytest.mark.usefixtures("here")
+def test_the_doors_read_the_environment_and_the_two_files_of_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All doors must find the same files, and reading .env must not change what child processes see."""
+    assert load_here().settings == Settings()
+    monkeypatch.setenv("PIXCORE_WORKERS", "7")
+    monkeypatch.setenv("PIXCORE_MIN_WIDTH", "")
+    Path(".env").write_text("PIXCORE_CHUNK_SIZE=7\nPIXCORE_SOURCE=folder:/${HOME}\nPIXCORE_STORE=\nOTHER=1")
+    Path("pixcore.toml").write_text("min_width = 7")
+    Path("other.toml").write_text("min_width = 8")
+    before = dict(os.environ)
+    loaded = load_here()
+    assert loaded.settings == Settings(workers=7, chunk_size=7, source=("folder:/${HOME}",), min_width=7)
+    assert loaded.origins["chunk_size"] == ".env PIXCORE_CHUNK_SIZE"
+    assert loaded.origins["min_width"] == "pixcore.toml"
+    assert load_here(config=Path("other.toml")).settings.min_width == 8
+    assert dict(os.environ) == before
+
+
+# -- paths -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "meant"),
+    [
+        ("store", "file:./out", "file://{base}/out"),
+        ("store", "file:../out", "file://{base}/../out"),
+        ("store", "file:~/out", "file:///home/ann/out"),
+        ("store", "file:///data", "file:///data"),
+        ("store", "file:/data", "file:/data"),
+        ("store", "azure://box/./prefix", "azure://box/./prefix"),
+        ("status", "sqlite:///./s.db", "sqlite:///{base}/s.db"),
+        ("status", "sqlite:///~/s.db", "sqlite:////home/ann/s.db"),
+        ("status", "sqlite:////s.db", "sqlite:////s.db"),
+        ("status", "sqlite:///:memory:", "sqlite:///:memory:"),
+        ("source", "folder:photos", "folder:{plain}/photos"),
+        ("source", "folder:~", "folder:/home/ann"),
+        ("source", "urls:list.csv", "urls:{plain}/list.csv"),
+        ("source", "urls:~/list.csv", "urls:/home/ann/list.csv"),
+        ("source", "urls:https://host/list.csv", "urls:https://host/list.csv"),
+        ("source", "bing", "bing"),
+        ("work", "tmp", "{plain}/tmp"),
+        ("work", "~/tmp", "/home/ann/tmp"),
+    ],
+)
+def test_paths_in_the_file_start_from_its_folder_and_elsewhere_from_the_current_one(
+    name: str, written: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pixcore.toml must mean the same from wherever it is named; the shell expands no ``~`` inside a URL."""
+    monkeypatch.setenv("HOME", "/home/ann")
+    folder = tmp_path / "100% mine"
+    folder.mkdir()
+    config = folder / "pixcore.toml"
+    config.write_text(f'{name} = "{written}"')
+    escaped = str(folder).replace("%", "%25")
+    shown = load(config=config).shown()[name]
+    assert (shown[0] if name == "source" else shown) == meant.format(base=escaped, plain=folder)
+
+    flag = load(flags={name: written}).shown()[name]
+    assert (flag[0] if name == "source" else flag) == (meant if "~" in written else written)
+
+
+# -- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("workers", "two", "flag: workers cannot be 'two'; give a whole number, at least 1"),
+        ("workers", 0, "flag: workers cannot be 0; give a whole number, at least 1"),
+        ("workers", True, "flag: workers cannot be True; give a whole number, at least 1"),
+        ("workers", 1.5, "flag: workers cannot be 1.5; give a whole number, at least 1"),
+        ("lease_ttl", "nan", "flag: lease_ttl cannot be 'nan'; give a number of seconds above 0"),
+        ("lease_ttl", "inf", "flag: lease_ttl cannot be 'inf'; give a number of seconds above 0"),
+        ("lease_ttl", 10**400, f"flag: lease_ttl cannot be 1{'0' * 99}; give a number of seconds above 0"),
+        ("lease_ttl", 0, "flag: lease_ttl cannot be 0; give a number of seconds above 0"),
+        ("near_dhash", 65, "flag: near_dhash cannot be 65; give a whole number from 0 to 64"),
+        ("archive", "rar", "flag: archive cannot be 'rar'; give one of: zip"),
+        ("store", "./out", "flag: store cannot be './out'; give a URL such as file:./out"),
+        ("store", ["file:./out"], "flag: store cannot be ['file:./out']; give a URL such as file:./out"),
+        ("source", [1], "flag: source cannot be [1]; give one or more sources such as folder:./photos"),
+        ("work", "", "flag: work cannot be ''; give the path of a folder"),
+        ("per_host_rate", -1, "flag: per_host_rate cannot be -1; give a number, at least 0"),
+        ("in_flight", 0, "flag: in_flight cannot be 0; give a whole number, at least 1"),
+        ("ignore_opt_out", "perhaps", "flag: ignore_opt_out cannot be 'perhaps'; give true or false"),
+        ("ignore_opt_out", 1, "flag: ignore_opt_out cannot be 1; give true or false"),
+        ("private_hosts", ["a", ""], "flag: private_hosts cannot be ['a', '']; give one or more hosts such as"),
+        ("work", "~nobody-at-all/x", "flag: ~nobody-at-all/x names no home folder; write the path in full"),
+        ("wrokers", 1, "flag: 'wrokers' is no setting; did you mean workers?"),
+    ],
+)
+def test_a_refusal_names_the_place_the_value_and_what_is_expected(name: str, value: object, expected: str) -> None:
+    """One line must be enough to mend a setting."""
+    assert refusal(flags={name: value}).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("true", True), ("TRUE", True), ("yes", True), ("1", True), ("False", False), ("no", False), ("0", False)],
+)
+def test_a_variable_may_write_a_switch_in_the_usual_ways(text: str, meant: bool) -> None:
+    """A variable is text; one that says no must not mean yes."""
+    assert load(environ={"PIXCORE_IGNORE_OPT_OUT": text}).settings.ignore_opt_out is meant
+
+
+def test_a_variable_may_name_several_private_hosts() -> None:
+    """Separated by commas, as sources are."""
+    loaded = load(environ={"PIXCORE_PRIVATE_HOSTS": "images.intranet, 10.0.0.7:8080"})
+    assert loaded.settings.private_hosts == ("images.intranet", "10.0.0.7:8080")
+
+
+def test_a_value_that_is_overridden_is_not_looked_at() -> None:
+    """A flag must get somebody past a broken variable that they cannot change."""
+    assert load(flags={"workers": 2}, environ={"PIXCORE_WORKERS": "two"}).settings.workers == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('store = "file:./a"\nchunksize = 3', "pixcore.toml: 'chunksize' is no setting; did you mean chunk_size?"),
+        ('[celery]\nurl = "x"', "pixcore.toml: 'celery' is no setting; there are: store, status, source,"),
+        ("store = file:./a", "pixcore.toml cannot be read as TOML: Invalid value (at line 1, column 9)"),
+        ("workers = 1\nworkers = 2\n", "(at line 2, column 12)"),
+        ("work = 2024-01-01", "pixcore.toml: work cannot be datetime.date(2024, 1, 1); give the path of a folder"),
+        ("min_width = " + "9" * 5000, "pixcore.toml cannot be read as TOML: Exceeds the limit"),
+        ("store = '\udcff'", "pixcore.toml cannot be read as TOML: 'utf-8' codec can't decode"),
+        (None, "pixcore.toml cannot be read (No such file or directory); name a TOML file that is there"),
+    ],
+)
+def test_a_faulty_file_is_refused_with_the_line_or_key(text: str | None, expected: str, config: Path) -> None:
+    """A file is long: the message must lead to the place in it."""
+    if text is not None:
+        config.write_bytes(text.encode(errors="surrogateescape"))
+    assert expected in refusal(config=config)
+
+
+def test_a_misspelt_variable_is_refused_and_others_are_left_alone(tmp_path: Path) -> None:
+    """A typing error must not be a silent default, in either place; the rest of the environment is not ours."""
+    assert refusal(environ={"HOME": "/", "PIXCORE_CHUNKSIZE": "3"}) == (
+        "environment: 'PIXCORE_CHUNKSIZE' is no setting; did you mean PIXCORE_CHUNK_SIZE?"
+    )
+    env = tmp_path / ".env"
+    env.write_text("PIXCORE_STOER=file:./out")
+    with pytest.raises(InvalidRequest, match=r"\.env: 'PIXCORE_STOER' is no setting; did you mean PIXCORE_STORE"):
+        load(dotenv=env)
+
+
+def test_a_dotenv_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """It may hold the store: going on without it would write elsewhere."""
+    env = tmp_path / ".env"
+    env.write_bytes(b"PIXCORE_STORE=\xff")
+    with pytest.raises(InvalidRequest, match=r"\.env is not UTF-8"):
+        load(dotenv=env)
+
+
+# -- credentials -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("store", "s3://key:hidden@bucket"),
+        ("store", "s3://key:hid/hidden@bucket"),
+        ("store", "azure://hidden@box"),
+        ("store", "azure://box/prefix?sv=2024&sig=hidden"),
+        ("store", "azure://box?%73ig=hidden"),
+        ("store", "s3://bucket?X-Amz-Signature=hidden"),
+        ("store", "s3://bucket?secret_access_key=hidden"),
+        ("store", CONNECTION.replace("c2VjcmV0", "hidden")),
+        ("store", ["AccountKey=hidden"]),
+        ("status", "postgresql+psycopg://me:hidden@host/db"),
+        ("status", "postgresql+psycopg://me:h@idden/hidden@host/db"),
+        ("status", "postgresql+psycopg://host/db?user=me&password=hidden"),
+        ("broker", "hidden"),
+        ("broker", ["redis://:hidden@host"]),
+        ("result_backend", 0xDEAD),
+    ],
+)
+def test_a_credential_where_none_may_stand_is_refused_and_not_quoted(name: str, value: object) -> None:
+    """URLs are shown and stored, and so are error messages."""
+    with pytest.raises(InvalidRequest) as refused:
+        load(flags={name: value})
+    seen: BaseException | None = refused.value
+    while seen is not None:
+        assert "hidden" not in str(seen)
+        assert str(0xDEAD) not in str(seen)
+        seen = None if seen.__suppress_context__ and not seen.__cause__ else seen.__cause__
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("status", "postgresql+psycopg://me@host:5432/db"),
+        ("store", "s3://bucket/a@2x?endpoint=http://localhost:9000&region=x"),
+        ("store", "file:///data/me@home/a:b@c"),
+        ("store", "file:///warehouse/token=1/design=2"),
+    ],
+)
+def test_what_only_looks_a_little_like_a_credential_is_taken(name: str, value: str) -> None:
+    """A check that is too eager would lock people out of their own folders."""
+    assert load(flags={name: value}).shown()[name] == value
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("redis://user:pw@host:6379/0", "redis://user:***@host:6379/0"),
+        ("redis://:pw@host", "redis://:***@host"),
+        ("redis://:p/w@x@host", "redis://:***@host"),
+        ("amqp://token@host", "amqp://***@host"),
+        ("redis://host:6379/0", "redis://host:6379/0"),
+        ("redis://host/0?password=pw", "redis://host/0?***"),
+        ("redis://user:p?w@host", "***"),
+        ("sentinel://:pw@a:1;sentinel://:pw@b:1", "sentinel://:***@b:1"),
+        ("db+postgresql://me:pw@host/db", "db+postgresql://me:***@host/db"),
+        ("cache+memory://", "***"),
+    ],
+)
+def test_a_brokers_password_is_masked_wherever_the_settings_are_shown(url: str, masked: str) -> None:
+    """Whoever prints, logs or dumps the settings must not need to think of it."""
+    loaded = load(flags={"broker": url})
+    assert loaded.shown()["broker"] == f"{loaded.settings.broker}" == masked
+    assert f"SecretUrl('{masked}')" in repr(loaded)
+    assert loaded.settings.broker is not None
+    assert loaded.settings.broker.reveal() == url
+
+
+@given(st.text(), st.text(), st.text())
+def test_masking_never_lets_a_password_through(user: str, before: str, after: str) -> None:
+    """People do not escape what stands in their passwords."""
+    for url in (f"redis://{user}:{before}hush!{after}@host", f"redis://host?password={before}hush!{after}"):
+        assert "hush!" not in str(SecretUrl(url))
+
+
+# -- the rest --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_shown_is_a_json_document_that_configures_the_same() -> None:
+    """``config show --json`` must be complete and true."""
+    shown = json.loads(json.dumps(load(flags={"source": ["folder:/a"], "workers": 3}).shown()))
+    assert list(shown) == list(Settings.names())
+    assert load(flags={name: value for name, value in shown.items() if value is not None}).settings == Settings(
+        source=("folder:/a",), workers=3
+    )
+
+
+def test_the_default_time_to_decode_is_the_validators_own() -> None:
+    """It cannot be read from there without importing Pillow, so it is written down twice."""
+    assert Settings().decode_seconds == inspect.signature(PillowValidator).parameters["seconds"].default
+
+
+def test_reading_settings_imports_no_heavy_library() -> None:
+    """``pixcore config show`` and every refusal must come at once."""
+    program = "import sys, pixcore_runners.settings; print({'PIL', 'numpy', 'sqlalchemy', 'rich'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_documents_table_is_that_of_the_settings() -> None:
+    """People configure by this table."""
+    rows = [
+        f"| `{name}` | {flag(name)} | `{variable(name)}` | {documented(default)} | {about(name).help} |"
+        for name, default in asdict(Settings()).items()
+    ]
+    table = DOCS.read_text().split("|---|---|---|---|---|\n")[1].split("\n\n")[0]
+    assert table.split("\n") == rows
+
+
+def flag(name: str) -> str:
+    """A setting's flag as the table shows it: the one that the command really has."""
+    flags = {parameter.name: parameter.opts[0] for parameter in command.params}
+    assert (name in flags) == about(name).flag
+    return f"`{flags[name]}`" if name in flags else ""
+
+
+def documented(default: object) -> str:
+    """A default as the table shows it."""
+    match default:
+        case None | ():
+            return "none"
+        case bool():
+            return f"`{default}`".lower()
+        case float():
+            return f"`{default:g}`"
+        case Path():
+            assert default == Path(tempfile.gettempdir(), f"pixcore-{os.geteuid()}")
+            return "`<tempdir>/pixcore-<uid>`"
+        case _:
+            return f"`{default}`".replace(version("pixcore"), "<version>")
+
+
+def test_the_documents_example_file_is_one(config: Path) -> None:
+    """People copy it."""
+    (example,) = re.findall(r"```toml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    config.write_text(example)
+    origins = load(config=config).origins
+    assert {name for name, origin in origins.items() if origin == str(config)} == set(tomllib.loads(example))

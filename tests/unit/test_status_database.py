@@ -1,0 +1,378 @@
+"""The SQL database behind the status repository: its races, its plans, its exceptions, its forks."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event, exc
+
+from pixcore.errors import InvalidRequest, PermanentError, StatusUnavailable
+from pixcore.model import Busy, ChunkKey, ChunkRequest, ChunkResult, Claim, Claimed, Phase, Progress, Slice, Status
+from pixcore_adapters.duplicates.sql import SqlSeenImages
+from pixcore_adapters.status_repo.database import engine_at, translated
+from pixcore_adapters.status_repo.schema import check, migrate
+from pixcore_adapters.status_repo.sql import SqlStatusRepo
+
+Ask = Callable[[Engine], object]
+
+
+def requests(count: int, dataset: str = "d") -> list[ChunkRequest]:
+    """Ask for a dataset's first chunks."""
+    return [ChunkRequest(i, "cat", 500, (Slice("urls", "list", i, i + 1),), dataset) for i in range(count)]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Give the database's file."""
+    return tmp_path / "status.db"
+
+
+@pytest.fixture
+def engine(file: Path) -> Iterator[Engine]:
+    """Give the engine of a database with its schema."""
+    engine = engine_at(f"sqlite:///{file}")
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+# --- races
+
+_WORKER = """
+import sys
+from pixcore.model import ChunkKey, Claimed
+from pixcore_adapters.status_repo.sql import SqlStatusRepo
+repo = SqlStatusRepo(sys.argv[1])
+keys = [record.chunk.key for record in repo.find("d")]
+print("ready", flush=True)
+sys.stdin.readline()
+for key in keys:
+    if isinstance(repo.claim(key, "process", 600), Claimed):
+        print(key.id)
+"""
+
+
+def test_threads_and_processes_claim_every_chunk_once(engine: Engine, file: Path) -> None:
+    """Four threads and four processes run through the same 50 chunks: each is somebody's, none is two people's."""
+    repo = SqlStatusRepo(engine)
+    keys = [chunk.key for chunk in repo.ensure(requests(50))]
+    command = [sys.executable, "-c", _WORKER, f"sqlite:///{file}"]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.stdout and process.stdout.readline() for process in processes] == ["ready\n"] * 4
+
+    def work(_: int) -> list[int]:
+        return [key.id for key in keys if isinstance(repo.claim(key, "thread", 600), Claimed)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for process in processes:
+            assert process.stdin
+            process.stdin.write("\n")
+            process.stdin.flush()
+        claimed = [id_ for ids in pool.map(work, range(4)) for id_ in ids]
+    claimed += [int(id_) for process in processes for id_ in process.communicate(timeout=60)[0].split()]
+    assert sorted(claimed) == sorted(key.id for key in keys)
+    assert {record.attempt for record in repo.find("d")} == {1}
+
+
+@pytest.mark.parametrize("meanwhile", ["claimed", "cancelled"])
+def test_what_was_read_is_read_again_when_it_changed(engine: Engine, file: Path, meanwhile: str) -> None:
+    """Between the look and the compare-and-set somebody is quicker: the answer is the one that is true by now."""
+    rival = SqlStatusRepo(f"sqlite:///{file}")
+    repo = SqlStatusRepo(engine)
+    (chunk,) = repo.ensure(requests(1))
+    interfere = {"claimed": lambda: rival.claim(chunk.key, "rival", 60), "cancelled": lambda: rival.cancel("d")}
+    turns = iter([interfere[meanwhile]])
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _(_1: object, _2: object, statement: str, *_3: object) -> None:
+        if statement.startswith("UPDATE"):
+            next(turns, lambda: None)()
+
+    answer = repo.claim(chunk.key, "me", 60)
+    record = repo.get(chunk.key)
+    rival.engine.dispose()
+    if meanwhile == "claimed":
+        assert isinstance(answer, Busy)
+        assert (record.owner, record.attempt) == ("rival", 1)
+    else:
+        assert not isinstance(answer, Claimed)
+        assert (record.status, record.attempt) == (Status.FAILED, 0)
+
+
+@pytest.mark.parametrize("write", ["INSERT", "UPDATE"])
+def test_an_image_that_was_free_is_looked_at_again_when_it_was_taken(engine: Engine, file: Path, write: str) -> None:
+    """Between the look and the write another chunk takes the image, new or left by an attempt that ended."""
+    repo, seen = SqlStatusRepo(engine), SqlSeenImages(engine)
+    mine, rivals, dead = (Claim(chunk.key, "somebody", 1) for chunk in repo.ensure(requests(3)))
+    for claim in (mine, rivals, dead):
+        repo.claim(claim.chunk, "somebody", 60)
+    if write == "UPDATE":
+        seen.hold(dead, "0" * 64)
+        repo.release(dead)
+    rival = SqlSeenImages(f"sqlite:///{file}")
+    turns = iter([lambda: rival.hold(rivals, "0" * 64)])
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _(_1: object, _2: object, statement: str, *_3: object) -> None:
+        if statement.startswith(write):
+            next(turns, lambda: None)()
+
+    holder = seen.hold(mine, "0" * 64)
+    rival.engine.dispose()
+    assert holder == rivals.chunk
+
+
+_FORK = """
+import os, sys
+from sqlalchemy import event
+from pixcore.model import ChunkKey, Claimed
+from pixcore_adapters.status_repo.sql import SqlStatusRepo
+repo = SqlStatusRepo(sys.argv[1])
+keys = [record.chunk.key for record in repo.find("d")]
+connected_in = []
+event.listen(repo.engine, "connect", lambda *_: connected_in.append(os.getpid()))
+child = os.fork()
+claimed = isinstance(repo.claim(keys[0 if child else 1], "me", 60), Claimed)
+assert claimed
+assert connected_in == ([] if child else [os.getpid()])
+if child:
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+def test_a_fork_inherits_no_connection(engine: Engine, file: Path) -> None:
+    """SQLite's locks break when a connection is used on both sides of a fork, so the child opens its own."""
+    repo = SqlStatusRepo(engine)
+    repo.ensure(requests(2))
+    subprocess.run([sys.executable, "-c", _FORK, f"sqlite:///{file}"], check=True, timeout=60)
+    assert {record.attempt for record in repo.find("d")} == {1}
+
+
+# --- a million chunks
+
+
+def test_no_call_reads_the_whole_table(engine: Engine) -> None:
+    """The database's own plan of every statement searches by an index; only the summary walks one, without the rows."""
+    statements: list[tuple[str, object]] = []
+    repo, seen = SqlStatusRepo(engine), SqlSeenImages(engine)
+    event.listen(
+        engine,
+        "before_cursor_execute",
+        lambda _1, _2, statement, parameters, *_: statements.append((statement, parameters)),
+    )
+    one, other = (chunk.key for chunk in repo.ensure(requests(2)))
+    for key in (one, other):
+        answer = repo.claim(key, "me", 60)
+        assert isinstance(answer, Claimed)
+        seen.hold(answer.claim, "0" * 64)
+    repo.renew(Claim(one, "me", 1), 60, Progress())
+    repo.advance(Claim(one, "me", 1), Phase.UPLOAD, Progress())
+    repo.complete(Claim(one, "me", 1), ChunkResult("file:///b", "0" * 64, 1, 1, 1, Progress(), {}))
+    repo.fail(Claim(other, "me", 1), "oh", retry_in=None)
+    seen.hold(Claim(one, "me", 1), "0" * 64)
+    seen.release(Claim(one, "me", 1))
+    repo.reopen(other)
+    repo.cancel("d")
+    list(repo.find("d"))
+    list(repo.find("d", Status.COMPLETED))
+    repo.summary()
+    scans = []
+    with engine.connect() as connection:
+        for statement, parameters in statements.copy():
+            if statement.startswith(("SELECT", "UPDATE", "DELETE")) and "pixcore_registry" not in statement:
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+                scans += [row[3] for row in plan if "SCAN" in row[3] or "TEMP B-TREE" in row[3]]
+    assert scans == ["SCAN pixcore_chunks USING COVERING INDEX pixcore_chunks_by_status"]
+
+
+def test_a_batch_costs_few_statements(engine: Engine) -> None:
+    """A thousand chunks are planned in a handful of round trips."""
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _1, _2, statement, *_: statements.append(statement))
+    repo = SqlStatusRepo(engine)
+    repo.ensure(requests(1000))
+    repo.ensure(requests(1000))
+    assert len(statements) < 10
+
+
+# --- what can go wrong
+
+
+def _subclasses(of: type[Exception]) -> set[type[Exception]]:
+    return {of}.union(*map(_subclasses, of.__subclasses__()))
+
+
+@pytest.mark.parametrize("kind", sorted(_subclasses(exc.SQLAlchemyError), key=lambda kind: kind.__name__))
+def test_every_exception_of_sqlalchemy_is_translated(kind: type[Exception]) -> None:
+    """Whatever the library may raise in the future ends in the tree, and what concerns the connection is transient."""
+    error = kind.__new__(kind)
+    if isinstance(error, exc.StatementError):
+        message = () if isinstance(error, exc.DBAPIError) else ("no luck",)
+        error = kind(*message, "SELECT 'a row'", {"password": "secret"}, sqlite3.Error("no luck\nat all"))
+    result = translated(error, "sqlite:///status.db")
+    assert isinstance(result, StatusUnavailable | PermanentError)
+    transient = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, exc.DisconnectionError)
+    assert isinstance(result, StatusUnavailable) is issubclass(kind, transient)
+    assert "sqlite:///status.db" in str(result)
+    assert "secret" not in str(result)
+    assert "\n" not in str(result)
+
+
+def _looks(engine: Engine) -> object:
+    return SqlStatusRepo(engine).get(ChunkKey("d", 1))
+
+
+@pytest.mark.parametrize("ask", [check, migrate, _looks])
+@pytest.mark.parametrize("content", [b"GIF89a, and no database at all" * 99, b"<!doctype html>"])
+def test_another_kind_of_file_is_refused(file: Path, content: bytes, ask: Ask) -> None:
+    """A file that is no database is named, and stays as it is."""
+    file.write_bytes(content)
+    with pytest.raises(InvalidRequest, match=r"status\.db is another kind of file; name a new one"):
+        ask(engine_at(f"sqlite:///{file}"))
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("ask", [migrate, _looks])
+@pytest.mark.parametrize("place", ["no/such/folder/status.db", ""])
+def test_a_place_that_cannot_be_opened_is_refused(tmp_path: Path, place: str, ask: Ask) -> None:
+    """A folder that is missing, or is what the URL names: the message names the path and the remedy."""
+    with pytest.raises(InvalidRequest, match=f"{tmp_path}.* cannot be opened; make its folder"):
+        ask(engine_at(f"sqlite:///{tmp_path / place}"))
+
+
+def test_a_damaged_database_is_refused(engine: Engine, file: Path) -> None:
+    """Pages that were overwritten are not a chunk's failure, and trying again does not mend them."""
+    repo = SqlStatusRepo(engine)
+    repo.ensure(requests(500))
+    engine.dispose()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    with pytest.raises(InvalidRequest, match=r"status\.db is damaged; restore a copy"):
+        list(repo.find("d"))
+
+
+def test_a_database_that_may_only_be_read_is_refused(engine: Engine) -> None:
+    """Reading works; the first write says what is missing."""
+    repo = SqlStatusRepo(engine)
+    (chunk,) = repo.ensure(requests(1))
+    engine.dispose()
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only = ON"))
+    assert repo.get(chunk.key).chunk == chunk
+    with pytest.raises(InvalidRequest, match=r"cannot be written; get the right to write"):
+        repo.claim(chunk.key, "me", 60)
+
+
+def test_a_database_without_tables_is_refused(file: Path) -> None:
+    """A worker that started without checking hears how the tables are made."""
+    engine = engine_at(f"sqlite:///{file}")
+    with pytest.raises(InvalidRequest, match=r"does not have the expected tables; run any pixcore command once"):
+        _looks(engine)
+    engine.dispose()
+
+
+def test_a_full_disk_is_worth_another_try(engine: Engine) -> None:
+    """Space comes back and the budget of failures bounds the tries; the batch is not half made."""
+
+    @event.listens_for(engine, "connect")
+    def _(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA max_page_count = 20")
+
+    engine.dispose()
+    repo = SqlStatusRepo(engine)
+    with pytest.raises(StatusUnavailable, match="full"):
+        repo.ensure(requests(1000))
+    assert repo.summary() == {}
+
+
+@pytest.mark.parametrize(
+    "write",
+    [migrate, lambda engine: SqlStatusRepo(engine).ensure([]), lambda engine: SqlStatusRepo(engine).cancel("d")],
+)
+def test_a_lock_that_stays_is_worth_another_try(engine: Engine, file: Path, write: Ask) -> None:
+    """Reading goes on beside a writer; another writer waits, and in the end says that the database is not available."""
+    engine.dispose()
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 1"))
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    assert SqlStatusRepo(engine).summary() == {}
+    with pytest.raises(StatusUnavailable, match=r"status\.db is not available: database is locked"):
+        write(engine)
+    holder.execute("COMMIT")
+    holder.close()
+    write(engine)
+
+
+def test_who_only_reads_blocks_nobody(engine: Engine, file: Path) -> None:
+    """A command that looks on for long neither stops the workers nor sees half of what they do."""
+    repo = SqlStatusRepo(engine)
+    repo.ensure(requests(1))
+    engine.dispose()
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 1"))
+    reader = sqlite3.connect(file, isolation_level=None)
+    reader.execute("BEGIN")
+    look = "SELECT count(*) FROM pixcore_chunks"
+    assert reader.execute(look).fetchone() == (1,)
+    repo.ensure(requests(2))
+    assert reader.execute(look).fetchone() == (1,)
+    reader.close()
+
+
+def test_a_number_beyond_the_database_is_refused(engine: Engine) -> None:
+    """A caller's own id may be any integer; one that cannot be stored is his mistake, not the database's."""
+    repo = SqlStatusRepo(engine)
+    huge = ChunkRequest(2**63, "cat", 1, (Slice("urls", "list", 0, 1),))
+    for ask in (lambda: repo.ensure([huge]), lambda: repo.get(ChunkKey("", 2**63))):
+        with pytest.raises(InvalidRequest, match="cannot hold so large a number"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("status.db", "cannot be read; write it like sqlite:///"),
+        ("sqlite://host:port/status.db", "cannot be read; write it like sqlite:///"),
+        ("postgresql://me:secret@host/db", r"me:\*\*\*@host/db is no plain SQLite file"),
+        ("sqlite+pysqlcipher://:secret@/a.db", "is no plain SQLite file"),
+        ("sqlite:///a.db?key=secret", "is no plain SQLite file"),
+        ("sqlite://", "is no plain SQLite file"),
+        ("sqlite:///:memory:", "is no plain SQLite file"),
+    ],
+)
+def test_a_url_of_anything_else_is_refused(url: str, said: str) -> None:
+    """One line that shows how to write it, and no password; a database in memory would differ in every thread."""
+    with pytest.raises(InvalidRequest, match=said) as caught:
+        engine_at(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_nothing_connects_before_it_must(file: Path) -> None:
+    """An engine and its repository may be made before a fork, and before the folder is there."""
+    SqlStatusRepo(f"sqlite:///{file.parent}/later/status.db")
+    assert list(file.parent.iterdir()) == []
+
+
+def test_the_file_stays_when_the_current_folder_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that becomes a daemon in another folder opens its next connection to the same database."""
+    monkeypatch.chdir(tmp_path)
+    engine = engine_at("sqlite:///./status.db")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    migrate(engine)
+    engine.dispose()
+    assert (tmp_path / "status.db").is_file()
+
+
+def test_the_databases_own_clock_counts_seconds(engine: Engine) -> None:
+    """Leases go by the time in the database, to a fraction of a second."""
+    repo = SqlStatusRepo(engine)
+    (chunk,) = repo.ensure(requests(1))
+    assert isinstance(repo.claim(chunk.key, "me", 1000), Claimed)
+    answer = repo.claim(chunk.key, "other", 1000)
+    assert isinstance(answer, Busy)
+    assert 900 < answer.retry_in <= 1000
+    record = repo.get(chunk.key)
+    assert record.lease_left <= answer.retry_in

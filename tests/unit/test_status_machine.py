@@ -1,0 +1,316 @@
+"""Any order of calls leaves memory and SQLite as a simple model of the port says."""
+
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from attrs import define, evolve, field
+from contract.status_repo import MAX_FAILURES, WRITES, Clock, result
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import Float, bindparam
+
+from pixcore.errors import ClaimLost, InvalidRequest, PixcoreError
+from pixcore.model import (
+    Busy,
+    Chunk,
+    ChunkKey,
+    ChunkRecord,
+    ChunkRequest,
+    ChunkResult,
+    Claim,
+    Claimed,
+    Done,
+    Exhausted,
+    NotDue,
+    Phase,
+    Progress,
+    Slice,
+    Status,
+)
+from pixcore.ports import StatusRepo
+from pixcore_adapters.status_repo.database import engine_at
+from pixcore_adapters.status_repo.memory import MemoryStatusRepo
+from pixcore_adapters.status_repo.schema import migrate
+from pixcore_adapters.status_repo.sql import SqlStatusRepo
+
+Place = tuple[str, int]  # dataset and index, which unlike ids are the same in every repository
+
+PLACES: list[Place] = [("d", 0), ("d", 7), ("other", 0), ("", 1)]
+GONE = "its worker vanished (lease expired)"
+
+
+@define
+class Row:
+    """What the model knows of a chunk; times are the clock's."""
+
+    request: ChunkRequest
+    status: Status = Status.PENDING
+    phase: Phase = Phase.INIT
+    attempt: int = 0
+    failures: int = 0
+    owner: str = ""
+    until: float = 0
+    due: float = 0
+    cancel: bool = False
+    progress: Progress = field(factory=Progress)
+    result: ChunkResult | None = None
+    error: str = ""
+
+    def end(self, status: Status, error: str, due: float = 0) -> None:
+        """Stop the attempt."""
+        self.status, self.error, self.due, self.owner = status, error, due, ""
+
+    def claim(self, key: ChunkKey, age: int = 0) -> Claim:
+        """Write down the last claim, or the one that many attempts before it."""
+        return Claim(key, "whoever", self.attempt - age)
+
+    def seen_at(self, now: float, id_: int) -> ChunkRecord:
+        """Describe the row as a repository that gave the chunk that id."""
+        return ChunkRecord(
+            chunk=Chunk(id_, self.request),
+            status=self.status,
+            phase=self.phase,
+            attempt=self.attempt,
+            failures=self.failures,
+            owner=self.owner,
+            lease_left=self.until - now if self.status is Status.PROCESSING else 0,
+            due_in=max(0, self.due - now) if self.status is Status.PENDING else 0,
+            cancel_requested=self.cancel,
+            progress=self.progress,
+            result=self.result,
+            error=self.error,
+        )
+
+
+def asked(place: Place, keyword: str = "cat") -> ChunkRequest:
+    """Ask for the chunk of a place."""
+    dataset, index = place
+    return ChunkRequest(index, keyword, 500, (Slice("urls", "list", index, index + 1),), dataset)
+
+
+@cache
+def empty_database() -> bytes:
+    """Migrate once: an example starts with a copy."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = engine_at(f"sqlite:///{folder}/status.db")
+        migrate(engine)
+        engine.dispose()
+        return Path(folder, "status.db").read_bytes()
+
+
+def among(*wanted: Status) -> st.SearchStrategy[Place]:
+    """Draw a chunk in one of these statuses, or any where none is."""
+    return st.runner().flatmap(lambda machine: st.sampled_from(machine.having(*wanted) or sorted(machine.rows)))
+
+
+some_run = precondition(lambda machine: machine.having(Status.PROCESSING))
+running = among(Status.PROCESSING)
+finished = among(Status.COMPLETED, Status.FAILED)
+anything = among(*Status)
+
+OWNERS = st.sampled_from(["ann", "bob", "cy"])
+TTLS = st.sampled_from([10, 60])
+SOME_PROGRESS = st.builds(
+    Progress, st.integers(0, 9), st.dictionaries(st.sampled_from(["seen", "damaged"]), st.just(1))
+)
+
+
+class StatusMachine(RuleBasedStateMachine):
+    """Calls both repositories and the model alike, and compares every answer and every record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.rows: dict[Place, Row] = {}
+        self.folder = tempfile.TemporaryDirectory()
+        file = Path(self.folder.name, "status.db")
+        file.write_bytes(empty_database())
+        self.engine = engine_at(f"sqlite:///{file}")
+        now = bindparam("now", callable_=self.clock, type_=Float)
+        self.repos: list[tuple[StatusRepo, dict[Place, int]]] = [
+            (MemoryStatusRepo(self.clock, MAX_FAILURES), {}),
+            (SqlStatusRepo(self.engine, MAX_FAILURES, now), {}),
+        ]
+
+    def teardown(self) -> None:
+        """Remove the database."""
+        self.engine.dispose()
+        self.folder.cleanup()
+
+    def check(self, place: Place, call: Callable[[StatusRepo, ChunkKey], object], expected: object) -> None:
+        """Call every repository about the chunk and compare the answer, or the class of the exception."""
+        for repo, ids in self.repos:
+            answer: object
+            try:
+                answer = call(repo, ChunkKey(place[0], ids[place]))
+            except PixcoreError as error:
+                answer = type(error)
+            if isinstance(answer, Claimed):
+                assert answer.claim.chunk.id == answer.chunk.id == ids[place]
+                answer = (answer.claim.attempt, answer.claim.owner, answer.chunk.request, answer.failures)
+            assert answer == expected, f"{type(repo).__name__}: {answer}, where the model says {expected}"
+
+    @initialize()
+    def start(self) -> None:
+        """Have something to work on."""
+        self.ensure(PLACES[:1], None)
+
+    @rule(places=st.lists(st.sampled_from(PLACES), max_size=4), clash=st.none() | anything)
+    def ensure(self, places: list[Place], clash: Place | None) -> None:
+        """Make chunks, or nothing when one of them is there with another request."""
+        requests = [asked(place) for place in places]
+        if clash:
+            for repo, _ in self.repos:
+                try:
+                    repo.ensure([*requests, asked(clash, "dog")])
+                except InvalidRequest:
+                    continue
+                raise AssertionError(f"{type(repo).__name__} took another request for {clash}")
+            return
+        for repo, ids in self.repos:
+            chunks = repo.ensure(requests)
+            assert [chunk.request for chunk in chunks] == requests
+            for place, chunk in zip(places, chunks, strict=True):
+                assert ids.setdefault(place, chunk.id) == chunk.id
+            allocated = [id_ for (dataset, _), id_ in ids.items() if dataset]
+            assert len(set(allocated)) == len(allocated)
+            assert all(id_ == index for (dataset, index), id_ in ids.items() if not dataset)
+        for place in places:
+            self.rows.setdefault(place, Row(asked(place)))
+
+    @rule(seconds=st.sampled_from([1, 5, 10, 30, 100]))
+    def time_passes(self, seconds: int) -> None:
+        """Let leases expire and waits end."""
+        self.clock.advance(seconds)
+
+    @rule(place=anything | among(Status.PENDING), owner=OWNERS, ttl=TTLS)
+    def claim(self, place: Place, owner: str, ttl: int) -> None:
+        """Ask for a chunk."""
+        row, now = self.rows[place], self.clock.now
+        before = evolve(row)
+        expired = row.status is Status.PROCESSING and now >= row.until
+        if expired:
+            row.failures += 1
+        if expired and row.cancel:
+            row.end(Status.FAILED, "cancelled")
+        elif expired and row.failures == MAX_FAILURES:
+            row.end(Status.FAILED, f"gave up after {MAX_FAILURES} failures; the last: {GONE}")
+        elif expired or (row.status is Status.PENDING and now >= row.due):
+            row.status, row.phase, row.progress, row.error = Status.PROCESSING, Phase.INIT, Progress(), ""
+            row.attempt, row.owner, row.until = row.attempt + 1, owner, now + ttl
+        expected: object = (row.attempt, owner, row.request, row.failures)
+        if row.attempt == before.attempt:
+            expected = {
+                Status.PENDING: NotDue(row.due - now),
+                Status.PROCESSING: Busy(row.until - now),
+                Status.FAILED: Exhausted(row.error),
+                Status.COMPLETED: row.result and Done(row.result),
+            }[row.status]
+        self.check(place, lambda repo, key: repo.claim(key, owner, ttl), expected)
+
+    @some_run
+    @rule(place=running, ttl=TTLS, progress=SOME_PROGRESS)
+    def renew(self, place: Place, ttl: int, progress: Progress) -> None:
+        """Keep a claim, also one whose lease is over while nobody took the chunk."""
+        row = self.rows[place]
+        row.until, row.progress = self.clock.now + ttl, progress
+        self.check(place, lambda repo, key: repo.renew(row.claim(key), ttl, progress), row.cancel)
+
+    @some_run
+    @rule(place=running, phase=st.sampled_from(Phase), progress=SOME_PROGRESS)
+    def advance(self, place: Place, phase: Phase, progress: Progress) -> None:
+        """Come further."""
+        row = self.rows[place]
+        row.phase, row.progress = phase, progress
+        self.check(place, lambda repo, key: repo.advance(row.claim(key), phase, progress), None)
+
+    @some_run
+    @rule(place=running, accepted=st.integers(1, 9))
+    def complete(self, place: Place, accepted: int) -> None:
+        """Succeed."""
+        row = self.rows[place]
+        done = result(row.attempt, accepted)
+        row.end(Status.COMPLETED, row.error)
+        row.phase, row.progress, row.result = Phase.COMPLETE, done.progress, done
+        self.check(place, lambda repo, key: repo.complete(row.claim(key), done), None)
+
+    @some_run
+    @rule(place=running, retry_in=st.sampled_from([0, 5, 50, None]))
+    def fail(self, place: Place, retry_in: int | None) -> None:
+        """Fail, for now or for good."""
+        row = self.rows[place]
+        row.failures += 1
+        if retry_in is None or row.failures == MAX_FAILURES:
+            row.end(Status.FAILED, "oh")
+        elif row.cancel:
+            row.end(Status.FAILED, "cancelled")
+        else:
+            row.end(Status.PENDING, "oh", self.clock.now + retry_in)
+        self.check(place, lambda repo, key: repo.fail(row.claim(key), "oh", retry_in=retry_in), row.status)
+
+    @some_run
+    @rule(place=running)
+    def release(self, place: Place) -> None:
+        """Be interrupted."""
+        row = self.rows[place]
+        row.end(*((Status.FAILED, "cancelled") if row.cancel else (Status.PENDING, row.error)))
+        self.check(place, lambda repo, key: repo.release(row.claim(key)), None)
+
+    @rule(place=anything, age=st.integers(-1, 2), name=st.sampled_from(sorted(WRITES)))
+    def come_too_late(self, place: Place, age: int, name: str) -> None:
+        """Write with a claim that holds nothing: an older one, one never made, or one that has ended."""
+        row = self.rows[place]
+        if age or row.status is not Status.PROCESSING:
+            again = name == "complete" and row.status is Status.COMPLETED and not age
+            self.check(place, lambda repo, key: WRITES[name](repo, row.claim(key, age)), None if again else ClaimLost)
+
+    @rule(place=anything | finished)
+    def reopen(self, place: Place) -> None:
+        """Start over what is finished."""
+        row = self.rows[place]
+        finished = row.status in (Status.FAILED, Status.COMPLETED)
+        if finished:
+            row.status, row.failures, row.cancel, row.due = Status.PENDING, 0, False, 0
+        self.check(place, lambda repo, key: repo.reopen(key), finished)
+
+    @rule(dataset=st.sampled_from(["d", "other", ""]))
+    def cancel(self, dataset: str) -> None:
+        """Ask a dataset to stop."""
+        asked_to_stop = 0
+        for (of, _), row in self.rows.items():
+            if of == dataset and row.status in (Status.PENDING, Status.PROCESSING):
+                asked_to_stop += 1
+                row.cancel = True
+                if row.status is Status.PENDING:
+                    row.end(Status.FAILED, "cancelled")
+        assert [repo.cancel(dataset) for repo, _ in self.repos] == [asked_to_stop] * len(self.repos)
+
+    def having(self, *wanted: Status) -> list[Place]:
+        """List the chunks in these statuses."""
+        return sorted(place for place, row in self.rows.items() if row.status in wanted)
+
+    @invariant()
+    def records_are_as_the_model_says(self) -> None:
+        """Whatever happened, every record is right; so a call that was refused has changed nothing."""
+        for repo, ids in self.repos:
+            for dataset in ("d", "other", ""):
+                expected = [
+                    row.seen_at(self.clock.now, ids[place])
+                    for place, row in sorted(self.rows.items())
+                    if place[0] == dataset
+                ]
+                assert list(repo.find(dataset)) == expected, type(repo).__name__
+
+    @invariant()
+    def budgets_hold(self) -> None:
+        """No chunk fails more often than it may, and none that used its budget up is tried again."""
+        for row in self.rows.values():
+            assert row.failures <= MAX_FAILURES
+            assert row.failures < MAX_FAILURES or row.status in (Status.FAILED, Status.COMPLETED)
+
+
+TestStatusMachine = StatusMachine.TestCase
+TestStatusMachine.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)

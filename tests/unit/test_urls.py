@@ -1,0 +1,365 @@
+"""URL lists come from spreadsheets, scripts and strangers: every line is a candidate or a miss, in its place."""
+
+import gzip
+import json
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hostile import Answer, Site, policy, redirect, silent, slow, status
+from hypothesis import given
+from hypothesis import strategies as st
+from listings import lane_of
+
+from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable
+from pixcore.model import Candidate, Miss, MissReason, Provenance, Slice
+from pixcore.planning import Lane
+from pixcore_adapters.blob_store.local import LocalBlobStore
+from pixcore_adapters.blob_store.memory import MemoryBlobStore
+from pixcore_adapters.downloader.fetch.policy import FetchPolicy
+from pixcore_adapters.downloader.urls import Urls, entries
+
+A, B, C = "http://a.example/1.jpg", "https://b.example/2.jpg?w=1,2&h=3", "http://c.example/ü 3.jpg"
+
+
+@pytest.fixture
+def source() -> Urls:
+    """Give the source, with a store of its own."""
+    return Urls(MemoryBlobStore(), FetchPolicy())
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the folder in which temporary files are made."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Give a site without pages."""
+    with Site() as site:
+        yield site
+
+
+def proposed(source: Urls, lane: Lane) -> list[Candidate | Miss]:
+    """What the source proposes for all of the lane."""
+    return list(source.candidates(Slice(lane.source, lane.query, lane.start, lane.stop, lane.snapshot)))
+
+
+def found(path: Path) -> list[dict[str, str]]:
+    """What the list holds."""
+    return list(entries(path, str(path)))
+
+
+def packed(path: Path, data: bytes) -> Path:
+    """Write a list as its name says."""
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    return path
+
+
+FORMS = {
+    ".txt": f"{A}\n{B}\n{C}\n",
+    ".csv": f'n,url,title\n1,{A},\n2,"{B}",\n3,{C},\n',
+    ".tsv": f"n\turl\ttitle\n1\t{A}\t\n2\t{B}\t\n3\t{C}\t\n",
+    ".jsonl": f'{{"url": "{A}"}}\n"{B}"\n{json.dumps({"url": C, "title": None, "n": 3})}\n',
+}
+
+
+@pytest.mark.parametrize("packing", ["", ".gz"])
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("ending", FORMS)
+def test_every_form_gives_the_same_urls(tmp_path: Path, ending: str, line_end: str, bom: str, packing: str) -> None:
+    """Whatever wrote the list: commas in plain lists are part of the URL, and Excel begins a file with a BOM."""
+    text = bom + FORMS[ending].replace("\n", line_end)
+    listed = found(packed(tmp_path / f"List{ending.upper()}{packing}", text.encode()))
+    assert [entry["url"] for entry in listed] == [A, B, C]
+
+
+def test_a_list_without_a_last_line_end_is_whole(tmp_path: Path) -> None:
+    """Many editors write none."""
+    assert found(packed(tmp_path / "list.txt", f"{A}\n{B}".encode())) == [{"url": A}, {"url": B}]
+
+
+def test_quoted_cells_hold_commas_quotes_and_lines(tmp_path: Path) -> None:
+    """Titles do, in every table that comes out of a spreadsheet."""
+    text = f'title,url\n"two\nlines, ""quoted""","{B}"\n'
+    assert found(packed(tmp_path / "list.csv", text.encode())) == [{"url": B, "title": 'two\nlines, "quoted"'}]
+
+
+@pytest.mark.parametrize(
+    ("ending", "text"),
+    [
+        (
+            ".csv",
+            f"""URL, Page_URL,title,creator,license,license_url,opt_out,sha256,other
+{A}, http://a.example/,A cat,Ann,CC0,http://cc0.example/,x,y,z""",
+        ),
+        (
+            ".jsonl",
+            json.dumps(
+                {
+                    "url": A,
+                    "page_url": "http://a.example/ ",
+                    "title": "A cat",
+                    "creator": "Ann",
+                    "license": "CC0",
+                    "license_url": "http://cc0.example/",
+                    "opt_out": "x",
+                    "other": {"deep": []},
+                }
+            ),
+        ),
+    ],
+)
+def test_what_a_list_says_of_provenance_is_the_candidates(source: Urls, tmp_path: Path, ending: str, text: str) -> None:
+    """It ends in the row of the image; what sites say of opt-outs is for the fetcher alone to tell."""
+    lane = lane_of(source, str(packed(tmp_path / f"list{ending}", text.encode())), "cats")
+    (candidate,) = proposed(source, lane)
+    assert isinstance(candidate, Candidate)
+    assert candidate.url == A
+    assert candidate.provenance == Provenance("http://a.example/", "A cat", "Ann", "CC0", "http://cc0.example/", "")
+
+
+@pytest.mark.parametrize(
+    ("ending", "lines"),
+    [
+        (
+            ".txt",
+            ["no url", "ftp://a.example/1.jpg", "http://", "//a.example/x", "http://[::1/x", "\x00\xff", "<html>"],
+        ),
+        (".csv", ["no url,", ",empty", "ftp://a.example/1.jpg,x", '"http://",x']),
+        (
+            ".jsonl",
+            ["{", "[1]", "null", "3", '{"url": 3}', '{"title": "x"}', '{"url": null}', "[" * 99_999, "9" * 9_999],
+        ),
+    ],
+)
+def test_junk_is_a_miss_in_its_place(source: Urls, tmp_path: Path, ending: str, lines: list[str]) -> None:
+    """One bad line costs one candidate, is counted, and shifts nobody's position."""
+    good = {".txt": A, ".csv": f"{A},t", ".jsonl": json.dumps({"url": A})}[ending]
+    rows = ["url,title"] * (ending == ".csv") + [row for line in lines for row in (good, line, "")]
+    lane = lane_of(source, str(packed(tmp_path / f"list{ending}", "\n".join(rows).encode("latin-1"))), "cats")
+    items = proposed(source, lane)
+    assert len(items) == 2 * len(lines)
+    assert all(isinstance(item, Candidate) and item.url == A for item in items[::2])
+    for position, item in enumerate(items[1::2]):
+        assert isinstance(item, Miss)
+        assert (item.reason, item.permanent) == (MissReason.NOT_A_URL, True)
+        assert item.candidate.key.position == 2 * position + 1
+        assert len(item.candidate.url) <= 200
+
+
+@pytest.mark.parametrize("ending", FORMS)
+def test_a_line_without_end_costs_no_memory(tmp_path: Path, ending: str) -> None:
+    """A file that is no list at all may be one line of gigabytes; what comes behind it still counts."""
+    header, good = {".csv": ("url\n", A), ".tsv": ("url\n", A)}.get(ending, ("", json.dumps(A)))
+    good = A if ending == ".txt" else good
+    path = packed(tmp_path / f"list{ending}.gz", f"{header}{good}\n{'y' * (24 << 20)}\n{good}\n".encode())
+    tracemalloc.start()
+    try:
+        listed = found(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (listed[0], listed[-1]) == ({"url": A}, {"url": A})
+    assert all("junk" in entry for entry in listed[1:-1])
+    assert peak < 8 << 20
+
+
+def test_a_quote_that_is_never_closed_ends_with_its_cell(tmp_path: Path) -> None:
+    """A stray quote swallows lines up to the longest cell there may be, not the rest of a list of millions."""
+    text = "url\n" + f"{A}\n" * 10 + '"http://a.example/\n' + f"{A}\n" * 20_000
+    listed = found(packed(tmp_path / "list.csv", text.encode()))
+    assert [entry.get("url") for entry in listed[:10]] == [A] * 10
+    assert listed[10].keys() == {"junk"}
+    assert listed[11:] == [{"url": A}] * len(listed[11:])
+    assert len(listed) > 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "complaint"),
+    [
+        ("list.xlsx", b"PK", "is no list; name a file that ends in .txt, .csv, .tsv, .jsonl, each also with .gz"),
+        ("list", b"", "is no list; name a file that ends in .txt"),
+        ("list.gz", b"", "is no list; name a file that ends in .txt"),
+        ("list.csv", b"", "has no column `url`; name its columns in the first line"),
+        ("list.csv", b"http://a.example/1.jpg\n", "has no column `url`"),
+        ("list.csv", b"a;url\n", "has no column `url`"),
+        ("list.tsv", b"a,url\n", "has no column `url`"),
+        ("list.csv", bytes(range(256)) * 999, "has no column `url`"),
+        ("list.csv", b"x" * (1 << 19), "has no column `url`"),
+        ("list.txt.gz", gzip.compress(b"x" * 9999, mtime=0)[:-9], "cannot be read: EOFError"),
+        ("list.txt.gz", gzip.compress(b"x" * 9999, mtime=0)[:12] + b"\xff" * 99, "cannot be read: error"),
+        ("list.txt.gz", b"http://a.example/1.jpg", "cannot be read: BadGzipFile"),
+        ("gone.txt", None, "cannot be read: FileNotFoundError"),
+        ("gone.txt/x.txt", None, "cannot be read: FileNotFoundError"),
+        (".", None, "is no list"),
+    ],
+)
+def test_no_list_is_refused_by_its_name(
+    source: Urls, tmp_path: Path, name: str, data: bytes | None, complaint: str
+) -> None:
+    """Before anything is planned from it, and with what to do about it."""
+    path = tmp_path / name
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(InvalidRequest) as refused:
+        lane_of(source, str(path), "cats")
+    assert complaint in str(refused.value)
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_is_no_list(source: Urls, tmp_path: Path) -> None:
+    """Even if it is called like one."""
+    (tmp_path / "list.txt").mkdir()
+    with pytest.raises(InvalidRequest, match=r"list\.txt cannot be read: IsADirectoryError"):
+        lane_of(source, str(tmp_path / "list.txt"), "cats")
+
+
+# -- lists that change -----------------------------------------------------------------------------------------------
+
+
+def planned(lane: Lane) -> list[Slice]:
+    """A plan that takes all of the lane."""
+    return [Slice(lane.source, lane.query, lane.start, lane.stop, lane.snapshot)]
+
+
+def test_a_list_that_grew_at_its_end_goes_on(source: Urls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From wherever it is named; positions that are planned stay what they were."""
+    monkeypatch.chdir(tmp_path)
+    path = packed(tmp_path / "list.txt", f"{A}\njunk\n".encode())
+    first = lane_of(source, "list.txt", "cats")
+    assert (first.source, first.query, first.start, first.stop) == ("urls", str(path), 0, 2)
+    packed(path, f"{A}\n\njunk\n{B}\n".encode())
+    more = lane_of(source, str(path), "cats", planned(first))
+    assert (more.start, more.stop) == (2, 3)
+    (candidate,) = proposed(source, more)
+    assert isinstance(candidate, Candidate)
+    assert (candidate.url, candidate.key.position) == (B, 2)
+    assert lane_of(source, str(path), "cats", planned(more)).start == 3
+
+
+@pytest.mark.parametrize(("text", "entry"), [(f"{B}\n{A}\n", 1), (f"{A}\n", 2), ("", 1), (f"{A}\njunk\n{B}\n", 2)])
+def test_a_list_that_changed_before_its_end_is_refused(source: Urls, tmp_path: Path, text: str, entry: int) -> None:
+    """Chunks planned from it would not be what they are called, or take images twice."""
+    path = packed(tmp_path / "list.txt", f"{A}\n{B}\n".encode())
+    first = lane_of(source, str(path), "cats")
+    packed(path, text.encode())
+    with pytest.raises(InvalidRequest) as refused:
+        lane_of(source, str(path), "cats", planned(first))
+    assert str(refused.value) == (
+        f"the list {path} has changed at its entry {entry}, which is planned already; add lines at its end only, or"
+        " name another dataset"
+    )
+
+
+# -- lists on the web ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("/list.txt", f"{A}\n".encode()),
+        ("/List.CSV.GZ?token=1.txt", gzip.compress(f"url\n{A}\n".encode(), mtime=0)),
+        ("/list.jsonl", json.dumps(A).encode()),
+    ],
+)
+def test_a_list_on_the_web_is_read_as_it_is_called(site: Site, path: str, data: bytes) -> None:
+    """By the path of its address, whatever the server says that it is; a token is neither stored nor shown."""
+    site.routes[path.partition("?")[0]] = status(200, data, Content_Type="text/html")
+    source = Urls(MemoryBlobStore(), policy(site))
+    lane = lane_of(source, site.url(path), "cats")
+    assert lane.query == site.url(path.partition("?")[0])
+    (candidate,) = proposed(source, lane)
+    assert isinstance(candidate, Candidate)
+    assert candidate.url == A
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "complaint"),
+    [
+        (status(404), SourceChanged, "http_404"),
+        (status(503), SourceUnavailable, "http_503"),
+        (silent(), SourceUnavailable, "timeout"),
+        (slow(9, status(200)), SourceUnavailable, "timeout"),
+        (status(200, gzip.compress(b"x" * 9999, mtime=0)[:-9]), InvalidRequest, "cannot be read: EOFError"),
+        (redirect("http://127.0.0.1:1/list.txt.gz"), InvalidRequest, "address_refused"),
+    ],
+)
+def test_a_list_on_the_web_that_cannot_be_had_is_said(
+    site: Site, temporary: Path, answer: Answer, error: type[Exception], complaint: str
+) -> None:
+    """With the address and the reason, but no signature, and no temporary file stays."""
+    site.routes["/list.txt.gz"] = answer
+    source = Urls(MemoryBlobStore(), policy(site, seconds=0.2, attempts=1))
+    with pytest.raises(error, match=complaint) as refused:
+        lane_of(source, site.url("/list.txt.gz?sig=hidden"), "cats")
+    assert f"{site.host}/list.txt.gz" in str(refused.value)
+    assert "hidden" not in str(refused.value)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_list_at_a_private_address_is_refused(site: Site) -> None:
+    """Who may name a list must not be able to read the intranet's pages through it."""
+    site.routes["/list.txt"] = status(200, A.encode())
+    with pytest.raises(InvalidRequest, match=r"address_refused.*allow it as a private host"):
+        lane_of(Urls(MemoryBlobStore(), FetchPolicy()), site.url("/list.txt"), "cats")
+    assert site.paths() == []
+
+
+def test_what_is_no_list_is_not_even_asked_for(site: Site) -> None:
+    """It would be downloaded in full, gigabytes perhaps, to be refused by its name."""
+    site.routes["/list"] = status(200, A.encode())
+    with pytest.raises(InvalidRequest, match=r"'127[0-9.:]+/list' is no list; name a file that ends in \.txt"):
+        lane_of(Urls(MemoryBlobStore(), policy(site)), site.url("/list").replace("//", "//me:hidden@"), "cats")
+    assert site.paths() == []
+
+
+# -- invariants ------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\r\n\x85\u2028\u2029"))), st.sampled_from(list(FORMS)))
+def test_no_text_is_too_strange(tmp_path_factory: pytest.TempPathFactory, lines: list[str], ending: str) -> None:
+    """Whatever stands in a list, each entry becomes a candidate or a miss."""
+    folder = tmp_path_factory.mktemp("list", numbered=True)
+    text = "\n".join((["url"] if ending in (".csv", ".tsv") else []) + lines)
+    source = Urls(MemoryBlobStore(), FetchPolicy())
+    lane = lane_of(source, str(packed(folder / f"list{ending}", text.encode("utf-8", "surrogatepass"))), "cats")
+    if ending == ".txt":
+        assert lane.stop == sum(1 for line in lines if line.removeprefix("\ufeff").strip())
+    if lane.stop:
+        assert len(proposed(source, lane)) == lane.stop
+
+
+def peak_of_a_list(tmp_path: Path, lines: int) -> int:
+    """Most bytes held at a time while a list of so many lines is fixed, and its length checked."""
+    path = tmp_path / "list.txt"
+    with path.open("w") as file:
+        file.writelines(f"http://host.example/pictures/{n:09}.jpg\n" for n in range(lines))
+    source = Urls(LocalBlobStore(tmp_path / "store"), FetchPolicy())
+    tracemalloc.start()
+    try:
+        lane = lane_of(source, str(path), "cats")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert lane.stop == lines
+    (last,) = source.candidates(Slice(lane.source, lane.query, lines - 1, lines, lane.snapshot))
+    assert isinstance(last, Candidate)
+    assert last.url.endswith(f"{lines - 1:09}.jpg")
+    return peak
+
+
+def test_memory_does_not_grow_with_the_list(tmp_path: Path) -> None:
+    """Lists have millions of lines; none is held as a whole."""
+    assert peak_of_a_list(tmp_path, 40_000) < 4 << 20
+
+
+@pytest.mark.soak
+def test_memory_does_not_grow_with_a_list_of_a_million(tmp_path: Path) -> None:
+    """Nor at the size people really have."""
+    assert peak_of_a_list(tmp_path, 1_000_000) < 4 << 20

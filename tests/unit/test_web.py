@@ -1,0 +1,362 @@
+"""Images from the web: in order, lazily, and with nothing left behind, whatever sources and servers do."""
+
+import gzip
+import threading
+import time
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, field
+from contract.disk import no_file_above
+from hostile import (
+    PICTURE,
+    Answer,
+    Client,
+    Site,
+    dripping,
+    endless,
+    handles,
+    head,
+    held,
+    picture,
+    policy,
+    raw,
+    redirect,
+    resetting,
+    silent,
+    status,
+    text,
+)
+from house import House
+from listings import lane_of
+from pictures import encoded, photo, plain_png
+
+from pixcore import ChunkRequest, Done
+from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable, WorkspaceFull
+from pixcore.events import CandidateMissed, ImageRejected
+from pixcore.model import Candidate, CandidateKey, Download, Miss, Provenance, Slice
+from pixcore_adapters.blob_store.local import LocalBlobStore
+from pixcore_adapters.downloader.fetch.policy import FetchPolicy
+from pixcore_adapters.downloader.source import Source
+from pixcore_adapters.downloader.urls import Urls
+from pixcore_adapters.downloader.web import WebDownloader
+from pixcore_adapters.validator.pillow import PillowValidator
+
+EVERYTHING = 1_000_000
+
+
+@define
+class Fake:
+    """Proposes these URLs for every query, then raises ``error``; notes how far it was asked."""
+
+    urls: Callable[[], Iterator[str]]
+    error: Exception | None = None
+    proposed: int = field(default=0, init=False)
+
+    def candidates(self, piece: Slice) -> Iterator[Candidate | Miss]:
+        """See ``Source``."""
+        for position, url in enumerate(self.urls()):
+            if position in range(piece.start, piece.stop):
+                self.proposed += 1
+                yield Candidate(CandidateKey(piece.source, piece.query, position), url, Provenance(title="a title"))
+        if self.error:
+            raise self.error
+
+
+def fake(site: Site, *paths: str, error: Exception | None = None) -> Fake:
+    """Propose these pages of the site."""
+    return Fake(lambda: map(site.url, paths), error)
+
+
+def piece(source: str = "a", start: int = 0, stop: int = EVERYTHING) -> Slice:
+    """A slice of a source."""
+    return Slice(source, "q", start, stop)
+
+
+def positions(items: list[Download | Miss]) -> list[int]:
+    """Where the items stand in their source."""
+    return [item.candidate.key.position for item in items]
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Give a site with ten good pages."""
+    with Site({f"/{n}.jpg": picture(PICTURE + bytes([n])) for n in range(10)}) as site:
+        yield site
+
+
+def telling(event: threading.Event, then: Answer) -> Answer:
+    """Tell the test that somebody asked."""
+
+    async def answer(client: Client) -> bool:
+        event.set()
+        return await then(client)
+
+    return answer
+
+
+# -- order and laziness ----------------------------------------------------------------------------------------------
+
+
+def test_candidates_stay_in_order_although_answers_do_not(site: Site, tmp_path: Path) -> None:
+    """The head is answered after the last one was: others go on meanwhile, and which is first does not change."""
+    last = threading.Event()
+    site.routes["/0.jpg"] = held(last, picture(PICTURE + bytes([0])))
+    site.routes["/9.jpg"] = telling(last, picture(PICTURE + bytes([9])))
+    source = fake(site, *(f"/{n}.jpg" for n in range(10)))
+    items = list(WebDownloader({"a": source}, policy(site)).download([piece()], tmp_path))
+    assert positions(items) == list(range(10))
+    assert [item.path.read_bytes()[-1] for item in items if isinstance(item, Download)] == list(range(10))
+
+
+def test_it_runs_ahead_by_a_window_only(site: Site, tmp_path: Path) -> None:
+    """A source may have millions of candidates and search pages that cost money; a consumer may want one."""
+    source = Fake(lambda: (site.url(f"/{n}.jpg") for n in count()))
+    items = WebDownloader({"a": source}, policy(site, in_flight=3)).download([piece()], tmp_path)
+    assert source.proposed == 0
+    next(items)
+    first = source.proposed
+    next(items)
+    assert (first, source.proposed) == (7, 8)
+    items.close()
+    assert source.proposed == 8
+
+
+@pytest.mark.parametrize("pulled", [0, 1, 2])
+def test_closing_early_leaves_nothing(site: Site, tmp_path: Path, pulled: int) -> None:
+    """No thread, socket, file handle or file, in the middle of silence, of a dripping body and of whole ones."""
+    data = PICTURE + bytes(1 << 20)
+    begun = threading.Event()
+    site.routes |= {
+        "/silent.jpg": silent(),
+        "/drip.jpg": telling(begun, dripping(head(200, Content_Length=len(data)), data)),
+    }
+    paths = ["/0.jpg", "/1.jpg", "/silent.jpg", "/drip.jpg", "/2.jpg", "/3.jpg"]
+    before = threading.enumerate(), handles(site)
+    into = tmp_path / "into"
+    into.mkdir()
+    items = WebDownloader({"a": fake(site, *paths)}, policy(site)).download([piece()], into)
+    taken = [next(items) for _ in range(pulled)]
+    assert not pulled or begun.wait(10)
+    items.close()
+    assert (threading.enumerate(), handles(site)) == before
+    assert sorted(into.iterdir()) == sorted(item.path for item in taken if isinstance(item, Download))
+    assert len(taken) == pulled
+
+
+def test_an_error_leaves_nothing_even_while_it_is_held(site: Site, tmp_path: Path) -> None:
+    """A traceback keeps what it passed through: the list that was being read must be closed all the same."""
+    (tmp_path / "urls.txt").write_text("".join(f"{site.url('/0.jpg')}\n" for _ in range(9_000)))
+    source = Urls(LocalBlobStore(tmp_path / "store"), policy(site))
+    lane = lane_of(source, str(tmp_path / "urls.txt"), "cats")
+    into = tmp_path / "into"
+    into.mkdir()
+    downloader = WebDownloader({"urls": source}, policy(site, in_flight=2))
+    with no_file_above(1000), pytest.raises(WorkspaceFull) as full:
+        next(downloader.download([Slice("urls", lane.query, 0, 9_000, lane.snapshot)], into))
+    assert not [handle for handle in handles(site) if str(tmp_path) in handle]
+    assert list(into.iterdir()) == []
+    assert full.value.__traceback__ is not None
+
+
+def test_what_is_to_be_skipped_is_not_asked_for(site: Site, tmp_path: Path) -> None:
+    """After a failure nothing is fetched twice."""
+    skip = frozenset(CandidateKey("a", "q", n) for n in (0, 2, 99))
+    source = fake(site, "/0.jpg", "/1.jpg", "/2.jpg", "/3.jpg")
+    items = list(WebDownloader({"a": source}, policy(site)).download([piece(stop=4)], tmp_path, skip))
+    assert positions(items) == [1, 3]
+    assert sorted(site.paths()) == ["/1.jpg", "/3.jpg", "/robots.txt"]
+
+
+def test_stop_ends_it_soon_although_the_head_hangs(site: Site, tmp_path: Path) -> None:
+    """Ctrl-C must not wait for the slowest server's deadline."""
+    asked = threading.Event()
+    site.routes["/silent.jpg"] = telling(asked, silent())
+    source = fake(site, "/silent.jpg", "/0.jpg")
+    downloader = WebDownloader({"a": source}, policy(site, seconds=600.0), stop=asked.is_set)
+    began = time.monotonic()
+    assert list(downloader.download([piece()], tmp_path)) == []
+    assert time.monotonic() - began < 10
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_begins_once_it_is_to_stop(site: Site, tmp_path: Path) -> None:
+    """A stopped run asks no site for anything more."""
+    downloader = WebDownloader({"a": fake(site, "/0.jpg")}, policy(site), stop=lambda: True)
+    assert list(downloader.download([piece()], tmp_path)) == []
+    assert site.paths() == []
+
+
+# -- sources that fail -----------------------------------------------------------------------------------------------
+
+
+def came(sources: Mapping[str, Source], site: Site, into: Path, *names: str, skip: bool = False) -> list[str]:
+    """What came of all the candidates of these sources."""
+    done = frozenset({CandidateKey("a", "q", 99)}) if skip else frozenset()
+    items = WebDownloader(sources, policy(site)).download([piece(name) for name in names], into, done)
+    return [f"{item.candidate.key.source}{item.candidate.key.position}" for item in items]
+
+
+def test_an_unknown_source_names_the_known_ones(site: Site, tmp_path: Path) -> None:
+    """A worker that lacks a source must say so."""
+    with pytest.raises(InvalidRequest, match="unknown source 'c'; there are: a, b"):
+        came({"a": fake(site), "b": fake(site)}, site, tmp_path, "c")
+
+
+@pytest.mark.parametrize("names", [("bad", "good"), ("good", "bad")])
+def test_a_source_that_changed_ends_and_the_others_carry_on(site: Site, tmp_path: Path, names: tuple[str, ...]) -> None:
+    """What it gave before counts; one engine's consent page must not fail the chunk."""
+    bad, good = fake(site, "/0.jpg", error=SourceChanged("consent page")), fake(site, "/1.jpg", "/2.jpg")
+    assert sorted(came({"bad": bad, "good": good}, site, tmp_path, *names)) == ["bad0", "good0", "good1"]
+    empty = fake(site, error=SourceChanged("consent page"))
+    assert came({"bad": empty, "good": good}, site, tmp_path, *names) == ["good0", "good1"]
+
+
+def test_a_source_that_changed_is_said_when_none_delivered(site: Site, tmp_path: Path) -> None:
+    """An empty chunk would hide it; but not what an earlier call delivered."""
+    sources = {"a": fake(site, error=SourceChanged("consent page")), "b": fake(site)}
+    with pytest.raises(SourceChanged, match="consent page"):
+        came(sources, site, tmp_path, "a", "b")
+    assert came(sources, site, tmp_path, "a", "b", skip=True) == []
+
+
+def test_a_source_that_is_down_is_said_and_what_was_fetched_is_removed(site: Site, tmp_path: Path) -> None:
+    """The pipeline asks again, with what it got in ``skip``."""
+    with pytest.raises(SourceUnavailable, match="down"):
+        came({"a": fake(site, "/0.jpg", "/1.jpg", error=SourceUnavailable("down"))}, site, tmp_path, "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_no_miss(site: Site, tmp_path: Path) -> None:
+    """It is no candidate's fault, and would end as a chunk of misses."""
+    with no_file_above(1000), pytest.raises(WorkspaceFull, match="free some room"):
+        came({"a": fake(site, "/0.jpg", "/1.jpg")}, site, tmp_path, "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fetcher_that_cannot_be_opened_is_said_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the thread that asked, and no other one stays."""
+    monkeypatch.setenv("HTTP_PROXY", "socks5://proxy.example:1080")
+    before = threading.enumerate()
+    downloader = WebDownloader({"a": Fake(lambda: iter(()))}, FetchPolicy(proxy_from_environment=True))
+    with pytest.raises(InvalidRequest, match="socks5"):
+        next(downloader.download([piece()], tmp_path))
+    assert threading.enumerate() == before
+
+
+# -- what a download says --------------------------------------------------------------------------------------------
+
+
+def test_an_opt_out_that_was_ignored_stands_in_the_provenance(site: Site, tmp_path: Path) -> None:
+    """As the site said it, beside what the source said; where nothing was said, nothing stands."""
+    site.routes |= {
+        "/robots.txt": text("User-agent: *\nDisallow: /1.jpg\n"),
+        "/0.jpg": picture(X_Robots_Tag="noai, noimageai"),
+    }
+    sources = {"a": fake(site, "/0.jpg", "/1.jpg", "/2.jpg")}
+    heeding = list(WebDownloader(sources, policy(site)).download([piece()], tmp_path))
+    assert [item.reason if isinstance(item, Miss) else "" for item in heeding] == ["opted_out", "opted_out", ""]
+    ignoring = list(WebDownloader(sources, policy(site, ignore_opt_out=True)).download([piece()], tmp_path))
+    assert [item.candidate.provenance for item in ignoring] == [
+        Provenance(title="a title", opt_out="X-Robots-Tag: noai, noimageai"),
+        Provenance(title="a title", opt_out=f"robots.txt of {site.url('')}"),
+        Provenance(title="a title"),
+    ]
+
+
+def test_the_moment_of_a_fetch_may_be_given(site: Site, tmp_path: Path) -> None:
+    """The time is all that differs between two runs over the same bytes."""
+    moment = datetime(2001, 2, 3, tzinfo=UTC)
+    sources = {"a": fake(site, "/0.jpg")}
+    (given,) = WebDownloader(sources, policy(site), moment=moment).download([piece()], tmp_path)
+    (own,) = WebDownloader(sources, policy(site)).download([piece()], tmp_path)
+    assert isinstance(given, Download)
+    assert isinstance(own, Download)
+    assert (given.fetched_at, own.fetched_at > moment) == (moment, True)
+
+
+# -- the whole -------------------------------------------------------------------------------------------------------
+
+
+def bad_ones(decoy: Site) -> dict[str, tuple[Answer, str]]:
+    """By path: what the server does, and how it ends."""
+    whole = encoded(photo(99))
+    half = whole[: len(whole) // 2]
+    types = {"Content_Type": "image/jpeg"}
+    bomb = gzip.compress(bytes(64 << 20), mtime=0)
+    return {
+        "/missing.jpg": (status(404), "http_404"),
+        "/busy.jpg": (status(429, Retry_After="3600"), "http_429"),
+        "/page.jpg": (status(200, b"<html>", Content_Type="text/html"), "content_type"),
+        "/lying.jpg": (picture(b"<html>no picture</html>"), "not_an_image"),
+        "/short.jpg": (raw(head(200, Content_Length=len(whole), **types), half), "truncated"),
+        "/silently-short.jpg": (raw(head(200, Connection="close", **types), half), "damaged"),
+        "/reset.jpg": (resetting(), "unreachable"),
+        "/silent.jpg": (silent(), "timeout"),
+        "/drip.jpg": (dripping(head(200, Content_Length=len(whole), **types), whole), "timeout"),
+        "/lure.jpg": (redirect(decoy.url("/secret.jpg")), "address_refused"),
+        "/loop.jpg": (redirect("/loop.jpg"), "too_many_redirects"),
+        "/endless.jpg": (endless(head(200, **types), bytes(1 << 16)), "too_large"),
+        "/huge.jpg": (raw(head(200, Content_Length=10 << 30, **types)), "too_large"),
+        "/bomb.jpg": (picture(bomb, Content_Encoding="gzip"), "too_large"),
+        "/brotli.jpg": (picture(whole, Content_Encoding="br"), "content_encoding"),
+        "/pixels.png": (picture(plain_png(20_000, 5_000)), "too_many_pixels"),
+        "/noai.jpg": (picture(whole, X_Robots_Tag="noai"), "opted_out"),
+        "/private/x.jpg": (picture(whole), "opted_out"),
+    }
+
+
+def test_forty_good_images_beside_every_kind_of_bad_one(site: Site, tmp_path: Path) -> None:
+    """Each bad one ends with its own reason, the good ones are all there, and memory stays flat."""
+    house = House(tmp_path / "work", [])
+    good = {f"/good/{n}.jpg": picture(encoded(photo(n, 96, 96))) for n in range(40)}
+    with Site({"/secret.jpg": picture()}) as decoy, PillowValidator(workers=2) as validator:
+        bad = bad_ones(decoy)
+        site.routes = {path: answer for path, (answer, _) in bad.items()} | good
+        site.routes["/robots.txt"] = text("User-agent: *\nDisallow: /private/\n")
+        junk = [
+            "no url",
+            f"http://127.0.0.1:{decoy.port}/secret.jpg",
+            f"http://[::ffff:7f00:1]:{decoy.port}/secret.jpg",
+        ]
+        urls = [*map(site.url, bad), *junk, *map(site.url, good)]
+        (tmp_path / "urls.txt").write_text("\n".join(urls))
+        how = policy(site, seconds=3.0, attempts=1, max_bytes=20 << 20)
+        source = Urls(house.store, how)
+        lane = lane_of(source, str(tmp_path / "urls.txt"), "d")
+        request = ChunkRequest(0, "cat", 40, (Slice("urls", lane.query, 0, lane.stop, lane.snapshot),), dataset="d")
+        (chunk,) = house.status.ensure([request])
+        pipeline = house.pipeline(downloader=WebDownloader({"urls": source}, how), validator=validator)
+        tracemalloc.start()
+        try:
+            outcome = pipeline.run(chunk.key)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert decoy.asked == []
+    assert isinstance(outcome, Done)
+    assert outcome.result.progress.accepted == 40
+    assert ends(house.events) == {site.url(path): reason for path, (_, reason) in bad.items()} | dict(
+        zip(junk, ["not_a_url", "address_refused", "address_refused"], strict=True)
+    )
+    reasons = Counter(outcome.result.progress.missed) + Counter(outcome.result.progress.rejected)
+    assert sum(reasons.values()) == len(bad) + len(junk)
+    assert peak < 100 << 20
+
+
+def ends(events: list[Any]) -> dict[str, str]:
+    """How each bad candidate ended, by its URL."""
+    found = {}
+    for event in events:
+        match event:
+            case CandidateMissed(miss=miss):
+                found[miss.candidate.url] = miss.reason
+            case ImageRejected(image=image):
+                found[image.download.candidate.url] = image.reason
+    return found

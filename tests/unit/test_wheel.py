@@ -1,0 +1,65 @@
+"""The wheel, built and installed away from the checkout: what users get, which an editable installation hides."""
+
+import json
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {
+    "pixcore": ROOT / "src/pixcore",
+    "pixcore_adapters": ROOT / "src/adapters/pixcore_adapters",
+    "pixcore_runners": ROOT / "src/runners/pixcore_runners",
+}
+WHERE_FROM = f"""
+import importlib, json
+print(json.dumps({{name: list(importlib.import_module(name).__path__) for name in {list(PACKAGES)}}}))
+"""
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a program to its successful end; gives what it printed."""
+    done = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    out = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", out, cwd=ROOT)
+    (wheel,) = out.glob("*.whl")
+    return wheel
+
+
+def test_the_wheel_holds_the_files_of_the_three_packages_and_nothing_else(wheel: Path) -> None:
+    """A stray top-level `adapters` or `tests` overwrites other people's files; a data file is easily left behind."""
+    expected = {
+        f"{name}/{file.relative_to(folder)}"
+        for name, folder in PACKAGES.items()
+        for file in folder.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert {f"{name}/py.typed" for name in PACKAGES} <= expected
+    with zipfile.ZipFile(wheel) as archive:
+        assert {name for name in archive.namelist() if ".dist-info/" not in name} == expected
+
+
+def test_the_installed_wheel_works_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
+    """Code that leans on the source tree works for us and breaks for users."""
+    run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv/bin/python"
+    (site,) = (tmp_path / "venv/lib").glob("python*/site-packages")
+    # lends the dependencies only: a .pth that is found by way of a .pth is not read, so no editable pixcore comes along
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    run(python, "-m", "pip", "install", "--no-index", "--no-deps", wheel, cwd=tmp_path)
+
+    where = json.loads(run(python, "-I", "-c", WHERE_FROM, cwd=tmp_path))
+
+    assert where == {name: [str(site / name)] for name in PACKAGES}
+    assert "demo" in run(tmp_path / "venv/bin/pixcore", "--help", cwd=tmp_path)
