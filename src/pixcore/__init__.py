@@ -1,6 +1,6 @@
 """pixcore: keywords, URL lists and folders into clean, de-duplicated, provenance-tracked dataset shards."""
 
-from pixcore.duplicates import NearRule, SeenImages
+from pixcore.duplicates import NearGroup, NearPair, SeenImage, SeenImages, near_groups
 from pixcore.errors import (
     Cancelled,
     ClaimLost,
@@ -40,8 +40,9 @@ from pixcore.model import (
     Status,
 )
 from pixcore.pipeline import ChunkPipeline
-from pixcore.planning import DatasetRequest, Lane, plan
+from pixcore.planning import DatasetRequest, KeywordRequest, Lane, plan
 from pixcore.ports import Archiver, BlobStore, Downloader, StatusRepo, Validator
+from pixcore.quality import NearRule, Quality
 from pixcore.retry import Policies, RetryPolicy
 
 __all__ = [
@@ -64,9 +65,12 @@ __all__ = [
     "Downloader",
     "Exhausted",
     "InvalidRequest",
+    "KeywordRequest",
     "Lane",
     "LeaseTerms",
     "Miss",
+    "NearGroup",
+    "NearPair",
     "NearRule",
     "NoValidImages",
     "NotDue",
@@ -75,8 +79,10 @@ __all__ = [
     "PixcoreError",
     "Policies",
     "Progress",
+    "Quality",
     "Rejected",
     "RetryPolicy",
+    "SeenImage",
     "SeenImages",
     "Slice",
     "SourceChanged",
@@ -91,5 +97,6 @@ __all__ = [
     "TransientError",
     "Validator",
     "WorkspaceFull",
+    "near_groups",
     "plan",
 ]

@@ -13,6 +13,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from pixcore.errors import InvalidRequest
+from pixcore.quality import Fingerprint, Quality
 
 _DATASET = re.compile(r"\w[\w.-]{0,99}")
 
@@ -61,6 +62,10 @@ class MissReason(StrEnum):
     REDIRECTS = "too_many_redirects"
     CONTENT_TYPE = "content_type"
     ENCODING = "content_encoding"
+    RATE_LIMIT = "rate_limit"
+    REPEATED = "repeated_url"
+    LICENSE = "license_not_allowed"
+    CHANGED = "source_changed"
 
 
 class RejectReason(StrEnum):
@@ -92,6 +97,7 @@ class Slice:
         start: The first position, from 0.
         stop: The position after the last.
         snapshot: Key of the blob that fixes the query's results, for sources that change under a plan; else empty.
+        licenses: Slugs of the licences that the results are limited to, such as ``by,cc0``; empty for any.
     """
 
     source: str
@@ -99,6 +105,7 @@ class Slice:
     start: int
     stop: int
     snapshot: str = ""
+    licenses: str = ""
 
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.start < self.stop:
@@ -158,20 +165,6 @@ class Miss:
     reason: str
     permanent: bool
     detail: str = ""
-
-
-@frozen
-class Fingerprint:
-    """Perceptual hashes of one image, 64 bits each, most significant bit first as imagehash prints them.
-
-    ``method`` names how they were made, with the version of the decoder, because hashes drift between versions.
-    ``flat`` marks a picture with too little contrast for its hashes to mean anything.
-    """
-
-    phash: int
-    dhash: int
-    method: str
-    flat: bool
 
 
 @frozen
@@ -272,6 +265,9 @@ class ChunkRequest:
         slices: Where they may come from, in order; belong to this chunk alone.
         dataset: The dataset's name, or ``""``.
         label: The class written into each row; the keyword if none is given.
+        quality: What its images must satisfy.
+        variations: Version of the keyword variations that the slices' queries come from (``pixcore.variations``); 0
+            where the queries are none.
     """
 
     index: int
@@ -280,6 +276,8 @@ class ChunkRequest:
     slices: tuple[Slice, ...] = field(converter=_slices)
     dataset: str = field(default="", converter=_dataset_or_none)
     label: str = ""
+    quality: Quality = Quality()
+    variations: int = 0
 
     def __attrs_post_init__(self) -> None:
         name = f"chunk {self.index} of {self.dataset or 'no dataset'}"

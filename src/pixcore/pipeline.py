@@ -59,6 +59,7 @@ from pixcore.model import (
 from pixcore.ports import Archiver, BlobStore, Downloader, StatusRepo, Validator
 from pixcore.publish import publish
 from pixcore.retry import Policies, RetryPolicy, retrying
+from pixcore.selection import selected
 from pixcore.workspace import local_disk, workspace
 
 T = TypeVar("T")
@@ -191,7 +192,11 @@ class _Attempt:
         images: list[tuple[Row, Path]] = []
         began = time.perf_counter()
         downloads = self._downloads(into)
-        with closing(downloads), closing(self.pipeline.validator.validate(downloads)) as verdicts:
+        with (
+            closing(downloads),
+            closing(self.pipeline.validator.validate(downloads)) as decoded,
+            closing(selected(decoded, request.quality)) as verdicts,
+        ):
             for verdict in verdicts:
                 if self.phase is not Phase.VALIDATE:
                     self._enter(Phase.VALIDATE)
@@ -240,7 +245,7 @@ class _Attempt:
         seen = self.pipeline.seen
         if seen is None or isinstance(verdict, Rejected):
             return verdict
-        holder = self._write(lambda: seen.hold(self.claimed.claim, verdict.sha256))
+        holder = self._write(lambda: seen.hold(self.claimed.claim, verdict))
         if holder is None:
             return verdict
         return Rejected(verdict.download, RejectReason.SEEN, f"chunk {holder} has the same bytes")

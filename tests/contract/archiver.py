@@ -18,18 +18,9 @@ from hypothesis import strategies as st
 from pixcore.audit import audit
 from pixcore.errors import Cancelled, InvalidRequest, TransientError, WorkspaceFull
 from pixcore.manifest import Row, row
-from pixcore.model import (
-    Accepted,
-    Archive,
-    Candidate,
-    CandidateKey,
-    ChunkRequest,
-    Download,
-    Fingerprint,
-    Provenance,
-    Slice,
-)
+from pixcore.model import Accepted, Archive, Candidate, CandidateKey, ChunkRequest, Download, Provenance, Slice
 from pixcore.ports import Archiver
+from pixcore.quality import Fingerprint
 
 Images = list[tuple[Row, Path]]
 

@@ -1,16 +1,35 @@
-"""What every memory of exact images must keep of the promises in ``pixcore.duplicates.SeenImages``."""
+"""What every memory of images must keep of the promises in ``pixcore.duplicates.SeenImages``."""
 
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
 from threading import Barrier
 
 import pytest
 from contract.status_repo import TTL, Clock, claimed, eager_threads, made, result
 
-from pixcore.duplicates import SeenImages
-from pixcore.model import Claim
+from pixcore.duplicates import NearPair, SeenImage, SeenImages, near_groups
+from pixcore.model import Accepted, Candidate, CandidateKey, Claim, Download
 from pixcore.ports import StatusRepo
+from pixcore.quality import Fingerprint, NearRule
 
-ONE, OTHER = "1" * 64, "2" * 64
+MOST = 2**64 - 1
+
+
+def image(number: int, phash: int = 0, dhash: int = 0, *, flat: bool = False, url: str = "") -> Accepted:
+    """Give an image; another number is another file."""
+    candidate = Candidate(CandidateKey("urls", "list", number), url or f"https://host/{number}.jpg")
+    download = Download(candidate, Path(f"{number}"), 1, datetime(2020, 1, 1, tzinfo=UTC))
+    return Accepted(download, f"{number:064}", 100, 100, "JPEG", Fingerprint(phash, dhash, "imagehash 4", flat))
+
+
+def urls(pairs: Collection[NearPair]) -> list[list[str]]:
+    """Give the pairs by the names of their files."""
+    return sorted(sorted(image.url.removeprefix("https://host/") for image in (p.one, p.other)) for p in pairs)
+
+
+ONE, OTHER = image(1), image(2)
 
 
 class SeenImagesContract:
@@ -122,31 +141,120 @@ class SeenImagesContract:
     def test_releasing_gives_up_everything_of_the_attempt(self, seen: SeenImages, claims: list[Claim]) -> None:
         """And nothing of another's; twice is once."""
         one, other = claims
-        third = "3" * 64
-        for sha256 in (ONE, OTHER):
-            seen.hold(one, sha256)
+        third = image(3)
+        for held in (ONE, OTHER):
+            seen.hold(one, held)
         seen.hold(other, third)
         seen.release(one)
         seen.release(one)
-        assert [seen.hold(other, sha256) for sha256 in (ONE, OTHER)] == [None, None]
+        assert [seen.hold(other, held) for held in (ONE, OTHER)] == [None, None]
         assert seen.hold(one, third) == other.chunk
 
     def test_of_many_at_once_one_gets_the_bytes(self, seen: SeenImages, repo: StatusRepo) -> None:
         """Chunks that find the same pictures in the same moment agree on one holder of each, fresh or taken over."""
         *keys, dead = made(repo, 5)
-        images = [f"{number:064}" for number in range(500)]
+        images = [image(number) for number in range(500)]
         vanished = claimed(repo, dead)
-        for sha256 in images[::2]:
-            seen.hold(vanished, sha256)
+        for held in images[::2]:
+            seen.hold(vanished, held)
         repo.release(vanished)
         claims = [claimed(repo, key) for key in keys]
         start = Barrier(len(claims))
 
         def collect(claim: Claim) -> list[object]:
             start.wait(30)
-            return [seen.hold(claim, sha256) for sha256 in images]
+            return [seen.hold(claim, held) for held in images]
 
         with eager_threads(), ThreadPoolExecutor(len(claims)) as pool:
             for answers in zip(*pool.map(collect, claims), strict=True):
                 winner = keys[answers.index(None)]
                 assert sorted(answers, key=str) == sorted([None, winner, winner, winner], key=str)
+
+    def test_near_pairs_come_back_with_all_that_was_seen(
+        self, seen: SeenImages, repo: StatusRepo, claims: list[Claim]
+    ) -> None:
+        """Every bit of the hashes, the highest too, and the URL as the image's row has it."""
+        one, other = claims
+        first = image(1, MOST, 1 << 63, url="caf\u00e9 \udcff.jpg")
+        second = image(2, MOST ^ 0b111, 1 << 63 | 1)
+        for claim, held in ((one, first), (other, second)):
+            seen.hold(claim, held)
+            repo.complete(claim, result(1))
+        (group,) = near_groups(seen.near("d", NearRule()))
+        assert group.images == (
+            SeenImage(one.chunk, first.sha256, "caf\u00e9 \\udcff.jpg", first.fingerprint),
+            SeenImage(other.chunk, second.sha256, "https://host/2.jpg", second.fingerprint),
+        )
+        assert [(pair.phash, pair.dhash) for pair in group.pairs] == [(3, 1)]
+
+    def test_near_pairs_are_those_of_the_rule(self, seen: SeenImages, repo: StatusRepo, claims: list[Claim]) -> None:
+        """Each pair once, within a chunk and across; both hashes count, and flat pictures are near to nothing."""
+        one, other = claims
+        for held in (image(1), image(2, 0b1), image(3, MOST, 0), image(4, 0, MOST), image(5, flat=True)):
+            seen.hold(one, held)
+        for held in (image(6, 0b11), image(7, 0b111), image(8, 0, 0b111), image(9, flat=True)):
+            seen.hold(other, held)
+        repo.complete(one, result(1))
+        repo.complete(other, result(1))
+        assert urls(list(seen.near("d", NearRule(2, 1)))) == [
+            ["1.jpg", "2.jpg"],
+            ["1.jpg", "6.jpg"],
+            ["2.jpg", "6.jpg"],
+            ["2.jpg", "7.jpg"],
+            ["6.jpg", "7.jpg"],
+        ]
+
+    @pytest.mark.parametrize("end", ["runs", "failed", "reopened", "claimed_anew", "another_dataset", "released"])
+    def test_near_pairs_are_of_what_is_in_archives(
+        self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], end: str
+    ) -> None:
+        """An attempt that has not completed, or whose chunk is worked on anew, has nothing to show."""
+        one, other = claims
+        if end == "another_dataset":
+            other = claimed(repo, *made(repo, 1, "other"))
+        seen.hold(one, ONE)
+        seen.hold(other, OTHER)
+        repo.complete(one, result(1))
+        if end == "failed":
+            repo.fail(other, "no luck", retry_in=None)
+        elif end != "runs":
+            repo.complete(other, result(1))
+        if end in ("reopened", "claimed_anew"):
+            repo.reopen(other.chunk)
+        if end == "claimed_anew":
+            claimed(repo, other.chunk)
+        if end == "released":
+            seen.release(other)
+        assert list(seen.near("d", NearRule())) == []
+
+    def test_near_pairs_are_of_the_attempt_that_completed(
+        self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], clock: Clock
+    ) -> None:
+        """What an attempt that vanished held counts only if its successor found it too, where that one found it."""
+        one, other = claims
+        seen.hold(one, image(1))
+        seen.hold(one, image(2))
+        clock.advance(TTL)
+        again = claimed(repo, one.chunk)
+        seen.hold(again, image(2, url="https://host/moved.jpg"))
+        seen.hold(other, image(3))
+        for claim in (again, other):
+            repo.complete(claim, result(1))
+        assert urls(list(seen.near("d", NearRule()))) == [["3.jpg", "moved.jpg"]]
+
+    def test_nothing_is_near_in_a_dataset_without_images(self, seen: SeenImages) -> None:
+        """Nor in one that nobody knows."""
+        assert list(seen.near("d", NearRule())) == []
+
+    def test_many_near_pairs_are_all_found(self, seen: SeenImages, repo: StatusRepo, claims: list[Claim]) -> None:
+        """More images than one statement reads or asks for."""
+        one, other = claims
+        for number in range(1100):
+            spread = number * 0x9E3779B97F4A7C15 & MOST
+            seen.hold(one, image(2 * number, spread, spread))
+            seen.hold(other, image(2 * number + 1, spread, spread))
+        repo.complete(one, result(1))
+        repo.complete(other, result(1))
+        assert urls(list(seen.near("d", NearRule(0, 0)))) == sorted(
+            sorted([f"{2 * number}.jpg", f"{2 * number + 1}.jpg"]) for number in range(1100)
+        )

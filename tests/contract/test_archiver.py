@@ -2,6 +2,7 @@
 
 import json
 import stat
+import tarfile
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from pixcore.errors import InvalidRequest
 from pixcore.manifest import METADATA
 from pixcore.ports import Archiver
 from pixcore_adapters.archiver.memory import MemoryArchiver
+from pixcore_adapters.archiver.tar import TarArchiver
 from pixcore_adapters.archiver.zip import ZipArchiver
 
 
@@ -82,6 +84,36 @@ class TestZipArchiver(ArchiverContract):
             target.write_bytes(damaged)
             with suppress(InvalidRequest):  # a byte that means nothing may pass
                 list(audit(ZipArchiver().contents(target)))
+
+
+class TestTarArchiver(ArchiverContract):
+    """Tar."""
+
+    @pytest.fixture
+    def archiver(self) -> Archiver:
+        """Give the archiver."""
+        return TarArchiver()
+
+    def test_a_sample_is_a_picture_and_its_row_side_by_side(self, images: Images, target: Path) -> None:
+        """WebDataset makes a sample of neighbours whose names are the same up to the first dot."""
+        TarArchiver().pack(images, target)
+        with tarfile.open(target) as packed:
+            names = packed.getnames()
+            assert names[:4] == ["images/000000.jpg", "images/000000.json", "images/000001.jpg", "images/000001.json"]
+            assert {name.count(".") for name in names} == {1}
+            for picture_, row in zip(names[::2], names[1::2], strict=True):
+                assert json.load(packed.extractfile(row))["file_name"] == picture_
+            assert {(member.mode, member.mtime, member.uid, member.uname) for member in packed} == {(0o644, 0, 0, "")}
+
+    def test_an_archive_that_broke_off_at_a_header_is_refused(self, images: Images, target: Path) -> None:
+        """Tarfile takes a header that it cannot read for the end: the samples behind it would be gone silently."""
+        TarArchiver().pack(images, target)
+        with tarfile.open(target) as packed:
+            last = packed.getmembers()[-2].offset
+        whole = target.read_bytes()
+        target.write_bytes(whole[:last] + b"\xff" * 512 + whole[last + 512 :])
+        with pytest.raises(InvalidRequest, match="what follows its last member is no member"):
+            TarArchiver().contents(target)
 
 
 def repack(archive: Path, target: Path, method: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from apis import OpenverseApi, openverse_entry
 from contract.downloader import DownloaderContract, Serve
 from hostile import Site, handles, picture, policy, status
 from listings import lane_of
@@ -13,6 +14,8 @@ from pixcore.ports import Downloader
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.folder import FolderDownloader
 from pixcore_adapters.downloader.memory import MemoryDownloader
+from pixcore_adapters.downloader.sources.openverse import Openverse
+from pixcore_adapters.downloader.sources.paged import PagedSource
 from pixcore_adapters.downloader.urls import Urls
 from pixcore_adapters.downloader.web import WebDownloader
 
@@ -75,5 +78,32 @@ class TestWebDownloader(DownloaderContract):
                 urls.write_text("\n".join(site.url(f"/{n}.jpg") for n in range(len(results))))
                 source = Urls(MemoryBlobStore(), policy(site))
                 return WebDownloader({"urls": source}, policy(site)), lane_of(source, str(urls), "cats")
+
+            yield serve
+
+
+class TestPagedSource(DownloaderContract):
+    """An API whose results are pictures of a web site, some of which are not there."""
+
+    gone = "http_410"
+    site: Site
+
+    def handles(self) -> set[str]:
+        """The site closes its ends of the connections in its own time."""
+        return handles(self.site)
+
+    @pytest.fixture
+    def serve(self) -> Iterator[Serve]:
+        """Give what makes a source."""
+        with Site() as site:
+            self.site = site
+
+            def serve(results: Sequence[bytes | None]) -> tuple[Downloader, Lane]:
+                for n, data in enumerate(results):
+                    site.routes[f"/{n}.jpg"] = picture(data) if data else status(410)
+                entries = [openverse_entry(site.url(f"/{n}.jpg"), n) for n in range(len(results))]
+                site.routes["/v1/images/"] = OpenverseApi(entries)
+                source = PagedSource(Openverse(api=site.url("/v1/images/")))
+                return WebDownloader({"openverse": source}, policy(site)), Lane("openverse", "cats", 0, len(results))
 
             yield serve

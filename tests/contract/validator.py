@@ -31,23 +31,11 @@ class ValidatorContract(ABC):
     @pytest.fixture
     @abstractmethod
     def validator(self) -> Validator:
-        """One that refuses pictures below 50 x 50 and uses the default rule for near-duplicates."""
+        """One with its default limits."""
 
     @abstractmethod
     def picture(self, seed: int) -> bytes:
-        """A picture; no two seeds are near-duplicates."""
-
-    @abstractmethod
-    def variant(self, seed: int) -> bytes:
-        """Other bytes that show the picture of that seed."""
-
-    @abstractmethod
-    def flat(self, seed: int) -> bytes:
-        """A picture without contrast, of another colour for each seed."""
-
-    @abstractmethod
-    def small(self) -> bytes:
-        """A sound picture of 49 x 60 pixels."""
+        """A picture of at least 50 x 50 pixels, another for each seed."""
 
     @abstractmethod
     def damaged(self) -> bytes:
@@ -92,12 +80,11 @@ class ValidatorContract(ABC):
 
     def test_bad_files_are_rejected_with_their_reasons(self, validator: Validator, store: Store) -> None:
         """Each must be told from the others in the counters."""
-        downloads = store(b"<!DOCTYPE html><p>Not found", b"", self.damaged(), self.small())
+        downloads = store(b"<!DOCTYPE html><p>Not found", b"", self.damaged())
         assert verdicts(validator, downloads) == [
             RejectReason.NOT_AN_IMAGE,
             RejectReason.NOT_AN_IMAGE,
             RejectReason.DAMAGED,
-            RejectReason.TOO_SMALL,
         ]
 
     def test_a_file_that_cannot_be_read_is_a_verdict(self, validator: Validator, store: Store) -> None:
@@ -107,28 +94,6 @@ class ValidatorContract(ABC):
         folder.path.unlink()
         folder.path.mkdir()
         assert verdicts(validator, [gone, folder, fine]) == [RejectReason.NOT_AN_IMAGE] * 2 + ["accepted"]
-
-    def test_of_equal_bytes_the_first_stays(self, validator: Validator, store: Store) -> None:
-        """Exact duplicates within a chunk."""
-        downloads = store(self.picture(1), self.picture(2), self.picture(1), self.picture(2))
-        assert verdicts(validator, downloads) == ["accepted"] * 2 + [RejectReason.DUPLICATE] * 2
-
-    def test_of_near_duplicates_the_first_stays(self, validator: Validator, store: Store) -> None:
-        """Near duplicates within a chunk, whichever of the two came first."""
-        downloads = store(self.picture(1), self.variant(1), self.variant(2), self.picture(2))
-        assert verdicts(validator, downloads) == ["accepted", RejectReason.NEAR_DUPLICATE] * 2
-
-    def test_flat_pictures_are_compared_by_bytes_alone(self, validator: Validator, store: Store) -> None:
-        """Solid red and solid blue have the same hashes and are not the same picture."""
-        downloads = store(self.flat(1), self.flat(2), self.flat(1))
-        assert verdicts(validator, downloads) == ["accepted", "accepted", RejectReason.DUPLICATE]
-
-    def test_two_calls_share_no_memory(self, validator: Validator, store: Store) -> None:
-        """A call is a chunk: what the chunk before had is no duplicate in this one, even when both run at once."""
-        downloads = store(self.picture(1), self.picture(2))
-        first, second = validator.validate(downloads), validator.validate(downloads)
-        pairs = list(zip(first, second, strict=True))
-        assert all(isinstance(verdict, Accepted) for pair in pairs for verdict in pair)
 
     def test_pulls_ahead_by_a_bounded_number(self, validator: Validator, store: Store) -> None:
         """Or the whole source would be downloaded before the first verdict stops it."""

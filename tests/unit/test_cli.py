@@ -18,7 +18,7 @@ from pictures import encoded, photo
 
 from pixcore import InvalidRequest, NoValidImages, StatusUnavailable, StoreDenied, StoreUnavailable, WorkspaceFull
 from pixcore_runners.assembly import assemble
-from pixcore_runners.datasets import Wanted, proposed
+from pixcore_runners.datasets import Wanted, WantedKeyword, proposed
 from pixcore_runners.settings import load_here
 
 RUN = ("run", "--source", "folder:photos", "--chunk-size", "4")
@@ -221,8 +221,8 @@ def test_status_counts_datasets_and_shows_one() -> None:
 def test_a_chunk_that_another_run_holds_is_waited_for() -> None:
     """Status shows its lease; the run says what it waits for, and goes on when the other one has died."""
     house = assemble(load_here(flags={"source": ["folder:photos"]}).settings, make=True)
-    wish = Wanted(("folder:photos",), chunk_size=500).named()
-    with proposed(wish, house.status, house.listing) as proposal:
+    wish = Wanted((WantedKeyword(("folder:photos",)),), chunk_size=500).named()
+    with proposed(wish, house.status, house) as proposal:
         (chunk,) = proposal.write_down(house.status, house.store)
     house.status.claim(chunk.key, "another", ttl=0.5)
     assert " processing " in pixcore("status", "photos").out
@@ -266,9 +266,9 @@ def test_config_show_says_where_each_setting_comes_from(monkeypatch: pytest.Monk
     settings = {setting["name"]: (setting["value"], setting["from"]) for setting in ran.document["settings"]}
     assert settings["store"] == ("file:here", "flag")
     assert settings["workers"] == (3, "environment PIXCORE_WORKERS")
-    assert settings["source"] == ([], "default")
+    assert settings["source"] == (["openverse", "commons"], "default")
     table = pixcore("config", "show").out
-    assert ["source", "(none)", "default"] in [line.split() for line in table.splitlines()]
+    assert ["source", "openverse,", "commons", "default"] in [line.split() for line in table.splitlines()]
 
 
 # -- bad input: one line that says what and how to mend, the right exit code, nothing left behind --------------------
@@ -277,8 +277,8 @@ def test_config_show_says_where_each_setting_comes_from(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [
-        (("run",), 2, "no source is given; name one, such as --source folder:./photos"),
-        (("run", "--source", "flickr:cats"), 2, "unknown source 'flickr:cats'; use folder:DIR"),
+        (("run",), 2, "openverse needs a keyword to search for, such as 'red panda'; or name a folder or a"),
+        (("run", "--source", "flickr:cats"), 2, "unknown source 'flickr:cats'; use one of: openverse,"),
         (("run", "--source", "folder:"), 2, "source 'folder:' names nothing; write folder:DIR"),
         (("run", "--source", "folder:fotos"), 2, "the folder {home}/fotos cannot be listed: No such file or directory"),
         (("run", "--source", "folder:photos/0001.jpg"), 2, "photos/0001.jpg cannot be listed: Not a directory"),
@@ -293,7 +293,11 @@ def test_config_show_says_where_each_setting_comes_from(monkeypatch: pytest.Monk
         ((*RUN, "--status", "mysql://host/x"), 2, "unknown status database 'mysql://host/x'; use sqlite:///FILE"),
         ((*RUN, "--count", "0"), 2, "a count of 0 images is not possible; ask for at least 1"),
         ((*RUN, "--count", "-3"), 2, "a count of -3 images is not possible; ask for at least 1"),
-        ((*RUN, "--count", "11"), 2, "11 images are wanted, but folder '{home}/photos' can give at most 10; ask for"),
+        (
+            (*RUN, "--count", "11"),
+            2,
+            "11 images of 'photos' are wanted, but folder '{home}/photos' can give at most 10;",
+        ),
         ((*RUN, "--count", "many"), 2, "'many' is not a valid integer. (see `pixcore run --help`)"),
         ((*RUN, "--chunk-size", "0"), 2, "flag: chunk_size cannot be 0; give a whole number, at least 1"),
         ((*RUN, "--chunk-size", "-1"), 2, "flag: chunk_size cannot be -1; give a whole number, at least 1"),

@@ -1,30 +1,47 @@
 """From what is asked for to the chunks of a dataset: names filled in, planned once, extended later."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixcore import ChunkRequest, InvalidRequest, Lane, NoValidImages, Slice, StoreNotFound
+from pixcore import ChunkRequest, InvalidRequest, Lane, NoValidImages, Quality, Slice, StoreNotFound, variations
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
-from pixcore_runners.datasets import Wanted, known_dataset, proposed
+from pixcore_runners import datasets
+from pixcore_runners.datasets import Wanted, WantedKeyword, known_dataset, proposed
 
-CATS = Wanted(("folder:/cats",), chunk_size=4, keyword="cats", dataset="pets")
+LIMITS = {"openverse": 24, "bing": 100}
 
 
-class Folders:
-    """Folders of known length whose listing grows at its end."""
+def cats(
+    count: int | None = None,
+    *sources: str,
+    keyword: str = "cats",
+    licenses: Sequence[str] = (),
+    chunk_size: int = 4,
+    dataset: str = "pets",
+) -> Wanted:
+    """What is asked for; out of the folder of cats, if no source is named."""
+    one = WantedKeyword(sources or ("folder:/cats",), keyword, count, licenses=licenses)
+    return Wanted((one,), chunk_size, dataset)
+
+
+class Sources:
+    """Sources of known length whose listing grows at its end, and sources to search."""
 
     def __init__(self, **lengths: int) -> None:
         self.lengths = lengths
+
+    def capacity(self, source: str, _: Sequence[str]) -> int:
+        """What a query gives."""
+        return LIMITS[source]
 
     @contextmanager
     def listing(self, source: str, _: str, planned: Iterable[Slice] = ()) -> Iterator[Listing]:
@@ -34,9 +51,9 @@ class Folders:
         yield Listing(Lane("folder", folder, used, self.lengths[folder], snapshot="x"), BytesIO())
 
 
-def extend(wanted: Wanted, status: MemoryStatusRepo, folders: Folders) -> list[ChunkRequest]:
+def extend(wanted: Wanted, status: MemoryStatusRepo, sources: Sources) -> list[ChunkRequest]:
     """Plan what is lacking and write it down; all that the dataset has then."""
-    with proposed(wanted, status, folders.listing) as proposal:
+    with proposed(wanted, status, sources) as proposal:
         list(proposal.write_down(status, MemoryBlobStore()))
     return [record.chunk.request for record in status.find(wanted.dataset)]
 
@@ -66,31 +83,32 @@ def test_names_left_out_are_filled_in(
     sources: tuple[str, ...], keyword: str, dataset: str, named: tuple[str, str]
 ) -> None:
     """The keyword is the first folder's name; the dataset is called as its keyword, as far as it can be."""
-    wanted = Wanted(sources, 500, keyword, dataset).named()
-    assert (wanted.keyword, wanted.dataset) == named
+    wanted = cats(None, *sources, keyword=keyword, dataset=dataset).named()
+    assert (wanted.keywords[0].keyword, wanted.dataset) == named
 
 
 def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``folder:.`` is not a keyword of one dot."""
     (tmp_path / "cats").mkdir()
     monkeypatch.chdir(tmp_path / "cats")
-    assert Wanted(("folder:.",), 500).named().keyword == "cats"
+    assert cats(None, "folder:.", keyword="").named().keywords[0].keyword == "cats"
 
 
 @given(st.text(min_size=1).filter(str.strip))
 def test_every_keyword_makes_a_dataset_name(keyword: str) -> None:
     """Nobody has to name a dataset because a keyword is odd; and a name stays itself."""
-    wanted = Wanted(("folder:/cats",), 500, keyword).named()
+    wanted = cats(keyword=keyword, dataset="").named()
     assert wanted.named() == wanted
 
 
 @pytest.mark.parametrize(
     ("wanted", "complaint"),
     [
-        (Wanted((), 500), "no source is given"),
-        (Wanted(("flickr:cats",), 500), "unknown source 'flickr:cats'"),
-        (Wanted(("folder",), 500), "names nothing"),
-        (Wanted(("folder:/cats",), 500, dataset=".hidden"), "dataset name '.hidden' cannot be used"),
+        (Wanted((WantedKeyword((), "cats"),), 4), "no source is given"),
+        (cats(None, "flickr:cats"), "unknown source 'flickr:cats'"),
+        (cats(None, "folder"), "names nothing"),
+        (cats(None, "folder:/cats", "bing", keyword=" "), "bing needs a keyword to search for"),
+        (cats(dataset=".hidden"), "dataset name '.hidden' cannot be used"),
     ],
 )
 def test_what_cannot_be_named_is_refused(wanted: Wanted, complaint: str) -> None:
@@ -104,19 +122,19 @@ def test_what_cannot_be_named_is_refused(wanted: Wanted, complaint: str) -> None
 
 def test_a_dataset_is_planned_once() -> None:
     """Asked again, nothing is lacking: with a count, less or none."""
-    status, folders = MemoryStatusRepo(), Folders(cats=10)
-    first = extend(evolve(CATS, count=10), status, folders)
+    status, sources = MemoryStatusRepo(), Sources(cats=10)
+    first = extend(cats(10), status, sources)
     assert [request.target for request in first] == [4, 4, 2]
     for count in (10, 3, None):
-        with proposed(evolve(CATS, count=count), status, folders.listing) as proposal:
+        with proposed(cats(count), status, sources) as proposal:
             assert list(proposal.requests) == []
 
 
 def test_a_count_that_is_reached_needs_no_folder() -> None:
     """The photos may be gone once they are packed."""
     status = MemoryStatusRepo()
-    extend(evolve(CATS, count=4), status, Folders(cats=4))
-    with proposed(evolve(CATS, count=4), status, Folders().listing) as proposal:
+    extend(cats(4), status, Sources(cats=4))
+    with proposed(cats(4), status, Sources()) as proposal:
         assert list(proposal.requests) == []
 
 
@@ -129,12 +147,12 @@ def test_a_count_that_is_reached_needs_no_folder() -> None:
 )
 def test_extending_keeps_what_is_there_and_shares_no_candidate(steps: list[tuple[int, int | None, int]]) -> None:
     """However a folder grows and whatever is asked for in whatever chunks: old chunks stay, slices are disjoint."""
-    status, folders = MemoryStatusRepo(), Folders(cats=0)
+    status, sources = MemoryStatusRepo(), Sources(cats=0)
     requests: list[ChunkRequest] = []
     for grown, count, chunk_size in steps:
-        folders.lengths["cats"] += grown
+        sources.lengths["cats"] += grown
         try:
-            extended = extend(evolve(CATS, count=count, chunk_size=chunk_size), status, folders)
+            extended = extend(cats(count, chunk_size=chunk_size), status, sources)
         except (InvalidRequest, NoValidImages):
             extended = [record.chunk.request for record in status.find("pets")]
             assert extended == requests
@@ -149,28 +167,146 @@ def test_extending_keeps_what_is_there_and_shares_no_candidate(steps: list[tuple
 
 def test_another_keyword_continues_behind_the_first() -> None:
     """One folder, two labels, no file under both; each keyword has a count of its own."""
-    status, folders = MemoryStatusRepo(), Folders(cats=20)
-    extend(evolve(CATS, count=4), status, folders)
-    requests = extend(evolve(CATS, keyword="grey cats", count=4), status, folders)
+    status, sources = MemoryStatusRepo(), Sources(cats=20)
+    extend(cats(4), status, sources)
+    requests = extend(cats(4, keyword="grey cats"), status, sources)
     assert [(request.keyword, request.index) for request in requests] == [("cats", 0), ("grey cats", 1)]
     assert requests[0].slices[0].stop == requests[1].slices[0].start
 
 
 def test_a_folder_named_twice_counts_once() -> None:
     """Each of its files would be downloaded twice, and dropped as a duplicate."""
-    wanted = evolve(CATS, sources=("folder:/cats", "folder:/cats"))
-    assert [len(request.slices) for request in extend(wanted, MemoryStatusRepo(), Folders(cats=4))] == [1]
+    wanted = cats(None, "folder:/cats", "folder:/cats")
+    assert [len(request.slices) for request in extend(wanted, MemoryStatusRepo(), Sources(cats=4))] == [1]
+
+
+def queries(requests: Iterable[ChunkRequest]) -> list[tuple[str, str]]:
+    """Which sources are asked what, in the order in which the chunks come to it."""
+    return list(dict.fromkeys((piece.source, piece.query) for request in requests for piece in request.slices))
+
+
+def test_the_keyword_itself_is_asked_first_and_everywhere() -> None:
+    """A small dataset is made of what the keyword finds; variations are for what lies beyond a query's limit."""
+    requests = extend(cats(140, "bing", "openverse"), MemoryStatusRepo(), Sources())
+    assert queries(requests) == [
+        ("bing", "cats"),
+        ("openverse", "cats"),
+        ("bing", "cats photo"),
+    ]
+    assert {request.variations for request in requests} == {1}
+
+
+def test_a_folder_is_asked_for_no_variations() -> None:
+    """It holds what it holds, whatever the keyword."""
+    requests = extend(cats(60, "openverse", "folder:/cats"), MemoryStatusRepo(), Sources(cats=30))
+    assert queries(requests) == [("openverse", "cats"), ("folder", "cats"), ("openverse", "cats photo")]
+
+
+def test_what_no_variation_can_give_is_refused_with_the_number() -> None:
+    """Before anything starts."""
+    most = 20 * (LIMITS["bing"] + LIMITS["openverse"])
+    extend(cats(most, "bing", "openverse"), MemoryStatusRepo(), Sources())
+    with pytest.raises(InvalidRequest, match=f"{most + 1} images of 'cats' are wanted, but .* at most {most};"):
+        extend(cats(most + 1, "bing", "openverse"), MemoryStatusRepo(), Sources())
+
+
+def test_a_search_needs_a_count() -> None:
+    """Nobody means all that a search engine has."""
+    with pytest.raises(InvalidRequest, match=r"how many images of 'cats' are wanted.*--count N, at most 2000 here"):
+        extend(cats(None, "bing"), MemoryStatusRepo(), Sources())
+
+
+ENOUGH = st.integers(1, 300)  # images, fewer than the smallest of the sources can give with the over-fetch of each step
+SEARCHED = st.sets(st.sampled_from(["bing", "openverse"]), min_size=1)
+
+
+@given(st.lists(st.tuples(ENOUGH, SEARCHED), min_size=1, max_size=5))
+def test_extending_a_search_shares_no_position(steps: list[tuple[int, set[str]]]) -> None:
+    """Whatever is asked for later, from whatever sources: old chunks stay, and no result is planned twice."""
+    status = MemoryStatusRepo()
+    requests: list[ChunkRequest] = []
+    for count, sources in steps:
+        extended = extend(cats(count, *sorted(sources), chunk_size=50), status, Sources())
+        assert images(extended) == max(count, images(requests))
+        assert extended[: len(requests)] == requests
+        requests = extended
+    places = [
+        (piece.source, piece.query, position)
+        for request in requests
+        for piece in request.slices
+        for position in range(piece.start, piece.stop)
+    ]
+    assert len(set(places)) == len(places)
+
+
+def test_a_dataset_keeps_to_the_variations_that_it_was_planned_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newer list would ask again, under other words, what is asked already; a new keyword gets the newest."""
+    status = MemoryStatusRepo()
+    extend(cats(4, "openverse"), status, Sources())
+    monkeypatch.setitem(variations.VARIATIONS, 2, ("fresh {}",))
+    monkeypatch.setattr(datasets, "NEWEST", 2)
+    extend(cats(30, "openverse"), status, Sources())
+    requests = extend(cats(4, "openverse", keyword="dogs"), status, Sources())
+    assert queries(requests) == [("openverse", "cats"), ("openverse", "cats photo"), ("openverse", "fresh dogs")]
+    assert [request.variations for request in requests] == [1] * 8 + [2]
+
+
+def test_other_licences_are_other_results() -> None:
+    """Their positions mean other images, so each counts from its own beginning; their order does not matter."""
+    status = MemoryStatusRepo()
+    for licenses in (("by", "cc0"), ("cc0", "by"), ("by",)):
+        extend(
+            cats(images(r.chunk.request for r in status.find("pets")) + 4, "openverse", licenses=licenses),
+            status,
+            Sources(),
+        )
+    pieces = [piece for record in status.find("pets") for piece in record.chunk.request.slices]
+    assert [(piece.licenses, piece.start, piece.stop) for piece in pieces] == [
+        ("by,cc0", 0, 5),
+        ("by,cc0", 5, 10),
+        ("by", 0, 5),
+    ]
+
+
+def test_a_folder_knows_no_licences() -> None:
+    """Better refused than believed to be free."""
+    with pytest.raises(InvalidRequest, match="folder:/cats does not tell licences"):
+        extend(cats(4, "openverse", "folder:/cats", licenses=("by",)), MemoryStatusRepo(), Sources(cats=4))
+
+
+def test_several_keywords_are_one_dataset() -> None:
+    """Chunks are numbered through, each of one keyword with its label, and a query two keywords share is shared out."""
+    status = MemoryStatusRepo()
+    wanted = Wanted(
+        [
+            WantedKeyword(("openverse",), "cat", 26, label="Felis"),
+            WantedKeyword(("openverse",), "cat photo", 8),
+        ],
+        chunk_size=20,
+        dataset="pets",
+        quality=Quality(min_width=256),
+    )
+    requests = extend(wanted, status, Sources())
+    assert [(request.index, request.keyword, request.label, request.target) for request in requests] == [
+        (0, "cat", "Felis", 20),
+        (1, "cat", "Felis", 6),
+        (2, "cat photo", "", 8),
+    ]
+    assert {request.quality.min_width for request in requests} == {256}
+    assert requests[2].slices[0] == Slice("openverse", "cat photo", 8, 18)
+    assert extend(wanted, status, Sources()) == requests
 
 
 def test_a_dataset_of_another_store_is_refused() -> None:
     """The listing that fixes its slices is not here; guessing could give a file to two chunks."""
 
-    def missing(*_: object) -> AbstractContextManager[Listing]:
-        raise StoreNotFound("there is no blob 'x'")
+    class Elsewhere(Sources):
+        def listing(self, *_: object) -> AbstractContextManager[Listing]:
+            raise StoreNotFound("there is no blob 'x'")
 
     with (
         pytest.raises(InvalidRequest, match=r"planned with another store .*there is no blob 'x'.*name that one"),
-        proposed(CATS, MemoryStatusRepo(), missing),
+        proposed(cats(), MemoryStatusRepo(), Elsewhere()),
     ):
         pass
 
@@ -185,7 +321,7 @@ def test_chunks_are_written_down_in_batches() -> None:
             return super().ensure(requests)
 
     status = Counting()
-    with proposed(evolve(CATS, chunk_size=1), status, Folders(cats=2500).listing) as proposal:
+    with proposed(cats(chunk_size=1), status, Sources(cats=2500)) as proposal:
         chunks = list(proposal.write_down(status, MemoryBlobStore()))
     assert sizes == [1000, 1000, 500]
     assert [chunk.request.index for chunk in chunks] == list(range(2500))
@@ -196,8 +332,8 @@ def test_an_unknown_dataset_names_the_known_ones() -> None:
     status = MemoryStatusRepo()
     with pytest.raises(InvalidRequest, match=r"knows none yet.*--status"):
         known_dataset("pets", status)
-    extend(CATS, status, Folders(cats=4))
-    extend(evolve(CATS, dataset="zoo"), status, Folders(cats=4))
+    extend(cats(), status, Sources(cats=4))
+    extend(cats(dataset="zoo"), status, Sources(cats=4))
     with pytest.raises(InvalidRequest, match="no dataset 'pest' in the status database, which knows pets, zoo"):
         known_dataset("pest", status)
     assert [record.chunk.request.dataset for record in known_dataset("zoo", status)] == ["zoo"]
@@ -206,7 +342,7 @@ def test_an_unknown_dataset_names_the_known_ones() -> None:
 def test_listings_are_kept_only_when_the_chunks_are_written_down() -> None:
     """What is refused or only looked at leaves nothing in the store; each source is read once either way."""
     store, status = MemoryBlobStore(), MemoryStatusRepo()
-    with proposed(CATS, status, Folders(cats=4).listing) as proposal:
+    with proposed(cats(), status, Sources(cats=4)) as proposal:
         assert list(store.list()) == []
         list(proposal.write_down(status, store))
     assert [blob.key for blob in store.list()] == ["x/000000.jsonl"]

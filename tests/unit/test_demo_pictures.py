@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageStat, UnidentifiedImageError
 
-from pixcore.duplicates import NearRule
 from pixcore.errors import InvalidRequest
-from pixcore.model import Fingerprint
+from pixcore.quality import Fingerprint, NearRule
 from pixcore_runners.demo import Kind, Planted, faults, pictures, plant, planting
 from pixcore_runners.demo.canvas import Canvas
 from pixcore_runners.demo.scenes import SCENES

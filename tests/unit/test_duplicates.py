@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixcore.duplicates import NearRule, drop_duplicates
-from pixcore.model import Accepted, Candidate, CandidateKey, Download, Fingerprint, Rejected
+from pixcore.duplicates import NearGroup, NearPair, SeenImage, drop_duplicates, near_groups
+from pixcore.model import Accepted, Candidate, CandidateKey, ChunkKey, Download, Rejected
+from pixcore.quality import Fingerprint, NearRule
 
 bits = st.integers(0, 2**64 - 1)
 prints = st.builds(Fingerprint, bits, bits, st.just("m"), st.booleans())
@@ -120,3 +122,63 @@ def test_verdicts_are_judged_one_by_one() -> None:
     verdicts = drop_duplicates(endless(), NearRule())
     assert next(verdicts) == image(0, "0", flat=True)
     verdicts.close()
+
+
+# -- near groups across a dataset ------------------------------------------------------------------------------------
+
+
+def seen(number: int, chunk: int = 1) -> SeenImage:
+    """An image whose hashes are the bits of its number."""
+    return SeenImage(
+        ChunkKey("d", chunk), f"{number:064}", f"{number:02}.jpg", Fingerprint(number, ~number & 7, "m", False)
+    )
+
+
+links = st.lists(
+    st.tuples(st.integers(0, 20), st.integers(0, 20)).filter(lambda link: link[0] != link[1]), unique_by=frozenset
+)
+
+
+def test_a_pair_tells_both_distances() -> None:
+    """A person judges a pair by them, and every bit counts, the highest too."""
+    one = SeenImage(ChunkKey("d", 1), "a", "a", Fingerprint(2**64 - 1, 0b1, "m", flat=False))
+    other = SeenImage(ChunkKey("d", 2), "b", "b", Fingerprint(0, 0b100, "m", flat=False))
+    assert (NearPair(one, other).phash, NearPair(one, other).dhash) == (64, 2)
+
+
+def test_a_file_name_that_is_no_text_can_be_written_anywhere() -> None:
+    """Databases and terminals refuse lone surrogates; the image's row shows them in the same way."""
+    image = SeenImage(ChunkKey("d", 1), "a", "caf\u00e9 \udcff.jpg", Fingerprint(0, 0, "m", flat=False))
+    assert image.url == "caf\u00e9 \\udcff.jpg"
+
+
+def test_groups_are_what_pairs_link() -> None:
+    """A near to B and B near to C are one group, although A and C are far apart, and are listed in dataset order."""
+    first, second, third, apart_one, apart_other = seen(9, 1), seen(1, 2), seen(5, 2), seen(2, 1), seen(3, 3)
+    pairs = [NearPair(third, second), NearPair(apart_other, apart_one), NearPair(first, third)]
+    assert near_groups(pairs) == [
+        NearGroup((apart_one, apart_other), (NearPair(apart_one, apart_other),)),
+        NearGroup((first, second, third), (NearPair(first, third), NearPair(second, third))),
+    ]
+
+
+@given(links, st.randoms())
+def test_groups_hold_every_pair_once_and_share_nothing(drawn: list[tuple[int, int]], random: Random) -> None:
+    """Whatever order and way round the pairs come in, each group is linked, and the groups are the same."""
+    pairs = [NearPair(seen(one), seen(other)) for one, other in drawn]
+    groups = near_groups(pairs)
+    assert sorted(_names(pair) for group in groups for pair in group.pairs) == sorted(map(_names, pairs))
+    members = [image for group in groups for image in group.images]
+    assert len(set(members)) == len(members)
+    for group in groups:
+        reached = {group.images[0]}
+        for _ in group.pairs:
+            reached |= {image for p in group.pairs if {p.one, p.other} & reached for image in (p.one, p.other)}
+        assert reached == set(group.images)
+    shuffled = [NearPair(pair.other, pair.one) if random.random() < 0.5 else pair for pair in pairs]
+    random.shuffle(shuffled)
+    assert near_groups(shuffled) == groups
+
+
+def _names(pair: NearPair) -> list[str]:
+    return sorted((pair.one.url, pair.other.url))

@@ -30,6 +30,7 @@ from hostile import (
     endless,
     fetch,
     head,
+    held,
     in_turn,
     picture,
     policy,
@@ -46,6 +47,7 @@ from hostile import (
 from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable, WorkspaceFull
 from pixcore_adapters.downloader.fetch.failures import FetchFailed, translated
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
+from pixcore_adapters.downloader.fetch.pace import Pace
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
 
 GZIPPED = gzip.compress(PICTURE, mtime=0)
@@ -241,8 +243,9 @@ def later(seconds: float) -> str:
     ("code", "retry_after", "least", "most"),
     [
         (429, "7", 7, 7),
+        (429, "60", 60, 60),
         (503, "Fri, 31 Dec 9998 23:59:59 GMT", None, None),
-        (503, "31", None, None),
+        (503, "61", None, None),
         (503, "9" * 400, None, None),
         (500, "", 1, 2),
         (503, "soon", 1, 2),
@@ -253,7 +256,7 @@ def later(seconds: float) -> str:
 def test_retry_after(
     site: Site, tmp_path: Path, *, code: int, retry_after: str, least: float | None, most: float
 ) -> None:
-    """The server's wish is honoured up to half a minute, refused above it, and replaced when it makes no sense."""
+    """The server's wish is honoured up to a minute, refused above it, and replaced when it makes no sense."""
     site.routes["/x.jpg"] = in_turn(status(code, Retry_After=retry_after), picture())
     naps = Naps()
     (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site), sleep=naps)
@@ -396,6 +399,135 @@ def test_no_page(site: Site, path: str, error: type[Exception]) -> None:
     assert "\n" not in str(raised.value)
 
 
+def test_a_page_waits_as_asked(site: Site) -> None:
+    """A source's busy minute is waited out, as an image's is."""
+    site.routes["/page"] = in_turn(status(429, Retry_After="45"), text("a"))
+    naps = Naps()
+
+    async def run() -> bytes:
+        async with Fetcher(policy(site), sleep=naps) as fetcher:
+            return await fetcher.page(site.url("/page"), 100)
+
+    assert (asyncio.run(run()), naps.taken) == (b"a", [45])
+
+
+def limits(**left: tuple[str, object]) -> dict[str, object]:
+    """Write a server's limits: for each its rate, and how many requests are left."""
+    return {
+        f"X-RateLimit-{kind}-{name}": value
+        for name, pair in left.items()
+        for kind, value in zip(("Limit", "Available"), pair, strict=True)
+    }
+
+
+@pytest.mark.parametrize("code", [200, 429])
+def test_a_limit_of_a_host_that_is_used_up(site: Site, tmp_path: Path, code: int) -> None:
+    """Pages and images alike wait for the window that the answer states, and for that host only."""
+    used_up = limits(anon_burst=("20/min", 0), anon_sustained=("200/day", 7))
+    site.routes |= {"/page": in_turn(status(code, b"a", **used_up), text("b")), "/x.jpg": picture()}
+    naps = Naps()
+
+    async def run() -> tuple[bytes, Fetched | Missed, float]:
+        async with Fetcher(policy(site, ignore_opt_out=True), sleep=naps) as fetcher:
+            page = await fetcher.page(site.url("/page"), 100)
+            image = await fetcher.fetch(site.url("/x.jpg"), tmp_path / "0")
+            waited = sum(naps.taken)
+            await fetcher.fetch("http://other.invalid/x.jpg", tmp_path / "1")
+            return page, image, sum(naps.taken) - waited
+
+    page, image, elsewhere = asyncio.run(run())
+    assert (page, isinstance(image, Fetched)) == (b"a" if code == 200 else b"b", True)
+    assert {round(nap) for nap in naps.taken if nap > 5} == {60}
+    assert elsewhere < 60
+
+
+def test_a_limit_that_is_used_up_for_long(site: Site, tmp_path: Path) -> None:
+    """Nothing is asked any more, nothing waited for, and both kinds of error say which limit it is."""
+    site.routes |= {"/page": status(200, b"a", **limits(day=("200/day", 0), hour=("9/h", 0))), "/x.jpg": picture()}
+    naps = Naps()
+    said = "the limit of 200/day is used up, for 86400 seconds at most"
+
+    async def run() -> Fetched | Missed:
+        async with Fetcher(policy(site, ignore_opt_out=True), sleep=naps) as fetcher:
+            await fetcher.page(site.url("/page"), 100)
+            with pytest.raises(SourceUnavailable, match=f"rate_limit .{said}.; try again later"):
+                await fetcher.page(site.url("/page"), 100)
+            return await fetcher.fetch(site.url("/x.jpg"), tmp_path / "0")
+
+    assert asyncio.run(run()) == Missed("rate_limit", permanent=False, detail=said)
+    assert (site.paths(), naps.taken) == (["/page"], [])
+
+
+def test_the_longest_limit_counts(site: Site) -> None:
+    """Answers that are on their way together come in any order; a short limit does not open what a long one closed."""
+    everybody = threading.Event()
+    site.routes |= {
+        "/day": status(200, b"a", **limits(day=("200/day", 0))),
+        "/minute": held(everybody, status(200, b"b", **limits(minute=("20/min", 0)))),
+    }
+
+    async def run() -> None:
+        async with Fetcher(policy(site), sleep=Naps()) as fetcher:
+            last = asyncio.create_task(fetcher.page(site.url("/minute"), 9))
+            await until(lambda: len(site.asked) == 1)
+            await fetcher.page(site.url("/day"), 9)
+            everybody.set()
+            assert await last == b"b"
+            await fetcher.page(site.url("/day"), 9)
+
+    with pytest.raises(SourceUnavailable, match="the limit of 200/day is used up"):
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        limits(day=("200/day", 1)),
+        limits(day=("200/day", "none")),
+        limits(day=("many", 0)),
+        limits(day=("200/fortnight", 0)),
+        {"X-RateLimit-Limit-day": "200/day"},
+        {"X-RateLimit-Available-day": "0"},
+        {"X-RateLimit-Limit": "1/day", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99"},
+        {"Retry-After": "0"} | limits(day=("200/day", 0)),
+    ],
+    ids=["some left", "no number", "no rate", "no unit", "no rest", "no limit", "others' words", "better word"],
+)
+def test_no_limit(site: Site, headers: dict[str, object]) -> None:
+    """What is not said, or not understood, stops nobody; a Retry-After knows better than the window's length."""
+    site.routes["/page"] = status(200, b"a", **headers)
+    naps = Naps()
+
+    async def run() -> bytes:
+        async with Fetcher(policy(site), sleep=naps) as fetcher:
+            return await fetcher.page(site.url("/page"), 9) + await fetcher.page(site.url("/page"), 9)
+
+    assert (asyncio.run(run()), naps.taken) == (b"aa", [])
+
+
+@pytest.mark.parametrize(
+    ("host", "most"), [("upload.wikimedia.org", 2), ("commons.wikimedia.org", 1), ("example.org", 16)]
+)
+def test_hosts_that_ask_for_few_at_once(host: str, most: int) -> None:
+    """Wikimedia's policy asks it of every client, whatever a user's settings say; who sets less gets less."""
+
+    async def run(how: FetchPolicy) -> int:
+        pace, running, counts = Pace(how, Naps()), [0], [0]
+
+        async def visit() -> None:
+            async with pace.turn(host):
+                running[0] += 1
+                counts.append(running[0])
+                await asyncio.sleep(0)
+                running[0] -= 1
+
+        await asyncio.gather(*(visit() for _ in range(40)))
+        return max(counts)
+
+    assert asyncio.run(run(FetchPolicy())) == most
+    assert asyncio.run(run(FetchPolicy(per_host=1))) == 1
+
+
 def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
     """Yield a class and all that descend from it."""
     yield kind
@@ -430,6 +562,20 @@ def test_user_agent(agent: str) -> None:
     """A user agent that robots.txt could not address, or that no header can hold, is refused at once."""
     with pytest.raises(InvalidRequest, match="user agent"):
         FetchPolicy(user_agent=agent)
+
+
+@pytest.mark.parametrize(
+    ("agent", "contact"),
+    [
+        ("pixcore/1.0", False),
+        ("my-lab/1.0 (+https://example.org/crawler)", True),
+        ("my-lab/1.0 me@example.org", True),
+        ("my-lab/1.0 (example.org)", False),
+    ],
+)
+def test_contact(agent: str, contact: bool) -> None:
+    """Some services refuse whoever does not say how to be reached."""
+    assert FetchPolicy(user_agent=agent).contact is contact
 
 
 def test_strangers_words(site: Site, tmp_path: Path) -> None:

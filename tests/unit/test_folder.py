@@ -14,7 +14,7 @@ from listings import lane_of
 
 from pixcore.errors import InvalidRequest, SourceUnavailable, StoreConflict, StoreNotFound
 from pixcore.model import Blob, Download, Miss, Slice
-from pixcore.planning import DatasetRequest, Lane, plan
+from pixcore.planning import DatasetRequest, KeywordRequest, Lane, plan
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.folder import FolderDownloader
 
@@ -122,7 +122,8 @@ def test_files_added_and_removed_later_shift_no_slice(downloader: FolderDownload
 def test_an_extension_goes_on_behind_what_is_planned(downloader: FolderDownloader, photos: Path, into: Path) -> None:
     """New files come after all the old ones, wherever they sort, and no file comes twice."""
     put(photos, "b", "d", "f", "h")
-    first = list(plan(DatasetRequest("cats", "cat", 2, 2), [lane_of(downloader, photos, "cats")]))
+    cats = KeywordRequest("cat", [lane_of(downloader, photos, "cats")], count=2)
+    first = list(plan(DatasetRequest("cats", [cats], chunk_size=2)))
     planned = [piece for chunk in first for piece in chunk.slices]
     assert names(list(downloader.download(planned, into))) == ["b", "d"]
     put(photos, "a", "c")

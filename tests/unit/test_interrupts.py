@@ -3,13 +3,16 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import at_home, ended, fill, pixcore, start
@@ -81,12 +84,18 @@ def hanging(process: "subprocess.Popen[str]") -> Iterator[list[int]]:
             os.kill(child, signal.SIGCONT)
 
 
-def await_end(pids: list[int]) -> None:
-    """Wait until these processes are no more."""
+def await_true(true: Callable[[], bool]) -> None:
+    """Wait until something in another process has come about."""
     deadline = time.monotonic() + 30
-    while any(subprocess.run(["ps", "-p", str(pid)], capture_output=True, check=False).returncode == 0 for pid in pids):
+    while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def await_end(pids: list[int]) -> None:
+    """Wait until these processes are no more."""
+    ask = ["ps", "-p", ",".join(map(str, pids))]
+    await_true(lambda: not pids or subprocess.run(ask, capture_output=True, check=False).returncode != 0)
 
 
 def records(dataset: str = "photos") -> list[ChunkRecord]:
@@ -99,6 +108,14 @@ def work_directories(home: Path) -> list[Path]:
     return list((home / "work").glob("chunk-*"))
 
 
+def archived(chunk: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a chunk's archive, which is as recorded."""
+    archive = Path(chunk["url"].removeprefix("file://"))
+    assert hashlib.sha256(archive.read_bytes()).hexdigest() == chunk["sha256"]
+    with zipfile.ZipFile(archive) as members:
+        return [json.loads(line) for line in members.read("metadata.jsonl").splitlines()]
+
+
 def completes(home: Path) -> None:
     """Run again: every chunk is full, every photo there once, every archive as recorded, nothing else left."""
     fill(home / "photos", 12)
@@ -106,10 +123,7 @@ def completes(home: Path) -> None:
     assert ran.code == 0
     urls = []
     for chunk in ran.chunks:
-        archive = Path(chunk["url"].removeprefix("file://"))
-        assert hashlib.sha256(archive.read_bytes()).hexdigest() == chunk["sha256"]
-        with zipfile.ZipFile(archive) as members:
-            urls += [json.loads(line)["url"] for line in members.read("metadata.jsonl").splitlines()]
+        urls += [row["url"] for row in archived(chunk)]
     assert urls == [f"{number:04}.jpg" for number in range(12)]
     assert len(list(home.rglob("*.zip"))) == 3
     assert not work_directories(home)
@@ -163,6 +177,23 @@ def test_a_killed_run_is_taken_over(home: Path, begin: Begin) -> None:
     completes(home)
     assert [(record.attempt, record.failures) for record in records()] == [(1, 0), (2, 1), (1, 0)]
     assert {path: path.stat().st_mtime_ns for path in first} == first
+
+
+def test_what_a_killed_run_had_claimed_is_free_again(home: Path, begin: Begin) -> None:
+    """A picture of two chunks blocks neither its own chunk's rerun nor the other for ever: one archive has it."""
+    fill(home / "photos", 12)
+    shutil.copy(home / "photos/0000.jpg", home / "photos/0008.jpg")
+    (home / "photos/0001.jpg").write_bytes(HEAVY)
+    process = begin("chunk 1: started", *RUN)
+    with sqlite3.connect(home / "pixcore-data/status.db") as database:
+        await_true(lambda: bool(database.execute("SELECT 1 FROM pixcore_seen_images").fetchall()))
+    process.kill()
+    ended(process)
+    ran = pixcore(*RUN)
+    assert (ran.code, [chunk["status"] for chunk in ran.chunks]) == (3, ["completed"] * 3)
+    rows = [row for chunk in ran.chunks for row in archived(chunk)]
+    assert [row["url"] for row in rows if row["url"] in ("0000.jpg", "0008.jpg")] in (["0000.jpg"], ["0008.jpg"])
+    assert len({row["sha256"] for row in rows}) == len(rows)
 
 
 def test_a_live_run_keeps_its_work_directory(home: Path, begin: Begin) -> None:

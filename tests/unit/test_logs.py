@@ -37,7 +37,6 @@ from pixcore.model import (
     ChunkRequest,
     ChunkResult,
     Download,
-    Fingerprint,
     Miss,
     Phase,
     Progress,
@@ -45,6 +44,7 @@ from pixcore.model import (
     Slice,
     Status,
 )
+from pixcore.quality import Fingerprint
 from pixcore_runners.logs import ChunkContext, LogObserver, OneLine, escaped, log_to_stderr, task
 
 LOGGER = logging.getLogger("pixcore")

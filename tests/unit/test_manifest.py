@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore.manifest import COLUMNS, NUMBERS, Row, metadata, row
-from pixcore.model import Accepted, Candidate, CandidateKey, ChunkRequest, Download, Fingerprint, Provenance, Slice
+from pixcore.model import Accepted, Candidate, CandidateKey, ChunkRequest, Download, Provenance, Slice
+from pixcore.quality import Fingerprint
 
 REQUEST = ChunkRequest(0, "Siamese cat", 500, (Slice("folder", "/a", 0, 9),), dataset="cats")
 IMAGE = Accepted(

@@ -35,7 +35,9 @@ VALUES: Mapping[str, st.SearchStrategy[object]] = MappingProxyType(
         "store": WORDS.map(lambda word: f"file:///{word}"),
         "status": WORDS.map(lambda word: f"sqlite:////{word}.db"),
         "source": st.lists(WORDS.map(lambda word: f"folder:/{word}"), min_size=1, max_size=3),
-        "archive": st.just("zip"),
+        "license": st.lists(st.sampled_from(["cc0", "by", "by-nc-sa"]), min_size=1, max_size=3),
+        "keep_pages": WORDS.map(lambda word: f"/{word}"),
+        "archive": st.sampled_from(["zip", "tar"]),
         "work": WORDS.map(lambda word: f"/{word}"),
         **dict.fromkeys(("lease_ttl", "chunk_deadline", "decode_seconds", "fetch_seconds", "per_host_rate"), SECONDS),
         "user_agent": WORDS,
@@ -63,7 +65,7 @@ def typed(value: object, name: str) -> object:
         return tuple(value)
     if name in ("broker", "result_backend"):
         return SecretUrl(str(value))
-    return Path(str(value)) if name == "work" else value
+    return Path(str(value)) if name in ("work", "keep_pages") else value
 
 
 def refusal(
@@ -447,6 +449,8 @@ def documented(default: object) -> str:
     match default:
         case None | ():
             return "none"
+        case tuple():
+            return ", ".join(f"`{part}`" for part in default)
         case bool():
             return f"`{default}`".lower()
         case float():

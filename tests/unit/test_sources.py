@@ -3,7 +3,7 @@
 import pytest
 
 from pixcore import InvalidRequest
-from pixcore_runners.sources import parse, title
+from pixcore_runners.sources import caution, parse, title
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,8 @@ from pixcore_runners.sources import parse, title
         ("folder:a:b", ("folder", "a:b")),
         ("urls:list.csv", ("urls", "list.csv")),
         ("urls:https://host.example:8080/list.csv?a=b:c", ("urls", "https://host.example:8080/list.csv?a=b:c")),
+        ("openverse", ("openverse", "")),
+        ("baidu", ("baidu", "")),
     ],
 )
 def test_a_source_is_a_name_and_what_it_is_asked_for(source: str, parsed: tuple[str, str]) -> None:
@@ -23,8 +25,10 @@ def test_a_source_is_a_name_and_what_it_is_asked_for(source: str, parsed: tuple[
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
-        ("flickr:cats", "unknown source 'flickr:cats'; use folder:DIR or urls:LIST"),
-        ("list.csv", "unknown source 'list.csv'; use folder:DIR or urls:LIST"),
+        ("flickr:cats", "unknown source 'flickr:cats'; use one of: openverse, commons, folder:DIR, urls:LIST, bing,"),
+        ("list.csv", "unknown source 'list.csv'; use one of: "),
+        ("bing:cats", "source 'bing:cats' is searched by the keyword; write bing"),
+        ("openverse:", "source 'openverse:' is searched by the keyword; write openverse"),
         ("URLS:list.csv", "unknown source 'URLS:list.csv'"),
         ("", "unknown source ''"),
         ("urls", "source 'urls' names nothing; write urls:LIST"),
@@ -55,3 +59,18 @@ def test_anything_else_is_refused_with_the_forms_there_are(source: str, complain
 def test_a_source_is_called_as_its_last_part(source: str, name: str) -> None:
     """It becomes the keyword and the dataset when nobody gives others; a broken address is not its to find."""
     assert title(source) == name
+
+
+@pytest.mark.parametrize(
+    ("sources", "told"),
+    [
+        (["openverse", "commons", "folder:bing"], ""),
+        (["bing", "openverse"], "bing: search engines do not allow automated collection"),
+        (["google", "baidu", "google"], "google, baidu: search engines do not allow automated collection"),
+    ],
+)
+def test_whoever_names_an_engine_is_told_once_what_that_means(sources: list[str], told: str) -> None:
+    """In one line, which names the engines and what to take instead."""
+    assert caution(sources).startswith(told)
+    assert bool(caution(sources)) == bool(told)
+    assert "\n" not in caution(sources)

@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from contract.seen_images import ONE, OTHER
 from sqlalchemy import Engine, event, exc
 
 from pixcore.errors import InvalidRequest, PermanentError, StatusUnavailable
 from pixcore.model import Busy, ChunkKey, ChunkRequest, ChunkResult, Claim, Claimed, Phase, Progress, Slice, Status
+from pixcore.quality import NearRule
 from pixcore_adapters.duplicates.sql import SqlSeenImages
 from pixcore_adapters.status_repo.database import engine_at, translated
 from pixcore_adapters.status_repo.schema import check, migrate
@@ -111,17 +113,17 @@ def test_an_image_that_was_free_is_looked_at_again_when_it_was_taken(engine: Eng
     for claim in (mine, rivals, dead):
         repo.claim(claim.chunk, "somebody", 60)
     if write == "UPDATE":
-        seen.hold(dead, "0" * 64)
+        seen.hold(dead, ONE)
         repo.release(dead)
     rival = SqlSeenImages(f"sqlite:///{file}")
-    turns = iter([lambda: rival.hold(rivals, "0" * 64)])
+    turns = iter([lambda: rival.hold(rivals, ONE)])
 
     @event.listens_for(engine, "before_cursor_execute")
     def _(_1: object, _2: object, statement: str, *_3: object) -> None:
         if statement.startswith(write):
             next(turns, lambda: None)()
 
-    holder = seen.hold(mine, "0" * 64)
+    holder = seen.hold(mine, ONE)
     rival.engine.dispose()
     assert holder == rivals.chunk
 
@@ -168,12 +170,14 @@ def test_no_call_reads_the_whole_table(engine: Engine) -> None:
     for key in (one, other):
         answer = repo.claim(key, "me", 60)
         assert isinstance(answer, Claimed)
-        seen.hold(answer.claim, "0" * 64)
+        seen.hold(answer.claim, ONE)
+        seen.hold(answer.claim, OTHER)
     repo.renew(Claim(one, "me", 1), 60, Progress())
     repo.advance(Claim(one, "me", 1), Phase.UPLOAD, Progress())
     repo.complete(Claim(one, "me", 1), ChunkResult("file:///b", "0" * 64, 1, 1, 1, Progress(), {}))
     repo.fail(Claim(other, "me", 1), "oh", retry_in=None)
-    seen.hold(Claim(one, "me", 1), "0" * 64)
+    seen.hold(Claim(one, "me", 1), ONE)
+    assert len(list(seen.near("d", NearRule()))) == 1
     seen.release(Claim(one, "me", 1))
     repo.reopen(other)
     repo.cancel("d")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from apis import Paper, no_page
 from hostile import Answer, Site, policy, redirect, silent, slow, status
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +46,13 @@ def site() -> Iterator[Site]:
 
 def proposed(source: Urls, lane: Lane) -> list[Candidate | Miss]:
     """What the source proposes for all of the lane."""
-    return list(source.candidates(Slice(lane.source, lane.query, lane.start, lane.stop, lane.snapshot)))
+    return read(source, Slice(lane.source, lane.query, lane.start, lane.stop, lane.snapshot))
+
+
+def read(source: Urls, piece: Slice) -> list[Candidate | Miss]:
+    """What the source proposes for the slice; it asks for no page."""
+    pages = Paper(no_page)
+    return list(pages.read(source.candidates(piece, pages)))
 
 
 def found(path: Path) -> list[dict[str, str]]:
@@ -348,7 +355,7 @@ def peak_of_a_list(tmp_path: Path, lines: int) -> int:
     finally:
         tracemalloc.stop()
     assert lane.stop == lines
-    (last,) = source.candidates(Slice(lane.source, lane.query, lines - 1, lines, lane.snapshot))
+    (last,) = read(source, Slice(lane.source, lane.query, lines - 1, lines, lane.snapshot))
     assert isinstance(last, Candidate)
     assert last.url.endswith(f"{lines - 1:09}.jpg")
     return peak

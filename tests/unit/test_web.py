@@ -5,7 +5,8 @@ import threading
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -43,7 +44,7 @@ from pixcore.events import CandidateMissed, ImageRejected
 from pixcore.model import Candidate, CandidateKey, Download, Miss, Provenance, Slice
 from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
-from pixcore_adapters.downloader.source import Source
+from pixcore_adapters.downloader.source import Pages, Source
 from pixcore_adapters.downloader.urls import Urls
 from pixcore_adapters.downloader.web import WebDownloader
 from pixcore_adapters.validator.pillow import PillowValidator
@@ -59,7 +60,7 @@ class Fake:
     error: Exception | None = None
     proposed: int = field(default=0, init=False)
 
-    def candidates(self, piece: Slice) -> Iterator[Candidate | Miss]:
+    def candidates(self, piece: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002 - it needs none
         """See ``Source``."""
         for position, url in enumerate(self.urls()):
             if position in range(piece.start, piece.stop):
@@ -193,14 +194,62 @@ def test_nothing_begins_once_it_is_to_stop(site: Site, tmp_path: Path) -> None:
     assert site.paths() == []
 
 
+# -- a URL that came before -------------------------------------------------------------------------------------------
+
+
+def test_the_same_url_is_fetched_once(site: Site, tmp_path: Path) -> None:
+    """Whether a list, two pages or two sources have it twice: the first place counts, the others say why not."""
+    sources = {"a": fake(site, "/0.jpg", "/1.jpg", "/0.jpg"), "b": fake(site, "/1.jpg", "/2.jpg")}
+    items = list(WebDownloader(sources, policy(site)).download([piece("a"), piece("b")], tmp_path))
+    assert [(item.reason, item.permanent) if isinstance(item, Miss) else "" for item in items] == [
+        "",
+        "",
+        ("repeated_url", True),
+        ("repeated_url", True),
+        "",
+    ]
+    assert sorted(site.paths()) == ["/0.jpg", "/1.jpg", "/2.jpg", "/robots.txt"]
+
+
+def test_going_on_keeps_the_place_of_a_url(site: Site, tmp_path: Path) -> None:
+    """What was delivered before counts as proposed; what only failed for now is tried again where it first stood."""
+    sources = {"a": fake(site, "/0.jpg", "/1.jpg", "/0.jpg", "/1.jpg")}
+    skip = frozenset({CandidateKey("a", "q", 0)})
+    items = list(WebDownloader(sources, policy(site)).download([piece()], tmp_path, skip))
+    assert [(item.candidate.key.position, isinstance(item, Miss)) for item in items] == [
+        (1, False),
+        (2, True),
+        (3, True),
+    ]
+    assert "/0.jpg" not in site.paths()
+
+
+def test_a_url_that_its_source_refused_is_not_proposed(site: Site, tmp_path: Path) -> None:
+    """A licence may be stated wrongly in one place and well in another."""
+
+    @define
+    class Refusing:
+        def candidates(self, piece: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002
+            """See ``Source``."""
+            yield Miss(Candidate(CandidateKey("b", "q", 0), site.url("/0.jpg")), "license_not_allowed", permanent=True)
+
+    sources = {"b": Refusing(), "a": fake(site, "/0.jpg")}
+    items = list(WebDownloader(sources, policy(site)).download([piece("b"), piece("a")], tmp_path))
+    assert [item.reason if isinstance(item, Miss) else "" for item in items] == ["license_not_allowed", ""]
+
+
 # -- sources that fail -----------------------------------------------------------------------------------------------
 
 
 def came(sources: Mapping[str, Source], site: Site, into: Path, *names: str, skip: bool = False) -> list[str]:
-    """What came of all the candidates of these sources."""
+    """What came of all the candidates of these sources; a miss with its reason."""
     done = frozenset({CandidateKey("a", "q", 99)}) if skip else frozenset()
     items = WebDownloader(sources, policy(site)).download([piece(name) for name in names], into, done)
-    return [f"{item.candidate.key.source}{item.candidate.key.position}" for item in items]
+    return [
+        f"{item.candidate.key.source}{item.candidate.key.position}"
+        + (f" {item.reason}" if isinstance(item, Miss) else "")
+        for item in items
+    ]
 
 
 def test_an_unknown_source_names_the_known_ones(site: Site, tmp_path: Path) -> None:
@@ -213,9 +262,18 @@ def test_an_unknown_source_names_the_known_ones(site: Site, tmp_path: Path) -> N
 def test_a_source_that_changed_ends_and_the_others_carry_on(site: Site, tmp_path: Path, names: tuple[str, ...]) -> None:
     """What it gave before counts; one engine's consent page must not fail the chunk."""
     bad, good = fake(site, "/0.jpg", error=SourceChanged("consent page")), fake(site, "/1.jpg", "/2.jpg")
-    assert sorted(came({"bad": bad, "good": good}, site, tmp_path, *names)) == ["bad0", "good0", "good1"]
+    assert sorted(came({"bad": bad, "good": good}, site, tmp_path, *names)) == [
+        "bad0",
+        "bad1 source_changed",
+        "good0",
+        "good1",
+    ]
     empty = fake(site, error=SourceChanged("consent page"))
-    assert came({"bad": empty, "good": good}, site, tmp_path, *names) == ["good0", "good1"]
+    assert sorted(came({"bad": empty, "good": good}, site, tmp_path, *names)) == [
+        "bad0 source_changed",
+        "good0",
+        "good1",
+    ]
 
 
 def test_a_source_that_changed_is_said_when_none_delivered(site: Site, tmp_path: Path) -> None:
@@ -223,14 +281,17 @@ def test_a_source_that_changed_is_said_when_none_delivered(site: Site, tmp_path:
     sources = {"a": fake(site, error=SourceChanged("consent page")), "b": fake(site)}
     with pytest.raises(SourceChanged, match="consent page"):
         came(sources, site, tmp_path, "a", "b")
-    assert came(sources, site, tmp_path, "a", "b", skip=True) == []
+    assert came(sources, site, tmp_path, "a", "b", skip=True) == ["a0 source_changed"]
 
 
-def test_a_source_that_is_down_is_said_and_what_was_fetched_is_removed(site: Site, tmp_path: Path) -> None:
-    """The pipeline asks again, with what it got in ``skip``."""
+def test_a_source_that_is_down_is_said_after_what_it_gave(site: Site, tmp_path: Path) -> None:
+    """The pipeline asks again, with what it got in ``skip``: what was fetched before is fetched once."""
+    down = fake(site, "/0.jpg", "/1.jpg", error=SourceUnavailable("down"))
+    items = WebDownloader({"a": down}, policy(site)).download([piece()], tmp_path)
+    assert positions([next(items), next(items)]) == [0, 1]
     with pytest.raises(SourceUnavailable, match="down"):
-        came({"a": fake(site, "/0.jpg", "/1.jpg", error=SourceUnavailable("down"))}, site, tmp_path, "a")
-    assert list(tmp_path.iterdir()) == []
+        next(items)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_full_disk_is_no_miss(site: Site, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Validator: is it an image, is it wanted, is it new?"""
+"""Validator: is it an image?"""
 
 from collections.abc import Generator, Iterable
 from typing import Protocol
@@ -7,14 +7,13 @@ from pixcore.model import Accepted, Download, Rejected
 
 
 class Validator(Protocol):
-    """Judges downloads. One call is one chunk: it remembers what it accepted until it is closed."""
+    """Judges downloads, each by itself; what a chunk keeps of those accepted is the core's to say."""
 
     def validate(self, downloads: Iterable[Download]) -> Generator[Accepted | Rejected]:
         """Yield exactly one verdict a download, in order, lazily, pulling ahead by a bounded number only.
 
-        Pulls ``downloads`` in the thread that consumes the verdicts. Accepted means: decoded to the last pixel,
-        within the limits, and neither an exact nor a near duplicate of an image accepted earlier in this call
-        (pixcore.duplicates says which are). Whatever a file holds ends as a verdict, never as an exception, and
+        Pulls ``downloads`` in the thread that consumes the verdicts. Accepted means: decoded to the last pixel
+        and within the validator's limits. Whatever a file holds ends as a verdict, never as an exception, and
         within bounded time and memory. Leaves the files as they are.
 
         Raises:

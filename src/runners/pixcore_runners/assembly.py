@@ -2,7 +2,7 @@
 # ruff: noqa: PLC0415 - so that nobody waits for an SDK that is not in use
 
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,6 @@ from pixcore import (
     Downloader,
     InvalidRequest,
     LeaseTerms,
-    NearRule,
     SeenImages,
     Slice,
     StatusRepo,
@@ -29,8 +28,9 @@ from pixcore_adapters.downloader.by_source import BySource
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.folder import FolderDownloader
 from pixcore_adapters.downloader.listing import Listing
+from pixcore_adapters.downloader.sources.search import Search
 from pixcore_runners.settings import Settings
-from pixcore_runners.sources import parse
+from pixcore_runners.sources import CONTACTABLE, parse
 
 
 @frozen
@@ -56,6 +56,27 @@ class Assembly:
         from pixcore_adapters.downloader.urls import Urls
 
         return Urls(self.store, _fetch_policy(self.settings)).listing(argument, dataset, planned)
+
+    def capacity(self, source: str, licenses: Sequence[str]) -> int:
+        """How many results a source that is searched by keyword gives a query at most; asks nobody.
+
+        Raises:
+            InvalidRequest: It cannot keep to the licences, or cannot be asked as pixcore is set up.
+        """
+        search = next(search for search in _searches() if search.name == source)
+        if source in CONTACTABLE and not _fetch_policy(self.settings).contact:
+            raise InvalidRequest(
+                f"{source} answers only those who say how to reach them; set user_agent, such as"
+                " PIXCORE_USER_AGENT='pixcore (ann@example.org)'"
+            )
+        if unknown := [slug for slug in licenses if slug not in search.licenses]:
+            able = ", ".join(search.name for search in _searches() if search.licenses.issuperset(licenses))
+            raise InvalidRequest(
+                f"{source} cannot be limited to the licence {unknown[0]}; leave it out, or use one that can:"
+                f" {able or 'there is none'}"
+            )
+        search.url("", "", 0)  # a missing package is found now, not by a worker
+        return search.limit
 
     @contextmanager
     def pipeline(
@@ -172,12 +193,22 @@ def _absent(file: Path) -> bool:
 
 
 def _downloader(settings: Settings, store: BlobStore, stop: Callable[[], bool]) -> Downloader:
+    from pixcore_adapters.downloader.sources.paged import PagedSource
     from pixcore_adapters.downloader.urls import Urls
     from pixcore_adapters.downloader.web import WebDownloader
 
     policy = _fetch_policy(settings)
-    web = WebDownloader({"urls": Urls(store, policy)}, policy, stop, _moment())
-    return BySource({"folder": FolderDownloader(store, settings.max_bytes), "urls": web})
+    searched = {search.name: PagedSource(search, settings.keep_pages) for search in _searches()}
+    web = WebDownloader({"urls": Urls(store, policy), **searched}, policy, stop, _moment())
+    return BySource({"folder": FolderDownloader(store, settings.max_bytes), **dict.fromkeys(web.sources, web)})
+
+
+def _searches() -> Sequence[Search]:
+    from pixcore_adapters.downloader.sources.commons import Commons
+    from pixcore_adapters.downloader.sources.icrawler import Baidu, Bing, Google
+    from pixcore_adapters.downloader.sources.openverse import Openverse
+
+    return (Openverse(), Commons(), Bing(), Google(), Baidu())
 
 
 def _fetch_policy(settings: Settings) -> FetchPolicy:
@@ -206,11 +237,17 @@ def _moment() -> datetime | None:
 
 
 def _archiver(kind: str) -> Archiver:
-    if kind != "zip":
-        raise InvalidRequest(f"unknown archive kind {kind!r}; use zip")
-    from pixcore_adapters.archiver.zip import ZipArchiver
+    match kind:
+        case "zip":
+            from pixcore_adapters.archiver.zip import ZipArchiver
 
-    return ZipArchiver()
+            return ZipArchiver()
+        case "tar":
+            from pixcore_adapters.archiver.tar import TarArchiver
+
+            return TarArchiver()
+        case _:
+            raise InvalidRequest(f"unknown archive kind {kind!r}; use zip or tar")
 
 
 def _validator(settings: Settings, ending: ExitStack) -> Validator:
@@ -220,11 +257,8 @@ def _validator(settings: Settings, ending: ExitStack) -> Validator:
     limits = Limits(
         max_bytes=settings.max_bytes,
         max_pixels=settings.max_pixels,
-        min_width=settings.min_width,
-        min_height=settings.min_height,
     )
-    rule = NearRule(settings.near_phash, settings.near_dhash)
-    return ending.enter_context(PillowValidator(limits, rule, seconds=settings.decode_seconds))
+    return ending.enter_context(PillowValidator(limits, seconds=settings.decode_seconds))
 
 
 def _path(url: str) -> Path:

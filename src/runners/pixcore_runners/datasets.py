@@ -1,11 +1,12 @@
 """From what a user asks for to the chunks of a dataset: planned once, extended when more is wanted."""
 
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import islice
+from typing import Protocol
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from pixcore import (
     BlobStore,
@@ -14,43 +15,92 @@ from pixcore import (
     ChunkRequest,
     DatasetRequest,
     InvalidRequest,
+    KeywordRequest,
+    Lane,
+    Quality,
     Slice,
     StatusRepo,
     StoreNotFound,
     plan,
 )
 from pixcore.model import dataset_name
+from pixcore.variations import NEWEST, queries
 from pixcore_adapters.downloader.listing import Listing
-from pixcore_runners.sources import title
+from pixcore_runners.sources import LISTED, parse, title
 
 _BATCH = 1000
 
-# Lists a source behind the slices that are planned already: (source, dataset, planned) -> its listing.
-ListingOf = Callable[[str, str, Iterable[Slice]], AbstractContextManager[Listing]]
+
+class Catalogue(Protocol):
+    """What the sources hold, as far as planning needs to know."""
+
+    def listing(self, source: str, dataset: str, planned: Iterable[Slice]) -> AbstractContextManager[Listing]:
+        """List a source such as ``folder:DIR`` behind the slices that are planned already."""
+        ...
+
+    def capacity(self, source: str, licenses: Sequence[str]) -> int:
+        """How many results a source that is searched by keyword gives a query at most."""
+        ...
+
+
+@frozen
+class WantedKeyword:
+    """One keyword: ``count`` images of it from ``sources``, written as by ``pixcore_runners.sources``.
+
+    ``licenses`` are slugs such as ``by-sa``; none for any licence. ``count`` None means all that the sources hold.
+
+    Raises:
+        InvalidRequest: A count below 1.
+    """
+
+    sources: Sequence[str]
+    keyword: str = ""
+    count: int | None = None
+    label: str = ""
+    licenses: Sequence[str] = ()
+
+    def __attrs_post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise InvalidRequest(f"a count of {self.count} images is not possible; ask for at least 1")
 
 
 @frozen
 class Wanted:
-    """What the command line asks for. ``sources`` as they are written there, such as ``folder:./photos``."""
+    """What a dataset is to hold."""
 
-    sources: Sequence[str]
+    keywords: Sequence[WantedKeyword]
     chunk_size: int
-    keyword: str = ""
     dataset: str = ""
-    count: int | None = None
+    quality: Quality = field(factory=Quality)
+
+    @property
+    def sources(self) -> list[str]:
+        """Every source of any keyword, once."""
+        return list(dict.fromkeys(source for keyword in self.keywords for source in keyword.sources))
 
     def named(self) -> "Wanted":
-        """Fill in the names left out: the keyword is called as the first source, the dataset as its keyword.
+        """Fill in the names left out: a keyword is called as its first source, the dataset as its first keyword.
 
         Raises:
-            InvalidRequest: No source, an unknown one, or a name that cannot be used.
+            InvalidRequest: No source, an unknown one, no keyword to search for, or a name that cannot be used.
         """
-        titles = [title(source) for source in self.sources]
-        if not titles:
-            raise InvalidRequest("no source is given; name one, such as --source folder:./photos")
-        keyword = self.keyword.strip() or titles[0]
-        slug = re.sub(r"[^\w.-]+", "-", keyword).strip("-._")[:100]
-        return evolve(self, keyword=keyword, dataset=dataset_name(self.dataset or slug or "dataset"))
+        keywords = [_named(keyword) for keyword in self.keywords]
+        slug = re.sub(r"[^\w.-]+", "-", keywords[0].keyword).strip("-._")[:100]
+        return evolve(self, keywords=keywords, dataset=dataset_name(self.dataset or slug or "dataset"))
+
+
+def _named(wanted: WantedKeyword) -> WantedKeyword:
+    if not wanted.sources:
+        raise InvalidRequest("no source is given; name one, such as --source openverse or --source folder:./photos")
+    names = [parse(source)[0] for source in wanted.sources]
+    if keyword := wanted.keyword.strip():
+        return evolve(wanted, keyword=keyword)
+    if searched := [name for name in names if name not in LISTED]:
+        raise InvalidRequest(
+            f"{searched[0]} needs a keyword to search for, such as 'red panda'; or name a folder or a list with"
+            " --source"
+        )
+    return evolve(wanted, keyword=title(wanted.sources[0]))
 
 
 @frozen
@@ -69,38 +119,95 @@ class Proposal:
 
 
 @contextmanager
-def proposed(wanted: Wanted, status: StatusRepo, listing_of: ListingOf) -> Generator[Proposal]:
+def proposed(wanted: Wanted, status: StatusRepo, catalogue: Catalogue) -> Generator[Proposal]:
     """The chunks that the dataset still lacks for what is wanted; none when it is planned that far already.
 
-    Every source is read once, and nothing is written.
+    Every listed source is read once, and nothing is written.
 
     Raises:
-        InvalidRequest, NoValidImages: As ``pixcore.plan`` says, and for sources that cannot be listed, or whose earlier
-            listing is in another store.
+        InvalidRequest, NoValidImages: As ``pixcore.plan`` says, and for sources that cannot be listed, whose earlier
+            listing is in another store, or that cannot keep to the licences.
     """
-    chunks, planned = 0, 0
-    furthest: dict[tuple[str, str], Slice] = {}
+    known = _Known()
     for record in status.find(wanted.dataset):
-        request = record.chunk.request
-        chunks += 1
-        planned += request.target if request.keyword == wanted.keyword else 0
-        furthest |= {(piece.source, piece.query): piece for piece in request.slices}
-    whole = DatasetRequest(wanted.dataset, wanted.keyword, wanted.count, wanted.chunk_size, first_index=chunks)
-    if wanted.count is not None and planned >= wanted.count:
-        yield Proposal(iter(()), ())
-        return
+        known.add(record.chunk.request)
     with ExitStack() as opened:
+        lanes = _Lanes(wanted.dataset, known, catalogue, opened)
         try:
-            listings = [
-                opened.enter_context(listing_of(source, wanted.dataset, furthest.values())) for source in wanted.sources
-            ]
+            lacking = [lack for keyword in wanted.keywords if (lack := _lacking(keyword, known, lanes))]
         except StoreNotFound as exc:
             raise InvalidRequest(
                 f"dataset {wanted.dataset!r} was planned with another store ({exc}); name that one, or another dataset"
             ) from exc
-        lanes = tuple(dict.fromkeys(listing.lane for listing in listings))
-        missing = None if wanted.count is None else wanted.count - planned
-        yield Proposal(plan(evolve(whole, count=missing), lanes), listings)
+        request = DatasetRequest(wanted.dataset, lacking, wanted.chunk_size, known.chunks, wanted.quality)
+        yield Proposal(plan(request), list(lanes.listings.values()))
+
+
+class _Known:
+    """What a dataset's chunks have taken already."""
+
+    def __init__(self) -> None:
+        self.chunks = 0
+        self.images: dict[str, int] = {}  # planned, by keyword
+        self.variations: dict[str, int] = {}  # their version, by keyword
+        self.furthest: dict[tuple[str, str, str], Slice] = {}  # by source, query and licences
+
+    def add(self, request: ChunkRequest) -> None:
+        """Count a chunk; they come by rising index, so that the last slice of a lane is its furthest."""
+        self.chunks += 1
+        self.images[request.keyword] = self.images.get(request.keyword, 0) + request.target
+        if request.variations:
+            self.variations[request.keyword] = request.variations
+        self.furthest |= {(piece.source, piece.query, piece.licenses): piece for piece in request.slices}
+
+
+@frozen
+class _Lanes:
+    """The lanes of the sources, behind what is known; each listing is opened once, until ``opened`` closes."""
+
+    dataset: str
+    known: _Known
+    catalogue: Catalogue
+    opened: ExitStack
+    listings: dict[str, Listing] = field(factory=dict)
+
+    def listed(self, source: str) -> Lane:
+        """The lane of a source such as ``folder:DIR``."""
+        if source not in self.listings:
+            listing = self.catalogue.listing(source, self.dataset, self.known.furthest.values())
+            self.listings[source] = self.opened.enter_context(listing)
+        return self.listings[source].lane
+
+    def searched(self, source: str, query: str, licenses: Sequence[str]) -> Lane:
+        """The lane of a source that is searched."""
+        limited = ",".join(sorted(set(licenses)))
+        last = self.known.furthest.get((source, query, limited))
+        capacity = self.catalogue.capacity(source, licenses)
+        return Lane(source, query, last.stop if last else 0, capacity, licenses=limited)
+
+
+def _lacking(wanted: WantedKeyword, known: _Known, lanes: _Lanes) -> KeywordRequest | None:
+    missing = None if wanted.count is None else wanted.count - known.images.get(wanted.keyword, 0)
+    if missing is not None and missing <= 0:
+        return None
+    listed = {source for source in wanted.sources if parse(source)[0] in LISTED}
+    searched = [source for source in wanted.sources if source not in listed]
+    if listed and wanted.licenses:
+        raise InvalidRequest(f"{min(listed)} does not tell licences; leave it out, or ask without --license")
+    if not searched:
+        return KeywordRequest(wanted.keyword, map(lanes.listed, wanted.sources), missing, wanted.label)
+    version = known.variations.get(wanted.keyword, NEWEST)
+    first, *others = queries(wanted.keyword, version)
+    found = [
+        lanes.listed(source) if source in listed else lanes.searched(source, first, wanted.licenses)
+        for source in wanted.sources
+    ]
+    found += (lanes.searched(source, query, wanted.licenses) for query in others for source in searched)
+    if missing is None:
+        raise InvalidRequest(
+            f"how many images of {wanted.keyword!r} are wanted? add --count N, at most {sum(map(len, found))} here"
+        )
+    return KeywordRequest(wanted.keyword, found, missing, wanted.label, version)
 
 
 def known_dataset(dataset: str, status: StatusRepo) -> list[ChunkRecord]:

@@ -22,8 +22,10 @@ class BySource:
         self, slices: Sequence[Slice], into: Path, skip: frozenset[CandidateKey] = frozenset()
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``."""
-        groups = groupby(slices, key=lambda piece: piece.source)
-        streams = (self._of(source).download(list(pieces), into, skip) for source, pieces in groups)
+        # by the downloader, so that one that serves several sources knows what it had from each
+        groups = groupby(((self._of(piece.source), piece) for piece in slices), key=lambda pair: id(pair[0]))
+        runs = (list(group) for _, group in groups)
+        streams = (run[0][0].download([piece for _, piece in run], into, skip) for run in runs)
         return past_changed(streams, delivered=bool(skip))
 
     def _of(self, source: str) -> Downloader:

@@ -12,6 +12,7 @@ import re
 import tempfile
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from itertools import zip_longest
@@ -28,6 +29,7 @@ from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.fetching import fetching
 from pixcore_adapters.downloader.listing import Listing, listed, read
+from pixcore_adapters.downloader.source import Pages
 
 SOURCE = "urls"
 
@@ -52,7 +54,7 @@ class Urls:
     store: BlobStore
     policy: FetchPolicy
 
-    def candidates(self, piece: Slice) -> Generator[Candidate | Miss]:
+    def candidates(self, piece: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002 - it has its listing
         """See ``Source``."""
         for position, entry in enumerate(read(self.store, piece.snapshot, piece.start, piece.stop), piece.start):
             key = CandidateKey(SOURCE, piece.query, position)

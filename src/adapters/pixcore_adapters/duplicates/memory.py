@@ -1,11 +1,20 @@
-"""A memory of exact images within one process: for tests and for runs whose state may die with it."""
+"""A memory of images within one process: for tests and for runs whose state may die with it."""
 
+from collections.abc import Iterator
 from threading import Lock
 
-from attrs import define, field
+from attrs import define, field, frozen
 
-from pixcore.model import ChunkKey, Claim, Status
+from pixcore.duplicates import NearPair, SeenImage
+from pixcore.model import Accepted, ChunkKey, Claim, Status
 from pixcore.ports import StatusRepo
+from pixcore.quality import NearRule
+
+
+@frozen
+class _Hold:
+    claim: Claim
+    image: SeenImage
 
 
 @define
@@ -13,31 +22,47 @@ class MemorySeenImages:
     """Who has which bytes, as long as ``status`` says that their attempt counts. Safe to share among threads."""
 
     status: StatusRepo
-    _holders: dict[tuple[str, str], Claim] = field(init=False, factory=dict)  # by (dataset, sha256)
+    _holds: dict[tuple[str, str], _Hold] = field(init=False, factory=dict)  # by (dataset, sha256)
     _lock: Lock = field(init=False, factory=Lock)
 
-    def hold(self, claim: Claim, sha256: str) -> ChunkKey | None:
+    def hold(self, claim: Claim, image: Accepted) -> ChunkKey | None:
         """See ``SeenImages``."""
         dataset = claim.chunk.dataset
         if not dataset:
             return None
+        seen = SeenImage(claim.chunk, image.sha256, image.download.candidate.url, image.fingerprint)
         with self._lock:
-            holder = self._holders.get((dataset, sha256))
-            if holder and not _same_attempt(holder, claim) and self._counts(holder):
-                return holder.chunk
-            self._holders[dataset, sha256] = claim
+            there = self._holds.get((dataset, image.sha256))
+            if there and _same_attempt(there.claim, claim):
+                return None
+            if there and self._counts(there.claim, Status.PROCESSING, Status.COMPLETED):
+                return there.claim.chunk
+            self._holds[dataset, image.sha256] = _Hold(claim, seen)
         return None
 
     def release(self, claim: Claim) -> None:
         """See ``SeenImages``."""
         with self._lock:
-            self._holders = {
-                image: holder for image, holder in self._holders.items() if not _same_attempt(holder, claim)
-            }
+            self._holds = {image: hold for image, hold in self._holds.items() if not _same_attempt(hold.claim, claim)}
 
-    def _counts(self, holder: Claim) -> bool:
+    def near(self, dataset: str, rule: NearRule) -> Iterator[NearPair]:
+        """See ``SeenImages``."""
+        import numpy as np  # noqa: PLC0415  slow to import
+
+        from pixcore_adapters.duplicates.near_search import NearIndex  # noqa: PLC0415  as it imports numpy
+
+        with self._lock:
+            holds = [hold for (of, _), hold in self._holds.items() if of == dataset]
+        completed = [hold.image for hold in holds if self._counts(hold.claim, Status.COMPLETED)]
+        images = [image for image in completed if not image.fingerprint.flat]
+        phash = np.array([image.fingerprint.phash for image in images], np.uint64)
+        dhash = np.array([image.fingerprint.dhash for image in images], np.uint64)
+        for one, other in NearIndex(phash, dhash, rule).pairs():
+            yield NearPair(images[one], images[other])
+
+    def _counts(self, holder: Claim, *states: Status) -> bool:
         record = self.status.get(holder.chunk)
-        return record.attempt == holder.attempt and record.status in (Status.PROCESSING, Status.COMPLETED)
+        return record.attempt == holder.attempt and record.status in states
 
 
 def _same_attempt(one: Claim, other: Claim) -> bool:

@@ -1,14 +1,20 @@
-"""A memory of exact images in the status database, shared by all who work on a dataset."""
+"""A memory of images in the status database, shared by all who work on a dataset."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Engine, and_, delete, insert, select, update
+from sqlalchemy import Engine, Row, and_, delete, false, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from pixcore.model import ChunkKey, Claim, Status
+from pixcore.duplicates import NearPair, SeenImage
+from pixcore.model import Accepted, ChunkKey, Claim, Status
+from pixcore.quality import Fingerprint, NearRule
 from pixcore_adapters.status_repo import database
 from pixcore_adapters.status_repo.schema import chunks, seen_images
+
+_PAGE = 1000  # rows a statement: bounds memory, and stays below the databases' limits on parameters
 
 
 @frozen(eq=False)
@@ -21,19 +27,19 @@ class SqlSeenImages:
 
     engine: Engine = field(converter=database.engine_at)
 
-    def hold(self, claim: Claim, sha256: str) -> ChunkKey | None:
+    def hold(self, claim: Claim, image: Accepted) -> ChunkKey | None:
         """See ``SeenImages``. Almost every image is new, so it is written first and read only where that fails."""
         dataset = claim.chunk.dataset
         if not dataset:
             return None
-        mine = {"chunk_id": claim.chunk.id, "attempt": claim.attempt}
-        image = and_(seen_images.c.dataset == dataset, seen_images.c.sha256 == sha256)
+        mine = _columns(claim, image)
+        same = and_(seen_images.c.dataset == dataset, seen_images.c.sha256 == image.sha256)
         with database.autocommit(self.engine) as connection:
             while True:
                 with suppress(IntegrityError):
-                    connection.execute(insert(seen_images).values(dataset=dataset, sha256=sha256, **mine))
+                    connection.execute(insert(seen_images).values(dataset=dataset, sha256=image.sha256, **mine))
                     return None
-                holder = connection.execute(_HOLDERS.where(image)).one_or_none()
+                holder = connection.execute(_HOLDERS.where(same)).one_or_none()
                 if holder is None:  # it was released meanwhile
                     continue
                 if (holder.chunk_id, holder.attempt) == (claim.chunk.id, claim.attempt):
@@ -42,7 +48,7 @@ class SqlSeenImages:
                     return ChunkKey(dataset, holder.chunk_id)
                 # what no longer counts never counts again, because attempts only grow
                 unchanged = and_(
-                    image, seen_images.c.chunk_id == holder.chunk_id, seen_images.c.attempt == holder.attempt
+                    same, seen_images.c.chunk_id == holder.chunk_id, seen_images.c.attempt == holder.attempt
                 )
                 if connection.execute(update(seen_images).where(unchanged).values(mine)).rowcount:
                     return None
@@ -57,7 +63,80 @@ class SqlSeenImages:
         with database.autocommit(self.engine) as connection:
             connection.execute(delete(seen_images).where(held))
 
+    def near(self, dataset: str, rule: NearRule) -> Iterator[NearPair]:
+        """See ``SeenImages``. Of all images only the numbers are read, and the rest of those in pairs."""
+        import numpy as np  # noqa: PLC0415  slow to import
+
+        from pixcore_adapters.duplicates.near_search import NearIndex  # noqa: PLC0415  as it imports numpy
+
+        kept = np.dtype([("sha256", "S64"), ("phash", np.int64), ("dhash", np.int64)])
+        pages = [np.array(rows, kept) for rows in self._pages(dataset)]
+        held = np.concatenate([np.empty(0, kept), *pages])
+        pairs = NearIndex(held["phash"].astype(np.uint64), held["dhash"].astype(np.uint64), rule).pairs()
+        places = np.unique(pairs)
+        names = held["sha256"][places].astype(str).tolist()
+        images = dict(zip(places, map(self._images(dataset, names).get, names), strict=True))
+        for one, other in pairs:
+            if (first := images[one]) and (second := images[other]):  # neither chunk was opened again meanwhile
+                yield NearPair(first, second)
+
+    def _pages(self, dataset: str) -> Iterator[list[tuple[object, ...]]]:
+        """What may be near to something, each page as of its own moment, with nothing held open in between."""
+        query = (
+            select(seen_images.c.sha256, seen_images.c.phash, seen_images.c.dhash)
+            .join(chunks, _CHUNK)
+            .where(seen_images.c.dataset == dataset, seen_images.c.flat == false(), _COMPLETED)
+            .order_by(seen_images.c.sha256)
+            .limit(_PAGE)
+        )
+        last = ""
+        while True:
+            with database.autocommit(self.engine) as connection:
+                rows = connection.execute(query.where(seen_images.c.sha256 > last)).all()
+            if not rows:
+                return
+            last = rows[-1].sha256
+            yield [tuple(row) for row in rows]
+
+    def _images(self, dataset: str, sha256s: Sequence[str]) -> Mapping[str, SeenImage]:
+        query = select(seen_images).join(chunks, _CHUNK).where(seen_images.c.dataset == dataset, _COMPLETED)
+        images = {}
+        for start in range(0, len(sha256s), _PAGE):
+            page = seen_images.c.sha256.in_(sha256s[start : start + _PAGE])
+            with database.autocommit(self.engine) as connection:
+                images.update({row.sha256: _image(row) for row in connection.execute(query.where(page))})
+        return images
+
 
 _CHUNK = and_(chunks.c.dataset == seen_images.c.dataset, chunks.c.id == seen_images.c.chunk_id)
 _COUNTS = and_(chunks.c.attempt == seen_images.c.attempt, chunks.c.status.in_((Status.PROCESSING, Status.COMPLETED)))
+_COMPLETED = and_(chunks.c.attempt == seen_images.c.attempt, chunks.c.status == Status.COMPLETED)
 _HOLDERS = select(seen_images.c.chunk_id, seen_images.c.attempt, _COUNTS.label("counts")).outerjoin(chunks, _CHUNK)
+
+
+def _columns(claim: Claim, image: Accepted) -> dict[str, object]:
+    """All but what names the image; ``_image`` reads it back."""
+    seen = SeenImage(claim.chunk, image.sha256, image.download.candidate.url, image.fingerprint)
+    return {
+        "chunk_id": claim.chunk.id,
+        "attempt": claim.attempt,
+        "url": seen.url,
+        "phash": _signed(image.fingerprint.phash),
+        "dhash": _signed(image.fingerprint.dhash),
+        "hash_method": image.fingerprint.method,
+        "flat": image.fingerprint.flat,
+    }
+
+
+def _image(row: Row[Any]) -> SeenImage:
+    prints = Fingerprint(_unsigned(row.phash), _unsigned(row.dhash), row.hash_method, row.flat)
+    return SeenImage(ChunkKey(row.dataset, row.chunk_id), row.sha256, row.url, prints)
+
+
+def _signed(bits: int) -> int:
+    """The number of 64 bits that a database has instead of one without a sign."""
+    return bits - (bits >> 63 << 64)
+
+
+def _unsigned(number: int) -> int:
+    return number & (2**64 - 1)

@@ -65,6 +65,11 @@ seen_images = Table(
     Column("sha256", String(64), primary_key=True),
     Column("chunk_id", BigInteger, nullable=False),
     Column("attempt", Integer, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("phash", BigInteger, nullable=False),  # the 64 bits as a signed number
+    Column("dhash", BigInteger, nullable=False),
+    Column("hash_method", Text, nullable=False),
+    Column("flat", Boolean, nullable=False),
     Index("pixcore_seen_images_by_chunk", "dataset", "chunk_id"),
 )
 

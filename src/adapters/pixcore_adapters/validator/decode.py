@@ -15,7 +15,8 @@ import imagehash
 import PIL
 from PIL import Image, ImageFile, ImageStat, MpoImagePlugin, UnidentifiedImageError
 
-from pixcore.model import Fingerprint, RejectReason
+from pixcore.model import RejectReason
+from pixcore.quality import Fingerprint
 from pixcore_adapters.validator.jpeg import walk
 from pixcore_adapters.validator.picture import Limits, Picture, Refusal
 
@@ -85,7 +86,7 @@ def _picture(data: bytes, limits: Limits) -> Picture:
     if data.startswith(b"\xff\xd8\xff"):
         _check_scans(data, 0, limits)
     with _open(data, limits) as image:
-        _check_size(image, limits)
+        _check_frame(image, 0, limits)
         image.verify()  # finds damaged PNG chunks that load() lets pass, and leaves the image unusable
     with _open(data, limits) as image:
         width, height = image.size
@@ -126,15 +127,6 @@ def _foreign(prefix: bytes, tried: Collection[str]) -> str | None:
     Image.init()
     known = ((name, accept) for name, (_, accept) in Image.OPEN.items() if name not in tried)
     return next((name for name, accept in known if accept and accept(prefix)), None)
-
-
-def _check_size(image: Image.Image, limits: Limits) -> None:
-    _check_frame(image, 0, limits)
-    width, height = image.size
-    if width < limits.min_width or height < limits.min_height:
-        raise _Unwanted(
-            RejectReason.TOO_SMALL, f"{width} x {height} of at least {limits.min_width} x {limits.min_height} pixels"
-        )
 
 
 def _check_frame(image: Image.Image, earlier: int, limits: Limits) -> int:

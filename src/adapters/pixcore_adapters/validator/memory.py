@@ -4,8 +4,8 @@ import hashlib
 import json
 from collections.abc import Generator, Iterable
 
-from pixcore.duplicates import NearRule, drop_duplicates
-from pixcore.model import Accepted, Download, Fingerprint, Rejected, RejectReason
+from pixcore.model import Accepted, Download, Rejected, RejectReason
+from pixcore.quality import Fingerprint
 
 _OPENING = b'{"picture": '
 
@@ -23,14 +23,7 @@ def encode(
 
 
 class MemoryValidator:
-    """Judges what ``encode`` makes: anything else is ``not_an_image``, or ``damaged`` when it opens like a picture.
-
-    Pictures below ``min_side`` pixels in width or height are ``too_small``; ``rule`` is as for other validators.
-    """
-
-    def __init__(self, rule: NearRule | None = NearRule(), *, min_side: int = 50) -> None:  # noqa: B008 (a frozen value)
-        self._rule = rule
-        self._min_side = min_side
+    """Judges what ``encode`` makes: anything else is ``not_an_image``, or ``damaged`` when it opens like a picture."""
 
     def validate(self, downloads: Iterable[Download]) -> Generator[Accepted | Rejected]:
         """Yield one verdict a download, as the port promises; pulls none ahead.
@@ -38,21 +31,20 @@ class MemoryValidator:
         Raises:
             Exception: Whatever ``downloads`` raises.
         """
-        yield from drop_duplicates(map(self._verdict, downloads), self._rule)
+        yield from map(_verdict, downloads)
 
-    def _verdict(self, download: Download) -> Accepted | Rejected:
-        try:
-            data = download.path.read_bytes()
-        except OSError as error:
-            return Rejected(download, RejectReason.NOT_AN_IMAGE, f"cannot be read: {error.strerror}")
-        if not data.startswith(_OPENING):
-            return Rejected(download, RejectReason.NOT_AN_IMAGE)
-        try:
-            values = json.loads(data)
-            width, height = int(values["width"]), int(values["height"])
-            prints = Fingerprint(values["phash"], values["dhash"], "memory", values["flat"])
-        except (ValueError, TypeError, KeyError) as error:
-            return Rejected(download, RejectReason.DAMAGED, str(error))
-        if min(width, height) < self._min_side:
-            return Rejected(download, RejectReason.TOO_SMALL, f"{width} x {height}")
-        return Accepted(download, hashlib.sha256(data).hexdigest(), width, height, "JSON", prints)
+
+def _verdict(download: Download) -> Accepted | Rejected:
+    try:
+        data = download.path.read_bytes()
+    except OSError as error:
+        return Rejected(download, RejectReason.NOT_AN_IMAGE, f"cannot be read: {error.strerror}")
+    if not data.startswith(_OPENING):
+        return Rejected(download, RejectReason.NOT_AN_IMAGE)
+    try:
+        values = json.loads(data)
+        width, height = int(values["width"]), int(values["height"])
+        prints = Fingerprint(values["phash"], values["dhash"], "memory", values["flat"])
+    except (ValueError, TypeError, KeyError) as error:
+        return Rejected(download, RejectReason.DAMAGED, str(error))
+    return Accepted(download, hashlib.sha256(data).hexdigest(), width, height, "JSON", prints)

@@ -5,7 +5,8 @@ import json
 from attrs import asdict, field, frozen
 from attrs.validators import deep_iterable, ge, in_
 
-from pixcore.model import Fingerprint, RejectReason
+from pixcore.model import RejectReason
+from pixcore.quality import Fingerprint
 
 # Their decoders run inside the process: nothing outside this list (EPS among it starts ghostscript) is ever tried.
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF")
@@ -23,8 +24,6 @@ class Limits:
             to make Pillow spend more on rows than on pixels.
         max_frames: Of an animation or a multi-page file.
         max_scans: Of a progressive JPEG; real ones have at most 11, and each costs a pass over the whole picture.
-        min_width: In pixels.
-        min_height: In pixels.
     """
 
     formats: tuple[str, ...] = field(default=FORMATS, converter=tuple, validator=deep_iterable(in_(FORMATS)))
@@ -33,8 +32,6 @@ class Limits:
     max_side: int = field(default=30_000, validator=ge(1))
     max_frames: int = field(default=100, validator=ge(1))
     max_scans: int = field(default=100, validator=ge(1))
-    min_width: int = field(default=50, validator=ge(1))
-    min_height: int = field(default=50, validator=ge(1))
 
 
 @frozen

@@ -5,13 +5,11 @@ import weakref
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from queue import LifoQueue
 from threading import Event
 from typing import Self
 
-from pixcore.duplicates import NearRule, drop_duplicates
 from pixcore.errors import InvalidRequest
 from pixcore.model import Accepted, Download, Rejected
 from pixcore_adapters.validator.decoder import Decoder
@@ -29,7 +27,6 @@ class PillowValidator:
 
     Args:
         limits: What an image may be.
-        rule: When two images are near-duplicates; None: never.
         seconds: How long one image may take; then it is rejected as ``too_slow``.
         memory: How many bytes of data a child may hold, about 110 MB of its own included; an image that needs more is
             rejected as ``too_much_memory``, or ``decoder_died`` where a library cannot say so.
@@ -39,7 +36,6 @@ class PillowValidator:
     def __init__(
         self,
         limits: Limits | None = None,
-        rule: NearRule | None = NearRule(),  # noqa: B008 (a frozen value)
         *,
         seconds: float = 10.0,
         memory: int = 1 << 30,
@@ -52,7 +48,6 @@ class PillowValidator:
                 f"a validator with {workers} workers, {seconds:g} seconds and {memory} bytes of memory cannot work;"
                 f" take at least 1 worker, more than 0 seconds and {_LEAST_MEMORY} bytes"
             )
-        self._rule = rule
         self._decoders = [Decoder(limits or Limits(), seconds, memory) for _ in range(workers)]
         self._idle = _idle(self._decoders)
         weakref.finalize(self, _close, self._decoders)
@@ -77,10 +72,6 @@ class PillowValidator:
             TransientError: No decoder child can be started, which says nothing about any download.
             Exception: Whatever ``downloads`` raises, at once; verdicts still to come are dropped.
         """
-        with closing(self._judged(downloads)) as verdicts:
-            yield from drop_duplicates(verdicts, self._rule)
-
-    def _judged(self, downloads: Iterable[Download]) -> Generator[Accepted | Rejected]:
         ahead: deque[tuple[Download, Future[Picture | Refusal]]] = deque()
         given_up = Event()
         threads = ThreadPoolExecutor(len(self._decoders), "pixcore-decode")

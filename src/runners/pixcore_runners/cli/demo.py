@@ -23,7 +23,7 @@ from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell
 from pixcore_runners.cli.tables import add, plain_table, reasons
 from pixcore_runners.cli.work import stopping
-from pixcore_runners.datasets import Wanted, proposed
+from pixcore_runners.datasets import Wanted, WantedKeyword, proposed
 from pixcore_runners.direct import run_chunks
 from pixcore_runners.logs import log_to_stderr
 from pixcore_runners.settings import Settings, load
@@ -120,11 +120,9 @@ def _fresh(folder: Path) -> Path:
 
 def _run(shell: Shell, house: Assembly, lists: Mapping[str, Path], verdicts: "Verdicts") -> list[str]:
     """Work every keyword's list off as one chunk; tell what is wrong with the stored archives."""
-    chunks = []
-    for keyword, path in lists.items():
-        wanted = Wanted((f"urls:{path}",), shell.settings.chunk_size, keyword, _DATASET)
-        with proposed(wanted, house.status, house.listing) as proposal:
-            chunks += [chunk.key for chunk in proposal.write_down(house.status, house.store)]
+    keywords = [WantedKeyword((f"urls:{path}",), keyword) for keyword, path in lists.items()]
+    with proposed(Wanted(keywords, shell.settings.chunk_size, _DATASET), house.status, house) as proposal:
+        chunks = [chunk.key for chunk in proposal.write_down(house.status, house.store)]
     with (
         stopping(shell) as stop,
         progress(shell, len(chunks)) as shown,

@@ -1,9 +1,11 @@
 """The one JSON document of ``--json``, and the exit code that sums a dataset up."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pixcore import ChunkRecord, Status
+from pixcore.duplicates import NearGroup, SeenImage
 
 VERSION = 1
 
@@ -13,6 +15,15 @@ DONE, FAILED, USAGE, PARTIAL, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 def document(dataset: str, records: Sequence[ChunkRecord]) -> dict[str, Any]:
     """The state of a dataset's chunks, by rising index. The same state gives the same document."""
     return {"version": VERSION, "dataset": dataset, "chunks": [_chunk(record) for record in records]}
+
+
+def near_document(dataset: str, groups: Iterable[NearGroup]) -> Iterator[str]:
+    """The text of the document of a dataset's near-duplicates, a group a line. The same groups give the same text."""
+    start = json.dumps({"version": VERSION, "dataset": dataset, "groups": []})
+    yield start.removesuffix("]}")
+    for number, group in enumerate(groups):
+        yield f"{',' if number else ''}\n{json.dumps(_group(group))}"
+    yield "\n]}\n"
 
 
 def exit_code(records: Sequence[ChunkRecord]) -> int:
@@ -41,6 +52,34 @@ def _chunk(record: ChunkRecord) -> dict[str, Any]:
         "attempt": record.attempt,
         "seconds": dict(result.seconds) if result else {},
         "error": record.error,
+    }
+
+
+def _group(group: NearGroup) -> dict[str, Any]:
+    """Of a pair, ``images`` are the places of its two in the group's ``images``; the distances are bits of 64."""
+    places = {image.sha256: place for place, image in enumerate(group.images)}
+    return {
+        "images": [_seen(image) for image in group.images],
+        "pairs": [
+            {
+                "images": [places[pair.one.sha256], places[pair.other.sha256]],
+                "phash_bits": pair.phash,
+                "dhash_bits": pair.dhash,
+            }
+            for pair in group.pairs
+        ],
+    }
+
+
+def _seen(image: SeenImage) -> dict[str, Any]:
+    """Named and written as in the image's row."""
+    return {
+        "chunk": image.chunk.id,
+        "url": image.url,
+        "sha256": image.sha256,
+        "phash": f"{image.fingerprint.phash:016x}",
+        "dhash": f"{image.fingerprint.dhash:016x}",
+        "hash_method": image.fingerprint.method,
     }
 
 

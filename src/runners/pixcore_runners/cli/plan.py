@@ -22,12 +22,12 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None
 
     Example: `pixcore plan --source folder:./photos --count 1000`
     """
-    wish = wanted(shell.settings, keyword, count, dataset)
+    wish = wanted(shell, keyword, count, dataset)
     house = assemble(shell.settings)
     known = (record.chunk.request for record in house.status.find(wish.dataset))
     table = plain_table("index", "keyword", "target", "slices")
     chunks = []
-    with proposed(wish, house.status, house.listing) as proposal:
+    with proposed(wish, house.status, house) as proposal:
         for request in chain(known, proposal.requests):
             add(table, request.index, request.keyword, request.target, _slices(request))
             chunks.append(

@@ -20,9 +20,9 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None
 
     Example: `pixcore run "red panda" --source folder:./photos --count 1000`
     """
-    wish = wanted(shell.settings, keyword, count, dataset)
+    wish = wanted(shell, keyword, count, dataset)
     looking = assemble(shell.settings)
-    with proposed(wish, looking.status, looking.listing) as proposal:  # what cannot be done is refused here ...
+    with proposed(wish, looking.status, looking) as proposal:  # what cannot be done is refused here ...
         house = assemble(shell.settings, make=True)  # ... before anything is made for it
         new = sum(1 for _ in proposal.write_down(house.status, house.store))
     if new:

@@ -1,12 +1,15 @@
 """Tables for people."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.table import Table
 from rich.text import Text
 
 from pixcore import ChunkRecord, Status
+from pixcore.duplicates import NearGroup
 from pixcore_runners.logs import escaped
+
+_PAGE = 1000  # rows of a table that is one of many: as much as is laid out before anything is printed
 
 
 def plain_table(*columns: str) -> Table:
@@ -39,6 +42,23 @@ def chunk_table(records: Iterable[ChunkRecord]) -> Table:
             record.error or (record.result.url if record.result else ""),
         )
     return table
+
+
+def near_tables(groups: Iterable[NearGroup]) -> Iterator[Table]:
+    """One row a near pair, the groups numbered from 1; a table ends after so many rows, and the next one goes on."""
+    table = _near_table()
+    for number, group in enumerate(groups, 1):
+        for pair in group.pairs:
+            if table.row_count == _PAGE:
+                yield table
+                table = _near_table()
+            one, other = pair.one, pair.other
+            add(table, number, pair.phash, pair.dhash, one.chunk.id, one.url, other.chunk.id, other.url)
+    yield table
+
+
+def _near_table() -> Table:
+    return plain_table("group", "phash bits", "dhash bits", "chunk", "image", "chunk", "near image")
 
 
 def _lease(record: ChunkRecord) -> str:

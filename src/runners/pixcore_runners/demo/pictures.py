@@ -9,8 +9,7 @@ import numpy as np
 from attrs import frozen
 from PIL import Image
 
-from pixcore.duplicates import NearRule
-from pixcore.model import Fingerprint
+from pixcore.quality import Fingerprint, NearRule
 from pixcore_runners.demo.canvas import Canvas
 from pixcore_runners.demo.scenes import Painter
 

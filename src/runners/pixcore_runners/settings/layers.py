@@ -76,7 +76,7 @@ def load(
     given = ChainMap(_from_flags(flags), _from_variables(_variables(environ, dotenv)), _from_toml(config))
     settings = Settings()
     for name, what in given.items():
-        settings = _with(settings, name, what)
+        settings = placed(settings, name, what.value, what.origin, what.base)
     return Loaded(settings, {name: given[name].origin if name in given else _DEFAULT for name in Settings.names()})
 
 
@@ -156,19 +156,24 @@ def _refuse_unknown(names: Iterable[str], known: Collection[str], origin: str) -
             raise InvalidRequest(f"{origin}: {name!r} is no setting; {remedy}")
 
 
-def _with(settings: Settings, name: str, given: _Given) -> Settings:
+def placed(settings: Settings, name: str, value: object, origin: str, base: Path | None) -> Settings:
+    """The settings with another value for one of them, as it was written at ``origin``; ``base`` as for ``_Given``.
+
+    Raises:
+        InvalidRequest: The setting cannot have that value.
+    """
     kind = fields_dict(Settings)[name].type
     try:
-        return evolve(settings, **{name: _placed(typed(given.value, kind), given.base)})
+        return evolve(settings, **{name: _anchored(typed(value, kind), base)})
     except InvalidRequest as exc:
-        raise InvalidRequest(f"{given.origin}: {exc}") from exc
+        raise InvalidRequest(f"{origin}: {exc}") from exc
     except (TypeError, ValueError):
-        quoted = "***" if kind == SecretUrl | None or holds_secret(repr(given.value)) else f"{given.value!r:.100}"
+        quoted = "***" if kind == SecretUrl | None or holds_secret(repr(value)) else f"{value!r:.100}"
         # from None: what lies below may quote the value
-        raise InvalidRequest(f"{given.origin}: {name} cannot be {quoted}; give {about(name).expects}") from None
+        raise InvalidRequest(f"{origin}: {name} cannot be {quoted}; give {about(name).expects}") from None
 
 
-def _placed(value: Any, base: Path | None) -> Any:  # noqa: ANN401 - any setting's type
+def _anchored(value: Any, base: Path | None) -> Any:  # noqa: ANN401 - any setting's type
     match value:
         case str():
             return anchored(value, base)

@@ -5,15 +5,16 @@ import tempfile
 from pathlib import Path
 
 from attrs import Attribute, field, fields, fields_dict, frozen
-from attrs.validators import and_, ge, gt, in_, le
+from attrs.validators import and_, deep_iterable, ge, gt, in_, le
 
-from pixcore import DatasetRequest, InvalidRequest, LeaseTerms, NearRule, Policies
+from pixcore import DatasetRequest, InvalidRequest, LeaseTerms, NearRule, Policies, Quality
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.validator.picture import Limits
 from pixcore_runners.settings.urls import SecretUrl, holds_secret, holds_user, is_url
+from pixcore_runners.sources import LICENSES, OPEN
 
-_TERMS, _NEAR, _LIMITS, _FETCH = LeaseTerms(), NearRule(), Limits(), FetchPolicy()
-_ARCHIVES = ("zip",)
+_TERMS, _NEAR, _QUALITY, _LIMITS, _FETCH = LeaseTerms(), NearRule(), Quality(), Limits(), FetchPolicy()
+_ARCHIVES = ("zip", "tar")
 _COUNT = "a whole number, at least 1"
 _SECONDS = "a number of seconds above 0"
 _SWITCH = "true or false"
@@ -83,8 +84,25 @@ class Settings:
         metadata=_about("The status database.", "a URL such as sqlite:///./status.db", flag=True),
     )
     source: tuple[str, ...] = field(
-        default=(),
+        default=OPEN,
         metadata=_about("Where images come from.", "one or more sources such as folder:./photos", flag=True),
+    )
+    license: tuple[str, ...] = field(
+        default=(),
+        validator=deep_iterable(in_(LICENSES)),
+        metadata=_about(
+            "Licences that images may have, such as cc0,by-sa; for sources that tell them.",
+            f"one or more of: {', '.join(LICENSES)}",
+            flag=True,
+        ),
+    )
+    keep_pages: Path | None = field(
+        default=None,
+        metadata=_about(
+            "Folder for the pages of a source that could not be read, to be sent along with a report.",
+            "the path of a folder",
+            flag=True,
+        ),
     )
     archive: str = field(
         default=_ARCHIVES[0],
@@ -121,12 +139,12 @@ class Settings:
         metadata=_about("How many failed attempts a chunk may have before it has failed for good.", _COUNT),
     )
     min_width: int = field(
-        default=_LIMITS.min_width,
+        default=_QUALITY.min_width,
         validator=ge(1),
         metadata=_about("Images narrower than this many pixels are rejected.", _COUNT),
     )
     min_height: int = field(
-        default=_LIMITS.min_height,
+        default=_QUALITY.min_height,
         validator=ge(1),
         metadata=_about("Images lower than this many pixels are rejected.", _COUNT),
     )
@@ -210,6 +228,16 @@ class Settings:
         default=None,
         metadata=_about("Where the queue keeps results; the direct runner needs none.", _BROKER),
     )
+
+    @property
+    def near(self) -> NearRule:
+        """When two images are near-duplicates."""
+        return NearRule(self.near_phash, self.near_dhash)
+
+    @property
+    def quality(self) -> Quality:
+        """What a dataset that is planned now asks of its images."""
+        return Quality(self.min_width, self.min_height, self.near)
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -26,8 +26,9 @@ from pixcore.retry import RetryPolicy
 from pixcore_adapters.downloader.fetch.body import decoded, new_file, receive, refuse_foreign_type
 from pixcore_adapters.downloader.fetch.connections import Connections
 from pixcore_adapters.downloader.fetch.failures import FetchFailed, translated
+from pixcore_adapters.downloader.fetch.limits import used_up
 from pixcore_adapters.downloader.fetch.opt_out import Robots, robots_tag
-from pixcore_adapters.downloader.fetch.pace import Deadline, Pace
+from pixcore_adapters.downloader.fetch.pace import LONGEST_WAIT, Deadline, Pace
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
 from pixcore_adapters.downloader.fetch.url import web_url
 
@@ -35,7 +36,6 @@ T = TypeVar("T")
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429})  # statuses below 500 that mean "later"
-_LONGEST_WAIT = 30.0  # seconds; who asks for more is given up
 _ROBOTS_BYTES = 500 * 1024
 
 
@@ -156,13 +156,13 @@ class Fetcher:
         """One attempt: ask before each hop, follow redirects, and take what comes in the end."""
         deadline = Deadline(self._policy.seconds)
         for _ in range(self._policy.max_redirects + 1):
+            host = url.raw_host or ""
             with translated():
                 await ask(url)
-                async with (
-                    self._pace.turn(url.raw_host or ""),
-                    deadline.running(),
-                    self._connections.get(url) as response,
-                ):
+                async with self._pace.turn(host), deadline.running(), self._connections.get(url) as response:
+                    # a Retry-After, if there is one, is the better word
+                    if "Retry-After" not in response.headers and (limit := used_up(response.headers)):
+                        self._pace.used_up(host, limit)
                     location = response.headers.get("Location")
                     if response.status not in _REDIRECTS or location is None:
                         _refuse_failure(response)
@@ -171,11 +171,11 @@ class Fetcher:
         raise FetchFailed(MissReason.REDIRECTS, f"more than {self._policy.max_redirects}")
 
     async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Every retry there is: bounded, patient as the server asks, at most ``_LONGEST_WAIT`` seconds."""
+        """Every retry there is: bounded, patient as the server asks, at most ``LONGEST_WAIT`` seconds."""
         exhausted = stop_after_attempt(self._policy.attempts)
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, FetchFailed) and not error.missed.permanent),
-            stop=lambda state: exhausted(state) or _asked_wait(state) > _LONGEST_WAIT,
+            stop=lambda state: exhausted(state) or _asked_wait(state) > LONGEST_WAIT,
             wait=lambda state: _asked_wait(state) or self._waits.wait(state.attempt_number),
             sleep=self._sleep,
             reraise=True,
@@ -240,6 +240,8 @@ def _source_error(url: str, missed: Missed) -> PixcoreError:
         return InvalidRequest(f"{said}; correct the address")
     if missed.reason == MissReason.ADDRESS:
         return InvalidRequest(f"{said}; if the host is yours, allow it as a private host")
+    if missed.reason in {MissReason.RATE_LIMIT, "http_429"}:
+        return SourceUnavailable(f"{said}; try again later")
     if not missed.permanent or missed.reason in {MissReason.UNREACHABLE, MissReason.TLS}:
         return SourceUnavailable(f"{said}; look whether the site is up, and try again")
     return SourceChanged(f"{said}; look at what the address gives in a browser")

@@ -67,6 +67,11 @@ class FetchPolicy:
         """The name that robots.txt and X-Robots-Tag know us by, in lower case."""
         return self.user_agent.replace("/", " ").split()[0].lower()
 
+    @property
+    def contact(self) -> bool:
+        """Whether the user agent tells how to reach whoever runs this: it holds a mail or web address."""
+        return "@" in self.user_agent or "://" in self.user_agent
+
 
 @frozen
 class Fetched:

@@ -44,5 +44,10 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(64), primary_key=True),
         sa.Column("chunk_id", sa.BigInteger, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
+        sa.Column("url", sa.Text, nullable=False),
+        sa.Column("phash", sa.BigInteger, nullable=False),
+        sa.Column("dhash", sa.BigInteger, nullable=False),
+        sa.Column("hash_method", sa.Text, nullable=False),
+        sa.Column("flat", sa.Boolean, nullable=False),
     )
     op.create_index("pixcore_seen_images_by_chunk", "pixcore_seen_images", ["dataset", "chunk_id"])

@@ -1,0 +1,148 @@
+"""Finding near-duplicates by the default rule, beside numpy brute force and faiss on the same hashes in the same run.
+
+    python3 dev.py bench
+    .venv/bin/python benchmarks/bench_duplicates.py --join 1000000   # joins the million with itself, too: minutes
+
+The hashes are spread as those of photographs are (of a phash half of the bits are set, the first one always); a tenth
+are near to another one. Prints seconds of CPU on one thread, as medians; recall is the share of the pairs found by
+brute force and faiss, which must agree, that pixcore found. Those two compare all with all: they join at most 100,000.
+"""
+
+import argparse
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import faiss
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from pixcore.quality import NearRule
+from pixcore_adapters.duplicates.near_search import NearIndex
+
+T = TypeVar("T")
+Hashes = NDArray[np.uint64]
+Pairs = NDArray[np.intp]  # rows of two places
+
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+CHUNK = 500
+RULE = NearRule()
+PEERS_JOIN = 100_000
+
+
+@frozen
+class Prints:
+    """The hashes of images."""
+
+    phash: Hashes
+    dhash: Hashes
+
+    def first(self, count: int) -> "Prints":
+        """So many of them."""
+        return Prints(self.phash[:count], self.dhash[:count])
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--join", type=int, default=100_000, help="join no more than so many with themselves")
+    parser.add_argument("--runs", type=int, default=5)
+    given = parser.parse_args()
+    faiss.omp_set_num_threads(1)
+    rng = np.random.default_rng(0)
+    everything = spread(rng, max(SIZES))
+    print(f"CPU seconds, medians of {given.runs}; phash <= {RULE.phash} and dhash <= {RULE.dhash} of 64 bits")
+    print(f"{'':9}  {'build':>8}  {f'{CHUNK} against all':^40}  {'all against all':^40}")
+    print(
+        f"{'stored':>9}  {'pixcore':>8}"
+        + "".join(f"{name:>10}" for name in ("pixcore", "brute", "faiss", "recall") * 2)
+    )
+    for size in SIZES:
+        stored = everything.first(size)
+        asked = flipped(rng, stored.first(CHUNK))
+        build, index = timed(partial(NearIndex, stored.phash, stored.dhash, RULE), given.runs)
+        peers: list[Callable[[Prints], Pairs]] = [partial(search, stored) for search in (brute_force, faiss_flat)]
+        chunk = [partial(index.near, asked.phash, asked.dhash), *(partial(peer, asked) for peer in peers)]
+        cells = [f"{build:8.3f}", *compared(chunk, given.runs)]
+        join = [index.pairs, *(partial(joined, peer, stored) for peer in peers)]
+        if size <= given.join:
+            cells += compared(join if size <= PEERS_JOIN else join[:1], given.runs)
+        print(f"{size:9,}  {''.join(cells)}", flush=True)
+    print(f"peak memory of all this: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+def compared(searches: Sequence[Callable[[], Pairs]], runs: int) -> list[str]:
+    """The cells of one row: how long each search took, and what the first of them found of what the others did."""
+    seconds, found = zip(*(timed(search, runs) for search in searches), strict=True)
+    cells = [f"{one:10.4f}" for one in seconds]
+    if not found[1:]:
+        return [*cells, f"{'-':>10}", f"{'-':>10}", f"{'-':>10}"]
+    ours, *theirs = ({tuple(row) for row in pairs.tolist()} for pairs in found)
+    if theirs[0] != theirs[1] or not ours <= theirs[0]:
+        raise SystemExit("the searches disagree about what is near")
+    return [*cells, f"{len(ours) / len(theirs[0]):10.3f}"]
+
+
+def timed(work: Callable[[], T], runs: int) -> tuple[float, T]:
+    """The median of this process's CPU seconds, and what came out."""
+    seconds = []
+    for _ in range(runs):
+        began = time.process_time()
+        result = work()
+        seconds.append(time.process_time() - began)
+    return statistics.median(seconds), result
+
+
+def brute_force(stored: Prints, asked: Prints) -> Pairs:
+    """Each of those asked for against all, by numpy."""
+    rows = [np.empty((0, 2), np.intp)]
+    for number, (phash, dhash) in enumerate(zip(asked.phash, asked.dhash, strict=True)):
+        near = np.flatnonzero(np.bitwise_count(stored.phash ^ phash) <= RULE.phash)
+        near = near[np.bitwise_count(stored.dhash[near] ^ dhash) <= RULE.dhash]
+        rows.append(np.stack((np.full(len(near), number), near), axis=1))
+    return np.concatenate(rows)
+
+
+def faiss_flat(stored: Prints, asked: Prints) -> Pairs:
+    """The same by the phash index that faiss has for it; dhashes are compared afterwards."""
+    index = faiss.IndexBinaryFlat(64)
+    index.add(stored.phash.view(np.uint8).reshape(-1, 8))
+    limits, _, found = index.range_search(asked.phash.view(np.uint8).reshape(-1, 8), RULE.phash + 1)  # below that
+    query = np.repeat(np.arange(len(asked.phash)), np.diff(limits.astype(np.int64)))
+    near = np.bitwise_count(asked.dhash[query] ^ stored.dhash[found]) <= RULE.dhash
+    return np.stack((query[near], found[near]), axis=1)
+
+
+def joined(search: Callable[[Prints], Pairs], stored: Prints) -> Pairs:
+    """What a search finds of all against all, without the images themselves and the second time of each pair."""
+    pairs = search(stored)
+    return pairs[pairs[:, 0] < pairs[:, 1]]
+
+
+def spread(rng: np.random.Generator, count: int) -> Prints:
+    """Hashes of so many images; every tenth is near to the one before it."""
+    half = np.broadcast_to(np.repeat([True, False], (31, 32)), (count, 63))
+    bits = np.packbits(np.insert(rng.permuted(half, axis=1), 0, True, axis=1), axis=1)
+    phash = np.ascontiguousarray(bits).view(">u8").ravel().astype(np.uint64)
+    prints = Prints(phash, rng.integers(0, 2**64, count, np.uint64))
+    near = flipped(rng, Prints(prints.phash[0::10], prints.dhash[0::10]))
+    prints.phash[1::10], prints.dhash[1::10] = near.phash, near.dhash
+    return prints
+
+
+def flipped(rng: np.random.Generator, prints: Prints) -> Prints:
+    """The same with up to 10 bits of each flipped, as crops and recompression do."""
+
+    def flip(hashes: Hashes) -> Hashes:
+        bits = rng.permuted(np.arange(64) < rng.integers(0, 10, (len(hashes), 1), endpoint=True), axis=1)
+        return hashes ^ np.packbits(bits, axis=1).view(np.uint64).ravel()
+
+    return Prints(flip(prints.phash), flip(prints.dhash))
+
+
+if __name__ == "__main__":
+    main()

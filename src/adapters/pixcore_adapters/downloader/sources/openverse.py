@@ -1,0 +1,61 @@
+"""Openverse: openly licensed images of many collections, by its API (https://api.openverse.org/v1/)."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+from urllib.parse import urlencode
+
+from attrs import frozen
+
+from pixcore.model import Provenance
+from pixcore_adapters.downloader.sources.answer import address, document, items, mapping, text
+from pixcore_adapters.downloader.sources.search import Result, Unreadable
+
+_NAMES = {"cc0": "CC0", "pdm": "Public Domain Mark"}  # the others are "CC" and the slug
+
+
+@frozen
+class Openverse:
+    """Asked without an account: 20 results a page, 240 a query. ``api`` is where its images are searched."""
+
+    name: ClassVar[str] = "openverse"
+    size: ClassVar[int] = 20
+    limit: ClassVar[int] = 240
+    licenses: ClassVar[frozenset[str]] = frozenset(
+        {"cc0", "pdm", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd", "sampling+", "nc-sampling+"}
+    )
+    ahead: ClassVar[int] = 1  # the limits are of requests: none is spent on what may not be needed
+    empty_is_end: ClassVar[bool] = True
+
+    api: str = "https://api.openverse.org/v1/images/"
+
+    def url(self, query: str, licenses: str, page: int) -> str:
+        """See ``Search``."""
+        asked = {"q": query, "page": page + 1, "page_size": self.size} | ({"license": licenses} if licenses else {})
+        return f"{self.api}?{urlencode(asked, errors='replace')}"
+
+    def read(self, page: bytes) -> Sequence[Result | None]:
+        """See ``Search``."""
+        answer = document(page)
+        found = items(answer.get("results"))
+        if found is None:
+            raise Unreadable(f"it has no list of results; {text(answer.get('detail')) or 'it gives no reason'}")
+        results = [_result(mapping(one)) for one in found]
+        if results and not any(results):
+            raise Unreadable("no result has the address of an image")
+        return results
+
+
+def _result(said: Mapping[str, object]) -> Result | None:
+    url = address(said.get("url"))
+    if not url:
+        return None
+    slug = text(said.get("license")).lower()
+    name = _NAMES.get(slug, f"CC {slug.upper()}") if slug else ""
+    provenance = Provenance(
+        page_url=text(said.get("foreign_landing_url")),
+        title=text(said.get("title")),
+        creator=text(said.get("creator")),
+        license=f"{name} {text(said.get('license_version'))}".strip(),
+        license_url=text(said.get("license_url")),
+    )
+    return Result(url, provenance, slug)

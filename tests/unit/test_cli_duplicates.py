@@ -1,0 +1,127 @@
+"""``pixcore status DATASET --duplicates``: what nearly looks alike in a dataset, shown to people and to programs."""
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from command import at_home, fill, pixcore
+from pictures import encoded, photo
+
+from pixcore.duplicates import NearPair, SeenImage, near_groups
+from pixcore.model import ChunkKey
+from pixcore.quality import Fingerprint
+from pixcore_runners.cli.document import near_document
+from pixcore_runners.cli.tables import near_tables
+
+RUN = ("run", "--source", "folder:photos", "--chunk-size", "4", "--quiet")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with ten photos in three chunks, whose first two come again in later ones, recompressed."""
+    at_home(tmp_path, monkeypatch)
+    photos = fill(tmp_path / "photos", 7)
+    for number, seed, quality in ((7, 1, 40), (8, 0, 60), (9, 1, 60)):
+        (photos / f"{number:04}.jpg").write_bytes(encoded(photo(seed, 64, 64), quality=quality))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("home")
+def test_every_near_pair_is_listed_with_its_distances() -> None:
+    """Across chunks, grouped, for programs as one document and for people as a table; nothing is left out for it."""
+    assert pixcore(*RUN).code == 0
+    ran = pixcore("status", "photos", "--duplicates", "--json")
+    assert (ran.code, list(ran.document), ran.document["version"], ran.document["dataset"]) == (
+        0,
+        ["version", "dataset", "groups"],
+        1,
+        "photos",
+    )
+    assert [[image["url"] for image in group["images"]] for group in ran.document["groups"]] == [
+        ["0000.jpg", "0008.jpg"],
+        ["0001.jpg", "0007.jpg", "0009.jpg"],
+    ]
+    expected = []
+    for number, group in enumerate(ran.document["groups"], 1):
+        images = group["images"]
+        assert [pair["images"] for pair in group["pairs"]] == [list(two) for two in combinations(range(len(images)), 2)]
+        for pair in group["pairs"]:
+            one, other = (images[place] for place in pair["images"])
+            bits = [(int(one[name], 16) ^ int(other[name], 16)).bit_count() for name in ("phash", "dhash")]
+            assert [pair["phash_bits"], pair["dhash_bits"]] == bits
+            expected.append([number, *bits, one["chunk"], one["url"], other["chunk"], other["url"]])
+    *table, last = pixcore("status", "photos", "--duplicates").out.splitlines()
+    assert [line.split() for line in table[1:]] == [list(map(str, row)) for row in expected]
+    assert last == "groups: 2, images: 5, pairs: 4, at most 10 of 64 phash bits and 10 of 64 dhash bits apart"
+
+
+@pytest.mark.usefixtures("home")
+def test_the_settings_say_what_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person tries narrower limits on a dataset that is there, without collecting anything again."""
+    pixcore(*RUN)
+    monkeypatch.setenv("PIXCORE_NEAR_PHASH", "0")
+    monkeypatch.setenv("PIXCORE_NEAR_DHASH", "0")
+    found = pixcore("status", "photos", "--duplicates", "--json").document["groups"]
+    assert all(pair["phash_bits"] == pair["dhash_bits"] == 0 for group in found for pair in group["pairs"])
+    assert len(found) < 2
+
+
+def test_no_near_duplicates_is_said_in_one_line(home: Path) -> None:
+    """And in an empty list."""
+    fill(home / "distinct", 3)
+    pixcore("run", "--source", "folder:distinct", "--quiet")
+    ran = pixcore("status", "distinct", "--duplicates")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        "no near-duplicates in dataset distinct: no two images are at most 10 of 64 phash bits and 10 of 64 dhash bits"
+        " apart\n"
+    )
+    assert pixcore("status", "distinct", "--duplicates", "--json").document == {
+        "version": 1,
+        "dataset": "distinct",
+        "groups": [],
+    }
+
+
+@pytest.mark.usefixtures("home")
+def test_duplicates_are_of_one_dataset() -> None:
+    """Without one it is a usage error that says what to write; of an unknown one, what there is."""
+    ran = pixcore("status", "--duplicates")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        "pixcore: --duplicates looks into one dataset; write `pixcore status DATASET --duplicates`."
+        " (see `pixcore status --help`)\n"
+    )
+    ran = pixcore("status", "fotos", "--duplicates")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "no dataset 'fotos'" in ran.err
+
+
+def _image(number: int, url: str) -> SeenImage:
+    return SeenImage(ChunkKey("d", number % 7), f"{number:064}", url, Fingerprint(number, number, "m", flat=False))
+
+
+def test_many_pairs_come_piece_by_piece() -> None:
+    """A million pairs are not laid out before the first is printed; none is lost between two pieces."""
+    pairs = [NearPair(_image(2 * n, f"{n}.jpg"), _image(2 * n + 1, f"{n}'.jpg")) for n in range(1250)]
+    groups = near_groups(pairs)
+    assert [table.row_count for table in near_tables(groups)] == [1000, 250]
+    pieces = list(near_document("d", groups))
+    assert max(map(len, pieces)) < 1000
+    assert [[image["url"] for image in group["images"]] for group in json.loads("".join(pieces))["groups"]] == [
+        [image.url for image in group.images] for group in groups
+    ]
+
+
+def test_what_strangers_wrote_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A URL may hold any character; in both forms it is shown, not obeyed."""
+    from rich.console import Console  # noqa: PLC0415
+
+    groups = near_groups([NearPair(_image(1, "\x1b[2J[red].jpg"), _image(2, "\u202egpj.exe"))])
+    Console(width=200).print(*near_tables(groups))
+    shown = capsys.readouterr().out
+    assert "\\x1b[2J[red].jpg" in shown
+    assert "\\u202egpj.exe" in shown
+    assert "".join(near_document("d", groups)).replace("\n", "").isprintable()
+    assert "".join(near_document("d", groups)).isascii()

@@ -1,0 +1,313 @@
+"""Wikimedia Commons: asked as its API is documented, and read with suspicion; its answers come from loopback."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from apis import CommonsApi, answer, body, commons_entry, pictures, query
+from attrs import evolve
+from hostile import Site, policy, status
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixcore.errors import SourceChanged, SourceUnavailable
+from pixcore.model import Download, Miss, MissReason, Provenance, Slice
+from pixcore_adapters.downloader.sources.commons import Commons
+from pixcore_adapters.downloader.sources.paged import PagedSource
+from pixcore_adapters.downloader.sources.search import Overloaded, Result, Unreadable
+from pixcore_adapters.downloader.web import WebDownloader
+
+PATH = "/w/api.php"
+NAMES = [
+    "query",
+    "pages",
+    "index",
+    "imageinfo",
+    "url",
+    "extmetadata",
+    "Artist",
+    "value",
+    "batchcomplete",
+    "error",
+    "code",
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(NAMES), inner),
+)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Give a site without pages."""
+    with Site() as site:
+        yield site
+
+
+def api(site: Site, count: int) -> CommonsApi:
+    """Open the API on the site, with so many files; every third is CC0."""
+    licences = [{"License": "cc0", "LicenseShortName": "CC0"} if n % 3 == 0 else {} for n in range(count)]
+    entries = [commons_entry(url, n, **licences[n]) for n, url in enumerate(pictures(site, count))]
+    site.routes[PATH] = found = CommonsApi(entries)
+    return found
+
+
+def downloader(site: Site) -> WebDownloader:
+    """Give the downloader that users get, with the API's address as the only difference."""
+    return WebDownloader({"commons": PagedSource(Commons(api=site.url(PATH)))}, policy(site))
+
+
+def piece(start: int, stop: int, licenses: str = "") -> Slice:
+    """A slice of what there is of red pandas."""
+    return Slice("commons", "red panda", start, stop, licenses=licenses)
+
+
+def positions(items: list[Download | Miss]) -> list[int]:
+    """Where the items stand in their source."""
+    return [item.candidate.key.position for item in items]
+
+
+def read(*files: object) -> list[Result | None]:
+    """Read a page of these files."""
+    return list(Commons().read(json.dumps({"batchcomplete": True, "query": {"pages": files}}).encode()))
+
+
+def read_one(**metadata: object) -> Result:
+    """Read a page of one file with this metadata."""
+    (result,) = read(commons_entry("https://a.example/1.jpg", **metadata) | {"index": 1})
+    assert result
+    return result
+
+
+# -- what is asked, and what is read ---------------------------------------------------------------------------------
+
+
+def test_a_page_is_asked_for_as_documented() -> None:
+    """Images only, with what a row needs and no more, in the newer of the API's formats."""
+    assert query(Commons().url("C&A = 100%|größe\ud800", "by,cc0", 3)) == {
+        "action": "query",
+        "format": "json",
+        "formatversion": "2",
+        "maxlag": "5",
+        "generator": "search",
+        "gsrsearch": "C&A = 100%|größe? filetype:bitmap",
+        "gsrnamespace": "6",
+        "gsrlimit": "50",
+        "gsroffset": "150",
+        "prop": "imageinfo",
+        "iiprop": "url|extmetadata",
+        "iiextmetadatafilter": "Artist|License|LicenseShortName|LicenseUrl|ObjectName",
+    }
+
+
+def test_the_public_domain_is_asked_for() -> None:
+    """It is rare: else most of the pages would be read for nothing."""
+    for licenses in ("cc0", "cc0,pdm"):
+        assert query(Commons().url("cat", licenses, 0))["gsrsearch"] == "cat filetype:bitmap haslicense:unrestricted"
+
+
+def test_a_file_keeps_all_of_its_provenance() -> None:
+    """Who publishes a dataset has to name creator, licence and place of each image."""
+    (result,) = read(commons_entry("https://upload.example/1.jpg", 7) | {"index": 1})
+    assert result == Result(
+        "https://upload.example/1.jpg",
+        Provenance(
+            page_url="https://commons.wikimedia.org/wiki/File:Red_panda_7.jpg",
+            title="Red panda 7",
+            creator="Ada",
+            license="CC BY-SA 4.0",
+            license_url="https://creativecommons.org/licenses/by-sa/4.0",
+        ),
+        "by-sa",
+    )
+
+
+def test_what_is_missing_is_empty() -> None:
+    """Many files have no object name and no licence's address; the title then is the file's."""
+    nothing = dict.fromkeys(["ObjectName", "Artist", "License", "LicenseShortName", "LicenseUrl"])
+    result = read_one(**nothing)
+    page = "https://commons.wikimedia.org/wiki/File:Red_panda_0.jpg"
+    assert (result.provenance, result.license) == (Provenance(page_url=page, title="Red panda 0.jpg"), "")
+    assert read_one(**{name: {"odd": 1} for name in nothing}).provenance == result.provenance
+
+
+@pytest.mark.parametrize(
+    ("html", "creator"),
+    [
+        ("Ada", "Ada"),
+        ('<a href="//x" class="extiw">Ada &amp; Bo</a> (<a href="//y">talk</a>)', "Ada & Bo (talk)"),
+        ("<div>Ada<br />\n Lovelace</div>", "Ada Lovelace"),
+        ("<style data-x>.a>b{color:red}</style><bdi>Ada</bdi>", "Ada"),
+        ("a < b", "a < b"),
+        ("<![junk[ Ada", ""),
+    ],
+)
+def test_a_creator_is_plain_text(html: str, creator: str) -> None:
+    """Commons gives markup; rows and reports want a name."""
+    assert read_one(Artist=html).provenance.creator == creator
+
+
+@given(st.text(st.sampled_from("<>!-[]?/&#;=\"' aAscriptyle\n"), max_size=60))
+def test_no_markup_breaks_the_reader(html: str) -> None:
+    """Anybody may edit it."""
+    creator = read_one(Artist=html).provenance.creator
+    assert creator == " ".join(creator.split())
+
+
+@pytest.mark.parametrize(
+    ("license", "slug"),
+    [
+        ("cc-by-sa-4.0", "by-sa"),
+        ("cc-by-sa-3.0-de", "by-sa"),
+        ("cc-by-2.0", "by"),
+        ("CC-BY-4.0", "by"),
+        ("cc-by-nc-nd-2.0", "by-nc-nd"),
+        ("cc0", "cc0"),
+        ("cc-zero", "cc0"),
+        ("pd", "pdm"),
+        ("pd-old-100", "pdm"),
+        ("cc-pd-mark", "pdm"),
+        ("cc-byte", ""),
+        ("gfdl", ""),
+        ("cc-sa-1.0", ""),
+        ("", ""),
+    ],
+)
+def test_licences_have_slugs(license: str, slug: str) -> None:  # noqa: A002 - the word for it
+    """`--license by` means any version of it, of any country; what is not known is not allowed."""
+    assert read_one(License=license).license == slug
+
+
+def test_files_come_by_rank_and_gaps_stay() -> None:
+    """The API gives them in no order, leaves some out, and gives others without their image."""
+    files = [commons_entry(f"https://a.example/{n}.jpg", n) | {"index": 101 + n} for n in (5, 0, 2, 3)]
+    del files[2]["imageinfo"]
+    files[3]["imageinfo"] = []
+    assert [result and result.url for result in read(*files)] == [
+        "https://a.example/0.jpg",
+        None,
+        None,
+        None,
+        None,
+        "https://a.example/5.jpg",
+    ]
+
+
+def test_an_answer_without_a_query_is_the_end() -> None:
+    """So the API answers when nothing is left."""
+    assert Commons().read(b'{"batchcomplete":true}') == []
+
+
+UNREADABLE = {
+    "web page": b"<!doctype html><title>Wikimedia Error</title>",
+    "cut": b'{"batchcomplete":true,"query":{"pages":[{"pageid":1,',
+    "nothing": b"{}",
+    "older format": b'{"batchcomplete":"","query":{"pages":{"7":{"index":1}}}}',
+    "no index": b'{"query":{"pages":[{"pageid":1,"imageinfo":[{"url":"https://a.example/1.jpg"}]}]}}',
+    "no image": b'{"query":{"pages":[{"pageid":1,"index":1}]}}',
+    "refusal": b'{"error":{"code":"badvalue","info":"Unrecognized value","docref":"See"}}',
+    "odd refusal": b'{"error":[]}',
+}
+
+
+@pytest.mark.parametrize("page", UNREADABLE.values(), ids=UNREADABLE)
+def test_another_page_is_unreadable(page: bytes) -> None:
+    """No page that holds no readable result may pass for the end of the results."""
+    with pytest.raises(Unreadable):
+        Commons().read(page)
+
+
+@pytest.mark.parametrize("code", ["maxlag", "ratelimited", "cirrussearch-too-busy-error"])
+def test_load_is_no_change(code: str) -> None:
+    """The API tells it with status 200."""
+    error = {"error": {"code": code, "info": "Waiting for 10.0.0.1: 7 seconds lagged", "lag": 7}}
+    with pytest.raises(Overloaded, match=f"{code}: Waiting for 10.0.0.1: 7 seconds lagged"):
+        Commons().read(json.dumps(error).encode())
+
+
+@given(JSON)
+def test_no_answer_breaks_the_reader(value: object) -> None:
+    """Types change, and fields vanish; that must be told from a fault of ours."""
+    try:
+        results = Commons().read(json.dumps(value).encode())
+    except (Unreadable, Overloaded):
+        return
+    assert all(result is None or result.url for result in results)
+
+
+# -- the whole, over loopback ----------------------------------------------------------------------------------------
+
+
+def test_pages_to_the_last_one(site: Site, tmp_path: Path) -> None:
+    """The last is short; what comes is in order, whole, and the pages were asked for once, one at a time."""
+    found = api(site, 107)
+    items = list(downloader(site).download([piece(0, 10_000)], tmp_path))
+    assert positions(items) == list(range(107))
+    assert [item.path.read_bytes() for item in items if isinstance(item, Download)] == [body(n) for n in range(107)]
+    assert found.pages == [0, 1, 2, 3]
+    assert items[106].candidate.provenance.title == "Red panda 106"
+
+
+def test_slices_share_a_page(site: Site, tmp_path: Path) -> None:
+    """Chunks begin and end in the middle of pages."""
+    found = api(site, 107)
+    first = list(downloader(site).download([piece(0, 63)], tmp_path))
+    second = list(downloader(site).download([piece(63, 107)], tmp_path))
+    assert (positions(first), positions(second)) == (list(range(63)), list(range(63, 107)))
+    assert found.pages == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize(("count", "start"), [(0, 0), (30, 70)], ids=["empty", "beyond"])
+def test_nothing_there(site: Site, tmp_path: Path, count: int, start: int) -> None:
+    """A keyword that nothing is known of is no error here, and asks for one page."""
+    found = api(site, count)
+    assert list(downloader(site).download([piece(start, 240)], tmp_path)) == []
+    assert found.pages == [start // 50]
+
+
+def test_the_last_results_that_are_shown(site: Site, tmp_path: Path) -> None:
+    """Behind the ten-thousandth the search shows nothing, and is not asked."""
+    found = api(site, 0)
+    assert list(downloader(site).download([piece(9_990, 10_000)], tmp_path)) == []
+    assert list(downloader(site).download([piece(10_000, 10_100)], tmp_path)) == []
+    assert found.pages == [199]
+
+
+def test_other_licences_are_misses(site: Site, tmp_path: Path) -> None:
+    """They keep their places, and no second try changes it."""
+    api(site, 6)
+    items = list(downloader(site).download([piece(0, 50, "by,cc0")], tmp_path))
+    assert [item.reason if isinstance(item, Miss) else item.candidate.provenance.license for item in items] == [
+        "CC0",
+        "license_not_allowed",
+        "license_not_allowed",
+    ] * 2
+
+
+def test_an_overloaded_api_is_worth_asking_again(site: Site, tmp_path: Path) -> None:
+    """What came before it counts."""
+    found = api(site, 70)
+    lagged = {"error": {"code": "maxlag", "info": "Waiting for a database: 9 seconds lagged"}}
+    found.instead[1] = answer(lagged, Retry_After=5, MediaWiki_API_Error="maxlag")
+    items = downloader(site).download([piece(0, 70)], tmp_path)
+    assert positions([next(items) for _ in range(50)]) == list(range(50))
+    with pytest.raises(SourceUnavailable, match=r"commons: maxlag: .*; try again later"):
+        next(items)
+
+
+def test_a_change_ends_the_source_and_its_page_is_kept(site: Site, tmp_path: Path) -> None:
+    """A chunk that has something goes on with that; with nothing, the error names the page."""
+    found = api(site, 70)
+    found.instead[1] = status(200, b"<!doctype html>", Content_Type="text/html")
+    into, kept = tmp_path / "into", tmp_path / "kept"
+    into.mkdir()
+    source = PagedSource(Commons(api=site.url(PATH)), keep_pages=kept)
+    keeping = evolve(downloader(site), sources={"commons": source})
+    items = list(keeping.download([piece(0, 70)], into))
+    assert positions(items) == list(range(51))
+    assert isinstance(items[50], Miss)
+    assert items[50].reason == MissReason.CHANGED
+    with pytest.raises(SourceChanged, match=r"commons cannot be read any more: it is no JSON .* which is in "):
+        list(keeping.download([piece(50, 70)], into))
+    assert [path.read_bytes() for path in kept.iterdir()] == [b"<!doctype html>"]

@@ -1,0 +1,146 @@
+"""DATASET.toml: what it can say, and that what is wrong in it is found by line and key."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixcore import InvalidRequest, NearRule, Quality
+from pixcore_runners.dataset_file import _line, read
+from pixcore_runners.datasets import Wanted, WantedKeyword
+from pixcore_runners.settings import Settings
+
+WHOLE = """\
+# Two pandas
+dataset = "pandas"
+count = 2000
+chunk_size = 250
+source = ["openverse", "folder:./photos"]
+license = ["cc0", "by"]
+
+[quality]
+min_width = 256
+near_dhash = 6
+
+[[keyword]]
+name = " red panda "
+label = "Ailurus"
+
+[[keyword]]
+name = "giant panda"
+count = 500
+source = ["commons"]
+license = []
+"""
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """The file that says everything."""
+    path = tmp_path / "wish.toml"
+    path.write_text(WHOLE)
+    return path
+
+
+def test_a_file_says_everything(written: Path) -> None:
+    """What a keyword leaves out is as the head says; paths start from the file's folder, not from where one stands."""
+    assert read(written, Settings()) == Wanted(
+        (
+            WantedKeyword(
+                ("openverse", f"folder:{written.parent}/photos"), "red panda", 2000, "Ailurus", ("cc0", "by")
+            ),
+            WantedKeyword(("commons",), "giant panda", 500, "", ()),
+        ),
+        chunk_size=250,
+        dataset="pandas",
+        quality=Quality(256, 50, NearRule(10, 6)),
+    )
+
+
+def test_what_a_file_leaves_out_is_as_the_settings_say(tmp_path: Path) -> None:
+    """The dataset is called as the file."""
+    path = tmp_path / "cats.toml"
+    path.write_text('[[keyword]]\nname = "cat"')
+    settings = Settings(source=("urls:/list.txt",), license=("by",), chunk_size=7, min_height=9, near_phash=3)
+    assert read(path, settings) == Wanted(
+        (WantedKeyword(("urls:/list.txt",), "cat", None, "", ("by",)),), 7, "cats", Quality(50, 9, NearRule(3, 10))
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("chunk_size = 250", "chunk_size = 0", ":4: chunk_size cannot be 0; give a whole number, at least 1"),
+        ("count = 2000", "count = 1.5", ":3: count cannot be 1.5; give a whole number, at least 1"),
+        ("count = 500", "count = 0", ":18: count cannot be 0; give a whole number, at least 1"),
+        ("count = 500", "cuont = 500", ":18: 'cuont' is no key here; did you mean count?"),
+        ("count = 500", "min_width = 5", ":18: 'min_width' is no key here; there are: name, label, count, source"),
+        ("min_width = 256", 'min_width = "wide"', ":9: min_width cannot be 'wide'; give a whole number"),
+        ("near_dhash = 6", "near_dhash = 65", ":10: near_dhash cannot be 65; give a whole number from 0 to 64"),
+        ("near_dhash = 6", "near = 6", ":10: 'near' is no key here; there are: min_width"),
+        ('dataset = "pandas"', "dataset = 7", ":2: dataset cannot be 7; give a text"),
+        ('label = "Ailurus"', "label = 7", ":14: label cannot be 7; give a text"),
+        ('name = "giant panda"', 'name = " "', ":16: this keyword has no name; write one"),
+        ('name = "giant panda"\n', "", ":16: this keyword has no name; write one"),
+        ('name = "giant panda"', 'name = "red panda"', ":17: name 'red panda' stands here twice"),
+        ('source = ["commons"]', "source = [1]", ":19: source cannot be [1]; give one or more sources"),
+        (
+            'license = ["cc0", "by"]',
+            'license = [\n"cc0",\n"gpl"\n]',
+            ":6: license cannot be ['cc0', 'gpl']; give one or",
+        ),
+        ("[quality]\nmin_width = 256\nnear_dhash = 6", "quality = 3", ":8: quality is a table; write [quality]"),
+        ("count = 2000\n", 'count = 2000\ncolour = """\nred\n"""\n', ":4: 'colour' is no key here"),
+        ("[[keyword]]", "[[keywords]]", ":12: 'keywords' is no key here; did you mean keyword?"),
+        ("[[keyword]]", "[keyword", "cannot be read as TOML: "),
+        ("count = 2000", "count = 2000\ncount = 1", "cannot be read as TOML: Cannot overwrite a value (at line 4"),
+    ],
+)
+def test_what_is_wrong_is_said_by_line_and_key(written: Path, old: str, new: str, complaint: str) -> None:
+    """A file of a hundred keywords is searched for one mistake."""
+    assert old in WHOLE
+    written.write_text(WHOLE.replace(old, new))
+    with pytest.raises(InvalidRequest) as refused:
+        read(written, Settings())
+    assert complaint in str(refused.value).removeprefix(str(written))
+    assert str(refused.value).startswith(str(written))
+
+
+@pytest.mark.parametrize("text", ["", 'dataset = "d"', "keyword = []", "keyword = 3"])
+def test_a_file_without_keywords_is_refused(tmp_path: Path, text: str) -> None:
+    """There is nothing to collect, and the remedy is one table."""
+    path = tmp_path / "d.toml"
+    path.write_text(text)
+    with pytest.raises(InvalidRequest, match=r"d\.toml:1: write at least one table \[\[keyword\]\]"):
+        read(path, Settings())
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(None, "cannot be read (No such file or directory)"), (b"\xff\xfe", "cannot be read (it is not UTF-8)")],
+    ids=["gone", "not UTF-8"],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+    """Nothing is planned from half a file."""
+    path = tmp_path / "d.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InvalidRequest) as refused:
+        read(path, Settings())
+    assert f"{path} {complaint}" in str(refused.value)
+
+
+VALUES = st.sampled_from(["1", '"""\na\n\nb"""', "[\n1,\n\n2]", "'[[x]]'", "{a = 1}", "1 # [x]"])
+
+
+@given(st.lists(st.tuples(VALUES, st.integers(0, 2)), min_size=1), st.data())
+def test_the_line_of_a_key_is_the_one_on_which_it_stands(drawn: list[tuple[str, int]], data: st.DataObject) -> None:
+    """Whatever comes before it: empty lines, comments, values over several lines."""
+    text, lines = "", []
+    for number, (value, gap) in enumerate(drawn):
+        text += "\n# gap" * gap + ("\n" if gap else "")
+        lines.append(text.count("\n") + 1)
+        text += f"key{number} = {value}\n"
+    number = data.draw(st.integers(0, len(drawn) - 1))
+    assert _line(text, (f"key{number}",)) == lines[number]

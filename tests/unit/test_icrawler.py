@@ -1,0 +1,471 @@
+"""Search engines by way of icrawler: what is asked of them, what is read from them, and what never is."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from attrs import frozen
+from engine_pages import (
+    CONSENT,
+    NO_SCRIPT,
+    Found,
+    Page,
+    baidu,
+    baidu_items,
+    baidu_page,
+    bing,
+    bing_links,
+    bing_page,
+    ciphered,
+    engine,
+    founds,
+    google,
+    google_page,
+)
+from hostile import PICTURE, Naps, Site, in_turn, picture, policy, status
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable
+from pixcore.model import Download, Miss, MissReason, Provenance, Slice
+from pixcore_adapters.downloader import web
+from pixcore_adapters.downloader.fetch.fetcher import Fetcher
+from pixcore_adapters.downloader.sources.icrawler import Baidu, Bing, Google
+from pixcore_adapters.downloader.sources.paged import PagedSource
+from pixcore_adapters.downloader.sources.search import Result, Unreadable
+from pixcore_adapters.downloader.web import WebDownloader
+
+KEYWORD = "red panda"
+
+
+@frozen
+class Kind:
+    """An engine: how it is searched, and how it answers."""
+
+    search: type[Bing | Google | Baidu]
+    path: str
+    word: str
+    start: str
+    starts: tuple[str, str, str]
+    write: Callable[[Sequence[Found]], bytes]
+    serve: Callable[[Sequence[Found]], Page]
+
+
+KINDS = {
+    "bing": Kind(Bing, "/images/async", "q", "first", ("1", "21", "41"), bing_page, bing),
+    "google": Kind(Google, "/search", "q", "start", ("0", "100", "200"), google_page, google),
+    "baidu": Kind(Baidu, "/search/acjson", "word", "pn", ("0", "30", "60"), baidu_page, baidu),
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each engine in turn."""
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Give a site without pages."""
+    with Site() as site:
+        yield site
+
+
+def hosted(site: Site, count: int) -> list[Found]:
+    """Put so many distinct pictures on the site."""
+    site.routes |= {f"/{n}.jpg": picture(PICTURE + n.to_bytes(2)) for n in range(count)}
+    return founds(site.url(f"/{n}.jpg") for n in range(count))
+
+
+def items(site: Site, kind: Kind, into: Path, start: int = 0, stop: int = 1000) -> list[Download | Miss]:
+    """What comes of a slice, through the real downloader."""
+    search = kind.search(site.url(""))
+    downloader = WebDownloader({search.name: PagedSource(search)}, policy(site))
+    into.mkdir(exist_ok=True)
+    return list(downloader.download([Slice(search.name, KEYWORD, start, stop)], into))
+
+
+def urls(taken: Sequence[Download | Miss]) -> list[str]:
+    """Where the downloads among them come from."""
+    return [item.candidate.url for item in taken if isinstance(item, Download)]
+
+
+def asked(site: Site, kind: Kind) -> list[str]:
+    """Where the pages begin that were asked for, in order."""
+    return [parse_qs(urlsplit(path).query)[kind.start][0] for path in site.paths() if path.startswith(f"{kind.path}?")]
+
+
+# -- what is asked ---------------------------------------------------------------------------------------------------
+
+
+def test_the_real_engines_are_asked_over_https() -> None:
+    """Whatever icrawler writes: it asks Baidu in the clear."""
+    assert [kind.search().url("cat", "", 0) for kind in KINDS.values()] == [
+        "https://www.bing.com/images/async?q=cat&first=1",
+        "https://www.google.com/search?q=cat&ijn=0&start=0&tbs=&tbm=isch",
+        "https://image.baidu.com/search/acjson?tn=resultjson_com&ipn=rj&word=cat&pn=0&rn=30",
+    ]
+
+
+@given(st.text(min_size=1))
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+def test_any_keyword_arrives_as_it_is(kind: Kind, keyword: str) -> None:
+    """An ampersand must not end it, nor a brace break the address."""
+    address = urlsplit(kind.search("http://127.0.0.1:1").url(keyword, "", 2))
+    assert (address.scheme, address.netloc, address.path) == ("http", "127.0.0.1:1", kind.path)
+    values = parse_qs(address.query)
+    assert (values[kind.word], values[kind.start]) == ([keyword], [kind.starts[2]])
+
+
+def test_a_keyword_that_is_no_text_is_asked_for_all_the_same(kind: Kind) -> None:
+    """Half a surrogate pair comes from a broken terminal."""
+    values = parse_qs(urlsplit(kind.search().url("cat\ud83d", "", 0)).query)
+    assert values[kind.word] == ["cat?"]
+
+
+# -- what is read ----------------------------------------------------------------------------------------------------
+
+
+def test_all_results_of_a_page_are_read_in_order(kind: Kind) -> None:
+    """Their rank is their position: a shift would give chunks each other's images."""
+    results = founds(f"https://host.example/{n}.jpg" for n in range(kind.search.size))
+    read = kind.search().read(kind.write(results))
+    assert [one and one.url for one in read] == [found.url for found in results]
+
+
+@pytest.mark.parametrize("kind", [KINDS["bing"], KINDS["baidu"]], ids=["bing", "baidu"])
+def test_page_and_title_are_kept(kind: Kind) -> None:
+    """They are the image's provenance; the engine's markup is not part of them."""
+    found = Found("https://a.example/1.jpg", "https://a.example/page?x=1&y=2", "Tom's  red panda &amp; co\n(2024)")
+    (result,) = kind.search().read(kind.write([found]))
+    assert result == Result(
+        found.url, Provenance(page_url="https://a.example/page?x=1&y=2", title="Tom's red panda & co (2024)")
+    )
+
+
+@pytest.mark.parametrize("kind", [KINDS["bing"], KINDS["baidu"]], ids=["bing", "baidu"])
+def test_a_page_that_has_no_address_is_not_told(kind: Kind) -> None:
+    """It would stand in the row, and be shown as a link."""
+    (result,) = kind.search().read(kind.write([Found("https://a.example/1.jpg", "javascript:alert(1)", "")]))
+    assert result == Result("https://a.example/1.jpg", Provenance())
+
+
+def test_a_title_can_be_written_to_a_file() -> None:
+    """Half a surrogate pair comes escaped through JSON, and no file can hold it."""
+    (result,) = Bing().read(bing_links([r'{"murl": "https://a.example/1.jpg", "t": "a \ud83d b\u0007c"}']))
+    assert result is not None
+    assert result.provenance.title == "a ? bc"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.example/1.JPG",
+        "https://a.example/1.png",
+        "https://a.example/1.webp?w=1200&h=800",
+        "https://a.example/Red Panda.jpeg",
+        "https://a.example/小熊猫",
+    ],
+)
+def test_bing_gives_what_icrawler_by_itself_would_lose(url: str) -> None:
+    """Its parser keeps lower-case .jpg only and cuts the query off: most modern sites would be missing."""
+    (result,) = Bing().read(bing_page([Found(url)]))
+    assert result is not None
+    assert result.url == url
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("", "{", "[]", "null", "{}", "[" * 99_999, '{"murl": 1}', '{"murl": "//a.example/x"}', '{"murl": "data:,x"}'),
+        r'{"murl": "https://a.example/\ud83d.jpg"}',
+    ],
+    ids=lambda said: said[:40] or "nothing",
+)
+def test_a_link_of_bing_that_cannot_be_read_keeps_its_place(said: str) -> None:
+    """Or those after it would move into the next chunk's positions."""
+    good = json.dumps({"murl": "https://a.example/1.jpg"})
+    assert [bool(one) for one in Bing().read(bing_links([good, said, good]))] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "item", [{"objURL": ""}, {"objURL": None}, {"objURL": 3}, {"thumbURL": "https://a.example"}, 7, None, "x", []]
+)
+def test_an_item_of_baidu_that_cannot_be_read_keeps_its_place(item: object) -> None:
+    """The same."""
+    good = {"objURL": ciphered("https://a.example/1.jpg")}
+    assert [bool(one) for one in Baidu().read(baidu_items([good, item, good]))] == [True, False, True]
+
+
+def test_baidus_cipher_is_undone() -> None:
+    """On an address as Baidu wrote it, not as these tests do."""
+    item = {"objURL": "ippr_z2C$qAzdH3FAzdH3Fooo_z&e3B99ln_z&e3Bv54AzdH3Fxtg22wg45pjAzdH3Fdab00AzdH3F8_z&e3Bip4"}
+    (result,) = Baidu().read(baidu_items([item]))
+    assert result is not None
+    assert result.url == "http://www.4493.com/xingganmote/20877/1.htm"
+
+
+def test_google_gives_no_assets_of_its_own_no_markup_and_nothing_twice() -> None:
+    """Its parser takes all that looks like a picture's address, from a script full of other things."""
+    page = r"""<script>[["https://www.gstatic.com/logo.png",48],["https://www.google.com/images/x.png",1],
+        ["https:\/\/a.example\/caf\u00e9.jpg",1],["https://a.example/熊猫.png",1],
+        ["https://page.example/1","IMG 1.jpg"],["https://lh3.googleusercontent.com/u.jpg",1],
+        ["https://a.example/1.jpg",1],["https://notgstatic.com/1.jpg",1],["https://a.example/1.jpg",2]]</script>"""
+    assert [one and one.url for one in Google().read(page.encode())] == [
+        "https://a.example/café.jpg",
+        "https://a.example/熊猫.png",
+        "https://lh3.googleusercontent.com/u.jpg",
+        "https://a.example/1.jpg",
+        "https://notgstatic.com/1.jpg",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("search", "page", "why"),
+    [
+        (Bing(), CONSENT, "asks for consent"),
+        (Bing(), NO_SCRIPT, "asks for consent, for JavaScript"),
+        (Bing(), bing_links(["{}", "{"]), "none of its 2 results has an address"),
+        (Google(), CONSENT, "asks for consent"),
+        (Google(), NO_SCRIPT, "asks for consent, for JavaScript"),
+        (Google(), rb"<script>'http://a.example/\N{no such}.jpg'</script>", "UnicodeDecodeError"),
+        (Baidu(), CONSENT, "JSONDecodeError"),
+        (Baidu(), b"", "JSONDecodeError"),
+        (Baidu(), b"[1]", "AttributeError"),
+        (Baidu(), b"[" * 99_999, "RecursionError"),
+        (Baidu(), b'{"data": null}', "TypeError"),
+        (Baidu(), b"{}", "KeyError"),
+        (Baidu(), b'{"antiFlag": 1, "message": "Forbid spider access"}', "takes us for a robot: Forbid spider access"),
+        (Baidu(), baidu_items([{"objURL": "https://a.example/1.jpg"}]), "none of its 1 results has an address"),
+    ],
+)
+def test_what_is_no_page_of_results_is_said(search: Bing | Google | Baidu, page: bytes, why: str) -> None:
+    """With the reason, and never as if there were no more results."""
+    with pytest.raises(Unreadable, match=why):
+        search.read(page)
+
+
+def test_a_page_made_to_be_slow_is_refused() -> None:
+    """Half a megabyte of this would keep icrawler's regular expression busy for a quarter of an hour."""
+    with pytest.raises(Unreadable, match="too long to read"):
+        Google().read(b"<script>" + b"http" * 125_000)
+
+
+def test_deep_nesting_is_read(kind: Kind) -> None:
+    """It would end in RecursionError, in a parser that recurses."""
+    try:
+        assert kind.search().read(b"<div>" * 9_999 + b"<script>" * 9_999) == []
+    except Unreadable:
+        assert kind.search is Baidu
+
+
+def read(kind: Kind, page: bytes) -> None:
+    """Read, and check what any page must give."""
+    try:
+        results = kind.search().read(page)
+    except Unreadable:
+        return
+    assert any(results) or results == []
+    for result in filter(None, results):
+        assert result.url.lower().startswith(("http://", "https://"))
+        shown = result.url + result.provenance.page_url + result.provenance.title
+        assert shown.encode()  # a file can hold it
+        assert not re.search(r"[\x00-\x1f\x7f]", shown)
+
+
+@given(page=st.binary())
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+def test_any_bytes_give_results_or_are_unreadable(kind: Kind, page: bytes) -> None:
+    """Nothing else may come out of a page, whoever made it."""
+    read(kind, page)
+
+
+@given(data=st.data(), junk=st.binary() | st.text("<>\"'\\/&;!?[]{}:,-unx0dmhtp.jg").map(str.encode))
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+def test_any_damage_gives_results_or_is_unreadable(kind: Kind, data: st.DataObject, junk: bytes) -> None:
+    """Bytes alone seldom get as far as the parts that read."""
+    page = kind.write(founds(f"https://host.example/{n}.jpg" for n in range(3)))
+    cuts = st.integers(0, len(page))
+    read(kind, page[: data.draw(cuts)] + junk + page[data.draw(cuts) :])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+ADDRESSES = st.text(st.characters()).map("https://{}".format) | JSON
+
+
+@given(st.lists(st.fixed_dictionaries({"murl": ADDRESSES}, optional={"purl": ADDRESSES, "t": JSON})))
+def test_any_values_of_bing_are_read(values: list[dict[str, object]]) -> None:
+    """Strangers choose titles and addresses; what no file can hold comes escaped."""
+    read(KINDS["bing"], bing_links(map(json.dumps, values)))
+
+
+@given(st.lists(st.fixed_dictionaries({}, optional={"objURL": JSON, "hoverURL": ADDRESSES, "fromPageTitle": JSON})))
+def test_any_values_of_baidu_are_read(values: list[dict[str, object]]) -> None:
+    """The same."""
+    read(KINDS["baidu"], json.dumps({"data": values}).encode())
+
+
+# -- paging, through the real downloader -----------------------------------------------------------------------------
+
+
+def test_pages_are_turned_to_the_last_result(kind: Kind, site: Site, tmp_path: Path) -> None:
+    """Two whole pages and a part of the third, each result once and in order."""
+    results = hosted(site, 2 * kind.search.size + 7)
+    site.routes[kind.path] = engine(kind.serve(results))
+    taken = items(site, kind, tmp_path)
+    assert urls(taken) == [found.url for found in results]
+    assert [item.candidate.key.position for item in taken] == list(range(len(results)))
+    assert asked(site, kind)[:3] == list(kind.starts)
+    assert len(asked(site, kind)) <= 3 + kind.search.ahead
+
+
+def test_a_slice_asks_for_no_page_but_its_own(kind: Kind, site: Site, tmp_path: Path) -> None:
+    """A chunk in the middle costs the engine nothing at the front, and reads nobody else's positions."""
+    size = kind.search.size
+    results = hosted(site, 3 * size)
+    site.routes[kind.path] = engine(kind.serve(results))
+    taken = items(site, kind, tmp_path, size + 3, 2 * size)
+    assert urls(taken) == [found.url for found in results[size + 3 : 2 * size]]
+    assert asked(site, kind) == [kind.starts[1]]
+
+
+def test_nothing_found(kind: Kind, site: Site, tmp_path: Path) -> None:
+    """Baidu says so in data; of a page of the others, nobody can tell it from new markup."""
+    site.routes[kind.path] = engine(kind.serve([]))
+    if kind.search is Baidu:
+        assert items(site, kind, tmp_path) == []
+    else:
+        with pytest.raises(SourceChanged, match=f"{kind.search.name} cannot be read any more: it holds no result"):
+            items(site, kind, tmp_path)
+
+
+def test_a_consent_page_is_said_unless_there_was_something_before_it(kind: Kind, site: Site, tmp_path: Path) -> None:
+    """An empty chunk must say why it is empty; one that got something goes on with that, and notes the change."""
+    results = hosted(site, kind.search.size)
+    site.routes[kind.path] = status(200, CONSENT)
+    with pytest.raises(SourceChanged, match=f"{kind.search.name} cannot be read any more"):
+        items(site, kind, tmp_path)
+    site.routes[kind.path] = in_turn(status(200, kind.write(results)), status(200, CONSENT))
+    taken = items(site, kind, tmp_path)
+    assert urls(taken) == [found.url for found in results]
+    assert [item.reason for item in taken if isinstance(item, Miss)] == [MissReason.CHANGED]
+
+
+def test_a_page_that_ends_in_the_middle_gives_what_is_whole(site: Site, tmp_path: Path) -> None:
+    """A server may close early without a length."""
+    page = bing_page(hosted(site, 5))
+    site.routes["/images/async"] = in_turn(status(200, page[: page.index(b"/3.jpg")]), status(200, bing_page([])))
+    assert urls(items(site, KINDS["bing"], tmp_path)) == [site.url(f"/{n}.jpg") for n in range(3)]
+
+
+def test_an_engine_that_asks_to_wait_is_waited_for(
+    kind: Kind, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as it says, and then it gives all it has."""
+    naps = Naps()
+    monkeypatch.setattr(web, "Fetcher", partial(Fetcher, sleep=naps))
+    results = hosted(site, 3)
+    site.routes[kind.path] = in_turn(status(429, Retry_After="7"), engine(kind.serve(results)))
+    assert urls(items(site, kind, tmp_path)) == [found.url for found in results]
+    assert 7.0 in naps.taken
+
+
+def test_an_engine_that_asks_to_come_back_tomorrow_is_unavailable(kind: Kind, site: Site, tmp_path: Path) -> None:
+    """No worker is held up for it: the chunk comes again."""
+    site.routes[kind.path] = status(429, Retry_After="86400")
+    with pytest.raises(SourceUnavailable, match="http_429"):
+        items(site, kind, tmp_path)
+    assert len(asked(site, kind)) == 1
+
+
+def test_what_two_pages_both_hold_is_fetched_once(kind: Kind, site: Site, tmp_path: Path) -> None:
+    """Engines shuffle between two requests."""
+    size = kind.search.size
+    results = hosted(site, 2 * size - 5)
+    both = [*results[:size], *results[size - 5 :]]
+    site.routes[kind.path] = engine(kind.serve(both))
+    taken = items(site, kind, tmp_path)
+    repeated = [item for item in taken if isinstance(item, Miss)]
+    assert [item.candidate.key.position for item in repeated] == list(range(size, size + 5))
+    assert {item.reason for item in repeated} == {MissReason.REPEATED}
+    assert urls(taken) == [found.url for found in results]
+    assert len([path for path in site.paths() if path.endswith(".jpg")]) == len(results)
+
+
+def test_two_chunks_of_a_keyword_share_nothing(site: Site, tmp_path: Path) -> None:
+    """Although pages overlap, as Bing's do; and every image comes with its page and title."""
+    results = hosted(site, 100)
+    site.routes["/images/async"] = engine(bing(results))
+    first = items(site, KINDS["bing"], tmp_path / "1", 0, 40)
+    second = items(site, KINDS["bing"], tmp_path / "2", 40, 80)
+    assert urls(first) + urls(second) == [found.url for found in results[:80]]
+    assert [item.candidate.provenance for item in first + second] == [
+        Provenance(page_url=found.page_url, title=found.title) for found in results[:80]
+    ]
+
+
+# -- icrawler itself -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", ["icrawler", "icrawler.builtin.bing", "icrawler.utils", "bs4", "class"])
+def test_without_icrawler_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """It is optional; and another version of it may have moved its parts."""
+    if missing == "class":
+        monkeypatch.setitem(sys.modules, "icrawler.builtin.bing", ModuleType("icrawler.builtin.bing"))
+    else:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "icrawler"]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(
+        InvalidRequest, match=r"need icrawler 0\.6\.10 .*; pip install 'pixcore\[icrawler\]'"
+    ) as refused:
+        Bing().read(b"") if missing == "bs4" else Bing().url("cat", "", 0)
+    assert "\n" not in str(refused.value)
+
+
+WITNESS = """
+import logging, sys, threading
+seen = []
+sys.addaudithook(lambda name, _: seen.append(name))
+logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format="%(name)s %(message)s")
+handlers, level = list(logging.root.handlers), logging.root.level
+from engine_pages import CONSENT, baidu_page, bing_page, founds, google_page
+from pixcore_adapters.downloader.sources.icrawler import Baidu, Bing, Google
+from pixcore_adapters.downloader.sources.search import Unreadable
+assert not {"icrawler", "bs4"} & set(sys.modules), "imported before it is used"
+del seen[:]
+for search, write in ((Bing(), bing_page), (Google(), google_page), (Baidu(), baidu_page)):
+    search.url("secret wish", "", 0)
+    assert search.read(write(founds(["https://a.example/1.jpg"])))
+    try:
+        search.read(CONSENT)
+    except Unreadable:
+        pass
+assert logging.root.handlers == handlers and logging.root.level == level
+assert threading.enumerate() == [threading.main_thread()]
+ends = ("socket.connect", "socket.getaddrinfo", "socket.sendto", "subprocess", "os.", "_thread.")
+assert not [name for name in seen if name.startswith(ends) and name not in ("os.listdir", "os.scandir")], set(seen)
+"""
+
+
+def test_icrawler_leaves_no_trace() -> None:
+    """It starts nothing, calls nobody, logs nothing (its lines hold the keyword) and leaves the log's set-up alone."""
+    tests = Path(__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"import sys; sys.path.append({str(tests)!r})\n{WITNESS}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
