@@ -1,4 +1,4 @@
-"""How the tests run: property tests without a clock, contract suites with readable asserts."""
+"""How the tests run: property tests without a clock, contract suites with readable asserts, real servers."""
 
 import os
 
@@ -10,3 +10,8 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
 
 pytest.register_assert_rewrite("contract")  # the suites are libraries, not test modules
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the servers' fixtures in every folder, that of the documents too."""
+    config.pluginmanager.import_plugin("servers.fixtures")

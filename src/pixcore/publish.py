@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pixcore.errors import ClaimLost, StoreConflict, StoreNotFound
+from pixcore.errors import ClaimLost, StoreConflict, StoreDenied, StoreNotFound
 from pixcore.model import Archive, Blob, Claim
 from pixcore.ports import BlobStore
 
@@ -23,7 +23,7 @@ def publish(store: BlobStore, archive: Archive, *, key: str, content_type: str, 
         StoreDenied, StoreNotFound, StoreUnavailable: As the store says.
     """
     metadata = {_STATUS: identity, _CHUNK: str(claim.chunk.id), _ATTEMPT: str(claim.attempt)}
-    replacing: str | None = None
+    there: Blob | None = None  # an older attempt's
     for _ in range(_ROUNDS):
         try:
             return store.put(
@@ -33,22 +33,26 @@ def publish(store: BlobStore, archive: Archive, *, key: str, content_type: str, 
                 size=archive.size,
                 content_type=content_type,
                 metadata=metadata,
-                replacing=replacing,
+                replacing=there.etag if there else None,
             )
+        except StoreDenied:
+            if there and _same(there, archive):
+                return there  # a store that cannot replace, so that no attempt in between can
+            raise
         except StoreConflict as conflict:
             try:
-                there = store.head(key)
+                found = store.head(key)
             except StoreNotFound:
                 raise conflict from None
-            written = _attempt(there.metadata, claim, identity)
+            written = _attempt(found.metadata, claim, identity)
             if written is not None and written < claim.attempt:
                 # even if it holds the same: under the older attempt's name, one in between could replace it
-                replacing = there.etag
-            elif (there.sha256, there.size) == (archive.sha256, archive.size):
-                return there
+                there = found
+            elif _same(found, archive):
+                return found
             elif written is None:
                 raise StoreConflict(
-                    f"{there.url} holds something that is not this chunk's; move it away or choose another store or"
+                    f"{found.url} holds something that is not this chunk's; move it away or choose another store or"
                     " dataset name"
                 ) from conflict
             else:
@@ -58,6 +62,10 @@ def publish(store: BlobStore, archive: Archive, *, key: str, content_type: str, 
     raise StoreConflict(
         f"{key} kept changing under attempt {claim.attempt} of chunk {claim.chunk}; nothing was written"
     )
+
+
+def _same(blob: Blob, archive: Archive) -> bool:
+    return (blob.sha256, blob.size) == (archive.sha256, archive.size)
 
 
 def _attempt(metadata: Mapping[str, str], claim: Claim, identity: str) -> int | None:

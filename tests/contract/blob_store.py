@@ -1,18 +1,27 @@
 """What every blob store must keep of the promises in ``pixcore.ports.blob_store``."""
 
 import hashlib
+import os
+import random
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Barrier, Event
 from types import MappingProxyType
+from typing import Any, Protocol
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from contract.memory import growth
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from servers.server import Server
 
 from pixcore.errors import StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
 from pixcore.model import Blob
@@ -119,21 +128,46 @@ def at_once(writers: list[Callable[[], Blob]]) -> list[Blob | None]:
         return list(pool.map(go, writers))
 
 
-class BlobStoreContract:
-    """Subclass it once an adapter and give it a ``store`` that is empty.
+lies = pytest.mark.parametrize(
+    ("size", "described"),
+    [(5, b"images"), (7, b"images"), (6, b"others")],
+    ids=["shorter", "longer", "other bytes"],
+)
+"""What is said of a file that holds ``images``."""
+
+
+class _BlobStoreContract:
+    """What every store keeps.
 
     ``many`` should exceed the adapter's page of a listing, ``large`` its part of an upload or a block of a read.
-    ``looks`` is how often a blob is described while it is being replaced.
     """
 
     many = 1_050
     large = 3 * (1 << 20) + 1
-    looks = 200
 
     @pytest.fixture
     def store(self) -> BlobStore:
         """Give an empty store."""
         raise NotImplementedError
+
+    one_step = True
+    """Whether the server compares and stores in one step; else two at once may both be told that they won."""
+
+    def check_winner(self, store: BlobStore, stored: list[Blob | None], contents: list[bytes]) -> None:
+        """Of the writers one won; whatever they were told, what is there is one of theirs, whole."""
+        winners = [blob for blob in stored if blob]
+        assert (len(winners) == 1) if self.one_step else winners
+        assert list(store.list()) == [store.head("key")]
+        assert store.head("key") in winners
+        assert read(store, "key") == contents[stored.index(store.head("key"))]
+
+    def holds(self, key: str) -> bool:  # noqa: ARG002 - for those that hold fewer
+        """Whether the store can hold such a key; what it cannot, it refuses."""
+        return True
+
+    def can_be_asked(self, key: str) -> bool:  # noqa: ARG002 - for a poor server
+        """Whether the server that stands for the real one can be asked for such a key at all."""
+        return True
 
     def test_what_was_put_comes_back(self, store: BlobStore) -> None:
         """Bytes, size, sha256, content type and metadata are the archive's only record in the store."""
@@ -174,15 +208,29 @@ class BlobStoreContract:
 
     def test_odd_keys_are_told_apart(self, store: BlobStore) -> None:
         """A key that is decoded, folded or normalised on its way would overwrite another's blob."""
-        for key in ODD_KEYS:
+        held = [key for key in ODD_KEYS if self.holds(key)]
+        for key in held:
             put(store, key, key.encode())
-        assert {key: read(store, key) for key in ODD_KEYS} == {key: key.encode() for key in ODD_KEYS}
-        assert keys(store) == sorted(ODD_KEYS)
+        assert {key: read(store, key) for key in held} == {key: key.encode() for key in held}
+        assert keys(store) == sorted(held)
+
+    def test_what_a_store_cannot_hold_is_refused(self, store: BlobStore) -> None:
+        """A name that its server would change on the way must not become another blob's."""
+        for key in ODD_KEYS:
+            if not self.holds(key):
+                with pytest.raises(StoreDenied, match="key"):
+                    put(store, key, b"x")
+        assert keys(store) == []
 
     @settings(max_examples=50, suppress_health_check=_PER_STORE)
     @given(key=KEYS)
     def test_any_key_comes_back(self, store: BlobStore, key: str) -> None:
         """Keys hold names of datasets, in any script."""
+        assume(self.can_be_asked(key))
+        if not self.holds(key):
+            with pytest.raises(StoreDenied, match="key"):
+                put(store, key, b"x")
+            return
         stored = put(store, key, b"x")
         assert stored.key == key
         assert store.head(key) == stored
@@ -219,61 +267,17 @@ class BlobStoreContract:
         assert store.head("key") == first
         assert read(store, "key") == b"first"
 
-    def test_the_named_version_is_replaced_whole(self, store: BlobStore) -> None:
-        """A newer attempt supersedes an older one: bytes, content type and metadata together."""
-        first = put(store, "key", b"first", content_type="application/zip", metadata={"attempt": "1", "old": "yes"})
-        second = put(
-            store, "key", b"2nd", content_type="application/x-tar", metadata={"attempt": "2"}, replacing=first.etag
-        )
-        assert store.head("key") == second
-        assert list(store.list()) == [second]
-        assert (second.content_type, second.metadata) == ("application/x-tar", {"attempt": "2"})
-        assert read(store, "key") == b"2nd"
-
-    def test_a_version_that_is_gone_cannot_be_replaced(self, store: BlobStore) -> None:
-        """A zombie worker knows an old etag; what came since must stay."""
-        first = put(store, "key", b"first")
-        second = put(store, "key", b"second", replacing=first.etag)
-        with pytest.raises(StoreConflict):
-            put(store, "key", b"zombie", replacing=first.etag)
-        assert store.head("key") == second
-        assert read(store, "key") == b"second"
-
-    def test_a_missing_blob_cannot_be_replaced(self, store: BlobStore) -> None:
-        """Somebody deleted it on purpose: a replacement must not bring it back."""
-        gone = put(store, "key", b"first")
-        store.delete("key")
-        with pytest.raises(StoreConflict):
-            put(store, "key", b"second", replacing=gone.etag)
-        assert keys(store) == []
-
-    def test_every_version_has_its_own_etag(self, store: BlobStore) -> None:
-        """Equal bytes stored again are another version, or a zombie could not be told from its successor."""
-        versions = [put(store, "key", b"same")]
-        for attempt in range(5):
-            versions.append(put(store, "key", b"same", metadata={"attempt": str(attempt)}, replacing=versions[-1].etag))
-        store.delete("key")
-        versions.append(put(store, "key", b"same"))
-        assert len({version.etag for version in versions}) == len(versions)
-
-    @pytest.mark.parametrize(
-        "lie",
-        [(5, b"images"), (7, b"images"), (6, b"others")],
-        ids=["shorter", "longer", "other bytes"],
-    )
+    @lies
     def test_a_source_that_is_not_as_described_is_refused(
-        self, store: BlobStore, tmp_path: Path, lie: tuple[int, bytes]
+        self, store: BlobStore, tmp_path: Path, size: int, described: bytes
     ) -> None:
         """A file that changed under the upload would be stored as whole and recorded under a wrong hash."""
         source = tmp_path / "source"
         source.write_bytes(b"images")
-        size, sha256 = lie[0], hashlib.sha256(lie[1]).hexdigest()
-        old = put(store, "old", b"old")
-        for key, replacing in (("new", None), ("old", old.etag)):
-            with pytest.raises(StoreConflict):
-                store.put(key, source, sha256=sha256, size=size, content_type="t/t", metadata={}, replacing=replacing)
-        assert list(store.list()) == [old]
-        assert read(store, "old") == b"old"
+        sha256 = hashlib.sha256(described).hexdigest()
+        with pytest.raises(StoreConflict):
+            store.put("key", source, sha256=sha256, size=size, content_type="t/t", metadata={})
+        assert keys(store) == []
 
     def test_a_source_that_cannot_be_read_is_refused(self, store: BlobStore, tmp_path: Path) -> None:
         """A missing file, or a folder, is no fault of the store's and not worth trying again."""
@@ -355,19 +359,92 @@ class BlobStoreContract:
     def test_of_writers_at_once_one_creates(self, store: BlobStore) -> None:
         """Two workers with the same chunk: one wins whole, the others learn of it."""
         contents = [bytes([65 + number]) * 300_000 for number in range(6)]
-        stored = at_once([partial(put, store, "key", data) for data in contents])
-        (winner,) = [blob for blob in stored if blob]
-        assert store.head("key") == winner
-        assert read(store, "key") == contents[stored.index(winner)]
+        self.check_winner(store, at_once([partial(put, store, "key", data) for data in contents]), contents)
+
+
+_TESTS = str(Path(__file__).parents[1])
+_WRITER = """
+import sys
+from pathlib import Path
+source, sha256, size = sys.argv[1:]
+print("now", flush=True)
+store.put("key", Path(source), sha256=sha256, size=int(size), content_type="t/t", metadata={})
+"""
+
+
+class Creatable(BlobStore, Protocol):
+    """A store whose container may have to be made first."""
+
+    def create(self) -> None:
+        """Make the container. Idempotent."""
+        ...
+
+
+class BlobStoreContract(_BlobStoreContract):
+    """Subclass it once an adapter and give it a ``store`` that is empty.
+
+    ``looks`` is how often a blob is described while it is being replaced.
+    """
+
+    looks = 200
+
+    def test_the_named_version_is_replaced_whole(self, store: BlobStore) -> None:
+        """A newer attempt supersedes an older one: bytes, content type and metadata together."""
+        first = put(store, "key", b"first", content_type="application/zip", metadata={"attempt": "1", "old": "yes"})
+        second = put(
+            store, "key", b"2nd", content_type="application/x-tar", metadata={"attempt": "2"}, replacing=first.etag
+        )
+        assert store.head("key") == second
+        assert list(store.list()) == [second]
+        assert (second.content_type, second.metadata) == ("application/x-tar", {"attempt": "2"})
+        assert read(store, "key") == b"2nd"
+
+    def test_a_version_that_is_gone_cannot_be_replaced(self, store: BlobStore) -> None:
+        """A zombie worker knows an old etag; what came since must stay."""
+        first = put(store, "key", b"first")
+        second = put(store, "key", b"second", replacing=first.etag)
+        with pytest.raises(StoreConflict):
+            put(store, "key", b"zombie", replacing=first.etag)
+        assert store.head("key") == second
+        assert read(store, "key") == b"second"
+
+    def test_a_missing_blob_cannot_be_replaced(self, store: BlobStore) -> None:
+        """Somebody deleted it on purpose: a replacement must not bring it back."""
+        gone = put(store, "key", b"first")
+        store.delete("key")
+        with pytest.raises(StoreConflict):
+            put(store, "key", b"second", replacing=gone.etag)
+        assert keys(store) == []
+
+    def test_every_version_has_its_own_etag(self, store: BlobStore) -> None:
+        """Equal bytes stored again are another version, or a zombie could not be told from its successor."""
+        versions = [put(store, "key", b"same")]
+        for attempt in range(5):
+            versions.append(put(store, "key", b"same", metadata={"attempt": str(attempt)}, replacing=versions[-1].etag))
+        store.delete("key")
+        versions.append(put(store, "key", b"same"))
+        assert len({version.etag for version in versions}) == len(versions)
+
+    @lies
+    def test_a_source_that_is_not_as_described_replaces_nothing(
+        self, store: BlobStore, tmp_path: Path, size: int, described: bytes
+    ) -> None:
+        """What stands there stays, whole."""
+        source = tmp_path / "source"
+        source.write_bytes(b"images")
+        sha256 = hashlib.sha256(described).hexdigest()
+        old = put(store, "old", b"old")
+        with pytest.raises(StoreConflict):
+            store.put("old", source, sha256=sha256, size=size, content_type="t/t", metadata={}, replacing=old.etag)
+        assert list(store.list()) == [old]
+        assert read(store, "old") == b"old"
 
     def test_of_writers_at_once_one_replaces(self, store: BlobStore) -> None:
         """The comparison of the etag and the replacement are one step."""
         etag = put(store, "key", b"old").etag
         contents = [bytes([65 + number]) * 300_000 for number in range(6)]
         stored = at_once([partial(put, store, "key", data, replacing=etag) for data in contents])
-        (winner,) = [blob for blob in stored if blob]
-        assert store.head("key") == winner
-        assert read(store, "key") == contents[stored.index(winner)]
+        self.check_winner(store, stored, contents)
 
     def test_a_reader_keeps_the_version_that_it_opened(self, store: BlobStore) -> None:
         """A replacement under a reader must not give it the beginning of one archive and the end of another."""
@@ -396,6 +473,162 @@ class BlobStoreContract:
             writer.result()
         for look in seen:
             assert look.sha256 == hashlib.sha256(look.metadata["after"].encode()).hexdigest()
+
+
+class CreateOnlyContract(_BlobStoreContract):
+    """For a store on a server that cannot replace safely: subclass it as ``BlobStoreContract``."""
+
+    def test_nothing_is_replaced(self, store: BlobStore) -> None:
+        """Where the server would not enforce which version is replaced, asking for it is refused with the remedy."""
+        old = put(store, "key", b"old")
+        for data in (b"new", b"old", noise(1, self.large)):
+            with pytest.raises(StoreDenied, match="delete it yourself"):
+                put(store, "key", data, replacing=old.etag)
+        assert list(store.list()) == [old]
+        assert read(store, "key") == b"old"
+
+
+class ServerContract:
+    """What a store on a server keeps besides: subclass it, too, and give it the fixtures, and ``large`` in parts.
+
+    ``lets_anybody_in`` and ``forgets`` say what the server itself lacks: that it checks secrets, or keeps its data when
+    it stops. The stores of ``private`` and ``stranger`` do not try again.
+    """
+
+    large: int
+    lets_anybody_in = False
+    forgets = False
+
+    @pytest.fixture
+    def missing(self) -> Creatable:
+        """Give a store in a container that is not there."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def stranger(self) -> BlobStore:
+        """Give the ``store`` to somebody with a wrong secret."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def elsewhere(self) -> str:
+        """Give code that makes a ``store`` of the same container in another process."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def private(self) -> tuple[Server[Any], Creatable]:
+        """Give a server of its own, and a store on it whose container is not there yet."""
+        raise NotImplementedError
+
+    def test_a_missing_container_is_named_with_the_remedy(self, missing: Creatable) -> None:
+        """A mistyped name is neither an empty store nor a container that springs into being."""
+        for use in (lambda: put(missing, "key", b"x"), lambda: missing.open("key"), lambda: list(missing.list())):
+            with pytest.raises(StoreNotFound, match="--create-container"):
+                use()
+        with pytest.raises(StoreNotFound):
+            missing.head("key")
+
+    def test_a_container_is_made_when_asked_for(self, missing: Creatable) -> None:
+        """Two workers may ask at once, so a second time is no error."""
+        for _ in range(2):
+            missing.create()
+        stored = put(missing, "key", b"x")
+        missing.create()
+        assert list(missing.list()) == [stored]
+
+    def test_a_wrong_secret_is_denied(self, store: BlobStore, stranger: BlobStore) -> None:
+        """Trying again would not help, so it is nothing that passes."""
+        stored = put(store, "key", b"x")
+        if self.lets_anybody_in:
+            assert stranger.head("key") == stored
+            return
+        uses = (
+            lambda: put(stranger, "new", b"x"),
+            lambda: stranger.head("key"),
+            lambda: stranger.open("key"),
+            lambda: list(stranger.list()),
+            lambda: stranger.delete("key"),
+        )
+        for use in uses:
+            with pytest.raises(StoreDenied):
+                use()
+        assert list(store.list()) == [stored]
+
+    def test_a_server_that_stops_is_worth_trying_again(self, private: tuple[Server[Any], Creatable]) -> None:
+        """Servers are restarted. What was read halfway is an error, never taken for whole."""
+        server, store = private
+        store.create()
+        stored = put(store, "key", noise(1, 24 << 20))  # more than connections buffer
+        with store.open("key") as file:
+            first = file.read(1)
+            server.stop()
+            with suppress(StoreUnavailable):  # unless the store had it all by then
+                assert first + file.read() == noise(1, 24 << 20)
+        uses = (
+            lambda: put(store, "new", b"x"),
+            lambda: store.head("key"),
+            lambda: store.open("key"),
+            lambda: list(store.list()),
+            lambda: store.delete("key"),
+        )
+        for use in uses:
+            with pytest.raises(StoreUnavailable):
+                use()
+        server.start()
+        if self.forgets:
+            store.create()
+        new = put(store, "new", b"x")
+        assert list(store.list()) == ([new] if self.forgets else [stored, new])
+
+    def test_of_writers_of_parts_at_once_one_creates(self, store: BlobStore) -> None:
+        """Parts are put together at the end, under the same condition; those of the losers go."""
+        contents = [noise(number, self.large) for number in range(2)]
+        self.check_winner(store, at_once([partial(put, store, "key", data) for data in contents]), contents)
+
+    @pytest.mark.parametrize("megabytes", [64, pytest.param(1_024, marks=pytest.mark.soak)])
+    def test_a_large_upload_takes_little_memory(self, store: BlobStore, tmp_path: Path, megabytes: int) -> None:
+        """Several workers share a machine: what is sent is not held at once."""
+        source, digest = tmp_path / "source", hashlib.sha256()
+        with source.open("wb") as file:
+            for number in range(megabytes):
+                digest.update(block := noise(number % 256, 1 << 20))
+                file.write(block)
+        size = megabytes << 20
+        put(store, "warm", noise(0, self.large))  # what is imported and connected once
+        with growth() as grown:
+            store.put("key", source, sha256=digest.hexdigest(), size=size, content_type="t/t", metadata={})
+        assert store.head("key").size == size
+        assert grown.peak < 32 << 20
+
+    @pytest.mark.soak
+    def test_a_writer_that_is_killed_leaves_nothing_half(
+        self, store: BlobStore, elsewhere: str, tmp_path: Path
+    ) -> None:
+        """At any moment of an upload: what is seen then is whole or nothing, and the next worker ends with one blob."""
+        data, source, chance = noise(1, 24 << 20), tmp_path / "source", random.Random(1)  # noqa: S311 - no secret
+        source.write_bytes(data)
+        code = f"{elsewhere}\n{_WRITER}"
+        described = [str(source), hashlib.sha256(data).hexdigest(), str(len(data))]
+        whole = seconds = 0.0
+        for kill in range(51):
+            command = [sys.executable, "-c", code, *described]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": _TESTS}) as writer:
+                assert writer.stdout
+                writer.stdout.readline()  # it begins
+                began = time.monotonic()
+                if kill:
+                    with suppress(subprocess.TimeoutExpired):
+                        writer.wait(chance.uniform(0, 1.2 * seconds))
+                    writer.kill()
+                writer.wait()
+                seconds = seconds or time.monotonic() - began  # the first one is not killed
+            seen = keys(store)
+            assert seen in ([], ["key"])
+            whole += len(seen)
+            with suppress(StoreConflict):  # the server may still end what the dead one asked for last
+                put(store, "key", data)
+            assert read(store, "key") == data
+            store.delete("key")
+        assert 1 <= whole < 51
 
 
 class BlobStoreMachine(RuleBasedStateMachine):

@@ -153,6 +153,21 @@ class Ensure:
         assert len({chunk.id for chunk in chunks}) == 2500
         assert [record.chunk for record in repo.find("d")] == chunks
 
+    def test_of_many_plans_at_once_each_chunk_is_made_once(self, repo: StatusRepo) -> None:
+        """Planners of one dataset agree on its chunks, and those of others get ids of their own."""
+        start = Barrier(8)
+
+        def plan(planner: int) -> list[ChunkKey]:
+            start.wait(30)
+            dataset = "shared" if planner % 2 else "abcd"[planner // 2]
+            return [key for count in range(1, 21) for key in made(repo, count, dataset)]
+
+        with eager_threads(), ThreadPoolExecutor(8) as pool:
+            keys = list(pool.map(plan, range(8)))
+        assert keys[1] == keys[3] == keys[5] == keys[7]
+        made_once = {key for planned in keys for key in planned}
+        assert len(made_once) == len({key.id for key in made_once}) == 5 * 20
+
     def test_nothing_is_made_of_nothing(self, repo: StatusRepo) -> None:
         """An empty batch is no error."""
         assert list(repo.ensure([])) == []
@@ -352,11 +367,11 @@ class Ends:
         assert repo.claim(key, "me", TTL) == Exhausted("not one image")
         assert repo.get(key).failures == 1
 
-    def test_an_error_may_quote_any_file_name(self, repo: StatusRepo) -> None:
-        """A name that is not UTF-8 must not turn a failed chunk into a stuck one."""
+    def test_an_error_may_quote_anything(self, repo: StatusRepo) -> None:
+        """A name that is not UTF-8, or a NUL out of a page, must not turn a failed chunk into a stuck one."""
         (key,) = made(repo)
-        repo.fail(claimed(repo, key), "cannot read 'caf\udce9\n.jpg'", retry_in=None)
-        assert repo.claim(key, "me", TTL) == Exhausted("cannot read 'caf\\udce9\n.jpg'")
+        repo.fail(claimed(repo, key), "cannot read 'caf\udce9\n.jpg' \0", retry_in=None)
+        assert repo.claim(key, "me", TTL) == Exhausted("cannot read 'caf\\udce9\n.jpg' \\x00")
 
     def test_an_interrupted_chunk_is_due_and_blameless(self, repo: StatusRepo) -> None:
         """Ctrl-C a hundred times fails nothing."""

@@ -1,12 +1,14 @@
-"""The memories of images of the default installation keep the contract."""
+"""The memories of images keep the contract."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import databases
 import pytest
-from contract.seen_images import ONE, OTHER, SeenImagesContract
+from contract.seen_images import ONE, OTHER, SeenImagesContract, image, urls
 from contract.status_repo import Clock, result
-from sqlalchemy import Float, bindparam, event
+from servers.addresses import Postgres
+from sqlalchemy import Engine, Float, bindparam, event
 
 from pixcore.duplicates import SeenImages
 from pixcore.model import Claim
@@ -14,9 +16,7 @@ from pixcore.ports import StatusRepo
 from pixcore.quality import NearRule
 from pixcore_adapters.duplicates.memory import MemorySeenImages
 from pixcore_adapters.duplicates.sql import SqlSeenImages
-from pixcore_adapters.status_repo.database import engine_at
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
-from pixcore_adapters.status_repo.schema import migrate
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 
 
@@ -34,28 +34,32 @@ class TestMemorySeenImages(SeenImagesContract):
         return MemorySeenImages(repo)
 
 
-class TestSqliteSeenImages(SeenImagesContract):
-    """The status database remembers the images of all workers."""
+class SqlSeenImagesContract(SeenImagesContract):
+    """The status database remembers the images of all workers. A subclass gives an empty ``engine``."""
 
     @pytest.fixture
-    def repo(self, clock: Clock, tmp_path: Path) -> Iterator[SqlStatusRepo]:
+    def repo(self, clock: Clock, engine: Engine) -> SqlStatusRepo:
         """Give an empty repository, whose time is the test's."""
-        engine = engine_at(f"sqlite:///{tmp_path}/status.db")
-        migrate(engine)
-        yield SqlStatusRepo(engine, now=bindparam("now", callable_=clock, type_=Float))
-        engine.dispose()
+        return SqlStatusRepo(engine, now=bindparam("now", callable_=clock, type_=Float))
 
     @pytest.fixture
     def seen(self, repo: SqlStatusRepo) -> SeenImages:
         """Give an empty memory beside the repository."""
         return SqlSeenImages(repo.engine)
 
+    def test_a_url_may_hold_anything(self, seen: SqlSeenImages, repo: SqlStatusRepo, claims: list[Claim]) -> None:
+        """A source may have sent a NUL, which PostgreSQL does not hold: it costs the image nothing."""
+        for claim, number in zip(claims, (1, 2), strict=True):
+            assert seen.hold(claim, image(number, url="https://host/\0.jpg")) is None
+            repo.complete(claim, result(1))
+        assert urls(list(seen.near("d", NearRule()))) == [["\\x00.jpg", "\\x00.jpg"]]
+
     def test_a_chunk_opened_again_during_the_search_is_left_out(
         self, seen: SqlSeenImages, repo: SqlStatusRepo, claims: list[Claim]
     ) -> None:
         """Hashes are read before the search and the rest after it: what has gone in between is no error."""
-        for claim, image in zip(claims, (ONE, OTHER), strict=True):
-            seen.hold(claim, image)
+        for claim, held in zip(claims, (ONE, OTHER), strict=True):
+            seen.hold(claim, held)
             repo.complete(claim, result(1))
 
         @event.listens_for(repo.engine, "before_cursor_execute")
@@ -64,3 +68,23 @@ class TestSqliteSeenImages(SeenImagesContract):
                 repo.reopen(claims[1].chunk)
 
         assert list(seen.near("d", NearRule())) == []
+
+
+class TestSqliteSeenImages(SqlSeenImagesContract):
+    """In a file."""
+
+    @pytest.fixture
+    def engine(self, tmp_path: Path) -> Iterator[Engine]:
+        """Give an empty database."""
+        with databases.sqlite(tmp_path) as engine:
+            yield engine
+
+
+class TestPostgresSeenImages(SqlSeenImagesContract):
+    """On a server."""
+
+    @pytest.fixture
+    def engine(self, postgres: Postgres) -> Iterator[Engine]:
+        """Give an empty database."""
+        with databases.postgres(postgres) as engine:
+            yield engine

@@ -1,16 +1,16 @@
-"""The status repositories of the default installation keep the contract."""
+"""The status repositories keep the contract."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import databases
 import pytest
 from contract.status_repo import MAX_FAILURES, Clock, StatusRepoContract
+from servers.addresses import Postgres
 from sqlalchemy import Float, bindparam
 
 from pixcore.ports import StatusRepo
-from pixcore_adapters.status_repo.database import engine_at
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
-from pixcore_adapters.status_repo.schema import migrate
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 
 
@@ -29,7 +29,15 @@ class TestSqliteStatusRepo(StatusRepoContract):
     @pytest.fixture
     def repo(self, clock: Clock, tmp_path: Path) -> Iterator[StatusRepo]:
         """Give an empty repository, whose time is the test's."""
-        engine = engine_at(f"sqlite:///{tmp_path}/status.db")
-        migrate(engine)
-        yield SqlStatusRepo(engine, MAX_FAILURES, bindparam("now", callable_=clock, type_=Float))
-        engine.dispose()
+        with databases.sqlite(tmp_path) as engine:
+            yield SqlStatusRepo(engine, MAX_FAILURES, bindparam("now", callable_=clock, type_=Float))
+
+
+class TestPostgresStatusRepo(StatusRepoContract):
+    """A server keeps the promises of one file."""
+
+    @pytest.fixture
+    def repo(self, clock: Clock, postgres: Postgres) -> Iterator[StatusRepo]:
+        """Give an empty repository, whose time is the test's."""
+        with databases.postgres(postgres) as engine:
+            yield SqlStatusRepo(engine, MAX_FAILURES, bindparam("now", callable_=clock, type_=Float))

@@ -1,31 +1,97 @@
 """The schema of the status database: made, recognised, refused."""
 
 import logging
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import databases
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from contract.seen_images import ONE, OTHER
+from contract.status_repo import made
 from sqlalchemy import Engine, inspect
 
 from pixcore.errors import InvalidRequest
+from pixcore.model import ChunkKey, Claim, Status
+from pixcore.quality import NearRule
+from pixcore_adapters.duplicates.sql import SqlSeenImages
 from pixcore_adapters.status_repo import migrations
 from pixcore_adapters.status_repo.database import engine_at
-from pixcore_adapters.status_repo.schema import VERSION_TABLE, VERSIONS, check, metadata, migrate
+from pixcore_adapters.status_repo.schema import VERSION_TABLE, VERSIONS, check, is_made, metadata, migrate
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
+
+# what a database was like that the first commit made, and what later ones of the same version had besides
+_FIRST = """
+CREATE TABLE pixcore_version (version_num VARCHAR(32) PRIMARY KEY);
+INSERT INTO pixcore_version VALUES ('0001');
+CREATE TABLE pixcore_registry (identity VARCHAR(36) PRIMARY KEY, next_chunk_id BIGINT NOT NULL);
+INSERT INTO pixcore_registry VALUES ('5b9d4a5e-0a35-4b27-9b9b-0d1cf7d8a001', 8);
+CREATE TABLE pixcore_chunks (
+    dataset VARCHAR(100), id BIGINT, chunk_index BIGINT NOT NULL, request TEXT NOT NULL, status VARCHAR(20) NOT NULL,
+    phase VARCHAR(20) NOT NULL, attempt INTEGER NOT NULL, failures INTEGER NOT NULL, owner TEXT NOT NULL,
+    lease_expires_at FLOAT(53) NOT NULL, due_at FLOAT(53) NOT NULL, cancel_requested BOOLEAN NOT NULL,
+    progress TEXT NOT NULL, result TEXT, error TEXT NOT NULL, revision BIGINT NOT NULL, PRIMARY KEY (dataset, id),
+    CONSTRAINT pixcore_chunks_by_index UNIQUE (dataset, chunk_index)
+);
+CREATE INDEX pixcore_chunks_by_status ON pixcore_chunks (dataset, status, chunk_index);
+INSERT INTO pixcore_chunks VALUES (
+    'd', 7, 0, '{"index": 0, "keyword": "cat", "target": 1, "slices": [{"source": "urls", "query": "list", "start": 0,
+    "stop": 1, "snapshot": ""}], "dataset": "d", "label": ""}', 'completed', 'complete', 1, 0, '', 0, 0, false,
+    '{"accepted": 1, "rejected": {}, "missed": {}}', '{"url": "file:///b", "sha256": "00", "bytes": 1, "target": 1,
+    "attempt": 1, "progress": {"accepted": 1, "rejected": {}, "missed": {}}, "seconds": {}}', '', 2
+);
+CREATE TABLE pixcore_seen_images (
+    dataset VARCHAR(100), sha256 VARCHAR(64), chunk_id BIGINT NOT NULL, attempt INTEGER NOT NULL,
+    PRIMARY KEY (dataset, sha256)
+);
+CREATE INDEX pixcore_seen_images_by_chunk ON pixcore_seen_images (dataset, chunk_id);
+"""
+_HOLDS = "INSERT INTO pixcore_seen_images VALUES ('d', '{one}', 7, 1{rest}), ('d', '{other}', 7, 1{rest})"
+_COLUMNS = ("url TEXT", "phash BIGINT", "dhash BIGINT", "hash_method TEXT", "flat BOOLEAN")
+
+
+@pytest.fixture(params=databases.KINDS)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Give a database without tables."""
+    with databases.bare(request) as engine:
+        yield engine
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    """Give the engine of a file that is not there yet."""
-    engine = engine_at(f"sqlite:///{tmp_path}/status.db")
-    yield engine
-    engine.dispose()
+def file(tmp_path: Path) -> Iterator[Engine]:
+    """Give SQLite's database, whose file is not there yet."""
+    with databases.closing_connections(engine_at(f"sqlite:///{tmp_path}/status.db")) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["first", "later"])
+def test_a_database_of_an_earlier_commit_is_brought_up_to_date(engine: Engine, later: bool) -> None:
+    """Its chunks and what they hold stay; what was held without a fingerprint is near to nothing."""
+    columns = _COLUMNS if later else ()
+    rest = ", '', 0, 0, '', false" if later else ""
+    alters = [f"ALTER TABLE pixcore_seen_images ADD {column} NOT NULL" for column in columns]
+    with engine.connect() as connection:
+        for statement in (
+            *_FIRST.split(";\n")[:-1],
+            *alters,
+            _HOLDS.format(one=ONE.sha256, other=OTHER.sha256, rest=rest),
+        ):
+            connection.exec_driver_sql(statement)
+    with pytest.raises(InvalidRequest, match="was made by an older pixcore; run any pixcore command"):
+        check(engine)
+    migrate(engine)
+    check(engine)
+    repo, seen = SqlStatusRepo(engine), SqlSeenImages(engine)
+    assert repo.identity == "5b9d4a5e-0a35-4b27-9b9b-0d1cf7d8a001"
+    assert repo.get(ChunkKey("d", 7)).status is Status.COMPLETED
+    (new,) = made(repo, 1, "e")
+    assert new.id == 8
+    assert seen.hold(Claim(ChunkKey("d", 9), "me", 1), ONE) == ChunkKey("d", 7)
+    assert len(list(seen.near("d", NearRule()))) == (1 if later else 0)
 
 
 def test_the_steps_lead_to_the_tables_that_the_code_uses(engine: Engine) -> None:
@@ -53,18 +119,15 @@ def test_migrating_again_changes_nothing(engine: Engine) -> None:
     assert SqlStatusRepo(engine).identity == identity
 
 
-def test_databases_have_identities_of_their_own(tmp_path: Path) -> None:
+def test_databases_have_identities_of_their_own(engine: Engine, tmp_path: Path) -> None:
     """Ids mean something only beside the identity, so two databases must never share one."""
-    identities = set()
-    for name in ("one", "other"):
-        engine = engine_at(f"sqlite:///{tmp_path}/{name}.db")
-        migrate(engine)
-        identities.add(SqlStatusRepo(engine).identity)
-        engine.dispose()
-    assert len(identities) == 2
+    migrate(engine)
+    (tmp_path / "other").mkdir()
+    with databases.sqlite(tmp_path / "other") as other:
+        assert SqlStatusRepo(engine).identity != SqlStatusRepo(other).identity
 
 
-def test_processes_that_start_at_once_all_succeed(tmp_path: Path) -> None:
+def test_processes_that_start_at_once_all_succeed(engine: Engine) -> None:
     """Four commands on a new database: one makes the schema, the others find it, and all see one identity."""
     start = (
         "import sys\n"
@@ -77,7 +140,7 @@ def test_processes_that_start_at_once_all_succeed(tmp_path: Path) -> None:
     )
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", start, f"sqlite:///{tmp_path}/status.db"],
+            [sys.executable, "-c", start, engine.url.render_as_string(hide_password=False)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -94,20 +157,30 @@ def test_processes_that_start_at_once_all_succeed(tmp_path: Path) -> None:
     assert len(identities) == 1
 
 
-def test_a_missing_schema_is_named_and_nothing_is_made(engine: Engine, tmp_path: Path) -> None:
-    """A worker that only checks leaves no empty file behind, and its message says what to do."""
-    with pytest.raises(InvalidRequest, match=r"status\.db is not made yet; run any pixcore command"):
+def test_a_missing_schema_is_named(engine: Engine) -> None:
+    """A worker that only checks says what to do, and whoever only looks can ask before."""
+    assert not is_made(engine)
+    with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) is not made yet; run any pixcore command"):
         check(engine)
+    migrate(engine)
+    assert is_made(engine)
+
+
+def test_who_only_looks_makes_no_file(file: Engine, tmp_path: Path) -> None:
+    """Connecting to SQLite's file would leave an empty one behind."""
+    assert not is_made(file)
+    with pytest.raises(InvalidRequest, match="not made yet"):
+        check(file)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_file_has_no_schema(engine: Engine, tmp_path: Path) -> None:
+def test_an_empty_file_has_no_schema(file: Engine, tmp_path: Path) -> None:
     """As left by a crash before the first commit: refused by the check, mended by the migration."""
     (tmp_path / "status.db").touch()
     with pytest.raises(InvalidRequest, match="not made yet"):
-        check(engine)
-    migrate(engine)
-    check(engine)
+        check(file)
+    migrate(file)
+    check(file)
 
 
 @pytest.mark.parametrize("look", [check, migrate])
@@ -115,7 +188,7 @@ def test_a_newer_schema_is_refused(engine: Engine, look: Callable[[Engine], None
     """An old program must not write into tables that it does not know."""
     migrate(engine)
     _pretend_version(engine, "9999")
-    with pytest.raises(InvalidRequest, match=r"status\.db was made by a newer pixcore; upgrade pixcore"):
+    with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) was made by a newer pixcore; upgrade pixcore"):
         look(engine)
 
 
@@ -123,7 +196,7 @@ def test_an_older_schema_is_refused_by_the_check(engine: Engine, monkeypatch: py
     """A worker does not upgrade behind the back of those that run; it says who does."""
     migrate(engine)
     monkeypatch.setattr("pixcore_adapters.status_repo.schema.VERSIONS", (*VERSIONS, "9999"))
-    with pytest.raises(InvalidRequest, match=r"status\.db was made by an older pixcore; run any pixcore command"):
+    with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) was made by an older pixcore; run any pixcore"):
         check(engine)
 
 
@@ -154,7 +227,5 @@ def test_migrating_configures_no_logging(engine: Engine) -> None:
 
 
 def _pretend_version(engine: Engine, version: str) -> None:
-    engine.dispose()
-    with sqlite3.connect(engine.url.database or "") as connection:
-        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '{version}'")  # noqa: S608  a constant
-    connection.close()
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '{version}'")  # noqa: S608  a constant

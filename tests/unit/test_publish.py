@@ -4,14 +4,14 @@ import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixcore.errors import ClaimLost, PixcoreError, StoreConflict, StoreNotFound, StoreUnavailable
+from pixcore.errors import ClaimLost, PixcoreError, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
 from pixcore.model import Archive, Blob, ChunkKey, Claim
 from pixcore.ports import BlobStore
 from pixcore.publish import publish
@@ -137,6 +137,32 @@ def test_a_strangers_blob_with_the_same_content_will_do(store: MemoryBlobStore, 
     """A dataset that was copied here by hand is there already."""
     stored = publish_to(store, archive, attempt(9), identity="another database")
     assert publish_to(store, archive, attempt(2)) == stored
+
+
+class WriteOnce(MemoryBlobStore):
+    """A store that enforces creation, and can replace nothing."""
+
+    def put(self, key: str, source: Path, *, replacing: str | None = None, **described: Any) -> Blob:  # noqa: ANN401 - as the port says
+        """Refuse to replace."""
+        if replacing is not None:
+            raise StoreDenied("this store cannot replace")
+        return super().put(key, source, **described)
+
+
+def test_where_nothing_can_be_replaced_the_same_content_will_do(archive: Archive) -> None:
+    """A rerun after a crash between upload and record must not fail over an archive that is there and whole."""
+    store = WriteOnce()
+    first = publish_to(store, archive, attempt(2))
+    assert publish_to(store, archive, attempt(3)) == first
+
+
+def test_where_nothing_can_be_replaced_other_content_is_refused(archive: Archive, other: Archive) -> None:
+    """The store's own words say what to do; the blob is left as it is."""
+    store = WriteOnce()
+    first = publish_to(store, archive, attempt(2))
+    with pytest.raises(StoreDenied, match="this store cannot replace"):
+        publish_to(store, other, attempt(3))
+    assert store.head(KEY) == first
 
 
 class Meddled(MemoryBlobStore):

@@ -42,7 +42,7 @@ VALUES: Mapping[str, st.SearchStrategy[object]] = MappingProxyType(
         **dict.fromkeys(("lease_ttl", "chunk_deadline", "decode_seconds", "fetch_seconds", "per_host_rate"), SECONDS),
         "user_agent": WORDS,
         "private_hosts": st.lists(WORDS.map(lambda word: f"{word}:80"), min_size=1, max_size=3),
-        **dict.fromkeys(("ignore_opt_out", "proxy_from_environment"), st.booleans()),
+        **dict.fromkeys(("create_container", "ignore_opt_out", "proxy_from_environment"), st.booleans()),
         **dict.fromkeys(("broker", "result_backend"), BROKERS),
     }
 )
@@ -289,7 +289,7 @@ def test_a_value_that_is_overridden_is_not_looked_at() -> None:
     ("text", "expected"),
     [
         ('store = "file:./a"\nchunksize = 3', "pixcore.toml: 'chunksize' is no setting; did you mean chunk_size?"),
-        ('[celery]\nurl = "x"', "pixcore.toml: 'celery' is no setting; there are: store, status, source,"),
+        ('[celery]\nurl = "x"', "pixcore.toml: 'celery' is no setting; there are: store, create_container, status,"),
         ("store = file:./a", "pixcore.toml cannot be read as TOML: Invalid value (at line 1, column 9)"),
         ("workers = 1\nworkers = 2\n", "(at line 2, column 12)"),
         ("work = 2024-01-01", "pixcore.toml: work cannot be datetime.date(2024, 1, 1); give the path of a folder"),

@@ -4,12 +4,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import databases
 import pytest
 from contract.seen_images import ONE, OTHER
-from sqlalchemy import Engine, event, exc
+from sqlalchemy import Engine, create_engine, event, exc
 
 from pixcore.errors import InvalidRequest, PermanentError, StatusUnavailable
 from pixcore.model import Busy, ChunkKey, ChunkRequest, ChunkResult, Claim, Claimed, Phase, Progress, Slice, Status
@@ -27,69 +27,76 @@ def requests(count: int, dataset: str = "d") -> list[ChunkRequest]:
     return [ChunkRequest(i, "cat", 500, (Slice("urls", "list", i, i + 1),), dataset) for i in range(count)]
 
 
+@pytest.fixture(params=databases.KINDS)
+def database(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Give an empty database of every kind."""
+    with databases.empty(request) as engine:
+        yield engine
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Give the database's file."""
+    """Give the file of SQLite's database."""
     return tmp_path / "status.db"
 
 
 @pytest.fixture
-def engine(file: Path) -> Iterator[Engine]:
-    """Give the engine of a database with its schema."""
-    engine = engine_at(f"sqlite:///{file}")
-    migrate(engine)
-    yield engine
-    engine.dispose()
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """Give SQLite's database, empty."""
+    with databases.sqlite(tmp_path) as engine:
+        yield engine
 
 
 # --- races
 
-_WORKER = """
-import sys
-from pixcore.model import ChunkKey, Claimed
+_WORKERS = """
+import os, sys
+from pixcore.model import Claimed
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 repo = SqlStatusRepo(sys.argv[1])
 keys = [record.chunk.key for record in repo.find("d")]
-print("ready", flush=True)
-sys.stdin.readline()
-for key in keys:
-    if isinstance(repo.claim(key, "process", 600), Claimed):
-        print(key.id)
+wait, start = os.pipe()
+def work(owner):
+    os.close(start)
+    os.read(wait, 1)  # until all are there
+    own = [str(key.id) for key in keys if isinstance(repo.claim(key, owner, 600), Claimed)]
+    os.write(1, (" ".join(own) + "\\n").encode())  # at once, which keeps the lines apart
+for worker in range(8):
+    if not os.fork():
+        try:
+            work(str(worker))
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+        os._exit(0)
+os.close(start)
+ends = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(8)]
+assert ends == [0] * 8, ends
 """
 
 
-def test_threads_and_processes_claim_every_chunk_once(engine: Engine, file: Path) -> None:
-    """Four threads and four processes run through the same 50 chunks: each is somebody's, none is two people's."""
-    repo = SqlStatusRepo(engine)
-    keys = [chunk.key for chunk in repo.ensure(requests(50))]
-    command = [sys.executable, "-c", _WORKER, f"sqlite:///{file}"]
-    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    assert [process.stdout and process.stdout.readline() for process in processes] == ["ready\n"] * 4
-
-    def work(_: int) -> list[int]:
-        return [key.id for key in keys if isinstance(repo.claim(key, "thread", 600), Claimed)]
-
-    with ThreadPoolExecutor(4) as pool:
-        for process in processes:
-            assert process.stdin
-            process.stdin.write("\n")
-            process.stdin.flush()
-        claimed = [id_ for ids in pool.map(work, range(4)) for id_ in ids]
-    claimed += [int(id_) for process in processes for id_ in process.communicate(timeout=60)[0].split()]
-    assert sorted(claimed) == sorted(key.id for key in keys)
+def test_eight_processes_claim_every_chunk_once(database: Engine) -> None:
+    """All go through the same 200 chunks until nothing is left: each is somebody's, none is two people's."""
+    repo = SqlStatusRepo(database)
+    keys = [chunk.key for chunk in repo.ensure(requests(200))]
+    command = [sys.executable, "-c", _WORKERS, _url(database)]
+    work = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=120)
+    claimed = [[int(id_) for id_ in line.split()] for line in work.stdout.splitlines()]
+    assert len(claimed) == 8
+    assert sorted(id_ for ids in claimed for id_ in ids) == sorted(key.id for key in keys)
     assert {record.attempt for record in repo.find("d")} == {1}
 
 
 @pytest.mark.parametrize("meanwhile", ["claimed", "cancelled"])
-def test_what_was_read_is_read_again_when_it_changed(engine: Engine, file: Path, meanwhile: str) -> None:
+def test_what_was_read_is_read_again_when_it_changed(database: Engine, meanwhile: str) -> None:
     """Between the look and the compare-and-set somebody is quicker: the answer is the one that is true by now."""
-    rival = SqlStatusRepo(f"sqlite:///{file}")
-    repo = SqlStatusRepo(engine)
+    rival = SqlStatusRepo(database.url)
+    repo = SqlStatusRepo(database)
     (chunk,) = repo.ensure(requests(1))
     interfere = {"claimed": lambda: rival.claim(chunk.key, "rival", 60), "cancelled": lambda: rival.cancel("d")}
     turns = iter([interfere[meanwhile]])
 
-    @event.listens_for(engine, "before_cursor_execute")
+    @event.listens_for(database, "before_cursor_execute")
     def _(_1: object, _2: object, statement: str, *_3: object) -> None:
         if statement.startswith("UPDATE"):
             next(turns, lambda: None)()
@@ -106,19 +113,19 @@ def test_what_was_read_is_read_again_when_it_changed(engine: Engine, file: Path,
 
 
 @pytest.mark.parametrize("write", ["INSERT", "UPDATE"])
-def test_an_image_that_was_free_is_looked_at_again_when_it_was_taken(engine: Engine, file: Path, write: str) -> None:
+def test_an_image_that_was_free_is_looked_at_again_when_it_was_taken(database: Engine, write: str) -> None:
     """Between the look and the write another chunk takes the image, new or left by an attempt that ended."""
-    repo, seen = SqlStatusRepo(engine), SqlSeenImages(engine)
+    repo, seen = SqlStatusRepo(database), SqlSeenImages(database)
     mine, rivals, dead = (Claim(chunk.key, "somebody", 1) for chunk in repo.ensure(requests(3)))
     for claim in (mine, rivals, dead):
         repo.claim(claim.chunk, "somebody", 60)
     if write == "UPDATE":
         seen.hold(dead, ONE)
         repo.release(dead)
-    rival = SqlSeenImages(f"sqlite:///{file}")
+    rival = SqlSeenImages(database.url)
     turns = iter([lambda: rival.hold(rivals, ONE)])
 
-    @event.listens_for(engine, "before_cursor_execute")
+    @event.listens_for(database, "before_cursor_execute")
     def _(_1: object, _2: object, statement: str, *_3: object) -> None:
         if statement.startswith(write):
             next(turns, lambda: None)()
@@ -146,11 +153,11 @@ if child:
 """
 
 
-def test_a_fork_inherits_no_connection(engine: Engine, file: Path) -> None:
-    """SQLite's locks break when a connection is used on both sides of a fork, so the child opens its own."""
-    repo = SqlStatusRepo(engine)
+def test_a_fork_inherits_no_connection(database: Engine) -> None:
+    """A connection that is used on both sides of a fork breaks SQLite's locks and mixes PostgreSQL's answers."""
+    repo = SqlStatusRepo(database)
     repo.ensure(requests(2))
-    subprocess.run([sys.executable, "-c", _FORK, f"sqlite:///{file}"], check=True, timeout=60)
+    subprocess.run([sys.executable, "-W", "error", "-c", _FORK, _url(database)], check=True, timeout=60)
     assert {record.attempt for record in repo.find("d")} == {1}
 
 
@@ -193,11 +200,11 @@ def test_no_call_reads_the_whole_table(engine: Engine) -> None:
     assert scans == ["SCAN pixcore_chunks USING COVERING INDEX pixcore_chunks_by_status"]
 
 
-def test_a_batch_costs_few_statements(engine: Engine) -> None:
+def test_a_batch_costs_few_statements(database: Engine) -> None:
     """A thousand chunks are planned in a handful of round trips."""
     statements: list[str] = []
-    event.listen(engine, "before_cursor_execute", lambda _1, _2, statement, *_: statements.append(statement))
-    repo = SqlStatusRepo(engine)
+    event.listen(database, "before_cursor_execute", lambda _1, _2, statement, *_: statements.append(statement))
+    repo = SqlStatusRepo(database)
     repo.ensure(requests(1000))
     repo.ensure(requests(1000))
     assert len(statements) < 10
@@ -217,11 +224,11 @@ def test_every_exception_of_sqlalchemy_is_translated(kind: type[Exception]) -> N
     if isinstance(error, exc.StatementError):
         message = () if isinstance(error, exc.DBAPIError) else ("no luck",)
         error = kind(*message, "SELECT 'a row'", {"password": "secret"}, sqlite3.Error("no luck\nat all"))
-    result = translated(error, "sqlite:///status.db")
+    result = translated(error, engine_at("sqlite:////status.db"))
     assert isinstance(result, StatusUnavailable | PermanentError)
     transient = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, exc.DisconnectionError)
     assert isinstance(result, StatusUnavailable) is issubclass(kind, transient)
-    assert "sqlite:///status.db" in str(result)
+    assert "sqlite:////status.db" in str(result)
     assert "secret" not in str(result)
     assert "\n" not in str(result)
 
@@ -325,13 +332,20 @@ def test_who_only_reads_blocks_nobody(engine: Engine, file: Path) -> None:
     reader.close()
 
 
-def test_a_number_beyond_the_database_is_refused(engine: Engine) -> None:
+def test_a_number_beyond_the_database_is_refused(database: Engine) -> None:
     """A caller's own id may be any integer; one that cannot be stored is his mistake, not the database's."""
-    repo = SqlStatusRepo(engine)
+    repo = SqlStatusRepo(database)
     huge = ChunkRequest(2**63, "cat", 1, (Slice("urls", "list", 0, 1),))
     for ask in (lambda: repo.ensure([huge]), lambda: repo.get(ChunkKey("", 2**63))):
         with pytest.raises(InvalidRequest, match="cannot hold so large a number"):
             ask()
+
+
+@pytest.mark.parametrize("dataset", ["a\0b", "caf\udce9"], ids=["nul", "surrogate"])
+def test_text_that_no_database_holds_is_refused(database: Engine, dataset: str) -> None:
+    """No chunk has such a name, and asking for one is the caller's mistake."""
+    with pytest.raises(InvalidRequest):
+        SqlStatusRepo(database).get(ChunkKey(dataset, 1))
 
 
 @pytest.mark.parametrize(
@@ -339,11 +353,15 @@ def test_a_number_beyond_the_database_is_refused(engine: Engine) -> None:
     [
         ("status.db", "cannot be read; write it like sqlite:///"),
         ("sqlite://host:port/status.db", "cannot be read; write it like sqlite:///"),
-        ("postgresql://me:secret@host/db", r"me:\*\*\*@host/db is no plain SQLite file"),
-        ("sqlite+pysqlcipher://:secret@/a.db", "is no plain SQLite file"),
-        ("sqlite:///a.db?key=secret", "is no plain SQLite file"),
-        ("sqlite://", "is no plain SQLite file"),
-        ("sqlite:///:memory:", "is no plain SQLite file"),
+        ("postgresql://me:secret@host/db", r"me:\*\*\*@host/db names no status database; write it like sqlite:///"),
+        (
+            "postgresql+psycopg://me:secret@host",
+            r"me:\*\*\*@host names no status database; .* or postgresql\+psycopg://",
+        ),
+        ("sqlite+pysqlcipher://:secret@/a.db", "names no status database"),
+        ("sqlite:///a.db?key=secret", "names no status database"),
+        ("sqlite://", "names no status database"),
+        ("sqlite:///:memory:", "names no status database"),
     ],
 )
 def test_a_url_of_anything_else_is_refused(url: str, said: str) -> None:
@@ -351,6 +369,12 @@ def test_a_url_of_anything_else_is_refused(url: str, said: str) -> None:
     with pytest.raises(InvalidRequest, match=said) as caught:
         engine_at(url)
     assert "secret" not in str(caught.value)
+
+
+def test_an_engine_of_somebody_elses_is_refused() -> None:
+    """Its statements would not be transactions of their own."""
+    with pytest.raises(InvalidRequest, match="is no engine of a status database; give its URL"):
+        SqlStatusRepo(create_engine("sqlite+pysqlite://"))
 
 
 def test_nothing_connects_before_it_must(file: Path) -> None:
@@ -370,9 +394,9 @@ def test_the_file_stays_when_the_current_folder_changes(tmp_path: Path, monkeypa
     assert (tmp_path / "status.db").is_file()
 
 
-def test_the_databases_own_clock_counts_seconds(engine: Engine) -> None:
+def test_the_databases_own_clock_counts_seconds(database: Engine) -> None:
     """Leases go by the time in the database, to a fraction of a second."""
-    repo = SqlStatusRepo(engine)
+    repo = SqlStatusRepo(database)
     (chunk,) = repo.ensure(requests(1))
     assert isinstance(repo.claim(chunk.key, "me", 1000), Claimed)
     answer = repo.claim(chunk.key, "other", 1000)
@@ -380,3 +404,7 @@ def test_the_databases_own_clock_counts_seconds(engine: Engine) -> None:
     assert 900 < answer.retry_in <= 1000
     record = repo.get(chunk.key)
     assert record.lease_left <= answer.retry_in
+
+
+def _url(database: Engine) -> str:
+    return database.url.render_as_string(hide_password=False)

@@ -1,16 +1,26 @@
-"""Any order of calls leaves memory and SQLite as a simple model of the port says."""
+"""Any order of calls leaves memory and databases as a simple model of the port says."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
+import databases
 from attrs import define, evolve, field
 from contract.status_repo import MAX_FAILURES, WRITES, Clock, result
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy import Float, bindparam
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from servers.addresses import Postgres
+from sqlalchemy import Engine, Float, bindparam
 
 from pixcore.errors import ClaimLost, InvalidRequest, PixcoreError
 from pixcore.model import (
@@ -33,7 +43,6 @@ from pixcore.model import (
 from pixcore.ports import StatusRepo
 from pixcore_adapters.status_repo.database import engine_at
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
-from pixcore_adapters.status_repo.schema import migrate
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 
 Place = tuple[str, int]  # dataset and index, which unlike ids are the same in every repository
@@ -95,10 +104,19 @@ def asked(place: Place, keyword: str = "cat") -> ChunkRequest:
 def empty_database() -> bytes:
     """Migrate once: an example starts with a copy."""
     with tempfile.TemporaryDirectory() as folder:
-        engine = engine_at(f"sqlite:///{folder}/status.db")
-        migrate(engine)
-        engine.dispose()
+        with databases.sqlite(Path(folder)):
+            pass
         return Path(folder, "status.db").read_bytes()
+
+
+@contextmanager
+def copied_file() -> Iterator[Engine]:
+    """Give an empty database in a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "status.db")
+        file.write_bytes(empty_database())
+        with databases.closing_connections(engine_at(f"sqlite:///{file}")) as engine:
+            yield engine
 
 
 def among(*wanted: Status) -> st.SearchStrategy[Place]:
@@ -121,24 +139,21 @@ SOME_PROGRESS = st.builds(
 class StatusMachine(RuleBasedStateMachine):
     """Calls both repositories and the model alike, and compares every answer and every record."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Callable[[], AbstractContextManager[Engine]]) -> None:
         super().__init__()
         self.clock = Clock()
         self.rows: dict[Place, Row] = {}
-        self.folder = tempfile.TemporaryDirectory()
-        file = Path(self.folder.name, "status.db")
-        file.write_bytes(empty_database())
-        self.engine = engine_at(f"sqlite:///{file}")
+        self.open = ExitStack()
+        engine = self.open.enter_context(database())
         now = bindparam("now", callable_=self.clock, type_=Float)
         self.repos: list[tuple[StatusRepo, dict[Place, int]]] = [
             (MemoryStatusRepo(self.clock, MAX_FAILURES), {}),
-            (SqlStatusRepo(self.engine, MAX_FAILURES, now), {}),
+            (SqlStatusRepo(engine, MAX_FAILURES, now), {}),
         ]
 
     def teardown(self) -> None:
-        """Remove the database."""
-        self.engine.dispose()
-        self.folder.cleanup()
+        """Leave the database."""
+        self.open.close()
 
     def check(self, place: Place, call: Callable[[StatusRepo, ChunkKey], object], expected: object) -> None:
         """Call every repository about the chunk and compare the answer, or the class of the exception."""
@@ -312,5 +327,13 @@ class StatusMachine(RuleBasedStateMachine):
             assert row.failures < MAX_FAILURES or row.status in (Status.FAILED, Status.COMPLETED)
 
 
-TestStatusMachine = StatusMachine.TestCase
-TestStatusMachine.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+def test_sqlite_does_as_the_model_says() -> None:
+    """A file, and the repository in memory beside it."""
+    some = settings(max_examples=80, stateful_step_count=50, deadline=None)
+    run_state_machine_as_test(lambda: StatusMachine(copied_file), settings=some)
+
+
+def test_postgres_does_as_the_model_says(postgres: Postgres) -> None:
+    """A server, whose every call is a journey: fewer examples, the same rules."""
+    some = settings(max_examples=25, stateful_step_count=50, deadline=None)
+    run_state_machine_as_test(lambda: StatusMachine(lambda: databases.postgres(postgres)), settings=some)

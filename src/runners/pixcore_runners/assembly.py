@@ -29,7 +29,7 @@ from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.folder import FolderDownloader
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.sources.search import Search
-from pixcore_runners.settings import Settings
+from pixcore_runners.settings import Settings, environment_here
 from pixcore_runners.sources import CONTACTABLE, parse
 
 
@@ -120,12 +120,13 @@ def assemble(settings: Settings, *, make: bool = False) -> Assembly:
         InvalidRequest: An unknown scheme or a malformed URL.
         StatusUnavailable: The status database cannot be reached.
     """
-    store = _store(settings.store)
+    store = _store(settings)
     status, seen = _status(settings, make)
     return Assembly(settings, store, status, seen)
 
 
-def _store(url: str) -> BlobStore:
+def _store(settings: Settings) -> BlobStore:
+    url = settings.store
     match urlsplit(url).scheme:
         case "file":
             from pixcore_adapters.blob_store.local import LocalBlobStore
@@ -135,32 +136,59 @@ def _store(url: str) -> BlobStore:
             from pixcore_adapters.blob_store.memory import MemoryBlobStore
 
             return MemoryBlobStore()
+        case "azure":
+            with _needing("azure"):
+                from pixcore_adapters.blob_store.azure.store import AzureBlobStore
+            parts = urlsplit(url)
+            azure = AzureBlobStore.from_environment(parts.netloc, unquote(parts.path).strip("/"), environment_here())
+            if settings.create_container:
+                azure.create()
+            return azure
+        case "s3":
+            with _needing("s3"):
+                from pixcore_adapters.blob_store.s3.store import S3BlobStore
+            s3 = S3BlobStore.at(url)
+            if settings.create_container:
+                s3.create()
+            return s3
         case _:
-            raise InvalidRequest(f"unknown store {url!r}; use file:FOLDER or memory://")
+            raise InvalidRequest(
+                f"unknown store {url!r}; use file:FOLDER, azure://CONTAINER/PREFIX, s3://BUCKET/PREFIX or memory://"
+            )
+
+
+@contextmanager
+def _needing(extra: str) -> Generator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as exc:
+        raise InvalidRequest(f"{exc.name} is not installed; pip install 'pixcore[{extra}]'") from exc
 
 
 def _status(settings: Settings, make: bool) -> tuple[StatusRepo, SeenImages]:
     match urlsplit(settings.status).scheme:
-        case "sqlite":
-            return _sqlite(settings, make)
+        case "sqlite" | "postgresql+psycopg":
+            return _sql(settings, make)
         case "memory":
             return _memory(settings)
         case _:
-            raise InvalidRequest(f"unknown status database {settings.status!r}; use sqlite:///FILE or memory://")
+            raise InvalidRequest(
+                f"unknown status database {settings.status!r}; use sqlite:///FILE, postgresql+psycopg://USER@HOST/DB or"
+                " memory://"
+            )
 
 
-def _sqlite(settings: Settings, make: bool) -> tuple[StatusRepo, SeenImages]:
+def _sql(settings: Settings, make: bool) -> tuple[StatusRepo, SeenImages]:
     from pixcore_adapters.duplicates.sql import SqlSeenImages
     from pixcore_adapters.status_repo.database import file_of
-    from pixcore_adapters.status_repo.schema import migrate
+    from pixcore_adapters.status_repo.schema import is_made, migrate
     from pixcore_adapters.status_repo.sql import SqlStatusRepo
 
     status = SqlStatusRepo(settings.status, settings.max_failures)
-    file = file_of(status.engine)
-    if make:
-        _make_folder(file.parent)
-    elif _absent(file):
+    if not (make or is_made(status.engine)):
         return _memory(settings)
+    if status.engine.dialect.name == "sqlite":
+        _make_folder(file_of(status.engine).parent)
     migrate(status.engine)
     return status, SqlSeenImages(status.engine)
 
@@ -180,16 +208,6 @@ def _make_folder(folder: Path) -> None:
         raise InvalidRequest(
             f"the status database's folder {folder} cannot be made ({exc.strerror}); name another with --status"
         ) from exc
-
-
-def _absent(file: Path) -> bool:
-    try:
-        file.stat()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        pass  # connecting will say what is wrong
-    return False
 
 
 def _downloader(settings: Settings, store: BlobStore, stop: Callable[[], bool]) -> Downloader:

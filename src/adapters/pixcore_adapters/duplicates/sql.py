@@ -1,12 +1,10 @@
 """A memory of images in the status database, shared by all who work on a dataset."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Engine, Row, and_, delete, false, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, Row, and_, delete, false, select, update
 
 from pixcore.duplicates import NearPair, SeenImage
 from pixcore.model import Accepted, ChunkKey, Claim, Status
@@ -34,10 +32,11 @@ class SqlSeenImages:
             return None
         mine = _columns(claim, image)
         same = and_(seen_images.c.dataset == dataset, seen_images.c.sha256 == image.sha256)
+        new = database.dialect_of(self.engine).insert(seen_images).on_conflict_do_nothing()
+        new = new.values(dataset=dataset, sha256=image.sha256, **mine).execution_options(preserve_rowcount=True)
         with database.autocommit(self.engine) as connection:
             while True:
-                with suppress(IntegrityError):
-                    connection.execute(insert(seen_images).values(dataset=dataset, sha256=image.sha256, **mine))
+                if connection.execute(new).rowcount:
                     return None
                 holder = connection.execute(_HOLDERS.where(same)).one_or_none()
                 if holder is None:  # it was released meanwhile
@@ -82,10 +81,11 @@ class SqlSeenImages:
 
     def _pages(self, dataset: str) -> Iterator[list[tuple[object, ...]]]:
         """What may be near to something, each page as of its own moment, with nothing held open in between."""
+        # whether it counts is told and not asked for: a page then is so many rows of the index, whatever the guess
         query = (
-            select(seen_images.c.sha256, seen_images.c.phash, seen_images.c.dhash)
-            .join(chunks, _CHUNK)
-            .where(seen_images.c.dataset == dataset, seen_images.c.flat == false(), _COMPLETED)
+            select(seen_images.c.sha256, seen_images.c.phash, seen_images.c.dhash, _COMPLETED.label("counts"))
+            .outerjoin(chunks, _CHUNK)
+            .where(seen_images.c.dataset == dataset, seen_images.c.flat == false())
             .order_by(seen_images.c.sha256)
             .limit(_PAGE)
         )
@@ -96,7 +96,7 @@ class SqlSeenImages:
             if not rows:
                 return
             last = rows[-1].sha256
-            yield [tuple(row) for row in rows]
+            yield [(sha256, phash, dhash) for sha256, phash, dhash, counts in rows if counts]
 
     def _images(self, dataset: str, sha256s: Sequence[str]) -> Mapping[str, SeenImage]:
         query = select(seen_images).join(chunks, _CHUNK).where(seen_images.c.dataset == dataset, _COMPLETED)
@@ -120,7 +120,7 @@ def _columns(claim: Claim, image: Accepted) -> dict[str, object]:
     return {
         "chunk_id": claim.chunk.id,
         "attempt": claim.attempt,
-        "url": seen.url,
+        "url": seen.url.replace("\0", "\\x00"),  # which not every database takes
         "phash": _signed(image.fingerprint.phash),
         "dhash": _signed(image.fingerprint.dhash),
         "hash_method": image.fingerprint.method,

@@ -1,60 +1,51 @@
-"""The SQL database behind the adapters: its engine, its transactions, its time and its exceptions.
-
-Whatever is true of SQLite alone is here; the other modules speak SQL that PostgreSQL reads as well.
-"""
+"""The SQL database behind the adapters: its engine, its transactions, its exceptions, its forks."""
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, finalize
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Float, Pool, create_engine, event, exc, func, make_url
+from sqlalchemy import URL, Connection, Engine, Pool, exc, make_url
 
 from pixcore.errors import InvalidRequest, PermanentError, PixcoreError, StatusUnavailable
+from pixcore_adapters.status_repo.dialect import Dialect
 
-# Seconds since 1970 by the database's clock, to the millisecond; unixepoch('subsec') needs SQLite 3.42.
-NOW: ColumnElement[float] = (func.julianday("now", type_=Float()) - 2440587.5) * 86400.0
+_EXAMPLES = "sqlite:///./status.db or postgresql+psycopg://user@host/database"
 
-# Result codes of SQLite, and what each means to a user. Locked, full, I/O error and the like are worth another try.
-_REFUSALS = {
-    "SQLITE_NOTADB": "is another kind of file; name a new one",
-    "SQLITE_CORRUPT": "is damaged; restore a copy or name a new file",
-    "SQLITE_CANTOPEN": "cannot be opened; make its folder, or get the right to use it",
-    "SQLITE_READONLY": "cannot be written; get the right to write the file and its folder",
-    "SQLITE_PERM": "cannot be used; get the right to read and write the file",
-    "SQLITE_ERROR": "does not have the expected tables; run any pixcore command once to make them",
-}
-
-_IMMEDIATE = "pixcore_immediate"
-_engines: WeakSet[Engine] = WeakSet()
+_engines: "WeakKeyDictionary[Engine, finalize[[], Engine]]" = WeakKeyDictionary()  # with what closes their connections
 _inherited: list[Pool] = []
 
 
 def engine_at(url: str | URL | Engine) -> Engine:
     """The engine of a status database, which connects on first use; an engine that this made passes through.
 
-    It may be shared among threads, and a process that forks while it holds one may go on using it on both sides.
+    It may be shared among threads, and a process that forks while it holds one may go on using it on both sides. Its
+    connections are closed when nobody holds it any more.
 
     Raises:
-        InvalidRequest: Not the URL of an SQLite file.
+        InvalidRequest: Not the URL of an SQLite file or of a PostgreSQL database; or the driver is not installed.
     """
     if isinstance(url, Engine):
         return url
     try:
         parsed = make_url(url)
     except (exc.ArgumentError, ValueError) as error:  # its text may quote the URL and so a password
-        raise InvalidRequest("the status URL cannot be read; write it like sqlite:///./status.db") from error
-    file = parsed.database
-    if parsed.drivername != "sqlite" or parsed.query or not file or file.startswith(":"):
-        raise InvalidRequest(f"status {name_of(parsed)} is no plain SQLite file; write it like sqlite:///./status.db")
-    # absolute, because connections are opened at any time and the current folder may change
-    engine = create_engine(parsed.set(database=str(Path(file).absolute())), isolation_level="AUTOCOMMIT")
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    _engines.add(engine)
+        raise InvalidRequest(f"the status URL cannot be read; write it like {_EXAMPLES}") from error
+    dialect = _dialect(parsed)
+    if dialect is None or not dialect.names(parsed):
+        raise InvalidRequest(f"status {name_of(parsed)} names no status database; write it like {_EXAMPLES}")
+    engine = dialect.engine(parsed)
+    _engines[engine] = finalize(engine, engine.pool.dispose)
     return engine
+
+
+def dialect_of(engine: Engine) -> Dialect:
+    """What the kind of the database does in its own way."""
+    dialect = _dialect(engine.url)
+    if dialect is None:
+        raise InvalidRequest(f"{engine!r} is no engine of a status database; give its URL, like {_EXAMPLES}")
+    return dialect
 
 
 @contextmanager
@@ -67,8 +58,8 @@ def autocommit(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.connect() as connection:
             yield connection
-    except (exc.SQLAlchemyError, OverflowError) as error:
-        raise translated(error, name_of(engine.url)) from error
+    except (exc.SQLAlchemyError, OverflowError, UnicodeEncodeError) as error:
+        raise translated(error, engine) from error
 
 
 @contextmanager
@@ -78,34 +69,48 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     Raises:
         PixcoreError: Whatever the database raises, translated.
     """
-    with autocommit(engine.execution_options(**{_IMMEDIATE: True})) as connection, connection.begin():
+    options = dialect_of(engine).transactional
+    with autocommit(engine.execution_options(**options)) as connection, connection.begin():
         yield connection
 
 
-def file_of(engine: Engine) -> Path:
-    """The file of the database."""
-    return Path(engine.url.database or "")
+@contextmanager
+def migration(engine: Engine) -> Iterator[Connection]:
+    """A connection in the only transaction that changes tables: the second of two processes waits here.
 
-
-def use_write_ahead_log(engine: Engine) -> None:
-    """Let readers and one writer work side by side; the file itself keeps this setting."""
+    Raises:
+        PixcoreError: Whatever the database raises, translated.
+    """
+    dialect = dialect_of(engine)
     with autocommit(engine) as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        dialect.before_migration(connection)
+    with transaction(engine) as connection:
+        dialect.lock(connection)
+        yield connection
 
 
-def translated(error: Exception, name: str) -> PixcoreError:
-    """What a port may raise for an exception of SQLAlchemy or sqlite3, about the database of that name."""
+def translated(error: Exception, engine: Engine) -> PixcoreError:
+    """What a port may raise for an exception of SQLAlchemy or of the driver."""
     cause = getattr(error, "orig", None) or error
     reason = str(cause).partition("\n")[0]
-    code: str = getattr(cause, "sqlite_errorname", "")
-    for start, remedy in _REFUSALS.items():
-        if code.startswith(start):
-            return InvalidRequest(f"status database {name} {remedy} ({reason})")
+    dialect, name = dialect_of(engine), f"status database {name_of(engine.url)}"
+    if code := dialect.code(cause):
+        begins = max(filter(code.startswith, dialect.meanings), key=len, default=None)
+        if begins is not None:
+            kind, meaning = dialect.meanings[begins]
+            return kind(f"{name} {meaning} ({reason})")
     if isinstance(cause, OverflowError):
-        return InvalidRequest(f"status database {name} cannot hold so large a number; use smaller chunk ids")
+        return InvalidRequest(f"{name} cannot hold so large a number; use smaller chunk ids")
+    if isinstance(cause, UnicodeEncodeError):
+        return InvalidRequest(f"{name} cannot hold text that is not Unicode ({reason})")
     if isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError | exc.DisconnectionError):
-        return StatusUnavailable(f"status database {name} is not available: {reason}")
-    return PermanentError(f"status database {name} refused a statement: {reason}")
+        return StatusUnavailable(f"{name} is not available: {reason}")
+    return PermanentError(f"{name} refused a statement: {reason}")
+
+
+def file_of(engine: Engine) -> Path:
+    """The file of an SQLite database."""
+    return Path(engine.url.database or "")
 
 
 def name_of(url: URL) -> str:
@@ -113,22 +118,27 @@ def name_of(url: URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
-def _prepare(connection: sqlite3.Connection, _: object) -> None:
-    connection.execute("PRAGMA busy_timeout = 10000")
-    connection.execute("PRAGMA synchronous = NORMAL")
+def _dialect(url: URL) -> Dialect | None:
+    match url.drivername:  # each is imported on use, because SQLAlchemy's are slow to import
+        case "sqlite":
+            from pixcore_adapters.status_repo.sqlite import SQLITE  # noqa: PLC0415
 
+            return SQLITE
+        case "postgresql+psycopg":
+            from pixcore_adapters.status_repo.postgres import POSTGRES  # noqa: PLC0415
 
-def _begin(connection: Connection) -> None:
-    # sqlite3 is told to leave transactions alone (AUTOCOMMIT), so the ones that are wanted begin here
-    if connection.get_execution_options().get(_IMMEDIATE):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return POSTGRES
+        case _:
+            return None
 
 
 def _forget_connections() -> None:
-    # SQLite's connections must be neither used nor closed after a fork, so the child keeps them aside for ever
-    for engine in _engines:
+    # A connection must be neither used nor closed on both sides of a fork: the child keeps its copies aside for ever.
+    for engine, closing in list(_engines.items()):
+        closing.detach()
         _inherited.append(engine.pool)
         engine.dispose(close=False)
+        _engines[engine] = finalize(engine, engine.pool.dispose)
 
 
 os.register_at_fork(after_in_child=_forget_connections)

@@ -19,14 +19,21 @@ from sqlalchemy import (
     select,
     table,
 )
+from sqlalchemy.types import TypeEngine
 
 from pixcore.errors import InvalidRequest
 from pixcore_adapters.status_repo import database
 
 VERSION_TABLE = "pixcore_version"
-VERSIONS = ("0001",)  # every version there was, oldest first; migrations/versions holds the step to each
+VERSIONS = ("0001", "0002")  # every version there was, oldest first; migrations/versions holds the step to each
 
 metadata = MetaData()
+
+
+def _name(length: int) -> TypeEngine[str]:
+    """A text that is compared by its characters' code points, whatever the language of the server."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
 
 registry = Table(
     "pixcore_registry",
@@ -38,7 +45,7 @@ registry = Table(
 chunks = Table(
     "pixcore_chunks",
     metadata,
-    Column("dataset", String(100), primary_key=True),
+    Column("dataset", _name(100), primary_key=True),
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("chunk_index", BigInteger, nullable=False),
     Column("request", Text, nullable=False),
@@ -61,8 +68,8 @@ chunks = Table(
 seen_images = Table(
     "pixcore_seen_images",
     metadata,
-    Column("dataset", String(100), primary_key=True),
-    Column("sha256", String(64), primary_key=True),
+    Column("dataset", _name(100), primary_key=True),
+    Column("sha256", _name(64), primary_key=True),
     Column("chunk_id", BigInteger, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("url", Text, nullable=False),
@@ -75,14 +82,13 @@ seen_images = Table(
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema to this version, making the file if there is none. Idempotent; two processes may start at once.
+    """Bring the schema to this version, making SQLite's file if there is none. Idempotent; two may start at once.
 
     Raises:
         InvalidRequest: A newer pixcore made it, it is no status database, or it cannot be written.
-        StatusUnavailable: It stayed locked.
+        StatusUnavailable: It cannot be reached, or stayed locked.
     """
-    database.use_write_ahead_log(engine)
-    with database.transaction(engine) as connection:  # the second of two processes waits here
+    with database.migration(engine) as connection:
         if _version(connection, engine) != VERSIONS[-1]:
             from pixcore_adapters.status_repo.migrations import upgrade  # noqa: PLC0415  Alembic is slow to import
 
@@ -96,14 +102,28 @@ def check(engine: Engine) -> None:
         InvalidRequest: It is missing, older or newer.
         StatusUnavailable: The database cannot be reached.
     """
-    version = None
-    if database.file_of(engine).exists():  # connecting would make it
-        with database.autocommit(engine) as connection:
-            version = _version(connection, engine)
+    version = _found(engine)
     if version is None:
         raise InvalidRequest(f"{_named(engine)} is not made yet; run any pixcore command on it once")
     if version != VERSIONS[-1]:
         raise InvalidRequest(f"{_named(engine)} was made by an older pixcore; run any pixcore command on it to upgrade")
+
+
+def is_made(engine: Engine) -> bool:
+    """Whether the schema is there, in this version or an older one; change nothing.
+
+    Raises:
+        InvalidRequest: It is newer.
+        StatusUnavailable: The database cannot be reached.
+    """
+    return _found(engine) is not None
+
+
+def _found(engine: Engine) -> str | None:
+    if not database.dialect_of(engine).exists(engine):
+        return None
+    with database.autocommit(engine) as connection:
+        return _version(connection, engine)
 
 
 def _version(connection: Connection, engine: Engine) -> str | None:

@@ -1,4 +1,4 @@
-"""A status repository in an SQL database, shared by any number of processes on SQLite's file.
+"""A status repository in an SQL database, shared by any number of processes: on SQLite's file, or on PostgreSQL.
 
 Every change is read, decided by a shared transition, and written by one compare-and-set on the row's revision; whoever
 loses the race reads again.
@@ -32,14 +32,19 @@ class SqlStatusRepo(Changes):
     """The whole port on a database whose schema ``migrate`` has made. Safe to share among threads and across a fork.
 
     Attributes:
-        engine: The database, or its URL such as ``sqlite:///./status.db``; connects on first use.
+        engine: The database, or its URL such as ``sqlite:///./status.db`` or ``postgresql+psycopg://user@host/db``;
+            connects on first use.
         max_failures: How many failures a chunk may have before it has failed for good.
         now: The database's time in seconds, as an SQL expression; tests inject their own.
     """
 
     engine: Engine = field(converter=database.engine_at)
     max_failures: int = 3
-    now: ColumnElement[float] = database.NOW
+    now: ColumnElement[float] = field()
+
+    @now.default
+    def _(self) -> ColumnElement[float]:
+        return database.dialect_of(self.engine).now
 
     @property
     def identity(self) -> str:

@@ -169,5 +169,5 @@ def _ended(record: ChunkRecord, status: Status) -> ChunkRecord:
 
 
 def _storable(error: str) -> str:
-    # an error may quote a file name that is not UTF-8: show its lone surrogates as \\udcff
-    return error.encode("utf-8", "backslashreplace").decode()
+    # an error may quote what is not UTF-8, or NUL, which not every database takes: show them as \\udcff and \\x00
+    return error.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")

@@ -18,6 +18,7 @@ _COMMANDS = {
     "plan": "pixcore_runners.cli.plan",
     "status": "pixcore_runners.cli.status",
     "retry": "pixcore_runners.cli.retry",
+    "check": "pixcore_runners.cli.check",
     "config": "pixcore_runners.cli.config",
     "demo": "pixcore_runners.cli.demo",
 }

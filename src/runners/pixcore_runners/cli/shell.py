@@ -43,6 +43,17 @@ _common = adding(
 )
 
 
+# For commands that write into the store.
+creating = adding(
+    click.option(
+        "--create-container",
+        is_flag=True,
+        default=None,
+        help="Make the store's container or bucket where it is missing.",
+    )
+)
+
+
 @frozen
 class Shell:
     """One call of the command: its settings and its two streams."""

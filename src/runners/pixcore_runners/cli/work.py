@@ -14,12 +14,13 @@ from pixcore.model import Status
 from pixcore_runners.assembly import Assembly
 from pixcore_runners.cli.document import DONE, document, exit_code
 from pixcore_runners.cli.progress import progress
-from pixcore_runners.cli.shell import Shell, adding
+from pixcore_runners.cli.shell import Shell, adding, creating
 from pixcore_runners.cli.tables import chunk_table
 from pixcore_runners.direct import run_chunks
 
 # The options of a command that works chunks off; all of them are settings.
 working = adding(
+    creating,
     click.option("--workers", type=int, metavar="N", help="Chunks worked on at a time, 1 by default."),
     click.option(
         "--allow-private-hosts",

@@ -97,6 +97,17 @@ def load_here(*, flags: Mapping[str, object] = _NOTHING, config: Path | None = N
     )
 
 
+def environment_here() -> Mapping[str, str]:
+    """What credentials are looked for in: this process's environment, then the current folder's ``.env``.
+
+    Raises:
+        InvalidRequest: The file cannot be read.
+    """
+    return {
+        name: what.value for name, what in _variables(os.environ, Path(".env")).items() if isinstance(what.value, str)
+    }
+
+
 def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
     _refuse_unknown(flags, Settings.names(), "flag")
     return {name: _Given(value, "flag") for name, value in flags.items()}

@@ -78,6 +78,10 @@ class Settings:
         validator=_store_url,
         metadata=_about("Where archives are stored.", "a URL such as file:./out", flag=True),
     )
+    create_container: bool = field(
+        default=False,
+        metadata=_about("Make the store's container or bucket where it is missing.", _SWITCH, flag=True),
+    )
     status: str = field(
         default="sqlite:///./pixcore-data/status.db",
         validator=_status_url,

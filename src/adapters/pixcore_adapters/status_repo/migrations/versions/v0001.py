@@ -8,6 +8,10 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+# by code points, whatever the language of the server
+_DATASET = sa.String(100).with_variant(sa.String(100, collation="C"), "postgresql")
+_SHA256 = sa.String(64).with_variant(sa.String(64, collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     """Make the tables and the only row of the registry."""
@@ -19,7 +23,7 @@ def upgrade() -> None:
     op.bulk_insert(registry, [{"identity": str(uuid4()), "next_chunk_id": 1}])
     op.create_table(
         "pixcore_chunks",
-        sa.Column("dataset", sa.String(100), primary_key=True),
+        sa.Column("dataset", _DATASET, primary_key=True),
         sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("chunk_index", sa.BigInteger, nullable=False),
         sa.Column("request", sa.Text, nullable=False),
@@ -40,8 +44,8 @@ def upgrade() -> None:
     op.create_index("pixcore_chunks_by_status", "pixcore_chunks", ["dataset", "status", "chunk_index"])
     op.create_table(
         "pixcore_seen_images",
-        sa.Column("dataset", sa.String(100), primary_key=True),
-        sa.Column("sha256", sa.String(64), primary_key=True),
+        sa.Column("dataset", _DATASET, primary_key=True),
+        sa.Column("sha256", _SHA256, primary_key=True),
         sa.Column("chunk_id", sa.BigInteger, nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("url", sa.Text, nullable=False),

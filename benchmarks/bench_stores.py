@@ -1,0 +1,152 @@
+"""A 60 MB archive into each store: pixcore's adapter beside the SDK with its defaults, also on a slow line.
+
+    python3 dev.py bench
+    .venv/bin/python benchmarks/bench_stores.py --runs 3 --stores azurite
+
+The servers are Azurite, Swift and moto on loopback; "7 MB/s" goes through a proxy that gives each connection no more.
+Each upload is a fresh process, timed without imports and connecting; its memory is what its peak grew by meanwhile.
+The two take turns. Emulators say how the clients compare, and nothing about the services that they stand for.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from fault_proxy import FaultProxy
+from servers import azurite, moto, swift
+from servers.addresses import S3, Azure
+from servers.run import servers_of_this_run
+from servers.server import started
+from stores import RealStore, real_store
+
+SIZE = 60 << 20
+RATE = 7_000_000  # bytes a second, a connection
+KEY = "bench/data/chunk_1.zip"
+PREPARE = {"azurite": azurite.prepare, "swift": swift.prepare, "moto": moto.prepare}
+LIMIT = 120  # seconds for one upload
+
+Upload = Callable[[Path], None]
+
+
+def main() -> None:
+    """Measure and print; or be one of the processes that are measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--stores", nargs="+", choices=PREPARE, default=list(PREPARE))
+    parser.add_argument("--upload", nargs=3, metavar=("HOW", "URL", "FILE"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.upload:
+        how, url, file = given.upload
+        print(json.dumps(measured(UPLOADS[how](url), Path(file))))
+        return
+    print(f"{SIZE >> 20} MiB, medians of {given.runs} in turn: MB/s, and MB that the peak of memory grew by")
+    print(f"{'store':8} {'line':9} {'pixcore':>14} {'SDK defaults':>14} {'ratio':>6}")
+    with tempfile.TemporaryDirectory(prefix="pixcore-bench-") as folder, servers_of_this_run():
+        archive = Path(folder, "archive")
+        archive.write_bytes(os.urandom(SIZE))
+        for name in given.stores:
+            with started(PREPARE[name]) as server:
+                for rate in (None, RATE):
+                    compare(name, server.address, archive, rate, given.runs)
+
+
+def compare(name: str, server: Azure | S3, archive: Path, rate: int | None, runs: int) -> None:
+    """Print one line."""
+    found: dict[str, list[tuple[float, float]]] = {"pixcore": [], "sdk": []}
+    with line(server, rate) as port:
+        for _ in range(runs):
+            for how, values in found.items():
+                store = real_store(server, f"bench-{uuid.uuid4().hex[:12]}", port)
+                values.append(run(how, store, archive))
+    ours, theirs = ([statistics.median(column) for column in zip(*values, strict=True)] for values in found.values())
+    cells = [f"{speed:6.1f} {memory:5.0f} MB" for speed, memory in (ours, theirs)]
+    shown = "7 MB/s" if rate else "loopback"
+    print(f"{name:8} {shown:9} {cells[0]:>14} {cells[1]:>14} {ours[0] / theirs[0]:6.2f}", flush=True)
+
+
+@contextmanager
+def line(server: Azure | S3, rate: int | None) -> Iterator[int]:
+    """The port to connect to."""
+    if rate is None:
+        yield server.port
+        return
+    with FaultProxy(server.port, rate=rate) as proxy:
+        yield proxy.port
+
+
+def run(how: str, store: RealStore, archive: Path) -> tuple[float, float]:
+    """One upload in a process of its own: MB/s, and MB of memory."""
+    environ = {**os.environ, **store.environ, "AWS_EC2_METADATA_DISABLED": "true"}
+    command = [sys.executable, __file__, "--upload", how, store.url, str(archive)]
+    done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, check=True, timeout=LIMIT)
+    seconds, grown = json.loads(done.stdout)
+    return SIZE / 1e6 / seconds, grown / 1e6
+
+
+def measured(upload: Upload, file: Path) -> tuple[float, int]:
+    """Seconds of an upload, and bytes that the peak of memory grew by."""
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of what was imported
+    before = resident("VmRSS")
+    began = time.perf_counter()
+    upload(file)
+    seconds = time.perf_counter() - began
+    return seconds, resident("VmHWM") - before
+
+
+def resident(which: str) -> int:
+    """What Linux says of this process's memory, in bytes."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{which}:")[2].split()[0]) << 10
+
+
+def by_pixcore(url: str) -> Upload:
+    """Put it as a chunk's archive is put."""
+    from pixcore_runners.assembly import assemble  # noqa: PLC0415 - only what is measured is in memory
+    from pixcore_runners.settings import Settings  # noqa: PLC0415 - the same
+
+    store = assemble(Settings(store=url, status="memory://", create_container=True)).store
+
+    def upload(file: Path) -> None:
+        with file.open("rb") as data:
+            sha256 = hashlib.file_digest(data, "sha256").hexdigest()
+        store.put(KEY, file, sha256=sha256, size=SIZE, content_type="application/zip", metadata={})
+
+    return upload
+
+
+def by_sdk(url: str) -> Upload:
+    """Upload it as the SDK's first example does."""
+    name, _, _ = url.partition("://")[2].partition("/")
+    if url.startswith("azure:"):
+        from azure.storage.blob import ContainerClient  # noqa: PLC0415 - only what is measured is in memory
+
+        container = ContainerClient.from_connection_string(os.environ["AZURE_STORAGE_CONNECTION_STRING"], name)
+        container.create_container()
+
+        def to_azure(file: Path) -> None:
+            with file.open("rb") as data:
+                container.upload_blob(KEY, data)
+
+        return to_azure
+    import boto3  # noqa: PLC0415 - only what is measured is in memory
+
+    client = boto3.client("s3", endpoint_url=url.partition("endpoint=")[2].partition("&")[0], region_name="us-east-1")
+    client.create_bucket(Bucket=name)
+    return lambda file: client.upload_file(str(file), name, KEY)
+
+
+UPLOADS = {"pixcore": by_pixcore, "sdk": by_sdk}
+
+if __name__ == "__main__":
+    main()

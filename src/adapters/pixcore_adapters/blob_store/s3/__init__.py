@@ -1,0 +1,1 @@
+"""S3: the store, its conditional writes, and what its errors mean."""

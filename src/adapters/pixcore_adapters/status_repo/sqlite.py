@@ -1,0 +1,90 @@
+"""SQLite: one file, for every process of one machine."""
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, Float, create_engine, event, func
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import OperationalError
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
+
+from pixcore.errors import InvalidRequest
+from pixcore_adapters.status_repo.dialect import Dialect
+
+_IMMEDIATE = "pixcore_immediate"
+_BUSY = 10  # seconds to wait for another process
+
+
+def _names_a_file(url: URL) -> bool:
+    # a database in memory would be another one in every thread
+    return bool(url.database) and not str(url.database).startswith(":") and not url.query
+
+
+def _engine(url: URL) -> Engine:
+    # absolute, because connections are opened at any time and the current folder may change
+    file = url.set(database=str(Path(url.database or "").absolute()))
+    engine = create_engine(file, isolation_level="AUTOCOMMIT")
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, _: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY * 1000}")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _begin(connection: Connection) -> None:
+    # sqlite3 is told to leave transactions alone (AUTOCOMMIT), so the ones that are wanted begin here
+    if connection.get_execution_options().get(_IMMEDIATE):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _exists(engine: Engine) -> bool:
+    try:
+        Path(engine.url.database or "").stat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass  # connecting will say what is wrong
+    return True
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, OperationalError) and _code(error.orig or error).startswith("SQLITE_BUSY")
+
+
+# Of two that change the mode at once SQLite refuses one without waiting, because each could wait for the other.
+@retry(retry=retry_if_exception(_is_busy), stop=stop_after_delay(_BUSY), wait=wait_random(0.01, 0.1), reraise=True)
+def _use_write_ahead_log(connection: Connection) -> None:
+    # readers and one writer work side by side; the file itself keeps this setting
+    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+
+
+def _code(cause: BaseException) -> str:
+    return getattr(cause, "sqlite_errorname", "")
+
+
+SQLITE = Dialect(
+    names=_names_a_file,
+    engine=_engine,
+    exists=_exists,
+    transactional={_IMMEDIATE: True},
+    before_migration=_use_write_ahead_log,
+    lock=lambda _: None,  # BEGIN IMMEDIATE has it
+    now=(func.julianday("now", type_=Float()) - 2440587.5) * 86400.0,  # unixepoch('subsec') needs SQLite 3.42
+    insert=insert,
+    code=_code,
+    # locked, full, I/O error and the like are worth another try
+    meanings={
+        "SQLITE_NOTADB": (InvalidRequest, "is another kind of file; name a new one"),
+        "SQLITE_CORRUPT": (InvalidRequest, "is damaged; restore a copy or name a new file"),
+        "SQLITE_CANTOPEN": (InvalidRequest, "cannot be opened; make its folder, or get the right to use it"),
+        "SQLITE_READONLY": (InvalidRequest, "cannot be written; get the right to write the file and its folder"),
+        "SQLITE_PERM": (InvalidRequest, "cannot be used; get the right to read and write the file"),
+        "SQLITE_ERROR": (
+            InvalidRequest,
+            "does not have the expected tables; run any pixcore command once to make them",
+        ),
+    },
+)

@@ -1,0 +1,41 @@
+"""``pixcore check``: whether what is configured works."""
+
+import sys
+
+import rich_click as click
+
+from pixcore import TransientError
+from pixcore.errors import one_line
+from pixcore_runners.assembly import assemble
+from pixcore_runners.cli.document import DONE, FAILED, USAGE, VERSION
+from pixcore_runners.cli.shell import Shell, creating, shared
+from pixcore_runners.cli.tables import add, plain_table
+from pixcore_runners.probes import probes
+
+
+@click.command("check")
+@creating
+@shared
+def command(shell: Shell) -> None:
+    """Reach everything that is configured and try each right; leaves nothing behind but what the first run would make.
+
+    Exits with 1 when something cannot be reached now, with 2 when a right is lacking.
+
+    Example: `pixcore check --store s3://bucket/prefix`
+    """
+    table = plain_table("part", "right", "works", "seconds", "what to do")
+    document = []
+    errors = []
+    for probe in probes(assemble(shell.settings, make=True)):
+        said = one_line(probe.error) if probe.error else ""
+        add(table, probe.part, probe.right, "NO" if probe.error else "yes", f"{probe.seconds:.3f}", said)
+        document.append(
+            {"part": probe.part, "right": probe.right, "works": not said, "seconds": probe.seconds, "error": said}
+        )
+        errors += [probe.error] if probe.error else []
+    shell.show(
+        {"version": VERSION, "store": shell.settings.store, "status": shell.settings.status, "probes": document}, table
+    )
+    if any(not isinstance(error, TransientError) for error in errors):
+        sys.exit(USAGE)
+    sys.exit(FAILED if errors else DONE)

@@ -1,0 +1,37 @@
+"""Clients and stores for a test's S3 server, each test in a bucket of its own."""
+
+import uuid
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from servers.addresses import S3
+
+from pixcore_adapters.blob_store.s3 import store as s3
+
+Client = Any  # boto3 makes its classes as it runs
+
+
+def client(server: S3, *, secret: str = "", attempts: int = 1, endpoint: str = "") -> Client:
+    """Connect as the store does itself, but with a secret, a number of attempts and an endpoint of the test's."""
+    options = Config(retries={"total_max_attempts": attempts, "mode": "standard"})
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint or server.endpoint,
+        region_name=server.region,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=secret or server.secret_key,
+        config=s3._CONFIG.merge(options),
+    )
+
+
+def bucket() -> str:
+    """Name a bucket that nobody has."""
+    return f"pixcore-{uuid.uuid4()}"
+
+
+def store(client: Client) -> s3.S3BlobStore:
+    """Give an empty store, in a bucket of its own."""
+    made = s3.S3BlobStore(client, bucket(), "some/prefix")
+    made.create()
+    return made

@@ -1,0 +1,84 @@
+"""The servers as fixtures. Without one a test is skipped, and says why; where ``CI=true``, it fails."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Protocol, TypeVar
+
+import pytest
+
+from servers import azurite, moto, postgres, redis, swift
+from servers.addresses import S3, Azure, Postgres, Redis
+from servers.run import servers_of_this_run
+from servers.server import Prepare, Server, started
+from servers.shared import shared
+from servers.tools import Unavailable
+
+A = TypeVar("A")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the servers live as long as the first process of the run; xdist's workers come and go."""
+    if not hasattr(config, "workerinput"):
+        run = ExitStack()
+        run.enter_context(servers_of_this_run())
+        config.add_cleanup(run.close)
+
+
+class Own(Protocol):
+    """Starts servers of a test's own: ``server = own(servers.azurite.prepare)``."""
+
+    def __call__(self, prepare: Prepare[A], /) -> Server[A]:
+        """Start one; it ends with the test."""
+        ...
+
+
+def had(get: Callable[[], A]) -> A:
+    """What is to be had, or else the end of the test."""
+    try:
+        return get()
+    except Unavailable as exc:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"a server that CI needs: {exc}", pytrace=False)
+        pytest.skip(str(exc))
+
+
+@pytest.fixture(scope="session", name="redis")
+def _redis() -> Redis:
+    """The run's Redis."""
+    return had(lambda: shared(redis.prepare))
+
+
+@pytest.fixture(scope="session", name="postgres")
+def _postgres() -> Postgres:
+    """The run's PostgreSQL."""
+    return had(lambda: shared(postgres.prepare))
+
+
+@pytest.fixture(scope="session", name="moto")
+def _moto() -> S3:
+    """The run's moto."""
+    return had(lambda: shared(moto.prepare))
+
+
+@pytest.fixture(scope="session", name="swift")
+def _swift() -> S3:
+    """The run's Swift."""
+    return had(lambda: shared(swift.prepare))
+
+
+@pytest.fixture(scope="session", name="azurite")
+def _azurite() -> Azure:
+    """The run's Azurite."""
+    return had(lambda: shared(azurite.prepare))
+
+
+@pytest.fixture
+def own() -> Iterator[Own]:
+    """Start servers of the test's own."""
+    with ExitStack() as stack:
+
+        def start(prepare: Prepare[A], /) -> Server[A]:
+            return stack.enter_context(had(lambda: started(prepare)))
+
+        yield start

@@ -1,0 +1,16 @@
+"""S3 as moto plays it: quick, and lenient (any secret, any checksum); its data do not survive a stop."""
+
+from pathlib import Path
+from secrets import token_hex
+
+from servers.addresses import S3
+from servers.server import Setup, free_port, speaks_http
+from servers.tools import venv
+
+
+def prepare(folder: Path) -> Setup[S3]:
+    """Say how to start it."""
+    del folder  # it keeps everything in memory
+    port = free_port()
+    program = (str(venv("moto") / "bin" / "moto_server"), "-H", "127.0.0.1", "-p", str(port))
+    return Setup(S3(port, token_hex(8), token_hex()), (port,), (program,), lambda: speaks_http(port))

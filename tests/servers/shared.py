@@ -1,0 +1,38 @@
+"""The servers that all processes of a test run share: one of a kind, started by the first test that asks."""
+
+import fcntl
+import pickle
+from typing import Any, TypeVar
+
+from servers import run
+from servers.server import Prepare, Server, started
+from servers.tools import Unavailable
+
+A = TypeVar("A")
+
+_KEPT: list[Server[Any]] = []  # those that this process started; the end of the run ends them
+
+
+def shared(prepare: Prepare[A]) -> A:
+    """Where the run's server of this kind is; the first process to ask starts it, the others wait for it.
+
+    Raises:
+        Unavailable: it cannot be installed or started, which is tried once in a run.
+    """
+    known = run.folder() / prepare.__module__
+    with known.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not known.exists():
+            known.write_bytes(pickle.dumps(_outcome(prepare)))
+    outcome: A | Unavailable = pickle.loads(known.read_bytes())  # noqa: S301 - written above, in a folder of our own
+    if isinstance(outcome, Unavailable):
+        raise outcome
+    return outcome
+
+
+def _outcome(prepare: Prepare[A]) -> A | Unavailable:
+    try:
+        _KEPT.append(server := started(prepare))
+    except Unavailable as exc:
+        return exc
+    return server.address

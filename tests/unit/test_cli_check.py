@@ -1,0 +1,100 @@
+"""``pixcore check``: what works, what does not and what to do about it, before a thousand chunks find out."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import at_home, files, pixcore
+
+from pixcore import StoreDenied, StoreUnavailable
+from pixcore_adapters.blob_store.memory import MemoryBlobStore
+from pixcore_runners import assembly
+
+RIGHTS = [
+    ("work", "write"),
+    ("status", "read"),
+    ("status", "write"),
+    ("store", "write"),
+    ("store", "read"),
+    ("store", "list"),
+    ("store", "create only"),
+    ("store", "replace"),
+    ("store", "delete"),
+]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    at_home(tmp_path, monkeypatch)
+    return tmp_path
+
+
+def test_every_right_is_tried_and_nothing_left(home: Path) -> None:
+    """What a run needs, on the default installation; the probes are gone."""
+    ran = pixcore("check", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    probes = ran.document["probes"]
+    assert [(probe["part"], probe["right"]) for probe in probes] == RIGHTS
+    assert all(probe["works"] and not probe["error"] and probe["seconds"] > 0 for probe in probes)
+    assert not [name for name in files(home) if "check" in name or "probe" in name]
+    lines = pixcore("check").out.splitlines()
+    assert [line.split("  ")[0] for line in lines[1:]] == [part for part, _ in RIGHTS]
+    assert all(" yes " in line for line in lines[1:])
+
+
+def without(name: str, effect: Any) -> type[MemoryBlobStore]:  # noqa: ANN401 - what a method does instead
+    """A store one of whose methods does something else."""
+    return type("Lacking", (MemoryBlobStore,), {name: effect})
+
+
+def overwrites(self: MemoryBlobStore, key: str, source: Path, *, replacing: str | None = None, **values: Any) -> object:  # noqa: ANN401
+    """Take no notice of what is there."""
+    del replacing
+    self.delete(key)
+    return MemoryBlobStore.put(self, key, source, **values)
+
+
+def denied(*_: object, **__: object) -> object:
+    """Refuse."""
+    raise StoreDenied("this key may not do that; ask its owner")
+
+
+def unreachable(*_: object, **__: object) -> object:
+    """Be away."""
+    raise StoreUnavailable("nobody answers; try again")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "rights", "said", "code"),
+    [
+        (without("put", denied), ["write"], "this key may not do that; ask its owner", 2),
+        (without("put", unreachable), ["write"], "nobody answers; try again", 1),
+        (without("put", overwrites), ["create only", "replace"], "use a store that enforces conditional writes", 2),
+        (without("open", denied), ["read"], "ask its owner", 2),
+        (without("list", lambda *_: iter(())), ["list"], "use a store that lists what it has at once", 2),
+        (without("delete", lambda *_: None), ["delete"], "use a store that deletes at once", 2),
+    ],
+    ids=["no right to write", "away", "no conditions", "no right to read", "lists late", "deletes late"],
+)
+def test_what_does_not_work_is_named_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, lacking: type[MemoryBlobStore], rights: list[str], said: str, code: int
+) -> None:
+    """Each lack by the right that is lacking; the others are still tried, unless nothing can be written at all."""
+    store = lacking()
+    monkeypatch.setattr(assembly, "_store", lambda _: store)
+    ran = pixcore("check", "--json")
+    assert ran.code == code
+    failed = [probe for probe in ran.document["probes"] if not probe["works"]]
+    assert [probe["right"] for probe in failed] == rights
+    assert all(said in probe["error"] for probe in failed)
+    tried = [probe["right"] for probe in ran.document["probes"] if probe["part"] == "store"]
+    assert tried == (["write"] if rights == ["write"] else [right for part, right in RIGHTS if part == "store"])
+
+
+def test_a_status_database_that_cannot_be_used_is_said(home: Path) -> None:
+    """In the one line that every command has for it."""
+    (home / "status.db").write_text("no database " * 100)
+    ran = pixcore("check", "--status", "sqlite:///status.db")
+    assert (ran.code, ran.out) == (2, "")
+    assert "status.db is another kind of file; name a new one" in ran.err

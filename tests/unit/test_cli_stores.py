@@ -1,0 +1,244 @@
+"""The pixcore command on real servers: swapped by a URL, whole whatever happens, and no credential anywhere."""
+
+import hashlib
+import random
+import shutil
+import sys
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import Ran, at_home, fill, pixcore, start
+from fault_proxy import FaultProxy, Pass, Stall
+from pictures import encoded
+from PIL import Image
+from servers.addresses import S3, Azure
+from stores import STORES, RealStore, real_store
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from pixcore import BlobStore, Status
+from pixcore_runners.assembly import assemble
+from pixcore_runners.settings import load_here
+
+RUN = ("run", "--source", "folder:photos", "--json", "--quiet")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with six photos."""
+    at_home(tmp_path, monkeypatch)
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    fill(tmp_path / "photos", 6)
+    return tmp_path
+
+
+@pytest.fixture(params=STORES)
+def server(request: pytest.FixtureRequest) -> Azure | S3:
+    """Give each of the servers in turn."""
+    found: Azure | S3 = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def bucket() -> str:
+    """A name that no other test has."""
+    return f"cats-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def store(home: Path, server: Azure | S3, bucket: str, monkeypatch: pytest.MonkeyPatch) -> RealStore:  # noqa: ARG001 - it clears the environment first
+    """A container or bucket that this process can use and that is not there yet."""
+    real = real_store(server, bucket)
+    real.enter(monkeypatch)
+    return real
+
+
+def opened(url: str) -> BlobStore:
+    """The store, as the command opens it."""
+    return assemble(load_here(flags={"store": url}).settings).store
+
+
+def blobs(url: str) -> dict[str, bytes]:
+    """All archives in the store, read back."""
+    there = opened(url)
+    found = {}
+    for blob in there.list("photos/data"):
+        with there.open(blob.key) as file:
+            found[blob.key] = file.read()
+    return found
+
+
+def as_recorded(ran: Ran, url: str) -> None:
+    """Every chunk is full, and its archive is stored once and as recorded."""
+    assert {chunk["status"] for chunk in ran.chunks} == {"completed"}
+    found = {key: hashlib.sha256(data).hexdigest() for key, data in blobs(url).items()}
+    assert found == {f"photos/data/chunk_{chunk['id']}.zip": chunk["sha256"] for chunk in ran.chunks}
+
+
+def test_a_run_stores_what_it_records(store: RealStore, home: Path) -> None:
+    """The document says where; what is read back is a whole archive; again, nothing is done and the same said."""
+    ran = pixcore(*RUN, "--store", store.url, "--create-container", "--chunk-size", "4")
+    assert (ran.code, ran.err) == (0, "")
+    as_recorded(ran, store.url)
+    for chunk in ran.chunks:
+        assert chunk["url"].endswith(f"/pre/fix/photos/data/chunk_{chunk['id']}.zip")
+    for data in blobs(store.url).values():
+        (home / "copy.zip").write_bytes(data)
+        with zipfile.ZipFile(home / "copy.zip") as archive:
+            assert archive.testzip() is None
+    assert pixcore(*RUN, "--store", store.url, "--chunk-size", "4") == ran
+
+
+def test_a_container_is_made_only_when_that_is_asked_for(store: RealStore) -> None:
+    """A mistyped name must not become a bucket; the remedy is said, and the work goes on from where it is."""
+    refused = pixcore(*RUN, "--store", store.url)
+    assert refused.code != 0
+    assert "--create-container" in refused.err + refused.out
+    ran = pixcore("run", "--source", "folder:photos", "--store", store.url, "--create-container", "--json", "--quiet")
+    if ran.code:
+        ran = pixcore("retry", "photos", "--store", store.url, "--json", "--quiet")
+    assert ran.code == 0
+    as_recorded(ran, store.url)
+
+
+def test_check_tries_every_right(store: RealStore, request: pytest.FixtureRequest) -> None:
+    """All of them work on each server, but for Swift, which replaces nothing and says so; nothing is left there."""
+    ran = pixcore("check", "--store", store.url, "--create-container", "--json")
+    lacking = ["replace"] if "[swift]" in request.node.name else []
+    assert [probe["right"] for probe in ran.document["probes"] if not probe["works"]] == lacking
+    assert ran.code == (2 if lacking else 0)
+    assert list(opened(store.url).list()) == []
+
+
+def test_no_secret_is_shown(store: RealStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither of a good credential nor of a bad one: not in the output, the log lines, the status or the archives."""
+    [word] = {"AZURE_STORAGE_CONNECTION_STRING", "AWS_SECRET_ACCESS_KEY"} & store.environ.keys()
+    secret = store.environ[word].partition("AccountKey=")[2].partition(";")[0] or store.environ[word]
+    pixcore("check", "--store", store.url, "--create-container", "--json")
+    ran = pixcore("run", "--source", "folder:photos", "--store", store.url, "--verbose", "--json")
+    assert ran.code == 0
+    wrong = "d3Jvbmc" + secret[7:] if "AZURE" in word else "wrong-secret-of-nobody"
+    monkeypatch.setenv(word, store.environ[word].replace(secret, wrong))
+    refused = pixcore("check", "--store", store.url, "--verbose")
+    for text in (ran.out, ran.err, refused.out, refused.err):
+        assert secret not in text
+        assert wrong not in text
+    everything = Path("pixcore-data/status.db").read_bytes() + b"".join(blobs_with(store, monkeypatch).values())
+    assert secret.encode() not in everything
+
+
+def blobs_with(store: RealStore, patched: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """The archives, read with the right credential."""
+    store.enter(patched)
+    return blobs(store.url)
+
+
+def test_azures_variables_alone_select_it(
+    home: Path, azurite: Azure, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the system that pixcore replaces; from `.env` as well."""
+    (home / ".env").write_text(f"AZURE_STORAGE_CONNECTION_STRING={azurite.connection_string}\n")
+    monkeypatch.setenv("AZURE_CONTAINER_NAME", bucket)
+    ran = pixcore(*RUN, "--create-container")
+    assert ran.code == 0
+    assert [chunk["url"] for chunk in ran.chunks] == [f"{azurite.url}/{bucket}/photos/data/chunk_1.zip"]
+    as_recorded(ran, f"azure://{bucket}")
+
+
+@pytest.mark.parametrize(("url", "extra"), [("azure://box", "azure"), ("s3://box", "s3")])
+@pytest.mark.usefixtures("home")
+def test_a_missing_sdk_is_named(monkeypatch: pytest.MonkeyPatch, url: str, extra: str) -> None:
+    """With the command that installs it."""
+    for module in ("azure.storage.blob", "boto3"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for module in list(sys.modules):
+        if module.startswith(f"pixcore_adapters.blob_store.{extra}."):
+            monkeypatch.delitem(sys.modules, module)
+    ran = pixcore("check", "--store", url)
+    assert ran.code == 2
+    assert f"pip install 'pixcore[{extra}]'" in ran.err
+
+
+# -- kill -9 in the middle of an upload ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def heavy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos for an archive of some 20 MB, which every store takes in several requests."""
+    folder = tmp_path_factory.mktemp("heavy")
+    for number in range(5):
+        noise = np.random.default_rng(number).integers(0, 256, (1200, 1500, 3), dtype=np.uint8)
+        (folder / f"{number}.jpg").write_bytes(encoded(Image.fromarray(noise), quality=97))
+    return folder
+
+
+@pytest.fixture
+def proxied(server: Azure | S3) -> Iterator[FaultProxy]:
+    """Give a proxy before the server."""
+    with FaultProxy(server.port) as proxy:
+        yield proxy
+
+
+Kill = Callable[[int], None]
+
+
+@pytest.fixture
+def kill(  # noqa: PLR0917 - fixtures
+    home: Path, heavy: Path, server: Azure | S3, proxied: FaultProxy, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> Kill:
+    """Give what kills a run at a moment drawn from a seed, runs it again and looks at what is there."""
+    monkeypatch.setenv("PIXCORE_LEASE_TTL", "1")
+    shutil.rmtree(home / "photos")
+    shutil.copytree(heavy, home / "photos")
+    through, direct = real_store(server, bucket, proxied.port), real_store(server, bucket)
+    direct.enter(monkeypatch)
+    pixcore("check", "--store", direct.url, "--create-container")
+
+    def kill(seed: int) -> None:
+        for leftover in (home / "pixcore-data", home / "work"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for key in blobs(direct.url):
+            opened(direct.url).delete(key)
+        draw = random.Random(seed)  # noqa: S311 - no secret
+        calm, after = draw.randrange(8), draw.randrange(9 << 20)
+        proxied.play(*[Pass()] * calm, *[Stall(after)] * 8)
+        through.enter(monkeypatch)
+        process = start("run", "--source", "folder:photos", "--store", through.url, "--quiet")
+        wait_for(lambda: len(proxied.requests) > calm or process.poll() is not None)
+        process.kill()
+        process.communicate()
+        proxied.play()
+        direct.enter(monkeypatch)
+        before = blobs(direct.url)
+        ran = pixcore(*RUN, "--store", direct.url)
+        assert ran.code == 0, f"seed {seed}: {ran.err}"
+        as_recorded(ran, direct.url)
+        assert list(before.values()) in ([], list(blobs(direct.url).values())), f"seed {seed}: a half blob was visible"
+        [record] = assemble(load_here(flags={"store": direct.url}).settings).status.find("photos")
+        assert record.status is Status.COMPLETED
+        assert not list((home / "work").glob("chunk-*"))
+
+    return kill
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    """Wait until something in another process has come about."""
+    Retrying(retry=retry_if_result(lambda come: not come), wait=wait_fixed(0.02), stop=stop_after_delay(60))(true)
+
+
+def test_a_killed_upload_leaves_no_half_blob(kill: Kill) -> None:
+    """Before its first byte, within a block, before its end: the rerun completes, and one whole blob is there."""
+    for seed in range(2):
+        kill(seed)
+
+
+@pytest.mark.soak
+def test_fifty_killed_uploads_leave_no_half_blob(kill: Kill) -> None:
+    """The same at fifty moments."""
+    for seed in range(100, 150):
+        kill(seed)
