@@ -33,7 +33,8 @@ def install(folder: Path) -> None:
         shutil.copy(LOCKS / "azurite" / name, folder)
     npm = node() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     quietly = ("--ignore-scripts", "--no-audit", "--no-fund", "--cache", str(folder / "npm"))
-    run(str(node() / "bin" / "node"), str(npm), "ci", *quietly, cwd=folder)
+    # Node trusts its own list of certificates alone, unless it is told that a machine has one too
+    run(str(node() / "bin" / "node"), "--use-system-ca", str(npm), "ci", *quietly, cwd=folder)
     shutil.rmtree(folder / "npm")
 
 

@@ -104,15 +104,6 @@ def test_a_loop_that_cannot_be_made_is_said_too(monkeypatch: pytest.MonkeyPatch)
         pytest.fail("it is open")
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Let SIGINT raise, although a test run in the background of a shell was told to ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_it_opens_ends_it() -> None:
     """Ctrl-C and a queue's time limit may come at any moment, and must not find a thread that never ends."""
     main = threading.main_thread().ident

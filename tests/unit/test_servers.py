@@ -176,7 +176,7 @@ def test_nothing_stays_of_a_run(workers: int, how: signal.Signals, tmp_path: Pat
             assert all(map(listening, ports))
         finally:
             there.send_signal(how)
-            there.wait()
+            there.wait(60)
 
     def gone() -> None:
         assert not any(map(listening, ports))

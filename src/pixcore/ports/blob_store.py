@@ -55,14 +55,14 @@ class BlobStore(Protocol):
         """Yield the blobs at or below a prefix of whole path parts, by rising key: ``a`` covers ``a/b``, not ``aa``.
 
         Raises:
-            StoreDenied, StoreUnavailable: As for ``put``.
+            StoreNotFound, StoreDenied, StoreUnavailable: As for ``put``.
         """
         ...
 
     def delete(self, key: str) -> None:
-        """Remove a blob. Idempotent: a blob that is not there is no error.
+        """Remove a blob. Idempotent: a blob that is not there is no error, nor is, on some servers, its container.
 
         Raises:
-            StoreDenied, StoreUnavailable: As for ``put``.
+            StoreNotFound, StoreDenied, StoreUnavailable: As for ``put``.
         """
         ...
