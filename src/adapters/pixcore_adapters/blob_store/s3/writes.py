@@ -23,7 +23,7 @@ CREATE, REPLACE = "IfNoneMatch", "IfMatch"
 
 _PART = 5 << 20  # bytes; S3 takes no smaller part
 _PARTS = 9_000  # S3 takes 10,000, and parts vary
-_AT_ONCE = 8  # parts, each on a connection of its own
+_AT_ONCE = 12  # parts, each on a connection of its own
 _DANGLING = timedelta(days=1)  # no upload that lives is so old: a chunk's deadline is minutes
 _NO_ETAG = '"00000000000000000000000000000000"'
 _REFUSALS = {404, 409, 412}
