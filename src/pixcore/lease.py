@@ -18,7 +18,7 @@ class LeaseTerms:
     """Seconds: a claim lives ``ttl`` without renewal, is renewed every third of it, and at most ``deadline`` in all."""
 
     ttl: float = 60.0
-    deadline: float = 1800.0
+    deadline: float = 1500.0
 
 
 @define(eq=False)

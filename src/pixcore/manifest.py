@@ -4,6 +4,7 @@ Every value is a string or an integer and none is null, because that is what eve
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 
 from attrs import asdict, field, fields, frozen
@@ -77,6 +78,15 @@ def row(number: int, image: Accepted, request: ChunkRequest) -> Row:
         # not by strftime, whose years before 1000 have fewer digits
         fetched_at=f"{image.download.fetched_at.replace(tzinfo=None).isoformat(timespec='seconds')}Z",
     )
+
+
+def tally(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
+    """Count the images by source, licence and format, the most frequent first."""
+    counts = {column: Counter[str]() for column in ("source", "license", "format")}
+    for one in rows:
+        for column, count in counts.items():
+            count[str(getattr(one, column))] += 1
+    return {column: dict(count.most_common()) for column, count in counts.items()}
 
 
 def metadata(rows: Iterable[Row]) -> bytes:

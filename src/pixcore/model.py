@@ -250,7 +250,8 @@ def _slices(slices: Iterable[Slice]) -> tuple[Slice, ...]:
     return tuple(slices)
 
 
-def _dataset_or_none(text: str) -> str:
+def namespace(text: str) -> str:
+    """A dataset's name, checked as by ``dataset_name``, or ``""`` for the chunks without a dataset."""
     return dataset_name(text) if text else ""
 
 
@@ -274,7 +275,7 @@ class ChunkRequest:
     keyword: str
     target: int
     slices: tuple[Slice, ...] = field(converter=_slices)
-    dataset: str = field(default="", converter=_dataset_or_none)
+    dataset: str = field(default="", converter=namespace)
     label: str = ""
     quality: Quality = Quality()
     variations: int = 0
@@ -323,8 +324,25 @@ class Progress:
 
 
 @frozen
+class Reject:
+    """A download that was not wanted, remembered as a sample of its reason."""
+
+    url: str
+    reason: str
+    detail: str
+
+
+def _rejects(rejects: Iterable[Reject]) -> tuple[Reject, ...]:
+    return tuple(rejects)
+
+
+@frozen
 class ChunkResult:
-    """What became of a completed chunk. ``bytes`` and ``sha256`` are the blob's; ``seconds`` are by phase."""
+    """What became of a completed chunk.
+
+    ``bytes`` and ``sha256`` are the blob's; ``seconds`` are by phase. ``tally`` counts its images by ``source``,
+    ``license`` and ``format``; ``rejects`` are a few samples of each reason, in the order in which they were met.
+    """
 
     url: str
     sha256: str
@@ -333,6 +351,8 @@ class ChunkResult:
     attempt: int
     progress: Progress
     seconds: Mapping[str, float]
+    tally: Mapping[str, Mapping[str, int]] = field(factory=dict[str, Mapping[str, int]])
+    rejects: tuple[Reject, ...] = field(default=(), converter=_rejects)
 
     @property
     def shortfall(self) -> int:
@@ -344,8 +364,9 @@ class ChunkResult:
 class ChunkRecord:
     """One row of the status database.
 
-    ``lease_left`` and ``due_in`` are seconds from the database's now: what is left of a running attempt's lease
-    (negative once expired; 0 when none runs), and the wait until a pending chunk may be claimed (0 when it may).
+    ``lease_left``, ``running`` and ``due_in`` are seconds from the database's now: what is left of a running attempt's
+    lease (negative once expired; 0 when none runs), how long ago that attempt began (0 when none runs), and the wait
+    until a pending chunk may be claimed (0 when it may). ``queue`` names the queue that delivers the chunk, if any.
     """
 
     chunk: Chunk
@@ -355,10 +376,51 @@ class ChunkRecord:
     failures: int
     owner: str
     lease_left: float
+    running: float
     due_in: float
     cancel_requested: bool
     progress: Progress
     result: ChunkResult | None
+    error: str
+    queue: str = ""
+
+
+@frozen
+class Overview:
+    """What many chunks are doing, at one look.
+
+    Attributes:
+        phases: How many chunks are in each status and phase; only what occurs.
+        accepted: Images accepted in all of them.
+        workers: How many owners hold a lease that has not expired.
+        expired: Chunks in processing whose lease has expired.
+        oldest: Seconds since the longest running of the live claims was made; 0 if there is none.
+        errors: How many failed or pending chunks have each error, most frequent first, at most 20. Quoted parts and
+            numbers are masked (``'…'``, ``N``), so that alike errors count together.
+    """
+
+    phases: Mapping[Status, Mapping[Phase, int]]
+    accepted: int
+    workers: int
+    expired: int
+    oldest: float
+    errors: Mapping[str, int]
+
+
+@frozen
+class Attempt:
+    """What is remembered of an attempt at a chunk. Times are in Unix seconds, by the database's clock.
+
+    ``ended`` and ``status`` are None until it is over; ``status`` is what it left the chunk in: pending without an
+    ``error`` if it was interrupted. ``phase`` is where it ended.
+    """
+
+    chunk: ChunkKey
+    attempt: int
+    began: float
+    ended: float | None
+    status: Status | None
+    phase: Phase
     error: str
 
 

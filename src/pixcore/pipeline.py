@@ -38,7 +38,7 @@ from pixcore.events import (
     silent,
 )
 from pixcore.lease import Lease, LeaseTerms
-from pixcore.manifest import Row, row
+from pixcore.manifest import Row, row, tally
 from pixcore.model import (
     Accepted,
     Archive,
@@ -53,6 +53,7 @@ from pixcore.model import (
     Outcome,
     Phase,
     Progress,
+    Reject,
     Rejected,
     RejectReason,
 )
@@ -63,6 +64,9 @@ from pixcore.selection import selected
 from pixcore.workspace import local_disk, workspace
 
 T = TypeVar("T")
+
+# How many samples of a reason for rejecting are remembered: enough for people to see what it means.
+_SAMPLES = 4
 
 
 @frozen
@@ -125,6 +129,7 @@ class _Attempt:
     rejected: Counter[str] = field(factory=Counter[str])
     missed: dict[CandidateKey, Miss] = field(factory=dict[CandidateKey, Miss])
     seconds: dict[str, float] = field(factory=dict[str, float])
+    rejects: list[Reject] = field(factory=list[Reject])
     observe: Observer = field(init=False)
     lease: Lease = field(init=False)
 
@@ -141,7 +146,7 @@ class _Attempt:
                     result = self._work(cleanup)
                     ending = self._event(ChunkCompleted, result)
                 except BaseException as error:
-                    ending = self._event(ChunkFailed, one_line(error), None)
+                    ending = self._event(ChunkFailed, self._said(error), None)
                     ending = self._record(error)
                     raise
                 finally:
@@ -183,6 +188,8 @@ class _Attempt:
             attempt=claim.attempt,
             progress=self.progress(),
             seconds={phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
+            tally=tally(row for row, _ in images),
+            rejects=self.rejects,
         )
         self._write(lambda: p.status.complete(claim, result))
         return result
@@ -209,7 +216,7 @@ class _Attempt:
                     if len(images) == request.target:
                         break
                 else:
-                    self.rejected[judged.reason] += 1
+                    self._note(judged)
                     with local_disk("removing a rejected image"):
                         judged.download.path.unlink(missing_ok=True)
                     self._tell(ImageRejected, judged)
@@ -250,6 +257,11 @@ class _Attempt:
             return verdict
         return Rejected(verdict.download, RejectReason.SEEN, f"chunk {holder} has the same bytes")
 
+    def _note(self, rejected: Rejected) -> None:
+        self.rejected[rejected.reason] += 1
+        if self.rejected[rejected.reason] <= _SAMPLES:
+            self.rejects.append(Reject(rejected.download.candidate.url, rejected.reason, rejected.detail))
+
     def _nothing(self) -> PixcoreError:
         request = self.claimed.chunk.request
         counts = Counter({**self.rejected, **self.progress().missed})
@@ -286,7 +298,7 @@ class _Attempt:
     def _record(self, error: BaseException) -> ChunkEnded:
         """Write what became of the attempt. If even that fails, the lease runs out and the chunk is claimed anew."""
         p, claim = self.pipeline, self.claimed.claim
-        said = one_line(error)
+        said = self._said(error)
         if isinstance(error, ClaimLost):
             return self._event(ChunkLost, said)
         self._tell(PhaseEntered, Phase.ERROR)
@@ -308,6 +320,12 @@ class _Attempt:
         except Exception:  # noqa: BLE001 - the error that is being recorded matters more, and is raised next
             return self._event(ChunkFailed, said, None)
         return self._event(ChunkFailed, said, status)
+
+    def _said(self, error: BaseException) -> str:
+        if isinstance(error, self.pipeline.interrupts):  # most of them do not even say how long the time limit was
+            deadline = f"deadline {self.pipeline.terms.deadline:g} s; plan smaller chunks or raise it"
+            return f"{one_line(error)} (in phase {self.phase}, {deadline})"
+        return one_line(error)
 
     def _left_behind(self, path: Path, error: OSError) -> None:
         self._tell(CleanupFailed, path, one_line(error))

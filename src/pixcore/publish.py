@@ -1,6 +1,7 @@
 """What to do with a chunk's blob: create it, recognise it as ours, replace an older attempt, or refuse."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from pixcore.errors import ClaimLost, StoreConflict, StoreDenied, StoreNotFound
 from pixcore.model import Archive, Blob, Claim
@@ -22,7 +23,7 @@ def publish(store: BlobStore, archive: Archive, *, key: str, content_type: str, 
         StoreConflict: Something else stands there; it is left as it is.
         StoreDenied, StoreNotFound, StoreUnavailable: As the store says.
     """
-    metadata = {_STATUS: identity, _CHUNK: str(claim.chunk.id), _ATTEMPT: str(claim.attempt)}
+    metadata = _metadata(claim, identity)
     there: Blob | None = None  # an older attempt's
     for _ in range(_ROUNDS):
         try:
@@ -62,6 +63,39 @@ def publish(store: BlobStore, archive: Archive, *, key: str, content_type: str, 
     raise StoreConflict(
         f"{key} kept changing under attempt {claim.attempt} of chunk {claim.chunk}; nothing was written"
     )
+
+
+def hand_over(
+    store: BlobStore, there: Blob, source: Path, *, sha256: str, size: int, claim: Claim, identity: str
+) -> None:
+    """Put the name of a completed attempt on what stands at its chunk's key; ``source`` holds its bytes, which stay.
+
+    After a mix-up or damage, a blob may no longer say whose it is, and ``publish`` would refuse to replace it for ever.
+    Only for blobs that somebody has asked to be replaced.
+
+    Raises:
+        StoreConflict: It is no longer that version.
+        StoreDenied, StoreNotFound, StoreUnavailable: As the store says.
+    """
+    store.put(
+        there.key,
+        source,
+        sha256=sha256,
+        size=size,
+        content_type=there.content_type,
+        metadata=_metadata(claim, identity),
+        replacing=there.etag,
+    )
+
+
+def replaceable(blob: Blob, claim: Claim, identity: str) -> bool:
+    """Whether the next attempt after the claim's would replace the blob."""
+    written = _attempt(blob.metadata, claim, identity)
+    return written is not None and written <= claim.attempt
+
+
+def _metadata(claim: Claim, identity: str) -> Mapping[str, str]:
+    return {_STATUS: identity, _CHUNK: str(claim.chunk.id), _ATTEMPT: str(claim.attempt)}
 
 
 def _same(blob: Blob, archive: Archive) -> bool:

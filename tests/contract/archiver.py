@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from attrs import asdict
-from contract.disk import no_file_above
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,8 @@ from pixcore.model import Accepted, Archive, Candidate, CandidateKey, ChunkReque
 from pixcore.ports import Archiver
 from pixcore.quality import Fingerprint
 
+from .disk import no_file_above
+
 Images = list[tuple[Row, Path]]
 
 # what a stranger may call a picture
@@ -29,7 +30,10 @@ texts = st.text(st.characters()) | st.sampled_from(
     ["🐈", '"quoted"\'', "two\nlines\r\n", "\0\x1b[31m", "\u2028", "\udce9"]
 )
 # every example writes over the one before, and every subclass runs the same test on its own archiver
-_PER_ARCHIVER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors])
+_PER_ARCHIVER = settings(
+    deadline=None,  # a slow machine is no failure
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+)
 
 
 def picture(number: int, size: int = 300) -> bytes:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from contract.disk import no_file_above
 
 from pixcore.errors import InvalidRequest, WorkspaceFull
 from pixcore.model import CandidateKey, Download, Miss, MissReason, Slice
 from pixcore.planning import Lane
 from pixcore.ports import Downloader
+
+from .disk import no_file_above
 
 # Makes a source of these results in order, None for one that is gone, and says how to reach them.
 Serve = Callable[[Sequence[bytes | None]], tuple[Downloader, Lane]]

@@ -7,12 +7,13 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from contract.status_repo import TTL, Clock, claimed, eager_threads, made, result
 
 from pixcore.duplicates import NearPair, SeenImage, SeenImages, near_groups
 from pixcore.model import Accepted, Candidate, CandidateKey, Claim, Download
 from pixcore.ports import StatusRepo
 from pixcore.quality import Fingerprint, NearRule
+
+from .status_repo import TTL, Clock, claimed, eager_threads, made, result
 
 MOST = 2**64 - 1
 

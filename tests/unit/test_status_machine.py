@@ -1,6 +1,7 @@
 """Any order of calls leaves memory and databases as a simple model of the port says."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
@@ -35,6 +36,7 @@ from pixcore.model import (
     Done,
     Exhausted,
     NotDue,
+    Overview,
     Phase,
     Progress,
     Slice,
@@ -48,6 +50,7 @@ from pixcore_adapters.status_repo.sql import SqlStatusRepo
 Place = tuple[str, int]  # dataset and index, which unlike ids are the same in every repository
 
 PLACES: list[Place] = [("d", 0), ("d", 7), ("other", 0), ("", 1)]
+QUEUES = ["", "celery", "rq"]
 GONE = "its worker vanished (lease expired)"
 
 
@@ -62,15 +65,35 @@ class Row:
     failures: int = 0
     owner: str = ""
     until: float = 0
+    claimed: float = 0
     due: float = 0
     cancel: bool = False
     progress: Progress = field(factory=Progress)
     result: ChunkResult | None = None
     error: str = ""
+    queue: str = ""
 
     def end(self, status: Status, error: str, due: float = 0) -> None:
         """Stop the attempt."""
         self.status, self.error, self.due, self.owner = status, error, due, ""
+
+    def expired_at(self, now: float) -> bool:
+        """Tell whether the lease has run out."""
+        return self.status is Status.PROCESSING and now >= self.until
+
+    def due_at(self, now: float) -> bool:
+        """Tell whether a claim is all that it waits for."""
+        return self.status is Status.PENDING and now >= self.due
+
+    def vanish(self) -> None:
+        """Count the failure of a worker that let its lease run out."""
+        self.failures += 1
+        if self.cancel:
+            self.end(Status.FAILED, "cancelled")
+        elif self.failures == MAX_FAILURES:
+            self.end(Status.FAILED, f"gave up after {MAX_FAILURES} failures; the last: {GONE}")
+        else:
+            self.end(Status.PENDING, GONE)
 
     def claim(self, key: ChunkKey, age: int = 0) -> Claim:
         """Write down the last claim, or the one that many attempts before it."""
@@ -86,11 +109,13 @@ class Row:
             failures=self.failures,
             owner=self.owner,
             lease_left=self.until - now if self.status is Status.PROCESSING else 0,
+            running=now - self.claimed if self.status is Status.PROCESSING else 0,
             due_in=max(0, self.due - now) if self.status is Status.PENDING else 0,
             cancel_requested=self.cancel,
             progress=self.progress,
             result=self.result,
             error=self.error,
+            queue=self.queue,
         )
 
 
@@ -206,16 +231,12 @@ class StatusMachine(RuleBasedStateMachine):
         """Ask for a chunk."""
         row, now = self.rows[place], self.clock.now
         before = evolve(row)
-        expired = row.status is Status.PROCESSING and now >= row.until
-        if expired:
-            row.failures += 1
-        if expired and row.cancel:
-            row.end(Status.FAILED, "cancelled")
-        elif expired and row.failures == MAX_FAILURES:
-            row.end(Status.FAILED, f"gave up after {MAX_FAILURES} failures; the last: {GONE}")
-        elif expired or (row.status is Status.PENDING and now >= row.due):
+        if row.expired_at(now):
+            row.vanish()
+        if row.due_at(now):
             row.status, row.phase, row.progress, row.error = Status.PROCESSING, Phase.INIT, Progress(), ""
             row.attempt, row.owner, row.until = row.attempt + 1, owner, now + ttl
+            row.claimed = now
         expected: object = (row.attempt, owner, row.request, row.failures)
         if row.attempt == before.attempt:
             expected = {
@@ -274,6 +295,27 @@ class StatusMachine(RuleBasedStateMachine):
         row.end(*((Status.FAILED, "cancelled") if row.cancel else (Status.PENDING, row.error)))
         self.check(place, lambda repo, key: repo.release(row.claim(key)), None)
 
+    @rule(place=anything | running)
+    def free(self, place: Place) -> None:
+        """End a claim whose lease is over."""
+        row = self.rows[place]
+        if row.expired_at(self.clock.now):
+            row.vanish()
+        self.check(place, lambda repo, key: repo.free(key), row.status)
+
+    @rule(places=st.sets(st.sampled_from(PLACES)), queue=st.sampled_from(QUEUES))
+    def assign(self, places: set[Place], queue: str) -> None:
+        """Have a queue deliver some chunks, or none of them when one is not there."""
+        known = places <= self.rows.keys()
+        for repo, ids in self.repos:
+            try:
+                repo.assign([ChunkKey(place[0], ids.get(place, 99)) for place in places], queue)
+                assert known, f"{type(repo).__name__} assigned what is not there"
+            except InvalidRequest:
+                assert not known, f"{type(repo).__name__} does not know its chunks"
+        for place in places if known else ():
+            self.rows[place].queue = queue
+
     @rule(place=anything, age=st.integers(-1, 2), name=st.sampled_from(sorted(WRITES)))
     def come_too_late(self, place: Place, age: int, name: str) -> None:
         """Write with a claim that holds nothing: an older one, one never made, or one that has ended."""
@@ -302,6 +344,37 @@ class StatusMachine(RuleBasedStateMachine):
                 if row.status is Status.PENDING:
                     row.end(Status.FAILED, "cancelled")
         assert [repo.cancel(dataset) for repo, _ in self.repos] == [asked_to_stop] * len(self.repos)
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def find_overdue(self, queue: str) -> None:
+        """List what a claim would take, in order, and nothing else."""
+        now = self.clock.now
+        of_queue = [(place, row) for place, row in sorted(self.rows.items()) if row.queue == queue]
+        expired = [place for place, row in of_queue if row.expired_at(now)]
+        due = [place for place, row in of_queue if row.due_at(now)]
+        for repo, _ in self.repos:
+            requests = [record.chunk.request for record in repo.overdue(queue)]
+            assert [(r.dataset, r.index) for r in requests] == [*expired, *due], type(repo).__name__
+
+    @rule(dataset=st.sampled_from(["d", "other", "", None]))
+    def look_over(self, dataset: str | None) -> None:
+        """Sum up what the records say."""
+        now = self.clock.now
+        rows = [row for (of, _), row in self.rows.items() if dataset in (None, of)]
+        live = [row for row in rows if row.status is Status.PROCESSING and now < row.until]
+        errors = [row.error.replace("3", "N") for row in rows if row.status in (Status.PENDING, Status.FAILED)]
+        expected = Overview(
+            phases={
+                status: Counter(row.phase for row in rows if row.status is status)
+                for status in {row.status for row in rows}
+            },
+            accepted=sum(row.progress.accepted for row in rows),
+            workers=len({row.owner for row in live}),
+            expired=sum(row.expired_at(now) for row in rows),
+            oldest=max((now - row.claimed for row in live), default=0),
+            errors=Counter(error for error in errors if error),
+        )
+        assert [repo.overview(dataset) for repo, _ in self.repos] == [expected] * len(self.repos)
 
     def having(self, *wanted: Status) -> list[Place]:
         """List the chunks in these statuses."""

@@ -14,7 +14,10 @@ PACKAGES = {
     "pixcore": ROOT / "src/pixcore",
     "pixcore_adapters": ROOT / "src/adapters/pixcore_adapters",
     "pixcore_runners": ROOT / "src/runners/pixcore_runners",
+    "pixcore_contract": ROOT / "tests/contract",
 }
+NOT_SHIPPED = {*PACKAGES["pixcore_contract"].glob("test_*.py"), PACKAGES["pixcore_contract"] / "runner.py"}
+SUITES = ("archiver", "blob_store", "downloader", "seen_images", "status_repo", "validator")
 WHERE_FROM = f"""
 import importlib, json
 print(json.dumps({{name: list(importlib.import_module(name).__path__) for name in {list(PACKAGES)}}}))
@@ -37,13 +40,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel
 
 
-def test_the_wheel_holds_the_files_of_the_three_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_the_files_of_the_packages_and_nothing_else(wheel: Path) -> None:
     """A stray top-level `adapters` or `tests` overwrites other people's files; a data file is easily left behind."""
     expected = {
         f"{name}/{file.relative_to(folder)}"
         for name, folder in PACKAGES.items()
         for file in folder.rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts
+        if file.is_file() and "__pycache__" not in file.parts and file not in NOT_SHIPPED
     }
     assert {f"{name}/py.typed" for name in PACKAGES} <= expected
     with zipfile.ZipFile(wheel) as archive:
@@ -62,4 +65,5 @@ def test_the_installed_wheel_works_without_the_checkout(wheel: Path, tmp_path: P
     where = json.loads(run(python, "-I", "-c", WHERE_FROM, cwd=tmp_path))
 
     assert where == {name: [str(site / name)] for name in PACKAGES}
+    run(python, "-I", "-c", "".join(f"import pixcore_contract.{suite}\n" for suite in SUITES), cwd=tmp_path)
     assert "demo" in run(tmp_path / "venv/bin/pixcore", "--help", cwd=tmp_path)

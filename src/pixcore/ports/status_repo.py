@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from pixcore.model import (
+    Attempt,
     Chunk,
     ChunkKey,
     ChunkRecord,
@@ -12,6 +13,7 @@ from pixcore.model import (
     Claim,
     Claimed,
     Outcome,
+    Overview,
     Phase,
     Progress,
     Status,
@@ -30,14 +32,19 @@ class StatusRepo(Protocol):
         """A UUID made with the database: chunk ids mean something only beside it."""
         ...
 
-    def ensure(self, requests: Sequence[ChunkRequest]) -> Sequence[Chunk]:
+    def ensure(self, requests: Sequence[ChunkRequest], *, beside: int | None = None) -> Sequence[Chunk]:
         """Make the chunks that do not exist yet, pending, all or none; give all back in the order asked for.
 
         Idempotent. A dataset's chunk gets an id that is unique among the chunks of all datasets and the same for
         ever for its (dataset, index); without a dataset, its id is its index.
 
+        ``beside`` is how many other chunks of the first request's dataset and keyword the plan took into account. If
+        there are more or fewer, none is made, so that of two plans of one keyword the later one begins anew. It does
+        not matter where all requested chunks are there already.
+
         Raises:
             InvalidRequest: A chunk is there already with another request; nothing was made.
+            TransientError: Not so many chunks are beside them; nothing was made. Plan again.
         """
         ...
 
@@ -75,6 +82,17 @@ class StatusRepo(Protocol):
         """Give an interrupted claim back: pending, due now, no failure counted."""
         ...
 
+    def free(self, key: ChunkKey) -> Status:
+        """End a claim whose lease has expired, which counts as a failure; gives the status.
+
+        The chunk is pending and due now, or failed when the budget is spent or a cancel was requested. Any other is
+        left as it is. Idempotent.
+
+        Raises:
+            InvalidRequest: No such chunk.
+        """
+        ...
+
     def reopen(self, key: ChunkKey) -> bool:
         """Make a failed or completed chunk pending again, failures and cancel request cleared; keep its attempt.
 
@@ -89,6 +107,14 @@ class StatusRepo(Protocol):
         """Ask every unfinished chunk of a dataset to stop; gives how many. Pending ones fail at once."""
         ...
 
+    def assign(self, keys: Sequence[ChunkKey], queue: str) -> None:
+        """Note which queue delivers these chunks, ``""`` for none, all or none. Idempotent; disturbs no claim.
+
+        Raises:
+            InvalidRequest: No such chunk; nothing was noted.
+        """
+        ...
+
     def get(self, key: ChunkKey) -> ChunkRecord:
         """Look one chunk up.
 
@@ -97,10 +123,32 @@ class StatusRepo(Protocol):
         """
         ...
 
-    def find(self, dataset: str, status: Status | None = None) -> Iterator[ChunkRecord]:
-        """Yield a dataset's chunks by rising index, all or those in one status; in bounded memory."""
+    def find(self, dataset: str, status: Status | None = None, keyword: str | None = None) -> Iterator[ChunkRecord]:
+        """Yield a dataset's chunks by rising index, all or those in one status or of one keyword; in bounded memory."""
+        ...
+
+    def overdue(self, queue: str) -> Iterator[ChunkRecord]:
+        """Yield the chunks assigned to a queue that a claim would not send away now; in bounded memory, each once.
+
+        First those whose lease has expired, then those pending and due; of every dataset, by dataset and index. Each
+        is as it was when it was read: it may have been claimed meanwhile.
+        """
         ...
 
     def summary(self) -> Mapping[str, Mapping[Status, int]]:
         """Count the chunks of every dataset by status, datasets by name; only statuses that occur."""
+        ...
+
+    def overview(self, dataset: str | None = None) -> Overview:
+        """Sum up what the chunks of one dataset, or of all, are doing; all zero and empty where there are none.
+
+        One part is counted after the other, so those of a chunk that changes meanwhile may not fit together.
+        """
+        ...
+
+    def history(self, dataset: str) -> Iterator[Attempt]:
+        """Yield the attempts at a dataset's chunks by rising index and attempt, the running ones too; bounded memory.
+
+        Attempts of a time when none were remembered are missing.
+        """
         ...

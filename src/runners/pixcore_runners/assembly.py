@@ -3,7 +3,7 @@
 
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -22,15 +22,20 @@ from pixcore import (
     StatusRepo,
     Validator,
 )
-from pixcore.events import Observer
+from pixcore.events import Observer, everyone
+from pixcore.shards import Shards
 from pixcore.workspace import sweep
 from pixcore_adapters.downloader.by_source import BySource
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.folder import FolderDownloader
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.sources.search import Search
+from pixcore_adapters.export import Layout
+from pixcore_runners.plugins import ARCHIVERS, BLOB_STORES, SOURCES, Extended, offered, plugin
 from pixcore_runners.settings import Settings, environment_here
 from pixcore_runners.sources import CONTACTABLE, parse
+
+LAYOUTS = ("imagefolder", "webdataset", "parquet")
 
 
 @frozen
@@ -41,6 +46,11 @@ class Assembly:
     store: BlobStore
     status: StatusRepo
     seen: SeenImages
+
+    @property
+    def shards(self) -> Shards:
+        """What is stored, to be read back."""
+        return Shards(self.store, archivers(), Path(self.settings.work))
 
     def listing(self, source: str, dataset: str, planned: Iterable[Slice]) -> AbstractContextManager[Listing]:
         """What a source, as the user writes it, holds; its lane is what lies behind the slices ``planned``.
@@ -63,7 +73,7 @@ class Assembly:
         Raises:
             InvalidRequest: It cannot keep to the licences, or cannot be asked as pixcore is set up.
         """
-        search = next(search for search in _searches() if search.name == source)
+        search = _search(source)
         if source in CONTACTABLE and not _fetch_policy(self.settings).contact:
             raise InvalidRequest(
                 f"{source} answers only those who say how to reach them; set user_agent, such as"
@@ -87,10 +97,10 @@ class Assembly:
     ) -> Generator[ChunkPipeline]:
         """A pipeline for this process; its decoders end with the block. Sweeps what a killed process left behind.
 
-        Once ``stop`` is true, running chunks are given back.
+        Once ``stop`` is true, running chunks are given back. The pipeline's observer tells yours, and the metrics.
 
         Raises:
-            InvalidRequest: Unknown archive kind, or a work directory that cannot be used.
+            InvalidRequest: Unknown archive kind, or a work or metrics directory that cannot be used.
         """
         work = Path(self.settings.work)
         sweep(work)
@@ -103,7 +113,7 @@ class Assembly:
                 status=self.status,
                 work=work,
                 seen=self.seen,
-                observer=observer,
+                observer=_counted(self.settings, observer, interrupts, ending),
                 stop=stop,
                 terms=LeaseTerms(ttl=self.settings.lease_ttl, deadline=self.settings.chunk_deadline),
                 interrupts=interrupts,
@@ -125,6 +135,24 @@ def assemble(settings: Settings, *, make: bool = False) -> Assembly:
     return Assembly(settings, store, status, seen)
 
 
+def assembled_for_work(settings: Settings) -> Assembly:
+    """Connect what the settings name for a worker, one of many: it makes nothing and upgrades nothing.
+
+    Raises:
+        InvalidRequest: As for ``assemble``; also what other processes cannot see, and a status database that is not
+            made yet or in another version.
+        StatusUnavailable: The status database cannot be reached.
+    """
+    for name, url in (("store", settings.store), ("status", settings.status)):
+        if urlsplit(url).scheme == "memory":
+            raise InvalidRequest(f"{name} {url} is seen by one process only; name one that all workers can reach")
+    from pixcore_adapters.status_repo.database import engine_at
+    from pixcore_adapters.status_repo.schema import check
+
+    check(engine_at(settings.status))
+    return assemble(settings, make=True)
+
+
 def _store(settings: Settings) -> BlobStore:
     url = settings.store
     match urlsplit(url).scheme:
@@ -137,7 +165,7 @@ def _store(settings: Settings) -> BlobStore:
 
             return MemoryBlobStore()
         case "azure":
-            with _needing("azure"):
+            with needing("azure"):
                 from pixcore_adapters.blob_store.azure.store import AzureBlobStore
             parts = urlsplit(url)
             azure = AzureBlobStore.from_environment(parts.netloc, unquote(parts.path).strip("/"), environment_here())
@@ -145,20 +173,35 @@ def _store(settings: Settings) -> BlobStore:
                 azure.create()
             return azure
         case "s3":
-            with _needing("s3"):
+            with needing("s3"):
                 from pixcore_adapters.blob_store.s3.store import S3BlobStore
             s3 = S3BlobStore.at(url)
             if settings.create_container:
                 s3.create()
             return s3
-        case _:
-            raise InvalidRequest(
-                f"unknown store {url!r}; use file:FOLDER, azure://CONTAINER/PREFIX, s3://BUCKET/PREFIX or memory://"
-            )
+        case scheme:
+            return _foreign_store(scheme, settings)
+
+
+def _foreign_store(scheme: str, settings: Settings) -> BlobStore:
+    make = plugin(BLOB_STORES, scheme)
+    if make is None:
+        known = "file:FOLDER, azure://CONTAINER/PREFIX, s3://BUCKET/PREFIX or memory://"
+        others = "".join(f", or {name}:" for name in offered(BLOB_STORES))
+        raise InvalidRequest(f"unknown store {settings.store!r}; use {known}{others}")
+    store: BlobStore = make(settings.store, environment_here())
+    if settings.create_container and (create := getattr(store, "create", None)):
+        create()
+    return store
 
 
 @contextmanager
-def _needing(extra: str) -> Generator[None]:
+def needing(extra: str) -> Generator[None]:
+    """What the block imports comes with that extra.
+
+    Raises:
+        InvalidRequest: It is not installed.
+    """
     try:
         yield
     except ModuleNotFoundError as exc:
@@ -217,8 +260,17 @@ def _downloader(settings: Settings, store: BlobStore, stop: Callable[[], bool]) 
 
     policy = _fetch_policy(settings)
     searched = {search.name: PagedSource(search, settings.keep_pages) for search in _searches()}
-    web = WebDownloader({"urls": Urls(store, policy), **searched}, policy, stop, _moment())
-    return BySource({"folder": FolderDownloader(store, settings.max_bytes), **dict.fromkeys(web.sources, web)})
+    web = WebDownloader(
+        Extended(
+            {"urls": Urls(store, policy), **searched}, lambda name: PagedSource(_search(name), settings.keep_pages)
+        ),
+        policy,
+        stop,
+        _moment(),
+    )
+    folder = FolderDownloader(store, settings.max_bytes)
+    # what nobody knows is for the web to refuse
+    return BySource(Extended({"folder": folder, **dict.fromkeys(web.sources, web)}, lambda _: web))
 
 
 def _searches() -> Sequence[Search]:
@@ -227,6 +279,24 @@ def _searches() -> Sequence[Search]:
     from pixcore_adapters.downloader.sources.openverse import Openverse
 
     return (Openverse(), Commons(), Bing(), Google(), Baidu())
+
+
+def _search(name: str) -> Search:
+    """A source that is searched, pixcore's own or a plugin's.
+
+    Raises:
+        KeyError: There is none of that name.
+        InvalidRequest: As for ``plugin``.
+    """
+    if own := next((search for search in _searches() if search.name == name), None):
+        return own
+    make = plugin(SOURCES, name)
+    if make is None:
+        raise KeyError(name)
+    search: Search = make(environment_here())
+    if search.name != name:  # slices and rows would call one source by two names
+        raise InvalidRequest(f"source {name!r} calls itself {search.name!r}; its package is to use one name")
+    return search
 
 
 def _fetch_policy(settings: Settings) -> FetchPolicy:
@@ -254,6 +324,17 @@ def _moment() -> datetime | None:
         raise InvalidRequest(f"SOURCE_DATE_EPOCH is {seconds!r}; write seconds since 1970, or unset it") from exc
 
 
+def _counted(
+    settings: Settings, observer: Observer, interrupts: tuple[type[BaseException], ...], ending: ExitStack
+) -> Observer:
+    if settings.metrics_dir is None:
+        return observer
+    with needing("metrics"):
+        from pixcore_runners.metrics import Metrics
+    metrics = ending.enter_context(closing(Metrics(settings.metrics_dir)))
+    return everyone(observer, metrics, interrupts=interrupts)
+
+
 def _archiver(kind: str) -> Archiver:
     match kind:
         case "zip":
@@ -265,7 +346,48 @@ def _archiver(kind: str) -> Archiver:
 
             return TarArchiver()
         case _:
-            raise InvalidRequest(f"unknown archive kind {kind!r}; use zip or tar")
+            make = plugin(ARCHIVERS, kind)
+            if make is None:
+                raise InvalidRequest(f"unknown archive kind {kind!r}; use {' or '.join(_kinds())}")
+            archiver: Archiver = make()
+            return archiver
+
+
+def _kinds() -> Iterable[str]:
+    return dict.fromkeys(("zip", "tar", *offered(ARCHIVERS)))
+
+
+def layout(name: str, *, by_label: bool) -> Layout:
+    """One of ``LAYOUTS``; ``by_label`` gives a folder to each label where images are files.
+
+    Raises:
+        InvalidRequest: A package that it needs is not installed.
+    """
+    match name:
+        case "parquet":
+            with needing("parquet"):
+                from pixcore_adapters.export.parquet import parquet
+            return parquet
+        case "webdataset":
+            from pixcore_adapters.export.webdataset import webdataset
+
+            return webdataset
+        case _:
+            from pixcore_adapters.export.imagefolder import ImageFolder
+
+            return ImageFolder(by_label=by_label)
+
+
+def archivers() -> tuple[Archiver, ...]:
+    """Every kind of archive."""
+    return tuple(map(_archiver, _kinds()))
+
+
+@contextmanager
+def validating(settings: Settings) -> Generator[Validator]:
+    """The validator; its decoders end with the block."""
+    with ExitStack() as ending:
+        yield _validator(settings, ending)
 
 
 def _validator(settings: Settings, ending: ExitStack) -> Validator:

@@ -25,8 +25,10 @@ from pixcore import (
 )
 from pixcore.model import dataset_name
 from pixcore.variations import NEWEST, queries
+from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.listing import Listing
-from pixcore_runners.sources import LISTED, parse, title
+from pixcore_runners.settings import Settings
+from pixcore_runners.sources import CONTACTABLE, LISTED, parse, title
 
 _BATCH = 1000
 
@@ -110,12 +112,15 @@ class Proposal:
     requests: Iterator[ChunkRequest]
     _listings: Sequence[Listing]
 
-    def write_down(self, status: StatusRepo, store: BlobStore) -> Iterator[Chunk]:
-        """Keep the listings, then make the chunks, in batches; yield them under their ids."""
+    def write_down(self, status: StatusRepo, store: BlobStore, beside: int | None = None) -> Iterator[Chunk]:
+        """Keep the listings, then make the chunks, in batches; yield them under their ids.
+
+        ``beside`` is as for ``StatusRepo.ensure``.
+        """
         for listing in self._listings:
             listing.keep(store)
         while batch := list(islice(self.requests, _BATCH)):
-            yield from status.ensure(batch)
+            yield from status.ensure(batch, beside=beside)
 
 
 @contextmanager
@@ -128,9 +133,29 @@ def proposed(wanted: Wanted, status: StatusRepo, catalogue: Catalogue) -> Genera
         InvalidRequest, NoValidImages: As ``pixcore.plan`` says, and for sources that cannot be listed, whose earlier
             listing is in another store, or that cannot keep to the licences.
     """
-    known = _Known()
-    for record in status.find(wanted.dataset):
-        known.add(record.chunk.request)
+    known = _Known(record.chunk.request for record in status.find(wanted.dataset))
+    with _proposed(wanted, known, known.chunks, catalogue) as proposal:
+        yield proposal
+
+
+@contextmanager
+def proposed_chunk(
+    number: int, wanted: Wanted, known: Iterable[ChunkRequest], catalogue: Catalogue
+) -> Generator[Proposal]:
+    """One chunk that its caller numbers, of as many images as wanted, behind the ``known`` ones of its keyword.
+
+    Raises:
+        InvalidRequest, NoValidImages: As for ``proposed``.
+    """
+    others = _Known(known)
+    (keyword,) = wanted.keywords
+    more = evolve(keyword, count=wanted.chunk_size + others.images.get(keyword.keyword, 0))
+    with _proposed(evolve(wanted, keywords=[more]), others, number, catalogue) as proposal:
+        yield proposal
+
+
+@contextmanager
+def _proposed(wanted: Wanted, known: "_Known", first_index: int, catalogue: Catalogue) -> Generator[Proposal]:
     with ExitStack() as opened:
         lanes = _Lanes(wanted.dataset, known, catalogue, opened)
         try:
@@ -139,26 +164,29 @@ def proposed(wanted: Wanted, status: StatusRepo, catalogue: Catalogue) -> Genera
             raise InvalidRequest(
                 f"dataset {wanted.dataset!r} was planned with another store ({exc}); name that one, or another dataset"
             ) from exc
-        request = DatasetRequest(wanted.dataset, lacking, wanted.chunk_size, known.chunks, wanted.quality)
+        request = DatasetRequest(wanted.dataset, lacking, wanted.chunk_size, first_index, wanted.quality)
         yield Proposal(plan(request), list(lanes.listings.values()))
 
 
 class _Known:
-    """What a dataset's chunks have taken already."""
+    """What chunks have taken already, in whichever order they were made."""
 
-    def __init__(self) -> None:
+    def __init__(self, requests: Iterable[ChunkRequest]) -> None:
         self.chunks = 0
         self.images: dict[str, int] = {}  # planned, by keyword
         self.variations: dict[str, int] = {}  # their version, by keyword
         self.furthest: dict[tuple[str, str, str], Slice] = {}  # by source, query and licences
+        for request in requests:
+            self.chunks += 1
+            self.images[request.keyword] = self.images.get(request.keyword, 0) + request.target
+            if request.variations:
+                self.variations[request.keyword] = request.variations
+            for piece in request.slices:
+                self._reach((piece.source, piece.query, piece.licenses), piece)
 
-    def add(self, request: ChunkRequest) -> None:
-        """Count a chunk; they come by rising index, so that the last slice of a lane is its furthest."""
-        self.chunks += 1
-        self.images[request.keyword] = self.images.get(request.keyword, 0) + request.target
-        if request.variations:
-            self.variations[request.keyword] = request.variations
-        self.furthest |= {(piece.source, piece.query, piece.licenses): piece for piece in request.slices}
+    def _reach(self, lane: tuple[str, str, str], piece: Slice) -> None:
+        if lane not in self.furthest or self.furthest[lane].stop < piece.stop:
+            self.furthest[lane] = piece
 
 
 @frozen
@@ -208,6 +236,12 @@ def _lacking(wanted: WantedKeyword, known: _Known, lanes: _Lanes) -> KeywordRequ
             f"how many images of {wanted.keyword!r} are wanted? add --count N, at most {sum(map(len, found))} here"
         )
     return KeywordRequest(wanted.keyword, found, missing, wanted.label, version)
+
+
+def answering(settings: Settings) -> tuple[str, ...]:
+    """The sources of the settings, without those that answer only a user agent with an address, if it has none."""
+    reachable = FetchPolicy(user_agent=settings.user_agent).contact
+    return tuple(source for source in settings.source if reachable or source not in CONTACTABLE)
 
 
 def known_dataset(dataset: str, status: StatusRepo) -> list[ChunkRecord]:

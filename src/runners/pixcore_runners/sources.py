@@ -1,6 +1,7 @@
 """The sources that a user may name: how they are written and what they are called.
 
 Some are lists of their own, such as ``folder:./photos``; the others are searched by keyword, such as ``openverse``.
+Those that plugins bring are searched.
 """
 
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pixcore import InvalidRequest
+from pixcore_runners.plugins import SOURCES, offered
 
 LISTED = {"folder": "folder:DIR", "urls": "urls:LIST"}
 OPEN = ("openverse", "commons")  # image APIs that invite their use and tell licences
@@ -28,8 +30,8 @@ def parse(source: str) -> tuple[str, str]:
     if name in LISTED:
         if not argument:
             raise InvalidRequest(f"source {source!r} names nothing; write {LISTED[name]}")
-    elif name not in (*OPEN, *ENGINES):
-        raise InvalidRequest(f"unknown source {source!r}; use one of: {', '.join(FORMS)}")
+    elif name not in (*OPEN, *ENGINES) and name not in (others := offered(SOURCES)):
+        raise InvalidRequest(f"unknown source {source!r}; use one of: {', '.join((*FORMS, *others))}")
     elif colon:
         raise InvalidRequest(f"source {source!r} is searched by the keyword; write {name}")
     return name, argument

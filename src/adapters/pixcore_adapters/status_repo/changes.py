@@ -51,6 +51,11 @@ class Changes(ABC):
         """See the port."""
         self._change(claim.chunk, partial(transitions.released, claim=claim))
 
+    def free(self, key: ChunkKey) -> Status:
+        """See the port."""
+        _, after = self._change(key, partial(transitions.freed, max_failures=self.max_failures))
+        return after.status
+
     def reopen(self, key: ChunkKey) -> bool:
         """See the port."""
         before, after = self._change(key, transitions.reopened)

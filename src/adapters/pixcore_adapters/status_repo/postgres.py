@@ -77,7 +77,7 @@ def _code(cause: BaseException) -> str:
     return next((code for said, code in _REFUSED.items() if said.search(str(cause))), "")
 
 
-_NO_TABLES = (InvalidRequest, "does not have the expected tables; run any pixcore command once to make them")
+_NO_TABLES = (InvalidRequest, "does not have the expected tables; run `pixcore check` once to make them")
 _NO_TEXT = (InvalidRequest, "cannot hold such text; make it with ENCODING 'UTF8', and leave NUL out")
 _NOT_AVAILABLE = (StatusUnavailable, "is not available")
 

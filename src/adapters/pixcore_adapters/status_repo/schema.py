@@ -25,7 +25,7 @@ from pixcore.errors import InvalidRequest
 from pixcore_adapters.status_repo import database
 
 VERSION_TABLE = "pixcore_version"
-VERSIONS = ("0001", "0002")  # every version there was, oldest first; migrations/versions holds the step to each
+VERSIONS = ("0001", "0002", "0003")  # every version there was, oldest first; migrations/versions holds the step to each
 
 metadata = MetaData()
 
@@ -60,9 +60,30 @@ chunks = Table(
     Column("progress", Text, nullable=False),
     Column("result", Text),
     Column("error", Text, nullable=False),
+    Column("queue", Text, nullable=False),  # which one delivers the chunk
+    Column("keyword_sha256", _name(64), nullable=False),  # the request's keyword may be too long for an index
+    Column("accepted", BigInteger, nullable=False),  # what the progress says
+    Column("claimed_at", Float(53), nullable=False),
     Column("revision", BigInteger, nullable=False),  # raised by every change: what a compare-and-set compares
     UniqueConstraint("dataset", "chunk_index", name="pixcore_chunks_by_index"),
     Index("pixcore_chunks_by_status", "dataset", "status", "chunk_index"),
+    Index("pixcore_chunks_by_keyword", "dataset", "keyword_sha256", "chunk_index"),
+    Index("pixcore_chunks_by_queue", "status", "queue", "dataset", "chunk_index"),
+)
+
+attempts = Table(
+    "pixcore_attempts",
+    metadata,
+    Column("dataset", _name(100), primary_key=True),
+    Column("chunk_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
+    Column("chunk_index", BigInteger, nullable=False),
+    Column("began_at", Float(53), nullable=False),
+    Column("ended_at", Float(53)),
+    Column("status", String(20)),
+    Column("phase", String(20), nullable=False),
+    Column("error", Text, nullable=False),
+    Index("pixcore_attempts_by_index", "dataset", "chunk_index", "attempt"),
 )
 
 seen_images = Table(
@@ -104,9 +125,9 @@ def check(engine: Engine) -> None:
     """
     version = _found(engine)
     if version is None:
-        raise InvalidRequest(f"{_named(engine)} is not made yet; run any pixcore command on it once")
+        raise InvalidRequest(f"{_named(engine)} is not made yet; run `pixcore check` on it once")
     if version != VERSIONS[-1]:
-        raise InvalidRequest(f"{_named(engine)} was made by an older pixcore; run any pixcore command on it to upgrade")
+        raise InvalidRequest(f"{_named(engine)} was made by an older pixcore; run `pixcore check` on it to upgrade")
 
 
 def is_made(engine: Engine) -> bool:

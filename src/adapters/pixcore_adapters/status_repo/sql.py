@@ -4,23 +4,32 @@ Every change is read, decided by a shared transition, and written by one compare
 loses the race reads again.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 
 from attrs import field, frozen
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, and_, case, func, insert, select, update
-
-from pixcore.model import (
-    Chunk,
-    ChunkKey,
-    ChunkRecord,
-    ChunkRequest,
-    ChunkResult,
-    Phase,
-    Progress,
-    Status,
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Executable,
+    Row,
+    Select,
+    and_,
+    case,
+    distinct,
+    func,
+    insert,
+    select,
+    true,
+    tuple_,
+    update,
 )
-from pixcore_adapters.status_repo import codec, database, transitions
+
+from pixcore.model import Attempt, Chunk, ChunkKey, ChunkRecord, ChunkRequest, Overview, Phase, Status
+from pixcore_adapters.status_repo import attempts, codec, database, ensuring, overviews, rows, schema, transitions
 from pixcore_adapters.status_repo.changes import Changes
 from pixcore_adapters.status_repo.schema import chunks, registry
 
@@ -52,25 +61,22 @@ class SqlStatusRepo(Changes):
         with database.autocommit(self.engine) as connection:
             return str(connection.execute(select(registry.c.identity)).scalar_one())
 
-    def ensure(self, requests: Sequence[ChunkRequest]) -> Sequence[Chunk]:
+    def ensure(self, requests: Sequence[ChunkRequest], *, beside: int | None = None) -> Sequence[Chunk]:
         """See the port. One transaction; batches of about a thousand hold others up for some 50 ms."""
-        wanted: dict[tuple[str, int], ChunkRequest] = {}
-        for request in requests:
-            if wanted.setdefault((request.dataset, request.index), request) != request:
-                raise transitions.differs(request)
+        wanted = ensuring.by_place(requests)
         with database.transaction(self.engine) as connection:
             # for update: where transactions run side by side, this row is the one that they queue for
             next_id = connection.execute(select(registry.c.next_chunk_id).with_for_update()).scalar_one()
-            ids = _ids(connection, wanted)
-            rows = []
-            for place, request in wanted.items():
-                if place not in ids:
-                    ids[place], next_id = (next_id, next_id + 1) if request.dataset else (request.index, next_id)
-                    rows.append(_new_row(Chunk(ids[place], request)))
-            if rows:
-                connection.execute(insert(chunks), rows)
+            there = _there(connection, wanted)
+            made = {}
+            for request in ensuring.missing(wanted, there, beside, partial(_count, connection)):
+                id_, next_id = (next_id, next_id + 1) if request.dataset else (request.index, next_id)
+                made[request.dataset, request.index] = Chunk(id_, request)
+            if made:
+                connection.execute(insert(chunks), [rows.new(chunk) for chunk in made.values()])
                 connection.execute(update(registry).values(next_chunk_id=next_id))
-        return [Chunk(ids[request.dataset, request.index], request) for request in requests]
+        all_ = {**there, **made}
+        return [all_[request.dataset, request.index] for request in requests]
 
     def cancel(self, dataset: str) -> int:
         """See the port. One statement says what ``transitions.cancelled`` says of a chunk."""
@@ -88,123 +94,188 @@ class SqlStatusRepo(Changes):
         with database.autocommit(self.engine) as connection:
             return connection.execute(stop).rowcount
 
+    def assign(self, keys: Sequence[ChunkKey], queue: str) -> None:
+        """See the port. One transaction, which writes only what is not noted already."""
+        with database.transaction(self.engine) as connection:
+            for dataset, ids in _pages((key.dataset, key.id) for key in keys):
+                these = _among(dataset, chunks.c.id, ids)
+                there = set(connection.scalars(select(chunks.c.id).where(these)))
+                if absent := set(ids) - there:
+                    raise transitions.unknown(ChunkKey(dataset, min(absent)))
+                note = update(chunks).where(these, chunks.c.queue != queue)
+                connection.execute(note.values(queue=queue, revision=chunks.c.revision + 1))
+
     def get(self, key: ChunkKey) -> ChunkRecord:
         """See the port."""
         with database.autocommit(self.engine) as connection:
             record, _ = self._read(connection, key)
         return record
 
-    def find(self, dataset: str, status: Status | None = None) -> Iterator[ChunkRecord]:
+    def find(self, dataset: str, status: Status | None = None, keyword: str | None = None) -> Iterator[ChunkRecord]:
         """See the port. Reads a page at a time, each as of its own moment, and holds nothing open in between."""
-        query = self._select().where(chunks.c.dataset == dataset).order_by(chunks.c.chunk_index).limit(_PAGE)
+        wanted = chunks.c.dataset == dataset
         if status is not None:
-            query = query.where(chunks.c.status == status)
-        last = -1
-        while True:
-            with database.autocommit(self.engine) as connection:
-                rows = connection.execute(query.where(chunks.c.chunk_index > last)).all()
-            if not rows:
-                return
-            last = rows[-1].chunk_index
-            yield from map(_record, rows)
+            wanted &= chunks.c.status == status
+        if keyword is not None:
+            wanted &= chunks.c.keyword_sha256 == rows.keyword_sha256(keyword)
+        return self._paged(wanted, chunks.c.chunk_index)
+
+    def overdue(self, queue: str) -> Iterator[ChunkRecord]:
+        """See the port. Reads like ``find``, and remembers the expired ones, of which there is one a worker."""
+        of_queue = chunks.c.queue == queue
+        expired = (chunks.c.status == Status.PROCESSING) & (chunks.c.lease_expires_at <= self.now)
+        due = (chunks.c.status == Status.PENDING) & (chunks.c.due_at <= self.now)
+        told = set()
+        for record in self._paged(of_queue & expired, chunks.c.dataset, chunks.c.chunk_index):
+            told.add(record.chunk.key)
+            yield record
+        for record in self._paged(of_queue & due, chunks.c.dataset, chunks.c.chunk_index):
+            if record.chunk.key not in told:  # it may have been freed meanwhile
+                yield record
 
     def summary(self) -> Mapping[str, Mapping[Status, int]]:
         """See the port."""
         by = (chunks.c.dataset, chunks.c.status)
         with database.autocommit(self.engine) as connection:
-            rows = connection.execute(select(*by, func.count()).group_by(*by).order_by(*by)).all()
+            counts = connection.execute(select(*by, func.count()).group_by(*by).order_by(*by)).all()
         return {
-            dataset: {Status(status): count for _, status, count in counts}
-            for dataset, counts in groupby(rows, key=lambda row: str(row.dataset))
+            dataset: {Status(status): count for _, status, count in of_dataset}
+            for dataset, of_dataset in groupby(counts, key=lambda row: str(row.dataset))
         }
+
+    def overview(self, dataset: str | None = None) -> Overview:
+        """See the port. Each statement as of its own moment; of more than a thousand errors the rarest are left out."""
+        wanted = true() if dataset is None else chunks.c.dataset == dataset
+        by = (chunks.c.status, chunks.c.phase)
+        phases = select(*by, func.count(), func.sum(chunks.c.accepted)).where(wanted).group_by(*by).order_by(*by)
+        live = chunks.c.lease_expires_at > self.now
+        running = select(
+            func.count(distinct(case((live, chunks.c.owner)))),
+            func.count(case((~live, 1))),
+            func.min(case((live, chunks.c.claimed_at))),
+            self.now,
+        ).where(wanted, chunks.c.status == Status.PROCESSING)
+        errors = (
+            select(chunks.c.error, func.count().label("times"))
+            .where(wanted, chunks.c.error != "")  # a claim has cleared it
+            .group_by(chunks.c.error)
+            .order_by(func.count().desc(), chunks.c.error)
+            .limit(_PAGE)
+        )
+        with database.autocommit(self.engine) as connection:
+            counts = connection.execute(phases).all()
+            workers, expired, first, now = connection.execute(running).one()
+            found = {row.error: row.times for row in connection.execute(errors)}
+        return Overview(
+            phases={
+                Status(status): {Phase(phase): count for _, phase, count, _ in of_status}
+                for status, of_status in groupby(counts, key=lambda row: str(row.status))
+            },
+            accepted=sum(int(accepted) for *_, accepted in counts),
+            workers=workers,
+            expired=expired,
+            oldest=0.0 if first is None else max(0.0, now - first),
+            errors=overviews.grouped(found),
+        )
+
+    def history(self, dataset: str) -> Iterator[Attempt]:
+        """See the port. Reads like ``find``."""
+        order = (schema.attempts.c.chunk_index, schema.attempts.c.attempt)
+        query = select(schema.attempts).where(schema.attempts.c.dataset == dataset).order_by(*order).limit(_PAGE)
+        page = query
+        while True:
+            with database.autocommit(self.engine) as connection:
+                found = connection.execute(page).all()
+            yield from map(rows.attempt, found)
+            if len(found) < _PAGE:
+                return
+            page = query.where(tuple_(*order) > (found[-1].chunk_index, found[-1].attempt))
 
     def _select(self) -> Select[tuple[object, ...]]:
         return select(chunks, self.now.label("now"))
+
+    def _paged(self, wanted: ColumnElement[bool], *order: Column[object]) -> Iterator[ChunkRecord]:
+        """The wanted records in an order that nothing changes, so that each comes once."""
+        query = self._select().where(wanted).order_by(*order).limit(_PAGE)
+        page = query
+        while True:
+            with database.autocommit(self.engine) as connection:
+                found = connection.execute(page).all()
+            yield from map(rows.record, found)
+            if len(found) < _PAGE:
+                return
+            last = found[-1]
+            page = query.where(tuple_(*order) > tuple(getattr(last, column.name) for column in order))
 
     def _read(self, connection: Connection, key: ChunkKey) -> tuple[ChunkRecord, Row[tuple[object, ...]]]:
         row = connection.execute(self._select().where(_is(key))).one_or_none()
         if row is None:
             raise transitions.unknown(key)
-        return _record(row), row
+        return rows.record(row), row
 
     def _change(
         self, key: ChunkKey, transition: Callable[[ChunkRecord], ChunkRecord]
     ) -> tuple[ChunkRecord, ChunkRecord]:
-        with database.autocommit(self.engine) as connection:
-            while True:
+        while True:
+            with database.autocommit(self.engine) as connection:
                 before, row = self._read(connection, key)
-                after = transition(before)
-                if after is before:
-                    return before, after
-                unchanged = and_(_is(key), chunks.c.revision == row.revision)
-                write = update(chunks).where(unchanged).values(revision=row.revision + 1, **_columns(after, row.now))
+            after = transition(before)
+            if after is before:
+                return before, after
+            unchanged = and_(_is(key), chunks.c.revision == row.revision)
+            write = update(chunks).where(unchanged).values(revision=row.revision + 1, **rows.columns(after, row.now))
+            notes = _notes(before, after, row.now)
+            with (database.transaction if notes else database.autocommit)(self.engine) as connection:
                 if connection.execute(write).rowcount:
+                    for note in notes:
+                        connection.execute(note)
                     return before, after
+
+
+def _notes(before: ChunkRecord, after: ChunkRecord, now: float) -> Sequence[Executable]:
+    """What a change has to note about attempts."""
+    key, table = before.chunk.key, schema.attempts
+    notes: list[Executable] = []
+    if ending := attempts.ended(before, after):
+        one = and_(table.c.dataset == key.dataset, table.c.chunk_id == key.id, table.c.attempt == ending.attempt)
+        what = {"ended_at": now, "status": ending.status, "phase": ending.phase, "error": ending.error}
+        notes.append(update(table).where(one).values(what))
+    if attempts.begins(before, after):
+        notes.append(insert(table).values(rows.new_attempt(after, now)))
+    return notes
 
 
 def _is(key: ChunkKey) -> ColumnElement[bool]:
     return and_(chunks.c.dataset == key.dataset, chunks.c.id == key.id)
 
 
-def _ids(connection: Connection, wanted: Mapping[tuple[str, int], ChunkRequest]) -> dict[tuple[str, int], int]:
-    """The ids of those chunks that are there already, with the wanted requests."""
-    ids = {}
-    for dataset, places in groupby(sorted(wanted), key=lambda place: place[0]):
-        indices = [index for _, index in places]
-        for start in range(0, len(indices), _PAGE):
-            page = chunks.c.chunk_index.in_(indices[start : start + _PAGE])
-            query = select(chunks.c.chunk_index, chunks.c.id, chunks.c.request).where(chunks.c.dataset == dataset, page)
-            for index, id_, request in connection.execute(query):
-                asked = wanted[dataset, index]
-                # the text decides quickly; another version of pixcore may have written it differently
-                if request != codec.text(asked) and codec.value(ChunkRequest, request) != asked:
-                    raise transitions.differs(asked)
-                ids[dataset, index] = id_
-    return ids
+def _among(dataset: str, column: Column[int], numbers: Sequence[int]) -> ColumnElement[bool]:
+    """The range is said too, or PostgreSQL reads the whole dataset while its statistics are of a smaller one."""
+    return and_(chunks.c.dataset == dataset, column.between(numbers[0], numbers[-1]), column.in_(numbers))
 
 
-def _new_row(chunk: Chunk) -> dict[str, object]:
-    request = chunk.request
-    return {
-        "dataset": request.dataset,
-        "id": chunk.id,
-        "chunk_index": request.index,
-        "request": codec.text(request),
-        "revision": 0,
-        **_columns(transitions.planned(chunk), now=0.0),
-    }
+def _pages(named: Iterable[tuple[str, int]]) -> Iterator[tuple[str, list[int]]]:
+    """The numbers by dataset, each once, rising, as many at a time as one statement takes."""
+    for dataset, of_dataset in groupby(sorted(set(named)), key=lambda pair: pair[0]):
+        numbers = [number for _, number in of_dataset]
+        for start in range(0, len(numbers), _PAGE):
+            yield dataset, numbers[start : start + _PAGE]
 
 
-def _columns(record: ChunkRecord, now: float) -> dict[str, object]:
-    """What a change may write, by column; ``_record`` reads it back."""
-    return {
-        "status": record.status,
-        "phase": record.phase,
-        "attempt": record.attempt,
-        "failures": record.failures,
-        "owner": record.owner,
-        "lease_expires_at": now + record.lease_left,
-        "due_at": now + record.due_in,
-        "cancel_requested": record.cancel_requested,
-        "progress": codec.text(record.progress),
-        "result": codec.text(record.result) if record.result else None,
-        "error": record.error,
-    }
+def _there(connection: Connection, wanted: Mapping[ensuring.Place, ChunkRequest]) -> dict[ensuring.Place, Chunk]:
+    """The chunks that are at those places already."""
+    there = {}
+    for dataset, indices in _pages(wanted):
+        these = _among(dataset, chunks.c.chunk_index, indices)
+        query = select(chunks.c.chunk_index, chunks.c.id, chunks.c.request).where(these)
+        for index, id_, text in connection.execute(query):
+            asked = wanted[dataset, index]
+            # the text decides quickly; another version of pixcore may have written it differently
+            request = asked if text == codec.text(asked) else codec.value(ChunkRequest, text)
+            there[dataset, index] = Chunk(id_, request)
+    return there
 
 
-def _record(row: Row[tuple[object, ...]]) -> ChunkRecord:
-    status = Status(row.status)
-    return ChunkRecord(
-        chunk=Chunk(row.id, codec.value(ChunkRequest, row.request)),
-        status=status,
-        phase=Phase(row.phase),
-        attempt=row.attempt,
-        failures=row.failures,
-        owner=row.owner,
-        lease_left=row.lease_expires_at - row.now if status is Status.PROCESSING else 0.0,
-        due_in=max(0.0, row.due_at - row.now) if status is Status.PENDING else 0.0,
-        cancel_requested=row.cancel_requested,
-        progress=codec.value(Progress, row.progress),
-        result=codec.value(ChunkResult, row.result) if row.result else None,
-        error=row.error,
-    )
+def _count(connection: Connection, dataset: str, keyword: str) -> int:
+    of_keyword = and_(chunks.c.dataset == dataset, chunks.c.keyword_sha256 == rows.keyword_sha256(keyword))
+    return connection.execute(select(func.count()).select_from(chunks).where(of_keyword)).scalar_one()

@@ -84,7 +84,7 @@ SQLITE = Dialect(
         "SQLITE_PERM": (InvalidRequest, "cannot be used; get the right to read and write the file"),
         "SQLITE_ERROR": (
             InvalidRequest,
-            "does not have the expected tables; run any pixcore command once to make them",
+            "does not have the expected tables; run `pixcore check` once to make them",
         ),
     },
 )

@@ -12,7 +12,6 @@ from pixcore.model import (
     Chunk,
     ChunkKey,
     ChunkRecord,
-    ChunkRequest,
     ChunkResult,
     Claim,
     Claimed,
@@ -40,6 +39,7 @@ def planned(chunk: Chunk) -> ChunkRecord:
         failures=0,
         owner="",
         lease_left=0.0,
+        running=0.0,
         due_in=0.0,
         cancel_requested=False,
         progress=Progress(),
@@ -50,26 +50,16 @@ def planned(chunk: Chunk) -> ChunkRecord:
 
 def claimed(record: ChunkRecord, owner: str, ttl: float, max_failures: int) -> ChunkRecord:
     """The chunk taken, or failed because its budget is spent or a cancel is due, or as it is: see ``answer``."""
-    expired = record.status is Status.PROCESSING and record.lease_left <= 0
-    due = record.status is Status.PENDING and record.due_in <= 0
-    if not (expired or due):
+    if not (expired(record) or due(record)):
         return record
-    failures = record.failures + expired
-    if record.cancel_requested:
-        return evolve(_ended(record, Status.FAILED), failures=failures, error=CANCELLED)
-    if failures >= max_failures:
-        last = VANISHED if expired else record.error
-        return evolve(
-            _ended(record, Status.FAILED),
-            failures=failures,
-            error=f"gave up after {failures} failures; the last: {last}",
-        )
+    ready = _affordable(record, max_failures)
+    if ready.status is Status.FAILED:
+        return ready
     return evolve(
-        record,
+        ready,
         status=Status.PROCESSING,
         phase=Phase.INIT,
         attempt=record.attempt + 1,
-        failures=failures,
         owner=owner,
         lease_left=ttl,
         due_in=0.0,
@@ -89,6 +79,26 @@ def answer(before: ChunkRecord, after: ChunkRecord) -> Claimed | Outcome:
     if after.status is Status.COMPLETED and after.result:
         return Done(after.result)
     return Exhausted(after.error)
+
+
+def expired(record: ChunkRecord) -> bool:
+    """Whether the chunk's worker has let its lease run out."""
+    return record.status is Status.PROCESSING and record.lease_left <= 0
+
+
+def due(record: ChunkRecord) -> bool:
+    """Whether the chunk waits for nothing but a claim."""
+    return record.status is Status.PENDING and record.due_in <= 0
+
+
+def freed(record: ChunkRecord, max_failures: int) -> ChunkRecord:
+    """A claim whose lease has expired ends as if it had failed, and the next may be made now."""
+    return _affordable(record, max_failures) if expired(record) else record
+
+
+def assigned(record: ChunkRecord, queue: str) -> ChunkRecord:
+    """Another queue delivers the chunk; whatever its worker does goes on."""
+    return record if record.queue == queue else evolve(record, queue=queue)
 
 
 def renewed(record: ChunkRecord, claim: Claim, ttl: float, progress: Progress) -> ChunkRecord:
@@ -149,12 +159,6 @@ def unknown(key: ChunkKey) -> InvalidRequest:
     return InvalidRequest(f"no chunk {key} in the status database; plan its dataset first")
 
 
-def differs(request: ChunkRequest) -> InvalidRequest:
-    """What to raise about a chunk that is there with another request."""
-    name = f"chunk {request.index} of dataset {request.dataset}" if request.dataset else f"chunk {request.index}"
-    return InvalidRequest(f"{name} is there already with another request; repeat that one or take another name")
-
-
 def _held(record: ChunkRecord, claim: Claim) -> ChunkRecord:
     if record.status is not Status.PROCESSING or record.attempt != claim.attempt:
         raise ClaimLost(
@@ -164,8 +168,20 @@ def _held(record: ChunkRecord, claim: Claim) -> ChunkRecord:
     return record
 
 
+def _affordable(record: ChunkRecord, max_failures: int) -> ChunkRecord:
+    """The chunk pending, an expired lease counted; or failed because its budget is spent or a cancel is due."""
+    if expired(record):
+        record = evolve(_ended(record, Status.PENDING), failures=record.failures + 1, error=VANISHED)
+    if record.cancel_requested:
+        return evolve(_ended(record, Status.FAILED), error=CANCELLED)
+    if record.failures >= max_failures:
+        error = f"gave up after {record.failures} failures; the last: {record.error}"
+        return evolve(_ended(record, Status.FAILED), error=error)
+    return record
+
+
 def _ended(record: ChunkRecord, status: Status) -> ChunkRecord:
-    return evolve(record, status=status, owner="", lease_left=0.0, due_in=0.0)
+    return evolve(record, status=status, owner="", lease_left=0.0, running=0.0, due_in=0.0)
 
 
 def _storable(error: str) -> str:

@@ -13,15 +13,14 @@ from pixcore.errors import one_line
 from pixcore_runners.cli.document import FAILED, INTERRUPTED, NOTHING, USAGE
 from pixcore_runners.logs import escaped
 
-_COMMANDS = {
-    "run": "pixcore_runners.cli.run",
-    "plan": "pixcore_runners.cli.plan",
-    "status": "pixcore_runners.cli.status",
-    "retry": "pixcore_runners.cli.retry",
-    "check": "pixcore_runners.cli.check",
-    "config": "pixcore_runners.cli.config",
-    "demo": "pixcore_runners.cli.demo",
+# By what they are for, in the order in which the help shows them; each is `command` of the module of its name.
+_GROUPS = {
+    "Make a dataset": ("demo", "plan", "run", "status", "retry", "cancel"),
+    "Look at it, prove it, hand it on": ("report", "verify", "export"),
+    "With workers, on many machines": ("submit", "worker", "reap", "metrics"),
+    "What applies, and whether it works": ("check", "config"),
 }
+_COMMANDS = tuple(name for names in _GROUPS.values() for name in names)
 
 
 class _Lazy(click.RichGroup):
@@ -33,17 +32,24 @@ class _Lazy(click.RichGroup):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(_COMMANDS[cmd_name]).command
+        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
         return command
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="pixcore")
+@click.rich_config(
+    help_config={
+        "command_groups": {"pixcore": [{"name": name, "commands": [*names]} for name, names in _GROUPS.items()]}
+    }
+)
 def pixcore() -> None:
     """Turn keywords, URL lists and folders into clean, de-duplicated image datasets.
 
     Try `pixcore demo` first. Exit codes: 0 done, 1 internal error or a service that cannot be reached, 2 usage or
     configuration, 3 partial, 4 nothing collected, 5 refused by policy, 130 interrupted.
+
+    Example: `pixcore run "red panda" --count 100`
     """
 
 

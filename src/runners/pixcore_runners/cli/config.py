@@ -9,7 +9,10 @@ from pixcore_runners.cli.tables import add, plain_table
 
 @click.group("config")
 def command() -> None:
-    """Look at the configuration."""
+    """Look at the configuration.
+
+    Example: `pixcore config show`
+    """
 
 
 @command.command("show")

@@ -6,12 +6,11 @@ import rich_click as click
 from attrs import evolve
 
 from pixcore import InvalidRequest
-from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_runners.cli.shell import Shell, adding
 from pixcore_runners.dataset_file import read
-from pixcore_runners.datasets import Wanted, WantedKeyword
+from pixcore_runners.datasets import Wanted, WantedKeyword, answering
 from pixcore_runners.settings import Settings
-from pixcore_runners.sources import CONTACTABLE, FORMS, LICENSES, caution
+from pixcore_runners.sources import FORMS, LICENSES, caution
 
 # The command gets `keyword`, `count` and `dataset`; the others are settings.
 wanting = adding(
@@ -62,6 +61,4 @@ def wanted(shell: Shell, keyword: str, count: int | None, dataset: str) -> Wante
 def _with_usual_sources(shell: Shell) -> Settings:
     """The settings; where nobody named a source, without those that the user agent keeps from answering."""
     settings = shell.settings
-    if shell.loaded.origins["source"] != "default" or FetchPolicy(user_agent=settings.user_agent).contact:
-        return settings
-    return evolve(settings, source=tuple(source for source in settings.source if source not in CONTACTABLE))
+    return settings if shell.loaded.origins["source"] != "default" else evolve(settings, source=answering(settings))

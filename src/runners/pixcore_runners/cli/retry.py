@@ -2,30 +2,36 @@
 
 import rich_click as click
 
-from pixcore.model import ChunkRecord, Status, dataset_name
+from pixcore.model import ChunkRecord, Status, namespace
 from pixcore_runners.assembly import assemble
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.work import work_off, working
 from pixcore_runners.datasets import known_dataset
+from pixcore_runners.dispatch import submit
+from pixcore_runners.queues import QUEUES, queue
 
 
 @click.command("retry")
 @click.argument("dataset")
+@click.option("--runner", type=click.Choice(QUEUES), help="Send them to this queue's workers instead.")
 @working
 @shared
-def command(shell: Shell, dataset: str) -> None:
+def command(shell: Shell, dataset: str, runner: str | None) -> None:
     """Work off a dataset's failed chunks again, and those that completed short; full ones stay untouched.
 
-    A short chunk's archive stays until a new one takes its place. Exits as `run` does.
+    Chunks without a dataset are meant by `''`. A short chunk's archive stays until a new one takes its place. Exits
+    as `run` does; with --runner, with 0 once they are enqueued.
 
     Example: `pixcore retry red-panda`
     """
     house = assemble(shell.settings)
-    name = dataset_name(dataset)
+    name = namespace(dataset)
     again = [record.chunk.key for record in known_dataset(name, house.status) if _worth_it(record)]
     reopened = sum(house.status.reopen(key) for key in again)
     shell.say(f"dataset {name}: chunks opened again: {reopened}")
-    work_off(shell, house, name)
+    if runner is None:
+        work_off(shell, house, name)
+    shell.say(f"dataset {name}: chunks enqueued: {submit(name, house.status, queue(runner, shell.settings), runner)}")
 
 
 def _worth_it(record: ChunkRecord) -> bool:

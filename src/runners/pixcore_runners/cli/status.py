@@ -1,43 +1,57 @@
 """``pixcore status``: how the datasets stand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import rich_click as click
 
+from pixcore import Overview, StatusRepo
 from pixcore.duplicates import NearGroup, near_groups
-from pixcore.model import Status, dataset_name
+from pixcore.model import Status, namespace
 from pixcore.quality import NearRule
 from pixcore_runners.assembly import assemble
 from pixcore_runners.cli.document import VERSION, document, near_document
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, chunk_table, near_tables, plain_table
+from pixcore_runners.cli.watch import watch
 from pixcore_runners.datasets import known_dataset
 
 
 @click.command("status")
-@click.argument("dataset", default="")
+@click.argument("dataset", default=None)
+@click.option("--watch", "watched", is_flag=True, help="Go on showing how it goes until every chunk is settled.")
 @click.option("--duplicates", is_flag=True, help="Show the images of DATASET that nearly look alike; none is removed.")
 @shared
-def command(shell: Shell, dataset: str, duplicates: bool) -> None:
-    """Show every dataset, or the chunks of one.
+def command(shell: Shell, dataset: str | None, watched: bool, duplicates: bool) -> None:
+    """Show every dataset, or the chunks of one; `''` means those without a dataset.
 
-    Example: `pixcore status red-panda --json`
+    With --watch, exits with 0 once every chunk is completed or failed, and with 130 when interrupted before; with
+    --json, it prints one document a line.
+
+    Example: `pixcore status red-panda --watch`
     """
+    if watched and duplicates:
+        raise click.UsageError("--watch and --duplicates do not go together; take one of them.")
     if duplicates and not dataset:
         raise click.UsageError("--duplicates looks into one dataset; write `pixcore status DATASET --duplicates`.")
     house = assemble(shell.settings)
-    if dataset:
-        name = dataset_name(dataset)
+    name = None if dataset is None else namespace(dataset)
+    if watched:
+        watch(shell, name or "", _watched(house.status, name))
+    elif name is not None:
         records = known_dataset(name, house.status)
         if duplicates:
             rule = shell.settings.near
-            _show(shell, name, rule, near_groups(house.seen.near(name, rule)))
+            _show_near(shell, name, rule, near_groups(house.seen.near(name, rule)))
         else:
             shell.show(document(name, records), chunk_table(records))
-        return
+    else:
+        _show_all(shell, house.status)
+
+
+def _show_all(shell: Shell, status: StatusRepo) -> None:
     table = plain_table("dataset", *Status)
     datasets = []
-    for name, found in house.status.summary().items():
+    for name, found in status.summary().items():
         counts = {str(state): found.get(state, 0) for state in Status}
         add(table, name or "(none)", *counts.values())
         datasets.append({"dataset": name, **counts})
@@ -46,7 +60,14 @@ def command(shell: Shell, dataset: str, duplicates: bool) -> None:
     shell.show({"version": VERSION, "datasets": datasets}, table)
 
 
-def _show(shell: Shell, dataset: str, rule: NearRule, groups: Sequence[NearGroup]) -> None:
+def _watched(status: StatusRepo, dataset: str | None) -> Callable[[], Overview]:
+    """What to look at: the chunks of the dataset, or of all."""
+    if dataset is not None and not status.overview(dataset).phases:
+        known_dataset(dataset, status)  # says that there is none
+    return lambda: status.overview(dataset)
+
+
+def _show_near(shell: Shell, dataset: str, rule: NearRule, groups: Sequence[NearGroup]) -> None:
     """Print what may be a million pairs piece by piece."""
     if shell.as_json:
         for piece in near_document(dataset, groups):

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from rich.table import Table
 from rich.text import Text
 
-from pixcore import ChunkRecord, Status
+from pixcore import ChunkRecord, Overview, Status
 from pixcore.duplicates import NearGroup
+from pixcore.model import Phase
 from pixcore_runners.logs import escaped
 
 _PAGE = 1000  # rows of a table that is one of many: as much as is laid out before anything is printed
@@ -20,9 +21,9 @@ def plain_table(*columns: str) -> Table:
     return table
 
 
-def add(table: Table, *cells: object) -> None:
+def add(table: Table, *cells: object, style: str = "") -> None:
     """A row of plain texts: what strangers wrote is shown, not interpreted."""
-    table.add_row(*(Text(escaped(str(cell))) for cell in cells))
+    table.add_row(*(Text(escaped(str(cell))) for cell in cells), style=style)
 
 
 def chunk_table(records: Iterable[ChunkRecord]) -> Table:
@@ -41,6 +42,29 @@ def chunk_table(records: Iterable[ChunkRecord]) -> Table:
             _lease(record),
             record.error or (record.result.url if record.result else ""),
         )
+    return table
+
+
+def phase_table(overview: Overview) -> Table:
+    """One row a status: how many chunks are in it, and in which phases, in the order in which chunks pass them."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("status")
+    table.add_column("chunks", justify="right")
+    table.add_column("in phase")
+    for status in Status:
+        phases = overview.phases.get(status, {})
+        where = ", ".join(f"{phases[phase]} {phase}" for phase in Phase if phase in phases)
+        add(table, status, sum(phases.values()), where, style="red" if status is Status.FAILED and phases else "")
+    return table
+
+
+def error_table(errors: Mapping[str, int]) -> Table:
+    """One line an error, cut where a terminal ends: how many chunks have it, in the order given."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("chunks", justify="right")
+    table.add_column("error", no_wrap=True, overflow="ellipsis")
+    for error, count in errors.items():
+        add(table, count, error)
     return table
 
 

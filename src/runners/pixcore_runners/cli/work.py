@@ -11,6 +11,7 @@ from typing import NoReturn
 import rich_click as click
 
 from pixcore.model import Status
+from pixcore_runners import cards
 from pixcore_runners.assembly import Assembly
 from pixcore_runners.cli.document import DONE, document, exit_code
 from pixcore_runners.cli.progress import progress
@@ -56,6 +57,7 @@ def work_off(shell: Shell, house: Assembly, dataset: str) -> NoReturn:
             house.pipeline(shown, stop.is_set) as pipeline,
         ):
             run_chunks(pipeline, keys, workers=shell.settings.workers, stop=stop)
+        cards.refresh(dataset, house.status, house.store)
         records = list(house.status.find(dataset))
     else:
         shell.say(f"dataset {dataset}: nothing left to do")

@@ -5,11 +5,12 @@ import tempfile
 from pathlib import Path
 
 from attrs import Attribute, field, fields, fields_dict, frozen
-from attrs.validators import and_, deep_iterable, ge, gt, in_, le
+from attrs.validators import and_, deep_iterable, ge, gt, in_, le, matches_re
 
 from pixcore import DatasetRequest, InvalidRequest, LeaseTerms, NearRule, Policies, Quality
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.validator.picture import Limits
+from pixcore_runners.plugins import ARCHIVERS, offered
 from pixcore_runners.settings.urls import SecretUrl, holds_secret, holds_user, is_url
 from pixcore_runners.sources import LICENSES, OPEN
 
@@ -61,6 +62,11 @@ def _status_url(_: object, attribute: "Attribute[str]", url: str) -> None:
         raise ValueError(url)
 
 
+def _archive_kind(_: object, __: object, kind: str) -> None:
+    if kind not in _ARCHIVES and kind not in offered(ARCHIVERS):
+        raise ValueError(kind)
+
+
 def _work() -> Path:
     return Path(tempfile.gettempdir()) / f"pixcore-{os.geteuid()}"
 
@@ -110,7 +116,7 @@ class Settings:
     )
     archive: str = field(
         default=_ARCHIVES[0],
-        validator=in_(_ARCHIVES),
+        validator=_archive_kind,
         metadata=_about("What a chunk's images are packed into.", f"one of: {', '.join(_ARCHIVES)}"),
     )
     work: Path = field(
@@ -230,7 +236,16 @@ class Settings:
     )
     result_backend: SecretUrl | None = field(
         default=None,
-        metadata=_about("Where the queue keeps results; the direct runner needs none.", _BROKER),
+        metadata=_about("Where the queue keeps results; the broker itself if it is a Redis.", _BROKER),
+    )
+    queue: str = field(
+        default="pixcore",
+        validator=matches_re(r"[\w.-]{1,100}"),
+        metadata=_about("Name of the queue at the broker.", "1 to 100 letters, digits, '_', '.' or '-'"),
+    )
+    metrics_dir: Path | None = field(
+        default=None,
+        metadata=_about("Folder of this machine for counting metrics; without one, none.", "the path of a folder"),
     )
 
     @property

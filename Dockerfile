@@ -1,0 +1,30 @@
+# Not run yet: checked by reading, and by tests/unit/test_docs.py as far as that goes without Docker.
+#
+#   docker build --tag pixcore .
+#   docker run --rm pixcore --help
+#
+# Holds no secret and takes none while it is built; what a worker needs comes as environment: docs/configuration.md.
+
+ARG PYTHON=3.11
+
+FROM python:${PYTHON}-slim AS build
+ARG EXTRAS=celery,rq,postgres,azure,s3,metrics
+WORKDIR /build
+RUN python -m venv /venv
+# the versions of the lock; its hashes cannot be kept, because pip then wants one of pixcore too
+COPY requirements.lock .
+RUN grep -v -e --hash= requirements.lock | sed 's/ *\\$//' > constraints.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
+RUN /venv/bin/pip install --no-cache-dir --constraint constraints.txt ".[${EXTRAS}]"
+
+FROM python:${PYTHON}-slim
+RUN useradd --uid 10001 --create-home pixcore && install --directory --owner pixcore --mode 0700 /data
+COPY --from=build /venv /venv
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
+USER pixcore
+# what a volume mounted here is made from: the user's own folder
+WORKDIR /data
+# no HEALTHCHECK: an image has many commands, and whether a worker works is seen by its leases, `pixcore status`
+ENTRYPOINT ["pixcore"]
+CMD ["--help"]

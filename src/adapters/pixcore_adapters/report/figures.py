@@ -1,0 +1,97 @@
+"""What there is to count in the rows of a dataset's images."""
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from attrs import define, field
+
+Counts = Sequence[tuple[str, int]]
+
+_SIDES = (128, 256, 512, 1024, 2048, 4096)  # pixels
+_SIDE_NAMES = ("<128", "128", "256", "512", "1024", "2048", "4096+")  # each up to the next
+_WEIGHTS = (10_000, 50_000, 200_000, 1_000_000, 5_000_000)  # bytes
+_WEIGHT_NAMES = ("<10 kB", "10 kB", "50 kB", "200 kB", "1 MB", "5 MB+")
+_ASPECTS = {  # width : height
+    "tall": 1 / 3,
+    "1:2": 1 / 2,
+    "9:16": 9 / 16,
+    "2:3": 2 / 3,
+    "3:4": 3 / 4,
+    "1:1": 1.0,
+    "4:3": 4 / 3,
+    "3:2": 3 / 2,
+    "16:9": 16 / 9,
+    "2:1": 2.0,
+    "wide": 3.0,
+}
+
+
+@define
+class Figures:
+    """Counts of the images that were added."""
+
+    images: int = 0
+    bytes: int = 0
+    first: str = ""  # when the earliest was fetched, as in its row; "" if no row says
+    last: str = ""
+    _texts: Mapping[str, Counter[str]] = field(
+        factory=lambda: {name: Counter[str]() for name in ("keyword", "source", "license", "format", "host")}
+    )
+    _classes: Mapping[str, Counter[int | str]] = field(
+        factory=lambda: {name: Counter[int | str]() for name in ("side", "weight", "aspect")}
+    )
+
+    def add(self, row: Mapping[str, object]) -> None:
+        """Count an image by its row."""
+        width, height, size = (_number(row, column) for column in ("width", "height", "bytes"))
+        self.images += 1
+        self.bytes += size
+        for column in ("keyword", "source", "license", "format"):
+            self._texts[column][str(row.get(column, ""))] += 1
+        self._texts["host"][host(str(row.get("url", "")))] += 1
+        self._classes["side"][bisect_right(_SIDES, max(width, height))] += 1
+        self._classes["weight"][bisect_right(_WEIGHTS, size)] += 1
+        if width and height:
+            self._classes["aspect"][_nearest(width / height)] += 1
+        if fetched := str(row.get("fetched_at", "")):
+            self.first = min(self.first or fetched, fetched)
+            self.last = max(self.last, fetched)
+
+    def by(self, column: str) -> Counts:
+        """How many images have each ``keyword``, ``source``, ``license``, ``format`` or ``host``, most first."""
+        return sorted(self._texts[column].items(), key=lambda one: (-one[1], one[0]))
+
+    @property
+    def sides(self) -> Counts:
+        """How many images have a longer side of so many pixels up to the next number."""
+        return [(name, self._classes["side"][place]) for place, name in enumerate(_SIDE_NAMES)]
+
+    @property
+    def weights(self) -> Counts:
+        """How many image files weigh so much, up to the next number."""
+        return [(name, self._classes["weight"][place]) for place, name in enumerate(_WEIGHT_NAMES)]
+
+    @property
+    def aspects(self) -> Counts:
+        """How many images are nearest to each shape, from tall to wide."""
+        return [(name, self._classes["aspect"][name]) for name in _ASPECTS]
+
+
+def host(url: str) -> str:
+    """The host that a URL names; ``""`` for the path of a file and for what is no URL."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _number(row: Mapping[str, object], column: str) -> int:
+    value = row.get(column, 0)
+    return value if isinstance(value, int) else 0
+
+
+def _nearest(shape: float) -> str:
+    return min(_ASPECTS, key=lambda name: abs(math.log(shape / _ASPECTS[name])))

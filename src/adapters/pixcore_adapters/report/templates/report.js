@@ -1,0 +1,273 @@
+"use strict";
+(() => {
+  const PAGE = 120;
+  const WEB_ADDRESS = /^https?:\/\/[^\s\x00-\x20\x7f"'<>\\]+$/i;
+  const root = document.documentElement;
+  const find = (selector, within = document) => within.querySelector(selector);
+  const findAll = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const count = (number) => number.toLocaleString("en");
+
+  function make(name, text = "", attributes = {}) {
+    const element = document.createElement(name);
+    if (text) element.textContent = text;
+    for (const [attribute, value] of Object.entries(attributes)) element.setAttribute(attribute, value);
+    return element;
+  }
+
+  // ---- light and dark: what the reader chose, else what the system says ----
+
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  // storage may be forbidden to a page from a file: then the choice lasts as long as the page
+  function remembered() {
+    try { return localStorage.getItem("pixcore-theme"); } catch { return null; }
+  }
+  function remember(theme) {
+    try { localStorage.setItem("pixcore-theme", theme); } catch { /* it is not kept */ }
+  }
+  const shownTheme = () => root.dataset.theme || (dark.matches ? "dark" : "light");
+  const chosen = remembered();
+  if (chosen === "light" || chosen === "dark") root.dataset.theme = chosen;
+
+  function themeButton() {
+    const button = find("#theme");
+    const label = () => { button.textContent = shownTheme() === "dark" ? "Light" : "Dark"; };
+    button.addEventListener("click", () => {
+      root.dataset.theme = shownTheme() === "dark" ? "light" : "dark";
+      remember(root.dataset.theme);
+      label();
+    });
+    dark.addEventListener("change", label);
+    button.hidden = false;
+    label();
+  }
+
+  // ---- the images ----
+
+  let data;
+  let column;  // by name, its place in an image's line
+
+  const code = (number, name) => data.images[number][column[name]];
+  function value(number, name) {
+    const held = code(number, name);
+    return String(name in data.words ? data.words[name][held] : held);
+  }
+  const called = (number) => value(number, "title") || value(number, "url") || value(number, "file_name");
+
+  function picture(number) {
+    const thumbnail = code(number, "thumbnail");
+    if (!thumbnail) return make("span", `No preview: ${called(number).slice(0, 80)}`, { class: "blank" });
+    const image = make("img", "", { alt: called(number).slice(0, 200), decoding: "async" });
+    image.src = `data:${data.type};base64,${thumbnail}`;
+    return image;
+  }
+
+  function ratio(number) {
+    const shape = code(number, "width") / code(number, "height");
+    return Number.isFinite(shape) && shape > 0 ? Math.min(Math.max(shape, 0.5), 2.6) : 1;
+  }
+
+  // ---- the contact sheet ----
+
+  let found = [];  // numbers of the images that pass the filters
+  let page = 0;
+  const pages = () => Math.max(1, Math.ceil(found.length / PAGE));
+  const tiles = () => findAll("#sheet button");
+
+  function tile(number, first) {
+    const item = make("li");
+    item.style.setProperty("--ratio", ratio(number).toFixed(3));
+    const button = make("button", "", { type: "button", "data-image": number, tabindex: first ? 0 : -1 });
+    button.append(picture(number));
+    item.append(button);
+    return item;
+  }
+
+  function showPage(wanted) {
+    page = Math.min(Math.max(wanted, 0), pages() - 1);
+    const numbers = found.slice(page * PAGE, (page + 1) * PAGE);
+    find("#sheet").replaceChildren(...numbers.map((number, place) => tile(number, place === 0)));
+    for (const where of findAll("[data-page]")) where.textContent = `page ${count(page + 1)} of ${count(pages())}`;
+    for (const button of findAll("[data-turn]")) {
+      button.disabled = button.dataset.turn === "1" ? page === pages() - 1 : page === 0;
+      button.parentElement.hidden = pages() === 1;
+    }
+  }
+
+  function focusOn(button) {
+    if (!button) return;
+    for (const other of findAll('#sheet button[tabindex="0"]')) other.tabIndex = -1;
+    button.tabIndex = 0;
+    button.focus();
+  }
+
+  function focusPlace(place) {  // among those found, turning the page if need be
+    const wanted = Math.floor(place / PAGE);
+    if (wanted !== page) showPage(wanted);
+    focusOn(tiles()[place - page * PAGE]);
+  }
+
+  // the nearest tile in the row above or below
+  function across(from, rows) {
+    const middle = from.offsetLeft + from.offsetWidth / 2;
+    const beyond = tiles().filter((one) => (one.offsetTop - from.offsetTop) * rows > 0);
+    if (!beyond.length) return null;
+    const row = beyond.reduce((near, one) => ((one.offsetTop - near.offsetTop) * rows < 0 ? one : near)).offsetTop;
+    const distance = (one) => Math.abs(one.offsetLeft + one.offsetWidth / 2 - middle);
+    return beyond.filter((one) => one.offsetTop === row).reduce((near, one) => (distance(one) < distance(near) ? one : near));
+  }
+
+  function moveInSheet(event) {
+    const from = event.target.closest("#sheet button");
+    if (!from) return;
+    const all = tiles();
+    const place = page * PAGE + all.indexOf(from);
+    const moves = {
+      ArrowLeft: () => place > 0 && focusPlace(place - 1),
+      ArrowRight: () => place < found.length - 1 && focusPlace(place + 1),
+      ArrowUp: () => focusOn(across(from, -1)),
+      ArrowDown: () => focusOn(across(from, 1)),
+      Home: () => focusOn(all[0]),
+      End: () => focusOn(all.at(-1)),
+    };
+    if (!(event.key in moves) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    moves[event.key]();
+  }
+
+  // ---- filters ----
+
+  const CHOICES = ["keyword", "source", "license"];
+  const SEARCHED = ["title", "creator", "url", "page_url", "label", "file_name"];
+  let texts;  // of each image, all that is searched, in lower case; made by the first search
+
+  function search(number, words) {
+    texts ??= data.images.map((_, each) => SEARCHED.map((name) => value(each, name)).join("\n").toLowerCase());
+    return words.every((word) => texts[number].includes(word));
+  }
+
+  function filter() {
+    const form = find("#filters").elements;
+    const words = form.text.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = CHOICES.filter((name) => form[name].value !== "").map((name) => [name, Number(form[name].value)]);
+    found = [...data.images.keys()].filter(
+      (number) => wanted.every(([name, word]) => code(number, name) === word) && search(number, words));
+    const all = data.images.length;
+    find("#found").textContent = found.length === all ? `${count(all)} images` : `${count(found.length)} of ${count(all)} images`;
+    showPage(0);
+  }
+
+  function choices(name) {
+    const numbers = new Map();
+    for (const line of data.images) numbers.set(line[column[name]], (numbers.get(line[column[name]]) ?? 0) + 1);
+    const listed = [...numbers].sort((one, other) => other[1] - one[1] || one[0] - other[0]);
+    const options = listed.map(([word, held]) => new Option(`${data.words[name][word].slice(0, 80) || "not stated"} (${count(held)})`, word));
+    find("#filters").elements[name].replaceChildren(new Option("all", ""), ...options);
+  }
+
+  function contactSheet() {
+    const form = find("#filters");
+    CHOICES.forEach(choices);
+    find("#sheet").style.setProperty("--row", `${Math.min(Math.max(data.side * 0.9, 88), 132)}px`);
+    form.addEventListener("input", filter);
+    form.addEventListener("reset", () => setTimeout(filter));  // once the fields are empty
+    form.addEventListener("submit", (event) => event.preventDefault());
+    for (const button of findAll("[data-turn]")) {
+      button.addEventListener("click", () => {
+        showPage(page + Number(button.dataset.turn));
+        if (button.closest(".after")) find("#images").scrollIntoView();
+      });
+    }
+    find("#sheet").addEventListener("keydown", moveInSheet);
+    for (const part of findAll("#filters, .over")) part.hidden = false;
+    filter();
+  }
+
+  // ---- where an image comes from ----
+
+  const FACTS = [
+    ["Creator", "creator"], ["Licence", "license"], ["Terms", "license_url"], ["Opt-out", "opt_out"], ["Page", "page_url"],
+    ["Address", "url"], ["Source", "source"], ["Keyword", "keyword"], ["Label", "label"], ["Fetched", "fetched_at"],
+    ["File", "file_name"], ["sha256", "sha256"], ["phash", "phash"], ["dhash", "dhash"], ["Hashed by", "hash_method"],
+  ];
+  const ALWAYS = new Set(["creator", "license", "page_url"]);  // that a source does not tell them is worth knowing
+  let around = [];  // the images that the arrow keys go through
+  let current = 0;  // place in them
+
+  // only ever text, and a link only to the web
+  function shown(text) {
+    const held = make("bdi", text);
+    if (!WEB_ADDRESS.test(text) || !URL.canParse(text)) return held;
+    const link = make("a", "", { href: text, target: "_blank", rel: "noopener noreferrer nofollow" });
+    link.append(held);
+    return link;
+  }
+
+  function fact(name, content) {
+    const described = make("dd");
+    described.append(content);
+    return [make("dt", name), described];
+  }
+
+  function weight(bytes) {
+    return bytes < 1000 ? `${bytes} B` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  }
+
+  function fill() {
+    const number = around[current];
+    const line = (name) => value(number, name);
+    find("#details-title").replaceChildren(make("bdi", called(number)));
+    const stand = picture(number);
+    // as large as a thumbnail can bear
+    stand.style.setProperty("--width", `${Math.round(2.4 * data.side * Math.sqrt(ratio(number)))}px`);
+    find("#details .stand").replaceChildren(stand);
+    const size = `${line("width")} × ${line("height")} pixels, ${line("format")}, ${weight(code(number, "bytes"))}`;
+    const told = FACTS.filter(([, name]) => line(name) || ALWAYS.has(name));
+    const facts = told.flatMap(([title, name]) => fact(title, line(name) ? shown(line(name)) : make("span", "not stated", { class: "quiet" })));
+    find("#details .facts").replaceChildren(...fact("Size", size), ...facts, ...fact("Chunk", line("chunk")));
+    find("[data-place]").textContent = `${count(current + 1)} of ${count(around.length)}`;
+    find('[data-step="-1"]').disabled = current === 0;
+    find('[data-step="1"]').disabled = current === around.length - 1;
+    find("#details .facts-side").scrollTop = 0;
+  }
+
+  function step(by) {
+    if (current + by < 0 || current + by >= around.length) return;
+    current += by;
+    fill();
+  }
+
+  function details() {
+    const dialog = find("#details");
+    let inSheet = false;
+    document.addEventListener("click", (event) => {
+      const button = event.target.closest("button[data-image]");
+      if (!button) return;
+      inSheet = button.closest("#sheet") !== null;
+      const all = inSheet ? found : findAll("button[data-image]", button.closest("li")).map((one) => Number(one.dataset.image));
+      around = all;
+      current = all.indexOf(Number(button.dataset.image));
+      fill();
+      dialog.showModal();
+    });
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+    dialog.addEventListener("close", () => inSheet && focusPlace(current));
+    find("[data-close]").addEventListener("click", () => dialog.close());
+    for (const button of findAll("[data-step]")) button.addEventListener("click", () => step(Number(button.dataset.step)));
+    dialog.addEventListener("keydown", (event) => {
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      step(by);
+    });
+  }
+
+  addEventListener("DOMContentLoaded", () => {
+    themeButton();
+    data = JSON.parse(find("#data").textContent);
+    column = Object.fromEntries(data.columns.map((name, place) => [name, place]));
+    if (data.images.length) contactSheet();
+    else find("#sheet").replaceWith(make("p", "There is no image to show.", { class: "quiet" }));
+    for (const button of findAll("#duplicates [data-image]")) button.append(picture(Number(button.dataset.image)));
+    details();
+  });
+})();

@@ -1,0 +1,31 @@
+"""``pixcore cancel``: a dataset is no longer wanted."""
+
+import rich_click as click
+
+from pixcore.model import namespace
+from pixcore_runners import cards
+from pixcore_runners.assembly import assemble
+from pixcore_runners.cli.document import VERSION
+from pixcore_runners.cli.shell import Shell, shared
+from pixcore_runners.cli.tables import add, plain_table
+from pixcore_runners.datasets import known_dataset
+
+
+@click.command("cancel")
+@click.argument("dataset")
+@shared
+def command(shell: Shell, dataset: str) -> None:
+    """Stop a dataset: waiting chunks fail at once, running ones as soon as their worker hears of it.
+
+    What is completed stays. Chunks without a dataset are meant by `''`. `pixcore retry` takes it back.
+
+    Example: `pixcore cancel red-panda`
+    """
+    house = assemble(shell.settings)
+    name = namespace(dataset)
+    known_dataset(name, house.status)
+    asked = house.status.cancel(name)
+    cards.refresh(name, house.status, house.store)
+    table = plain_table("dataset", "cancelled")
+    add(table, name, asked)
+    shell.show({"version": VERSION, "dataset": name, "cancelled": asked}, table)

@@ -1,0 +1,79 @@
+"""``pixcore export``: a dataset in another layout."""
+
+import signal
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import rich_click as click
+
+from pixcore import ChunkRecord, NoValidImages, Status
+from pixcore.export import CLASSES, placed_together, samples
+from pixcore.model import dataset_name
+from pixcore.splits import Splits
+from pixcore_adapters.export import export, require_empty
+from pixcore_runners.assembly import LAYOUTS, assemble, layout
+from pixcore_runners.cli.counted import counted
+from pixcore_runners.cli.document import DONE, INTERRUPTED, PARTIAL, VERSION
+from pixcore_runners.cli.shell import Shell, shared
+from pixcore_runners.cli.tables import add, plain_table
+from pixcore_runners.datasets import known_dataset
+
+
+@click.command("export")
+@click.argument("dataset")
+@click.option("--format", "kind", type=click.Choice(LAYOUTS), required=True, help="The layout.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", required=True, help="A new or empty folder.")
+@click.option("--split", "ratios", metavar="SPLITS", default="train=1", help="Such as train=0.9,test=0.1.")
+@click.option("--label", type=click.Choice(CLASSES), help="What fills the column `label`, and names folders of images.")
+@shared
+def command(shell: Shell, dataset: str, kind: str, out: Path, *, ratios: str, label: str | None) -> None:
+    """Write the images of DATASET's completed chunks to DIR, in a layout that other tools load.
+
+    An image is in the same split in every export, together with all that it nearly looks like. With --label keyword,
+    the column `label` holds the keyword that found the image instead of its label; with --label, an imagefolder has a
+    folder for each label. DIR appears when all is written. Exits with 3 when chunks are missing in it.
+
+    Example: `pixcore export red-panda --format imagefolder --out ./red-panda --split train=0.9,test=0.1`
+    """
+    splits, name = Splits.parse(ratios), dataset_name(dataset)
+    chosen = layout(kind, by_label=label is not None)
+    require_empty(out)
+    house = assemble(shell.settings)
+    known = known_dataset(name, house.status)
+    records = [record for record in known if record.status is Status.COMPLETED]
+    if not records:
+        raise NoValidImages(f"no chunk of dataset {name} is completed, so there is nothing to export")
+    near = placed_together(name, records, house.seen)
+    with _interruptible(shell), counted(shell, "chunks", len(records)) as done:
+        images = samples(_passing(records, done), house.shards, splits, near, label or CLASSES[0])
+        with closing(images):
+            counts = export(images, chosen, out, name)
+    table = plain_table("split", "images")
+    sizes = {split: counts.get(split, 0) for split in splits.ratios}
+    for split, size in sizes.items():
+        add(table, split, size)
+    shell.show({"version": VERSION, "dataset": name, "format": kind, "out": str(out), "splits": sizes}, table)
+    if missing := len(known) - len(records):
+        shell.say(f"chunks that are not completed, and so not exported: {missing}; `pixcore status {name}` shows them")
+    sys.exit(PARTIAL if missing else DONE)
+
+
+def _passing(records: Iterable[ChunkRecord], done: Callable[[], None]) -> Iterator[ChunkRecord]:
+    for record in records:
+        yield record
+        done()
+
+
+@contextmanager
+def _interruptible(shell: Shell) -> Generator[None]:
+    """End on Ctrl-C and SIGTERM alike, with what was begun removed."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        shell.say("interrupted; nothing was exported")
+        sys.exit(INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before)

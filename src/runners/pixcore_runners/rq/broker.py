@@ -1,0 +1,53 @@
+"""The Redis between those who send chunks and those who work them off."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from pixcore import InvalidRequest
+from pixcore.errors import one_line
+from pixcore_runners.queues import QueueUnavailable
+from pixcore_runners.settings import Settings
+
+_SCHEMES = ("redis://", "rediss://", "unix://")
+_REMEDY = "set PIXCORE_BROKER, such as redis://host:6379/0"
+
+
+def connected(settings: Settings, *, tries: int) -> Redis:
+    """A client of the settings' broker, which connects on first use; each command is tried again, after 2 s at most.
+
+    Raises:
+        InvalidRequest: No broker is set, or it is no Redis.
+    """
+    if settings.broker is None:
+        raise InvalidRequest(f"RQ needs a Redis, and no broker is set; {_REMEDY}")
+    url = settings.broker.reveal()
+    if not url.lower().startswith(_SCHEMES):
+        raise InvalidRequest(f"RQ needs a Redis, and the broker {settings.broker} is none; {_REMEDY}")
+    try:
+        return Redis.from_url(
+            url,
+            socket_connect_timeout=5,
+            socket_timeout=10,
+            socket_keepalive=True,
+            retry=Retry(ExponentialBackoff(cap=2, base=0.1), tries - 1),
+        )
+    except ValueError:  # its text may quote the URL and so a password
+        raise InvalidRequest(f"the broker's URL {settings.broker} cannot be read; {_REMEDY}") from None
+
+
+@contextmanager
+def answering(settings: Settings) -> Generator[None]:
+    """Translates what Redis raises.
+
+    Raises:
+        QueueUnavailable: The broker cannot be reached or refuses.
+    """
+    try:
+        yield
+    except RedisError as exc:
+        raise QueueUnavailable(f"the broker {settings.broker} cannot be used: {one_line(exc)}") from exc

@@ -1,0 +1,20 @@
+"""Small distributions for tests, as an installer leaves them: modules beside a ``.dist-info``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+Entries = Mapping[str, Mapping[str, str]]
+
+
+def installed(folder: Path, name: str, entries: Entries, **modules: str) -> Path:
+    """Lay a distribution into a folder: its entry points by group and name, its modules by name; gives the folder."""
+    info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    lines = (
+        line for group in entries for line in (f"[{group}]", *(f"{one} = {at}" for one, at in entries[group].items()))
+    )
+    (info / "entry_points.txt").write_text("\n".join([*lines, ""]))
+    for module, text in modules.items():
+        (folder / f"{module}.py").write_text(text)
+    return folder

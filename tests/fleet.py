@@ -1,0 +1,423 @@
+"""A fleet for tests: workers and a reaper started as users start them, a site with pictures for them, ways to kill.
+
+Nothing in the product knows of it. A chunk is held where a test wants it by what lies around it: a picture that its
+site does not hand out (``hold``), or the lock of the local store (``uploads_held``).
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from attrs import define, field
+from command import PROGRAM, at_home, ended, jpeg, pixcore
+from hostile import Answer, Client, Site, picture
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from pixcore import BlobStore, ChunkKey, ChunkRecord, Status, StatusRepo
+from pixcore.workspace import sweep
+from pixcore_runners.assembly import Assembly, assemble
+from pixcore_runners.queues import Queue, queue
+from pixcore_runners.settings import load_here
+
+TTL = 3.0  # seconds that a lease lives in these tests
+# Pictures of a chunk: as many as are decoded ahead of the first verdict, and two whose lack leaves it in `validate`.
+SIZE = 2 * (os.cpu_count() or 1) + 2
+RECOVERY = TTL + 30.0  # seconds within which a chunk whose worker was killed is to run again
+SETTLED = (Status.COMPLETED, Status.FAILED)
+
+# What a finished dataset has beside its archives.
+CARD = ("README.md", "croissant.json")
+
+Records = list[ChunkRecord]
+
+
+@define(eq=False)
+class Program:
+    """A started command, ``pixcore`` unless another is named, with all the processes that it starts.
+
+    What it says goes into a file. Its processes are known by their TMPDIR, which no other program has, so that none
+    gets away by changing its parent.
+    """
+
+    folder: Path
+    words: tuple[object, ...]
+    command: tuple[str, ...] = PROGRAM
+    process: "subprocess.Popen[str]" = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.folder.mkdir(parents=True)
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*self.command, *map(str, self.words)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                text=True,
+                env=os.environ | {"TMPDIR": str(self.folder)},
+            )
+
+    @property
+    def pids(self) -> list[int]:
+        """All of its processes that are alive."""
+        mark = f"TMPDIR={self.folder}".encode()
+        return [pid for pid in _alive() if mark in _read(pid, "environ").split(b"\0")]
+
+    @property
+    def children(self) -> list[int]:
+        """Those of its processes that have a chunk in hand: they hold a work directory open."""
+        return [pid for pid in self.pids if any("/chunk-" in each and each.endswith("/.lock") for each in _files(pid))]
+
+    @property
+    def said(self) -> str:
+        """Everything that it has said so far."""
+        return self._log.read_text(errors="replace")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process that was started is."""
+        return self.process.poll() is None
+
+    def terminate(self) -> None:
+        """Ask the process that was started to end, as a supervisor does."""
+        self.process.terminate()
+
+    def kill(self) -> None:
+        """Kill -9 every process of it, as if the machine had lost power."""
+        while pids := self.pids:
+            kill(*pids)
+            self.process.poll()
+        self.process.wait(10)
+
+    def code(self, within: float = 30) -> int:
+        """Its exit code, once it has ended."""
+        try:
+            return ended(self.process, within).code
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self} has not ended within {within:g} s, and said:\n{self.said[-4000:]}") from None
+
+    def __str__(self) -> str:
+        return f"`{' '.join(map(str, self.words))}` ({self.folder.name})"
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "said"
+
+
+@define(eq=False)
+class Fleet:
+    """Workers of one runner, around one status database, one store and one site; ended with the block of ``fleet``.
+
+    Each chunk is to have ``size`` pictures. Those whose paths are in ``held`` are not handed out yet. Of the programs
+    in ``supervised``, one that ends is started again, whenever the test waits.
+    """
+
+    runner: str
+    folder: Path
+    site: Site
+    size: int = SIZE
+    held: set[str] = field(factory=set)
+    programs: list[Program] = field(factory=list)
+    supervised: list[Program] = field(factory=list)
+    _house: Assembly | None = None
+
+    @property
+    def house(self) -> Assembly:
+        """Status database and store, as this test sees them."""
+        if self._house is None:
+            self._house = assemble(load_here().settings, make=True)
+        return self._house
+
+    @property
+    def status(self) -> StatusRepo:
+        """The truth."""
+        return self.house.status
+
+    @property
+    def store(self) -> BlobStore:
+        """Where the archives are."""
+        return self.house.store
+
+    @property
+    def queue(self) -> Queue:
+        """The runner's queue."""
+        return queue(self.runner, load_here().settings)
+
+    def pictures(self, index: int, dataset: str = "cats") -> list[str]:
+        """The paths of a chunk's pictures on the site, in order."""
+        return [f"/{dataset}/{number}.jpg" for number in range(index * self.size, (index + 1) * self.size)]
+
+    def listed(self, chunks: int, dataset: str = "cats") -> tuple[str, ...]:
+        """Put the pictures of so many chunks into a list, and onto the site where none is; gives how to name it."""
+        paths = [path for index in range(chunks) for path in self.pictures(index, dataset)]
+        for number, path in enumerate(paths):
+            self.site.routes.setdefault(path, self._picture(number, path))
+        file = self.folder / f"{dataset}.txt"
+        file.write_text("".join(f"{self.site.url(path)}\n" for path in paths))
+        return ("--source", f"urls:{file}", "--chunk-size", str(self.size), "--dataset", dataset)
+
+    def submit(self, chunks: int, dataset: str = "cats") -> int:
+        """Plan and enqueue a dataset of so many chunks; gives how many were enqueued."""
+        ran = pixcore("submit", *self.listed(chunks, dataset), "--runner", self.runner, "--json")
+        assert ran.code == 0, ran.err
+        enqueued: int = ran.document["enqueued"]
+        return enqueued
+
+    def start(self, *words: object, command: tuple[str, ...] = PROGRAM) -> Program:
+        """Start a command."""
+        program = Program(self.folder / "tmp" / f"{len(self.programs)}-{words[0]}", words, command)
+        self.programs.append(program)
+        return program
+
+    def worker(self, workers: int = 1) -> Program:
+        """Start a worker of so many processes."""
+        return self.start("worker", self.runner, "--workers", workers)
+
+    def reaper(self, every: float = 1) -> Program:
+        """Start a reaper."""
+        return self.start("reap", "--every", every)
+
+    def supervise(self) -> None:
+        """Do once what a supervisor does all the time."""
+        for place, program in enumerate(self.supervised):
+            if not program.alive:
+                self.supervised[place] = self.start(*program.words, command=program.command)
+
+    def records(self, dataset: str = "cats") -> Records:
+        """The chunks by rising index."""
+        return list(self.status.find(dataset))
+
+    def until(self, true: Callable[[Records], object], within: float = 60, dataset: str = "cats") -> Records:
+        """Wait until that is true of the chunks, and give them."""
+        seen: Records = []
+
+        def look() -> bool:
+            self.supervise()
+            seen[:] = self.records(dataset)
+            return bool(true(seen))
+
+        try:
+            await_true(look, within)
+        except AssertionError:
+            told = "\n".join(state(record) for record in seen)
+            raise AssertionError(f"not within {within:g} s; the chunks are\n{told}") from None
+        return seen
+
+    def until_settled(self, within: float = 60, dataset: str = "cats") -> Records:
+        """Wait until every chunk is completed or failed."""
+        return self.until(lambda chunks: chunks and all(each.status in SETTLED for each in chunks), within, dataset)
+
+    def until_running(
+        self, phase: str, index: int = 0, *, attempt: int = 1, within: float = 60, dataset: str = "cats"
+    ) -> ChunkRecord:
+        """Wait until a chunk is in that phase of that attempt, or of a later one."""
+
+        def there(chunks: Records) -> bool:
+            return any(
+                (each.status, each.phase) == (Status.PROCESSING, phase) and each.attempt >= attempt
+                for each in chunks[index : index + 1]
+            )
+
+        return self.until(there, within, dataset)[index]
+
+    def until_renewed(self, dataset: str = "cats") -> None:
+        """Wait until every running chunk's claim has been renewed once more: its worker knows what is asked of it.
+
+        Renewals are a third of ``TTL`` apart.
+        """
+        before = {each.chunk.key: each.lease_left for each in self.records(dataset) if each.status is Status.PROCESSING}
+
+        def renewed(chunks: Records) -> bool:
+            for each in chunks:
+                if each.status is not Status.PROCESSING or each.lease_left > before.get(each.chunk.key, TTL):
+                    before.pop(each.chunk.key, None)
+                else:
+                    before[each.chunk.key] = each.lease_left
+            return not before
+
+        self.until(renewed, dataset=dataset)
+
+    def hold(self, index: int = 0, place: int = 0, dataset: str = "cats") -> None:
+        """Keep a chunk's picture back: without the first it waits in ``download``, without the last in ``validate``."""
+        self.held.add(self.pictures(index, dataset)[place])
+
+    @contextmanager
+    def held_back(self, index: int, place: int) -> Iterator[None]:
+        """Keep it back for a while."""
+        self.hold(index, place)
+        yield
+        self.hand_out(index, place)
+
+    def hand_out(self, index: int = 0, place: int = 0, dataset: str = "cats") -> None:
+        """Keep it back no longer."""
+        self.held.discard(self.pictures(index, dataset)[place])
+
+    def cancel(self, dataset: str = "cats") -> None:
+        """Cancel a dataset, as its user does."""
+        ran = pixcore("cancel", dataset)
+        assert ran.code == 0, ran.err
+
+    @contextmanager
+    def uploads_held(self) -> Iterator[None]:
+        """Let nobody write into the local store for a while: chunks that are packed wait in ``upload``."""
+        root = Path(urlsplit(load_here().settings.store).path)
+        with (root / ".pixcore" / "lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def disconnect(self) -> None:
+        """Forget the test's own connections."""
+        self._house = None
+
+    def end(self) -> None:
+        """End all programs; those that do not end within a while are killed, and that is a failure."""
+        for program in self.programs:
+            if program.alive:
+                program.terminate()
+        late = []
+        for program in self.programs:
+            try:
+                program.code()
+            except AssertionError as error:
+                late.append(str(error))
+        orphans = {str(program): left for program in self.programs if (left := _left(program))}
+        self.kill()
+        assert not late, "\n".join(late)
+        assert not orphans, f"processes outlived their program: {orphans}"
+
+    def kill(self) -> None:
+        """Kill what is left of any program."""
+        for program in self.programs:
+            program.kill()
+
+    def _picture(self, number: int, path: str) -> Answer:
+        async def answer(client: Client) -> bool:
+            while path in self.held:  # noqa: ASYNC110 - an Event would have to be told by the other thread
+                await asyncio.sleep(0.01)
+            return await picture(jpeg(number))(client)
+
+        return answer
+
+
+@contextmanager
+def fleet(runner: str, folder: Path, **settings: object) -> Iterator[Fleet]:
+    """A fleet with a folder of its own and these settings; all that it starts ends with the block.
+
+    Status and store are local unless the settings say otherwise. Names in capitals are environment variables as they
+    are, such as ``PGPASSWORD``.
+    """
+    usual = {
+        "status": f"sqlite:///{folder}/status.db",
+        "store": f"file://{folder}/blobs",
+        "lease_ttl": TTL,
+        "fetch_seconds": 300,  # what a test keeps back is no miss
+    }
+    with ExitStack() as stack:
+        site = stack.enter_context(Site())
+        patched = stack.enter_context(pytest.MonkeyPatch.context())
+        at_home(folder, patched)
+        for name, value in {**usual, "private_hosts": site.host, **settings}.items():
+            patched.setenv(name if name.isupper() else f"PIXCORE_{name.upper()}", str(value))
+        made = Fleet(runner, folder, site)
+        try:
+            yield made
+        finally:
+            made.kill()
+            for program in made.programs:  # pytest shows it where the test failed
+                print(f"--- {program} said\n{program.said[-6000:]}")  # noqa: T201 - for pytest to capture
+
+
+def everything_holds(fleet: Fleet, *, killed: bool = False) -> None:
+    """End the fleet. Whatever has happened, nothing is lost, doubled, stuck or left behind.
+
+    After kill -9, what only a later start can remove is removed by one first.
+    """
+    fleet.end()
+    expected = [key for dataset in fleet.status.summary() for key in intact(fleet, dataset)]
+    there = [blob.key for blob in fleet.store.list() if "/lists/" not in blob.key and Path(blob.key).name not in CARD]
+    assert sorted(there) == sorted(expected), f"blobs {sorted(there)}, recorded {sorted(expected)}"
+    work = load_here().settings.work
+    if killed:
+        sweep(work)
+    assert list(work.glob("*")) == []
+    assert list((fleet.folder / "blobs" / ".pixcore" / "tmp").glob("*")) == []
+
+
+def intact(fleet: Fleet, dataset: str) -> list[str]:
+    """Each chunk is completed, and its blob is there as recorded, or failed with a reason; the keys of the blobs."""
+    found = []
+    for record in fleet.records(dataset):
+        said = state(record)
+        assert record.status in SETTLED, said
+        assert (record.status is Status.FAILED) == bool(record.error), said
+        assert (record.status is Status.COMPLETED) == (record.result is not None), said
+        if record.result:
+            found.append(record.chunk.key.blob_key(".zip"))
+            with fleet.store.open(found[-1]) as blob:
+                assert hashlib.file_digest(blob, "sha256").hexdigest() == record.result.sha256, said
+    return found
+
+
+def keys(records: Sequence[ChunkRecord]) -> list[ChunkKey]:
+    """What names the chunks."""
+    return [record.chunk.key for record in records]
+
+
+def await_true(true: Callable[[], object], within: float = 30) -> None:
+    """Wait until something in another process has come about."""
+    waiting = Retrying(
+        retry=retry_if_result(lambda come: not come), wait=wait_fixed(0.05), stop=stop_after_delay(within)
+    )
+    try:
+        waiting(true)
+    except RetryError:
+        raise AssertionError(f"has not come about within {within:g} s") from None
+
+
+def kill(*pids: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Send processes a signal, those that are still there."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def state(record: ChunkRecord) -> str:
+    """All that matters of a chunk, in a line."""
+    lease = f", lease left {record.lease_left:.1f} s" if record.status is Status.PROCESSING else ""
+    due = f", due in {record.due_in:.1f} s" if record.due_in else ""
+    tries = f"attempt {record.attempt}, {record.failures} failures"
+    return f"{record.chunk.key}: {record.status} in {record.phase}, {tries}{lease}{due}: {record.error}"
+
+
+def _left(program: Program) -> list[int]:
+    """The processes of a program that has ended; its decoders notice that a moment later."""
+    with suppress(AssertionError):
+        await_true(lambda: not program.pids, 5)
+    return program.pids
+
+
+def _alive() -> Collection[int]:
+    return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:  # it has ended meanwhile, or is somebody else's
+        return b""
+
+
+def _files(pid: int) -> list[str]:
+    found = []
+    with suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                found.append(str(link.readlink()))
+    return found

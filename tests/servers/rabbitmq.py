@@ -1,0 +1,48 @@
+"""RabbitMQ, where the machine has one: no wheel brings it; its data survive a stop."""
+
+import os
+import shutil
+from pathlib import Path
+from secrets import token_hex
+
+from servers.addresses import RabbitMQ
+from servers.server import Setup, free_port, listening
+from servers.tools import Unavailable
+
+# Debian's /usr/sbin has a wrapper there that insists on being another user; the program itself is here.
+PLACES = ("/usr/lib/rabbitmq/bin", *os.environ.get("PATH", os.defpath).split(os.pathsep))
+
+
+def prepare(folder: Path) -> Setup[RabbitMQ]:
+    """Say how to start it, with the daemon by which Erlang's programs find each other, so that none outlives it."""
+    server = shutil.which("rabbitmq-server", path=os.pathsep.join(PLACES))
+    daemon = shutil.which("epmd")
+    if not (server and daemon):
+        raise Unavailable("no rabbitmq-server on this machine, and no wheel brings one")
+    address = RabbitMQ(free_port(), token_hex())
+    names, distribution = free_port(), free_port()
+    (folder / "rabbitmq.conf").write_text(
+        f"listeners.tcp.1 = 127.0.0.1:{address.port}\n"
+        f"default_user = {address.user}\ndefault_pass = {address.password}\nlog.console = true\nlog.file = false\n"
+    )
+    (folder / "plugins").write_text("[].\n")
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "ERL_EPMD_PORT": str(names),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODENAME": f"test{address.port}@localhost",
+        "RABBITMQ_DIST_PORT": str(distribution),
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+        "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+        "RABBITMQ_LOG_BASE": str(folder / "logs"),
+    }
+    programs = ((daemon, "-port", str(names), "-address", "127.0.0.1"), (server,))
+    return Setup(address, (address.port, names, distribution), programs, lambda: serves(address), environment)
+
+
+def serves(address: RabbitMQ) -> None:
+    """Look for a sign of life: it listens last of all."""
+    if not listening(address.port):
+        raise ConnectionError("starting")

@@ -1,0 +1,125 @@
+"""Completed chunks of pictures that a test makes up, packed, published and recorded as the pipeline would."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+from attrs import define, field, frozen
+from PIL import Image
+
+from pixcore import Accepted, Archiver, BlobStore, ChunkRecord, ChunkRequest, ChunkResult, Download, Progress, Quality
+from pixcore import Slice as Piece
+from pixcore.manifest import row
+from pixcore.model import Candidate, CandidateKey, Claimed, Provenance
+from pixcore.publish import publish
+from pixcore.quality import Fingerprint
+from pixcore.shards import Shards
+from pixcore_adapters.archiver.tar import TarArchiver
+from pixcore_adapters.archiver.zip import ZipArchiver
+from pixcore_adapters.blob_store.local import LocalBlobStore
+from pixcore_adapters.duplicates.memory import MemorySeenImages
+from pixcore_adapters.status_repo.memory import MemoryStatusRepo
+
+
+@frozen
+class Picture:
+    """A picture, what is told of it, and the hashes that it is said to have."""
+
+    data: bytes
+    title: str = ""
+    phash: int = 0
+    format: str = "JPEG"
+    method: str = "test"
+
+
+@define
+class Shelf:
+    """A dataset called ``cats`` in the folder ``root``/store."""
+
+    root: Path
+    archiver: Archiver = field(factory=ZipArchiver)
+    store: BlobStore = field(init=False)
+    status: MemoryStatusRepo = field(init=False, factory=MemoryStatusRepo)
+    seen: MemorySeenImages = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.store = LocalBlobStore(self.root / "store")
+        self.seen = MemorySeenImages(self.status)
+
+    @property
+    def shards(self) -> Shards:
+        """The archives, brought back without a wait between tries."""
+        return Shards(self.store, (ZipArchiver(), TarArchiver()), self.root / "work", sleep=lambda _: None)
+
+    def records(self) -> list[ChunkRecord]:
+        """All chunks."""
+        return list(self.status.find("cats"))
+
+    def add(
+        self, pictures: Sequence[Picture], keyword: str = "cat", label: str = "", quality: Quality | None = None
+    ) -> ChunkRecord:
+        """Make a completed chunk of these pictures."""
+        index = len(self.records())
+        (chunk,) = self.status.ensure(
+            [
+                ChunkRequest(
+                    index,
+                    keyword,
+                    len(pictures),
+                    (Piece("memory", "q", 0, len(pictures)),),
+                    dataset="cats",
+                    label=label,
+                    quality=quality or Quality(),
+                )
+            ]
+        )
+        claimed = self.status.claim(chunk.key, "owner", 60)
+        assert isinstance(claimed, Claimed)
+        return self.finish(claimed, pictures)
+
+    def finish(self, claimed: Claimed, pictures: Sequence[Picture]) -> ChunkRecord:
+        """Complete a claimed chunk with these pictures."""
+        chunk, attempt = claimed.chunk, claimed.claim.attempt
+        images = []
+        for number, picture in enumerate(pictures):
+            path = self.root / f"{chunk.id}-{number}"
+            path.write_bytes(picture.data)
+            accepted = _accepted(path, number, picture)
+            self.seen.hold(claimed.claim, accepted)
+            images.append((row(number, accepted, chunk.request), path))
+        archive = self.archiver.pack(images, self.root / f"chunk-{chunk.id}")
+        blob = publish(
+            self.store,
+            archive,
+            key=chunk.key.blob_key(self.archiver.suffix),
+            content_type=self.archiver.content_type,
+            claim=claimed.claim,
+            identity=self.status.identity,
+        )
+        progress = Progress(accepted=len(pictures))
+        result = ChunkResult(blob.url, archive.sha256, archive.size, len(pictures), attempt, progress, {})
+        self.status.complete(claimed.claim, result)
+        return self.status.get(chunk.key)
+
+
+def _accepted(path: Path, number: int, picture: Picture) -> Accepted:
+    candidate = Candidate(CandidateKey("memory", "q", number), f"{path.name}.jpg", Provenance(title=picture.title))
+    width, height = _size(picture.data)
+    return Accepted(
+        Download(candidate, path, len(picture.data), datetime(2020, 1, 1, tzinfo=UTC)),
+        hashlib.sha256(picture.data).hexdigest(),
+        width,
+        height,
+        picture.format,
+        Fingerprint(picture.phash, picture.phash, picture.method, flat=False),
+    )
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    try:
+        with Image.open(BytesIO(data)) as image:
+            return image.size
+    except OSError:
+        return 1, 1

@@ -1,0 +1,433 @@
+"""The card tells what the chunks' records tell, in a form that strangers' words cannot break, once all are settled."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from attrs import define, evolve, field
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from pixcore import (
+    Blob,
+    BlobStore,
+    Chunk,
+    ChunkRequest,
+    ChunkResult,
+    Progress,
+    RetryPolicy,
+    Slice,
+    Status,
+    StoreConflict,
+    StoreDenied,
+    TransientError,
+)
+from pixcore.model import Claimed
+from pixcore_adapters.blob_store.memory import MemoryBlobStore
+from pixcore_adapters.card import counts, readme
+from pixcore_adapters.card.counts import Counts, Words, count
+from pixcore_adapters.card.text import plain
+from pixcore_adapters.status_repo.memory import MemoryStatusRepo
+from pixcore_runners import cards
+
+CARD, CROISSANT = "cats/README.md", "cats/croissant.json"
+
+
+@define
+class Home:
+    """A dataset ``cats`` whose chunks end as a test says, and the store for its card."""
+
+    status: MemoryStatusRepo = field(factory=MemoryStatusRepo)
+    store: MemoryBlobStore = field(factory=MemoryBlobStore)
+
+    def plan(self, index: int, target: int = 10, keyword: str = "cat", label: str = "") -> Chunk:
+        """A chunk that is pending."""
+        request = ChunkRequest(index, keyword, target, (Slice("urls", "q", 0, 99),), dataset="cats", label=label)
+        (chunk,) = self.status.ensure([request])
+        return chunk
+
+    def claim(self, chunk: Chunk) -> Claimed:
+        """Take it."""
+        claimed = self.status.claim(chunk.key, "owner", 60)
+        assert isinstance(claimed, Claimed)
+        return claimed
+
+    def complete(
+        self,
+        chunk: Chunk,
+        images: int = 10,
+        tally: Mapping[str, Mapping[str, int]] | None = None,
+        left_out: Progress = Progress(),  # noqa: B008 - frozen
+        suffix: str = ".zip",
+    ) -> None:
+        """Complete it."""
+        claim = self.claim(chunk).claim
+        url = f"memory:///{chunk.key.blob_key(suffix)}"
+        progress = evolve(left_out, accepted=images)
+        target = chunk.request.target
+        result = ChunkResult(url, "5" * 64, 1_000, target, claim.attempt, progress, {}, tally or {})
+        self.status.complete(claim, result)
+
+    def fail(self, chunk: Chunk) -> None:
+        """Fail it for good."""
+        self.status.fail(self.claim(chunk).claim, "no image", retry_in=None)
+
+    def counts(self) -> Counts:
+        """The sums."""
+        return count("cats", self.status.find("cats"))
+
+    def publish(self, store: BlobStore | None = None, attempts: int = 5) -> None:
+        """Write the card without a wait between tries."""
+        policy = RetryPolicy(attempts)
+        cards.publish("cats", self.status, store or self.store, policy=policy, sleep=lambda _: None)
+
+    def card(self) -> str:
+        """The card in the store."""
+        with self.store.open(CARD) as blob:
+            return blob.read().decode()
+
+
+@pytest.fixture
+def home() -> Home:
+    """Give a dataset without chunks."""
+    return Home()
+
+
+def front_matter(card: bytes) -> dict[str, Any]:
+    """What the card's YAML says."""
+    said: dict[str, Any] = yaml.safe_load(card.decode().split("---\n")[1])
+    return said
+
+
+def table(card: bytes, heading: str) -> list[list[str]]:
+    """The rows of the table whose first column has this heading, as a reader sees them."""
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(card.decode())
+    cells: list[list[str]] = []
+    for before, token in pairwise(tokens):
+        if before.type == "table_open":
+            cells = []
+        if before.type == "tr_open":
+            cells.append([])
+        if before.type in ("td_open", "th_open"):
+            cells[-1].append("".join(child.content for child in token.children or ()))
+        if token.type == "table_close" and cells[0][0] == heading:
+            return cells[1:]
+    raise AssertionError(f"no table {heading}")
+
+
+def test_its_yaml_tells_loaders_which_files_are_the_dataset(home: Home) -> None:
+    """Without it, what stands beside the archives would be taken for data."""
+    home.complete(home.plan(0))
+    assert front_matter(readme.card(home.counts())) == {
+        "pretty_name": "cats",
+        "license": "other",
+        "size_categories": ["n<1K"],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/chunk_*.zip"}]}],
+    }
+
+
+def test_archives_of_another_kind_are_to_be_loaded_by_themselves(home: Home) -> None:
+    """No loader reads both at once: it would take the rows of one of them for nothing."""
+    for index, suffix in enumerate((".zip", ".tar", ".tar")):
+        home.complete(home.plan(index), suffix=suffix)
+    card = readme.card(home.counts())
+    (config,) = front_matter(card)["configs"]
+    assert config["data_files"] == [{"split": "train", "path": "data/chunk_*.tar"}]
+    assert 'load_dataset("path/to/cats", data_files="data/chunk_*.zip", split="train")' in card.decode()
+
+
+@pytest.mark.parametrize(
+    ("licenses", "name"),
+    [
+        ({"CC BY 4.0": 10}, "cc-by-4.0"),
+        ({"CC0 1.0": 10}, "cc0-1.0"),
+        ({"CC0": 10}, "cc0-1.0"),
+        ({"CC BY 1.0": 10}, "other"),
+        ({"All rights reserved": 10}, "other"),
+        ({"CC BY 4.0": 9, "CC BY 3.0": 1}, "other"),
+        ({"CC BY 4.0": 9, "": 1}, "other"),
+        ({"CC BY 4.0": 9}, "other"),
+        ({}, "other"),
+    ],
+)
+def test_a_licence_is_named_only_where_every_image_has_it(home: Home, licenses: dict[str, int], name: str) -> None:
+    """Whoever filters datasets by licence trusts that field; one image with another makes it wrong."""
+    home.complete(home.plan(0), tally={"license": licenses})
+    assert front_matter(readme.card(home.counts()))["license"] == name
+
+
+@pytest.mark.parametrize(
+    ("images", "size"), [(999, "n<1K"), (1_000, "1K<n<10K"), (9_999_999, "1M<n<10M"), (10**13, "n>1T")]
+)
+def test_its_size_is_told_in_classes(images: int, size: str) -> None:
+    """The hub knows a dozen words and rejects others."""
+    assert front_matter(readme.card(Counts("cats", images=images)))["size_categories"] == [size]
+
+
+def test_its_tables_add_the_chunks_up(home: Home) -> None:
+    """The numbers are the records', the most frequent first, images of which nothing is recorded counted too."""
+    tally = {"source": {"openverse": 7, "urls": 1}, "license": {"CC BY 4.0": 8}, "format": {"JPEG": 8}}
+    home.complete(home.plan(0), 8, tally, Progress(missed={"http_404": 3}, rejected={"too_small": 2}))
+    home.complete(home.plan(1, keyword="dog", label="pet"), 2, left_out=Progress(missed={"http_404": 1, "tls": 1}))
+    home.fail(home.plan(2))
+    card = readme.card(home.counts())
+    assert table(card, "Source") == [["openverse", "7"], ["not told", "2"], ["urls", "1"]]
+    assert table(card, "Licence") == [["CC BY 4.0", "8"], ["not told", "2"]]
+    assert table(card, "Label") == [["cat", "cat", "8"], ["pet", "dog", "2"]]
+    assert table(card, "Could not be had") == [["http_404", "4"], ["tls", "1"]]
+    assert table(card, "Was not wanted") == [["too_small", "2"]]
+    assert "10 images in 2 archives, 2.0 kB" in card.decode()
+    assert "30 were asked for: 20 are missing." in card.decode()
+    assert "fewer than planned: 2. Chunks that failed and have no archive: 1." in card.decode().replace("\n  ", " ")
+
+
+def test_a_full_dataset_has_nothing_missing(home: Home) -> None:
+    """A limit that is none would make readers doubt the others."""
+    home.complete(home.plan(0))
+    assert "missing" not in readme.card(home.counts()).decode()
+
+
+def test_a_table_ends_with_all_that_it_does_not_show(home: Home) -> None:
+    """A thousand labels make no card, and leaving them out silently would make the sum wrong."""
+    for number in range(60):
+        home.complete(home.plan(number, keyword=f"word {number:02}"), images=1 + number // 50)
+    rows = table(readme.card(home.counts()), "Label")
+    assert (len(rows), rows[0], rows[-1]) == (51, ["word 50", "word 50", "2"], ["all others", "", "10"])
+
+
+def test_words_are_counted_one_by_one_only_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list may give every image a licence of its own, and a worker's memory is not the list's."""
+    monkeypatch.setattr(counts, "_WORDS", 2)
+    words = Words()
+    for word in ("a", "b", "c" * 10_000, "b", "d"):
+        words.add(1, word)
+    assert (words.top(9), words.others, words.total) == ([(("b",), 2), (("a",), 1)], 2, 5)
+
+
+@given(st.text(st.characters(), min_size=1) | st.text("<>&\"'|`*_[]()!#~\\:@.w/- \n\r\t\x85\u2028x1", min_size=1))
+def test_a_strangers_word_is_text_and_nothing_else(word: str) -> None:
+    """A licence or a label could otherwise put a link, a picture or a script into the card, or break its tables."""
+    home = Home()
+    home.complete(home.plan(0), tally={"license": {word: 10}})
+    card = readme.card(home.counts())
+    assert table(card, "Licence") == [[plain(word).strip() or "not told", "10"]]
+    html = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(card.decode().split("---\n", 2)[2])
+    assert {tag for tag in ("<a", "<img", "<em", "<strong", "<s>", "<script", "<b>") if tag in html} == set()
+
+
+def test_a_word_as_long_as_a_book_is_cut() -> None:
+    """One creator's licence would otherwise be most of the card."""
+    assert plain("long " * 1000) == f"{'long ' * 20}"[:99] + "…"
+
+
+def test_both_files_are_written_when_the_last_chunk_has_ended(home: Home) -> None:
+    """Whoever opens the dataset finds them beside ``data/``, typed for browsers."""
+    home.complete(home.plan(0))
+    home.fail(home.plan(1))
+    home.publish()
+    assert [(blob.key, blob.content_type) for blob in home.store.list("cats")] == [
+        (CARD, "text/markdown"),
+        (CROISSANT, "application/ld+json"),
+    ]
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING])
+def test_nothing_is_written_while_a_chunk_is_left_to_do(home: Home, status: Status) -> None:
+    """Half a dataset would be described as all of it."""
+    home.complete(home.plan(0))
+    chunk = home.plan(1)
+    if status is Status.PROCESSING:
+        home.claim(chunk)
+    home.publish()
+    assert list(home.store.list()) == []
+
+
+def test_a_chunk_that_is_opened_again_while_others_are_counted_stops_the_card(home: Home) -> None:
+    """It was settled at the first look, and what is counted is not what there will be."""
+    chunk = home.plan(0)
+    home.complete(chunk)
+    store = Meddled(on_head=lambda: home.status.reopen(chunk.key))
+    home.publish(store)
+    assert list(store.list()) == []
+
+
+def test_nothing_is_written_where_no_chunk_was_completed(home: Home) -> None:
+    """Loaders would look for archives that are not there."""
+    home.fail(home.plan(0))
+    home.publish()
+    assert list(home.store.list()) == []
+
+
+def test_chunks_without_a_dataset_have_no_card(home: Home) -> None:
+    """They share one namespace, and belong together by nothing but that."""
+    (chunk,) = home.status.ensure([ChunkRequest(7, "cat", 10, (Slice("urls", "q", 0, 9),))])
+    home.complete(chunk)
+    cards.publish("", home.status, home.store)
+    assert list(home.store.list()) == []
+
+
+def test_a_retry_that_brings_more_makes_the_card_anew(home: Home) -> None:
+    """The card would otherwise tell of the first run for ever."""
+    chunk = home.plan(0)
+    home.complete(chunk, 4)
+    home.publish()
+    home.status.reopen(chunk.key)
+    home.publish()
+    assert "4 images in 1 archives" in home.card()  # the retry has not ended
+    home.complete(chunk, 9)
+    home.publish()
+    assert "9 images in 1 archives" in home.card()
+
+
+def test_a_chunk_that_fails_in_a_retry_keeps_its_archive_in_the_card(home: Home) -> None:
+    """Its earlier archive is still there, and loaders find it."""
+    chunk = home.plan(0)
+    home.complete(chunk, 4)
+    home.status.reopen(chunk.key)
+    home.fail(chunk)
+    home.publish()
+    assert "4 images in 1 archives" in home.card()
+
+
+def test_a_card_that_says_the_same_is_left_as_it_is(home: Home) -> None:
+    """Every worker that ends a chunk looks; none of them has to write for that."""
+    home.complete(home.plan(0))
+    home.publish()
+    before = [blob.etag for blob in home.store.list()]
+    home.publish()
+    assert [blob.etag for blob in home.store.list()] == before
+
+
+def test_a_file_of_somebody_else_stays_and_is_told(home: Home, tmp_path: Path) -> None:
+    """Somebody's own README took longer to write than ours, which is beside it all but for that."""
+    home.complete(home.plan(0))
+    put(home.store, CARD, b"# My cats\n", tmp_path)
+    with pytest.raises(StoreConflict, match=r"memory:///cats/README.md: not written by pixcore .* move it away"):
+        home.publish()
+    assert home.card() == "# My cats\n"
+    assert home.store.head(CROISSANT).size > 0
+
+
+def test_a_card_of_another_status_database_stays(home: Home) -> None:
+    """Its dataset of the same name has chunks that this database knows nothing of."""
+    home.complete(home.plan(0))
+    home.publish()
+    other = Home(store=home.store)
+    other.complete(other.plan(0), 5)
+    with pytest.raises(StoreConflict, match="not written by pixcore from this status database"):
+        other.publish()
+    assert "10 images" in home.card()
+
+
+@pytest.mark.parametrize("moment", ["on_head", "on_put"])
+def test_of_two_workers_the_one_that_counted_later_has_the_last_word(home: Home, moment: str) -> None:
+    """The first one slept, before it looked or before it wrote: what it counted is old."""
+    chunk = home.plan(0)
+    home.complete(chunk, 4)
+    home.publish()
+
+    def meanwhile() -> None:
+        home.status.reopen(chunk.key)
+        home.complete(chunk, 8)
+        home.publish()
+
+    home.status.reopen(chunk.key)
+    home.complete(chunk, 5)
+    home.publish(Meddled(home.store, **{moment: meanwhile}))
+    assert "8 images in 1 archives" in home.card()
+
+
+def test_one_that_always_comes_second_gives_up(home: Home) -> None:
+    """A worker has chunks to do."""
+    home.complete(home.plan(0))
+    store = Meddled(always=StoreConflict("there"))
+    with pytest.raises(TransientError, match=r"cats/README.md was written by another worker at the same moment"):
+        home.publish(store, attempts=3)
+    assert store.puts == 3
+
+
+def test_where_nothing_can_be_replaced_the_old_card_stays_and_that_is_told(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some stores only create; the retried chunks are stored there nevertheless, so nothing may fail for it."""
+    chunk = home.plan(0)
+    home.complete(chunk, 4)
+    home.publish()
+    home.status.reopen(chunk.key)
+    home.complete(chunk, 9)
+    store = Meddled(home.store, always=StoreDenied("this store cannot replace"))
+    with pytest.raises(StoreDenied, match=r"memory:///cats/README.md stays as it was: this store cannot replace"):
+        home.publish(store)
+    cards.refresh("cats", home.status, store)
+    assert "4 images" in home.card()
+    assert [(record.levelno, record.name) for record in caplog.records] == [(logging.WARNING, "pixcore")]
+    assert "the card of dataset cats is not up to date: memory:///cats/README.md stays" in caplog.text
+
+
+def test_no_mistake_in_the_card_fails_a_chunk(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    """The chunk is stored already; what is wrong is in the log, with where."""
+    home.complete(home.plan(0))
+    cards.refresh("cats", home.status, Meddled(always=RuntimeError("a mistake")))
+    assert "the card of dataset cats is not up to date" in caplog.text
+    assert "RuntimeError: a mistake" in caplog.text
+
+
+def test_what_stops_a_worker_passes(home: Home) -> None:
+    """A queue's time limit is an exception like any other, and must end what it is meant to end."""
+
+    class TimeIsUp(Exception):
+        """As queues raise it."""
+
+    home.complete(home.plan(0))
+    with pytest.raises(TimeIsUp):
+        cards.refresh("cats", home.status, Meddled(always=TimeIsUp()), interrupts=(TimeIsUp,))
+
+
+class Meddled(MemoryBlobStore):
+    """A store, or a view of one, in which something happens before a head or a put, for the first time or always."""
+
+    def __init__(
+        self,
+        seen: MemoryBlobStore | None = None,
+        *,
+        on_head: Callable[[], object] | None = None,
+        on_put: Callable[[], object] | None = None,
+        always: Exception | None = None,
+    ) -> None:
+        super().__init__()
+        if seen:
+            self.__dict__.update(seen.__dict__)
+        self._on_head, self._on_put, self._always = on_head, on_put, always
+        self.puts = 0
+
+    def head(self, key: str) -> Blob:
+        """See ``BlobStore.head``."""
+        if meddle := self._on_head:
+            self._on_head = None
+            meddle()
+        return super().head(key)
+
+    def put(self, *args: object, **kwargs: object) -> Blob:
+        """See ``BlobStore.put``."""
+        self.puts += 1
+        if self._always:
+            raise self._always
+        if meddle := self._on_put:
+            self._on_put = None
+            meddle()
+        return super().put(*args, **kwargs)  # type: ignore[arg-type] # the same
+
+
+def put(store: BlobStore, key: str, data: bytes, folder: Path) -> None:
+    """Put bytes as a user would."""
+    file = folder / "file"
+    file.write_bytes(data)
+    store.put(
+        key, file, sha256=hashlib.sha256(data).hexdigest(), size=len(data), content_type="text/plain", metadata={}
+    )

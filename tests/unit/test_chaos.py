@@ -1,0 +1,236 @@
+"""Minutes of chaos: workers, broker and database die at random; afterwards nothing is lost, doubled or stuck."""
+
+import json
+import os
+import random
+import re
+import statistics
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import servers.postgres
+import servers.redis
+from attrs import define, field
+from fleet import RECOVERY, SETTLED, Fleet, Program, Records, everything_holds, fleet, kill, state
+from hostile import slow
+from servers.addresses import Postgres, Redis
+from servers.fixtures import Own
+from servers.server import Server
+
+from pixcore import ChunkKey, ChunkRecord, Status
+from pixcore_runners.queues import QUEUES
+
+pytestmark = pytest.mark.soak
+
+CHUNKS = int(os.environ.get("CHAOS_CHUNKS", "200"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "180"))  # of chaos; then all is left in peace until it has ended
+SEED = int(os.environ.get("CHAOS_SEED", "6"))
+PEACE = 1200.0  # seconds that it may take from then on
+WORKERS = 3  # of one process each, so that a worker's last log line tells which chunk is in its hands
+
+
+@define(eq=False)
+class Chaos:
+    """What happens to a fleet, and how its chunks get over it."""
+
+    crew: Fleet
+    draw: random.Random
+    broker: Server[Redis]
+    database: Server[Postgres] | None
+    kills: Counter[str] = field(factory=Counter[str])
+    freed: list[float] = field(factory=list)
+    """Seconds from a kill until the chunk was pending, or had ended."""
+    claimed: list[float] = field(factory=list)
+    """Seconds from a kill until a worker had the chunk again, after all that was before it in the queue."""
+    _not_freed: dict[ChunkKey, tuple[int, float]] = field(factory=dict)
+    _not_claimed: dict[ChunkKey, tuple[int, float]] = field(factory=dict)
+
+    def reign(self, seconds: float) -> None:
+        """Do something every few seconds, until all is over or every chunk has ended."""
+        until = time.monotonic() + seconds
+        deeds: list[tuple[str, Callable[[], None]]] = [
+            ("kill -9 child", self.kill_child),
+            ("kill -9 worker", self.kill_worker),
+            ("TERM", self.terminate),
+            ("TERM, kill -9", self.terminate_and_kill),
+            ("broker", self.restart_broker),
+        ]
+        if self.database:
+            deeds.append(("database", self.restart_database))
+        while time.monotonic() < until:
+            name, deed = self.draw.choice(deeds)
+            deed()
+            self.kills[name] += 1
+            self.rest(self.draw.uniform(1, 6))
+            if all(record.status in SETTLED for record in self.crew.records()):
+                return
+
+    def rest(self, seconds: float) -> None:
+        """Let time pass, under the eyes of the supervisor."""
+        until = time.monotonic() + seconds
+        self.watch(lambda _: time.monotonic() >= until, seconds + 60)
+
+    def watch(self, true: Callable[[Records], bool], within: float) -> None:
+        """Wait for something, and note which of those that were killed come back."""
+
+        def look(chunks: Records) -> bool:
+            self._note(chunks)
+            return true(chunks)
+
+        self.crew.until(look, within)
+
+    def kill_child(self) -> None:
+        """The process that has a chunk dies; its worker lives."""
+        worker = self._worker()
+        if children := worker.children:
+            self._remember(worker)
+            kill(self.draw.choice(children))
+
+    def kill_worker(self) -> None:
+        """All of a worker dies."""
+        worker = self._worker()
+        self._remember(worker)
+        worker.kill()
+
+    def terminate(self) -> None:
+        """A worker is told to stop."""
+        self._worker().terminate()
+
+    def terminate_and_kill(self) -> None:
+        """A worker is told to stop, and is not given the time."""
+        worker = self._worker()
+        self._remember(worker)
+        worker.terminate()
+        self.rest(self.draw.uniform(0, 0.5))
+        worker.kill()
+
+    def restart_broker(self) -> None:
+        """The broker is away for a while."""
+        self.broker.stop()
+        self.rest(self.draw.uniform(0, 3))
+        self.broker.start()
+
+    def restart_database(self) -> None:
+        """The database is away for a moment."""
+        assert self.database is not None
+        self.database.stop()
+        self.database.start()
+
+    def _worker(self) -> Program:
+        return self.draw.choice(self.crew.supervised[:WORKERS])
+
+    def _remember(self, worker: Program) -> None:
+        found = re.findall(r"\[chunk=cats/(\d+)\]", worker.said)
+        if found:
+            record = self.crew.status.get(ChunkKey("cats", int(found[-1])))
+            if record.status is Status.PROCESSING:
+                fate = record.attempt, time.monotonic()
+                self._not_freed[record.chunk.key] = self._not_claimed[record.chunk.key] = fate
+
+    def _note(self, chunks: Records) -> None:
+        now = time.monotonic()
+        for record in chunks:
+            key, over = record.chunk.key, record.status in SETTLED
+            for waiting, seconds, come in (
+                (self._not_freed, self.freed, record.status is not Status.PROCESSING),
+                (self._not_claimed, self.claimed, False),
+            ):
+                attempt, since = waiting.get(key, (record.attempt, 0.0))
+                if key in waiting and (come or over or record.attempt > attempt):
+                    del waiting[key]
+                    seconds.append(now - since)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, own: Own) -> Server[Postgres] | None:
+    """Give a PostgreSQL of the test's own, or None for SQLite."""
+    return own(servers.postgres.prepare) if request.param == "postgres" else None
+
+
+@contextmanager
+def peopled(runner: str, folder: Path, broker: Server[Redis], database: Server[Postgres] | None) -> Iterator[Fleet]:
+    """A fleet with workers and a reaper under a supervisor, whose pictures come so slowly that chaos finds work."""
+    settings: dict[str, object] = {"broker": broker.address.url(), "max_failures": 50}
+    if database:
+        at = database.address
+        settings |= {
+            "status": f"postgresql+psycopg://{at.user}@127.0.0.1:{at.port}/postgres",
+            "PGPASSWORD": at.password,
+        }
+    with fleet(runner, folder, **settings) as crew:
+        crew.submit(CHUNKS)
+        for path, answer in crew.site.routes.items():
+            crew.site.routes[path] = slow(1.0, answer)
+        crew.supervised += [*(crew.worker() for _ in range(WORKERS)), crew.reaper()]
+        yield crew
+
+
+@pytest.mark.parametrize("runner", QUEUES)
+def test_nothing_is_lost_doubled_or_stuck(
+    runner: str,
+    database: Server[Postgres] | None,
+    own: Own,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every chunk completes, once and whole; those that were killed come back within the lease and half a minute."""
+    broker = own(servers.redis.prepare)
+    with peopled(runner, tmp_path, broker, database) as crew:
+        chaos = Chaos(crew, random.Random(SEED), broker, database)  # noqa: S311 - no secret
+        chaos.reign(SECONDS)
+        with suppress(AssertionError):  # what has not ended by then is lost, as the table says
+            chaos.watch(_ended, PEACE)
+        records = crew.records()
+        counts = Counter(record.status for record in records)
+        urls = Counter(url for record in records for url in pictures(crew, record))
+        blobs = sum(1 for _ in crew.store.list("cats/data"))
+        found = {
+            "seed": SEED,
+            "kills": ", ".join(f"{count} x {kind}" for kind, count in sorted(chaos.kills.items())),
+            "chunks": len(records),
+            "completed": counts[Status.COMPLETED],
+            "failed": [state(record) for record in records if record.status is Status.FAILED],
+            "lost": [state(record) for record in records if record.status not in SETTLED],
+            "doubled": sum(count - 1 for count in urls.values()) + blobs - counts[Status.COMPLETED],
+            "stuck": sum(record.status is Status.PROCESSING for record in records),
+            "free again after": _spread(chaos.freed),
+            "claimed again after": _spread(chaos.claimed),
+        }
+        with capsys.disabled():
+            table = "".join(f"  {name:20}{value}\n" for name, value in found.items())
+            print(f"\n{runner} on {'postgres' if database else 'sqlite'}\n{table}")  # noqa: T201 - for who asked for it
+        assert {name: found[name] for name in ("chunks", "completed", "failed", "lost", "doubled", "stuck")} == {
+            "chunks": CHUNKS,
+            "completed": CHUNKS,
+            "failed": [],
+            "lost": [],
+            "doubled": 0,
+            "stuck": 0,
+        }
+        assert len(urls) == CHUNKS * crew.size
+        assert max(chaos.freed, default=0) <= RECOVERY
+        everything_holds(crew, killed=True)
+
+
+def pictures(crew: Fleet, record: ChunkRecord) -> list[str]:
+    """Where the images in a chunk's archive come from."""
+    if record.status is not Status.COMPLETED:
+        return []
+    with crew.store.open(record.chunk.key.blob_key(".zip")) as blob, zipfile.ZipFile(BytesIO(blob.read())) as archive:
+        return [json.loads(line)["url"] for line in archive.read("metadata.jsonl").splitlines()]
+
+
+def _ended(chunks: Records) -> bool:
+    return all(record.status in SETTLED for record in chunks)
+
+
+def _spread(seconds: list[float]) -> str:
+    if not seconds:
+        return "nothing was killed with a chunk in its hands"
+    return f"median {statistics.median(seconds):.1f} s, max {max(seconds):.1f} s ({len(seconds)} chunks)"

@@ -1,0 +1,136 @@
+"""The dataset's folder, card and all, in the tools that read it: every image with its row, by each of them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+from command import jpeg
+from loaders import load
+from shelf import Picture, Shelf
+
+from pixcore.manifest import COLUMNS
+from pixcore_adapters.archiver.tar import TarArchiver
+from pixcore_adapters.card import counts
+from pixcore_adapters.card.counts import count
+from pixcore_adapters.card.croissant import pieces
+from pixcore_runners import cards
+
+TITLES = (
+    "🐈 кот قطة",
+    "\"quotes\" 'and' \\back\\",
+    "two\nlines",
+    "<script>alert(1)</script>",
+    "\u202egpj.exe",
+    "",
+    "x | y",
+)
+
+
+@frozen
+class Home:
+    """A dataset's folder, and the rows of each of its chunks by file name, with ``image`` as the loaders give it."""
+
+    folder: Path
+    rows: dict[str, dict[str, Mapping[str, object]]]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Three chunks with their card."""
+    root = tmp_path_factory.mktemp("test-train")
+    shelf = Shelf(root)
+    rows = {}
+    for number in range(3):
+        seeds = range(3 * number, 3 * number + 3)
+        pictures = [Picture(jpeg(seed), TITLES[seed % len(TITLES)], phash=0xF00D + seed) for seed in seeds]
+        record = shelf.add(pictures, label=f"кот {number} 🐈")
+        rows[f"chunk_{record.chunk.id}"] = {
+            str(row["file_name"]): {**row, "image": row["sha256"]} for row, _ in shelf.shards.images(record)
+        }
+    cards.publish("cats", shelf.status, shelf.store)
+    return Home(root / "store" / "cats", rows)
+
+
+def test_mlcroissant_gives_every_row_with_its_image(home: Home, tmp_path: Path) -> None:
+    """A document may be valid and yet join nothing to nothing; as 1.0 it is read by older tools."""
+    document = json.loads((home.folder / "croissant.json").read_bytes())
+    assert document["conformsTo"] == "http://mlcommons.org/croissant/1.1"
+    for key in ("arrayShape", "containedIn", "description", "isArray", "name"):  # what 1.1 has added
+        del document["@context"][key]
+    former = home.folder / "former.json"
+    former.write_text(json.dumps({**document, "conformsTo": "http://mlcommons.org/croissant/1.0"}))
+    paths = (home.folder / "croissant.json", former)
+    for sets in load("loaders", [["mlcroissant", str(path)] for path in paths], tmp_path):
+        found = {name: {row["file_name"]: row for row in records["rows"]} for name, records in sets.items()}
+        assert found == home.rows
+        assert {tuple(records["columns"]) for records in sets.values()} == {(*COLUMNS, "image")}
+
+
+def test_datasets_gives_every_row_with_its_image(home: Home, tmp_path: Path) -> None:
+    """What stands beside the archives is not taken for data, whatever the folders are called."""
+    (splits,) = load("loaders", [["load_dataset", str(home.folder)]], tmp_path)
+    assert list(splits) == ["train"]
+    rows = [row for chunk in home.rows.values() for row in chunk.values()]
+    compared = {"image", *COLUMNS} - {"file_name", "fetched_at"}  # the image has taken the one's place, one is a time
+    assert by_image(splits["train"]["rows"], compared) == by_image(rows, compared)
+
+
+def by_image(rows: list[Any], columns: set[str]) -> list[dict[str, object]]:
+    """These columns of the rows, in an order that does not depend on the loader's."""
+    return sorted(({column: row[column] for column in columns} for row in rows), key=lambda row: str(row["image"]))
+
+
+def test_tar_archives_give_their_images_and_their_rows(tmp_path: Path) -> None:
+    """They are made for WebDataset, with a row in a file beside each image: Croissant has no word to join those."""
+    shelf = Shelf(tmp_path, TarArchiver())
+    record = shelf.add([Picture(jpeg(seed)) for seed in range(2)])
+    cards.publish("cats", shelf.status, shelf.store)
+    folder = tmp_path / "store" / "cats"
+    what = [["mlcroissant", str(folder / "croissant.json")], ["load_dataset", str(folder)]]
+    sets, splits = load("loaders", what, tmp_path)
+    rows = [dict(row) for row, _ in shelf.shards.images(record)]
+    assert [(row["file_name"], row["image"]) for row in sets["chunk_1"]["rows"]] == [
+        (row["file_name"], row["sha256"]) for row in rows
+    ]
+    assert [json.loads(row["row"]) for row in sets["chunk_1_rows"]["rows"]] == rows
+    assert [(row["jpg"], row["json"]["sha256"]) for row in splits["train"]["rows"]] == [
+        (row["sha256"], row["sha256"]) for row in rows
+    ]
+
+
+def test_too_many_archives_are_one_set_of_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A hundred thousand record sets are no document that anything opens; it is valid without them, and short."""
+    monkeypatch.setattr(counts, "ARCHIVES", 2)
+    shelf = Shelf(tmp_path)
+    for number in range(3):
+        shelf.add([Picture(jpeg(number))])
+    cards.publish("cats", shelf.status, shelf.store)
+    document = tmp_path / "store" / "cats" / "croissant.json"
+    assert load("loaders", [["mlcroissant", str(document)]], tmp_path) == [{}]
+    (files,) = json.loads(document.read_bytes())["distribution"]
+    assert files["includes"] == "data/chunk_*.zip"
+    assert "too many for a record set for each" in document.with_name("README.md").read_text()
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
+    """Every retry would otherwise replace a card that has not changed."""
+    shelf = Shelf(tmp_path)
+    shelf.add([Picture(jpeg(1))])
+    assert len({b"".join(pieces(count("cats", shelf.records()))) for _ in range(2)}) == 1
+
+
+def test_an_archive_is_told_with_its_checksum(tmp_path: Path) -> None:
+    """Whoever downloads it sees whether it came whole."""
+    shelf = Shelf(tmp_path)
+    record = shelf.add([Picture(jpeg(1))])
+    assert record.result is not None
+    archive, _, _ = json.loads(b"".join(pieces(count("cats", [record]))))["distribution"]
+    assert {name: archive[name] for name in ("contentUrl", "sha256", "contentSize", "encodingFormat")} == {
+        "contentUrl": "data/chunk_1.zip",
+        "sha256": record.result.sha256,
+        "contentSize": f"{record.result.bytes} B",
+        "encodingFormat": "application/zip",
+    }

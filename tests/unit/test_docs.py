@@ -1,0 +1,194 @@
+"""What the documents and the deployment files name is there: tests, files, commands, extras, settings."""
+
+import ast
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+import rich_click as click
+import yaml
+from command import pixcore as called
+from servers.addresses import S3
+
+from pixcore_runners.cli import pixcore
+from pixcore_runners.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+
+each_document = pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
+
+
+def block(document: str, language: str) -> str:
+    """The only block of code in that language of a document."""
+    (found,) = re.findall(
+        rf"^```{language}\n(.*?)^```", (ROOT / "docs" / document).read_text(), re.DOTALL | re.MULTILINE
+    )
+    return str(found)
+
+
+def parse(words: Sequence[str]) -> None:
+    """Read a call of pixcore as the command would, without doing anything."""
+    command: click.Command | None = pixcore
+    while isinstance(command, click.Group):
+        name, *words = words
+        command = command.get_command(click.Context(command), name)
+    assert command, f"there is no command {name}"
+    command.make_context(name, list(words))
+
+
+def shown(text: str) -> Iterator[str]:
+    """The calls of pixcore that a text shows whole: after a prompt, for systemd, and in a container."""
+    yield from re.findall(r"^ *\$ (?:[A-Z_]+=\S+ )*pixcore (.+?)(?: &)?$", text, re.MULTILINE)
+    yield from re.findall(r"^ExecStart=/\S+/pixcore (.+)$", text, re.MULTILINE)
+    yield from re.findall(r"docker compose run --rm worker (.+)$", text, re.MULTILINE)
+
+
+def named(text: str) -> Iterator[str]:
+    """The calls that it names in backquotes; they may leave out what a call must have."""
+    yield from re.findall(r"`(?:[A-Z_]+=\S+ )*pixcore ([^`|…]+)`", text)
+
+
+# -- documents -------------------------------------------------------------------------------------------------------
+
+
+@each_document
+def test_every_test_that_is_named_is_there(document: Path) -> None:
+    """A promise beside which a test stands is one that is still tested."""
+    for path, test in re.findall(r"(tests/[\w/]+\.py)::(\w+)", document.read_text()):
+        tree = ast.walk(ast.parse((ROOT / path).read_text()))
+        assert test in {node.name for node in tree if isinstance(node, ast.FunctionDef)}, f"{path} has no such test"
+
+
+@each_document
+def test_every_link_leads_to_a_file(document: Path) -> None:
+    """Those within the project, pictures too."""
+    targets = re.findall(r"(?:\]\(|src=\")(?!https?:)([^)#\"]+)", document.read_text())
+    assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+# design.md writes what may be left out into brackets
+@pytest.mark.parametrize("document", [each for each in DOCS if each.name != "design.md"], ids=lambda path: path.name)
+def test_every_command_that_is_shown_is_one(document: Path) -> None:
+    """With these arguments and options."""
+    text = document.read_text()
+    for command in shown(text):
+        parse(shlex.split(command, comments=True))
+    for command in named(text):
+        with suppress(click.MissingParameter):
+            parse(shlex.split(command))
+
+
+def test_the_house_is_as_it_is_drawn() -> None:
+    """What the tree names is there, and it names every module of the core and every room of the others."""
+    tree = (ROOT / "docs/design.md").read_text().partition("## 2. The house\n\n```\n")[2].partition("```")[0]
+    drawn = {Path(name).name for name in re.findall(r"[\w/]+(?:\.py\b|/(?=\W))", tree)}
+    there = [path for top in ("src", "tests", "docs", "benchmarks") for path in (ROOT / top).rglob("*")]
+    assert drawn - {path.name for path in there} - {"dev.py", "src", "docs", "benchmarks"} == set()
+    packages = ("pixcore", "pixcore_adapters", "pixcore_runners")
+    rooms = {path.name for path in there if path.parent.name in packages and not path.name.startswith("__")}
+    assert rooms - {"py.typed"} - drawn == set()
+
+
+def levels(command: click.Command, *words: str) -> Iterator[tuple[str, click.Command]]:
+    """A command and all below it, with the words that call each."""
+    yield " ".join(words), command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below
+            yield from levels(below, *words, name)
+
+
+HELP = {words: command.help or "" for words, command in levels(pixcore, "pixcore")}
+
+
+@pytest.mark.parametrize("words", HELP)
+def test_every_help_ends_with_an_example_of_its_command(words: str) -> None:
+    """One that can be copied."""
+    last = HELP[words].strip().splitlines()[-1].strip()
+    (example,) = re.findall(r"^Example: `(?:[A-Z_]+=\S+ )*(pixcore .+)`$", last)
+    assert example.startswith(words)
+    parse(shlex.split(example)[1:])
+
+
+def test_the_help_shows_commands_by_what_they_are_for() -> None:
+    """Fifteen in a row are too many to find one."""
+    shown_in = called("--help").out
+    assert shown_in.index("─ Make a dataset ─") < shown_in.index("│ run ") < shown_in.index("─ What applies")
+    assert "─ Commands ─" not in shown_in
+
+
+def test_s3_takes_the_rule_for_unfinished_uploads(moto: S3) -> None:
+    """It is copied, and not looked at again before the bill comes."""
+    rule = json.loads(block("operations.md", "json"))
+    client = boto3.client(
+        "s3",
+        endpoint_url=moto.endpoint,
+        region_name=moto.region,
+        aws_access_key_id=moto.access_key,
+        aws_secret_access_key=moto.secret_key,
+    )
+    bucket = f"cats-{uuid4().hex[:12]}"
+    client.create_bucket(Bucket=bucket)
+    client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=rule)
+    assert client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"] == rule["Rules"]
+
+
+# -- containers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def containers() -> dict[str, Any]:
+    """Give the services of compose.yaml that run pixcore."""
+    return {name: service for name, service in COMPOSE["services"].items() if service["image"] == "pixcore"}
+
+
+def test_every_container_runs_a_command_that_there_is(containers: dict[str, Any]) -> None:
+    """Those that the file mentions on top as well."""
+    assert {"prepare", "worker", "worker-rq", "reaper"} <= containers.keys()
+    for service in containers.values():
+        parse(service["command"])
+    told = list(shown((ROOT / "compose.yaml").read_text()))
+    assert len(told) == 2
+    for command in told:
+        parse(shlex.split(command))
+
+
+def test_every_variable_of_a_container_is_a_setting(containers: dict[str, Any]) -> None:
+    """With one that is not, nothing would start."""
+    names = {name for service in containers.values() for name in service["environment"] if name.startswith("PIXCORE_")}
+    assert names <= {f"PIXCORE_{name.upper()}" for name in Settings.names()}
+
+
+def test_no_password_stands_in_a_file() -> None:
+    """Each comes from the environment, without a default; and no port is open."""
+    for service in COMPOSE["services"].values():
+        assert "ports" not in service
+        for name, value in service["environment"].items():
+            if "PASSWORD" in f"{name}{value}":
+                assert re.search(r"\$\{\w+_PASSWORD:\?\}", value)
+
+
+def test_the_image_is_built_from_what_there_is() -> None:
+    """The extras exist, and what is copied is let through to the builder."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    (extras,) = re.findall(r"^ARG EXTRAS=(\S+)$", dockerfile, re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(extras.split(",")) <= project["optional-dependencies"].keys()
+    let_through = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    copied = [
+        name for line in re.findall(r"^COPY (?!--from)(.+)$", dockerfile, re.MULTILINE) for name in line.split()[:-1]
+    ]
+    assert sorted(copied) == sorted(let_through)
+    assert all((ROOT / name).exists() for name in copied)

@@ -1,0 +1,373 @@
+"""Exports: whole or not there, the same each time, nothing lost of any row, and no twin in another split."""
+
+import fcntl
+import json
+import os
+import signal
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from command import at_home, ended, files, fill, jpeg, pixcore, start
+from contract.disk import no_file_above
+from contract.memory import growth
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pictures import encoded, photo
+from shelf import Picture, Shelf
+from tenacity import Retrying, stop_after_delay, wait_fixed
+
+from pixcore.errors import InvalidRequest, StoreUnavailable, WorkspaceFull
+from pixcore.export import Sample, placed_together, samples
+from pixcore.manifest import COLUMNS, NUMBERS
+from pixcore.quality import NearRule, Quality
+from pixcore.splits import Splits
+from pixcore_adapters.export import Layout, export
+from pixcore_adapters.export.imagefolder import ImageFolder
+from pixcore_adapters.export.parquet import parquet
+from pixcore_adapters.export.webdataset import webdataset
+
+LAYOUTS: Mapping[str, Layout] = {
+    "imagefolder": ImageFolder(by_label=True),
+    "webdataset": webdataset,
+    "parquet": parquet,
+}
+each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+# what a stranger may write, as a row can hold it
+texts = st.text(st.characters(codec="utf-8")) | st.sampled_from(
+    [
+        "🐈",
+        '"quoted"\'',
+        "two\nlines\r\n",
+        "\0\x1b[31m",
+        "\u2028\u0085",
+        "\u202egpj.exe",
+        "x" * 10_240,
+        ".",
+        "../..",
+        "~",
+    ]
+)
+
+
+def sample(number: int, split: str = "train", data: bytes | None = None, **values: str) -> Sample:
+    """An image of an export."""
+    row: dict[str, object] = {column: number if column in NUMBERS else "" for column in COLUMNS}
+    described = {**row, "label": "cat", **values, "file_name": f"1-{number:06d}.jpg"}
+    return Sample(split, f"1-{number:06d}", "jpg", described, f"picture {number}".encode() if data is None else data)
+
+
+def read_back(folder: Path) -> dict[str, list[tuple[bytes, Mapping[str, Any]]]]:
+    """The images of each split with their rows, by hand, from whichever layout."""
+    splits: dict[str, list[tuple[bytes, Mapping[str, Any]]]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.name == "metadata.jsonl":
+            for line in path.read_bytes().splitlines():
+                row = json.loads(line)
+                splits.setdefault(path.parent.name, []).append(((path.parent / row["file_name"]).read_bytes(), row))
+        elif path.suffix == ".tar":
+            with tarfile.open(path) as shard:
+                members = [(member.name, shard.extractfile(member).read()) for member in shard]  # type: ignore[union-attr] # files
+            for (name, data), (described, row) in zip(members[::2], members[1::2], strict=True):
+                assert described == f"{name.removesuffix('.jpg')}.json"
+                splits.setdefault(path.name.partition("-")[0], []).append((data, json.loads(row)))
+        elif path.suffix == ".parquet":
+            for row in pq.read_table(path).to_pylist():
+                image = row.pop("image")
+                found = (image["bytes"], {**row, "file_name": image["path"]})
+                splits.setdefault(path.name.partition("-")[0], []).append(found)
+    return splits
+
+
+@each_layout
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(rows=st.lists(st.tuples(texts, texts), min_size=1, max_size=4))
+def test_any_row_comes_out_as_it_went_in(
+    layout: Layout, tmp_path_factory: pytest.TempPathFactory, rows: Sequence[tuple[str, str]]
+) -> None:
+    """Titles and labels are strangers' text, and a label is even a folder's name."""
+    out = tmp_path_factory.mktemp("export") / "out"
+    wanted = [sample(number, title=title, label=label) for number, (title, label) in enumerate(rows)]
+    assert export(wanted, layout, out, "cats") == {"train": len(rows)}
+    found = read_back(out)["train"]
+    assert [data for data, _ in found] == [each.data for each in wanted]
+    for (_, row), each in zip(found, wanted, strict=True):
+        assert {**row, "file_name": Path(row["file_name"]).name} == each.row
+    assert [path.name for path in out.parent.iterdir()] == ["out"]  # no label leads out of it
+
+
+@given(one=texts, other=texts)
+def test_another_label_is_another_folder(one: str, other: str) -> None:
+    """Two classes in one folder would be one class to who trains on it."""
+    from pixcore_adapters.export.imagefolder import _folder  # noqa: PLC0415 (the one rule that is tested)
+
+    assert (_folder(one) == _folder(other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("label", "folder"),
+    [
+        ("red panda", "red panda"),
+        ("кот 2", "кот 2"),
+        ("a/b", "a%2Fb"),
+        ("..", "%2E%2E"),
+        (".hidden", "%2Ehidden"),
+        ("__pycache__", "%5F_pycache__"),
+        ("100%", "100%25"),
+        ("test tubes", "%74est tubes"),
+        ("crash test", "crash %74est"),
+        ("contest", "contest"),
+        ("", "%"),
+    ],
+)
+def test_a_label_names_its_folder(label: str, folder: str, tmp_path: Path) -> None:
+    """As it is, but for what leads elsewhere, is hidden, or is taken for a split by loaders."""
+    export([sample(0, label=label)], ImageFolder(by_label=True), tmp_path / "out", "cats")
+    assert files(tmp_path / "out") == sorted(["README.md", f"train/{folder}/1-000000.jpg", "train/metadata.jsonl"])
+
+
+@each_layout
+def test_the_same_samples_are_the_same_bytes(layout: Layout, tmp_path: Path) -> None:
+    """Whoever exports again must be able to see that nothing has changed."""
+    some = [sample(number, split) for number, split in enumerate(["train", "test", "train"])]
+    for name in ("one", "other"):
+        export(iter(some), layout, tmp_path / name, "cats")
+    one, other = (
+        {name: (tmp_path / folder / name).read_bytes() for name in files(tmp_path / folder)}
+        for folder in ("one", "other")
+    )
+    assert one == other
+
+
+@each_layout
+@pytest.mark.parametrize("there", [False, True], ids=["new folder", "empty folder"])
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), KeyboardInterrupt(), RuntimeError("bug")])
+def test_nothing_is_left_of_an_export_that_ended_early(
+    layout: Layout, tmp_path: Path, error: BaseException, *, there: bool
+) -> None:
+    """Half a dataset would be trained on as a whole one."""
+
+    def failing() -> Iterator[Sample]:
+        yield sample(0)
+        yield sample(1, "test")
+        raise error
+
+    out = tmp_path / "out"
+    if there:
+        out.mkdir()
+    with pytest.raises(type(error)) as raised:
+        export(failing(), layout, out, "cats")
+    assert raised.value is error
+    assert [path.name for path in tmp_path.rglob("*")] == (["out"] if there else [])
+
+
+@each_layout
+@pytest.mark.parametrize("room", [0, 100, 5_000, 60_000])
+def test_no_room_is_said_and_nothing_left(layout: Layout, tmp_path: Path, room: int) -> None:
+    """Wherever the disk is full."""
+    some = [sample(number, data=Random(number).randbytes(100_000)) for number in range(3)]  # noqa: S311 - no secret
+    with no_file_above(room), pytest.raises(WorkspaceFull, match=r"nothing was exported to .*free some room"):
+        export(some, layout, tmp_path / "out", "cats")
+    assert not list(tmp_path.iterdir())
+
+
+@each_layout
+def test_what_is_there_is_not_overwritten(layout: Layout, tmp_path: Path) -> None:
+    """Neither a file, nor a folder that holds something, nor what has come into it meanwhile."""
+    taken, file = tmp_path / "taken", tmp_path / "file"
+    taken.mkdir()
+    file.write_text("mine")
+    (taken / "mine").write_text("mine")
+    for out in (taken, file):
+        with pytest.raises(InvalidRequest, match="not empty; nothing was overwritten"):
+            export([sample(0)], layout, out, "cats")
+
+    def slow() -> Iterator[Sample]:
+        yield sample(0)
+        (tmp_path / "late").mkdir()
+        (tmp_path / "late" / "mine").write_text("mine")
+
+    with pytest.raises(InvalidRequest, match="not empty; nothing was overwritten"):
+        export(slow(), layout, tmp_path / "late", "cats")
+    assert files(tmp_path) == ["file", "late/mine", "taken/mine"]
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    """In one line, with the remedy."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidRequest, match=r"nothing was exported to .*Not a directory; name a folder"):
+        export([sample(0)], webdataset, tmp_path / "file" / "out", "cats")
+
+
+@pytest.mark.parametrize("name", ["webdataset", "parquet"])
+def test_files_hold_a_thousand_samples(name: str, tmp_path: Path) -> None:
+    """A million images in one file could neither be shuffled nor fetched in parts; none is lost between two files."""
+    some = [sample(number, "test" if number % 4 == 3 else "train") for number in range(2_800)]
+    export(some, LAYOUTS[name], tmp_path / "out", "cats")
+    kind = {"webdataset": "tar", "parquet": "parquet"}[name]
+    numbered = ["test-000000", "train-000000", "train-000001", "train-000002"]
+    assert files(tmp_path / "out") == ["README.md", *(f"{file}.{kind}" for file in numbered)]
+    assert {split: len(found) for split, found in read_back(tmp_path / "out").items()} == {"test": 700, "train": 2_100}
+
+
+def test_row_groups_are_small(tmp_path: Path) -> None:
+    """A reader holds one in memory."""
+    export([sample(number) for number in range(250)], parquet, tmp_path / "many", "cats")
+    export([sample(number, data=bytes(30 << 20)) for number in range(4)], parquet, tmp_path / "large", "cats")
+    for name, sizes in (("many", [100, 100, 50]), ("large", [3, 1])):
+        about = pq.ParquetFile(tmp_path / name / "train-000000.parquet").metadata
+        assert [about.row_group(number).num_rows for number in range(about.num_row_groups)] == sizes
+
+
+@pytest.mark.parametrize(("name", "most"), [("imagefolder", 60), ("webdataset", 60), ("parquet", 300)])
+def test_memory_is_bounded(name: str, most: int, tmp_path: Path) -> None:
+    """However large the dataset: here 480 MB, in megabytes at most that many."""
+    some = (sample(number, data=bytes([number]) * (8 << 20)) for number in range(60))
+    with growth() as grown:
+        export(some, LAYOUTS[name], tmp_path / "out", "cats")
+    assert grown.peak < most << 20
+
+
+def test_near_duplicates_are_in_one_split_by_the_datasets_rule(tmp_path: Path) -> None:
+    """Of chunks that were planned with different rules, any that calls two images near keeps them together."""
+    shelf = Shelf(tmp_path)
+    loose = Quality(near=NearRule(8, 8))
+    hashes = (0, 0x0F, 0xFF, 0xFFFF_FFFF_0000)
+    for number, phash in enumerate(hashes):
+        shelf.add([Picture(jpeg(number), phash=phash)], quality=loose if number == 0 else Quality(near=NearRule(2, 2)))
+    records = shelf.records()
+    placed = placed_together("cats", records, shelf.seen)
+    splits = Splits.parse("a=0.5,b=0.5")
+    found = list(samples(records, shelf.shards, splits, placed, "label"))
+    assert len(placed) == 3
+    assert len({each.split for each in found[:3]}) == 1
+    assert placed_together("cats", records[1:2], shelf.seen) == {}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with a dataset of nine photos in three chunks; the last three are the first, recompressed."""
+    at_home(tmp_path, monkeypatch)
+    photos = fill(tmp_path / "photos", 6)
+    for number in range(3):
+        (photos / f"{6 + number:04}.jpg").write_bytes(encoded(photo(number, 64, 64), quality=50))
+    assert pixcore("run", "cat", "--dataset", "cats", "--source", "folder:photos", "--chunk-size", "3").code == 0
+    return tmp_path
+
+
+def titles(found: Sequence[tuple[bytes, Mapping[str, Any]]]) -> set[str]:
+    """Which files the images were."""
+    return {row["url"] for _, row in found}
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_dataset_is_exported_in_splits(name: str) -> None:
+    """All images, each once, as one document says; twins together, the same in every layout and order of splits."""
+    ran = pixcore("export", "cats", "--format", name, "--out", "out", "--split", "train=0.6,test=0.4", "--json")
+    assert (ran.code, ran.document["dataset"], ran.document["format"], ran.document["out"]) == (0, "cats", name, "out")
+    found = read_back(Path("out"))
+    assert {split: len(images) for split, images in found.items()} == ran.document["splits"]
+    assert titles(found["train"]) | titles(found["test"]) == {f"{number:04}.jpg" for number in range(9)}
+    for images in found.values():
+        urls = titles(images)
+        assert all((f"{number:04}.jpg" in urls) == (f"{number + 6:04}.jpg" in urls) for number in range(3))
+        assert all(row["label"] == "cat" for _, row in images)
+
+
+@pytest.mark.usefixtures("home")
+def test_a_label_or_the_keyword_names_the_folders() -> None:
+    """Without --label, images lie side by side."""
+    for label, folder in (("label", "cat/"), ("keyword", "cat/"), ("", "")):
+        more = ("--label", label) if label else ()
+        assert pixcore("export", "cats", "--format", "imagefolder", "--out", f"by-{label}", *more).code == 0
+        assert files(Path(f"by-{label}"))[1] == f"train/{folder}1-000000.jpg"
+
+
+def test_the_keyword_stands_in_for_the_label(tmp_path: Path) -> None:
+    """Who searched for two breeds as one class may want the breeds after all."""
+    shelf = Shelf(tmp_path)
+    shelf.add([Picture(jpeg(0))], keyword="siamese", label="cat")
+    for column, wanted in (("label", "cat"), ("keyword", "siamese")):
+        (found,) = samples(shelf.records(), shelf.shards, Splits.parse("train=1"), {}, column)
+        assert (found.row["label"], found.row["keyword"]) == (wanted, "siamese")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("cats", "--out", "photos"), 2, "photos is there already and not empty"),
+        (("dogs", "--out", "out"), 2, "no dataset 'dogs'"),
+        (("cats", "--out", "out", "--split", "train=0.5"), 2, "make 0.5 together"),
+        (("cats",), 2, "Missing option '--out'"),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_what_cannot_be_exported_is_said_at_once(words: tuple[str, ...], code: int, said: str) -> None:
+    """In one line, before anything is fetched."""
+    ran = pixcore("export", *words, "--format", "imagefolder")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1)
+    assert said in ran.err
+    assert not Path("out").exists()
+
+
+@pytest.mark.usefixtures("home")
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what installs it."""
+    monkeypatch.setitem(__import__("sys").modules, "pixcore_adapters.export.parquet", None)
+    ran = pixcore("export", "cats", "--format", "parquet", "--out", "out")
+    assert (ran.code, ran.out) == (2, "")
+    assert "pip install 'pixcore[parquet]'" in ran.err
+
+
+def test_a_dataset_that_is_not_complete_is_exported_as_far_as_it_is(home: Path) -> None:
+    """And the exit code says that there is more to come; with no chunk at all, nothing is made."""
+    data = home / "pixcore-data/blobs/cats/data"
+    for number, code, images in ((2, 3, {"train": 6}), (1, 3, {"train": 3}), (3, 4, None)):
+        (data / f"chunk_{number}.zip").unlink()
+        assert pixcore("verify", "cats", "--repair").code == 3
+        ran = pixcore("export", "cats", "--format", "webdataset", "--out", f"without-{number}", "--json")
+        assert ran.code == code
+        if images:
+            assert ran.document["splits"] == images
+            assert "not exported: " in ran.err
+    assert "nothing to export" in ran.err
+    assert not Path("without-3").exists()
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_export_leaves_nothing(number: signal.Signals) -> None:
+    """Neither Ctrl-C nor a scheduler's stop leaves half of it; the exit code says so."""
+    before = files(Path())
+    # a work directory lock that this test holds keeps the export waiting in its midst
+    Path("work").mkdir(mode=0o700, exist_ok=True)
+    held = os.open("work", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        process = start("export", "cats", "--format", "webdataset", "--out", "out")
+        for attempt in Retrying(stop=stop_after_delay(60), wait=wait_fixed(0.02)):
+            with attempt:
+                assert list(Path().glob(".out.partial-*"))
+        process.send_signal(number)
+        ran = ended(process)
+    finally:
+        os.close(held)
+    assert (ran.code, ran.out) == (130, "")
+    assert "interrupted; nothing was exported" in ran.err
+    assert files(Path()) == before
+
+
+@pytest.mark.usefixtures("home")
+def test_damage_is_not_exported() -> None:
+    """It is said which command tells more."""
+    path = Path("pixcore-data/blobs/cats/data/chunk_2.zip")
+    path.write_bytes(path.read_bytes()[:-1])
+    ran = pixcore("export", "cats", "--format", "imagefolder", "--out", "out")
+    assert ran.code == 2
+    assert "`pixcore verify` says what is wrong" in ran.err
+    assert not Path("out").exists()

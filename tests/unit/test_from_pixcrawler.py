@@ -1,0 +1,134 @@
+"""PixCrawler's faults, where no other test shows that they are gone: a number and metadata in, a URL out."""
+
+import json
+import logging
+import time
+import zipfile
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+from azure_stores import container
+from azure_stores import store as azure_store
+from command import at_home, jpeg
+from pictures import encoded, photo
+from PIL import Image
+from servers.addresses import Azure
+
+from pixcore import ChunkResult, InvalidRequest
+from pixcore.events import silent
+from pixcore_runners.assembly import Assembly, assemble
+from pixcore_runners.delivery import Deliveries
+from pixcore_runners.numbered import chunk_key
+from pixcore_runners.settings import load_here
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder, with an empty one for pictures, which is the source."""
+    at_home(tmp_path, monkeypatch)
+    (tmp_path / "photos").mkdir()
+    monkeypatch.setenv("PIXCORE_SOURCE", "folder:photos")
+    return tmp_path
+
+
+@pytest.fixture
+def house(home: Path) -> Assembly:
+    """Store and status database, as they are after the first command."""
+    assert home
+    return assemble(load_here().settings, make=True)
+
+
+def process(chunk_id: object, metadata: Mapping[str, Any]) -> ChunkResult:
+    """Hand a chunk to a worker that starts now and ends then."""
+    worker = Deliveries(lambda: load_here().settings, lambda: False)
+    try:
+        key = chunk_key(chunk_id, metadata, worker.house(), time.sleep)
+        result = worker.deliver(key, "task-1", silent)
+    finally:
+        worker.close()
+    assert isinstance(result, ChunkResult)
+    return result
+
+
+def archived(result: ChunkResult) -> tuple[list[str], list[dict[str, Any]]]:
+    """What the archive holds beside its rows, and the rows."""
+    with zipfile.ZipFile(result.url.removeprefix("file://")) as archive:
+        rows = [json.loads(line) for line in archive.read("metadata.jsonl").splitlines()]
+        return [name for name in archive.namelist() if name != "metadata.jsonl"], rows
+
+
+@pytest.mark.usefixtures("house")
+def test_what_is_counted_is_what_is_in_the_archive(home: Path) -> None:
+    """Counted after duplicates are gone; no damaged file, web page or garbage; two colours are two pictures."""
+    whole = jpeg(1)
+    held = {
+        "good.jpg": whole,
+        "twin.jpg": whole,
+        "near.jpg": encoded(photo(1, 64, 64).resize((96, 96))),
+        "cut.jpg": jpeg(2)[:-200],
+        "page.jpg": b"<!doctype html><title>Not found</title>",
+        "garbage.jpg": bytes(range(256)) * 8,
+        "red.png": encoded(Image.new("RGB", (64, 64), "red"), "PNG"),
+        "blue.png": encoded(Image.new("RGB", (64, 64), "blue"), "PNG"),
+    }
+    for name, data in held.items():
+        (home / "photos" / name).write_bytes(data)
+    result = process(7, {"keyword": "cat", "count": len(held)})
+    members, rows = archived(result)
+    assert {row["url"] for row in rows} - {"good.jpg", "twin.jpg", "near.jpg"} == {"red.png", "blue.png"}
+    assert len(rows) == len(members) == result.progress.accepted == 3
+    assert result.shortfall == len(held) - 3
+
+
+@pytest.mark.parametrize(
+    ("number", "metadata"), [(7, {}), ("../../7", {"keyword": "cat"})], ids=["no keyword", "no number"]
+)
+def test_a_call_that_cannot_be_leaves_nothing(
+    home: Path, house: Assembly, number: object, metadata: Mapping[str, Any]
+) -> None:
+    """No chunk that is processing for ever, and no work directory."""
+    with pytest.raises(InvalidRequest):
+        process(number, metadata)
+    assert not house.status.summary()
+    assert not list(home.glob("work/chunk-*"))
+
+
+@pytest.mark.usefixtures("house")
+def test_a_file_url_outlives_the_work_directory(home: Path) -> None:
+    """What a caller is given can be opened after the worker has cleaned up, and is called as it was."""
+    (home / "photos/1.jpg").write_bytes(jpeg(1))
+    result = process(7, {"keyword": "cat", "count": 1})
+    assert result.url == f"file://{home}/pixcore-data/blobs/chunk_7.zip"
+    assert len(archived(result)[0]) == 1
+    assert not list(home.glob("work/chunk-*"))
+
+
+def test_a_signature_stays_where_it_is(
+    home: Path, azurite: Azure, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A caller, a reader of logs and one of the status database could write into the store with it."""
+    name = container()
+    azure_store(azurite, name).create()
+    token = generate_container_sas(
+        azurite.account,
+        name,
+        account_key=azurite.key,
+        permission=ContainerSasPermissions.from_string("rcwdl"),
+        expiry=datetime.now(UTC) + timedelta(hours=1),
+    )
+    monkeypatch.setenv("AZURE_CONTAINER_NAME", name)
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", f"BlobEndpoint={azurite.url};SharedAccessSignature={token}")
+    (home / "photos/1.jpg").write_bytes(jpeg(1))
+    assemble(load_here().settings, make=True)
+    with caplog.at_level(logging.DEBUG):
+        result = process(7, {"keyword": "cat", "count": 1})
+    assert result.url == f"{azurite.url}/{name}/chunk_7.zip"
+    assert result.url in caplog.text  # the log was searched, and is still of use
+    everything = caplog.text.encode() + (home / "pixcore-data/status.db").read_bytes()
+    signature = token.rpartition("sig=")[2]
+    assert [part for part in (signature, unquote(signature), azurite.key) if part.encode() in everything] == []

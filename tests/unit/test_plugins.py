@@ -1,0 +1,238 @@
+"""Adapters of other distributions: found by entry point, refused in words, and never in the way of pixcore's own."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import at_home, fill, pixcore
+from distributions import Entries, installed
+
+from pixcore import InvalidRequest
+from pixcore_adapters.blob_store.memory import MemoryBlobStore
+from pixcore_runners import plugins
+from pixcore_runners.assembly import Assembly, assemble
+from pixcore_runners.plugins import Extended
+from pixcore_runners.settings import Settings
+from pixcore_runners.sources import parse
+
+STORES, SOURCES, ARCHIVERS = "pixcore.blob_stores", "pixcore.sources", "pixcore.archivers"
+
+STORE = """
+from pixcore_adapters.blob_store.memory import MemoryBlobStore
+
+class Store(MemoryBlobStore):
+    def __init__(self, url, environ):
+        super().__init__()
+        self.url, self.environ, self.created = url, dict(environ), False
+
+    def create(self):
+        self.created = True
+"""
+SOURCE = """
+class Source:
+    name, size, limit, licenses, ahead, empty_is_end = "herd", 10, 30, frozenset({"cc0"}), 1, True
+
+    def __init__(self, environ):
+        pass
+
+    def url(self, query, licenses, page):
+        return f"https://herd.example/{query}"
+
+    def read(self, page):
+        return []
+"""
+ARCHIVER = """
+from attrs import frozen
+from pixcore_adapters.archiver.memory import MemoryArchiver
+
+@frozen
+class Archiver(MemoryArchiver):
+    suffix: str = ".herd"
+"""
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install distributions, until the test ends; the current folder is an empty one."""
+    home = tmp_path / "home"
+    home.mkdir()
+    at_home(home, monkeypatch)
+    loaded: list[str] = []
+
+    def install(name: str, entries: Entries, **modules: str) -> None:
+        loaded.extend(modules)
+        monkeypatch.syspath_prepend(installed(tmp_path / name, name, entries, **modules))
+
+    yield install
+    for module in loaded:
+        sys.modules.pop(module, None)
+
+
+def store(**settings: Any) -> Any:  # noqa: ANN401 - Settings itself knows, and the store is the test's own
+    """The store that these settings name."""
+    return assemble(Settings(status="memory://", **settings)).store
+
+
+def house() -> Assembly:
+    """Everything in memory."""
+    return assemble(Settings(store="memory://", status="memory://"))
+
+
+# -- stores ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_store_is_made_with_its_url_and_the_environment(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads the first as it likes; what is secret comes from the second, of which `.env` is a part."""
+    install("pixcore-herd", {STORES: {"herd": "herd:Store"}}, herd=STORE)
+    monkeypatch.setenv("HERD_KEY", "of the environment")
+    Path(".env").write_text("HERD_KEY=of the file\nHERD_USER=ada\n")
+    made = store(store="herd:cows?fresh")
+    assert made.url == "herd:cows?fresh"
+    assert (made.environ["HERD_KEY"], made.environ["HERD_USER"]) == ("of the environment", "ada")
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_its_container_is_made_only_when_that_was_asked_for(install: Install, wanted: bool) -> None:
+    """As with the other stores, a mistyped name makes nothing."""
+    install("pixcore-herd", {STORES: {"herd": "herd:Store"}}, herd=STORE)
+    assert store(store="herd://cows", create_container=wanted).created == wanted
+
+
+def test_a_store_without_containers_is_not_asked_to_make_one(install: Install) -> None:
+    """`--create-container` is for those that have some."""
+    module = "from pixcore_adapters.blob_store.memory import MemoryBlobStore\ndef make(url, environ):\n    return "
+    install("pixcore-herd", {STORES: {"herd": "herd:make"}}, herd=f"{module}MemoryBlobStore()")
+    assert isinstance(store(store="herd:cows", create_container=True), MemoryBlobStore)
+
+
+def test_who_names_no_store_is_told_which_there_are(install: Install) -> None:
+    """Those of plugins after pixcore's own; one that is broken is only named."""
+    install("pixcore-herd", {STORES: {"herd": "missing:Store", "flock": "missing:Store"}})
+    with pytest.raises(InvalidRequest) as refused:
+        store(store="hurd:cows")
+    assert str(refused.value) == (
+        "unknown store 'hurd:cows'; use file:FOLDER, azure://CONTAINER/PREFIX, s3://BUCKET/PREFIX or memory://,"
+        " or flock:, or herd:"
+    )
+
+
+# -- sources -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_source_is_searched_like_pixcores_own(install: Install) -> None:
+    """By the keyword, within its limit, and with the licences that it tells."""
+    install("pixcore-herd", {SOURCES: {"herd": "herd:Source"}}, herd=SOURCE)
+    assert parse("herd") == ("herd", "")
+    assert house().capacity("herd", ["cc0"]) == 30
+    with pytest.raises(InvalidRequest, match="herd cannot be limited to the licence by"):
+        house().capacity("herd", ["by"])
+
+
+def test_who_names_no_source_is_told_which_there_are(install: Install) -> None:
+    """Those of plugins after pixcore's own."""
+    install("pixcore-herd", {SOURCES: {"herd": "missing:Source"}})
+    with pytest.raises(InvalidRequest, match=r"unknown source 'hurd'; use one of: openverse, .*, baidu, herd$"):
+        parse("hurd")
+
+
+def test_a_source_of_two_names_is_refused(install: Install) -> None:
+    """Its slices would be looked for under the one and its rows tell the other."""
+    install("pixcore-herd", {SOURCES: {"flock": "herd:Source"}}, herd=SOURCE)
+    with pytest.raises(InvalidRequest, match="source 'flock' calls itself 'herd'"):
+        house().capacity("flock", [])
+
+
+# -- kinds of archive --------------------------------------------------------------------------------------------------
+
+
+def test_a_kind_of_archive_is_packed_and_read_back(install: Install, tmp_path: Path) -> None:
+    """Where it is a setting, a key's ending, and what `verify` reads."""
+    install("pixcore-herd", {ARCHIVERS: {"herd": "herd:Archiver"}}, herd=ARCHIVER)
+    Path("pixcore.toml").write_text('archive = "herd"\n')
+    source = f"folder:{fill(tmp_path / 'photos', 3)}"
+    ran = pixcore("run", "--source", source, "--dataset", "cows", "--json", "--quiet")
+    assert (ran.code, [chunk["accepted"] for chunk in ran.chunks]) == (0, [3])
+    assert ran.chunks[0]["url"].endswith("/cows/data/chunk_1.herd")
+    verified = pixcore("verify", "cows", "--json", "--quiet")
+    assert (verified.code, verified.document["archives"], verified.document["images"]) == (0, 1, 3)
+
+
+def test_no_kind_of_archive_is_a_mistake_in_the_settings(install: Install) -> None:
+    """Said where it was set, before anything is done."""
+    install("pixcore-herd", {ARCHIVERS: {"herd": "herd:Archiver"}}, herd=ARCHIVER)
+    Path("pixcore.toml").write_text('archive = "hurd"\n')
+    ran = pixcore("config", "show")
+    assert (ran.code, "pixcore.toml: archive cannot be 'hurd'" in ran.err) == (2, True)
+
+
+# -- any group ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "complaint"),
+    [
+        ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
+        ("Shop = 1", "AttributeError: module 'herd' has no attribute 'Store'"),
+        ("raise RuntimeError('too\\nold')", "RuntimeError: too old"),
+    ],
+    ids=["import", "name", "anything"],
+)
+def test_a_package_that_cannot_be_loaded_is_named(install: Install, module: str, complaint: str) -> None:
+    """In one line, as a mistake in what is set up: a traceback would look like a fault of pixcore's."""
+    install("pixcore-herd", {STORES: {"herd": "herd:Store"}}, herd=module)
+    ran = pixcore("check", "--store", "herd:cows")
+    assert ran.code == 2
+    assert f"'herd' of pixcore-herd cannot be loaded: {complaint}; mend or uninstall that" in " ".join(ran.err.split())
+    assert "Traceback" not in ran.err
+
+
+def test_two_packages_with_one_name_are_refused(install: Install) -> None:
+    """Which one is found first depends on the order of folders; nobody's archives are to."""
+    for name in ("pixcore-herd", "another-herd"):
+        install(name, {STORES: {"herd": "herd:Store"}}, herd=STORE)
+    with pytest.raises(InvalidRequest, match="another-herd and pixcore-herd each bring a 'herd' for"):
+        store(store="herd:cows")
+
+
+def test_pixcores_own_names_cannot_be_taken_over(install: Install, tmp_path: Path) -> None:
+    """What is installed beside pixcore must not come between it and its stores."""
+    module = f"import pathlib\npathlib.Path({str(tmp_path / 'loaded')!r}).touch()\n"
+    names: Entries = {STORES: {"file": "thief:x"}, SOURCES: {"folder": "thief:x"}, ARCHIVERS: {"zip": "thief:x"}}
+    install("pixcore-thief", names, thief=module)
+    fill(tmp_path / "photos", 2)
+    ran = pixcore("run", "--source", f"folder:{tmp_path / 'photos'}", "--store", "file:./out", "--json", "--quiet")
+    assert (ran.code, [chunk["accepted"] for chunk in ran.chunks]) == (0, [2])
+    assert pixcore("verify", "photos", "--store", "file:./out").code == 0
+    assert not (tmp_path / "loaded").exists()
+
+
+def test_nobody_looks_for_packages_without_need(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading what all installed packages register takes longer the more there are, at every start."""
+    assert install  # an empty folder
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: pytest.fail("looked"))
+    fill(tmp_path / "photos", 2)
+    ran = pixcore("run", "--source", f"folder:{tmp_path / 'photos'}", "--json", "--quiet")
+    assert (ran.code, json.loads(ran.out)["dataset"]) == (0, "photos")
+
+
+def test_what_was_found_once_is_kept() -> None:
+    """A source is asked for a chunk after another; and a name that nobody has stays unknown."""
+    found: list[str] = []
+
+    def find(name: str) -> int:
+        found.append(name)
+        return {"b": 2}[name]
+
+    extended = Extended({"a": 1}, find)
+    assert [extended["a"], extended["b"], extended["b"]] == [1, 2, 2]
+    assert found == ["b"]
+    assert "c" not in extended
+    assert dict(extended) == {"a": 1, "b": 2}
+    assert len(extended) == 2

@@ -1,0 +1,379 @@
+"""What the report tells of a dataset, and the page that it becomes."""
+
+import json
+import re
+from base64 import b64decode, b64encode
+from hashlib import sha256
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from attrs import asdict, evolve
+from hypothesis import given
+from hypothesis import strategies as st
+from pictures import encoded, photo, postscript
+from PIL import Image
+from reports import a_record, a_row, jpegs, made
+
+from pixcore import ChunkKey, InvalidRequest, NearPair, SeenImage, Status, StoreDenied, near_groups
+from pixcore.manifest import COLUMNS, NUMBERS, Row
+from pixcore.model import Reject
+from pixcore.quality import Fingerprint
+from pixcore_adapters.blob_store.memory import MemoryBlobStore
+from pixcore_adapters.report import charts
+from pixcore_adapters.report.build import Report, Shown, gather
+from pixcore_adapters.report.figures import Figures
+from pixcore_adapters.report.funnel import funnel
+from pixcore_adapters.report.page import pieces, write
+from pixcore_adapters.report.thumbnails import Thumbnails
+
+THUMBNAILS = Thumbnails(budget=3000, side=128)
+LIMIT = 25_000_000  # bytes of a page with 10,000 images
+
+
+class Page(HTMLParser):
+    """A page as a browser's parser cuts it up, as far as these tests ask."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(convert_charrefs=True)
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+        self.styles: list[str] = []
+        self.metas: dict[str, str] = {}
+        self.text = ""
+        self._open = ""
+        self.feed(b"".join(pieces(report)).decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what it is."""
+        named = dict(attrs)
+        self._open = tag
+        if tag == "meta":
+            self.metas[named.get("http-equiv") or named.get("name") or ""] = named.get("content") or ""
+        elif tag == "script":
+            self.scripts.append((named, ""))
+
+    def handle_data(self, data: str) -> None:
+        """Put the text where it belongs."""
+        if self._open == "script":
+            attributes, text = self.scripts.pop()
+            self.scripts.append((attributes, text + data))
+        elif self._open == "style":
+            self.styles.append(data)
+        else:
+            self.text += data
+
+    def handle_endtag(self, tag: str) -> None:
+        """Go on outside of it."""
+        del tag
+        self._open = ""
+
+    @property
+    def images(self) -> list[dict[str, Any]]:
+        """The images of the data block, by column."""
+        ((_, text),) = [script for script in self.scripts if script[0].get("id") == "data"]
+        data = json.loads(text)
+        words = data["words"]
+        lines = [dict(zip(data["columns"], line, strict=True)) for line in data["images"]]
+        return [{name: words[name][held] if name in words else held for name, held in line.items()} for line in lines]
+
+
+def empty() -> Report:
+    """The report of a dataset with one chunk that failed."""
+    return gather_none([a_record(1, status=Status.FAILED)])
+
+
+def gather_none(records: list[Any]) -> Report:
+    """The report of chunks without archives."""
+    return gather("d", records, made(Path("none"), []).shards, groups=[], attempts=[], done=lambda: None)
+
+
+def test_the_funnel_accounts_for_every_candidate() -> None:
+    """Whoever wonders where the images went adds the numbers up."""
+    stages = funnel(
+        [
+            a_record(1, accepted=5, rejected={"damaged": 2, "near_duplicate": 1}, missed={"http_404": 3}),
+            a_record(2, accepted=4, rejected={"duplicate": 1, "odd_words": 2}, missed={"timeout": 1, "http_404": 1}),
+            a_record(3, accepted=7, status=Status.PROCESSING),
+        ]
+    )
+    assert [(stage.name, stage.left, stage.lost) for stage in stages] == [
+        ("Candidates", 27, ()),
+        ("Downloaded", 22, (("http_404", 4), ("timeout", 1))),
+        ("Usable images", 18, (("damaged", 2), ("odd_words", 2))),
+        ("Not duplicates", 16, (("duplicate", 1), ("near_duplicate", 1))),
+        ("In the dataset", 9, (("chunk_not_complete", 7),)),
+    ]
+
+
+def test_figures_put_every_image_into_one_class() -> None:
+    """A chart whose columns do not add up to the number of images misleads."""
+    figures = Figures()
+    for width, height, size, url in (
+        (100, 50, 999, "https://A.example:8080/x.jpg"),
+        (128, 128, 10_000, "http://a.example/y.jpg"),
+        (4096, 1000, 9_000_000, "cats/z.jpg"),
+        (1080, 1920, 60_000, "http://[broken"),
+    ):
+        figures.add(asdict(a_row(0, width=width, height=height, bytes=size, url=url, fetched_at=f"20{width}")))
+    assert [count for _, count in figures.sides] == [1, 1, 0, 0, 1, 0, 1]
+    assert [count for _, count in figures.weights] == [1, 1, 1, 0, 0, 1]
+    assert {name: count for name, count in figures.aspects if count} == {"2:1": 1, "1:1": 1, "wide": 1, "9:16": 1}
+    assert figures.by("host") == [("", 2), ("a.example", 2)]
+    assert (figures.images, figures.bytes) == (4, 9_070_999)
+    assert (figures.first, figures.last) == ("20100", "204096")
+
+
+def opened(thumbnail: bytes) -> Image.Image:
+    """A thumbnail as it is seen."""
+    return Image.open(BytesIO(thumbnail)).convert("RGB")
+
+
+def test_a_thumbnail_keeps_to_its_budget_whatever_the_picture() -> None:
+    """The page's size is promised, and noise compresses badly."""
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 900, 3), np.uint8))
+    for image in (noise, photo(1, 1200, 800), photo(2, 3000, 40), photo(3, 20, 30)):
+        thumbnail = THUMBNAILS.of(encoded(image, "PNG"))
+        assert 0 < len(thumbnail) <= THUMBNAILS.budget
+        shape = opened(thumbnail).size
+        assert abs(shape[0] / shape[1] / (image.width / image.height) - 1) < 0.35
+        assert max(shape) <= 3 * THUMBNAILS.side
+
+
+@pytest.mark.parametrize("images", [0, 1, 500, 10_000, 10_400])
+def test_so_many_thumbnails_leave_room_for_what_is_said_of_them(images: int) -> None:
+    """Ten thousand images fit into one page with their provenance."""
+    assert images * Thumbnails.of_so_many(images).budget * 4 / 3 <= LIMIT - 6_000_000
+
+
+def test_a_thumbnail_is_upright() -> None:
+    """Cameras store pictures lying on their side, with a tag that says so."""
+    image = Image.new("RGB", (400, 200), "blue")
+    image.paste("red", (0, 0, 200, 200))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    seen = opened(THUMBNAILS.of(encoded(image, exif=exif)))
+    assert seen.height > seen.width
+    red, _, blue = seen.getpixel((seen.width // 2, 2))  # type: ignore[misc] - three bands
+    assert red - blue > 150
+
+
+def test_a_thumbnail_shows_what_a_viewer_shows() -> None:
+    """Transparent parts on white, 16 bits as 8, palettes as colours: else charts and maps are black squares."""
+    clear = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    palette = Image.new("RGB", (64, 64), "red").quantize(4)
+    deep = Image.fromarray(np.full((64, 64), 0x8000, np.uint16))
+    seen = [opened(THUMBNAILS.of(encoded(image, "PNG"))).getpixel((32, 32)) for image in (clear, palette, deep)]
+    expected = np.array([(255, 255, 255), (255, 0, 0), (128, 128, 128)])
+    assert np.abs(np.array(seen) - expected).max() < 12
+
+
+def test_what_is_no_picture_has_no_thumbnail() -> None:
+    """Nor is a format tried that no validator accepts, some of which start other programs."""
+    other = encoded(photo(1, 64, 64), "PPM")
+    half = encoded(photo(1))[:2000]
+    assert [THUMBNAILS.of(data) for data in (b"", b"<html>", postscript(), other, half)] == [b""] * 5
+
+
+def test_every_image_is_told_with_its_row(tmp_path: Path) -> None:
+    """What is shown is what the archives hold, in their order."""
+    images = [(a_row(number), data) for number, data in enumerate(jpegs(5))]
+    page = Page(made(tmp_path, [images[:3], images[3:]]).report())
+    assert [{column: image[column] for column in COLUMNS} for image in page.images] == [
+        asdict(row) for row, _ in images
+    ]
+    assert [image["chunk"] for image in page.images] == [1, 1, 1, 2, 2]
+    assert all(opened(b64decode(image["thumbnail"])).size == (64, 48) for image in page.images)
+
+
+def test_of_too_many_images_a_sample_is_shown_and_all_are_counted(tmp_path: Path) -> None:
+    """The sample is spread evenly, and the page says that it is one; images of near pairs are in it in any case."""
+    images = [(a_row(number), data) for number, data in enumerate(jpegs(20))]
+    fingerprint = Fingerprint(0, 0, "x", flat=False)
+    one, other = (SeenImage(ChunkKey("d", 1), row.sha256, row.url, fingerprint) for row, _ in (images[0], images[1]))
+    report = made(tmp_path, [images[:7], images[7:]]).report(groups=near_groups([NearPair(one, other)]), most=5)
+    shown = [str(image.row["title"]) for image in report.images]
+    assert shown == [f"picture {number}" for number in (0, 1, 3, 7, 11, 15, 19)]
+    assert report.twins[0].places == (0, 1)
+    assert report.figures.images == report.stored == 20
+    assert "7 of 20 images are shown" in " ".join(Page(report).text.split())
+
+
+def test_an_archive_that_cannot_be_read_is_told_and_the_others_are_shown(tmp_path: Path) -> None:
+    """A report is wanted most when something is wrong."""
+    store = MemoryBlobStore()
+    images = [(a_row(number), data) for number, data in enumerate(jpegs(3))]
+    dataset = made(tmp_path, [images[:1], images[1:2], images[2:]], store)
+    store.delete("d/data/chunk_1.zip")
+    wrong = [*dataset.records[:1], evolve(dataset.records[1], result=dataset.records[0].result), dataset.records[2]]
+    report = evolve(dataset, records=wrong).report()
+    assert list(report.unread) == [1, 2]
+    assert [image.row["title"] for image in report.images] == ["picture 2"]
+    assert "Chunk 1 could not be read" in Page(report).text
+
+
+def test_a_store_that_refuses_is_an_error_and_no_empty_report(tmp_path: Path) -> None:
+    """Wrong credentials are not a damaged dataset."""
+
+    class Refusing(MemoryBlobStore):
+        def open(self, key: str) -> Any:  # noqa: ANN401 - it never returns
+            raise StoreDenied(f"{key}: forbidden")
+
+    with pytest.raises(StoreDenied):
+        made(tmp_path, [[(a_row(0), jpegs(1)[0])]], Refusing()).report()
+
+
+def test_rejects_are_told_by_reason_with_samples_of_all_chunks() -> None:
+    """Of many, a few of each chunk say more than all of the first."""
+    records = [
+        a_record(
+            number, accepted=1, rejected={"damaged": 60, "odd": 1}, rejects=[Reject(f"u{number}", "damaged", "")] * 20
+        )
+        for number in range(1, 5)
+    ]
+    refused = gather_none(records).refused
+    assert [(one.reason, one.count, len(one.samples)) for one in refused] == [("damaged", 240, 40), ("odd", 4, 0)]
+    assert {chunk for chunk, _ in refused[0].samples} == {1, 2, 3, 4}
+
+
+def test_the_same_dataset_gives_the_same_page(tmp_path: Path) -> None:
+    """Two reports that differ tell of a difference in the dataset, not of the hour."""
+    images = [(a_row(number), data) for number, data in enumerate(jpegs(4))]
+    dataset = made(tmp_path, [images])
+    one, other = (b"".join(pieces(dataset.report())) for _ in range(2))
+    assert one == other
+
+
+def test_the_policy_allows_this_script_and_this_style_alone() -> None:
+    """What a stranger's title might bring along must not run; nothing may be fetched."""
+    page = Page(empty())
+    policy = dict(part.split(" ", 1) for part in page.metas["Content-Security-Policy"].split("; "))
+    (script,) = [text for attributes, text in page.scripts if "type" not in attributes]
+    hashes = [f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in (script, *page.styles)]
+    assert policy == {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "script-src": hashes[0],
+        "style-src": hashes[1],
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+
+
+HARD = st.one_of(
+    st.text(max_size=40),
+    st.sampled_from(
+        [
+            "</script><script>alert(1)</script>",
+            "<!--<script>",
+            "]]>",
+            "\u2028\u2029\x00\x07\x1b[31m\r\n",
+            "\u202egnp.exe\u2066",
+            "👩\u200d🚀" * 20,
+            "\"'`&amp;",
+            "x" * 10_000,
+            "\ufeff\uffff\U0010ffff",
+        ]
+    ),
+)
+ROWS = st.builds(Row, **{column: st.integers(0, 2**53) if column in NUMBERS else HARD for column in COLUMNS})
+
+
+@given(rows=st.lists(ROWS, min_size=1, max_size=3))
+def test_whatever_a_row_holds_is_in_the_page_as_it_was(rows: list[Row]) -> None:
+    """Titles and addresses come from strangers: nothing is lost, and nothing ends the block of data."""
+    report = evolve(empty(), images=tuple(Shown(1, asdict(row), b"") for row in rows))
+    page = Page(report)
+    assert [{column: image[column] for column in COLUMNS} for image in page.images] == [asdict(row) for row in rows]
+    assert len(page.scripts) == 2
+
+
+@given(reason=HARD, url=HARD, detail=HARD, error=HARD, keyword=HARD.filter(str.strip))
+def test_whatever_the_status_database_holds_is_text(
+    reason: str, url: str, detail: str, error: str, keyword: str
+) -> None:
+    """These are in the page's own markup: they must come out of a parser as they went in, and make no element."""
+    record = a_record(
+        1, keyword=keyword, error=error, rejected={reason: 1}, rejects=[Reject(url, reason, detail)], accepted=1
+    )
+    page = Page(gather_none([record]))
+    for text in (reason.replace("_", " "), url, detail, error, keyword):
+        assert text in page.text
+    assert len(page.scripts) == 2
+
+
+@given(
+    counts=st.lists(st.tuples(HARD, st.integers(0, 10**9)), max_size=8),
+    about=HARD,
+    spans=st.lists(st.tuples(st.floats(0, 1e9), st.floats(0, 1e6)), max_size=5),
+)
+def test_charts_stay_within_their_frames(
+    counts: list[tuple[str, int]], about: str, spans: list[tuple[float, float]]
+) -> None:
+    """Whatever the numbers are, nothing is drawn outside, and names are text."""
+    last = max((began + lasted for began, lasted in spans), default=0.0)
+    strip = charts.strip([charts.Span(began, began + lasted, "done", about) for began, lasted in spans], 0.0, last)
+    for drawn, width in ((charts.columns(counts, about), 360), (strip, 100), (charts.share(*_two(counts)), 100)):
+        tags = re.findall(r"<(/?\w+)", drawn)
+        assert set(tags) <= {"svg", "/svg", "rect", "/rect", "line", "text", "/text", "title", "/title"}
+        for left, wide in re.findall(r'<rect class="[a-z]+" x="([^"]+)"(?: y="[^"]+")? width="([^"]+)"', drawn):
+            assert 0 <= float(left) <= width
+            assert float(left) + float(wide) <= width + 0.45
+        assert "nan" not in drawn.split("aria-label")[0]
+
+
+def _two(counts: list[tuple[str, int]]) -> tuple[float, float]:
+    numbers = sorted(count for _, count in counts) or [0]
+    return numbers[0], numbers[-1]
+
+
+def test_a_report_replaces_nothing_but_a_report(tmp_path: Path) -> None:
+    """One letter too few on the command line must not cost a photograph."""
+    target = tmp_path / "page.html"
+    first = write(empty(), target)
+    assert first == target.stat().st_size
+    write(evolve(empty(), dataset="other"), target)
+    assert "<title>other" in target.read_text()
+    for there in (tmp_path, tmp_path / "cat.jpg"):
+        if not there.exists():
+            there.write_bytes(b"a cat")
+        with pytest.raises(InvalidRequest, match="is no report of pixcore; name another file"):
+            write(empty(), there)
+    assert (tmp_path / "cat.jpg").read_bytes() == b"a cat"
+    with pytest.raises(InvalidRequest, match="is no folder; make it"):
+        write(empty(), tmp_path / "nowhere" / "page.html")
+
+
+def test_a_page_that_fails_half_way_leaves_the_earlier_one(tmp_path: Path) -> None:
+    """Nobody opens half a page, and nothing is left beside it."""
+    target = tmp_path / "page.html"
+    write(empty(), target)
+    before = target.read_bytes()
+    with pytest.raises(AttributeError):
+        write(evolve(empty(), lines=(None,)), target)  # type: ignore[arg-type] - that is the fault
+    assert target.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_ten_thousand_images_fit(tmp_path: Path) -> None:
+    """Every thumbnail as large as it may be, every address long: still a page that can be sent and opened."""
+    thumbnail = bytes(Thumbnails.of_so_many(10_000).budget)
+    images = tuple(Shown(number // 500, asdict(a_row(number, **_long(number))), thumbnail) for number in range(10_000))
+    assert write(evolve(empty(), images=images), tmp_path / "page.html") < LIMIT
+
+
+def _long(number: int) -> dict[str, str]:
+    digest = sha256(str(number).encode()).hexdigest()
+    return {
+        "url": f"https://upload.example.org/wikipedia/commons/thumb/{digest[:2]}/{digest[:40]}/1024px-picture.jpg",
+        "page_url": f"https://commons.example.org/wiki/File:{digest[:40]}.jpg",
+        "title": f"A picture of something, by somebody, number {number}",
+        "creator": f"Somebody {number % 3000}",
+        "license_url": "https://creativecommons.org/licenses/by-sa/4.0/",
+        "sha256": digest,
+        "phash": digest[:16],
+        "dhash": digest[16:32],
+        "hash_method": "imagehash-4.3.2/pillow-13.0.0",
+    }

@@ -1,0 +1,392 @@
+"""The report in a real browser, as a reader meets it: by mouse, by keyboard, in the dark, with strangers' titles."""
+
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import ExitStack
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from attrs import asdict, evolve, fields
+from browser.chromium import Browser, browser
+from pictures import encoded, photo
+from PIL import Image
+from reports import Made, a_record, a_row, made
+from servers.fixtures import had
+
+from pixcore import ChunkKey, NearGroup, NearPair, SeenImage, Status, near_groups
+from pixcore.manifest import NUMBERS, Row
+from pixcore.model import Attempt, Phase, Reject
+from pixcore.quality import Fingerprint
+from pixcore_adapters.report.build import Report
+from pixcore_adapters.report.page import write
+
+IMAGES = 130  # more than a page of the contact sheet holds
+TILES = "#sheet button"
+
+PROBES = (
+    "<img src=x onerror=hacked=1>",
+    "<script>hacked=1</script>",
+    "</script><script>hacked=1</script>",
+    "</style><script>hacked=1</script>",
+    "--><svg onload=hacked=1>",
+    "\"><iframe srcdoc='<script>parent.hacked=1</script>'>",
+    "' autofocus onfocus=hacked=1 x='",
+    "javascript:hacked=1",
+    "data:text/html,<script>hacked=1</script>",
+    'https://x.example/"onmouseover=hacked=1 x="',
+    "{{ 7*7 }}{% raw %}${hacked=1}",
+    "&lt;b&gt;&amp;",
+    "\u202egnp.exe \u2066\x00\x07\u2028 👩\u200d🚀 " + "x" * 10_000,
+)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The browser of this module's tests."""
+    with ExitStack() as stack:
+        yield had(lambda: stack.enter_context(browser()))
+
+
+def dataset(work: Path) -> Made:
+    """Two chunks: cats of two sources and three licences, and dogs."""
+    data = [encoded(photo(number, 160, 120)) for number in range(6)]
+    images = [
+        (
+            a_row(
+                number,
+                keyword="dog" if number >= 100 else "cat",
+                source=("openverse", "commons")[number % 2],
+                license=("cc0", "by", "")[number % 3],
+                creator="Ada" if number == 7 else "Bob",
+                page_url=f"https://example.org/page/{number}",
+                width=160,
+                height=120,
+            ),
+            data[number % len(data)],
+        )
+        for number in range(IMAGES)
+    ]
+    return made(work, [images[:100], images[100:]], rejected={"damaged": 2, "near_duplicate": 1}, missed={"timeout": 4})
+
+
+def near(*pairs: tuple[int, int]) -> list[NearGroup]:
+    """Groups of near-duplicates that these images make, by their numbers."""
+
+    def seen(number: int) -> SeenImage:
+        row = a_row(number)
+        return SeenImage(ChunkKey("d", 1), row.sha256, row.url, Fingerprint(number, number, "x", flat=False))
+
+    return near_groups([NearPair(seen(one), seen(other)) for one, other in pairs])
+
+
+ATTEMPTS = (
+    Attempt(ChunkKey("d", 1), 1, 1000.0, 1010.0, Status.PENDING, Phase.UPLOAD, "the store answered 503"),
+    Attempt(ChunkKey("d", 1), 2, 1030.0, 1050.0, Status.COMPLETED, Phase.COMPLETE, ""),
+    Attempt(ChunkKey("d", 2), 1, 1001.0, None, None, Phase.DOWNLOAD, ""),
+)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the dataset, in a file."""
+    work = tmp_path_factory.mktemp("report")
+    whole = dataset(work)
+    short = a_record(3, status=Status.FAILED, keyword="red panda", target=50, error="the source cannot be reached")
+    records = [
+        evolve(record, result=evolve(record.result, rejects=(Reject("https://a.example/x.jpg", "damaged", "cut"),)))
+        for record in whole.records
+        if record.result
+    ]
+    report = evolve(whole, records=[*records, short]).report(
+        groups=near((0, 1), (2, 3)), attempts=ATTEMPTS, dataset="cats-and-dogs"
+    )
+    write(report, work / "page.html")
+    return work / "page.html"
+
+
+@pytest.fixture
+def opened(chromium: Browser, page: Path) -> Iterator[Browser]:
+    """The page as it is when it has just been opened; in the end, it must have behaved."""
+    chromium.open(page)
+    yield chromium
+    behaved(chromium, page)
+
+
+def behaved(chromium: Browser, page: Path) -> None:
+    """Nothing was fetched but the page, nothing was complained of, no rule of its policy was broken."""
+    assert chromium("seen") == {"console": [], "requests": [page.as_uri()], "violations": []}
+
+
+def titles(chromium: Browser) -> list[str]:
+    """What the tiles on the contact sheet are called."""
+    found: list[str] = chromium("evaluate", f"[...document.querySelectorAll('{TILES} img')].map((one) => one.alt)")
+    return found
+
+
+def text(chromium: Browser, selector: str) -> str:
+    """An element's text."""
+    return str(chromium("innerText", selector))
+
+
+def until(chromium: Browser, condition: str) -> None:
+    """Wait; not with Playwright's means, which need an ``eval`` that the page's policy forbids."""
+    look = f"const look = () => ({condition}) ? done() : requestAnimationFrame(look); look();"
+    chromium("evaluate", f"new Promise((done) => {{ {look} }})")
+
+
+FOCUSED = "(document.activeElement.querySelector('img')?.alt ?? document.activeElement.textContent)"
+
+
+def focused(chromium: Browser) -> str:
+    """The name of the image, or else the text, that has the focus."""
+    return str(chromium("evaluate", FOCUSED))
+
+
+def returns_to(chromium: Browser, name: str) -> None:
+    """The focus comes there, which the end of a dialog brings about a moment later."""
+    until(chromium, f"{FOCUSED} === '{name}'")
+
+
+def press(chromium: Browser, *keys: str) -> None:
+    """Press keys, one after the other."""
+    for key in keys:
+        chromium("keyboard.press", key)
+
+
+def is_open(chromium: Browser) -> bool:
+    """Whether the details are shown."""
+    return bool(chromium("evaluate", "document.querySelector('#details').open"))
+
+
+def test_it_tells_the_numbers_the_funnel_and_the_chunks(opened: Browser) -> None:
+    """What people ask first is there without a click."""
+    said = " ".join(text(opened, "main").split())
+    for part in ("Images 130", "Candidates 144", "Downloaded 136 94.4 %", "\u22128 8 timeout", "4 damaged", "3 chunks"):
+        assert part in said or part in " ".join(text(opened, "header").split())
+    assert "1 chunk holds no archive" in said
+    assert opened("evaluate", "document.querySelectorAll('.strip rect').length") == 3
+    opened("click", ".chunks tr.more summary >> nth=0")
+    assert "the store answered 503" in text(opened, ".attempts >> nth=0")
+
+
+def test_the_pictures_are_seen(opened: Browser) -> None:
+    """An image that the policy forbids, or that cannot be decoded, is an empty box."""
+    until(opened, f"[...document.querySelectorAll('{TILES} img')].every((one) => one.naturalWidth > 0)")
+    shot = Image.open(BytesIO(b64decode(opened("screenshot", {"clip": box(opened, f"{TILES} >> nth=3")}))))
+    assert np.asarray(shot.convert("L")).std() > 8
+
+
+def box(chromium: Browser, selector: str) -> object:
+    """Where an element is on the screen, once it is there."""
+    first, _, place = selector.partition(" >> nth=")
+    return chromium(
+        "evaluate",
+        f"""(() => {{ const one = document.querySelectorAll('{first}')[{place or 0}];
+        one.scrollIntoView({{ behavior: 'instant', block: 'center' }});
+        const {{ x, y, width, height }} = one.getBoundingClientRect(); return {{ x, y, width, height }}; }})()""",
+    )
+
+
+def test_filters_narrow_the_sheet_and_say_how_many(opened: Browser) -> None:
+    """Keyword, source, licence and text, together; and all of them back."""
+    assert (len(titles(opened)), text(opened, "#found")) == (120, "130 images")
+    opened("selectOption", "[name=keyword]", {"label": "dog (30)"})
+    assert text(opened, "#found") == "30 of 130 images"
+    opened("selectOption", "[name=source]", {"label": "commons (65)"})
+    opened("selectOption", "[name=license]", {"label": "not stated (43)"})
+    expected = [f"picture {number}" for number in range(100, IMAGES) if number % 2 and number % 3 == 2]
+    assert titles(opened) == expected
+    opened("fill", "[name=text]", "PICTURE 11 bob")
+    assert titles(opened) == [name for name in expected if name.startswith("picture 11")]
+    opened("fill", "[name=text]", "nobody")
+    assert (titles(opened), text(opened, "#found")) == ([], "0 of 130 images")
+    opened("click", "#filters button[type=reset]")
+    until(opened, "document.querySelector('#found').textContent === '130 images'")
+    opened("fill", "[name=text]", "ada")
+    assert titles(opened) == ["picture 7"]
+
+
+def test_pages_are_turned(opened: Browser) -> None:
+    """What is not on the first page is one click away."""
+    assert opened("isDisabled", "[data-turn='-1'] >> nth=0")
+    opened("click", "[data-turn='1'] >> nth=0")
+    assert titles(opened) == [f"picture {number}" for number in range(120, IMAGES)]
+    assert text(opened, "[data-page] >> nth=0") == "page 2 of 2"
+    opened("click", "[data-turn='-1'] >> nth=1")
+    assert titles(opened)[0] == "picture 0"
+
+
+def test_a_click_shows_where_an_image_comes_from(opened: Browser) -> None:
+    """Every column of the row, links that tell the other side nothing, and a way back."""
+    opened("click", f"{TILES} >> nth=7")
+    shown = text(opened, "#details")
+    for part in (
+        "picture 7",
+        "Ada",
+        "by",
+        "160 \xd7 120 pixels, JPEG",
+        f"{7:064x}",
+        "2026-01-01T00:00:00Z",
+        "8 of 130",
+    ):
+        assert part in shown
+    link = "#details a[href='https://example.org/page/7']"
+    assert opened("getAttribute", link, "rel") == "noopener noreferrer nofollow"
+    assert text(opened, link) == "https://example.org/page/7"
+    opened("click", "[data-close]")
+    assert not is_open(opened)
+    returns_to(opened, "picture 7")
+
+
+def test_the_keyboard_is_enough(opened: Browser) -> None:
+    """Tab to the sheet, arrows on it and in the details, escape back to where one has come to."""
+    opened("focus", "#filters button[type=reset]")
+    press(opened, "Tab", "Tab")  # past the button that turns the page: the other one cannot be pressed
+    assert focused(opened) == "picture 0"
+    press(opened, "ArrowRight", "ArrowRight", "ArrowLeft")
+    assert focused(opened) == "picture 1"
+    press(opened, "ArrowDown")
+    below = focused(opened)
+    assert below not in ("picture 0", "picture 1")
+    press(opened, "ArrowUp")
+    assert focused(opened) == "picture 1"
+    press(opened, "Enter")
+    assert is_open(opened)
+    press(opened, "ArrowRight", "ArrowRight")
+    assert text(opened, "#details-title") == "picture 3"
+    press(opened, "Escape")
+    assert not is_open(opened)
+    returns_to(opened, "picture 3")
+    press(opened, "End", "ArrowRight")
+    assert focused(opened) == "picture 120"
+    press(opened, "Enter", "ArrowLeft", "Escape")
+    returns_to(opened, "picture 119")
+    press(opened, "Tab")
+    assert "picture" not in focused(opened)
+
+
+def test_the_focus_is_seen(opened: Browser) -> None:
+    """Whoever goes by keyboard has to know where they are."""
+    press(opened, "Tab")
+    assert focused(opened) == "Skip to the content"
+    for _ in range(12):
+        press(opened, "Tab")
+        outline = opened("evaluate", "getComputedStyle(document.activeElement).outlineWidth")
+        assert float(outline.removesuffix("px")) >= 2
+
+
+def test_pairs_are_side_by_side_with_their_distance(opened: Browser) -> None:
+    """Both pictures at one height, and each leads to its details."""
+    one, other = (box(opened, f".two button >> nth={place}") for place in (0, 1))
+    assert isinstance(one, dict)
+    assert isinstance(other, dict)
+    assert (one["y"], one["height"]) == (other["y"], other["height"])
+    assert one["x"] < other["x"]
+    assert " ".join(text(opened, ".distances >> nth=0").split()) == "1 phash 1 dhash bits of 64 apart, group 1"
+    opened("click", ".two button >> nth=1")
+    assert text(opened, "#details-title") == "picture 1"
+    press(opened, "ArrowLeft")
+    assert text(opened, "#details-title") == "picture 0"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark_follow_the_system_until_one_is_chosen(chromium: Browser, page: Path, scheme: str) -> None:
+    """The choice outlives the page."""
+    chromium.open(page, colorScheme=scheme)
+    before = darkness(chromium)
+    assert (before < 0.2) == (scheme == "dark")
+    chromium("click", "#theme")
+    after = darkness(chromium)
+    assert (after < 0.2) != (before < 0.2)
+    chromium("reload")
+    assert darkness(chromium) == after
+    seen = chromium("seen")
+    assert (seen["console"], seen["violations"]) == ([], [])
+
+
+def darkness(chromium: Browser) -> float:
+    """How light the paper is, from 0 to 1."""
+    corner = {"clip": {"x": 2, "y": 300, "width": 2, "height": 2}}
+    return float(np.asarray(Image.open(BytesIO(b64decode(chromium("screenshot", corner)))).convert("L")).mean() / 255)
+
+
+def test_where_storage_is_forbidden_the_choice_lasts_as_long_as_the_page(chromium: Browser, page: Path) -> None:
+    """Browsers that forbid it to files raise an error where it is asked for."""
+    chromium.open(page)
+    chromium("addInitScript", {"content": "Object.defineProperty(window, 'localStorage', { get() { throw 1; } });"})
+    chromium("reload")
+    before = darkness(chromium)
+    chromium("click", "#theme")
+    assert abs(darkness(chromium) - before) > 0.5
+    assert chromium("seen")["console"] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_is_accessible(chromium: Browser, page: Path, scheme: str, width: int) -> None:
+    """No finding of axe, contrast and names among them, with everything open; and nothing juts out of the screen."""
+    options = {"colorScheme": scheme, "viewport": {"width": width, "height": 800}, "reducedMotion": "reduce"}
+    chromium.open(page, **options)
+    chromium("evaluate", "document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert chromium("judged") == []
+    assert chromium("evaluate", "document.documentElement.scrollWidth") <= width
+    assert chromium("evaluate", "getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+    chromium("click", f"{TILES} >> nth=0")
+    assert chromium("judged") == []
+
+
+def hostile(work: Path, probe: str) -> Report:
+    """A report that holds the probe wherever a stranger's text may come to."""
+    columns = [field.name for field in fields(Row) if field.name not in {*NUMBERS, "file_name", "sha256"}]
+    row = a_row(0, **dict.fromkeys(columns, probe))
+    other = a_row(1)
+    data = encoded(photo(0, 64, 48))
+    whole = made(work, [[(row, data), (other, data)]], rejected={probe: 1}, missed={probe: 2}, error=probe)
+    first = whole.records[0]
+    assert first.result
+    result = evolve(first.result, rejects=(Reject(probe, probe, probe),))
+    request = evolve(first.chunk.request, keyword=probe, label=probe)
+    records = [evolve(first, result=result, chunk=evolve(first.chunk, request=request))]
+    records.append(a_record(2, status=Status.FAILED, keyword=probe, error=probe))
+    attempts = [Attempt(ChunkKey("d", 1), 1, 1000.0, 1001.0, Status.PENDING, Phase.UPLOAD, probe)]
+    seen = [
+        SeenImage(ChunkKey("d", 1), sha256, probe, Fingerprint(0, 0, "x", flat=False))
+        for sha256 in (row.sha256, other.sha256)
+    ]
+    report = evolve(whole, records=records).report(
+        groups=near_groups([NearPair(*seen)]), attempts=attempts, dataset=probe
+    )
+    return evolve(report, unread={1: probe})
+
+
+@pytest.mark.parametrize("guarded", [True, False], ids=["policy", "bare"])
+@pytest.mark.parametrize("probe", PROBES, ids=range(len(PROBES)))
+def test_strangers_texts_are_shown_and_never_run(
+    chromium: Browser, tmp_path: Path, probe: str, *, guarded: bool
+) -> None:
+    """Not even with the policy switched off, which is only the second guard."""
+    report = hostile(tmp_path, probe)
+    write(report, tmp_path / "page.html")
+    chromium.open(tmp_path / "page.html", bypassCSP=not guarded)
+    chromium("evaluate", "document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    chromium("fill", "[name=text]", probe[:100].replace("\0", ""))
+    chromium("click", "#filters button[type=reset]")
+    until(chromium, "document.querySelector('#found').textContent === '2 images'")
+    chromium("click", f"{TILES} >> nth=0")
+    assert chromium("evaluate", "typeof hacked") == "undefined"
+    assert chromium("evaluate", "document.scripts.length") == 2
+    assert chromium("evaluate", "document.querySelectorAll('iframe, object, embed, base, style ~ style').length") == 0
+    attributes = "[...document.querySelectorAll('*')].flatMap((one) => one.getAttributeNames())"
+    assert not [name for name in chromium("evaluate", attributes) if name.startswith("on") or name == "autofocus"]
+    links = chromium("evaluate", "[...document.links].map((one) => one.getAttribute('href'))")
+    assert all(link.startswith(("#", "https://example.org/", "http://", "https://")) for link in links)
+    facts = chromium("evaluate", "[...document.querySelectorAll('#details dd')].map((one) => one.textContent)")
+    assert facts.count(probe) == len(asdict(a_row(0))) - len(NUMBERS) - len(("file_name", "sha256", "title", "format"))
+    assert chromium("evaluate", "document.querySelector('#details-title').textContent") == probe
+    # what a parser makes of a NUL and of a line's end in the page's own markup is its affair
+    written = probe.replace("\0", "")
+    seen = chromium("evaluate", "[...document.querySelectorAll('main bdi, header bdi')].map((one) => one.textContent)")
+    assert seen.count(written) >= 12
+    behaved(chromium, tmp_path / "page.html")

@@ -1,0 +1,407 @@
+"""The RQ runner: real workers on a real Redis; whatever happens to a delivery, it comes again until all is done."""
+
+import json
+import signal
+import subprocess
+import sys
+import zlib
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+import rq
+from attrs import evolve
+from command import pixcore
+from fleet import Fleet, Records, await_true, kill
+from fleet import fleet as fleet_of
+from hostile import status
+from redis.exceptions import ConnectionError as Unreachable
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+from servers.addresses import Redis
+
+from pixcore import ChunkKey, ChunkRecord, ChunkRequest, InvalidRequest, Slice, Status
+from pixcore.events import ChunkClaimed, ChunkFailed, ImageRejected, PhaseEntered
+from pixcore.model import Candidate, CandidateKey, Claimed, Download, Phase, Rejected
+from pixcore_runners.queues import QueueUnavailable, queue
+from pixcore_runners.rq import RqQueue, job_id, work
+from pixcore_runners.rq.progress import JobProgress
+from pixcore_runners.settings import SecretUrl, Settings, load_here
+
+REQUEST = ChunkRequest(0, "cat", 7, (Slice("urls", "q", 0, 7),), dataset="cats")
+KEY = ChunkKey("cats", 1)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, redis: Redis) -> Iterator[Fleet]:
+    """Give a fleet with a queue of its own; nothing that its programs say holds the broker's password."""
+    with fleet_of("rq", tmp_path, broker=redis.url(11), queue=tmp_path.name) as made:
+        assert made.house  # workers do not make the status database
+        yield made
+        made.end()
+        assert not [program for program in made.programs if redis.password in program.said]
+
+
+@pytest.fixture
+def jobs(fleet: Fleet) -> Iterator[rq.Queue]:
+    """Give the queue as RQ sees it."""
+    assert isinstance(fleet.queue, RqQueue)
+    with closing(fleet.queue.jobs.connection):
+        yield fleet.queue.jobs
+
+
+def job_of(jobs: rq.Queue, record: ChunkRecord, attempt: int = 1) -> Job:
+    """The job that was sent for that attempt at a chunk."""
+    return Job.fetch(job_id(jobs.name, record.chunk.key, attempt), jobs.connection, JSONSerializer)
+
+
+def planned(fleet: Fleet, chunks: int) -> Records:
+    """Plan chunks that nobody is to work off."""
+    fleet.status.ensure([evolve(REQUEST, index=index) for index in range(chunks)])
+    return fleet.records()
+
+
+def claimed(fleet: Fleet, record: ChunkRecord, ttl: float = 60.0) -> Claimed:
+    """Have another worker claim a chunk."""
+    answer = fleet.status.claim(record.chunk.key, "another", ttl)
+    assert isinstance(answer, Claimed)
+    return answer
+
+
+def listed(fleet: Fleet, jobs: rq.Queue, chunks: int) -> Records:
+    """Plan chunks that can be worked off, but that nobody delivers yet."""
+    fleet.submit(chunks)
+    jobs.empty()
+    return fleet.records()
+
+
+def working(jobs: rq.Queue) -> list[int]:
+    """The processes of the queue's workers that wait for a job."""
+    return [worker.pid for worker in rq.Worker.all(queue=jobs) if worker.pid and worker.get_state() == "idle"]
+
+
+# -- sending ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_chunk_is_not_sent_beside_itself(fleet: Fleet) -> None:
+    """Only what is new is added, whatever is sent again and in which company."""
+    records = planned(fleet, 3)
+    to = fleet.queue
+    assert [to.send(records[:2]), to.send([*records, *records]), to.send(records)] == [2, 1, 0]
+    assert to.waiting() == 3
+
+
+@pytest.mark.parametrize(("due_in", "sent"), [(60, 0), (-60, 1)])
+def test_a_deferred_chunk_is_not_sent_beside_itself(fleet: Fleet, jobs: rq.Queue, due_in: int, sent: int) -> None:
+    """Its job keeps the number of the attempt that it was sent for; when it is long overdue, nobody schedules it."""
+    (record,) = planned(fleet, 1)
+    fleet.queue.send([record])
+    job = job_of(jobs, record)
+    jobs.remove(job)
+    jobs.schedule_job(job, datetime.now(UTC) + timedelta(seconds=due_in))
+    fleet.status.release(claimed(fleet, record).claim)
+    assert fleet.queue.send(fleet.records()) == sent
+    assert fleet.queue.waiting() == sent
+
+
+def test_a_chunk_whose_job_has_got_lost_is_sent_again(fleet: Fleet, jobs: rq.Queue) -> None:
+    """Its worker was killed when it had just taken it: the job seems to wait in a queue that is empty."""
+    records = planned(fleet, 1)
+    fleet.queue.send(records)
+    jobs.pop_job_id()
+    assert fleet.queue.send(records) == 1
+    assert jobs.job_ids == [job_of(jobs, records[0]).id]
+
+
+@pytest.mark.parametrize("become", [JobStatus.FAILED, JobStatus.FINISHED], ids=str)
+def test_what_became_of_a_former_job_is_in_nobodys_way(fleet: Fleet, jobs: rq.Queue, become: JobStatus) -> None:
+    """A chunk whose job ended without it can be sent again; the new job does not expire with the old one."""
+    records = planned(fleet, 1)
+    fleet.queue.send(records)
+    job = job_of(jobs, records[0])
+    jobs.remove(job)
+    job.set_status(become)
+    registry = jobs.failed_job_registry if become is JobStatus.FAILED else jobs.finished_job_registry
+    registry.add(job, ttl=1000)
+    job.cleanup(ttl=1000)
+    assert fleet.queue.send(records) == 1
+    assert jobs.job_ids == [job.id]
+    assert jobs.connection.ttl(job.key) == -1
+    assert job.get_status() == JobStatus.QUEUED
+    assert len(registry) == 0
+
+
+def test_a_job_is_given_its_times(fleet: Fleet, jobs: rq.Queue) -> None:
+    """To run, to be kept once it has ended, and further tries should its worker be killed; none to wait."""
+    records = planned(fleet, 1)
+    fleet.queue.send(records)
+    job = job_of(jobs, records[0])
+    assert job.timeout == load_here().settings.chunk_deadline
+    assert (job.result_ttl, job.failure_ttl, job.ttl) == (3600, 604800, None)
+    assert job.should_retry
+
+
+def test_different_deliveries_are_different_jobs() -> None:
+    """Names may hold what an id may not, and what could be taken for another part of it."""
+    names = ("", "a", "a_", "_5f", "a-1", "a__1", "Å", "ä.b")
+    ids = {
+        job_id(queue, ChunkKey(dataset, number), attempt)
+        for queue in names
+        for dataset in names
+        for number in (1, 11, -1)
+        for attempt in (1, 2)
+    }
+    assert len(ids) == len(names) ** 2 * 6
+    assert [Job(each, connection=object()).id for each in ids] == list(ids)  # type: ignore[arg-type]  # RQ checks them
+
+
+# -- the broker ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("broker", "said"),
+    [
+        (None, "no broker is set; set PIXCORE_BROKER"),
+        ("amqp://guest:secret@host//", "amqp://guest:***@host// is none; set PIXCORE_BROKER"),
+        ("redis://:secret@host:port/0", "redis://:***@host:port/0 cannot be read; set PIXCORE_BROKER"),
+    ],
+    ids=["none", "no-redis", "unreadable"],
+)
+def test_a_broker_that_is_no_redis_is_refused(broker: str | None, said: str) -> None:
+    """With the remedy, and without the password."""
+    with pytest.raises(InvalidRequest) as refused:
+        queue("rq", Settings(broker=broker and SecretUrl(broker)))
+    assert said in str(refused.value)
+    assert "secret" not in f"{refused.value!r} {refused.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_broker_that_cannot_be_used_is_named(redis: Redis, fleet: Fleet, there: bool) -> None:
+    """One that lets nobody in, and one that is not there; without the password."""
+    port = redis.port if there else 1
+    settings = evolve(load_here().settings, broker=SecretUrl(f"redis://:secret@127.0.0.1:{port}/0"))
+    to = queue("rq", settings)
+    for use in (to.waiting, lambda: to.send(planned(fleet, 1)), lambda: work(settings, 1)):
+        with pytest.raises(QueueUnavailable) as away:
+            use()
+        assert f"the broker redis://:***@127.0.0.1:{port}/0 cannot be used: " in str(away.value)
+        assert "secret" not in f"{away.value!r} {away.value.__cause__!r}"
+
+
+# -- working ---------------------------------------------------------------------------------------------------------
+
+
+def test_chunks_are_worked_off(fleet: Fleet, jobs: rq.Queue) -> None:
+    """Each job gives the URL of its chunk's archive, and its log lines name it, each of them once."""
+    fleet.submit(2)
+    worker = fleet.worker()
+    records = fleet.until_settled()
+    ended = [job_of(jobs, record) for record in records]
+    await_true(lambda: all(job.get_status() == JobStatus.FINISHED for job in ended))
+    assert [job.return_value() for job in ended] == [record.result and record.result.url for record in records]
+    for job, record in zip(ended, records, strict=True):
+        assert worker.said.count(f"[task_id={job.id}][chunk={record.chunk.key}][phase=COMPRESS] compress begins\n") == 1
+        assert job.get_meta() == {
+            "chunk": str(record.chunk.key),
+            "phase": "complete",
+            "accepted": fleet.size,
+            "target": fleet.size,
+            "rejected": 0,
+            "missed": 0,
+        }
+
+
+def test_nothing_in_redis_is_pickled(fleet: Fleet, jobs: rq.Queue) -> None:
+    """Neither what is sent, nor results, nor progress, nor what is kept of a delivery that was deferred."""
+    (record,) = listed(fleet, jobs, 1)
+    fleet.worker()
+    await_true(lambda: working(jobs))
+    fleet.status.fail(claimed(fleet, record).claim, "not yet", retry_in=5)
+    fleet.queue.send([record])
+    fleet.until_settled()
+    job = job_of(jobs, record)
+    await_true(lambda: job.get_status() == JobStatus.FINISHED)
+    raw = jobs.connection.hgetall(job.key)
+    assert json.loads(zlib.decompress(raw.pop(b"data"))) == [
+        "pixcore_runners.rq.process_chunk",
+        None,
+        [record.chunk.id, "cats"],
+        {},
+    ]
+    results = [result[b"return_value"] for _, result in jobs.connection.xrange(f"rq:results:{job.id}")]
+    assert len(results) == 2
+    assert all(json.loads(b64decode(result)) for result in results)
+    assert json.loads(raw.pop(b"meta"))
+    assert not [value for value in raw.values() if value.startswith(b"\x80")]
+
+
+def test_what_cannot_be_claimed_yet_comes_again(fleet: Fleet, jobs: rq.Queue) -> None:
+    """Held by a worker that has died, and not due: nobody sends them again, and both are completed."""
+    busy, early = listed(fleet, jobs, 2)
+    fleet.worker()
+    await_true(lambda: working(jobs))
+    claimed(fleet, busy, ttl=8)
+    fleet.status.fail(claimed(fleet, early).claim, "not yet", retry_in=8)
+    fleet.queue.send([busy, early])
+    assert [(each.status, each.attempt, each.failures) for each in fleet.until_settled()] == [
+        (Status.COMPLETED, 2, 1)
+    ] * 2
+    assert [job_of(jobs, each).number_of_retries for each in (busy, early)] == [1, 1]
+
+
+def test_a_job_fails_at_once_when_its_chunk_does(fleet: Fleet, jobs: rq.Queue) -> None:
+    """The tries that RQ has for killed workers are not wasted on it; RQ keeps the reason."""
+    for path in fleet.pictures(0):
+        fleet.site.routes[path] = status(404)
+    fleet.submit(1)
+    worker = fleet.worker()
+    (record,) = fleet.until_settled()
+    job = job_of(jobs, record)
+    await_true(lambda: job.get_status() == JobStatus.FAILED)
+    result = job.latest_result()
+    assert result is not None
+    assert record.error in str(result.exc_string)
+    assert f"job {job.id} has failed: {record.error}\n" in worker.said
+    assert "Traceback" not in worker.said
+
+
+def test_progress_is_shown_in_the_job(fleet: Fleet, jobs: rq.Queue) -> None:
+    """While the chunk runs, to the last image, though no other follows it."""
+    fleet.hold(place=-1)
+    fleet.submit(1)
+    fleet.worker()
+    record = fleet.until(lambda chunks: chunks[0].progress.accepted)[0]
+    job = job_of(jobs, record)
+    await_true(lambda: job.get_meta().get("accepted") == record.progress.accepted)
+    assert job.get_meta() == {
+        "chunk": str(record.chunk.key),
+        "phase": "validate",
+        "accepted": record.progress.accepted,
+        "target": fleet.size,
+        "rejected": 0,
+        "missed": 0,
+    }
+
+
+def test_a_chunk_that_takes_too_long_is_broken_off(
+    fleet: Fleet, jobs: rq.Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By RQ's time limit, for its pictures do not come; its status tells, and its job ends."""
+    monkeypatch.setenv("PIXCORE_CHUNK_DEADLINE", "2")
+    monkeypatch.setenv("PIXCORE_MAX_FAILURES", "1")
+    fleet.hold()
+    fleet.submit(1)
+    fleet.worker()
+    (record,) = fleet.until_settled(20)
+    assert (record.status, record.attempt, record.failures) == (Status.FAILED, 1, 1)
+    assert record.error.startswith("JobTimeoutException: Task exceeded maximum timeout value (2 seconds)")
+    job = job_of(jobs, record)
+    await_true(lambda: job.get_status() == JobStatus.FAILED)
+
+
+@pytest.mark.parametrize("everyone", [False, True], ids=["worker", "group"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_is_told_to_stop_gives_its_chunk_back(fleet: Fleet, workers: int, everyone: bool) -> None:
+    """No failure is counted, the delivery waits for another worker; also where all its processes are told."""
+    fleet.hold(place=-1)
+    fleet.submit(1)
+    worker = fleet.worker(workers)
+    fleet.until_running("validate")
+    if everyone:
+        kill(*worker.pids, number=signal.SIGTERM)
+    else:
+        worker.terminate()
+    assert worker.code(10) == 0
+    (record,) = fleet.records()
+    assert (record.status, record.attempt, record.failures) == (Status.PENDING, 1, 0)
+    assert fleet.queue.waiting() == 1
+
+
+def test_a_worker_without_work_ends_when_it_is_told(fleet: Fleet, jobs: rq.Queue) -> None:
+    """At once, and in silence."""
+    worker = fleet.worker()
+    await_true(lambda: working(jobs))
+    worker.terminate()
+    assert worker.code(10) == 0
+    assert len(worker.said.splitlines()) == 1
+
+
+def test_workers_that_were_killed_are_replaced(fleet: Fleet, jobs: rq.Queue) -> None:
+    """And Redis knows at once that they are gone: it gives them none of what comes next."""
+    program = fleet.worker(2)
+    await_true(lambda: len(working(jobs)) == 2)
+    kill(*working(jobs))
+    fleet.submit(3)
+    assert [record.attempt for record in fleet.until_settled(30)] == [1] * 3
+    assert program.said.count("takes chunks") == 4
+
+
+@pytest.mark.usefixtures("fleet")
+def test_a_worker_refuses_what_cannot_work_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code and reason are those of every command."""
+    monkeypatch.setenv("PIXCORE_STORE", "memory://")
+    ran = pixcore("worker", "rq")
+    assert (ran.code, "seen by one process only" in ran.err) == (2, True)
+
+
+def test_a_worker_of_rq_itself_will_do(fleet: Fleet, jobs: rq.Queue, redis: Redis) -> None:
+    """It needs the JSON serializer and the scheduler; with them, what is not due comes again."""
+    (record,) = listed(fleet, jobs, 1)
+    words = ("worker", "--url", redis.url(11), "--serializer", "json", "--with-scheduler", "--quiet", jobs.name)
+    with subprocess.Popen([Path(sys.executable).parent / "rq", *words]) as plain:
+        try:
+            await_true(lambda: working(jobs))
+            fleet.status.fail(claimed(fleet, record).claim, "not yet", retry_in=8)
+            fleet.queue.send([record])
+            assert [each.status for each in fleet.until_settled()] == [Status.COMPLETED]
+            assert job_of(jobs, record).number_of_retries == 1
+        finally:
+            plain.terminate()
+
+
+# -- progress --------------------------------------------------------------------------------------------------------
+
+
+def rejection(position: int) -> ImageRejected:
+    """An image was rejected."""
+    candidate = Candidate(CandidateKey("urls", "q", position), f"http://host/{position}")
+    return ImageRejected(KEY, 1, Rejected(Download(candidate, Path("image"), 1, datetime.now(UTC)), "damaged"))
+
+
+def test_images_do_not_bother_redis() -> None:
+    """Phases are written as they come, images with the next phase where the interval is long; the last state always."""
+    written: SimpleQueue[Mapping[str, object]] = SimpleQueue()
+    with JobProgress(written.put, interval=1000) as progress:
+        progress(ChunkClaimed(KEY, 1, REQUEST))
+        assert written.get(timeout=5)["phase"] == "init"
+        for position in range(5):
+            progress(rejection(position))
+        progress(PhaseEntered(KEY, 1, Phase.COMPRESS))
+        state = written.get(timeout=5)
+        assert (state["phase"], state["rejected"]) == ("compress", 5)
+        progress(rejection(5))
+        progress(ChunkFailed(KEY, 1, "no", Status.FAILED))
+    state = written.get(timeout=5)
+    assert (state["phase"], state["rejected"]) == ("error", 6)
+    assert written.empty()
+
+
+def test_redis_may_fail(caplog: pytest.LogCaptureFixture) -> None:
+    """It is told once, and what can be written afterwards is."""
+    written: SimpleQueue[object] = SimpleQueue()
+
+    def write(state: Mapping[str, object]) -> None:
+        written.put(state)
+        raise Unreachable("away")
+
+    with JobProgress(write, interval=0.01) as progress:
+        for event in (ChunkClaimed(KEY, 1, REQUEST), PhaseEntered(KEY, 1, Phase.COMPRESS), rejection(1)):
+            progress(event)
+            written.get(timeout=5)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the progress of cats/1 cannot be shown: ConnectionError: away"
+    ]

@@ -1,0 +1,122 @@
+"""Archives come back from their store as they are, one at a time, and leave nothing behind."""
+
+import hashlib
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+from attrs import evolve
+from contract.disk import no_file_above
+from contract.memory import growth
+from shelf import Picture, Shelf
+
+from pixcore.errors import InvalidRequest, StoreNotFound, StoreUnavailable, WorkspaceFull
+from pixcore.shards import Shards
+from pixcore_adapters.archiver.tar import TarArchiver
+from pixcore_adapters.archiver.zip import ZipArchiver
+from pixcore_adapters.blob_store.local import LocalBlobStore
+
+PICTURES = (Picture(b"one", "first"), Picture(b"two!", "second"))
+
+
+@pytest.mark.parametrize("archiver", [ZipArchiver(), TarArchiver()], ids=["zip", "tar"])
+def test_images_come_back_with_their_rows(archiver: ZipArchiver | TarArchiver, tmp_path: Path) -> None:
+    """In order, whichever kind of archive the chunk is in."""
+    shelf = Shelf(tmp_path, archiver)
+    record = shelf.add(PICTURES)
+    assert [(row["title"], data) for row, data in shelf.shards.images(record)] == [
+        ("first", b"one"),
+        ("second", b"two!"),
+    ]
+    assert shelf.shards.key(record) == f"cats/data/chunk_1{archiver.suffix}"
+
+
+def test_an_archive_is_measured_as_it_is_and_gone_with_the_block(tmp_path: Path) -> None:
+    """What is checked must be what was read, not what was recorded; a large disk must not be needed."""
+    shelf = Shelf(tmp_path)
+    record = shelf.add(PICTURES)
+    file = tmp_path / "store/cats/data/chunk_1.zip"
+    file.write_bytes(b"damaged")
+    with shelf.shards.fetched(record) as shard:
+        assert (shard.size, shard.sha256) == (7, hashlib.sha256(b"damaged").hexdigest())
+        assert shard.path.read_bytes() == b"damaged"
+    assert not list((tmp_path / "work").iterdir())
+
+
+def test_images_of_another_archive_than_the_recorded_one_are_refused(tmp_path: Path) -> None:
+    """An export must not spread damage; who is to be asked is named."""
+    shelf = Shelf(tmp_path)
+    record = shelf.add(PICTURES)
+    (tmp_path / "store/cats/data/chunk_1.zip").write_bytes(b"damaged")
+    with pytest.raises(InvalidRequest, match=r"chunk_1\.zip is not the archive that chunk cats/1 .*`pixcore verify`"):
+        next(shelf.shards.images(record))
+
+
+def test_a_chunk_without_an_archive_is_refused(tmp_path: Path) -> None:
+    """One that was never completed, or was packed by an archiver that is not there."""
+    shelf = Shelf(tmp_path)
+    record = shelf.add(PICTURES)
+    with pytest.raises(InvalidRequest, match=r"chunk_1\.zip is no archive of a known kind"):
+        evolve(shelf.shards, archivers=(TarArchiver(),)).key(record)
+    with pytest.raises(InvalidRequest, match="chunk cats/1 has no archive"):
+        shelf.shards.key(evolve(record, result=None))
+
+
+def test_a_missing_blob_is_said(tmp_path: Path) -> None:
+    """As the store says it, without a second try."""
+    shelf = Shelf(tmp_path)
+    record = shelf.add(PICTURES)
+    shelf.store.delete(shelf.shards.key(record))
+    with pytest.raises(StoreNotFound), shelf.shards.fetched(record):
+        pass
+
+
+class Shaky(LocalBlobStore):
+    """A store whose first two answers break off."""
+
+    broken = 2
+
+    def open(self, key: str) -> BinaryIO:
+        """Give half of the blob, and then an error."""
+        blob = super().open(key)
+        if not self.broken:
+            return blob
+        self.broken -= 1
+        blob.read(10)
+        read = blob.read
+
+        def failing(size: int = -1) -> bytes:
+            if data := read(min(size, 5)):
+                return data
+            raise StoreUnavailable("connection reset")
+
+        blob.read = failing  # type: ignore[method-assign] # a file object of our own
+        return blob
+
+
+def test_a_broken_connection_is_tried_again_from_the_start(tmp_path: Path) -> None:
+    """One of ten thousand archives must not end hours of work, nor be put together from two halves."""
+    shelf = Shelf(tmp_path)
+    record = shelf.add(PICTURES)
+    naps: list[float] = []
+    shards = Shards(Shaky(tmp_path / "store"), (ZipArchiver(),), tmp_path / "work", sleep=naps.append)
+    assert [data for _, data in shards.images(record)] == [b"one", b"two!"]
+    assert len(naps) == 2
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    """And the half that was fetched is removed."""
+    shelf = Shelf(tmp_path)
+    record = shelf.add(PICTURES)
+    with no_file_above(100), pytest.raises(WorkspaceFull, match="fetching an archive"), shelf.shards.fetched(record):
+        pass
+    assert not list((tmp_path / "work").iterdir())
+
+
+def test_one_image_is_in_memory_at_a_time(tmp_path: Path) -> None:
+    """An archive may be larger than memory."""
+    shelf = Shelf(tmp_path)
+    record = shelf.add([Picture(bytes([number]) * (8 << 20)) for number in range(24)])
+    with growth() as grown:
+        assert sum(len(data) for _, data in shelf.shards.images(record)) == 24 * (8 << 20)
+    assert grown.peak < 5 * (8 << 20)

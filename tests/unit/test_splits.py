@@ -1,0 +1,104 @@
+"""An image's split depends on its bytes and the ratios alone, and near-duplicates are never torn apart."""
+
+import hashlib
+from collections import Counter
+from fractions import Fraction
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixcore.duplicates import NearPair, SeenImage, near_groups
+from pixcore.errors import InvalidRequest
+from pixcore.model import ChunkKey
+from pixcore.quality import Fingerprint
+from pixcore.splits import Splits, representatives
+
+
+def sha256(number: int) -> str:
+    """The sha256 of some image."""
+    return hashlib.sha256(str(number).encode()).hexdigest()
+
+
+def test_ratios_are_read() -> None:
+    """Decimals and fractions, exactly, with room between them."""
+    splits = Splits.parse(" train = 0.7, validation=0.2,test=1/10")
+    assert splits.ratios == {"train": Fraction(7, 10), "validation": Fraction(1, 5), "test": Fraction(1, 10)}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("train=0.9", "make 0.9 together"),
+        ("train=0.9,test=0.2", "make 1.1 together"),
+        ("train=1,test=0", "split test would be empty"),
+        ("train=2,test=-1", "split test would be empty"),
+        ("train=0.5,train=0.5", "'train' is named twice"),
+        ("train", "'train' is no split; write them as in train=0.9,test=0.1"),
+        ("train=nan", "'train=nan' is no split"),
+        ("train=1/0", "'train=1/0' is no split"),
+        ("", "'' is no split"),
+        ("../x=1", "cannot be called '../x'"),
+        ("=1", "cannot be called ''"),
+        ("træn=1", "cannot be called 'træn'"),
+    ],
+)
+def test_what_makes_no_splits_is_refused(text: str, said: str) -> None:
+    """Images lost between the ratios, or in a folder of any name, would be noticed after days of training."""
+    with pytest.raises(InvalidRequest) as raised:
+        Splits.parse(text)
+    assert said in str(raised.value)
+
+
+def test_splits_are_as_large_as_asked_for() -> None:
+    """Within what chance allows: 5 standard deviations of 10,000 images."""
+    splits = Splits.parse("train=0.7,validation=0.2,test=0.1")
+    counts = Counter(splits.place(sha256(number)) for number in range(10_000))
+    for name, ratio in splits.ratios.items():
+        assert abs(counts[name] - 10_000 * ratio) < 5 * (10_000 * ratio * (1 - ratio)) ** 0.5
+
+
+@given(digest=st.integers(0, 2**256 - 1), parts=st.lists(st.integers(1, 1000), min_size=1, max_size=6))
+def test_every_image_has_its_split(digest: int, parts: list[int]) -> None:
+    """Whatever its hash and the ratios: the least and the greatest, too."""
+    splits = Splits({f"s{number}": Fraction(part, sum(parts)) for number, part in enumerate(parts)})
+    assert splits.place(f"{digest:064x}") in splits.ratios
+
+
+def test_the_bounds_belong_to_somebody() -> None:
+    """The least hash is in the first split, the greatest in the last, the middle in the second half."""
+    halves = Splits.parse("one=0.5,two=0.5")
+    assert [halves.place(digest * 64) for digest in "07f"] == ["one", "one", "two"]
+    assert halves.place("8" + "0" * 63) == "two"
+
+
+def test_other_ratios_move_only_what_they_must() -> None:
+    """A larger test set takes from training, and gives nothing back to it."""
+    smaller, larger = Splits.parse("train=0.9,test=0.1"), Splits.parse("train=0.8,test=0.2")
+    for number in range(1000):
+        if smaller.place(sha256(number)) == "test":
+            assert larger.place(sha256(number)) == "test"
+
+
+@given(
+    links=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)).filter(lambda two: two[0] != two[1]), max_size=30),
+    ratios=st.sampled_from(["train=0.9,test=0.1", "a=0.5,b=0.5", "x=1/3,y=1/3,z=1/3"]),
+    order=st.randoms(use_true_random=False),
+)
+def test_near_duplicates_share_a_split(links: list[tuple[int, int]], ratios: str, order: Random) -> None:
+    """However they hang together, and in whichever order their pairs come; whoever has none is placed by itself."""
+    pairs = [NearPair(image(one), image(other)) for one, other in links]
+    placed = representatives(near_groups(pairs))
+    order.shuffle(pairs)
+    assert representatives(near_groups(pairs)) == placed
+    splits = Splits.parse(ratios)
+    for one, other in links:
+        assert len({splits.place(placed[sha256(number)]) for number in (one, other)}) == 1
+    assert placed.keys() == {sha256(number) for link in links for number in link}
+    assert all(representative <= of for of, representative in placed.items())
+
+
+def image(number: int) -> SeenImage:
+    """One of a dataset's images."""
+    return SeenImage(ChunkKey("d", number % 3), sha256(number), f"{number}.jpg", Fingerprint(0, 0, "m", flat=False))
