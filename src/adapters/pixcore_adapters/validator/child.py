@@ -54,7 +54,7 @@ def _confine(memory: int) -> None:
     with suppress(OSError):  # Linux: when the machine runs out of memory, this process goes, not the worker
         Path("/proc/self/oom_score_adj").write_text("1000")
     _limit(resource.RLIMIT_CORE, 0)
-    # Not RLIMIT_AS: of 212 MB that the imports map, 110 are data; the rest varies with libraries and threads.
+    # Not RLIMIT_AS: of 130 MB that the imports map, 60 are data; the rest varies with libraries and threads.
     _limit(resource.RLIMIT_DATA, memory)
     sys.addaudithook(_refuse)
 

@@ -19,7 +19,7 @@ from pixcore_adapters.validator.picture import Limits, Picture, Refusal, from_js
 
 _PROGRAM = "pixcore_adapters.validator.child"
 
-_START = 60.0  # seconds; imports take 0.7 on an idle machine
+_START = 60.0  # seconds; imports take 0.2 on an idle machine
 _TICK = 0.1  # seconds until a decode that nobody waits for any more is noticed
 _LONGEST = 1 << 16  # bytes of an answer
 

@@ -28,7 +28,7 @@ class PillowValidator:
     Args:
         limits: What an image may be.
         seconds: How long one image may take; then it is rejected as ``too_slow``.
-        memory: How many bytes of data a child may hold, about 110 MB of its own included; an image that needs more is
+        memory: How many bytes of data a child may hold, about 60 MB of its own included; an image that needs more is
             rejected as ``too_much_memory``, or ``decoder_died`` where a library cannot say so.
         workers: How many children; None: one a core.
     """

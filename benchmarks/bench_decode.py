@@ -1,0 +1,174 @@
+"""One image decoded, hashed and judged: what that costs of CPU, beside Pillow and imagehash in the same run.
+
+    python3 dev.py bench
+    .venv/bin/python benchmarks/bench_decode.py --pictures DIR    # JPEGs of your own
+
+"whole picture" is the recipe that pixcore had before: verify, a full decode, both hashes by imagehash. All of them
+decode the same files in this process, in turns; only the start of a child and the whole validator use others.
+"""
+
+import argparse
+import hashlib
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import imagehash
+import numpy as np
+from PIL import Image, ImageStat
+
+from pixcore.model import Accepted, Candidate, CandidateKey, Download
+from pixcore_adapters.validator.decode import decode
+from pixcore_adapters.validator.jpeg import walk
+from pixcore_adapters.validator.picture import Limits, Picture
+from pixcore_adapters.validator.pillow import PillowValidator
+
+STARTS = {
+    "python -c pass": ("-c", "pass"),
+    "a decoder child, without scipy": ("-c", "import pixcore_adapters.validator.child"),
+    "and with it, as before": (
+        "-c",
+        "import pixcore_adapters.validator.child, imagehash, PIL.Image; imagehash.phash(PIL.Image.new('L', (9, 9)))",
+    ),
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--pictures", type=Path, help="a folder of JPEGs")
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--runs", type=int, default=5)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="pixcore-bench-") as scratch:
+        found = sorted(given.pictures.iterdir())[: given.count] if given.pictures else None
+        paths = found or list(painted(Path(scratch), given.count))
+        size = statistics.mean(path.stat().st_size for path in paths)
+        print(f"{len(paths)} JPEGs, mean {size / 1000:.0f} kB; medians of {given.runs} runs, one core")
+        print(f"{'':32}{'ms of CPU':>10}{'images/s':>10}")
+        recipes: dict[str, Callable[[Path], object]] = {
+            "Pillow load": load,
+            "load, imagehash.phash": load_and_phash,
+            "whole picture, as before": whole,
+            "pixcore": now,
+        }
+        for name, seconds in compared(recipes, paths, given.runs).items():
+            print(f"{name:32}{1000 * seconds:10.2f}{1 / seconds:10.0f}")
+        parent, children = validated(paths, given.runs)
+        print(f"{'the validator: this process':32}{1000 * parent:10.2f}")
+        print(f"{'the validator: its children':32}{1000 * children:10.2f}")
+    print("\nstart-up, ms of CPU")
+    for name, command in STARTS.items():
+        print(f"{name:32}{1000 * started(command, given.runs):10.0f}")
+
+
+def load(path: Path) -> None:
+    """Every pixel, nothing else."""
+    with Image.open(path) as image:
+        image.load()
+
+
+def load_and_phash(path: Path) -> None:
+    """What most scripts do."""
+    with Image.open(path) as image:
+        imagehash.phash(image)
+
+
+def whole(path: Path) -> None:
+    """All that pixcore finds out about an image, from the whole picture."""
+    data = path.read_bytes()
+    walk(data, 0, 100)
+    with Image.open(path) as image:
+        image.verify()
+    with Image.open(path) as image:
+        grey = image.convert("L")
+    hashlib.sha256(data).hexdigest()
+    _ = imagehash.phash(grey), imagehash.dhash(grey), ImageStat.Stat(grey).stddev
+
+
+def now(path: Path) -> None:
+    """The same, as pixcore does it."""
+    if not isinstance(decode(path, Limits()), Picture):
+        raise SystemExit(f"{path} is no picture")
+
+
+def compared(recipes: dict[str, Callable[[Path], object]], paths: Sequence[Path], runs: int) -> dict[str, float]:
+    """The median of this process's CPU seconds an image, by recipe; they take turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in recipes}
+    for _ in range(runs):
+        for name, recipe in recipes.items():
+            began = time.process_time()
+            for path in paths:
+                recipe(path)
+            seconds[name].append((time.process_time() - began) / len(paths))
+    return {name: statistics.median(found) for name, found in seconds.items()}
+
+
+def validated(paths: Sequence[Path], runs: int) -> tuple[float, float]:
+    """CPU seconds an image of the validator's own process, and of its children without their start."""
+    downloads = [
+        Download(Candidate(CandidateKey("bench", "", number), path.name), path, 1, datetime.now(UTC))
+        for number, path in enumerate(paths)
+    ]
+    parent = []
+    few, many = (children_of(downloads * times) for times in (1, runs + 1))
+    with PillowValidator() as validator:
+        judge(validator, downloads)
+        for _ in range(runs):
+            began = time.process_time()
+            judge(validator, downloads)
+            parent.append((time.process_time() - began) / len(paths))
+    return statistics.median(parent), (many - few) / (runs * len(paths))
+
+
+def children_of(downloads: Sequence[Download]) -> float:
+    """CPU seconds of the one child that judges these, its start included."""
+    before = spent()
+    with PillowValidator(workers=1) as validator:
+        judge(validator, downloads)
+    return spent() - before
+
+
+def judge(validator: PillowValidator, downloads: Sequence[Download]) -> None:
+    """Have them all accepted."""
+    if not all(isinstance(verdict, Accepted) for verdict in validator.validate(downloads)):
+        raise SystemExit("not every picture was accepted")
+
+
+def started(command: Sequence[str], runs: int) -> float:
+    """The median of CPU seconds of a process like this one."""
+    seconds = []
+    for _ in range(runs):
+        before = spent()
+        subprocess.run((sys.executable, "-P", *command), env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}, check=True)
+        seconds.append(spent() - before)
+    return statistics.median(seconds)
+
+
+def spent() -> float:
+    """CPU seconds of all children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def painted(folder: Path, count: int) -> Iterator[Path]:
+    """Photo-like JPEGs of 500 x 375: smooth colours under fine grain, about 110 kB each."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        coarse = Image.fromarray(rng.integers(0, 256, (8, 10, 3), dtype=np.uint8))
+        smooth = np.asarray(coarse.resize((500, 375), Image.Resampling.BICUBIC), dtype=np.float32)
+        pixels = np.clip(smooth + rng.normal(0, 12, (375, 500, 1)), 0, 255).astype(np.uint8)
+        path = folder / f"{number:05}.jpg"
+        Image.fromarray(pixels).save(path, quality=94)
+        yield path
+
+
+if __name__ == "__main__":
+    main()
