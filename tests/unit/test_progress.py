@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from pixcore.model import ChunkRequest, Phase, Slice
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell
+from pixcore_runners.cli.work import stopping
 from pixcore_runners.settings import load
 
 KEY = ChunkKey("d", 7)
@@ -212,3 +214,20 @@ def test_without_verbose_nothing_is_logged(home: Path, caplog: pytest.LogCapture
     (home / "photos/0000.jpg").write_text("no image")
     ran = pixcore("run", "--source", "folder:photos", "--quiet")
     assert (ran.code, ran.err, caplog.records) == (4, "", [])
+
+
+class _Stream:
+    """Standard error that a signal finds in the middle of a write."""
+
+    def write(self, _: str) -> int:
+        """Refuse to be entered a second time, as Python's own streams do."""
+        raise RuntimeError("reentrant call inside <_io.BufferedWriter>")
+
+
+def test_a_signal_in_the_middle_of_a_message_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks a command to stop just while it says something must not get an internal error instead."""
+    with stopping(shell()) as stop:
+        monkeypatch.setattr("sys.stderr", _Stream())
+        os.kill(os.getpid(), signal.SIGTERM)
+        monkeypatch.undo()
+        assert stop.is_set()

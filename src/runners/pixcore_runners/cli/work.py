@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -77,7 +77,8 @@ def stopping(shell: Shell) -> Generator[threading.Event]:
     def handle(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         stop.set()
-        shell.say("stopping: running chunks are given back; once more kills at once")
+        with suppress(RuntimeError):  # the signal may have come while this very stream was being written to
+            shell.say("stopping: running chunks are given back; once more kills at once")
 
     for number in before:
         signal.signal(number, handle)

@@ -39,7 +39,8 @@ def process_chunk(chunk_id: int, dataset: str) -> str | Retry:
     finally:
         deliveries.close()  # the work-horse ends without a word to its children
     if isinstance(outcome, Later):
-        return Retry(max=_NO_END, interval=_interval(outcome.seconds))
+        # it has had its turn: behind the whole backlog it would wait for far longer than it has to
+        return Retry(max=_NO_END, interval=_interval(outcome.seconds), enqueue_at_front=True)
     return outcome.url
 
 

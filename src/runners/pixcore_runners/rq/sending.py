@@ -26,7 +26,7 @@ _FAILED = 7 * 24 * 3600
 
 # How often a job comes again when its work-horse or worker was killed, and after how many seconds. The chunk's own
 # budget ends it long before, but for a chunk whose worker dies before it can claim it.
-_KILLED = Retry(max=100, interval=5)
+_KILLED = Retry(max=100, interval=5, enqueue_at_front=True)
 
 # A deferred job that is so many seconds late has no scheduler: it waits for nobody.
 _OVERDUE = 10.0
