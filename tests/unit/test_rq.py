@@ -16,6 +16,7 @@ import pytest
 import rq
 from attrs import evolve
 from command import pixcore
+from databases import new_name
 from fleet import Fleet, Records, await_true, kill
 from fleet import fleet as fleet_of
 from hostile import status
@@ -39,7 +40,7 @@ KEY = ChunkKey("cats", 1)
 @pytest.fixture
 def fleet(tmp_path: Path, redis: Redis) -> Iterator[Fleet]:
     """Give a fleet with a queue of its own; nothing that its programs say holds the broker's password."""
-    with fleet_of("rq", tmp_path, broker=redis.url(11), queue=tmp_path.name) as made:
+    with fleet_of("rq", tmp_path, broker=redis.url(11), queue=new_name()) as made:
         assert made.house  # workers do not make the status database
         yield made
         made.end()
