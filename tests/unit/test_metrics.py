@@ -97,6 +97,7 @@ if os.fork() == 0:
     print("counted", flush=True)
     os.write(theirs, b"1")
     sys.stdin.read()
+    os._exit(0)
 os.read(ours, 1)
 os._exit(0)
 """
