@@ -34,7 +34,7 @@ PROJECT = ROOT / "pyproject.toml"
 
 CHECKS = (
     ("ruff", "format", "--check", "."),
-    ("ruff", "check", "."),
+    ("ruff", "check", "--no-cache", "."),  # a cache does not notice that a folder has become a package
     ("mypy",),
     ("pyright",),
     ("lint-imports", "--no-logo"),

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from contract.archiver import ArchiverContract, Images, image, picture
 
+from contract.archiver import ArchiverContract, Images, image, picture
 from pixcore.audit import audit
 from pixcore.errors import InvalidRequest
 from pixcore.manifest import METADATA

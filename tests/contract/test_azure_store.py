@@ -6,13 +6,13 @@ from typing import Any
 import azure_stores
 import pytest
 from attrs import evolve
-from contract.blob_store import BlobStoreContract, BlobStoreMachine, Creatable, ServerContract
 from hypothesis import settings
 from servers import azurite as azurite_server
 from servers.addresses import Azure
 from servers.fixtures import Own
 from servers.server import Server
 
+from contract.blob_store import BlobStoreContract, BlobStoreMachine, Creatable, ServerContract
 from pixcore.ports import BlobStore
 from pixcore_adapters.blob_store.azure import store as azure
 from pixcore_adapters.blob_store.azure.store import AzureBlobStore

@@ -5,9 +5,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from contract.blob_store import BlobStoreContract, BlobStoreMachine
 from hypothesis import settings
 
+from contract.blob_store import BlobStoreContract, BlobStoreMachine
 from pixcore.ports import BlobStore
 from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_adapters.blob_store.memory import MemoryBlobStore

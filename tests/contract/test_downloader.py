@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from apis import OpenverseApi, openverse_entry
-from contract.downloader import DownloaderContract, Serve
 from hostile import Site, handles, picture, policy, status
 from listings import lane_of
 
+from contract.downloader import DownloaderContract, Serve
 from pixcore.planning import Lane
 from pixcore.ports import Downloader
 from pixcore_adapters.blob_store.memory import MemoryBlobStore

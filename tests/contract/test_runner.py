@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from attrs import frozen
-from contract.runner import Door, RunnerContract
 from fleet import Fleet, await_true, everything_holds, fleet
 from redis import Redis
 from rq import Queue
@@ -19,6 +18,7 @@ from servers.fixtures import had
 from servers.server import started
 from servers.tools import Unavailable
 
+from contract.runner import Door, RunnerContract
 from pixcore import ChunkRecord
 from pixcore_runners.celery import make_app
 from pixcore_runners.celery.task import NAME

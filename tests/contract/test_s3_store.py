@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import s3_clients
-from contract.blob_store import BlobStoreContract, BlobStoreMachine, Creatable, CreateOnlyContract, ServerContract
 from hypothesis import settings
 from servers import moto as moto_server
 from servers import swift as swift_server
@@ -13,6 +12,7 @@ from servers.fixtures import Own, had
 from servers.server import Server
 from servers.shared import shared
 
+from contract.blob_store import BlobStoreContract, BlobStoreMachine, Creatable, CreateOnlyContract, ServerContract
 from pixcore.ports import BlobStore
 from pixcore_adapters.blob_store.s3 import store as s3
 from pixcore_adapters.blob_store.s3.store import S3BlobStore

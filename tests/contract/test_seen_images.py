@@ -5,11 +5,11 @@ from pathlib import Path
 
 import databases
 import pytest
-from contract.seen_images import ONE, OTHER, SeenImagesContract, image, urls
-from contract.status_repo import Clock, result
 from servers.addresses import Postgres
 from sqlalchemy import Engine, Float, bindparam, event
 
+from contract.seen_images import ONE, OTHER, SeenImagesContract, image, urls
+from contract.status_repo import Clock, result
 from pixcore.duplicates import SeenImages
 from pixcore.model import Claim
 from pixcore.ports import StatusRepo

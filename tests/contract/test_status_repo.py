@@ -5,10 +5,10 @@ from pathlib import Path
 
 import databases
 import pytest
-from contract.status_repo import MAX_FAILURES, Clock, StatusRepoContract
 from servers.addresses import Postgres
 from sqlalchemy import Float, bindparam
 
+from contract.status_repo import MAX_FAILURES, Clock, StatusRepoContract
 from pixcore.ports import StatusRepo
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_adapters.status_repo.sql import SqlStatusRepo

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from contract.validator import ValidatorContract
 from pictures import encoded, photo
 
+from contract.validator import ValidatorContract
 from pixcore_adapters.validator.memory import MemoryValidator, encode
 from pixcore_adapters.validator.pillow import PillowValidator
 
