@@ -135,6 +135,17 @@ def assemble(settings: Settings, *, make: bool = False) -> Assembly:
     return Assembly(settings, store, status, seen)
 
 
+def require_shared(settings: Settings) -> None:
+    """Refuse what other processes cannot see.
+
+    Raises:
+        InvalidRequest: The store or the status database is in memory.
+    """
+    for name, url in (("store", settings.store), ("status", settings.status)):
+        if urlsplit(url).scheme == "memory":
+            raise InvalidRequest(f"{name} {url} is seen by one process only; name one that all workers can reach")
+
+
 def assembled_for_work(settings: Settings) -> Assembly:
     """Connect what the settings name for a worker, one of many: it makes nothing and upgrades nothing.
 
@@ -143,9 +154,7 @@ def assembled_for_work(settings: Settings) -> Assembly:
             made yet or in another version.
         StatusUnavailable: The status database cannot be reached.
     """
-    for name, url in (("store", settings.store), ("status", settings.status)):
-        if urlsplit(url).scheme == "memory":
-            raise InvalidRequest(f"{name} {url} is seen by one process only; name one that all workers can reach")
+    require_shared(settings)
     from pixcore_adapters.status_repo.database import engine_at
     from pixcore_adapters.status_repo.schema import check
 

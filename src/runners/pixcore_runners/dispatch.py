@@ -41,7 +41,8 @@ def reap(status: StatusRepo, to: Queue, name: str) -> Reaped:
         expired = [record for record in batch if record.status is Status.PROCESSING]
         # ahead, or it would wait behind the whole backlog; before it is freed: whoever dies between the two sends it
         # once more, which does no harm
-        to.send(expired, ahead=True)
+        if expired:
+            to.send(expired, ahead=True)
         for record in expired:
             status.free(record.chunk.key)
         freed += len(expired)

@@ -7,6 +7,7 @@ loses the race reads again.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
+from typing import Any
 
 from attrs import field, frozen
 from sqlalchemy import (
@@ -118,7 +119,7 @@ class SqlStatusRepo(Changes):
             wanted &= chunks.c.status == status
         if keyword is not None:
             wanted &= chunks.c.keyword_sha256 == rows.keyword_sha256(keyword)
-        return self._paged(wanted, chunks.c.chunk_index)
+        return self._records(wanted, chunks.c.chunk_index)
 
     def overdue(self, queue: str) -> Iterator[ChunkRecord]:
         """See the port. Reads like ``find``, and remembers the expired ones, of which there is one a worker."""
@@ -126,10 +127,10 @@ class SqlStatusRepo(Changes):
         expired = (chunks.c.status == Status.PROCESSING) & (chunks.c.lease_expires_at <= self.now)
         due = (chunks.c.status == Status.PENDING) & (chunks.c.due_at <= self.now)
         told = set()
-        for record in self._paged(of_queue & expired, chunks.c.dataset, chunks.c.chunk_index):
+        for record in self._records(of_queue & expired, chunks.c.dataset, chunks.c.chunk_index):
             told.add(record.chunk.key)
             yield record
-        for record in self._paged(of_queue & due, chunks.c.dataset, chunks.c.chunk_index):
+        for record in self._records(of_queue & due, chunks.c.dataset, chunks.c.chunk_index):
             if record.chunk.key not in told:  # it may have been freed meanwhile
                 yield record
 
@@ -180,28 +181,25 @@ class SqlStatusRepo(Changes):
 
     def history(self, dataset: str) -> Iterator[Attempt]:
         """See the port. Reads like ``find``."""
-        order = (schema.attempts.c.chunk_index, schema.attempts.c.attempt)
-        query = select(schema.attempts).where(schema.attempts.c.dataset == dataset).order_by(*order).limit(_PAGE)
-        page = query
-        while True:
-            with database.autocommit(self.engine) as connection:
-                found = connection.execute(page).all()
-            yield from map(rows.attempt, found)
-            if len(found) < _PAGE:
-                return
-            page = query.where(tuple_(*order) > (found[-1].chunk_index, found[-1].attempt))
+        of_dataset = select(schema.attempts).where(schema.attempts.c.dataset == dataset)
+        found = self._paged(of_dataset, schema.attempts.c.chunk_index, schema.attempts.c.attempt)
+        return map(rows.attempt, found)
 
     def _select(self) -> Select[tuple[object, ...]]:
         return select(chunks, self.now.label("now"))
 
-    def _paged(self, wanted: ColumnElement[bool], *order: Column[object]) -> Iterator[ChunkRecord]:
-        """The wanted records in an order that nothing changes, so that each comes once."""
-        query = self._select().where(wanted).order_by(*order).limit(_PAGE)
+    def _records(self, wanted: ColumnElement[bool], *order: Column[object]) -> Iterator[ChunkRecord]:
+        """The wanted records; ``order`` is as for ``_paged``."""
+        return map(rows.record, self._paged(self._select().where(wanted), *order))
+
+    def _paged(self, wanted: Select[Any], *order: Column[object]) -> Iterator[Row[Any]]:
+        """The wanted rows in an order that nothing changes, so each comes once; nothing stays open in between."""
+        query = wanted.order_by(*order).limit(_PAGE)
         page = query
         while True:
             with database.autocommit(self.engine) as connection:
                 found = connection.execute(page).all()
-            yield from map(rows.record, found)
+            yield from found
             if len(found) < _PAGE:
                 return
             last = found[-1]

@@ -4,21 +4,22 @@ import rich_click as click
 
 from pixcore import InvalidRequest
 from pixcore.model import Status
-from pixcore_runners.assembly import assemble
+from pixcore_runners.assembly import assemble, require_shared
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.planning import wanted, wanting
-from pixcore_runners.cli.queued import require_shared, runner
 from pixcore_runners.cli.shell import Shell, creating, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.datasets import Wanted, proposed
 from pixcore_runners.dispatch import submit
-from pixcore_runners.queues import queue
+from pixcore_runners.queues import QUEUES, queue
 from pixcore_runners.sources import parse
 
 
 @click.command("submit")
 @wanting
-@runner
+@click.option(
+    "--runner", type=click.Choice(QUEUES), required=True, help="The queue that delivers the chunks to workers."
+)
 @click.option("--shared-path", is_flag=True, help="The folders are at the same paths on every worker's machine.")
 @creating
 @shared
