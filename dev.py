@@ -39,10 +39,8 @@ CHECKS = (
     ("pyright",),
     ("lint-imports", "--no-logo"),
 )
-# Twice as many processes as cores: tests of workers and servers wait more than they compute. Neighbours stay together,
-# because they share what their fixtures make.
-SPREAD = ("-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal")
-TESTS = ("pytest", *SPREAD, "--cov=pixcore", "--cov-branch", "--cov-fail-under=95")
+# twice as many processes as cores: tests of workers and servers wait more than they compute
+TESTS = ("pytest", "-n", str(2 * (os.cpu_count() or 1)), "--cov=pixcore", "--cov-branch", "--cov-fail-under=95")
 
 
 def main() -> int:
