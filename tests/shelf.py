@@ -87,7 +87,7 @@ class Shelf:
             path = self.root / f"{chunk.id}-{number}"
             path.write_bytes(picture.data)
             accepted = _accepted(path, number, picture)
-            self.seen.hold(claimed.claim, accepted)
+            self.seen.hold(claimed.claim, [accepted])
             images.append((row(number, accepted, chunk.request), path))
         archive = self.archiver.pack(images, self.root / f"chunk-{chunk.id}")
         blob = publish(

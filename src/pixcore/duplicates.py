@@ -4,7 +4,7 @@ Those of a dataset that are near are grouped and shown to people, not dropped: o
 make, thousands are near by chance.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from attrs import field, frozen
@@ -135,11 +135,11 @@ class SeenImages(Protocol):
     that failed, was released or claimed anew holds nothing, so that a rerun never rejects its own images.
     """
 
-    def hold(self, claim: Claim, image: Accepted) -> ChunkKey | None:
-        """Take the image's bytes for the claim's attempt; None when it holds them now, else the chunk that does.
+    def hold(self, claim: Claim, images: Sequence[Accepted]) -> list[ChunkKey | None]:
+        """Take the images for the claim's attempt; for each, None when it holds it now, else the chunk that does.
 
-        The image is remembered by its sha256, with its URL and fingerprint. Idempotent for one attempt. Atomic: of two
-        chunks that ask at once, one gets them. Chunks outside any dataset share nothing.
+        An image is remembered by its sha256, with its URL and fingerprint. Idempotent for one attempt. Atomic for each
+        image: of two chunks that ask at once, one gets it. Chunks outside any dataset share nothing.
 
         Raises:
             StatusUnavailable: The memory cannot be reached.

@@ -68,6 +68,9 @@ T = TypeVar("T")
 # How many samples of a reason for rejecting are remembered: enough for people to see what it means.
 _SAMPLES = 4
 
+# The memory of images is asked about so many verdicts at once: each time costs as much as decoding half an image.
+_TOGETHER = 32
+
 
 @frozen
 class ChunkPipeline:
@@ -130,6 +133,8 @@ class _Attempt:
     missed: dict[CandidateKey, Miss] = field(factory=dict[CandidateKey, Miss])
     seconds: dict[str, float] = field(factory=dict[str, float])
     rejects: list[Reject] = field(factory=list[Reject])
+    verdicts: list[Accepted | Rejected] = field(factory=list[Accepted | Rejected])  # not judged yet
+    images: list[tuple[Row, Path]] = field(factory=list[tuple[Row, Path]])
     observe: Observer = field(init=False)
     lease: Lease = field(init=False)
 
@@ -171,10 +176,10 @@ class _Attempt:
             (folder / "images").mkdir()
 
         self._enter(Phase.DOWNLOAD)
-        images = self._collect(folder / "images")
+        self._collect(folder / "images")
 
         self._enter(Phase.COMPRESS)
-        archive = self._timed(Phase.COMPRESS, lambda: self._compress(images, folder / f"archive{p.archiver.suffix}"))
+        archive = self._timed(Phase.COMPRESS, lambda: self._compress(folder / f"archive{p.archiver.suffix}"))
 
         self._enter(Phase.UPLOAD)
         blob = self._timed(Phase.UPLOAD, lambda: self._upload(archive))
@@ -188,15 +193,14 @@ class _Attempt:
             attempt=claim.attempt,
             progress=self.progress(),
             seconds={phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
-            tally=tally(row for row, _ in images),
+            tally=tally(row for row, _ in self.images),
             rejects=self.rejects,
         )
         self._write(lambda: p.status.complete(claim, result))
         return result
 
-    def _collect(self, into: Path) -> list[tuple[Row, Path]]:
+    def _collect(self, into: Path) -> None:
         request = self.claimed.chunk.request
-        images: list[tuple[Row, Path]] = []
         began = time.perf_counter()
         downloads = self._downloads(into)
         with (
@@ -208,24 +212,20 @@ class _Attempt:
                 if self.phase is not Phase.VALIDATE:
                     self._enter(Phase.VALIDATE)
                 self.lease.check()
-                judged = self._unless_seen(verdict)
-                if isinstance(judged, Accepted):
-                    images.append((row(len(images), judged, request), judged.download.path))
-                    self.accepted += 1
-                    self._tell(ImageAccepted, judged)
-                    if len(images) == request.target:
-                        break
-                else:
-                    self._note(judged)
-                    with local_disk("removing a rejected image"):
-                        judged.download.path.unlink(missing_ok=True)
-                    self._tell(ImageRejected, judged)
+                self.verdicts.append(verdict)
+                if len(self.verdicts) >= min(_TOGETHER, request.target - self.accepted):
+                    self._judge()
+                if self.accepted == request.target:
+                    break
+            self._judge()
         # the two overlap: what was not spent waiting for downloads counts as validation
         self.seconds[Phase.VALIDATE] = time.perf_counter() - began - self.seconds.get(Phase.DOWNLOAD, 0.0)
-        self.lease.check()  # a source may have ended early because it was told to stop
-        if not images:
+        if not self.images:
             raise self._nothing()
-        return images
+
+    def _while_waiting(self) -> None:
+        self.lease.check()
+        self._judge()
 
     def _downloads(self, into: Path) -> Generator[Download]:
         """The chunk's downloads, the source re-opened when it fails; misses are noted on the way."""
@@ -233,7 +233,9 @@ class _Attempt:
         done: set[CandidateKey] = set()
         for attempt in self._retrying(p.policies.download, Phase.DOWNLOAD):
             with attempt:
-                items = p.downloader.download(self.claimed.chunk.request.slices, into, frozenset(done))
+                items = p.downloader.download(
+                    self.claimed.chunk.request.slices, into, frozenset(done), self._while_waiting
+                )
                 with closing(items):
                     while item := self._timed(Phase.DOWNLOAD, partial(next, items, None)):
                         self.lease.check()
@@ -248,14 +250,33 @@ class _Attempt:
                             self.missed.pop(key, None)
                             yield item
 
-    def _unless_seen(self, verdict: Accepted | Rejected) -> Accepted | Rejected:
-        seen = self.pipeline.seen
-        if seen is None or isinstance(verdict, Rejected):
-            return verdict
-        holder = self._write(lambda: seen.hold(self.claimed.claim, verdict))
-        if holder is None:
-            return verdict
-        return Rejected(verdict.download, RejectReason.SEEN, f"chunk {holder} has the same bytes")
+    def _judge(self) -> None:
+        """Take what the dataset does not have yet of the images that are not judged, and count them all."""
+        judged, self.verdicts = self._unless_seen(self.verdicts), []
+        for verdict in judged:
+            if isinstance(verdict, Accepted):
+                self.images.append((row(len(self.images), verdict, self.claimed.chunk.request), verdict.download.path))
+                self.accepted += 1
+                self._tell(ImageAccepted, verdict)
+            else:
+                self._note(verdict)
+                with local_disk("removing a rejected image"):
+                    verdict.download.path.unlink(missing_ok=True)
+                self._tell(ImageRejected, verdict)
+
+    def _unless_seen(self, verdicts: list[Accepted | Rejected]) -> list[Accepted | Rejected]:
+        seen, claim = self.pipeline.seen, self.claimed.claim
+        images = [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
+        if seen is None or not images:
+            return verdicts
+        holders = self._write(lambda: seen.hold(claim, images))
+        taken = {image.sha256: holder for image, holder in zip(images, holders, strict=True) if holder}
+        return [
+            Rejected(verdict.download, RejectReason.SEEN, f"chunk {taken[verdict.sha256]} has the same bytes")
+            if isinstance(verdict, Accepted) and verdict.sha256 in taken
+            else verdict
+            for verdict in verdicts
+        ]
 
     def _note(self, rejected: Rejected) -> None:
         self.rejected[rejected.reason] += 1
@@ -270,9 +291,9 @@ class _Attempt:
             return SourceUnavailable(f"no image of {request.keyword!r} could be fetched for now ({reasons})")
         return NoValidImages(f"no valid image of {request.keyword!r} ({reasons}); try other sources or limits")
 
-    def _compress(self, images: list[tuple[Row, Path]], target: Path) -> Archive:
+    def _compress(self, target: Path) -> Archive:
         def checked() -> Generator[tuple[Row, Path]]:
-            for image in images:
+            for image in self.images:
                 self.lease.check()
                 yield image
 

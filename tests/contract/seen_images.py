@@ -4,12 +4,13 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from random import sample
 from threading import Barrier
 
 import pytest
 
 from pixcore.duplicates import NearPair, SeenImage, SeenImages, near_groups
-from pixcore.model import Accepted, Candidate, CandidateKey, Claim, Download
+from pixcore.model import Accepted, Candidate, CandidateKey, ChunkKey, Claim, Download
 from pixcore.ports import StatusRepo
 from pixcore.quality import Fingerprint, NearRule
 
@@ -28,6 +29,12 @@ def image(number: int, phash: int = 0, dhash: int = 0, *, flat: bool = False, ur
 def urls(pairs: Collection[NearPair]) -> list[list[str]]:
     """Give the pairs by the names of their files."""
     return sorted(sorted(image.url.removeprefix("https://host/") for image in (p.one, p.other)) for p in pairs)
+
+
+def hold(seen: SeenImages, claim: Claim, held: Accepted) -> ChunkKey | None:
+    """Take one image for the claim; give who else has it."""
+    [holder] = seen.hold(claim, [held])
+    return holder
 
 
 ONE, OTHER = image(1), image(2)
@@ -59,33 +66,33 @@ class SeenImagesContract:
     def test_the_first_chunk_gets_the_bytes(self, seen: SeenImages, claims: list[Claim]) -> None:
         """The second learns who has them, and may have others."""
         one, other = claims
-        assert seen.hold(one, ONE) is None
-        assert seen.hold(other, ONE) == one.chunk
-        assert seen.hold(other, OTHER) is None
+        assert hold(seen, one, ONE) is None
+        assert hold(seen, other, ONE) == one.chunk
+        assert hold(seen, other, OTHER) is None
 
     def test_asking_again_is_no_duplicate(self, seen: SeenImages, claims: list[Claim]) -> None:
         """An attempt whose answer was lost may ask again without rejecting its own image."""
-        assert [seen.hold(claims[0], ONE) for _ in range(2)] == [None, None]
+        assert [hold(seen, claims[0], ONE) for _ in range(2)] == [None, None]
 
     def test_datasets_do_not_share(self, seen: SeenImages, repo: StatusRepo, claims: list[Claim]) -> None:
         """The same picture belongs into every dataset that finds it."""
-        seen.hold(claims[0], ONE)
-        assert seen.hold(claimed(repo, *made(repo, 1, "other")), ONE) is None
+        hold(seen, claims[0], ONE)
+        assert hold(seen, claimed(repo, *made(repo, 1, "other")), ONE) is None
 
     def test_chunks_without_a_dataset_share_nothing(self, seen: SeenImages, repo: StatusRepo) -> None:
         """What callers number themselves is no collection."""
         claims = [claimed(repo, key) for key in made(repo, 2, "")]
-        assert [seen.hold(claim, ONE) for claim in claims] == [None, None]
+        assert [hold(seen, claim, ONE) for claim in claims] == [None, None]
 
     def test_a_completed_chunk_keeps_its_images(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], clock: Clock
     ) -> None:
         """They are in its archive, and no time changes that."""
         one, other = claims
-        seen.hold(one, ONE)
+        hold(seen, one, ONE)
         repo.complete(one, result(1))
         clock.advance(100 * TTL)
-        assert seen.hold(other, ONE) == one.chunk
+        assert hold(seen, other, ONE) == one.chunk
 
     @pytest.mark.parametrize("end", ["failed", "waits", "released", "reopened", "claimed_anew"])
     def test_a_hold_ends_with_its_attempt(
@@ -93,7 +100,7 @@ class SeenImagesContract:
     ) -> None:
         """Whatever way the attempt went, even when nobody released it, the bytes are free for another chunk."""
         one, other = claims
-        seen.hold(one, ONE)
+        hold(seen, one, ONE)
         if end == "failed":
             repo.fail(one, "no luck", retry_in=None)
         elif end == "waits":
@@ -106,19 +113,19 @@ class SeenImagesContract:
         else:
             clock.advance(TTL)
             claimed(repo, one.chunk)
-        assert seen.hold(other, ONE) is None
-        assert seen.hold(one, ONE) == other.chunk
+        assert hold(seen, other, ONE) is None
+        assert hold(seen, one, ONE) == other.chunk
 
     def test_a_rerun_does_not_reject_its_own_images(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], clock: Clock
     ) -> None:
         """The newer attempt takes over what the vanished one held, and the others still see it held."""
         one, other = claims
-        seen.hold(one, ONE)
+        hold(seen, one, ONE)
         clock.advance(TTL)
         again = claimed(repo, one.chunk)
-        assert seen.hold(again, ONE) is None
-        assert seen.hold(other, ONE) == one.chunk
+        assert hold(seen, again, ONE) is None
+        assert hold(seen, other, ONE) == one.chunk
 
     def test_a_zombie_takes_nothing_back(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], clock: Clock
@@ -127,29 +134,40 @@ class SeenImagesContract:
         zombie, other = claims
         clock.advance(TTL)
         again = claimed(repo, zombie.chunk)
-        seen.hold(again, ONE)
-        assert seen.hold(zombie, ONE) == again.chunk
+        hold(seen, again, ONE)
+        assert hold(seen, zombie, ONE) == again.chunk
         seen.release(zombie)
-        assert seen.hold(other, ONE) == again.chunk
+        assert hold(seen, other, ONE) == again.chunk
 
     def test_an_expired_lease_still_holds(self, seen: SeenImages, claims: list[Claim], clock: Clock) -> None:
         """Its worker may be alive and renew late: only a new claim decides that it is not."""
         one, other = claims
-        seen.hold(one, ONE)
+        hold(seen, one, ONE)
         clock.advance(TTL)
-        assert seen.hold(other, ONE) == one.chunk
+        assert hold(seen, other, ONE) == one.chunk
 
     def test_releasing_gives_up_everything_of_the_attempt(self, seen: SeenImages, claims: list[Claim]) -> None:
         """And nothing of another's; twice is once."""
         one, other = claims
         third = image(3)
         for held in (ONE, OTHER):
-            seen.hold(one, held)
-        seen.hold(other, third)
+            hold(seen, one, held)
+        hold(seen, other, third)
         seen.release(one)
         seen.release(one)
-        assert [seen.hold(other, held) for held in (ONE, OTHER)] == [None, None]
-        assert seen.hold(one, third) == other.chunk
+        assert [hold(seen, other, held) for held in (ONE, OTHER)] == [None, None]
+        assert hold(seen, one, third) == other.chunk
+
+    def test_many_are_asked_for_at_once(self, seen: SeenImages, repo: StatusRepo) -> None:
+        """Each is answered in its place: new, held already, another chunk's, and one whose holder counts no more."""
+        one, other, ended = (claimed(repo, key) for key in made(repo, 3))
+        mine, theirs, left, new = (image(number) for number in (4, 3, 2, 1))
+        for claim, held in ((one, mine), (other, theirs), (ended, left)):
+            hold(seen, claim, held)
+        repo.release(ended)
+        assert seen.hold(one, []) == []
+        assert seen.hold(one, [mine, theirs, left, new]) == [None, other.chunk, None, None]
+        assert seen.hold(other, [new, left, theirs, mine]) == [one.chunk, one.chunk, None, one.chunk]
 
     def test_of_many_at_once_one_gets_the_bytes(self, seen: SeenImages, repo: StatusRepo) -> None:
         """Chunks that find the same pictures in the same moment agree on one holder of each, fresh or taken over."""
@@ -157,14 +175,17 @@ class SeenImagesContract:
         images = [image(number) for number in range(500)]
         vanished = claimed(repo, dead)
         for held in images[::2]:
-            seen.hold(vanished, held)
+            hold(seen, vanished, held)
         repo.release(vanished)
         claims = [claimed(repo, key) for key in keys]
         start = Barrier(len(claims))
 
         def collect(claim: Claim) -> list[object]:
             start.wait(30)
-            return [seen.hold(claim, held) for held in images]
+            answers: dict[str, object] = {}
+            for group in zip(*[iter(sample(images, len(images)))] * 5, strict=True):  # each in an order of its own
+                answers |= zip((held.sha256 for held in group), seen.hold(claim, group), strict=True)
+            return [answers[held.sha256] for held in images]
 
         with eager_threads(), ThreadPoolExecutor(len(claims)) as pool:
             for answers in zip(*pool.map(collect, claims), strict=True):
@@ -179,7 +200,7 @@ class SeenImagesContract:
         first = image(1, MOST, 1 << 63, url="caf\u00e9 \udcff.jpg")
         second = image(2, MOST ^ 0b111, 1 << 63 | 1)
         for claim, held in ((one, first), (other, second)):
-            seen.hold(claim, held)
+            hold(seen, claim, held)
             repo.complete(claim, result(1))
         (group,) = near_groups(seen.near("d", NearRule()))
         assert group.images == (
@@ -192,9 +213,9 @@ class SeenImagesContract:
         """Each pair once, within a chunk and across; both hashes count, and flat pictures are near to nothing."""
         one, other = claims
         for held in (image(1), image(2, 0b1), image(3, MOST, 0), image(4, 0, MOST), image(5, flat=True)):
-            seen.hold(one, held)
+            hold(seen, one, held)
         for held in (image(6, 0b11), image(7, 0b111), image(8, 0, 0b111), image(9, flat=True)):
-            seen.hold(other, held)
+            hold(seen, other, held)
         repo.complete(one, result(1))
         repo.complete(other, result(1))
         assert urls(list(seen.near("d", NearRule(2, 1)))) == [
@@ -213,8 +234,8 @@ class SeenImagesContract:
         one, other = claims
         if end == "another_dataset":
             other = claimed(repo, *made(repo, 1, "other"))
-        seen.hold(one, ONE)
-        seen.hold(other, OTHER)
+        hold(seen, one, ONE)
+        hold(seen, other, OTHER)
         repo.complete(one, result(1))
         if end == "failed":
             repo.fail(other, "no luck", retry_in=None)
@@ -233,12 +254,12 @@ class SeenImagesContract:
     ) -> None:
         """What an attempt that vanished held counts only if its successor found it too, where that one found it."""
         one, other = claims
-        seen.hold(one, image(1))
-        seen.hold(one, image(2))
+        hold(seen, one, image(1))
+        hold(seen, one, image(2))
         clock.advance(TTL)
         again = claimed(repo, one.chunk)
-        seen.hold(again, image(2, url="https://host/moved.jpg"))
-        seen.hold(other, image(3))
+        hold(seen, again, image(2, url="https://host/moved.jpg"))
+        hold(seen, other, image(3))
         for claim in (again, other):
             repo.complete(claim, result(1))
         assert urls(list(seen.near("d", NearRule()))) == [["3.jpg", "moved.jpg"]]
@@ -252,8 +273,8 @@ class SeenImagesContract:
         one, other = claims
         for number in range(1100):
             spread = number * 0x9E3779B97F4A7C15 & MOST
-            seen.hold(one, image(2 * number, spread, spread))
-            seen.hold(other, image(2 * number + 1, spread, spread))
+            hold(seen, one, image(2 * number, spread, spread))
+            hold(seen, other, image(2 * number + 1, spread, spread))
         repo.complete(one, result(1))
         repo.complete(other, result(1))
         assert urls(list(seen.near("d", NearRule(0, 0)))) == sorted(

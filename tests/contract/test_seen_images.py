@@ -8,7 +8,7 @@ import pytest
 from servers.addresses import Postgres
 from sqlalchemy import Engine, Float, bindparam, event
 
-from contract.seen_images import ONE, OTHER, SeenImagesContract, image, urls
+from contract.seen_images import ONE, OTHER, SeenImagesContract, hold, image, urls
 from contract.status_repo import Clock, result
 from pixcore.duplicates import SeenImages
 from pixcore.model import Claim
@@ -50,7 +50,7 @@ class SqlSeenImagesContract(SeenImagesContract):
     def test_a_url_may_hold_anything(self, seen: SqlSeenImages, repo: SqlStatusRepo, claims: list[Claim]) -> None:
         """A source may have sent a NUL, which PostgreSQL does not hold: it costs the image nothing."""
         for claim, number in zip(claims, (1, 2), strict=True):
-            assert seen.hold(claim, image(number, url="https://host/\0.jpg")) is None
+            assert hold(seen, claim, image(number, url="https://host/\0.jpg")) is None
             repo.complete(claim, result(1))
         assert urls(list(seen.near("d", NearRule()))) == [["\\x00.jpg", "\\x00.jpg"]]
 
@@ -59,7 +59,7 @@ class SqlSeenImagesContract(SeenImagesContract):
     ) -> None:
         """Hashes are read before the search and the rest after it: what has gone in between is no error."""
         for claim, held in zip(claims, (ONE, OTHER), strict=True):
-            seen.hold(claim, held)
+            hold(seen, claim, held)
             repo.complete(claim, result(1))
 
         @event.listens_for(repo.engine, "before_cursor_execute")

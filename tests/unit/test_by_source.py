@@ -1,6 +1,6 @@
 """Several downloaders as one: a chunk may have slices of several sources."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from attrs import define
 from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable
 from pixcore.model import CandidateKey, Download, Miss, Slice
 from pixcore.ports import Downloader
+from pixcore.ports.downloader import at_leisure
 from pixcore_adapters.downloader.by_source import BySource
 from pixcore_adapters.downloader.memory import MemoryDownloader
 
@@ -22,11 +23,15 @@ class Failing:
     ended: int = 0
 
     def download(
-        self, slices: Sequence[Slice], into: Path, skip: frozenset[CandidateKey] = frozenset()
+        self,
+        slices: Sequence[Slice],
+        into: Path,
+        skip: frozenset[CandidateKey] = frozenset(),
+        waiting: Callable[[], None] = at_leisure,
     ) -> Generator[Download | Miss]:
         """See ``Downloader``."""
         try:
-            yield from MemoryDownloader({"bad": self.results}, source="bad").download(slices, into, skip)
+            yield from MemoryDownloader({"bad": self.results}, source="bad").download(slices, into, skip, waiting)
             raise self.error
         finally:
             self.ended += 1

@@ -5,7 +5,7 @@ import logging
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 import pytest
@@ -224,8 +224,8 @@ def test_a_source_that_fails_half_way_is_continued(house: House) -> None:
     """The second opening passes over what was yielded; the validator keeps its memory of it."""
 
     class Halting(MemoryDownloader):
-        def download(self, slices: object, into: Path, skip: frozenset[CandidateKey] = frozenset()) -> object:
-            for number, item in enumerate(super().download(slices, into, skip)):
+        def download(self, slices: object, into: Path, skip: frozenset[CandidateKey], *more: object) -> object:
+            for number, item in enumerate(super().download(slices, into, skip, *more)):
                 if number == 4 and not skip:
                     raise SourceUnavailable("hung up")
                 yield item
@@ -243,32 +243,50 @@ def test_download_and_validation_overlap(house: House) -> None:
     downloaded: list[int] = []
 
     class Watched(MemoryDownloader):
-        def download(self, slices: object, into: Path, skip: frozenset[CandidateKey] = frozenset()) -> object:
-            for item in super().download(slices, into, skip):
+        def download(self, *args: object) -> object:
+            for item in super().download(*args):
                 downloaded.append(item.candidate.key.position)
                 yield item
 
     at_first_verdict: list[int] = []
 
     def observe(event: Event) -> None:
-        if isinstance(event, ImageAccepted) and not at_first_verdict:
+        if isinstance(event, PhaseEntered) and event.phase is Phase.VALIDATE:
             at_first_verdict.extend(downloaded)
 
     house.pipeline(observe, downloader=Watched({"q": house.pictures})).run(house.chunk(10))
     assert len(at_first_verdict) < len(downloaded) == 10
 
 
+def test_what_is_there_counts_while_the_source_is_waited_for(house: House) -> None:
+    """A chunk that hangs on one slow picture shows all that it has before that."""
+    accepted: list[int] = []
+
+    def counted() -> int:
+        return sum(isinstance(event, ImageAccepted) for event in house.events)
+
+    class Slow(MemoryDownloader):
+        def download(self, slices: object, into: Path, skip: object, waiting: Callable[[], None]) -> object:
+            for item in super().download(slices, into, skip):
+                waiting()
+                accepted.append(counted())
+                yield item
+
+    house.pipeline(downloader=Slow({"q": house.pictures})).run(house.chunk(5))
+    assert accepted == [0, 1, 2, 3, 4]
+
+
 def test_a_rejected_download_leaves_the_work_directory_at_once(house: House) -> None:
     """Disk is used for what will be packed only."""
     house.pictures[0] = b"garbage"
-    seen_files: list[int] = []
+    there: list[bool] = []
 
     def observe(event: Event) -> None:
         if isinstance(event, ImageRejected):
-            seen_files.append(len(list(event.image.download.path.parent.iterdir())))
+            there.append(event.image.download.path.exists())
 
     house.pipeline(observe).run(house.chunk(9))
-    assert seen_files == [0]
+    assert there == [False]
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), SystemExit(1)])

@@ -15,7 +15,7 @@ from typing import TypeVar
 import databases
 import psycopg
 import pytest
-from contract.seen_images import ONE, OTHER, image
+from contract.seen_images import ONE, OTHER, hold, image
 from contract.status_repo import MAX_FAILURES, Clock, claimed, made, request, result
 from servers import postgres as server
 from servers.addresses import Postgres
@@ -354,15 +354,15 @@ def test_no_call_reads_a_whole_table(database: Callable[[str], URL], size: int, 
         migrate(engine)
         repo, seen = SqlStatusRepo(engine), SqlSeenImages(engine)
         one, other = (claimed(repo, key) for key in made(repo, 2, "d0"))
-        seen.hold(one, ONE)
+        hold(seen, one, ONE)
         _fill(engine, size, datasets)
         plans = _plans(engine)
         for claim in (one, other):
             repo.renew(claim, 60, Progress())
             repo.advance(claim, Phase.UPLOAD, Progress())
             for number in (1, 2):
-                seen.hold(claim, image(number))
-        seen.hold(claimed(repo, *made(repo, 1, "small")), OTHER)
+                hold(seen, claim, image(number))
+        hold(seen, claimed(repo, *made(repo, 1, "small")), OTHER)
         repo.complete(one, result(1))
         repo.fail(other, "oh", retry_in=None)
         repo.reopen(other.chunk)
@@ -393,6 +393,8 @@ def test_a_dataset_that_grew_quickly_is_not_read_for_every_batch(engine: Engine)
         connection.exec_driver_sql("ANALYZE pixcore_chunks")
         connection.exec_driver_sql(
             """INSERT INTO pixcore_chunks
+            (dataset, id, chunk_index, request, status, phase, attempt, failures, owner, lease_expires_at, due_at,
+                cancel_requested, progress, result, error, revision, queue, keyword_sha256, accepted, claimed_at)
             SELECT dataset, id + 10000 * n, chunk_index + 10000 * n, request, status, phase, attempt, failures, owner,
                 lease_expires_at, due_at, cancel_requested, progress, result, error, revision, queue, keyword_sha256,
                 accepted, claimed_at
@@ -408,11 +410,14 @@ def test_a_dataset_that_grew_quickly_is_not_read_for_every_batch(engine: Engine)
 def _fill(engine: Engine, size: int, datasets: int) -> None:
     """Copy the chunk and the image that are there: 500 images a chunk, and the planner's statistics of them."""
     chunks = """INSERT INTO pixcore_chunks
+        (dataset, id, chunk_index, request, status, phase, attempt, failures, owner, lease_expires_at, due_at,
+            cancel_requested, progress, result, error, revision, queue, keyword_sha256, accepted, claimed_at)
         SELECT 'd' || mod(n, {1}), n, n, request, (ARRAY['completed', 'pending', 'failed'])[mod(n, 3) + 1], phase,
             attempt, failures, owner, lease_expires_at, due_at, cancel_requested, progress, result, error, revision,
             queue, keyword_sha256, accepted, claimed_at
         FROM (SELECT * FROM pixcore_chunks WHERE id = 1) one, generate_series(10, {0}) n"""
     images = """INSERT INTO pixcore_seen_images
+            (dataset, sha256, chunk_id, attempt, url, phash, dhash, hash_method, flat)
         SELECT 'd' || mod(n / 500, {1}), encode(sha256(n::text::bytea), 'hex'), 10 + n / 500, 1, url, n, n,
             hash_method, flat
         FROM pixcore_seen_images, generate_series(1, {0}) n"""

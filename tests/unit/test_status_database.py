@@ -6,11 +6,12 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import databases
 import pytest
-from contract.seen_images import ONE, OTHER
+from contract.seen_images import ONE, OTHER, hold
 from sqlalchemy import Engine, create_engine, event, exc
 
 from pixcore.errors import InvalidRequest, PermanentError, StatusUnavailable
@@ -131,27 +132,29 @@ def test_what_was_read_is_read_again_when_it_changed(database: Engine, meanwhile
         assert (record.status, record.attempt) == (Status.FAILED, 0)
 
 
-@pytest.mark.parametrize("write", ["INSERT", "UPDATE"])
-def test_an_image_that_was_free_is_looked_at_again_when_it_was_taken(database: Engine, write: str) -> None:
-    """Between the look and the write another chunk takes the image, new or left by an attempt that ended."""
+@pytest.mark.parametrize("taken", [True, False])
+def test_an_image_is_looked_at_again_when_its_holder_changed(database: Engine, taken: bool) -> None:
+    """Between two statements another chunk takes the image that an ended attempt left, or gives its own up."""
     repo, seen = SqlStatusRepo(database), SqlSeenImages(database)
     mine, rivals, dead = (Claim(chunk.key, "somebody", 1) for chunk in repo.ensure(requests(3)))
     for claim in (mine, rivals, dead):
         repo.claim(claim.chunk, "somebody", 60)
-    if write == "UPDATE":
-        seen.hold(dead, ONE)
-        repo.release(dead)
     rival = SqlSeenImages(database.url)
-    turns = iter([lambda: rival.hold(rivals, ONE)])
+    if taken:
+        hold(seen, dead, ONE)
+        repo.release(dead)
+    else:
+        hold(rival, rivals, ONE)
+    turns = iter([partial(hold, rival, rivals, ONE) if taken else partial(rival.release, rivals)])
 
     @event.listens_for(database, "before_cursor_execute")
     def _(_1: object, _2: object, statement: str, *_3: object) -> None:
-        if statement.startswith(write):
+        if statement.startswith("UPDATE" if taken else "SELECT"):
             next(turns, lambda: None)()
 
-    holder = seen.hold(mine, ONE)
+    holder = hold(seen, mine, ONE)
     rival.engine.dispose()
-    assert holder == rivals.chunk
+    assert holder == (rivals.chunk if taken else None)
 
 
 _FORK = """
@@ -196,13 +199,13 @@ def test_no_call_reads_the_whole_table(engine: Engine) -> None:
     for key in (one, other):
         answer = repo.claim(key, "me", 60)
         assert isinstance(answer, Claimed)
-        seen.hold(answer.claim, ONE)
-        seen.hold(answer.claim, OTHER)
+        hold(seen, answer.claim, ONE)
+        hold(seen, answer.claim, OTHER)
     repo.renew(Claim(one, "me", 1), 60, Progress())
     repo.advance(Claim(one, "me", 1), Phase.UPLOAD, Progress())
     repo.complete(Claim(one, "me", 1), ChunkResult("file:///b", "0" * 64, 1, 1, 1, Progress(), {}))
     repo.fail(Claim(other, "me", 1), "oh", retry_in=None)
-    seen.hold(Claim(one, "me", 1), ONE)
+    hold(seen, Claim(one, "me", 1), ONE)
     assert len(list(seen.near("d", NearRule()))) == 1
     seen.release(Claim(one, "me", 1))
     repo.reopen(other)

@@ -180,18 +180,17 @@ def test_stop_ends_it_soon_although_the_head_hangs(site: Site, tmp_path: Path) -
     asked = threading.Event()
     site.routes["/silent.jpg"] = telling(asked, silent())
     source = fake(site, "/silent.jpg", "/0.jpg")
-    downloader = WebDownloader({"a": source}, policy(site, seconds=600.0), stop=asked.is_set)
+    downloader = WebDownloader({"a": source}, policy(site, seconds=600.0))
+
+    def waiting() -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+
     began = time.monotonic()
-    assert list(downloader.download([piece()], tmp_path)) == []
+    with pytest.raises(KeyboardInterrupt):
+        list(downloader.download([piece()], tmp_path, waiting=waiting))
     assert time.monotonic() - began < 10
     assert list(tmp_path.iterdir()) == []
-
-
-def test_nothing_begins_once_it_is_to_stop(site: Site, tmp_path: Path) -> None:
-    """A stopped run asks no site for anything more."""
-    downloader = WebDownloader({"a": fake(site, "/0.jpg")}, policy(site), stop=lambda: True)
-    assert list(downloader.download([piece()], tmp_path)) == []
-    assert site.paths() == []
 
 
 # -- a URL that came before -------------------------------------------------------------------------------------------

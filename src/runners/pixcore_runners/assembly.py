@@ -106,7 +106,7 @@ class Assembly:
         sweep(work)
         with ExitStack() as ending:
             yield ChunkPipeline(
-                downloader=_downloader(self.settings, self.store, stop),
+                downloader=_downloader(self.settings, self.store),
                 validator=_validator(self.settings, ending),
                 archiver=_archiver(self.settings.archive),
                 store=self.store,
@@ -262,7 +262,7 @@ def _make_folder(folder: Path) -> None:
         ) from exc
 
 
-def _downloader(settings: Settings, store: BlobStore, stop: Callable[[], bool]) -> Downloader:
+def _downloader(settings: Settings, store: BlobStore) -> Downloader:
     from pixcore_adapters.downloader.sources.paged import PagedSource
     from pixcore_adapters.downloader.urls import Urls
     from pixcore_adapters.downloader.web import WebDownloader
@@ -274,7 +274,6 @@ def _downloader(settings: Settings, store: BlobStore, stop: Callable[[], bool]) 
             {"urls": Urls(store, policy), **searched}, lambda name: PagedSource(_search(name), settings.keep_pages)
         ),
         policy,
-        stop,
         _moment(),
     )
     folder = FolderDownloader(store, settings.max_bytes)

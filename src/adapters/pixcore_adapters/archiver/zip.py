@@ -19,6 +19,8 @@ from pixcore_adapters.archiver import as_row, reading, whole_or_gone
 # The first moment that the format can name: real times would make every archive different.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
+_PIECE = 1 << 20  # bytes: nearly every picture is read and written at once
+
 # We store; people who repack deflate. Other methods are not in every Python, and fail in ways of their own.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGE = (zipfile.BadZipFile, zlib.error)
@@ -41,8 +43,8 @@ class ZipArchiver:
             with local_disk("packing"), zipfile.ZipFile(target, "w", allowZip64=True) as archive:
                 for row, path in images:
                     rows.append(row)
-                    with path.open("rb") as source, archive.open(_member(row.file_name), "w") as member:
-                        shutil.copyfileobj(source, member)
+                    with path.open("rb", buffering=0) as source, archive.open(_member(row.file_name), "w") as member:
+                        shutil.copyfileobj(source, member, _PIECE)
                 archive.writestr(_member(METADATA), metadata(rows))
             with local_disk("reading the packed archive"), target.open("rb") as packed:
                 sha256 = hashlib.file_digest(packed, "sha256").hexdigest()

@@ -1,11 +1,15 @@
 """A fetcher for callers without an event loop: it runs in a thread of its own, which ends with the block."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from threading import Thread
 from typing import Any, Protocol, TypeVar
+
+from attrs import field, frozen
 
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 
@@ -22,6 +26,43 @@ class Start(Protocol):
         ...
 
 
+@frozen
+class _Starting:
+    """Hands over to the loop whatever there is to start each time that it wakes up: to wake it costs system calls."""
+
+    fetcher: Fetcher
+    loop: asyncio.AbstractEventLoop
+    waiting: deque[tuple[Coroutine[Any, Any, Any], Future[Any]]] = field(factory=deque, init=False)
+
+    def __call__(self, ask: Callable[[Fetcher], Coroutine[Any, Any, T]]) -> Future[T]:
+        future = Future[T]()
+        self.waiting.append((ask(self.fetcher), future))
+        if len(self.waiting) == 1:  # else it was woken for an earlier one, and comes to this one too
+            self.loop.call_soon_threadsafe(self._start)
+        return future
+
+    def _start(self) -> None:
+        while self.waiting:
+            asked, future = self.waiting.popleft()
+            task = self.loop.create_task(asked)
+            task.add_done_callback(partial(_settle, future))
+            future.add_done_callback(partial(self._cancel, task))
+
+    def _cancel(self, task: asyncio.Task[Any], future: Future[Any]) -> None:
+        if future.cancelled() and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(task.cancel)
+
+
+def _settle(future: Future[Any], task: asyncio.Task[Any]) -> None:
+    if task.cancelled():
+        future.cancel()
+    elif future.set_running_or_notify_cancel():
+        if error := task.exception():
+            future.set_exception(error)
+        else:
+            future.set_result(task.result())
+
+
 @contextmanager
 def fetching(make: Callable[[], Fetcher]) -> Generator[Start]:
     """Open a fetcher; at the end of the block what still runs is cancelled, and thread and sockets are gone.
@@ -34,12 +75,7 @@ def fetching(make: Callable[[], Fetcher]) -> Generator[Start]:
     thread = Thread(target=_run, args=(make, opened, ended), name="pixcore-fetch", daemon=True)
     thread.start()
     try:
-        fetcher, loop = opened.result()
-
-        def start(ask: Callable[[Fetcher], Coroutine[Any, Any, T]]) -> Future[T]:
-            return asyncio.run_coroutine_threadsafe(ask(fetcher), loop)
-
-        yield start
+        yield _Starting(*opened.result())
     finally:
         ended.set_result(None)  # even where nothing is open yet: an interrupt may come at any time
         thread.join()

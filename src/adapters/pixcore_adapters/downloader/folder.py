@@ -6,7 +6,7 @@ dot) are left out.
 
 import os
 import stat
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from attrs import frozen
 from pixcore.errors import InvalidRequest, SourceUnavailable, one_line
 from pixcore.model import Candidate, CandidateKey, Download, Miss, MissReason, Slice
 from pixcore.ports import BlobStore
+from pixcore.ports.downloader import at_leisure
 from pixcore.workspace import local_disk
 from pixcore_adapters.downloader.listing import Listing, listed, read
 
@@ -54,7 +55,11 @@ class FolderDownloader:
         return listed(SOURCE, str(root), grow, store=self.store, dataset=dataset, planned=planned)
 
     def download(
-        self, slices: Sequence[Slice], into: Path, skip: frozenset[CandidateKey] = frozenset()
+        self,
+        slices: Sequence[Slice],
+        into: Path,
+        skip: frozenset[CandidateKey] = frozenset(),
+        waiting: Callable[[], None] = at_leisure,  # noqa: ARG002 - nothing here is waited for
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``; copies one file at a time, for a local disk gains nothing from more."""
         number = 0

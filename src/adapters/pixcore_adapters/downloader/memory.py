@@ -1,7 +1,7 @@
 """A downloader for tests: candidates out of a mapping."""
 
 import hashlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from attrs import frozen
 
 from pixcore.errors import InvalidRequest
 from pixcore.model import Candidate, CandidateKey, Download, Miss, MissReason, Slice
+from pixcore.ports.downloader import at_leisure
 from pixcore.workspace import local_disk
 
 
@@ -24,7 +25,11 @@ class MemoryDownloader:
     fetched_at: datetime = datetime(2000, 1, 1, tzinfo=UTC)
 
     def download(
-        self, slices: Sequence[Slice], into: Path, skip: frozenset[CandidateKey] = frozenset()
+        self,
+        slices: Sequence[Slice],
+        into: Path,
+        skip: frozenset[CandidateKey] = frozenset(),
+        waiting: Callable[[], None] = at_leisure,  # noqa: ARG002 - nothing here is waited for
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``."""
         for piece in slices:

@@ -14,13 +14,14 @@ from attrs import define, evolve, field, frozen
 
 from pixcore.errors import InvalidRequest, SourceChanged, TransientError
 from pixcore.model import Candidate, CandidateKey, Download, Miss, MissReason, Slice
+from pixcore.ports.downloader import at_leisure
 from pixcore_adapters.downloader.changed import noting_changes, past_changed
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
 from pixcore_adapters.downloader.fetching import Start, fetching
 from pixcore_adapters.downloader.source import Pages, Source
 
-_GLANCE = 0.2  # seconds between two looks whether to stop
+_GLANCE = 0.2  # seconds of waiting between two calls of `waiting`
 _LARGEST_PAGE = 20 << 20  # bytes
 
 
@@ -46,9 +47,11 @@ class _Ahead:
         return bool(self.items or self.page)
 
     def fill(self, proposed: Iterator[Candidate | Miss | Future[bytes]], begin: Callable[[Candidate], _Fetch]) -> None:
-        """Take what is proposed, as long as there is room and no page to be waited for."""
+        """Take what is proposed, as long as there is room and no page to be waited for; not for one place alone."""
         if self.page and self.page.done():
             self.page = None
+        if len(self.items) > self.room - self.room // 8:
+            return
         try:
             while not self.page and len(self.items) <= self.room and (one := next(proposed, None)):
                 if isinstance(one, Future):
@@ -61,7 +64,7 @@ class _Ahead:
     def settled(self) -> bool:
         """Wait a little for something to happen, and say whether it is known how the head ends."""
         head = self.items[0] if self.items else None
-        if isinstance(head, Miss):
+        if isinstance(head, Miss) or (head and head.outcome.done()):
             return True
         awaited: list[Future[Any]] = [future for future in (head and head.outcome, self.page) if future]
         wait(awaited, _GLANCE, FIRST_COMPLETED)
@@ -79,17 +82,19 @@ class WebDownloader:
     Attributes:
         sources: By name.
         policy: How to fetch.
-        stop: Asked while waiting; once true, the downloads end early.
         moment: Stands in the rows instead of the time of the fetch, for archives that can be made again byte by byte.
     """
 
     sources: Mapping[str, Source]
     policy: FetchPolicy
-    stop: Callable[[], bool] = lambda: False
     moment: datetime | None = None
 
     def download(
-        self, slices: Sequence[Slice], into: Path, skip: frozenset[CandidateKey] = frozenset()
+        self,
+        slices: Sequence[Slice],
+        into: Path,
+        skip: frozenset[CandidateKey] = frozenset(),
+        waiting: Callable[[], None] = at_leisure,
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``."""
         ahead = _Ahead(2 * self.policy.in_flight)
@@ -98,7 +103,7 @@ class WebDownloader:
                 fetching(partial(Fetcher, self.policy)) as start,
                 closing(self._proposed(slices, skip, partial(_page, start))) as proposed,
             ):
-                while not self.stop():
+                while True:
                     ahead.fill(proposed, partial(_begun, into, start))
                     if not ahead:
                         if ahead.failed:
@@ -106,6 +111,8 @@ class WebDownloader:
                         return
                     if ahead.settled():
                         yield self._item(ahead.items.popleft())
+                    else:
+                        waiting()
         finally:
             # the fetcher has ended: what is still here was fetched for nobody
             for fetch in ahead.items:
@@ -140,7 +147,9 @@ class WebDownloader:
         outcome = head.outcome.result()
         if isinstance(outcome, Missed):
             return Miss(head.candidate, outcome.reason, outcome.permanent, outcome.detail)
-        candidate = evolve(head.candidate, provenance=evolve(head.candidate.provenance, opt_out=outcome.opt_out))
+        candidate = head.candidate
+        if outcome.opt_out:
+            candidate = evolve(candidate, provenance=evolve(candidate.provenance, opt_out=outcome.opt_out))
         return Download(candidate, head.path, outcome.size, self.moment or outcome.fetched_at)
 
 

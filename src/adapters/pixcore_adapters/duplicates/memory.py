@@ -1,6 +1,6 @@
 """A memory of images within one process: for tests and for runs whose state may die with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Lock
 
 from attrs import define, field, frozen
@@ -25,20 +25,10 @@ class MemorySeenImages:
     _holds: dict[tuple[str, str], _Hold] = field(init=False, factory=dict)  # by (dataset, sha256)
     _lock: Lock = field(init=False, factory=Lock)
 
-    def hold(self, claim: Claim, image: Accepted) -> ChunkKey | None:
+    def hold(self, claim: Claim, images: Sequence[Accepted]) -> list[ChunkKey | None]:
         """See ``SeenImages``."""
-        dataset = claim.chunk.dataset
-        if not dataset:
-            return None
-        seen = SeenImage(claim.chunk, image.sha256, image.download.candidate.url, image.fingerprint)
         with self._lock:
-            there = self._holds.get((dataset, image.sha256))
-            if there and _same_attempt(there.claim, claim):
-                return None
-            if there and self._counts(there.claim, Status.PROCESSING, Status.COMPLETED):
-                return there.claim.chunk
-            self._holds[dataset, image.sha256] = _Hold(claim, seen)
-        return None
+            return [self._hold(claim, image) for image in images]
 
     def release(self, claim: Claim) -> None:
         """See ``SeenImages``."""
@@ -59,6 +49,19 @@ class MemorySeenImages:
         dhash = np.array([image.fingerprint.dhash for image in images], np.uint64)
         for one, other in NearIndex(phash, dhash, rule).pairs():
             yield NearPair(images[one], images[other])
+
+    def _hold(self, claim: Claim, image: Accepted) -> ChunkKey | None:
+        dataset = claim.chunk.dataset
+        if not dataset:
+            return None
+        there = self._holds.get((dataset, image.sha256))
+        if there and _same_attempt(there.claim, claim):
+            return None
+        if there and self._counts(there.claim, Status.PROCESSING, Status.COMPLETED):
+            return there.claim.chunk
+        seen = SeenImage(claim.chunk, image.sha256, image.download.candidate.url, image.fingerprint)
+        self._holds[dataset, image.sha256] = _Hold(claim, seen)
+        return None
 
     def _counts(self, holder: Claim, *states: Status) -> bool:
         record = self.status.get(holder.chunk)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Engine, Row, and_, delete, false, select, update
+from sqlalchemy import Engine, Row, Update, and_, delete, false, select, update
 
 from pixcore.duplicates import NearPair, SeenImage
 from pixcore.model import Accepted, ChunkKey, Claim, Status
@@ -25,32 +25,31 @@ class SqlSeenImages:
 
     engine: Engine = field(converter=database.engine_at)
 
-    def hold(self, claim: Claim, image: Accepted) -> ChunkKey | None:
-        """See ``SeenImages``. Almost every image is new, so it is written first and read only where that fails."""
+    def hold(self, claim: Claim, images: Sequence[Accepted]) -> list[ChunkKey | None]:
+        """See ``SeenImages``. Almost all are new, so they are written first; then it is read who has them."""
         dataset = claim.chunk.dataset
         if not dataset:
-            return None
-        mine = _columns(claim, image)
-        same = and_(seen_images.c.dataset == dataset, seen_images.c.sha256 == image.sha256)
+            return [None] * len(images)
         new = database.dialect_of(self.engine).insert(seen_images).on_conflict_do_nothing()
-        new = new.values(dataset=dataset, sha256=image.sha256, **mine).execution_options(preserve_rowcount=True)
-        with database.autocommit(self.engine) as connection:
-            while True:
-                if connection.execute(new).rowcount:
-                    return None
-                holder = connection.execute(_HOLDERS.where(same)).one_or_none()
-                if holder is None:  # it was released meanwhile
-                    continue
-                if (holder.chunk_id, holder.attempt) == (claim.chunk.id, claim.attempt):
-                    return None
-                if holder.counts:
-                    return ChunkKey(dataset, holder.chunk_id)
-                # what no longer counts never counts again, because attempts only grow
-                unchanged = and_(
-                    same, seen_images.c.chunk_id == holder.chunk_id, seen_images.c.attempt == holder.attempt
-                )
-                if connection.execute(update(seen_images).where(unchanged).values(mine)).rowcount:
-                    return None
+        holders: dict[str, ChunkKey | None] = {}
+        # in one order, or two chunks that write the same ones would wait for each other
+        left = {image.sha256: image for image in sorted(images, key=lambda image: image.sha256)}
+        while left:
+            rows = {sha256: _columns(claim, image) for sha256, image in left.items()}
+            with database.transaction(self.engine) as connection:
+                connection.execute(new, [{"sha256": sha256} | row for sha256, row in rows.items()])
+            with database.autocommit(self.engine) as connection:
+                these = and_(seen_images.c.dataset == dataset, seen_images.c.sha256.in_(left))
+                for holder in connection.execute(_HOLDERS.where(these)).all():
+                    if (holder.chunk_id, holder.attempt) == (claim.chunk.id, claim.attempt):
+                        holders[holder.sha256] = None
+                    elif holder.counts:
+                        holders[holder.sha256] = ChunkKey(dataset, holder.chunk_id)
+                    elif connection.execute(_taken_over(dataset, holder, rows[holder.sha256])).rowcount:
+                        holders[holder.sha256] = None
+            # whose holder changed meanwhile
+            left = {sha256: image for sha256, image in left.items() if sha256 not in holders}
+        return [holders[image.sha256] for image in images]
 
     def release(self, claim: Claim) -> None:
         """See ``SeenImages``."""
@@ -111,13 +110,27 @@ class SqlSeenImages:
 _CHUNK = and_(chunks.c.dataset == seen_images.c.dataset, chunks.c.id == seen_images.c.chunk_id)
 _COUNTS = and_(chunks.c.attempt == seen_images.c.attempt, chunks.c.status.in_((Status.PROCESSING, Status.COMPLETED)))
 _COMPLETED = and_(chunks.c.attempt == seen_images.c.attempt, chunks.c.status == Status.COMPLETED)
-_HOLDERS = select(seen_images.c.chunk_id, seen_images.c.attempt, _COUNTS.label("counts")).outerjoin(chunks, _CHUNK)
+_HOLDERS = select(
+    seen_images.c.sha256, seen_images.c.chunk_id, seen_images.c.attempt, _COUNTS.label("counts")
+).outerjoin(chunks, _CHUNK)
+
+
+def _taken_over(dataset: str, holder: Row[Any], mine: Mapping[str, object]) -> Update:
+    """Put the claim in the place of a holder that no longer counts, nor ever will, because attempts only grow."""
+    unchanged = and_(
+        seen_images.c.dataset == dataset,
+        seen_images.c.sha256 == holder.sha256,
+        seen_images.c.chunk_id == holder.chunk_id,
+        seen_images.c.attempt == holder.attempt,
+    )
+    return update(seen_images).where(unchanged).values(mine)
 
 
 def _columns(claim: Claim, image: Accepted) -> dict[str, object]:
-    """All but what names the image; ``_image`` reads it back."""
+    """All but the sha256; ``_image`` reads it back."""
     seen = SeenImage(claim.chunk, image.sha256, image.download.candidate.url, image.fingerprint)
     return {
+        "dataset": claim.chunk.dataset,
         "chunk_id": claim.chunk.id,
         "attempt": claim.attempt,
         "url": seen.url.replace("\0", "\\x00"),  # which not every database takes

@@ -1,5 +1,7 @@
 """The tables of the status database, and the version they are in."""
 
+from uuid import uuid4
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -14,10 +16,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    column,
+    insert,
     inspect,
     select,
-    table,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -28,6 +29,9 @@ VERSION_TABLE = "pixcore_version"
 VERSIONS = ("0001", "0002", "0003")  # every version there was, oldest first; migrations/versions holds the step to each
 
 metadata = MetaData()
+
+# Alembic's own table, which is no part of what it compares the database with
+_version_table = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 
 
 def _name(length: int) -> TypeEngine[str]:
@@ -110,7 +114,10 @@ def migrate(engine: Engine) -> None:
         StatusUnavailable: It cannot be reached, or stayed locked.
     """
     with database.migration(engine) as connection:
-        if _version(connection, engine) != VERSIONS[-1]:
+        version = _version(connection, engine)
+        if version is None:
+            _make(connection)
+        elif version != VERSIONS[-1]:
             from pixcore_adapters.status_repo.migrations import upgrade  # noqa: PLC0415  Alembic is slow to import
 
             upgrade(connection)
@@ -147,11 +154,18 @@ def _found(engine: Engine) -> str | None:
         return _version(connection, engine)
 
 
+def _make(connection: Connection) -> None:
+    """All at once what the steps lead to: a first run does not wait for Alembic."""
+    metadata.create_all(connection, checkfirst=False)
+    connection.execute(insert(registry).values(identity=str(uuid4()), next_chunk_id=1))
+    _version_table.create(connection)
+    connection.execute(insert(_version_table).values(version_num=VERSIONS[-1]))
+
+
 def _version(connection: Connection, engine: Engine) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    query = select(column("version_num", String)).select_from(table(VERSION_TABLE))
-    version: str | None = connection.execute(query).scalar_one_or_none()
+    version = connection.execute(select(_version_table.c.version_num)).scalar_one_or_none()
     if version is not None and version not in VERSIONS:
         raise InvalidRequest(f"{_named(engine)} was made by a newer pixcore; upgrade pixcore")
     return version

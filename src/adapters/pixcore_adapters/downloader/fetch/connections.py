@@ -5,13 +5,14 @@ refuses again whatever it is about to be connected to. Only hosts that the polic
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
@@ -117,13 +118,19 @@ class _Proxy:
         return cls(url.with_user(None), {"Proxy-Authorization": f"Basic {b64encode(words.encode()).decode()}"})
 
 
+@lru_cache(maxsize=1)
+def _system_certificates(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """What OpenSSL finds by itself and by these two variables; to read it takes as long as a hundred fetches."""
+    return ssl.create_default_context()
+
+
 class Connections:
     """Two pools of kept-alive connections, the guarded and the trusted one, with one TLS context and no cookies."""
 
     def __init__(self, policy: FetchPolicy, lookup: AbstractResolver | None, tls: ssl.SSLContext | None) -> None:
         self._policy = policy
         self._given_lookup = lookup
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls or _system_certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         named = getproxies() if policy.proxy_from_environment else {}
         self._proxies = {scheme: _Proxy.read(text) for scheme, text in named.items() if scheme in _PROXIED}
         self._closing = AsyncExitStack()

@@ -172,6 +172,10 @@ class Fetcher:
 
     async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Every retry there is: bounded, patient as the server asks, at most ``LONGEST_WAIT`` seconds."""
+        try:
+            return await attempt()  # without tenacity, which would cost a fifth of a fetch that succeeds
+        except FetchFailed as failed:
+            first = iter([failed])
         exhausted = stop_after_attempt(self._policy.attempts)
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, FetchFailed) and not error.missed.permanent),
@@ -180,7 +184,13 @@ class Fetcher:
             sleep=self._sleep,
             reraise=True,
         )
-        return await retrying(attempt)
+
+        async def again() -> T:
+            for failed in first:
+                raise failed
+            return await attempt()
+
+        return await retrying(again)
 
 
 async def _no_question(_url: URL) -> None:
