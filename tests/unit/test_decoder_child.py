@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 from textwrap import dedent, indent
-from threading import Event
+from typing import NoReturn
 
 import pytest
 from pictures import animation, encoded, exif_with_thumbnail, photo, plain_png, postscript, scan_bomb
@@ -82,7 +83,8 @@ def children(validator: PillowValidator) -> list[int]:
 
 def decode(decoder: Decoder, download: Download) -> Picture | Refusal:
     """Decode, and wait for it."""
-    return decoder.decode(download.path, Event())
+    decoder.give(download.path)
+    return decoder.take()
 
 
 def words(verdict: Accepted | Rejected) -> str:
@@ -164,6 +166,62 @@ def test_a_crash_costs_one_file(decoder: Decoder, write: Write, bmp_codec: Calla
     assert decode(decoder, bad) == Refusal(RejectReason.DECODER_DIED, "the decoder ended with SIGSEGV")
     assert isinstance(decode(decoder, good), Picture)
     assert pid(decoder) != first
+
+
+@pytest.mark.parametrize("codec", ["import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "while True: pass"])
+def test_only_who_is_to_blame_is_refused(write: Write, bmp_codec: Callable[[str], None], codec: str) -> None:
+    """A child is given files ahead: those behind one that crashes or hangs are pictures all the same."""
+    bmp_codec(codec)
+    bad, *good = write(encoded(photo(1), "BMP"), "bad"), *(write(encoded(photo(n)), f"{n}.jpg") for n in (1, 2))
+    with closing(Decoder(Limits(), seconds=1.0, memory=GIB)) as decoder:
+        for download in (good[0], bad, good[1]):
+            decoder.give(download.path)
+        assert [type(decoder.take()) for _ in range(3)] == [Picture, Refusal, Picture]
+
+
+def test_an_interrupt_mixes_nothing_up(write: Write) -> None:
+    """A queue's time limit may come in the middle of anything; the next chunk gets the verdicts of its own files."""
+    large, small = (write(encoded(Image.new("RGB", (side, side)), "PNG"), str(side)) for side in (4000, 40))
+
+    def raise_(*_: object) -> NoReturn:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, raise_)
+    try:
+        with PillowValidator(workers=1) as validator:
+            list(validator.validate([small]))  # the child runs
+            for milliseconds in range(1, 40, 3):
+                signal.setitimer(signal.ITIMER_REAL, milliseconds / 1000)
+                with pytest.raises(TimeoutError):
+                    list(validator.validate([large] * 50))
+                [verdict] = validator.validate([small])
+                assert isinstance(verdict, Accepted)
+                assert verdict.width == 40
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_half_an_answer_is_no_answer(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is its other half taken for the next one, where an interrupt came between the two."""
+    large, small = (write(encoded(Image.new("RGB", (side, side)), "PNG"), str(side)) for side in (400, 40))
+    received: list[int] = []
+    receive = Connection._recv
+
+    def interrupted(pipe: Connection, size: int) -> object:
+        received.append(size)
+        if len(received) == 2:
+            raise TimeoutError
+        return receive(pipe, size)
+
+    with PillowValidator(workers=1) as validator:
+        list(validator.validate([small]))
+        monkeypatch.setattr(Connection, "_recv", interrupted)
+        with pytest.raises(TimeoutError):
+            list(validator.validate([large]))
+        [verdict] = validator.validate([small])
+        assert isinstance(verdict, Accepted)
+        assert verdict.width == 40
 
 
 def test_a_hang_ends_at_the_deadline(write: Write, bmp_codec: Callable[[str], None]) -> None:
@@ -267,13 +325,14 @@ def test_the_look_ahead_depends_on_the_workers_alone(write: Write) -> None:
 
 
 def test_threads_share_one_validator(write: Write) -> None:
-    """The direct runner's workers do; each gets its own verdicts, from no more children than asked for."""
+    """The direct runner's workers do; each gets its own verdicts, from children that are used again."""
     downloads = [[write(encoded(photo(10 * row + n)), f"{row}-{n}.jpg") for n in range(8)] for row in range(4)]
     with PillowValidator(workers=2) as validator, ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda row: list(validator.validate(row)), downloads))
-        assert [[verdict.download for verdict in row] for row in found] == downloads
-        assert {words(verdict) for row in found for verdict in row} == {"accepted"}
-        assert len(children(validator)) <= 2
+        for _ in range(2):
+            found = list(threads.map(lambda row: list(validator.validate(row)), downloads))
+            assert [[verdict.download for verdict in row] for row in found] == downloads
+            assert {words(verdict) for row in found for verdict in row} == {"accepted"}
+        assert len(children(validator)) <= 2 * len(downloads)
 
 
 def test_closing_early_does_not_wait_for_a_hang(write: Write, bmp_codec: Callable[[str], None]) -> None:
@@ -306,6 +365,7 @@ def test_nothing_is_left_when_it_is_closed_or_forgotten(write: Write) -> None:
 _PROGRAM = """
 import os, sys
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 from pixcore.model import Accepted, Candidate, CandidateKey, Download
 from pixcore_adapters.validator.pillow import PillowValidator

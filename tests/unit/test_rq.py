@@ -338,7 +338,7 @@ def test_workers_that_were_killed_are_replaced(fleet: Fleet, jobs: rq.Queue) -> 
     kill(*working(jobs))
     fleet.submit(3)
     assert [record.attempt for record in fleet.until_settled(30)] == [1] * 3
-    assert program.said.count("takes chunks") == 4
+    await_true(lambda: program.said.count("takes chunks") == 4)
 
 
 @pytest.mark.usefixtures("fleet")

@@ -406,7 +406,8 @@ def _validator(settings: Settings, ending: ExitStack) -> Validator:
         max_bytes=settings.max_bytes,
         max_pixels=settings.max_pixels,
     )
-    return ending.enter_context(PillowValidator(limits, seconds=settings.decode_seconds))
+    share = max(1, (os.cpu_count() or 1) // settings.workers)  # each of the chunks in progress has its own children
+    return ending.enter_context(PillowValidator(limits, seconds=settings.decode_seconds, workers=share))
 
 
 def _path(url: str) -> Path:

@@ -2,14 +2,16 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
+from collections import deque
+from contextlib import suppress
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Event
+from typing import TYPE_CHECKING
 
 from attrs import asdict
 
@@ -17,10 +19,13 @@ from pixcore.errors import TransientError
 from pixcore.model import RejectReason
 from pixcore_adapters.validator.picture import Limits, Picture, Refusal, from_json
 
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
 _PROGRAM = "pixcore_adapters.validator.child"
 
 _START = 60.0  # seconds; imports take 0.2 on an idle machine
-_TICK = 0.1  # seconds until a decode that nobody waits for any more is noticed
+_PARTING = 0.1  # seconds that a child which is to be used again has for what nobody waits for any more
 _LONGEST = 1 << 16  # bytes of an answer
 
 # All that a child needs to find Python and its libraries; credentials stay here.
@@ -30,9 +35,9 @@ _ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", 
 
 
 class Decoder:
-    """A child process that decodes one image at a time. It is started by the first, and again after its end.
+    """A child process that decodes images in the order in which they are given, ahead of whoever takes the outcomes.
 
-    For one thread at a time.
+    It is started by the first, and again after its end. For one thread at a time.
     """
 
     def __init__(self, limits: Limits, seconds: float, memory: int) -> None:
@@ -40,29 +45,56 @@ class Decoder:
         self._settings = json.dumps({"limits": asdict(limits), "seconds": seconds, "memory": memory})
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
+        self._arrival = select.poll()
+        self._given: deque[Path] = deque()  # not answered yet
+        self._outcomes: deque[Picture | Refusal] = deque()  # not taken yet
+        self._since = 0.0  # when it had nothing to do but the first of them, or its start
+        self._started = False
+        self._in_step = True  # what was sent and received is what the queues say
 
-    def decode(self, path: Path, given_up: Event) -> Picture | Refusal:
-        """Have the file decoded; whatever it does to the child comes back as a refusal.
-
-        Once ``given_up`` is set, returns soon, with an outcome of no meaning.
+    def give(self, path: Path) -> None:
+        """Have one more file decoded.
 
         Raises:
             TransientError: No child can be started.
         """
-        try:
-            pipe = self._running(given_up)
-            pipe.send_bytes(os.fsencode(path.absolute()))
-            answer = _answer(pipe, self._seconds, given_up)
-        except (EOFError, ConnectionError):
-            return Refusal(RejectReason.DECODER_DIED, f"the decoder ended with {self._end()}")
-        if answer is None:
-            self._end()
-            return Refusal(RejectReason.TOO_SLOW, f"not decoded within {self._seconds:g} seconds")
-        return from_json(answer)
+        self._in_step = False
+        if not self._given:
+            self._renew()
+        self._given.append(path)
+        self._send(path)
+        self._in_step = True
+
+    def take(self) -> Picture | Refusal:
+        """Wait for the next outcome, in the order given; whatever a file does to the child comes back as its refusal.
+
+        Raises:
+            TransientError: No child can be started.
+        """
+        if not self._outcomes:
+            self._receive()
+        return self._outcomes.popleft()
+
+    def load(self) -> int:
+        """How many files it has not decoded yet."""
+        while self._given and self._started and self._arrival.poll(0):
+            self._receive()
+        return len(self._given)
+
+    def settle(self) -> None:
+        """Forget what was given and not taken; a child that is not done with it soon is ended."""
+        while self._in_step and self._given and self._started and self._arrival.poll(1000 * _PARTING):
+            self._receive()
+        if self._given or not self._in_step:
+            self.close()
+        self._outcomes.clear()
 
     def close(self) -> None:
-        """End the child, if there is one. Idempotent; a later decode starts another."""
+        """End the child, if there is one. Idempotent; a later file starts another."""
         self._end()
+        self._given.clear()
+        self._outcomes.clear()
+        self._in_step = True
 
     def forget(self) -> None:
         """In a fork: let go of a child that belongs to the parent process, without a word to it."""
@@ -71,17 +103,36 @@ class Decoder:
         if self._process:
             self._process.returncode = 0  # nothing for this process to wait for
         self._pipe = self._process = None
+        self.close()
 
-    def _running(self, given_up: Event) -> Connection:
-        if self._pipe and self._process and self._process.poll() is None:
-            return self._pipe
-        self._end()
-        ours, theirs = Pipe()
-        with theirs:
-            self._process = _start(theirs.fileno(), self._settings)
-        self._pipe = ours
+    def _receive(self) -> None:
+        """Wait for the child's next answer; where there is none, the others go to another child."""
+        self._in_step = False
+        outcome = self._outcome()
+        self._given.popleft()
+        self._outcomes.append(outcome)
+        self._since = time.monotonic()
+        if self._given and not self._pipe:
+            self._renew()
+            for path in self._given:
+                self._send(path)
+        self._in_step = True
+
+    def _outcome(self) -> Picture | Refusal:
         try:
-            ready = _answer(ours, _START, given_up)
+            if not self._started:
+                self._await_start()
+            answer = self._answer(self._seconds)
+        except (EOFError, ConnectionError):
+            return Refusal(RejectReason.DECODER_DIED, f"the decoder ended with {self._end()}")
+        if answer is None:
+            self._end()
+            return Refusal(RejectReason.TOO_SLOW, f"not decoded within {self._seconds:g} seconds")
+        return from_json(answer)
+
+    def _await_start(self) -> None:
+        try:
+            ready = self._answer(_START)
         except (EOFError, ConnectionError):
             ready = None
         if not ready:
@@ -89,16 +140,43 @@ class Decoder:
                 f"the decoder child did not start ({self._end()}); see whether `{sys.executable} -m {_PROGRAM}` can"
                 " import its libraries"
             )
-        return ours
+        self._started, self._since = True, time.monotonic()
+
+    def _answer(self, seconds: float) -> bytes | None:
+        """Wait for a word of the child; None when it has not come ``seconds`` after it began with what it does."""
+        left = self._since + seconds - time.monotonic()
+        if not self._pipe:
+            raise EOFError
+        return self._pipe.recv_bytes(_LONGEST) if self._arrival.poll(max(0.0, 1000 * left)) else None
+
+    def _renew(self) -> None:
+        """See to it that there is a child which, as far as can be told, lives."""
+        if self._process and self._process.poll() is None:
+            self._since = time.monotonic()
+            return
+        self._end()
+        self._pipe, theirs = Pipe()
+        with theirs:
+            self._process = _start(theirs.fileno(), self._settings)
+        self._arrival = select.poll()
+        self._arrival.register(self._pipe, select.POLLIN)
+        self._started, self._since = False, time.monotonic()
+
+    def _send(self, path: Path) -> None:
+        with suppress(ConnectionError):  # it has ended; whoever waits for the answer will see how
+            if self._pipe:
+                self._pipe.send_bytes(os.fsencode(path.absolute()))
 
     def _end(self) -> str:
         """Kill the child, if there is one; say how it ended."""
-        if not (self._pipe and self._process):
+        if self._pipe:
+            self._pipe.close()
+            self._pipe = None
+        if not self._process:
             return "nothing"
         self._process.kill()
         code = self._process.wait()
-        self._pipe.close()
-        self._pipe = self._process = None
+        self._process = None
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
@@ -114,12 +192,3 @@ def _start(descriptor: int, settings: str) -> "subprocess.Popen[bytes]":
         )
     except OSError as error:
         raise TransientError(f"no decoder child can be started: {error.strerror}; too many processes?") from error
-
-
-def _answer(pipe: Connection, seconds: float, given_up: Event) -> bytes | None:
-    """Wait for the child's answer; None when it does not come within ``seconds`` or before ``given_up``."""
-    deadline = time.monotonic() + seconds
-    while not pipe.poll(max(0.0, min(_TICK, deadline - time.monotonic()))):
-        if given_up.is_set() or time.monotonic() >= deadline:
-            return None
-    return pipe.recv_bytes(_LONGEST)

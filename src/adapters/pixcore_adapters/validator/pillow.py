@@ -4,33 +4,31 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from queue import LifoQueue
-from threading import Event
+from functools import partial
 from typing import Self
 
 from pixcore.errors import InvalidRequest
 from pixcore.model import Accepted, Download, Rejected
 from pixcore_adapters.validator.decoder import Decoder
-from pixcore_adapters.validator.picture import Limits, Picture, Refusal
+from pixcore_adapters.validator.picture import Limits, Refusal
 
 _LEAST_MEMORY = 256 << 20
+_AHEAD = 2  # downloads a child: one that it decodes, and one to go on with
 
 
 class PillowValidator:
-    """Judges downloads by decoding them, ``workers`` at a time, each in a child process of its own.
+    """Judges downloads by decoding them in child processes, ``workers`` of them for each call of ``validate``.
 
-    Children are started when first needed and kept until ``close``, the end of a ``with`` block, or the end of this
-    object or process, kill -9 included. May be used by several threads at once, which share the children; after a
-    fork, the new process starts its own.
+    Children are started when first needed and kept for later calls until ``close``, the end of a ``with`` block, or the
+    end of this object or process, kill -9 included. May be used by several threads at once; after a fork, the new
+    process starts its own.
 
     Args:
         limits: What an image may be.
         seconds: How long one image may take; then it is rejected as ``too_slow``.
         memory: How many bytes of data a child may hold, about 60 MB of its own included; an image that needs more is
             rejected as ``too_much_memory``, or ``decoder_died`` where a library cannot say so.
-        workers: How many children; None: one a core.
+        workers: How many children a call has; None: one a core.
     """
 
     def __init__(
@@ -48,8 +46,10 @@ class PillowValidator:
                 f"a validator with {workers} workers, {seconds:g} seconds and {memory} bytes of memory cannot work;"
                 f" take at least 1 worker, more than 0 seconds and {_LEAST_MEMORY} bytes"
             )
-        self._decoders = [Decoder(limits or Limits(), seconds, memory) for _ in range(workers)]
-        self._idle = _idle(self._decoders)
+        self._workers = workers
+        self._new = partial(Decoder, limits or Limits(), seconds, memory)
+        self._decoders: list[Decoder] = []
+        self._idle: list[Decoder] = []
         weakref.finalize(self, _close, self._decoders)
         _VALIDATORS.add(self)
 
@@ -72,47 +72,40 @@ class PillowValidator:
             TransientError: No decoder child can be started, which says nothing about any download.
             Exception: Whatever ``downloads`` raises, at once; verdicts still to come are dropped.
         """
-        ahead: deque[tuple[Download, Future[Picture | Refusal]]] = deque()
-        given_up = Event()
-        threads = ThreadPoolExecutor(len(self._decoders), "pixcore-decode")
+        ahead: deque[tuple[Download, Decoder]] = deque()
+        decoders = [self._lent() for _ in range(self._workers)]
         try:
             for download in downloads:
-                ahead.append((download, threads.submit(self._decode, download.path, given_up)))
-                if len(ahead) >= 2 * len(self._decoders):
+                decoder = min(decoders, key=Decoder.load)
+                ahead.append((download, decoder))
+                decoder.give(download.path)
+                if len(ahead) >= _AHEAD * len(decoders):
                     yield _verdict(*ahead.popleft())
             while ahead:
                 yield _verdict(*ahead.popleft())
         finally:
-            given_up.set()
-            threads.shutdown(cancel_futures=True)
+            for decoder in decoders:
+                decoder.settle()
+            self._idle += decoders
 
-    def _decode(self, path: Path, given_up: Event) -> Picture | Refusal:
-        idle = self._idle
-        decoder = idle.get()
+    def _lent(self) -> Decoder:
         try:
-            return decoder.decode(path, given_up)
-        finally:
-            idle.put(decoder)
+            return self._idle.pop()
+        except IndexError:
+            self._decoders.append(self._new())
+            return self._decoders[-1]
 
     def _after_fork(self) -> None:
         for decoder in self._decoders:
             decoder.forget()
-        self._idle = _idle(self._decoders)  # threads of the parent may have held some, or the queue's lock
+        self._idle = list(self._decoders)
 
 
-def _verdict(download: Download, outcome: "Future[Picture | Refusal]") -> Accepted | Rejected:
-    found = outcome.result()
+def _verdict(download: Download, decoder: Decoder) -> Accepted | Rejected:
+    found = decoder.take()
     if isinstance(found, Refusal):
         return Rejected(download, found.reason, found.detail)
     return Accepted(download, found.sha256, found.width, found.height, found.format, found.fingerprint)
-
-
-def _idle(decoders: Sequence[Decoder]) -> "LifoQueue[Decoder]":
-    # last in, first out: where one child keeps up, no second is started
-    queue: LifoQueue[Decoder] = LifoQueue()
-    for decoder in decoders:
-        queue.put(decoder)
-    return queue
 
 
 def _close(decoders: Sequence[Decoder]) -> None:
