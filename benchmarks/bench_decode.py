@@ -1,27 +1,25 @@
 """One image decoded, hashed and judged: what that costs of CPU, beside Pillow and imagehash in the same run.
 
-    python3 dev.py bench
     .venv/bin/python benchmarks/bench_decode.py --pictures DIR    # JPEGs of your own
 
 "whole picture" is the recipe that pixcore had before: verify, a full decode, both hashes by imagehash. All of them
 decode the same files in this process, in turns; only the start of a child and the whole validator use others.
 """
 
-import argparse
 import hashlib
 import os
 import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import imagehash
-import numpy as np
+from figures import asked
+from jpegs import originals
 from PIL import Image, ImageStat
 
 from pixcore.model import Accepted, Candidate, CandidateKey, Download
@@ -42,28 +40,22 @@ STARTS = {
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--pictures", type=Path, help="a folder of JPEGs")
-    parser.add_argument("--count", type=int, default=60)
-    parser.add_argument("--runs", type=int, default=5)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="pixcore-bench-") as scratch:
-        found = sorted(given.pictures.iterdir())[: given.count] if given.pictures else None
-        paths = found or list(painted(Path(scratch), given.count))
-        size = statistics.mean(path.stat().st_size for path in paths)
-        print(f"{len(paths)} JPEGs, mean {size / 1000:.0f} kB; medians of {given.runs} runs, one core")
-        print(f"{'':32}{'ms of CPU':>10}{'images/s':>10}")
-        recipes: dict[str, Callable[[Path], object]] = {
-            "Pillow load": load,
-            "load, imagehash.phash": load_and_phash,
-            "whole picture, as before": whole,
-            "pixcore": now,
-        }
-        for name, seconds in compared(recipes, paths, given.runs).items():
-            print(f"{name:32}{1000 * seconds:10.2f}{1 / seconds:10.0f}")
-        parent, children = validated(paths, given.runs)
-        print(f"{'the validator: this process':32}{1000 * parent:10.2f}")
-        print(f"{'the validator: its children':32}{1000 * children:10.2f}")
+    given = asked(__doc__, pictures=True, count=(60, 200), runs=(3, 5))
+    paths = originals(given.pictures, given.count)
+    size = statistics.mean(path.stat().st_size for path in paths)
+    print(f"{len(paths)} JPEGs, mean {size / 1000:.0f} kB; medians of {given.runs} runs, one core")
+    print(f"{'':32}{'ms of CPU':>10}{'images/s':>10}")
+    recipes: dict[str, Callable[[Path], object]] = {
+        "Pillow load": load,
+        "load, imagehash.phash": load_and_phash,
+        "whole picture, as before": whole,
+        "pixcore": now,
+    }
+    for name, seconds in compared(recipes, paths, given.runs).items():
+        print(f"{name:32}{1000 * seconds:10.2f}{1 / seconds:10.0f}")
+    parent, children = validated(paths, given.runs)
+    print(f"{'the validator: this process':32}{1000 * parent:10.2f}")
+    print(f"{'the validator: its children':32}{1000 * children:10.2f}")
     print("\nstart-up, ms of CPU")
     for name, command in STARTS.items():
         print(f"{name:32}{1000 * started(command, given.runs):10.0f}")
@@ -156,18 +148,6 @@ def spent() -> float:
     """CPU seconds of all children that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
-
-
-def painted(folder: Path, count: int) -> Iterator[Path]:
-    """Photo-like JPEGs of 500 x 375: smooth colours under fine grain, about 110 kB each."""
-    rng = np.random.default_rng(0)
-    for number in range(count):
-        coarse = Image.fromarray(rng.integers(0, 256, (8, 10, 3), dtype=np.uint8))
-        smooth = np.asarray(coarse.resize((500, 375), Image.Resampling.BICUBIC), dtype=np.float32)
-        pixels = np.clip(smooth + rng.normal(0, 12, (375, 500, 1)), 0, 255).astype(np.uint8)
-        path = folder / f"{number:05}.jpg"
-        Image.fromarray(pixels).save(path, quality=94)
-        yield path
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """Finding near-duplicates by the default rule, beside numpy brute force and faiss on the same hashes in the same run.
 
-    python3 dev.py bench
-    .venv/bin/python benchmarks/bench_duplicates.py --join 1000000   # joins the million with itself, too: minutes
+    .venv/bin/python benchmarks/bench_duplicates.py --full
+    .venv/bin/python benchmarks/bench_duplicates.py --full --join 1000000   # the million with itself, too: minutes
 
 The hashes are spread as those of photographs are (of a phash half of the bits are set, the first one always); a tenth
 are near to another one. Prints seconds of CPU on one thread, as medians; recall is the share of the pairs found by
-brute force and faiss, which must agree, that pixcore found. Those two compare all with all: they join at most 100,000.
+brute force and faiss, which must agree, that pixcore found. All are joined with themselves up to
+``--join`` hashes; by the other two, which compare all with all, up to 100,000.
 """
 
-import argparse
 import resource
 import statistics
 import time
@@ -19,6 +19,7 @@ from typing import TypeVar
 import faiss
 import numpy as np
 from attrs import frozen
+from figures import asked
 from numpy.typing import NDArray
 
 from pixcore.quality import NearRule
@@ -48,10 +49,7 @@ class Prints:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--join", type=int, default=100_000, help="join no more than so many with themselves")
-    parser.add_argument("--runs", type=int, default=5)
-    given = parser.parse_args()
+    given = asked(__doc__, runs=(3, 5), join=(10_000, 100_000))
     faiss.omp_set_num_threads(1)
     rng = np.random.default_rng(0)
     everything = spread(rng, max(SIZES))
@@ -63,12 +61,12 @@ def main() -> None:
     )
     for size in SIZES:
         stored = everything.first(size)
-        asked = flipped(rng, stored.first(CHUNK))
+        queries = flipped(rng, stored.first(CHUNK))
         build, index = timed(partial(NearIndex, stored.phash, stored.dhash, RULE), given.runs)
         peers: list[Callable[[Prints], Pairs]] = [partial(search, stored) for search in (brute_force, faiss_flat)]
-        chunk = [partial(index.near, asked.phash, asked.dhash), *(partial(peer, asked) for peer in peers)]
+        chunk = [partial(index.near, queries.phash, queries.dhash), *(partial(peer, queries) for peer in peers)]
         cells = [f"{build:8.3f}", *compared(chunk, given.runs)]
-        join = [index.pairs, *(partial(joined, peer, stored) for peer in peers)]
+        join: list[Callable[[], Pairs]] = [index.pairs, *(partial(joined, peer, stored) for peer in peers)]
         if size <= given.join:
             cells += compared(join if size <= PEERS_JOIN else join[:1], given.runs)
         print(f"{size:9,}  {''.join(cells)}", flush=True)

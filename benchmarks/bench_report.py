@@ -1,14 +1,12 @@
-"""A report of 10,000 images: how long it takes to make, how large it is, and how soon a browser shows it.
+"""A report of thousands of images: how long it takes to make, how large it is, and how soon a browser shows it.
 
-    python3 dev.py bench
-    .venv/bin/python benchmarks/bench_report.py --images 2000 --runs 3
+    .venv/bin/python benchmarks/bench_report.py --full
 
 The archives hold 250 different JPEG files of 800 x 600 pixels, over and over, with a row of its own for each image. The
 page is opened in headless Chromium in a fresh context each time: until it has loaded, and until every thumbnail on the
 first page of the contact sheet is decoded. A filter is timed from the key to the next frame.
 """
 
-import argparse
 import hashlib
 import resource
 import statistics
@@ -16,6 +14,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from figures import asked
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from browser.chromium import Browser, browser
@@ -44,10 +44,7 @@ FILTERED = """new Promise((done) => {
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--runs", type=int, default=5, help="how often the page is opened")
-    given = parser.parse_args()
+    given = asked(__doc__, images=(2000, 10_000), runs=(3, 5))
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "report.html"
         files = [encoded(photo(seed, 800, 600), quality=85) for seed in range(FILES)]

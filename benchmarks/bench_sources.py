@@ -1,6 +1,6 @@
 """From a keyword to images on disk: pixcore's downloader beside icrawler's own crawl, on the same loopback Bing.
 
-    python3 dev.py bench                                           # pictures made for the purpose
+    .venv/bin/python benchmarks/bench_sources.py --full            # tries all numbers of threads
     .venv/bin/python benchmarks/bench_sources.py --pictures DIR    # JPEGs of your own
 
 Every page and every image is answered after 100 ms, images by eight hosts, all from a process of its own. icrawler is
@@ -9,39 +9,31 @@ from the call to its return, without imports. Counted are files with the bytes o
 icrawler's threads wait 5 s for more before they return, so the time to its last image is told beside.
 """
 
-import argparse
-import asyncio
 import hashlib
 import json
 import logging
-import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 from aiohttp import web
 from attrs import frozen
-from PIL import Image
+from borrowed import bing_page, founds
+from figures import asked
+from jpegs import SMALL, originals
+from sites import LATENCY, late
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from engine_pages import bing_page, founds
-
-LATENCY = 0.1  # seconds before any answer
 HOSTS = tuple(f"127.0.0.{number}" for number in range(2, 10))
 THREADS = ((1, 1), (1, 2), (1, 4), (1, 8), (1, 16), (1, 32), (4, 16), (4, 32), (4, 64))  # for pages, for images
 PAGE = 20
 LIMIT = 120  # seconds for one run, of which nothing is known to need half
-
-Answer = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @frozen
@@ -66,37 +58,39 @@ class Run:
 
 def main() -> None:
     """Measure and print; or be one of the processes that are measured."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--pictures", type=Path, help="a folder of distinct JPEGs, named .jpg")
-    parser.add_argument("--count", type=int, default=500)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--crawl", type=json.loads, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = asked(__doc__, pictures=True, also=hidden, count=(500, 500), runs=(2, 5))
     if given.crawl:
         began, ended = CRAWLS[given.crawl.pop("by")](**given.crawl)
         print(json.dumps({"began": began, "ended": ended}))
         return
     with tempfile.TemporaryDirectory(prefix="pixcore-bench-") as temporary:
         scratch = Path(temporary)
-        pictures = sorted((given.pictures or paint(scratch / "pictures", given.count)).glob("*.jpg"))[: given.count]
-        with serving(pictures) as (base, hosts):
-            compare(scratch, pictures, base, hosts, given.runs)
+        pictures = originals(given.pictures, given.count, SMALL)
+        with late(bing(pictures), ("127.0.0.1", *HOSTS)) as hosts:
+            compare(scratch, pictures, hosts, given.runs, THREADS if given.full else THREADS[-2:])
 
 
-def compare(scratch: Path, pictures: list[Path], base: str, hosts: list[str], runs: int) -> None:
+def hidden(parser: ArgumentParser) -> None:
+    """What the measured processes are told."""
+    parser.add_argument("--crawl", type=json.loads, help=SUPPRESS)
+
+
+def compare(
+    scratch: Path, pictures: list[Path], hosts: list[str], runs: int, threads: Sequence[tuple[int, int]]
+) -> None:
     """Find icrawler's best, then measure both in turn."""
     served = {digest(path): path for path in pictures}
     size = sum(path.stat().st_size for path in pictures) / len(pictures) / 1000
 
     def crawl(name: str, **options: object) -> Run:
-        return measured(scratch / name, served, {"base": base, "count": len(pictures), **options})
+        return measured(scratch / name, served, {"base": f"http://{hosts[0]}", "count": len(pictures), **options})
 
     print(
         f"{len(served)} JPEGs of {size:.0f} kB by a loopback Bing, {LATENCY * 1000:.0f} ms an answer,"
         f" {len(HOSTS)} image hosts, {os.cpu_count()} cores"
     )
     tried = {}
-    for pages, images in THREADS:
+    for pages, images in threads:
         run = crawl(f"try-{pages}-{images}", by="icrawler", pages=pages, images=images)
         tried[pages, images] = run
         print(f"icrawler, {pages} threads for pages, {images:2} for images: {said(run)}", flush=True)
@@ -200,61 +194,24 @@ CRAWLS: Mapping[str, Callable[..., tuple[float, float]]] = {
 }
 
 
-def paint(folder: Path, count: int) -> Path:
-    """Distinct small JPEGs of 160 x 120."""
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for number in range(count):
-        coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
-        coarse.resize((160, 120), Image.Resampling.BICUBIC).save(folder / f"{number:05}.jpg", quality=88)
-    return folder
-
-
-@contextmanager
-def serving(pictures: list[Path]) -> Iterator[tuple[str, list[str]]]:
-    """Serve a Bing and its pictures from a process of its own; give its address, and all hosts with their ports."""
-    ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.Process(target=_serve, args=(pictures, theirs), daemon=True)
-    server.start()
-    try:
-        hosts = ours.recv()
-        yield f"http://{hosts[0]}", hosts
-    finally:
-        server.terminate()
-        server.join()
-
-
-def _serve(pictures: list[Path], told: Connection) -> None:
-    asyncio.run(serve(pictures, told))
-
-
-async def serve(pictures: list[Path], told: Connection) -> None:
-    """Answer pages on 127.0.0.1 and pictures on the other hosts, until the process is ended."""
+def bing(pictures: list[Path]) -> Callable[[Sequence[str]], Iterable[web.RouteDef]]:
+    """A Bing on the first host, and its pictures on the others."""
     bodies = [path.read_bytes() for path in pictures]
 
-    @web.middleware
-    async def late(request: web.Request, handler: Answer) -> web.StreamResponse:
-        await asyncio.sleep(LATENCY)
-        return await handler(request)
+    def routes(hosts: Sequence[str]) -> Iterable[web.RouteDef]:
+        results = founds(f"http://{hosts[1 + number % len(HOSTS)]}/{number}.jpg" for number in range(len(bodies)))
 
-    async def page(request: web.Request) -> web.Response:
-        # from 0 or from 1, as it is asked: either way 20 results a page, none missing
-        start = int(request.query["first"]) // PAGE * PAGE
-        return web.Response(body=bing_page(results[start : start + PAGE]), content_type="text/html")
+        async def page(request: web.Request) -> web.Response:
+            # from 0 or from 1, as it is asked: either way 20 results a page, none missing
+            start = int(request.query["first"]) // PAGE * PAGE
+            return web.Response(body=bing_page(results[start : start + PAGE]), content_type="text/html")
 
-    async def picture(request: web.Request) -> web.Response:
-        return web.Response(body=bodies[int(request.match_info["number"])], content_type="image/jpeg")
+        async def picture(request: web.Request) -> web.Response:
+            return web.Response(body=bodies[int(request.match_info["number"])], content_type="image/jpeg")
 
-    app = web.Application(middlewares=[late])
-    app.add_routes([web.get("/images/async", page), web.get(r"/{number:\d+}.jpg", picture)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    for host in ("127.0.0.1", *HOSTS):
-        await web.TCPSite(runner, host, 0).start()
-    hosts = [f"{host}:{port}" for host, port in runner.addresses]
-    results = founds(f"http://{hosts[1 + number % len(HOSTS)]}/{number}.jpg" for number in range(len(bodies)))
-    told.send(hosts)
-    await asyncio.Event().wait()
+        return [web.get("/images/async", page), web.get(r"/{number:\d+}.jpg", picture)]
+
+    return routes
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """A 60 MB archive into each store: pixcore's adapter beside the SDK with its defaults, also on a slow line.
 
-    python3 dev.py bench
-    .venv/bin/python benchmarks/bench_stores.py --runs 3 --stores azurite
+    .venv/bin/python benchmarks/bench_stores.py --full --stores azurite
 
 The servers are Azurite, Swift and moto on loopback; "7 MB/s" goes through a proxy that gives each connection no more.
 Each upload is a fresh process, timed without imports and connecting; its memory is what its peak grew by meanwhile.
 The two take turns. Emulators say how the clients compare, and nothing about the services that they stand for.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -18,17 +16,13 @@ import sys
 import tempfile
 import time
 import uuid
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from fault_proxy import FaultProxy
-from servers import azurite, moto, swift
-from servers.addresses import S3, Azure
-from servers.run import servers_of_this_run
-from servers.server import started
-from stores import RealStore, real_store
+from borrowed import S3, Azure, FaultProxy, RealStore, azurite, moto, real_store, servers_of_this_run, started, swift
+from figures import asked
 
 SIZE = 60 << 20
 RATE = 7_000_000  # bytes a second, a connection
@@ -41,11 +35,7 @@ Upload = Callable[[], object]
 
 def main() -> None:
     """Measure and print; or be one of the processes that are measured."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--stores", nargs="+", choices=PREPARE, default=list(PREPARE))
-    parser.add_argument("--upload", nargs=3, metavar=("HOW", "URL", "FILE"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = asked(__doc__, also=options, runs=(1, 5))
     if given.upload:
         how, url, file = given.upload
         print(json.dumps(measured(UPLOADS[how](url, Path(file)))))
@@ -59,6 +49,12 @@ def main() -> None:
             with started(PREPARE[name]) as server:
                 for rate in (None, RATE):
                     compare(name, server.address, archive, rate, given.runs)
+
+
+def options(parser: ArgumentParser) -> None:
+    """Which stores; and what the measured processes are told."""
+    parser.add_argument("--stores", nargs="+", choices=PREPARE, default=list(PREPARE))
+    parser.add_argument("--upload", nargs=3, help=SUPPRESS)
 
 
 def compare(name: str, server: Azure | S3, archive: Path, rate: int | None, runs: int) -> None:

@@ -1,0 +1,34 @@
+"""What benchmarks have from the tests: servers that end with the run, a cache of what is installed, Bing's pages."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from engine_pages import bing_page, founds
+from fault_proxy import FaultProxy
+from servers import azurite, moto, swift
+from servers.addresses import S3, Azure
+from servers.run import servers_of_this_run
+from servers.server import Setup, free_port, speaks_http, started
+from servers.tools import installed, run
+from stores import RealStore, real_store
+
+__all__ = [
+    "S3",
+    "Azure",
+    "FaultProxy",
+    "RealStore",
+    "Setup",
+    "azurite",
+    "bing_page",
+    "founds",
+    "free_port",
+    "installed",
+    "moto",
+    "real_store",
+    "run",
+    "servers_of_this_run",
+    "speaks_http",
+    "started",
+    "swift",
+]
