@@ -45,7 +45,16 @@ CHECKS = (
     ("lint-imports", "--no-logo"),
 )
 # twice as many processes as cores: tests of workers and servers wait more than they compute
-TESTS = ("pytest", "-n", str(2 * (os.cpu_count() or 1)), "--cov=pixcore", "--cov-branch", "--cov-fail-under=95")
+TESTS = (
+    "pytest",
+    "-n",
+    str(2 * (os.cpu_count() or 1)),
+    "--dist",
+    "loadgroup",
+    "--cov=pixcore",
+    "--cov-branch",
+    "--cov-fail-under=95",
+)
 
 
 def main() -> int:

@@ -18,6 +18,9 @@ from pixcore_runners.demo import Kind, Planted, faults, pictures, plant, plantin
 from pixcore_runners.demo.canvas import Canvas
 from pixcore_runners.demo.scenes import SCENES
 
+# what all of these look at takes half a minute to make: once, not in every process
+pytestmark = pytest.mark.xdist_group("demo pictures")
+
 GOOD = (Kind.PICTURE, Kind.WRONG_EXTENSION)
 NEAR = (Kind.RESCALED, Kind.RECOMPRESSED, Kind.CROPPED)
 SCAN = b"\xff\xda"
