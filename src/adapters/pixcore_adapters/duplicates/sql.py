@@ -26,18 +26,22 @@ class SqlSeenImages:
     engine: Engine = field(converter=database.engine_at)
 
     def hold(self, claim: Claim, images: Sequence[Accepted]) -> list[ChunkKey | None]:
-        """See ``SeenImages``. Almost all are new, so they are written first; then it is read who has them."""
+        """See ``SeenImages``. Almost all are new: they are written first, and read only where some were there."""
         dataset = claim.chunk.dataset
         if not dataset:
             return [None] * len(images)
         new = database.dialect_of(self.engine).insert(seen_images).on_conflict_do_nothing()
+        new = new.execution_options(preserve_rowcount=True)
         holders: dict[str, ChunkKey | None] = {}
         # in one order, or two chunks that write the same ones would wait for each other
         left = {image.sha256: image for image in sorted(images, key=lambda image: image.sha256)}
         while left:
             rows = {sha256: _columns(claim, image) for sha256, image in left.items()}
             with database.transaction(self.engine) as connection:
-                connection.execute(new, [{"sha256": sha256} | row for sha256, row in rows.items()])
+                written = connection.execute(new, [{"sha256": sha256} | row for sha256, row in rows.items()])
+                if written.rowcount == len(rows):
+                    holders |= dict.fromkeys(rows)
+                    break
             with database.autocommit(self.engine) as connection:
                 these = and_(seen_images.c.dataset == dataset, seen_images.c.sha256.in_(left))
                 for holder in connection.execute(_HOLDERS.where(these)).all():

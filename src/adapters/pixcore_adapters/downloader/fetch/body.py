@@ -36,7 +36,7 @@ async def decoded(response: ClientResponse) -> AsyncGenerator[bytes]:
     Raises:
         FetchFailed: It is encoded in an unknown way, or wrongly, or ends early.
     """
-    inflater = _inflater(response.headers.get("Content-Encoding", ""))
+    inflater = _inflater(response)
     async for piece in response.content.iter_any():
         if inflater:
             for part in inflater.parts(piece):
@@ -53,8 +53,13 @@ async def receive(response: ClientResponse, write: Callable[[bytes], object], ma
     Raises:
         FetchFailed: It is larger than ``max_bytes``, or as for ``decoded``.
     """
-    if (response.content_length or 0) > max_bytes:
-        raise FetchFailed(MissReason.TOO_LARGE, f"{response.content_length} bytes announced")
+    length = response.content_length
+    if (length or 0) > max_bytes:
+        raise FetchFailed(MissReason.TOO_LARGE, f"{length} bytes announced")
+    if length is not None and length <= _PIECE and _inflater(response) is None:
+        whole = await response.read()  # of that length, as aiohttp sees to; most pictures are no larger
+        write(whole)
+        return len(whole)
     size = 0
     async with aclosing(decoded(response)) as parts:
         async for part in parts:
@@ -89,8 +94,8 @@ def new_file(path: Path) -> Generator[Callable[[bytes], None]]:
         raise
 
 
-def _inflater(encoding: str) -> "_Inflater | None":
-    name = encoding.strip().lower()
+def _inflater(response: ClientResponse) -> "_Inflater | None":
+    name = response.headers.get("Content-Encoding", "").strip().lower()
     if name in _PLAIN:
         return None
     if name in _ZLIB:
