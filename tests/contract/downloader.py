@@ -148,6 +148,16 @@ class DownloaderContract:
         assert contents(taken) == PICTURES[:2]
         assert {path.read_bytes() for path in into.rglob("*")} <= set(PICTURES)
 
+    def test_whoever_waits_is_called_by_the_one_who_asks(self, serve: Serve, into: Path) -> None:
+        """The chunk's own thread looks meanwhile whether to go on; how often depends on how long there is to wait."""
+        downloader, lane = serve(PICTURES)
+        callers: set[threading.Thread] = set()
+        items = downloader.download(
+            [piece(lane, 0, 12)], into, frozenset(), lambda: callers.add(threading.current_thread())
+        )
+        assert positions(list(items)) == list(range(12))
+        assert callers <= {threading.current_thread()}
+
     def test_a_strangers_slice_is_refused(self, serve: Serve, into: Path) -> None:
         """A worker that lacks a source must say so, not collect nothing."""
         downloader, lane = serve(PICTURES)
