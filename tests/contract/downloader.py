@@ -144,7 +144,8 @@ class DownloaderContract:
         items = downloader.download([piece(lane, 0, 12)], into)
         taken = [next(items), next(items)]
         items.close()
-        assert (self.handles(), threading.active_count()) == (handles, threads)
+        # what an earlier test left to be closed may be gone by now
+        assert (self.handles() - handles, threading.active_count()) == (set(), threads)
         assert contents(taken) == PICTURES[:2]
         assert {path.read_bytes() for path in into.rglob("*")} <= set(PICTURES)
 
