@@ -2,7 +2,7 @@
 
 ::
 
-    claim ──> [ download ══> validate ══> seen? ]──> compress ──> upload ──> complete ──> cleanup, always
+    claim ──> [ download ══> validate ══> seen? ══> compress ]──> upload ──> complete ──> cleanup, always
 """
 
 import time
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -70,6 +71,14 @@ _SAMPLES = 4
 
 # The memory of images is asked about so many verdicts at once: each time costs as much as decoding half an image.
 _TOGETHER = 32
+
+
+class _NotCollected(BaseException):
+    """Carries an error of collecting past the archiver that asks for images: it is none of packing."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 @frozen
@@ -176,10 +185,8 @@ class _Attempt:
             (folder / "images").mkdir()
 
         self._enter(Phase.DOWNLOAD)
-        self._collect(folder / "images")
-
-        self._enter(Phase.COMPRESS)
-        archive = self._timed(Phase.COMPRESS, lambda: self._compress(folder / f"archive{p.archiver.suffix}"))
+        with closing(self._collecting(folder / "images")) as collecting:
+            archive = self._compress(collecting, folder / f"archive{p.archiver.suffix}")
 
         self._enter(Phase.UPLOAD)
         blob = self._timed(Phase.UPLOAD, lambda: self._upload(archive))
@@ -199,15 +206,16 @@ class _Attempt:
         self._write(lambda: p.status.complete(claim, result))
         return result
 
-    def _collect(self, into: Path) -> None:
+    def _collecting(self, into: Path) -> Generator[None]:
+        """Add to the images until there are enough or no more; pause each time that there are new ones."""
         request = self.claimed.chunk.request
-        began = time.perf_counter()
         downloads = self._downloads(into)
         with (
             closing(downloads),
             closing(self.pipeline.validator.validate(downloads)) as decoded,
             closing(selected(decoded, request.quality)) as verdicts,
         ):
+            there = 0
             for verdict in verdicts:
                 if self.phase is not Phase.VALIDATE:
                     self._enter(Phase.VALIDATE)
@@ -217,11 +225,13 @@ class _Attempt:
                     self._judge()
                 if self.accepted == request.target:
                     break
+                if len(self.images) > there:
+                    there = len(self.images)
+                    yield
             self._judge()
-        # the two overlap: what was not spent waiting for downloads counts as validation
-        self.seconds[Phase.VALIDATE] = time.perf_counter() - began - self.seconds.get(Phase.DOWNLOAD, 0.0)
         if not self.images:
             raise self._nothing()
+        self._enter(Phase.COMPRESS)
 
     def _while_waiting(self) -> None:
         self.lease.check()
@@ -291,14 +301,37 @@ class _Attempt:
             return SourceUnavailable(f"no image of {request.keyword!r} could be fetched for now ({reasons})")
         return NoValidImages(f"no valid image of {request.keyword!r} ({reasons}); try other sources or limits")
 
-    def _compress(self, target: Path) -> Archive:
-        def checked() -> Generator[tuple[Row, Path]]:
-            for image in self.images:
-                self.lease.check()
-                yield image
-
+    def _compress(self, collecting: Generator[None], target: Path) -> Archive:
+        """Pack the images while they are collected."""
         p = self.pipeline
-        return self._retrying(p.policies.compress)(lambda: p.archiver.pack(checked(), target))
+        retrying = self._retrying(p.policies.compress, Phase.COMPRESS)
+        began = time.perf_counter()
+        try:
+            archive = retrying(lambda: p.archiver.pack(self._packable(collecting), target))
+        except _NotCollected as stopped:
+            error: BaseException = stopped.error
+        else:
+            # all of it overlaps: what was not spent on getting more images counts as packing, and of that what was
+            # not spent waiting for downloads as validation
+            collected = self.seconds[Phase.VALIDATE]
+            self.seconds[Phase.COMPRESS] = time.perf_counter() - began - collected
+            self.seconds[Phase.VALIDATE] = collected - self.seconds[Phase.DOWNLOAD]
+            return archive
+        raise error
+
+    def _packable(self, collecting: Generator[None]) -> Generator[tuple[Row, Path]]:
+        """Every image, from the first one on; each when it is there."""
+        for number in count():
+            while number == len(self.images):
+                try:
+                    self._timed(Phase.VALIDATE, partial(next, collecting))
+                except StopIteration:
+                    if number == len(self.images):
+                        return
+                except BaseException as error:
+                    raise _NotCollected(error) from error
+            self.lease.check()
+            yield self.images[number]
 
     def _upload(self, archive: Archive) -> Blob:
         p, claim = self.pipeline, self.claimed.claim

@@ -154,6 +154,19 @@ class ArchiverContract:
         assert raised.value is error
         assert not target.exists()
 
+    def test_each_image_is_drawn_when_the_one_before_is_written(
+        self, archiver: Archiver, images: Images, target: Path
+    ) -> None:
+        """Images are packed while others are still being fetched; whoever hoards them first makes everybody wait."""
+
+        def one_at_a_time() -> Iterator[tuple[Row, Path]]:
+            for described, path in images:
+                yield described, path
+                path.unlink()
+
+        archiver.pack(one_at_a_time(), target)
+        assert list(audit(archiver.contents(target))) == []
+
     def test_nothing_is_left_when_an_image_is_gone(self, archiver: Archiver, images: Images, target: Path) -> None:
         """Somebody tidies the work directory: no archive with a row too many."""
         images[2][1].unlink()

@@ -173,7 +173,8 @@ def test_a_killed_run_is_taken_over(home: Path, begin: Begin) -> None:
     await_end(children)
     assert len(work_directories(home)) == 1
     assert [record.status for record in records()] == [Status.COMPLETED, Status.PROCESSING, Status.PENDING]
-    first = {path: path.stat().st_mtime_ns for path in home.rglob("*.zip")}
+    first = {path: path.stat().st_mtime_ns for path in home.rglob("chunk_*.zip")}
+    assert first
     completes(home)
     assert [(record.attempt, record.failures) for record in records()] == [(1, 0), (2, 1), (1, 0)]
     assert {path: path.stat().st_mtime_ns for path in first} == first

@@ -37,6 +37,9 @@ class Archiver(Protocol):
     def pack(self, images: Iterable[tuple[Row, Path]], target: Path) -> Archive:
         """Write the images and their rows, in order, to ``target``, which is replaced if it exists.
 
+        Draws each image when the one before is written, for the next may still have to be fetched. What ``images``
+        raises, which may be a BaseException, passes through as it is.
+
         Deterministic: the same rows and bytes give the same archive, whatever the time, the umask or the machine.
         Formats that are compressed already are stored as they are. Nothing is left at ``target`` on failure.
 

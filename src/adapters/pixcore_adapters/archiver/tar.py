@@ -1,6 +1,5 @@
 """Tar archives as WebDataset reads them: ``images/000000.jpg`` and its row ``images/000000.json`` side by side."""
 
-import hashlib
 import io
 import json
 import tarfile
@@ -13,8 +12,7 @@ from attrs import asdict, frozen
 from pixcore.manifest import Row
 from pixcore.model import Archive
 from pixcore.ports import Contents
-from pixcore.workspace import local_disk
-from pixcore_adapters.archiver import as_row, reading, whole_or_gone
+from pixcore_adapters.archiver import as_row, new_archive, reading
 
 _ROW = ".json"
 _PIECE = 1 << 20
@@ -30,18 +28,17 @@ class TarArchiver:
     def pack(self, images: Iterable[tuple[Row, Path]], target: Path) -> Archive:
         """See ``pixcore.ports.Archiver``."""
         number = 0
-        with whole_or_gone(target):
-            with local_disk("packing"), tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as archive:
+        with new_archive(target) as made:
+            with tarfile.open(fileobj=made.file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
                 for row, path in images:
                     number += 1
                     with path.open("rb") as source:
                         _add(archive, row.file_name, path.stat().st_size, source)
                     text = json.dumps(asdict(row), ensure_ascii=False).encode()
                     _add(archive, _row_of(row.file_name), len(text), io.BytesIO(text))
-            with local_disk("reading the packed archive"), target.open("rb") as packed:
-                sha256 = hashlib.file_digest(packed, "sha256").hexdigest()
-                size = packed.tell()
-        return Archive(path=target, size=size, sha256=sha256, images=number)
+                    made.settle()
+            made.settle()
+        return made.described(target, number)
 
     def contents(self, archive: Path) -> Contents:
         """See ``pixcore.ports.Archiver``."""

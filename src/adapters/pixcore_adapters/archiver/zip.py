@@ -1,6 +1,5 @@
 """Zip archives that Hugging Face's ``imagefolder`` loads as they are: ``metadata.jsonl`` at the root, ``images/…``."""
 
-import hashlib
 import json
 import shutil
 import zipfile
@@ -13,8 +12,7 @@ from attrs import frozen
 from pixcore.manifest import METADATA, Row, metadata
 from pixcore.model import Archive
 from pixcore.ports import Contents
-from pixcore.workspace import local_disk
-from pixcore_adapters.archiver import as_row, reading, whole_or_gone
+from pixcore_adapters.archiver import as_row, new_archive, reading
 
 # The first moment that the format can name: real times would make every archive different.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -39,17 +37,16 @@ class ZipArchiver:
     def pack(self, images: Iterable[tuple[Row, Path]], target: Path) -> Archive:
         """See ``pixcore.ports.Archiver``."""
         rows: list[Row] = []
-        with whole_or_gone(target):
-            with local_disk("packing"), zipfile.ZipFile(target, "w", allowZip64=True) as archive:
+        with new_archive(target) as made:
+            with zipfile.ZipFile(made.file, "w", allowZip64=True) as archive:
                 for row, path in images:
                     rows.append(row)
                     with path.open("rb", buffering=0) as source, archive.open(_member(row.file_name), "w") as member:
                         shutil.copyfileobj(source, member, _PIECE)
+                    made.settle()  # zipfile writes a member's header once more at its end, and never after
                 archive.writestr(_member(METADATA), metadata(rows))
-            with local_disk("reading the packed archive"), target.open("rb") as packed:
-                sha256 = hashlib.file_digest(packed, "sha256").hexdigest()
-                size = packed.tell()
-        return Archive(path=target, size=size, sha256=sha256, images=len(rows))
+            made.settle()
+        return made.described(target, len(rows))
 
     def contents(self, archive: Path) -> Contents:
         """See ``pixcore.ports.Archiver``."""
