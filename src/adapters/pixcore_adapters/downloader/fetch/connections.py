@@ -130,7 +130,7 @@ class Connections:
     def __init__(self, policy: FetchPolicy, lookup: AbstractResolver | None, tls: ssl.SSLContext | None) -> None:
         self._policy = policy
         self._given_lookup = lookup
-        self._tls = tls or _system_certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        self._given_tls = tls
         named = getproxies() if policy.proxy_from_environment else {}
         self._proxies = {scheme: _Proxy.read(text) for scheme, text in named.items() if scheme in _PROXIED}
         self._closing = AsyncExitStack()
@@ -145,13 +145,12 @@ class Connections:
             aiohttp.TCPConnector(
                 limit=0,
                 keepalive_timeout=_IDLE_SECONDS,
-                ssl=self._tls,
                 resolver=self._public_lookup,
                 socket_factory=public_socket,
             )
         )
         self._trusted = await self._session(
-            aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS, ssl=self._tls, resolver=lookup)
+            aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS, resolver=lookup)
         )
         return self
 
@@ -187,8 +186,15 @@ class Connections:
             proxy=proxy.url if proxy else None,
             proxy_headers=words if url.scheme == "https" else None,
             headers=words if url.scheme == "http" else None,
+            ssl=self._tls(url, proxy),
         ) as response:
             yield response
+
+    def _tls(self, url: URL, proxy: _Proxy | None) -> ssl.SSLContext | bool:
+        """The authorities to trust; read only when there is somebody to be vouched for."""
+        if "https" not in {url.scheme, proxy and proxy.url.scheme}:
+            return True
+        return self._given_tls or _system_certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
     def _is_private_by_choice(self, url: URL) -> bool:
         host = (url.host_subcomponent or "").lower()
