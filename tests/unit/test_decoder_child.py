@@ -125,6 +125,17 @@ def test_crafted_files_cost_neither_time_nor_memory(
     assert int(peak.split()[1]) < 300_000
 
 
+def test_a_child_that_was_started_early_is_the_one_that_decodes(write: Write) -> None:
+    """It has imported its libraries while a dataset was planned: to start another would waste that."""
+    with PillowValidator(workers=1) as validator:
+        validator.start()
+        early = children(validator)
+        assert words(next(validator.validate([write(encoded(photo(1)))]))) == "accepted"
+        assert children(validator) == early
+        assert len(early) == 1
+    assert not any(map(alive, early))
+
+
 def test_postscript_starts_no_ghostscript(
     decoder: Decoder, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

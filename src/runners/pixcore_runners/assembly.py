@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from attrs import frozen
@@ -34,6 +35,9 @@ from pixcore_adapters.export import Layout
 from pixcore_runners.plugins import ARCHIVERS, BLOB_STORES, SOURCES, Extended, offered, plugin
 from pixcore_runners.settings import Settings, environment_here
 from pixcore_runners.sources import CONTACTABLE, parse
+
+if TYPE_CHECKING:
+    from pixcore_adapters.validator.pillow import PillowValidator
 
 LAYOUTS = ("imagefolder", "webdataset", "parquet")
 
@@ -94,9 +98,11 @@ class Assembly:
         observer: Observer,
         stop: Callable[[], bool] = lambda: False,
         interrupts: tuple[type[BaseException], ...] = (),
+        validator: Validator | None = None,
     ) -> Generator[ChunkPipeline]:
         """A pipeline for this process; its decoders end with the block. Sweeps what a killed process left behind.
 
+        A ``validator`` that is given is used, and stays open.
         Once ``stop`` is true, running chunks are given back. The pipeline's observer tells yours, and the metrics.
 
         Raises:
@@ -107,7 +113,7 @@ class Assembly:
         with ExitStack() as ending:
             yield ChunkPipeline(
                 downloader=_downloader(self.settings, self.store),
-                validator=_validator(self.settings, ending),
+                validator=validator or _validator(self.settings, ending),
                 archiver=_archiver(self.settings.archive),
                 store=self.store,
                 status=self.status,
@@ -392,13 +398,16 @@ def archivers() -> tuple[Archiver, ...]:
 
 
 @contextmanager
-def validating(settings: Settings) -> Generator[Validator]:
-    """The validator; its decoders end with the block."""
+def validating(settings: Settings, *, at_once: bool = False) -> Generator[Validator]:
+    """The validator; its decoders end with the block and start when they are needed; the first even ``at_once``."""
     with ExitStack() as ending:
-        yield _validator(settings, ending)
+        validator = _validator(settings, ending)
+        if at_once:
+            validator.start()
+        yield validator
 
 
-def _validator(settings: Settings, ending: ExitStack) -> Validator:
+def _validator(settings: Settings, ending: ExitStack) -> "PillowValidator":
     from pixcore_adapters.validator.picture import Limits
     from pixcore_adapters.validator.pillow import PillowValidator
 

@@ -12,11 +12,11 @@ from io import BytesIO
 from pathlib import Path
 
 import PIL
-from PIL import Image, ImageFile, ImageStat, MpoImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, MpoImagePlugin, UnidentifiedImageError
 
 from pixcore.model import RejectReason
 from pixcore.quality import Fingerprint
-from pixcore_adapters.validator.hashes import dhash, phash
+from pixcore_adapters.validator.hashes import contrast, dhash, phash
 from pixcore_adapters.validator.jpeg import scalable, walk
 from pixcore_adapters.validator.picture import Limits, Picture, Refusal
 
@@ -186,7 +186,7 @@ def fingerprint(grey: Image.Image) -> Fingerprint:
         phash=phash(small),
         dhash=dhash(small),
         method=METHOD,
-        flat=ImageStat.Stat(small).stddev[0] < FLAT_BELOW,
+        flat=contrast(small) < FLAT_BELOW,
     )
 
 

@@ -52,6 +52,23 @@ class Decoder:
         self._started = False
         self._in_step = True  # what was sent and received is what the queues say
 
+    def start(self) -> None:
+        """See to it that there is a child which, as far as can be told, lives; it need not be ready yet.
+
+        Raises:
+            TransientError: No child can be started.
+        """
+        if self._process and self._process.poll() is None:
+            self._since = time.monotonic()
+            return
+        self._end()
+        self._pipe, theirs = Pipe()
+        with theirs:
+            self._process = _start(theirs.fileno(), self._settings)
+        self._arrival = select.poll()
+        self._arrival.register(self._pipe, select.POLLIN)
+        self._started, self._since = False, time.monotonic()
+
     def give(self, path: Path) -> None:
         """Have one more file decoded.
 
@@ -60,7 +77,7 @@ class Decoder:
         """
         self._in_step = False
         if not self._given:
-            self._renew()
+            self.start()
         self._given.append(path)
         self._send(path)
         self._in_step = True
@@ -113,7 +130,7 @@ class Decoder:
         self._outcomes.append(outcome)
         self._since = time.monotonic()
         if self._given and not self._pipe:
-            self._renew()
+            self.start()
             for path in self._given:
                 self._send(path)
         self._in_step = True
@@ -148,19 +165,6 @@ class Decoder:
         if not self._pipe:
             raise EOFError
         return self._pipe.recv_bytes(_LONGEST) if self._arrival.poll(max(0.0, 1000 * left)) else None
-
-    def _renew(self) -> None:
-        """See to it that there is a child which, as far as can be told, lives."""
-        if self._process and self._process.poll() is None:
-            self._since = time.monotonic()
-            return
-        self._end()
-        self._pipe, theirs = Pipe()
-        with theirs:
-            self._process = _start(theirs.fileno(), self._settings)
-        self._arrival = select.poll()
-        self._arrival.register(self._pipe, select.POLLIN)
-        self._started, self._since = False, time.monotonic()
 
     def _send(self, path: Path) -> None:
         with suppress(ConnectionError):  # it has ended; whoever waits for the answer will see how

@@ -1,5 +1,7 @@
 """The two hashes of imagehash without its libraries: the same bits of the same grey picture, from numpy alone."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -9,6 +11,9 @@ _LANCZOS = Image.Resampling.LANCZOS
 # The lowest 8 of 32 cosines, as whole numbers: sums are exact in 64 bits, so that a picture with symmetries, whose
 # terms cancel to nothing, has the same hash on every machine. Rounded this finely, no photograph's bits change.
 _COSINES = np.rint((1 << 21) * np.cos(np.pi * np.outer(np.arange(8), 2 * np.arange(32) + 1) / 64)).astype(np.int64)
+
+
+_LEVELS = np.arange(256.0)
 
 
 def phash(grey: Image.Image) -> int:
@@ -22,6 +27,13 @@ def dhash(grey: Image.Image) -> int:
     """Hash an image of mode L as ``imagehash.dhash`` does; 64 bits, most significant first."""
     pixels = np.asarray(grey.resize((9, 8), _LANCZOS))
     return _bits(pixels[:, 1:] > pixels[:, :-1])
+
+
+def contrast(grey: Image.Image) -> float:
+    """Give the standard deviation of an image of mode L, in its 256 levels of grey."""
+    pixels = np.asarray(grey.histogram(), np.float64)  # of each level
+    mean, mean_square = _LEVELS @ pixels / pixels.sum(), _LEVELS**2 @ pixels / pixels.sum()
+    return math.sqrt(max(0.0, mean_square - mean**2))
 
 
 def _bits(bits: NDArray[np.bool_]) -> int:

@@ -4,10 +4,11 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Self
 
-from pixcore.errors import InvalidRequest
+from pixcore.errors import InvalidRequest, TransientError
 from pixcore.model import Accepted, Download, Rejected
 from pixcore_adapters.validator.decoder import Decoder
 from pixcore_adapters.validator.picture import Limits, Refusal
@@ -62,6 +63,16 @@ class PillowValidator:
     def close(self) -> None:
         """End the children. Idempotent, and no end: a later call of ``validate`` starts others. Not during one."""
         _close(self._decoders)
+
+    def start(self) -> None:
+        """Start the first child now, which imports while this process does something else.
+
+        Only the first: more would take the cores from this process. If it cannot be started, a later call will tell.
+        """
+        first = self._lent()
+        self._idle.append(first)
+        with suppress(TransientError):
+            first.start()
 
     def validate(self, downloads: Iterable[Download]) -> Generator[Accepted | Rejected]:
         """Yield one verdict a download, as the port promises; pulls ahead by two downloads a worker, never more.

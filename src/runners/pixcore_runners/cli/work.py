@@ -11,6 +11,7 @@ from typing import NoReturn
 import rich_click as click
 
 from pixcore.model import Status
+from pixcore.ports import Validator
 from pixcore_runners import cards
 from pixcore_runners.assembly import Assembly
 from pixcore_runners.cli.document import DONE, document, exit_code
@@ -39,7 +40,7 @@ working = adding(
 )
 
 
-def work_off(shell: Shell, house: Assembly, dataset: str) -> NoReturn:
+def work_off(shell: Shell, house: Assembly, dataset: str, validator: Validator | None = None) -> NoReturn:
     """Run whatever of the dataset is unfinished, print its document and exit with its code.
 
     Raises:
@@ -54,7 +55,7 @@ def work_off(shell: Shell, house: Assembly, dataset: str) -> NoReturn:
         with (
             stopping(shell) as stop,
             progress(shell, len(keys)) as shown,
-            house.pipeline(shown, stop.is_set) as pipeline,
+            house.pipeline(shown, stop.is_set, validator=validator) as pipeline,
         ):
             run_chunks(pipeline, keys, workers=shell.settings.workers, stop=stop)
         cards.refresh(dataset, house.status, house.store)
