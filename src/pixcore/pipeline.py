@@ -304,10 +304,10 @@ class _Attempt:
     def _compress(self, collecting: Generator[None], target: Path) -> Archive:
         """Pack the images while they are collected."""
         p = self.pipeline
-        retrying = self._retrying(p.policies.compress, Phase.COMPRESS)
+        tries = self._retrying(p.policies.compress, Phase.COMPRESS)
         began = time.perf_counter()
         try:
-            archive = retrying(lambda: p.archiver.pack(self._packable(collecting), target))
+            archive = tries(lambda: p.archiver.pack(self._packable(collecting), target))
         except _NotCollected as stopped:
             error: BaseException = stopped.error
         else:
