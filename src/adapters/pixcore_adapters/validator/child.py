@@ -40,8 +40,8 @@ def main(descriptor: str, settings: str) -> None:
 
 
 def _prepare(limits: Limits) -> None:
-    """Import everything now: later there is less room, and the clock runs."""
-    Image.preinit()  # the common formats; Pillow imports the others when the first file is none of these
+    """Import now what nearly every file needs: later there is less room, and the clock runs."""
+    Image.preinit()  # Pillow imports the other formats when the first file is none of the common ones
     fingerprint(Image.new("L", (64, 64)))
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     gc.freeze()  # what is imported stays: nothing to be looked through again and again
