@@ -274,11 +274,15 @@ def test_waits_are_bounded(engine: Engine) -> None:
     [migrate, lambda engine: SqlStatusRepo(engine).ensure([]), lambda engine: SqlStatusRepo(engine).cancel("d")],
     ids=["migrate", "ensure", "cancel"],
 )
-def test_a_lock_that_stays_is_worth_another_try(engine: Engine, write: Callable[[Engine], object]) -> None:
+def test_a_lock_that_stays_is_worth_another_try(
+    database: Callable[[str], URL], write: Callable[[Engine], object]
+) -> None:
     """Reading goes on; who would write waits, and in the end says that the database is not available."""
-    repo = SqlStatusRepo(engine)
-    made(repo)
-    with connected(engine.url) as held, connected(engine.url) as kept_out:
+    url = database("")  # the lock of a migration is a database's: other tests may not hold it for a moment
+    with connected(url) as engine, connected(url) as held, connected(url) as kept_out:
+        migrate(engine)
+        repo = SqlStatusRepo(engine)
+        made(repo)
         event.listen(kept_out, "connect", lambda connection, _: connection.execute("SET lock_timeout = 1"))
         with transaction(held) as holder:
             dialect_of(held).lock(holder)
