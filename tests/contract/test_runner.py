@@ -50,7 +50,7 @@ class Direct:
 
 
 class TestDirect(RunnerContract):
-    """Threads of one process."""
+    """Processes of one run."""
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -47,8 +47,8 @@ def begin() -> Iterator[Begin]:
     """Starts a command and waits until it says something; a failed test leaves none running."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin(text: str, *words: object) -> "subprocess.Popen[str]":
-        process = start(*words)
+    def begin(text: str, *words: object, **options: Any) -> "subprocess.Popen[str]":  # noqa: ANN401 - any of Popen's
+        process = start(*words, **options)
         started.append(process)
         heard(process, text)
         return process
@@ -69,6 +69,13 @@ def decoders(process: "subprocess.Popen[str]") -> list[int]:
     """The children of a run."""
     found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
     return [int(pid) for pid in found.stdout.split()]
+
+
+def family(pid: int) -> list[int]:
+    """All that descend from a process."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)  # 1: there are none
+    children = [int(child) for child in found.stdout.split()]
+    return children + [pid for child in children for pid in family(child)]
 
 
 @contextmanager
@@ -178,6 +185,35 @@ def test_a_killed_run_is_taken_over(home: Path, begin: Begin) -> None:
     completes(home)
     assert [(record.attempt, record.failures) for record in records()] == [(1, 0), (2, 1), (1, 0)]
     assert {path: path.stat().st_mtime_ns for path in first} == first
+
+
+def test_all_workers_of_an_interrupted_run_give_back(home: Path, begin: Begin) -> None:
+    """A terminal's Ctrl-C reaches every process; as with one, no failure is counted and nobody is left."""
+    process = begin(" started", *RUN, "--workers", 2, process_group=0)
+    members = family(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    ran = ended(process)
+    assert (ran.code, ran.out, ran.err.count("stopping:"), "Traceback" in ran.err) == (130, "", 1, False)
+    await_end(members)
+    assert Status.PROCESSING not in [record.status for record in records()]
+    assert [record.failures for record in records()] == [0, 0, 0]
+    assert not work_directories(home)
+    completes(home)
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGKILL], [signal.SIGTERM, signal.SIGTERM]], ids=["kill -9", "twice"])
+def test_no_worker_outlives_its_run(home: Path, begin: Begin, signals: list[signal.Signals]) -> None:
+    """Nor do their decoders; what they had in hand comes free with its lease."""
+    process = begin("chunk 2: started", *RUN, "--workers", 2)
+    members = family(process.pid)
+    assert len(members) >= 3  # a worker, its decoder and ours
+    process.send_signal(signals[0])
+    for number in signals[1:]:
+        heard(process, "once more kills at once")
+        process.send_signal(number)
+    assert ended(process).code == -signals[-1]
+    await_end(members)
+    completes(home)
 
 
 def test_what_a_killed_run_had_claimed_is_free_again(home: Path, begin: Begin) -> None:

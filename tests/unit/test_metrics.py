@@ -307,19 +307,26 @@ def test_a_fork_keeps_no_place_from_others(folder: Path) -> None:
     assert sums(folder)[RETRIES] == 2
 
 
-def test_threads_of_a_process_share_its_place(tmp_path: Path, folder: Path) -> None:
-    """The direct runner works on several chunks at a time."""
+@pytest.mark.parametrize(
+    ("options", "places"),
+    [((), {2, 3}), (("--store", "memory://", "--status", "memory://"), {1})],
+    ids=["processes", "threads"],
+)
+def test_the_workers_of_a_run_count_together(
+    tmp_path: Path, folder: Path, options: tuple[str, ...], places: set[int]
+) -> None:
+    """Each image once, though progress is shown by one process for all; threads of one share its place."""
     at = tmp_path / "at"
     at.mkdir()
     with pytest.MonkeyPatch.context() as patched:
         at_home(at, patched)
         fill(at / "photos", 12)
         patched.setenv("PIXCORE_METRICS_DIR", str(folder))
-        assert pixcore("run", "--source", "folder:photos", "--chunk-size", "2", "--workers", "3").code == 0
+        assert pixcore("run", "--source", "folder:photos", "--chunk-size", "2", "--workers", "3", *options).code == 0
     found = sums(folder)
     assert found["pixcore_attempts_total", "outcome=completed"] == 6
     assert found["pixcore_images_accepted_total",] == 12
-    assert len(list(folder.glob("counter_*.db"))) == 1
+    assert len(list(folder.glob("counter_*.db"))) in places
 
 
 def test_threads_that_begin_together_take_one_place_together(folder: Path, count: Metrics) -> None:

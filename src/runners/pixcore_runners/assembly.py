@@ -141,15 +141,22 @@ def assemble(settings: Settings, *, make: bool = False) -> Assembly:
     return Assembly(settings, store, status, seen)
 
 
+def private_settings(settings: Settings) -> Sequence[str]:
+    """The names of those that only this process sees: a store or a status database in its memory."""
+    return [name for name in ("store", "status") if urlsplit(getattr(settings, name)).scheme == "memory"]
+
+
 def require_shared(settings: Settings) -> None:
     """Refuse what other processes cannot see.
 
     Raises:
         InvalidRequest: The store or the status database is in memory.
     """
-    for name, url in (("store", settings.store), ("status", settings.status)):
-        if urlsplit(url).scheme == "memory":
-            raise InvalidRequest(f"{name} {url} is seen by one process only; name one that all workers can reach")
+    if private := private_settings(settings):
+        name = private[0]
+        raise InvalidRequest(
+            f"{name} {getattr(settings, name)} is seen by one process only; name one that all workers can reach"
+        )
 
 
 def assembled_for_work(settings: Settings) -> Assembly:

@@ -3,22 +3,26 @@
 import signal
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import NoReturn
 
 import rich_click as click
 
+from pixcore import ChunkPipeline
+from pixcore.events import Observer, silent
 from pixcore.model import Status
 from pixcore.ports import Validator
 from pixcore_runners import cards
-from pixcore_runners.assembly import Assembly
+from pixcore_runners.assembly import Assembly, assembled_for_work, private_settings, validating
 from pixcore_runners.cli.document import DONE, document, exit_code
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell, adding, creating
 from pixcore_runners.cli.tables import chunk_table
 from pixcore_runners.direct import run_chunks
+from pixcore_runners.processes import hired, run_shared
 
 # The options of a command that works chunks off; all of them are settings.
 working = adding(
@@ -52,12 +56,18 @@ def work_off(shell: Shell, house: Assembly, dataset: str, validator: Validator |
         if held := [record.lease_left for record in unfinished if record.lease_left > 0]:
             shell.say(f"chunks that another run holds: {len(held)}; if it died, they are free in {max(held):.0f} s")
         keys = [record.chunk.key for record in unfinished]
+        workers = min(shell.settings.workers, len(keys))
+        others = 0 if private_settings(shell.settings) else workers - 1  # what is in memory, only threads share
         with (
             stopping(shell) as stop,
+            hired(others, partial(_pipeline_elsewhere, shell)) as crew,
             progress(shell, len(keys)) as shown,
             house.pipeline(shown, stop.is_set, validator=validator) as pipeline,
         ):
-            run_chunks(pipeline, keys, workers=shell.settings.workers, stop=stop)
+            if crew:
+                run_shared(crew, pipeline, keys, observer=shown, stop=stop)
+            else:
+                run_chunks(pipeline, keys, workers=workers, stop=stop)
         cards.refresh(dataset, house.status, house.store)
         records = list(house.status.find(dataset))
     else:
@@ -67,6 +77,18 @@ def work_off(shell: Shell, house: Assembly, dataset: str, validator: Validator |
     if code != DONE:
         shell.say(f"some chunks failed or are short; to try them again: pixcore retry {dataset}")
     sys.exit(code)
+
+
+@contextmanager
+def _pipeline_elsewhere(shell: Shell, observer: Observer, stop: Callable[[], bool]) -> Generator[ChunkPipeline]:
+    """A worker's own, in its own process."""
+    with (
+        validating(shell.settings, at_once=True) as validator,
+        assembled_for_work(shell.settings).pipeline(
+            silent if shell.quiet else observer, stop, validator=validator
+        ) as pipeline,
+    ):
+        yield pipeline
 
 
 @contextmanager

@@ -3,16 +3,13 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from multiprocessing import get_context
+from collections.abc import Callable
 from multiprocessing.context import ForkProcess
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from pixcore_runners.forks import SIGNALS, fork, signals_afresh, signals_held
+
 _GLANCE = 0.2  # how often it looks whether it should stop, and who has ended, in seconds
 _REST = 1.0  # before those that ended are replaced, in seconds
-
-_fork = get_context("fork")
 
 
 def crew(member: Callable[[], int], size: int) -> int:
@@ -21,7 +18,7 @@ def crew(member: Callable[[], int], size: int) -> int:
     A member is called in a process of its own, gives its exit code, and ends when it gets SIGTERM.
     """
     told: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: told.append(number)) for number in _SIGNALS}
+    before = {number: signal.signal(number, lambda number, _: told.append(number)) for number in SIGNALS}
     members = [_started(member) for _ in range(size)]
     replaced = time.monotonic()
     while not told:
@@ -40,7 +37,7 @@ def crew(member: Callable[[], int], size: int) -> int:
 
 
 def _started(member: Callable[[], int]) -> ForkProcess:
-    process = _fork.Process(target=_run, args=(member,))
+    process = fork.Process(target=_run, args=(member,))
     with signals_held():
         process.start()
     return process
@@ -49,20 +46,3 @@ def _started(member: Callable[[], int]) -> ForkProcess:
 def _run(member: Callable[[], int]) -> None:
     signals_afresh()
     sys.exit(member())
-
-
-@contextmanager
-def signals_held() -> Generator[None]:
-    """For a fork: until the new process calls ``signals_afresh``, it would note signals where nobody looks."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
-def signals_afresh() -> None:
-    """In the new process: be ended by what its parent has handlers for."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

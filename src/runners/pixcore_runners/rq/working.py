@@ -16,10 +16,11 @@ from pixcore.errors import one_line
 from pixcore.events import silent
 from pixcore_runners.assembly import assembled_for_work
 from pixcore_runners.delivery import StopFlag
+from pixcore_runners.forks import signals_afresh, signals_held
 from pixcore_runners.logs import ChunkContext, OneLine, log_to_stderr
 from pixcore_runners.rq.broker import answering, connected
 from pixcore_runners.rq.chunk import deliveries
-from pixcore_runners.rq.crew import crew, signals_afresh, signals_held
+from pixcore_runners.rq.crew import crew
 from pixcore_runners.settings import Settings
 
 # How often a command is tried again before the worker gives up: a broker may take a quarter of a minute to restart.
