@@ -123,6 +123,7 @@ def _open(data: bytes, limits: Limits) -> ImageFile.ImageFile:
         raise _Unwanted(RejectReason.NOT_AN_IMAGE, "no image format recognised") from error
     if image.format not in limits.formats:
         raise _Unwanted(RejectReason.FORMAT, str(image.format))
+    image.decodermaxblock = len(data)  # in pieces, what a decoder has not used of one is copied to the next
     return image
 
 

@@ -13,7 +13,7 @@ _LANCZOS = Image.Resampling.LANCZOS
 _COSINES = np.rint((1 << 21) * np.cos(np.pi * np.outer(np.arange(8), 2 * np.arange(32) + 1) / 64)).astype(np.int64)
 
 
-_LEVELS = np.arange(256.0)
+_POWERS = np.arange(256.0) ** np.array([[0], [1], [2]])  # of each level of grey
 
 
 def phash(grey: Image.Image) -> int:
@@ -31,9 +31,9 @@ def dhash(grey: Image.Image) -> int:
 
 def contrast(grey: Image.Image) -> float:
     """Give the standard deviation of an image of mode L, in its 256 levels of grey."""
-    pixels = np.asarray(grey.histogram(), np.float64)  # of each level
-    mean, mean_square = _LEVELS @ pixels / pixels.sum(), _LEVELS**2 @ pixels / pixels.sum()
-    return math.sqrt(max(0.0, mean_square - mean**2))
+    pixels, levels, squares = (_POWERS @ grey.histogram()).tolist()  # sums over all pixels
+    mean = levels / pixels
+    return math.sqrt(max(0.0, squares / pixels - mean**2))
 
 
 def _bits(bits: NDArray[np.bool_]) -> int:

@@ -1,5 +1,6 @@
 """Working a dataset's chunks off with the direct runner, and reporting what became of them."""
 
+import gc
 import signal
 import sys
 import threading
@@ -56,6 +57,7 @@ def work_off(shell: Shell, house: Assembly, dataset: str, validator: Validator |
         if held := [record.lease_left for record in unfinished if record.lease_left > 0]:
             shell.say(f"chunks that another run holds: {len(held)}; if it died, they are free in {max(held):.0f} s")
         keys = [record.chunk.key for record in unfinished]
+        gc.freeze()  # what is imported stays, and is shared with the workers as long as nobody touches it
         workers = min(shell.settings.workers, len(keys))
         others = 0 if private_settings(shell.settings) else workers - 1  # what is in memory, only threads share
         with (
