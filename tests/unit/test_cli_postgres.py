@@ -24,9 +24,10 @@ def status(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) 
     return f"postgresql+psycopg://{postgres.user}@127.0.0.1:{postgres.port}/{name}"
 
 
-def test_a_run_is_the_same_on_either_database(status: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_run_is_the_same_on_either_database(status: str, tmp_path: Path, workers: int) -> None:
     """The same documents byte for byte; run again, nothing is done twice; and no file is made for it."""
-    ran = pixcore(*RUN, "--status", status, "--store", "file:here")
+    ran = pixcore(*RUN, "--status", status, "--store", "file:here", "--workers", workers)
     assert (ran.code, [chunk["accepted"] for chunk in ran.chunks]) == (0, [4, 4, 2])
     assert pixcore(*RUN, "--status", status, "--store", "file:here") == ran
     assert not [name for name in files(tmp_path) if name.endswith(".db")]

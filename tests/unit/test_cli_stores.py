@@ -80,9 +80,10 @@ def as_recorded(ran: Ran, url: str) -> None:
     assert found == {f"photos/data/chunk_{chunk['id']}.zip": chunk["sha256"] for chunk in ran.chunks}
 
 
-def test_a_run_stores_what_it_records(store: RealStore, home: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_stores_what_it_records(store: RealStore, home: Path, workers: int) -> None:
     """The document says where; what is read back is a whole archive; again, nothing is done and the same said."""
-    ran = pixcore(*RUN, "--store", store.url, "--create-container", "--chunk-size", "4")
+    ran = pixcore(*RUN, "--store", store.url, "--create-container", "--chunk-size", "4", "--workers", workers)
     assert (ran.code, ran.err) == (0, "")
     as_recorded(ran, store.url)
     for chunk in ran.chunks:
