@@ -105,7 +105,8 @@ def run_shared(
         except BaseException:
             stop.set()
             raise
-    run_chunks(pipeline, lost, workers=1, stop=stop)
+    if lost:
+        run_chunks(pipeline, lost, workers=1, stop=stop)
 
 
 def _lost(served: Iterable[Future[Sequence[ChunkKey]]]) -> list[ChunkKey]:
