@@ -18,7 +18,7 @@ import numpy as np
 from figures import asked
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from pixcore.quality import Fingerprint, NearRule
+from pixcore.model.quality import Fingerprint, NearRule
 from pixcore_adapters.validator.decode import decode
 from pixcore_adapters.validator.picture import Limits, Picture
 from pixcore_runners.demo.pictures import paint

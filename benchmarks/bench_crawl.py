@@ -17,11 +17,11 @@ from pathlib import Path
 
 from attrs import frozen
 from figures import asked, goal, in_turns, median, ratio
-from jobs import CHUNK, HERE, List, pixcore
 from jpegs import numbered, originals
-from measured import run
 from peers import version
+from process_cost import run
 from sites import caddy
+from whole_job import CHUNK, HERE, List, pixcore
 
 
 @frozen

@@ -22,7 +22,7 @@ from figures import asked
 from jpegs import originals
 from PIL import Image, ImageStat
 
-from pixcore.model import Accepted, Candidate, CandidateKey, Download
+from pixcore.model.images import Accepted, Candidate, CandidateKey, Download
 from pixcore_adapters.validator.decode import decode
 from pixcore_adapters.validator.jpeg import walk
 from pixcore_adapters.validator.picture import Limits, Picture

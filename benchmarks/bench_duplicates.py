@@ -22,8 +22,8 @@ from attrs import frozen
 from figures import asked
 from numpy.typing import NDArray
 
-from pixcore.quality import NearRule
-from pixcore_adapters.duplicates.near_search import NearIndex
+from pixcore.model.quality import NearRule
+from pixcore_adapters.near_search import NearIndex
 
 T = TypeVar("T")
 Hashes = NDArray[np.uint64]

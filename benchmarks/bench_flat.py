@@ -18,14 +18,15 @@ from pathlib import Path
 
 from attrs import frozen
 from figures import asked, goal
-from jobs import CHUNK, Job, List, pixcore
 from jpegs import SMALL, numbered, originals
 from sites import caddy
 from sqlalchemy import Engine, func, insert, select, update
+from whole_job import CHUNK, Job, List, pixcore
 
 from pixcore import ChunkKey, ChunkRequest, Claimed, Slice
-from pixcore_adapters.status_repo.schema import chunks, migrate, registry
+from pixcore_adapters.status_repo.schema import chunks, registry
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
+from pixcore_adapters.status_repo.upgrade import migrate
 
 WARM = 1000  # images that a run begins with
 CLAIMS = 200

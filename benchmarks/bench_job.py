@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 
 from figures import asked, goal, in_turns, median, ratio
-from jobs import CHUNK, Job, List, floor, img2dataset, pixcore
 from jpegs import numbered, originals
 from peers import python_of, version
 from sites import Site, caddy
+from whole_job import CHUNK, Job, List, floor, img2dataset, pixcore
 
 Run = Callable[..., Job]  # of a folder and what is given
 ENCRYPTED = {"3.11": 10, "3.12": 2}  # times img2dataset on that Python: the older one reads all authorities each time

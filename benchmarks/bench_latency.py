@@ -13,9 +13,9 @@ from pathlib import Path
 
 from aiohttp import web
 from figures import asked, goal, in_turns, median
-from jobs import Job, List, pixcore
 from jpegs import originals
 from sites import LATENCY, late
+from whole_job import Job, List, pixcore
 
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 

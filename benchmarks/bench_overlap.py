@@ -13,11 +13,11 @@ import uuid
 from functools import partial
 from pathlib import Path
 
-from borrowed import S3, FaultProxy, moto, real_store, started
 from figures import asked, goal, in_turns, median
-from jobs import Job, List, pixcore
+from from_tests import S3, FaultProxy, moto, real_store, started
 from jpegs import numbered, originals
 from sites import caddy
+from whole_job import Job, List, pixcore
 
 CHUNK = 250
 RATE = 7_000_000  # bytes a second, a connection

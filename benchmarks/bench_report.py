@@ -22,9 +22,9 @@ from browser.chromium import Browser, browser
 from pictures import encoded, photo
 from reports import a_row, made
 
-from pixcore.manifest import Row
+from pixcore.model.rows import Row
 from pixcore_adapters.blob_store.local import LocalBlobStore
-from pixcore_adapters.report.page import write
+from pixcore_adapters.outputs.report.page import write
 
 CHUNK = 500
 FILES = 250

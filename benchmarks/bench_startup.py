@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from figures import asked, goal, in_turns, median
-from measured import bare
+from process_cost import bare
 
 LATER = (
     *("aiohttp", "azure", "boto3", "botocore", "celery", "icrawler", "imagehash", "jinja2", "kombu", "numpy", "PIL"),

@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from borrowed import S3, Azure, FaultProxy, RealStore, azurite, moto, real_store, servers_of_this_run, started, swift
 from figures import asked
+from from_tests import S3, Azure, FaultProxy, RealStore, azurite, moto, real_store, servers_of_this_run, started, swift
 
 SIZE = 60 << 20
 RATE = 7_000_000  # bytes a second, a connection
@@ -108,7 +108,7 @@ def resident(which: str) -> int:
 
 def by_pixcore(url: str, file: Path) -> Upload:
     """Put it as a chunk's archive is put: its sha256 is known from packing."""
-    from pixcore_runners.assembly import assemble  # noqa: PLC0415 - only what is measured is in memory
+    from pixcore_runners.assembly.assembly import assemble  # noqa: PLC0415 - only what is measured is in memory
     from pixcore_runners.settings import Settings  # noqa: PLC0415 - the same
 
     store = assemble(Settings(store=url, status="memory://", create_container=True)).store

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import PIL
 from attrs import frozen
-from borrowed import installed
+from from_tests import installed
 from PIL import Image
 
 

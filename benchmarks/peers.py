@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from borrowed import installed, run
+from from_tests import installed, run
 
 LOCKS = Path(__file__).parent / "locks"
 

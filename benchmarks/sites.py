@@ -11,7 +11,7 @@ import certifi
 import trustme
 from aiohttp import web
 from attrs import frozen
-from borrowed import Setup, free_port, speaks_http, started
+from from_tests import Setup, free_port, speaks_http, started
 from peers import program
 
 LATENCY = 0.1  # seconds before any answer of a late site

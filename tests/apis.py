@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 from attrs import define, field
 from hostile import Answer, Client, Site, picture, status
 
-from pixcore.model import Candidate, Miss
+from pixcore.model.images import Candidate, Miss
 
 Entry = dict[str, Any]
 

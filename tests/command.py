@@ -17,7 +17,7 @@ from attrs import frozen
 from pictures import encoded, photo
 
 from pixcore_adapters.validator.pillow import PillowValidator
-from pixcore_runners import assembly
+from pixcore_runners.assembly import assembly
 from pixcore_runners.cli import main
 
 PROGRAM = (sys.executable, "-c", "from pixcore_runners.cli import main; main()")

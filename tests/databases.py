@@ -13,7 +13,8 @@ from servers.addresses import Postgres
 from sqlalchemy import URL, Engine, delete, make_url, update
 
 from pixcore_adapters.status_repo.database import engine_at
-from pixcore_adapters.status_repo.schema import attempts, chunks, migrate, registry, seen_images
+from pixcore_adapters.status_repo.schema import attempts, chunks, registry, seen_images
+from pixcore_adapters.status_repo.upgrade import migrate
 
 KINDS = ("sqlite", "postgres")
 

@@ -22,9 +22,9 @@ from hostile import Answer, Client, Site, picture
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from pixcore import BlobStore, ChunkKey, ChunkRecord, Status, StatusRepo
-from pixcore.workspace import sweep
-from pixcore_runners.assembly import Assembly, assemble
-from pixcore_runners.queues import Queue, queue
+from pixcore.chunk.workspace import sweep
+from pixcore_runners.assembly.assembly import Assembly, assemble
+from pixcore_runners.queueing.queue import Queue, queue
 from pixcore_runners.settings import load_here
 
 TTL = 3.0  # seconds that a lease lives in these tests
@@ -129,7 +129,7 @@ class Fleet:
     _house: Assembly | None = None
 
     @property
-    def house(self) -> Assembly:
+    def assembly(self) -> Assembly:
         """Status database and store, as this test sees them."""
         if self._house is None:
             self._house = assemble(load_here().settings, make=True)
@@ -138,12 +138,12 @@ class Fleet:
     @property
     def status(self) -> StatusRepo:
         """The truth."""
-        return self.house.status
+        return self.assembly.status
 
     @property
     def store(self) -> BlobStore:
         """Where the archives are."""
-        return self.house.store
+        return self.assembly.store
 
     @property
     def queue(self) -> Queue:

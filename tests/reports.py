@@ -8,14 +8,14 @@ from attrs import frozen
 from pictures import encoded, photo
 
 from pixcore import Chunk, ChunkRecord, ChunkRequest, ChunkResult, Slice, Status
-from pixcore.duplicates import NearGroup
-from pixcore.manifest import COLUMNS, NUMBERS, Row
-from pixcore.model import Attempt, Phase, Progress, Reject
+from pixcore.model.chunks import Attempt, Phase, Progress, Reject
+from pixcore.model.rows import COLUMNS, NUMBERS, Row
 from pixcore.ports import BlobStore
-from pixcore.shards import Shards
+from pixcore.stored.archives import Shards
+from pixcore.stored.near_groups import NearGroup
 from pixcore_adapters.archiver.zip import ZipArchiver
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
-from pixcore_adapters.report.build import IMAGES, Report, gather
+from pixcore_adapters.outputs.report.build import IMAGES, Report, gather
 
 DATASET = "d"
 

@@ -11,15 +11,16 @@ from PIL import Image
 
 from pixcore import Accepted, Archiver, BlobStore, ChunkRecord, ChunkRequest, ChunkResult, Download, Progress, Quality
 from pixcore import Slice as Piece
-from pixcore.manifest import row
-from pixcore.model import Candidate, CandidateKey, Claimed, Provenance
-from pixcore.publish import publish
-from pixcore.quality import Fingerprint
-from pixcore.shards import Shards
+from pixcore.chunk.publish import publish
+from pixcore.model.chunks import Claimed
+from pixcore.model.images import Candidate, CandidateKey, Provenance
+from pixcore.model.quality import Fingerprint
+from pixcore.model.rows import row
+from pixcore.stored.archives import Shards
 from pixcore_adapters.archiver.tar import TarArchiver
 from pixcore_adapters.archiver.zip import ZipArchiver
 from pixcore_adapters.blob_store.local import LocalBlobStore
-from pixcore_adapters.duplicates.memory import MemorySeenImages
+from pixcore_adapters.seen_images.memory import MemorySeenImages
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 
 

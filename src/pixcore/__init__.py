@@ -4,7 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pixcore.duplicates import NearGroup, NearPair, SeenImage, SeenImages, near_groups
+    from pixcore.chunk.events import Event, Observer
+    from pixcore.chunk.lease import LeaseTerms
+    from pixcore.chunk.pipeline import ChunkPipeline
+    from pixcore.chunk.retry import Policies, RetryPolicy
     from pixcore.errors import (
         Cancelled,
         ClaimLost,
@@ -22,17 +25,10 @@ if TYPE_CHECKING:
         TransientError,
         WorkspaceFull,
     )
-    from pixcore.events import Event, Observer
-    from pixcore.lease import LeaseTerms
-    from pixcore.manifest import Row
-    from pixcore.model import (
-        Accepted,
-        Archive,
+    from pixcore.model.archives import Archive, Blob
+    from pixcore.model.chunks import (
         Attempt,
-        Blob,
         Busy,
-        Candidate,
-        CandidateKey,
         Chunk,
         ChunkKey,
         ChunkRecord,
@@ -41,26 +37,32 @@ if TYPE_CHECKING:
         Claim,
         Claimed,
         Done,
-        Download,
         Exhausted,
-        Miss,
-        MissReason,
         NotDue,
         Overview,
         Phase,
         Progress,
-        Provenance,
         Reject,
-        Rejected,
-        RejectReason,
         Slice,
         Status,
     )
-    from pixcore.pipeline import ChunkPipeline
-    from pixcore.planning import DatasetRequest, KeywordRequest, Lane, plan
+    from pixcore.model.images import (
+        Accepted,
+        Candidate,
+        CandidateKey,
+        Download,
+        Miss,
+        MissReason,
+        Provenance,
+        Rejected,
+        RejectReason,
+    )
+    from pixcore.model.quality import Fingerprint, NearRule, Quality
+    from pixcore.model.rows import Row
+    from pixcore.planning.plan import DatasetRequest, KeywordRequest, Lane, plan
     from pixcore.ports import Archiver, BlobStore, Contents, Downloader, StatusRepo, Validator
-    from pixcore.quality import Fingerprint, NearRule, Quality
-    from pixcore.retry import Policies, RetryPolicy
+    from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
+    from pixcore.stored.near_groups import NearGroup, near_groups
 
 __all__ = [
     "Accepted",
@@ -138,16 +140,18 @@ __all__ = [
 # core, such as the decoder child, starts sooner. What imports the others comes last.
 _MODULES = (
     "errors",
-    "quality",
-    "model",
-    "events",
-    "manifest",
+    "model.quality",
+    "model.images",
+    "model.archives",
+    "model.chunks",
+    "chunk.events",
+    "model.rows",
     "ports",
-    "lease",
-    "duplicates",
-    "planning",
-    "retry",
-    "pipeline",
+    "chunk.lease",
+    "stored.near_groups",
+    "planning.plan",
+    "chunk.retry",
+    "chunk.pipeline",
 )
 
 if not TYPE_CHECKING:  # to type checkers, a module with __getattr__ would have any name

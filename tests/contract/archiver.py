@@ -14,12 +14,14 @@ from attrs import asdict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pixcore.audit import audit
 from pixcore.errors import Cancelled, InvalidRequest, TransientError, WorkspaceFull
-from pixcore.manifest import Row, row
-from pixcore.model import Accepted, Archive, Candidate, CandidateKey, ChunkRequest, Download, Provenance, Slice
+from pixcore.model.archives import Archive
+from pixcore.model.chunks import ChunkRequest, Slice
+from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Provenance
+from pixcore.model.quality import Fingerprint
+from pixcore.model.rows import Row, row
 from pixcore.ports import Archiver
-from pixcore.quality import Fingerprint
+from pixcore.stored.audit import audit
 
 from .disk import no_file_above
 

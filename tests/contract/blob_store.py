@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pixcore.errors import StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
-from pixcore.model import Blob
+from pixcore.model.archives import Blob
 from pixcore.ports import BlobStore
 
 from .memory import growth

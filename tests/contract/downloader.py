@@ -9,8 +9,9 @@ import pytest
 from attrs import evolve
 
 from pixcore.errors import InvalidRequest, WorkspaceFull
-from pixcore.model import CandidateKey, Download, Miss, MissReason, Slice
-from pixcore.planning import Lane
+from pixcore.model.chunks import Slice
+from pixcore.model.images import CandidateKey, Download, Miss, MissReason
+from pixcore.planning.plan import Lane
 from pixcore.ports import Downloader
 
 from .disk import no_file_above

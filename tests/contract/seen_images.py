@@ -9,10 +9,12 @@ from threading import Barrier
 
 import pytest
 
-from pixcore.duplicates import NearPair, SeenImage, SeenImages, near_groups
-from pixcore.model import Accepted, Candidate, CandidateKey, ChunkKey, Claim, Download
+from pixcore.model.chunks import ChunkKey, Claim
+from pixcore.model.images import Accepted, Candidate, CandidateKey, Download
+from pixcore.model.quality import Fingerprint, NearRule
 from pixcore.ports import StatusRepo
-from pixcore.quality import Fingerprint, NearRule
+from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
+from pixcore.stored.near_groups import near_groups
 
 from .status_repo import TTL, Clock, claimed, eager_threads, made, result
 

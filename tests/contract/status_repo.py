@@ -13,7 +13,7 @@ import pytest
 from attrs import define, evolve
 
 from pixcore.errors import ClaimLost, InvalidRequest, TransientError
-from pixcore.model import (
+from pixcore.model.chunks import (
     Busy,
     Chunk,
     ChunkKey,
@@ -27,10 +27,10 @@ from pixcore.model import (
     Overview,
     Phase,
     Progress,
-    RejectReason,
     Slice,
     Status,
 )
+from pixcore.model.images import RejectReason
 from pixcore.ports import StatusRepo
 
 TTL = 60.0

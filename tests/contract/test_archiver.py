@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from contract.archiver import ArchiverContract, Images, image, picture
-from pixcore.audit import audit
 from pixcore.errors import InvalidRequest
-from pixcore.manifest import METADATA
+from pixcore.model.rows import METADATA
 from pixcore.ports import Archiver
+from pixcore.stored.audit import audit
 from pixcore_adapters.archiver.memory import MemoryArchiver
 from pixcore_adapters.archiver.tar import TarArchiver
 from pixcore_adapters.archiver.zip import ZipArchiver

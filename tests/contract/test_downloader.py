@@ -9,7 +9,7 @@ from hostile import Site, handles, picture, policy, status
 from listings import lane_of
 
 from contract.downloader import DownloaderContract, Serve
-from pixcore.planning import Lane
+from pixcore.planning.plan import Lane
 from pixcore.ports import Downloader
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.folder import FolderDownloader

@@ -10,14 +10,14 @@ from sqlalchemy import Engine, Float, bindparam, event
 
 from contract.seen_images import ONE, OTHER, SeenImagesContract, hold, image, urls
 from contract.status_repo import Clock, result
-from pixcore.duplicates import SeenImages
-from pixcore.model import Claim
+from pixcore.model.chunks import Claim
+from pixcore.model.quality import NearRule
 from pixcore.ports import StatusRepo
-from pixcore.quality import NearRule
-from pixcore_adapters.duplicates.memory import MemorySeenImages
-from pixcore_adapters.duplicates.sql import SqlSeenImages
+from pixcore.ports.seen_images import SeenImages
+from pixcore_adapters.seen_images.memory import MemorySeenImages
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
+from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages
 
 
 class TestMemorySeenImages(SeenImagesContract):

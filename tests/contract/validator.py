@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pixcore.model import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
+from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
 from pixcore.ports import Validator
 
 Store = Callable[..., list[Download]]

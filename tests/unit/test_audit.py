@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from attrs import define
 
-from pixcore.audit import audit
-from pixcore.manifest import COLUMNS, NUMBERS
+from pixcore.model.rows import COLUMNS, NUMBERS
 from pixcore.ports import Contents
+from pixcore.stored.audit import audit
 
 FIRST, SECOND = "images/000000.jpg", "images/000001.jpg"
 

@@ -34,6 +34,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers.addresses import Azure
 
+from pixcore.chunk.retry import Policies, retrying
 from pixcore.errors import (
     InvalidRequest,
     PixcoreError,
@@ -42,7 +43,6 @@ from pixcore.errors import (
     StoreNotFound,
     StoreUnavailable,
 )
-from pixcore.retry import Policies, retrying
 from pixcore_adapters.blob_store.azure import store as adapter
 from pixcore_adapters.blob_store.azure.errors import store_errors
 from pixcore_adapters.blob_store.azure.store import BLOCK, AzureBlobStore

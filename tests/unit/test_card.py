@@ -28,13 +28,13 @@ from pixcore import (
     StoreDenied,
     TransientError,
 )
-from pixcore.model import Claimed
+from pixcore.model.chunks import Claimed
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
-from pixcore_adapters.card import counts, readme
-from pixcore_adapters.card.counts import Counts, Words, count
-from pixcore_adapters.card.text import plain
+from pixcore_adapters.outputs.card import counts, readme
+from pixcore_adapters.outputs.card.counts import Counts, Words, count
+from pixcore_adapters.outputs.card.text import plain
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
-from pixcore_runners import cards
+from pixcore_runners.observing import card_refresh
 
 CARD, CROISSANT = "cats/README.md", "cats/croissant.json"
 
@@ -85,7 +85,7 @@ class Home:
     def publish(self, store: BlobStore | None = None, attempts: int = 5) -> None:
         """Write the card without a wait between tries."""
         policy = RetryPolicy(attempts)
-        cards.publish("cats", self.status, store or self.store, policy=policy, sleep=lambda _: None)
+        card_refresh.publish("cats", self.status, store or self.store, policy=policy, sleep=lambda _: None)
 
     def card(self) -> str:
         """The card in the store."""
@@ -268,7 +268,7 @@ def test_chunks_without_a_dataset_have_no_card(home: Home) -> None:
     """They share one namespace, and belong together by nothing but that."""
     (chunk,) = home.status.ensure([ChunkRequest(7, "cat", 10, (Slice("urls", "q", 0, 9),))])
     home.complete(chunk)
-    cards.publish("", home.status, home.store)
+    card_refresh.publish("", home.status, home.store)
     assert list(home.store.list()) == []
 
 
@@ -364,7 +364,7 @@ def test_where_nothing_can_be_replaced_the_old_card_stays_and_that_is_told(
     store = Meddled(home.store, always=StoreDenied("this store cannot replace"))
     with pytest.raises(StoreDenied, match=r"memory:///cats/README.md stays as it was: this store cannot replace"):
         home.publish(store)
-    cards.refresh("cats", home.status, store)
+    card_refresh.refresh("cats", home.status, store)
     assert "4 images" in home.card()
     assert [(record.levelno, record.name) for record in caplog.records] == [(logging.WARNING, "pixcore")]
     assert "the card of dataset cats is not up to date: memory:///cats/README.md stays" in caplog.text
@@ -373,7 +373,7 @@ def test_where_nothing_can_be_replaced_the_old_card_stays_and_that_is_told(
 def test_no_mistake_in_the_card_fails_a_chunk(home: Home, caplog: pytest.LogCaptureFixture) -> None:
     """The chunk is stored already; what is wrong is in the log, with where."""
     home.complete(home.plan(0))
-    cards.refresh("cats", home.status, Meddled(always=RuntimeError("a mistake")))
+    card_refresh.refresh("cats", home.status, Meddled(always=RuntimeError("a mistake")))
     assert "the card of dataset cats is not up to date" in caplog.text
     assert "RuntimeError: a mistake" in caplog.text
 
@@ -386,7 +386,7 @@ def test_what_stops_a_worker_passes(home: Home) -> None:
 
     home.complete(home.plan(0))
     with pytest.raises(TimeIsUp):
-        cards.refresh("cats", home.status, Meddled(always=TimeIsUp()), interrupts=(TimeIsUp,))
+        card_refresh.refresh("cats", home.status, Meddled(always=TimeIsUp()), interrupts=(TimeIsUp,))
 
 
 class Meddled(MemoryBlobStore):

@@ -23,8 +23,8 @@ from celery import Celery
 from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded
 from databases import new_name
 from fleet import Fleet, Program, await_true, fleet, kill
-from house import House
-from house import picture as pictured
+from memory_assembly import MemoryAssembly
+from memory_assembly import picture as pictured
 from servers.addresses import Redis
 from servers.fixtures import Own
 
@@ -32,8 +32,8 @@ from pixcore import InvalidRequest, NoValidImages, PermanentError, Status
 from pixcore_runners.celery import make_app, queue, register, work
 from pixcore_runners.celery.progress import Progress
 from pixcore_runners.celery.task import NAME
-from pixcore_runners.delivery import Deliveries
-from pixcore_runners.queues import QueueUnavailable
+from pixcore_runners.queueing.delivery import Deliveries
+from pixcore_runners.queueing.queue import QueueUnavailable
 from pixcore_runners.settings import SecretUrl, Settings, load_here
 
 READY = "celery@"
@@ -83,7 +83,7 @@ def home(tmp_path: Path, redis: Redis) -> Iterator[Fleet]:
     own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
     with fleet("celery", tmp_path, broker=redis.url(own), queue=new_name()) as made:
         made.listed(1)
-        assert made.house
+        assert made.assembly
         yield made
 
 
@@ -273,7 +273,7 @@ def test_a_worker_never_says_the_password(tmp_path: Path, own: Own) -> None:
     password = server.address.password
     with fleet("celery", tmp_path, broker=server.address.url(), queue=new_name()) as home:
         home.listed(1)
-        assert home.house
+        assert home.assembly
         ours, documented = home.worker(), worker(home, "--loglevel", "debug")
         task().delay(7, metadata=described(home)).get(timeout=60)
         said(documented, " ready.")
@@ -304,9 +304,9 @@ def test_progress_names_each_phase_at_once_and_images_each_second(tmp_path: Path
     """Twelve images, the clock of which ticks a quarter of a second each time it is looked at."""
     told: list[tuple[str, dict[str, Any]]] = []
     ticks = count(1)
-    house = House(tmp_path / "work", [pictured(number) for number in range(12)])
+    assembly = MemoryAssembly(tmp_path / "work", [pictured(number) for number in range(12)])
     progress = Progress(lambda state, meta: told.append((state, meta)), lambda: next(ticks) / 4)
-    house.pipeline(progress).run(key := house.chunk(12))
+    assembly.pipeline(progress).run(key := assembly.chunk(12))
     assert {state for state, _ in told} == {"PROGRESS"}
     phases = [meta["phase"] for _, meta in told]
     assert list(dict.fromkeys(phases)) == [
@@ -327,8 +327,8 @@ def test_progress_stops_with_the_first_failure(tmp_path: Path, caplog: pytest.Lo
         asked.append((state, meta))
         raise ConnectionError("away")
 
-    house = House(tmp_path / "work", [pictured(number) for number in range(3)])
-    house.pipeline(Progress(store)).run(house.chunk(3))
+    assembly = MemoryAssembly(tmp_path / "work", [pictured(number) for number in range(3)])
+    assembly.pipeline(Progress(store)).run(assembly.chunk(3))
     assert len(asked) == 1
     assert caplog.messages == ["the progress of this delivery cannot be told: ConnectionError: away"]
 
@@ -439,7 +439,7 @@ def test_a_time_limit_before_the_claim_loses_nothing(home: Fleet, monkeypatch: p
 
     chunks = task().chunks
     deferred: list[dict[str, Any]] = []
-    monkeypatch.setattr(Deliveries, "house", interrupted)
+    monkeypatch.setattr(Deliveries, "assembly", interrupted)
     with pytest.raises(Retry):
         chunks.process(delivered(lambda **how: deferred.append(how) or Retry()), 7, described(home))
     assert [how["countdown"] for how in deferred] == [10]

@@ -24,7 +24,7 @@ from servers.fixtures import Own
 from servers.server import Server
 
 from pixcore import ChunkKey, ChunkRecord, Status
-from pixcore_runners.queues import QUEUES
+from pixcore_runners.queueing.queue import QUEUES
 
 pytestmark = pytest.mark.soak
 

@@ -17,8 +17,8 @@ from contract.disk import no_file_above
 from pictures import encoded, photo
 
 from pixcore import InvalidRequest, NoValidImages, StatusUnavailable, StoreDenied, StoreUnavailable, WorkspaceFull
-from pixcore_runners.assembly import assemble
-from pixcore_runners.datasets import Wanted, WantedKeyword, proposed
+from pixcore_runners.assembly.assembly import assemble
+from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword, proposed
 from pixcore_runners.settings import load_here
 
 RUN = ("run", "--source", "folder:photos", "--chunk-size", "4")
@@ -220,11 +220,11 @@ def test_status_counts_datasets_and_shows_one() -> None:
 
 def test_a_chunk_that_another_run_holds_is_waited_for() -> None:
     """Status shows its lease; the run says what it waits for, and goes on when the other one has died."""
-    house = assemble(load_here(flags={"source": ["folder:photos"]}).settings, make=True)
+    assembly = assemble(load_here(flags={"source": ["folder:photos"]}).settings, make=True)
     wish = Wanted((WantedKeyword(("folder:photos",)),), chunk_size=500).named()
-    with proposed(wish, house.status, house) as proposal:
-        (chunk,) = proposal.write_down(house.status, house.store)
-    house.status.claim(chunk.key, "another", ttl=0.5)
+    with proposed(wish, assembly.status, assembly) as proposal:
+        (chunk,) = proposal.write_down(assembly.status, assembly.store)
+    assembly.status.claim(chunk.key, "another", ttl=0.5)
     assert " processing " in pixcore("status", "photos").out
     ran = run()
     assert "chunks that another run holds: 1; if it died, they are free in" in ran.err

@@ -8,7 +8,7 @@ from command import at_home, files, pixcore
 
 from pixcore import StoreDenied, StoreUnavailable
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
-from pixcore_runners import assembly
+from pixcore_runners.assembly import assembly
 
 RIGHTS = [
     ("work", "write"),

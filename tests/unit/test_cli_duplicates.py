@@ -8,9 +8,10 @@ import pytest
 from command import at_home, fill, pixcore
 from pictures import encoded, photo
 
-from pixcore.duplicates import NearPair, SeenImage, near_groups
-from pixcore.model import ChunkKey
-from pixcore.quality import Fingerprint
+from pixcore.model.chunks import ChunkKey
+from pixcore.model.quality import Fingerprint
+from pixcore.ports.seen_images import NearPair, SeenImage
+from pixcore.stored.near_groups import near_groups
 from pixcore_runners.cli.document import near_document
 from pixcore_runners.cli.tables import near_tables
 

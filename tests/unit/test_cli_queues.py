@@ -9,9 +9,9 @@ from databases import new_name
 from servers.addresses import Redis
 
 from pixcore import ChunkRequest, Slice, Status
-from pixcore.model import Claimed
-from pixcore_runners.assembly import Assembly, assemble
-from pixcore_runners.queues import QUEUES, Queue, queue
+from pixcore.model.chunks import Claimed
+from pixcore_runners.assembly.assembly import Assembly, assemble
+from pixcore_runners.queueing.queue import QUEUES, Queue, queue
 from pixcore_runners.settings import load_here
 
 FOLDER = ("--source", "folder:photos", "--chunk-size", "4", "--shared-path")
@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis: Redis) -> Path:
 
 
 @pytest.fixture
-def house(home: Path) -> Assembly:
+def assembly(home: Path) -> Assembly:
     """Store and status database, as they are after the first command."""
     assert home
     return assemble(load_here().settings, make=True)
@@ -52,7 +52,7 @@ def submit(runner: str, *words: object) -> Ran:
     return pixcore("submit", *FOLDER, "--runner", runner, "--json", *words)
 
 
-def test_submit_plans_and_sends_every_chunk(runner: str, house: Assembly, line: Queue) -> None:
+def test_submit_plans_and_sends_every_chunk(runner: str, assembly: Assembly, line: Queue) -> None:
     """The document counts, for a dataset may have a hundred thousand chunks."""
     ran = submit(runner)
     assert ran.code == 0, ran.err
@@ -67,17 +67,17 @@ def test_submit_plans_and_sends_every_chunk(runner: str, house: Assembly, line: 
         "failed": 0,
     }
     assert line.waiting() == 3
-    assert {record.queue for record in house.status.find("photos")} == {runner}
+    assert {record.queue for record in assembly.status.find("photos")} == {runner}
 
 
-def test_submitting_again_leaves_alone_what_is_running_or_done(runner: str, house: Assembly) -> None:
+def test_submitting_again_leaves_alone_what_is_running_or_done(runner: str, assembly: Assembly) -> None:
     """Who is not sure whether it went through does it again."""
     submit(runner)
-    running, done, _ = house.status.find("photos")
-    house.status.claim(running.chunk.key, "somebody", 60)
-    answer = house.status.claim(done.chunk.key, "somebody", 60)
+    running, done, _ = assembly.status.find("photos")
+    assembly.status.claim(running.chunk.key, "somebody", 60)
+    answer = assembly.status.claim(done.chunk.key, "somebody", 60)
     assert isinstance(answer, Claimed)
-    house.status.fail(answer.claim, "broken", retry_in=None)
+    assembly.status.fail(answer.claim, "broken", retry_in=None)
     again = submit(runner).document
     assert (again["planned"], again["pending"], again["processing"], again["failed"]) == (0, 1, 1, 1)
     assert again["enqueued"] <= 1  # a queue that knows its jobs by name has the third already
@@ -93,14 +93,14 @@ def test_a_folder_is_refused_unless_the_workers_have_it(runner: str, home: Path,
     assert line.waiting() == 0
 
 
-def test_a_list_goes_into_the_store(runner: str, home: Path, house: Assembly) -> None:
+def test_a_list_goes_into_the_store(runner: str, home: Path, assembly: Assembly) -> None:
     """Workers elsewhere have neither the file nor its path: slices name what is stored under its own checksum."""
     (home / "list.txt").write_text("".join(f"https://example.org/{n}.jpg\n" for n in range(6)))
     ran = pixcore("submit", "cat", "--source", "urls:list.txt", "--chunk-size", "3", "--runner", runner)
     assert ran.code == 0, ran.err
     (home / "list.txt").unlink()
-    (snapshot,) = {piece.snapshot for record in house.status.find("cat") for piece in record.chunk.request.slices}
-    assert house.store.head(f"{snapshot}/000000.jsonl").size > 0
+    (snapshot,) = {piece.snapshot for record in assembly.status.find("cat") for piece in record.chunk.request.slices}
+    assert assembly.store.head(f"{snapshot}/000000.jsonl").size > 0
 
 
 @pytest.mark.parametrize("where", ["store", "status"])
@@ -129,26 +129,26 @@ def test_a_broker_that_is_away_is_told_without_its_password(
 
 
 def test_reap_frees_the_claims_of_the_dead_and_sends_their_chunks_again(
-    runner: str, house: Assembly, monkeypatch: pytest.MonkeyPatch
+    runner: str, assembly: Assembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A chunk whose worker and whose delivery are gone is found by its lease alone."""
     submit(runner)
     monkeypatch.setenv("PIXCORE_QUEUE", new_name())  # what was sent is gone
     line = queue(runner, load_here().settings)
-    dead, *_ = house.status.find("photos")
-    house.status.claim(dead.chunk.key, "gone", 0.001)
+    dead, *_ = assembly.status.find("photos")
+    assembly.status.claim(dead.chunk.key, "gone", 0.001)
     ran = pixcore("reap", "--json")
     assert (ran.code, ran.document) == (0, {"version": 1, "freed": 1, "lost": 0})
     assert line.waiting() == 1
-    assert house.status.get(dead.chunk.key).status is Status.PENDING
+    assert assembly.status.get(dead.chunk.key).status is Status.PENDING
     assert pixcore("reap", "--json").document["freed"] == 0
 
 
-def test_what_is_sent_ahead_comes_before_the_backlog(runner: str, house: Assembly, line: Any) -> None:  # noqa: ANN401 - looked into
+def test_what_is_sent_ahead_comes_before_the_backlog(runner: str, assembly: Assembly, line: Any) -> None:  # noqa: ANN401 - looked into
     """The chunk of a dead worker, behind a hundred thousand others, would be lost for days."""
     submit(runner)
-    (chunk,) = house.status.ensure([ChunkRequest(0, "cat", 1, [Slice("openverse", "cat", 0, 1)], "urgent")])
-    line.send([house.status.get(chunk.key)], ahead=True)
+    (chunk,) = assembly.status.ensure([ChunkRequest(0, "cat", 1, [Slice("openverse", "cat", 0, 1)], "urgent")])
+    line.send([assembly.status.get(chunk.key)], ahead=True)
     if runner == "rq":
         assert f"__urgent__{chunk.id}__" in line.jobs.job_ids[0]
     else:
@@ -156,11 +156,11 @@ def test_what_is_sent_ahead_comes_before_the_backlog(runner: str, house: Assembl
             assert opened.get(timeout=20).payload[0] == [chunk.id]
 
 
-def test_reap_goes_on_until_it_is_told_to_stop(house: Assembly) -> None:
+def test_reap_goes_on_until_it_is_told_to_stop(assembly: Assembly) -> None:
     """It says what it did, ends on SIGTERM, and a broker that is away does not end it."""
     submit("rq")
-    dead, *_ = house.status.find("photos")
-    house.status.claim(dead.chunk.key, "gone", 0.001)
+    dead, *_ = assembly.status.find("photos")
+    assembly.status.claim(dead.chunk.key, "gone", 0.001)
     process = start("reap", "--every", "0.05")
     assert process.stderr
     assert "claims freed: 1" in process.stderr.readline()
@@ -169,20 +169,20 @@ def test_reap_goes_on_until_it_is_told_to_stop(house: Assembly) -> None:
     assert (process.returncode, "Traceback" in err) == (0, False)
 
 
-def test_cancel_ends_what_waits_and_asks_what_runs(runner: str, house: Assembly) -> None:
+def test_cancel_ends_what_waits_and_asks_what_runs(runner: str, assembly: Assembly) -> None:
     """Its deliveries find nothing to do; retry takes it back."""
     submit(runner)
-    running, *_ = house.status.find("photos")
-    house.status.claim(running.chunk.key, "somebody", 60)
+    running, *_ = assembly.status.find("photos")
+    assembly.status.claim(running.chunk.key, "somebody", 60)
     assert pixcore("cancel", "photos", "--json").document["cancelled"] == 3
-    records = list(house.status.find("photos"))
+    records = list(assembly.status.find("photos"))
     assert [record.status for record in records] == [Status.PROCESSING, Status.FAILED, Status.FAILED]
     assert [record.error for record in records[1:]] == ["cancelled", "cancelled"]
     assert records[0].cancel_requested
     assert pixcore("cancel", "nobody").code == 2
     ran = pixcore("retry", "photos", "--runner", runner)
     assert (ran.code, "chunks opened again: 2" in ran.err, "chunks enqueued: " in ran.err) == (0, True, True), ran.err
-    assert [record.status for record in house.status.find("photos")][1:] == [Status.PENDING] * 2
+    assert [record.status for record in assembly.status.find("photos")][1:] == [Status.PENDING] * 2
 
 
 @pytest.mark.parametrize("words", [("submit", "cat"), ("submit", "cat", "--runner", "sge"), ("worker", "sge")], ids=str)

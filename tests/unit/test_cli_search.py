@@ -15,11 +15,11 @@ from engine_pages import CONSENT, Found, bing, engine
 from hostile import Site, picture, status
 from pictures import encoded, photo
 
-from pixcore.model import Provenance
-from pixcore.quality import Fingerprint, NearRule
+from pixcore.model.images import Provenance
+from pixcore.model.quality import Fingerprint, NearRule
 from pixcore_adapters.downloader.sources.icrawler import Bing
 from pixcore_adapters.downloader.sources.openverse import Openverse
-from pixcore_runners import assembly
+from pixcore_runners.assembly import assembly
 
 ENGINE, API = "/images/async", "/v1/images/"
 

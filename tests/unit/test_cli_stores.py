@@ -20,7 +20,7 @@ from stores import STORES, RealStore, real_store
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from pixcore import BlobStore, Status
-from pixcore_runners.assembly import assemble
+from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.settings import load_here
 
 RUN = ("run", "--source", "folder:photos", "--json", "--quiet")

@@ -13,7 +13,7 @@ from command import Ran, at_home, ended, files, jpeg, pixcore, start
 from hostile import Client, Site, picture, silent, status, text
 
 from pixcore import Status
-from pixcore_runners.assembly import assemble
+from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.settings import load_here
 
 

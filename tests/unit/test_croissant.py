@@ -11,12 +11,12 @@ from command import jpeg
 from loaders import load
 from shelf import Picture, Shelf
 
-from pixcore.manifest import COLUMNS
+from pixcore.model.rows import COLUMNS
 from pixcore_adapters.archiver.tar import TarArchiver
-from pixcore_adapters.card import counts
-from pixcore_adapters.card.counts import count
-from pixcore_adapters.card.croissant import pieces
-from pixcore_runners import cards
+from pixcore_adapters.outputs.card import counts
+from pixcore_adapters.outputs.card.counts import count
+from pixcore_adapters.outputs.card.croissant import pieces
+from pixcore_runners.observing import card_refresh
 
 TITLES = (
     "🐈 кот قطة",
@@ -50,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
         rows[f"chunk_{record.chunk.id}"] = {
             str(row["file_name"]): {**row, "image": row["sha256"]} for row, _ in shelf.shards.images(record)
         }
-    cards.publish("cats", shelf.status, shelf.store)
+    card_refresh.publish("cats", shelf.status, shelf.store)
     return Home(root / "store" / "cats", rows)
 
 
@@ -87,7 +87,7 @@ def test_tar_archives_give_their_images_and_their_rows(tmp_path: Path) -> None:
     """They are made for WebDataset, with a row in a file beside each image: Croissant has no word to join those."""
     shelf = Shelf(tmp_path, TarArchiver())
     record = shelf.add([Picture(jpeg(seed)) for seed in range(2)])
-    cards.publish("cats", shelf.status, shelf.store)
+    card_refresh.publish("cats", shelf.status, shelf.store)
     folder = tmp_path / "store" / "cats"
     what = [["mlcroissant", str(folder / "croissant.json")], ["load_dataset", str(folder)]]
     sets, splits = load("loaders", what, tmp_path)
@@ -107,7 +107,7 @@ def test_too_many_archives_are_one_set_of_files(monkeypatch: pytest.MonkeyPatch,
     shelf = Shelf(tmp_path)
     for number in range(3):
         shelf.add([Picture(jpeg(number))])
-    cards.publish("cats", shelf.status, shelf.store)
+    card_refresh.publish("cats", shelf.status, shelf.store)
     document = tmp_path / "store" / "cats" / "croissant.json"
     assert load("loaders", [["mlcroissant", str(document)]], tmp_path) == [{}]
     (files,) = json.loads(document.read_bytes())["distribution"]

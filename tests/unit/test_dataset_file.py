@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore import InvalidRequest, NearRule, Quality
-from pixcore_runners.dataset_file import _line, read
-from pixcore_runners.datasets import Wanted, WantedKeyword
+from pixcore_runners.planning.dataset_file import _line, read
+from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword
 from pixcore_runners.settings import Settings
 
 WHOLE = """\

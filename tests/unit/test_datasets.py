@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixcore import Chunk, ChunkRequest, InvalidRequest, Lane, NoValidImages, Quality, Slice, StoreNotFound, variations
+from pixcore import Chunk, ChunkRequest, InvalidRequest, Lane, NoValidImages, Quality, Slice, StoreNotFound
+from pixcore.planning import variations
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
-from pixcore_runners import datasets
-from pixcore_runners.datasets import Wanted, WantedKeyword, known_dataset, proposed
+from pixcore_runners.planning import dataset_plan
+from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword, known_dataset, proposed
 
 LIMITS = {"openverse": 24, "bing": 100}
 
@@ -244,7 +245,7 @@ def test_a_dataset_keeps_to_the_variations_that_it_was_planned_with(monkeypatch:
     status = MemoryStatusRepo()
     extend(cats(4, "openverse"), status, Sources())
     monkeypatch.setitem(variations.VARIATIONS, 2, ("fresh {}",))
-    monkeypatch.setattr(datasets, "NEWEST", 2)
+    monkeypatch.setattr(dataset_plan, "NEWEST", 2)
     extend(cats(30, "openverse"), status, Sources())
     requests = extend(cats(4, "openverse", keyword="dogs"), status, Sources())
     assert queries(requests) == [("openverse", "cats"), ("openverse", "cats photo"), ("openverse", "fresh dogs")]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pictures import animation, encoded, exif_with_thumbnail, photo, plain_png, postscript, scan_bomb
 from PIL import Image
 
-from pixcore.model import RejectReason
+from pixcore.model.images import RejectReason
 from pixcore_adapters.validator.decode import METHOD, decode
 from pixcore_adapters.validator.hashes import dhash, phash
 from pixcore_adapters.validator.jpeg import scalable, walk

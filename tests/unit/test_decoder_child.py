@@ -20,7 +20,7 @@ from pictures import animation, encoded, exif_with_thumbnail, photo, plain_png, 
 from PIL import Image
 
 from pixcore.errors import InvalidRequest, TransientError
-from pixcore.model import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
+from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
 from pixcore_adapters.validator.decoder import Decoder
 from pixcore_adapters.validator.picture import Limits, Picture, Refusal
 from pixcore_adapters.validator.pillow import PillowValidator
@@ -378,7 +378,7 @@ import os, sys
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
-from pixcore.model import Accepted, Candidate, CandidateKey, Download
+from pixcore.model.images import Accepted, Candidate, CandidateKey, Download
 from pixcore_adapters.validator.pillow import PillowValidator
 
 validator = PillowValidator(workers=1)

@@ -9,12 +9,12 @@ from attrs import evolve, field, frozen
 from command import at_home, fill
 
 from pixcore import ChunkKey, ChunkResult, InvalidRequest, NoValidImages, PermanentError, Status
-from pixcore.events import Event, ImageAccepted, PhaseEntered, silent
-from pixcore.model import Claimed, Phase
-from pixcore_runners.assembly import Assembly, assemble
-from pixcore_runners.datasets import Wanted, WantedKeyword, proposed
-from pixcore_runners.delivery import Deliveries, Later, StopFlag
-from pixcore_runners.logs import ChunkContext
+from pixcore.chunk.events import Event, ImageAccepted, PhaseEntered, silent
+from pixcore.model.chunks import Claimed, Phase
+from pixcore_runners.assembly.assembly import Assembly, assemble
+from pixcore_runners.observing.logs import ChunkContext
+from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword, proposed
+from pixcore_runners.queueing.delivery import Deliveries, Later, StopFlag
 from pixcore_runners.settings import Settings
 
 IMAGES = 4
@@ -25,7 +25,7 @@ class Works:
     """A worker's deliveries, and the chunk of four pictures that it is sent."""
 
     settings: Settings
-    house: Assembly
+    assembly: Assembly
     photos: Path
     key: ChunkKey
     stop: StopFlag = field(factory=StopFlag)
@@ -43,7 +43,7 @@ class Works:
     @property
     def record(self):  # noqa: ANN201 - ChunkRecord
         """How the chunk stands."""
-        return self.house.status.get(self.key)
+        return self.assembly.status.get(self.key)
 
 
 @pytest.fixture
@@ -54,11 +54,11 @@ def works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works]:
         store=f"file:{tmp_path}/blobs", status=f"sqlite:///{tmp_path}/status.db", work=tmp_path / "work", lease_ttl=30.0
     )
     photos = fill(tmp_path / "photos", IMAGES)
-    house = assemble(settings, make=True)
+    assembly = assemble(settings, make=True)
     wanted = Wanted([WantedKeyword([f"folder:{photos}"])], 500).named()
-    with proposed(wanted, house.status, house) as proposal:
-        (chunk,) = proposal.write_down(house.status, house.store)
-    yield Works(settings, house, photos, chunk.key)
+    with proposed(wanted, assembly.status, assembly) as proposal:
+        (chunk,) = proposal.write_down(assembly.status, assembly.store)
+    yield Works(settings, assembly, photos, chunk.key)
     assert not list((tmp_path / "work").glob("chunk-*"))
 
 
@@ -72,7 +72,7 @@ def test_a_chunk_delivered_twice_is_worked_off_once(works: Works) -> None:
 
 def test_what_another_worker_has_comes_again_when_its_lease_ends(works: Works) -> None:
     """A delivery beside a running one is deferred, not dropped: the other worker may die."""
-    assert isinstance(works.house.status.claim(works.key, "another", 30.0), Claimed)
+    assert isinstance(works.assembly.status.claim(works.key, "another", 30.0), Claimed)
     later = works.deliver()
     assert isinstance(later, Later)
     assert 25 < later.seconds <= 31

@@ -8,7 +8,7 @@ from command import at_home, files, fill, pixcore
 
 from pixcore import Quality
 from pixcore_adapters.archiver.zip import ZipArchiver
-from pixcore_runners import assembly
+from pixcore_runners.assembly import assembly
 from pixcore_runners.demo import Kind, planting
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageStat, UnidentifiedImageError
 
 from pixcore.errors import InvalidRequest
-from pixcore.quality import Fingerprint, NearRule
+from pixcore.model.quality import Fingerprint, NearRule
 from pixcore_runners.demo import Kind, Planted, faults, pictures, plant, planting
 from pixcore_runners.demo.canvas import Canvas
 from pixcore_runners.demo.scenes import SCENES

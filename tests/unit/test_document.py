@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from house import House, picture
+from memory_assembly import MemoryAssembly, picture
 
 from pixcore import ChunkRecord, NoValidImages, StoreDenied
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
@@ -12,32 +12,32 @@ from pixcore_runners.cli.document import DONE, NOTHING, PARTIAL, document, exit_
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def assembly(tmp_path: Path) -> MemoryAssembly:
     """Four good pictures and a bad one."""
-    return House(tmp_path / "work", [*(picture(number) for number in range(4)), b"garbage"])
+    return MemoryAssembly(tmp_path / "work", [*(picture(number) for number in range(4)), b"garbage"])
 
 
-def records(house: House) -> list[ChunkRecord]:
+def records(assembly: MemoryAssembly) -> list[ChunkRecord]:
     """All chunks as they stand."""
-    return list(house.status.find("d"))
+    return list(assembly.status.find("d"))
 
 
-def test_the_same_state_gives_the_same_text(house: House) -> None:
+def test_the_same_state_gives_the_same_text(assembly: MemoryAssembly) -> None:
     """Whatever order reasons were met in: a script may compare documents."""
-    house.pictures[:] = [b"garbage", None, picture(2), picture(2), picture(3)]
-    house.pipeline().run(house.chunk(5))
-    text = json.dumps(document("d", records(house)))
-    assert text == json.dumps(document("d", records(house)))
+    assembly.pictures[:] = [b"garbage", None, picture(2), picture(2), picture(3)]
+    assembly.pipeline().run(assembly.chunk(5))
+    text = json.dumps(document("d", records(assembly)))
+    assert text == json.dumps(document("d", records(assembly)))
     (chunk,) = json.loads(text)["chunks"]
     assert list(chunk["rejected"].items()) == [("duplicate", 1), ("not_an_image", 1)]
     assert chunk["missed"] == {"gone": 1}
     assert (chunk["accepted"], chunk["shortfall"], chunk["target"]) == (2, 3, 5)
 
 
-def test_an_untouched_chunk_has_every_key_and_no_null(house: House) -> None:
+def test_an_untouched_chunk_has_every_key_and_no_null(assembly: MemoryAssembly) -> None:
     """Programs read the same columns whatever became of a chunk."""
-    key = house.chunk(3)
-    (chunk,) = document("d", records(house))["chunks"]
+    key = assembly.chunk(3)
+    (chunk,) = document("d", records(assembly))["chunks"]
     assert chunk == {
         "id": key.id,
         "status": "pending",
@@ -56,11 +56,11 @@ def test_an_untouched_chunk_has_every_key_and_no_null(house: House) -> None:
     }
 
 
-def test_a_chunk_that_failed_says_why_and_what_was_left_out(house: House) -> None:
+def test_a_chunk_that_failed_says_why_and_what_was_left_out(assembly: MemoryAssembly) -> None:
     """Nothing is stored, so nothing counts as accepted, however far it came."""
     with pytest.raises(StoreDenied):
-        house.pipeline(store=_Closed()).run(house.chunk(5))
-    (chunk,) = document("d", records(house))["chunks"]
+        assembly.pipeline(store=_Closed()).run(assembly.chunk(5))
+    (chunk,) = document("d", records(assembly))["chunks"]
     assert (chunk["status"], chunk["accepted"], chunk["shortfall"]) == ("failed", 0, 5)
     assert (chunk["rejected"], chunk["error"]) == ({"not_an_image": 1}, "no right to write")
 
@@ -70,16 +70,16 @@ class _Closed(MemoryBlobStore):
         raise StoreDenied("no right to write")
 
 
-def test_a_retry_that_fails_leaves_the_stored_archive_described(house: House) -> None:
+def test_a_retry_that_fails_leaves_the_stored_archive_described(assembly: MemoryAssembly) -> None:
     """Counts and checksum are those of the archive that is there; attempt and error are the last."""
-    key = house.chunk(5)
-    house.pipeline().run(key)
-    (before,) = document("d", records(house))["chunks"]
-    house.status.reopen(key)
-    house.pictures[:] = [b"garbage"] * 5
+    key = assembly.chunk(5)
+    assembly.pipeline().run(key)
+    (before,) = document("d", records(assembly))["chunks"]
+    assembly.status.reopen(key)
+    assembly.pictures[:] = [b"garbage"] * 5
     with pytest.raises(NoValidImages) as raised:
-        house.pipeline().run(key)
-    (after,) = document("d", records(house))["chunks"]
+        assembly.pipeline().run(key)
+    (after,) = document("d", records(assembly))["chunks"]
     assert after == {**before, "status": "failed", "attempt": 2, "error": str(raised.value)}
 
 
@@ -87,17 +87,17 @@ def test_a_retry_that_fails_leaves_the_stored_archive_described(house: House) ->
     ("targets", "code"),
     [([2, 2], DONE), ([2, 3], PARTIAL), ([3], PARTIAL)],
 )
-def test_the_exit_code_of_what_was_collected(house: House, targets: list[int], code: int) -> None:
+def test_the_exit_code_of_what_was_collected(assembly: MemoryAssembly, targets: list[int], code: int) -> None:
     """Full is 0, short anywhere is 3."""
     for index, target in enumerate(targets):
-        house.pipeline().run(house.chunk(target, index=index, start=2 * index, stop=2 * index + 2))
-    assert exit_code(records(house)) == code
+        assembly.pipeline().run(assembly.chunk(target, index=index, start=2 * index, stop=2 * index + 2))
+    assert exit_code(records(assembly)) == code
 
 
-def test_the_exit_code_while_something_is_open(house: House) -> None:
+def test_the_exit_code_while_something_is_open(assembly: MemoryAssembly) -> None:
     """Partial while anything is stored; nothing while nothing is."""
-    house.chunk(2, stop=2)
-    assert exit_code(records(house)) == NOTHING
-    house.pipeline().run(house.chunk(2, stop=2))
-    house.chunk(2, index=1, start=2, stop=4)
-    assert exit_code(records(house)) == PARTIAL
+    assembly.chunk(2, stop=2)
+    assert exit_code(records(assembly)) == NOTHING
+    assembly.pipeline().run(assembly.chunk(2, stop=2))
+    assembly.chunk(2, index=1, start=2, stop=4)
+    assert exit_code(records(assembly)) == PARTIAL

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixcore.duplicates import NearGroup, NearPair, SeenImage, drop_duplicates, near_groups
-from pixcore.model import Accepted, Candidate, CandidateKey, ChunkKey, Download, Rejected
-from pixcore.quality import Fingerprint, NearRule
+from pixcore.filters.duplicates import drop_duplicates
+from pixcore.model.chunks import ChunkKey
+from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Rejected
+from pixcore.model.quality import Fingerprint, NearRule
+from pixcore.ports.seen_images import NearPair, SeenImage
+from pixcore.stored.near_groups import NearGroup, near_groups
 
 bits = st.integers(0, 2**64 - 1)
 prints = st.builds(Fingerprint, bits, bits, st.just("m"), st.booleans())

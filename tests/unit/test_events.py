@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from pixcore.events import ChunkEnded, Event, Observer, everyone, shielded, silent
-from pixcore.model import ChunkKey
+from pixcore.chunk.events import ChunkEnded, Event, Observer, everyone, shielded, silent
+from pixcore.model.chunks import ChunkKey
 
 EVENT = ChunkEnded(ChunkKey("cats", 1), attempt=1)
 

@@ -22,14 +22,14 @@ from shelf import Picture, Shelf
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from pixcore.errors import InvalidRequest, StoreUnavailable, WorkspaceFull
-from pixcore.export import Sample, placed_together, samples
-from pixcore.manifest import COLUMNS, NUMBERS
-from pixcore.quality import NearRule, Quality
-from pixcore.splits import Splits
-from pixcore_adapters.export import Layout, export
-from pixcore_adapters.export.imagefolder import ImageFolder
-from pixcore_adapters.export.parquet import parquet
-from pixcore_adapters.export.webdataset import webdataset
+from pixcore.model.quality import NearRule, Quality
+from pixcore.model.rows import COLUMNS, NUMBERS
+from pixcore.stored.samples import Sample, placed_together, samples
+from pixcore.stored.splits import Splits
+from pixcore_adapters.outputs.export import Layout, export
+from pixcore_adapters.outputs.export.imagefolder import ImageFolder
+from pixcore_adapters.outputs.export.parquet import parquet
+from pixcore_adapters.outputs.export.webdataset import webdataset
 
 LAYOUTS: Mapping[str, Layout] = {
     "imagefolder": ImageFolder(by_label=True),
@@ -103,7 +103,7 @@ def test_any_row_comes_out_as_it_went_in(
 @given(one=texts, other=texts)
 def test_another_label_is_another_folder(one: str, other: str) -> None:
     """Two classes in one folder would be one class to who trains on it."""
-    from pixcore_adapters.export.imagefolder import _folder  # noqa: PLC0415 (the one rule that is tested)
+    from pixcore_adapters.outputs.export.imagefolder import _folder  # noqa: PLC0415 (the one rule that is tested)
 
     assert (_folder(one) == _folder(other)) == (one == other)
 
@@ -318,7 +318,7 @@ def test_what_cannot_be_exported_is_said_at_once(words: tuple[str, ...], code: i
 @pytest.mark.usefixtures("home")
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With what installs it."""
-    monkeypatch.setitem(__import__("sys").modules, "pixcore_adapters.export.parquet", None)
+    monkeypatch.setitem(__import__("sys").modules, "pixcore_adapters.outputs.export.parquet", None)
     ran = pixcore("export", "cats", "--format", "parquet", "--out", "out")
     assert (ran.code, ran.out) == (2, "")
     assert "pip install 'pixcore[parquet]'" in ran.err

@@ -20,10 +20,10 @@ from PIL import Image
 from servers.addresses import Azure
 
 from pixcore import ChunkResult, InvalidRequest
-from pixcore.events import silent
-from pixcore_runners.assembly import Assembly, assemble
-from pixcore_runners.delivery import Deliveries
-from pixcore_runners.numbered import chunk_key
+from pixcore.chunk.events import silent
+from pixcore_runners.assembly.assembly import Assembly, assemble
+from pixcore_runners.planning.caller_chunks import chunk_key
+from pixcore_runners.queueing.delivery import Deliveries
 from pixcore_runners.settings import load_here
 
 
@@ -37,7 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def house(home: Path) -> Assembly:
+def assembly(home: Path) -> Assembly:
     """Store and status database, as they are after the first command."""
     assert home
     return assemble(load_here().settings, make=True)
@@ -47,7 +47,7 @@ def process(chunk_id: object, metadata: Mapping[str, Any]) -> ChunkResult:
     """Hand a chunk to a worker that starts now and ends then."""
     worker = Deliveries(lambda: load_here().settings, lambda: False)
     try:
-        key = chunk_key(chunk_id, metadata, worker.house(), time.sleep)
+        key = chunk_key(chunk_id, metadata, worker.assembly(), time.sleep)
         result = worker.deliver(key, "task-1", silent)
     finally:
         worker.close()
@@ -62,7 +62,7 @@ def archived(result: ChunkResult) -> tuple[list[str], list[dict[str, Any]]]:
         return [name for name in archive.namelist() if name != "metadata.jsonl"], rows
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("assembly")
 def test_what_is_counted_is_what_is_in_the_archive(home: Path) -> None:
     """Counted after duplicates are gone; no damaged file, web page or garbage; two colours are two pictures."""
     whole = jpeg(1)
@@ -89,16 +89,16 @@ def test_what_is_counted_is_what_is_in_the_archive(home: Path) -> None:
     ("number", "metadata"), [(7, {}), ("../../7", {"keyword": "cat"})], ids=["no keyword", "no number"]
 )
 def test_a_call_that_cannot_be_leaves_nothing(
-    home: Path, house: Assembly, number: object, metadata: Mapping[str, Any]
+    home: Path, assembly: Assembly, number: object, metadata: Mapping[str, Any]
 ) -> None:
     """No chunk that is processing for ever, and no work directory."""
     with pytest.raises(InvalidRequest):
         process(number, metadata)
-    assert not house.status.summary()
+    assert not assembly.status.summary()
     assert not list(home.glob("work/chunk-*"))
 
 
-@pytest.mark.usefixtures("house")
+@pytest.mark.usefixtures("assembly")
 def test_a_file_url_outlives_the_work_directory(home: Path) -> None:
     """What a caller is given can be opened after the worker has cleaned up, and is called as it was."""
     (home / "photos/1.jpg").write_bytes(jpeg(1))

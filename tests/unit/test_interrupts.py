@@ -20,7 +20,7 @@ from pictures import encoded
 from PIL import Image
 
 from pixcore import ChunkRecord, Status
-from pixcore_runners.assembly import assemble
+from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.settings import load_here
 
 RUN = ("run", "--source", "folder:photos", "--chunk-size", "4", "--json")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 from attrs import define, field
 
+from pixcore.chunk.lease import Lease, LeaseTerms
 from pixcore.errors import Cancelled, ClaimLost, StatusUnavailable, TransientError
-from pixcore.lease import Lease, LeaseTerms
-from pixcore.model import ChunkKey, Claim, Progress
+from pixcore.model.chunks import ChunkKey, Claim, Progress
 
 CLAIM = Claim(ChunkKey("cats", 7), "worker", attempt=2)
 TERMS = LeaseTerms(ttl=60, deadline=1800)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore.errors import StoreConflict, StoreNotFound
-from pixcore.model import Slice
-from pixcore.planning import Lane
+from pixcore.model.chunks import Slice
+from pixcore.planning.plan import Lane
 from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader import listing

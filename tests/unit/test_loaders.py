@@ -11,13 +11,13 @@ from command import jpeg
 from loaders import load
 from shelf import Picture, Shelf
 
-from pixcore.export import Sample, samples
-from pixcore.manifest import COLUMNS
-from pixcore.splits import Splits
-from pixcore_adapters.export import Layout, export
-from pixcore_adapters.export.imagefolder import ImageFolder
-from pixcore_adapters.export.parquet import parquet
-from pixcore_adapters.export.webdataset import webdataset
+from pixcore.model.rows import COLUMNS
+from pixcore.stored.samples import Sample, samples
+from pixcore.stored.splits import Splits
+from pixcore_adapters.outputs.export import Layout, export
+from pixcore_adapters.outputs.export.imagefolder import ImageFolder
+from pixcore_adapters.outputs.export.parquet import parquet
+from pixcore_adapters.outputs.export.webdataset import webdataset
 
 # the name of an image's file is told in other ways, and Arrow reads the time as a time
 COMPARED = sorted({*COLUMNS} - {"file_name", "fetched_at"})

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixcore.events import (
+from pixcore.chunk.events import (
     CandidateMissed,
     ChunkClaimed,
     ChunkCompleted,
@@ -29,23 +29,10 @@ from pixcore.events import (
     PhaseEntered,
     StepRetried,
 )
-from pixcore.model import (
-    Accepted,
-    Candidate,
-    CandidateKey,
-    ChunkKey,
-    ChunkRequest,
-    ChunkResult,
-    Download,
-    Miss,
-    Phase,
-    Progress,
-    Rejected,
-    Slice,
-    Status,
-)
-from pixcore.quality import Fingerprint
-from pixcore_runners.logs import ChunkContext, LogObserver, OneLine, escaped, log_to_stderr, task
+from pixcore.model.chunks import ChunkKey, ChunkRequest, ChunkResult, Phase, Progress, Slice, Status
+from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Miss, Rejected
+from pixcore.model.quality import Fingerprint
+from pixcore_runners.observing.logs import ChunkContext, LogObserver, OneLine, escaped, log_to_stderr, task
 
 LOGGER = logging.getLogger("pixcore")
 CATS = ChunkKey("cats", 7)
@@ -231,8 +218,8 @@ def test_importing_the_library_configures_no_logging() -> None:
     """The application's logging is the application's."""
     program = """
 import logging
-import pixcore, pixcore_runners.logs, pixcore_runners.settings
-pixcore_runners.logs.LogObserver()
+import pixcore, pixcore_runners.observing.logs, pixcore_runners.settings
+pixcore_runners.observing.logs.LogObserver()
 touched = [name for name, logger in logging.root.manager.loggerDict.items()
            if name.startswith("pixcore") and (logger.handlers or logger.level or not logger.propagate)]
 print(logging.root.handlers, logging.root.level == logging.WARNING, touched)

@@ -10,9 +10,10 @@ from attrs import asdict, evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixcore.manifest import COLUMNS, NUMBERS, Row, metadata, row
-from pixcore.model import Accepted, Candidate, CandidateKey, ChunkRequest, Download, Provenance, Slice
-from pixcore.quality import Fingerprint
+from pixcore.model.chunks import ChunkRequest, Slice
+from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Provenance
+from pixcore.model.quality import Fingerprint
+from pixcore.model.rows import COLUMNS, NUMBERS, Row, metadata, row
 
 REQUEST = ChunkRequest(0, "Siamese cat", 500, (Slice("folder", "/a", 0, 9),), dataset="cats")
 IMAGE = Accepted(

@@ -18,13 +18,13 @@ from uuid import uuid4
 import pytest
 from command import at_home, ended, fill, pixcore, start
 from fleet import await_true, fleet
-from house import House, picture
+from memory_assembly import MemoryAssembly, picture
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 from servers.addresses import Redis
 
 from pixcore import ChunkKey, ChunkRequest, InvalidRequest, Slice, StatusUnavailable, StoreUnavailable
-from pixcore.events import (
+from pixcore.chunk.events import (
     CandidateMissed,
     ChunkClaimed,
     ChunkCompleted,
@@ -35,11 +35,12 @@ from pixcore.events import (
     ImageAccepted,
     ImageRejected,
 )
-from pixcore.model import Candidate, CandidateKey, ChunkResult, Miss, Progress, Status
+from pixcore.model.chunks import ChunkResult, Progress, Status
+from pixcore.model.images import Candidate, CandidateKey, Miss
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
-from pixcore_runners.delivery import Deliveries
-from pixcore_runners.metrics import BUCKETS, Metrics, StatusGauges, serve
+from pixcore_runners.observing.metrics import BUCKETS, Metrics, StatusGauges, serve
+from pixcore_runners.queueing.delivery import Deliveries
 from pixcore_runners.settings import load_here
 
 KEY = ChunkKey("d", 7)
@@ -179,8 +180,8 @@ def test_a_chunk_is_counted_by_what_became_of_it_and_of_its_images(
 
         list_keys = False
 
-    house = House(tmp_path / "work", [picture(0), None, picture(1), picture(1), picture(2)])
-    outcome = house.pipeline(count, store=Moody()).run(house.chunk(3))
+    assembly = MemoryAssembly(tmp_path / "work", [picture(0), None, picture(1), picture(1), picture(2)])
+    outcome = assembly.pipeline(count, store=Moody()).run(assembly.chunk(3))
     found = sums(folder)
     seconds = {key: value for key, value in found.items() if key[0].endswith("_sum")}
     assert {key: value for key, value in found.items() if key not in seconds} == {
@@ -382,8 +383,8 @@ def test_deliveries_by_a_queue_are_counted(home: Path, folder: Path, monkeypatch
     monkeypatch.setenv("PIXCORE_METRICS_DIR", str(folder))
     events: list[Event] = []
     deliveries = Deliveries(lambda: load_here().settings, lambda: False)
-    for record in list(deliveries.house().status.find("photos")):
-        deliveries.house().status.reopen(record.chunk.key)
+    for record in list(deliveries.assembly().status.find("photos")):
+        deliveries.assembly().status.reopen(record.chunk.key)
         deliveries.deliver(record.chunk.key, "task", events.append)
     deliveries.close()
     assert sums(folder)["pixcore_images_accepted_total",] == 6
@@ -420,7 +421,7 @@ def test_a_missing_package_names_the_extra(words: tuple[str, ...], monkeypatch: 
     """Whoever asks for metrics without it learns how to get it."""
     monkeypatch.setenv("PIXCORE_METRICS_DIR", "metrics")
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    monkeypatch.delitem(sys.modules, "pixcore_runners.metrics")
+    monkeypatch.delitem(sys.modules, "pixcore_runners.observing.metrics")
     ran = pixcore(*words)
     assert ran.code == 2
     assert ran.err.rstrip().endswith("prometheus_client is not installed; pip install 'pixcore[metrics]'")

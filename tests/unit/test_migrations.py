@@ -16,13 +16,14 @@ from contract.status_repo import made
 from sqlalchemy import Engine, event, inspect
 
 from pixcore.errors import InvalidRequest
-from pixcore.model import ChunkKey, Claim, Status
-from pixcore.quality import NearRule
-from pixcore_adapters.duplicates.sql import SqlSeenImages
+from pixcore.model.chunks import ChunkKey, Claim, Status
+from pixcore.model.quality import NearRule
 from pixcore_adapters.status_repo import migrations
 from pixcore_adapters.status_repo.database import engine_at, migration
-from pixcore_adapters.status_repo.schema import VERSION_TABLE, VERSIONS, check, is_made, metadata, migrate
+from pixcore_adapters.status_repo.schema import VERSION_TABLE, VERSIONS, metadata
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
+from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages
+from pixcore_adapters.status_repo.upgrade import check, is_made, migrate
 
 # what a database was like that the first commit made, and what later ones of the same version had besides
 _FIRST = """
@@ -162,7 +163,7 @@ def test_processes_that_start_at_once_all_succeed(engine: Engine, old: bool) -> 
     start = (
         "import sys\n"
         "from pixcore_adapters.status_repo.database import engine_at\n"
-        "from pixcore_adapters.status_repo.schema import migrate\n"
+        "from pixcore_adapters.status_repo.upgrade import migrate\n"
         "from pixcore_adapters.status_repo.sql import SqlStatusRepo\n"
         "import pixcore_adapters.status_repo.migrations\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
@@ -225,7 +226,7 @@ def test_a_newer_schema_is_refused(engine: Engine, look: Callable[[Engine], None
 def test_an_older_schema_is_refused_by_the_check(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker does not upgrade behind the back of those that run; it says who does."""
     migrate(engine)
-    monkeypatch.setattr("pixcore_adapters.status_repo.schema.VERSIONS", (*VERSIONS, "9999"))
+    monkeypatch.setattr("pixcore_adapters.status_repo.upgrade.VERSIONS", (*VERSIONS, "9999"))
     with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) was made by an older pixcore; run `pixcore"):
         check(engine)
 
@@ -255,7 +256,7 @@ def test_a_new_database_is_made_without_alembic(file: Engine) -> None:
     make = (
         "import sys\n"
         "from pixcore_adapters.status_repo.database import engine_at\n"
-        "from pixcore_adapters.status_repo.schema import migrate\n"
+        "from pixcore_adapters.status_repo.upgrade import migrate\n"
         "migrate(engine_at(sys.argv[1])); print('alembic' in sys.modules)\n"
     )
     ran = subprocess.run([sys.executable, "-c", make, str(file.url)], check=True, capture_output=True, text=True)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore.errors import InvalidRequest
-from pixcore.model import Chunk, ChunkKey, ChunkRequest, ChunkResult, Progress, Slice, dataset_name
+from pixcore.model.chunks import Chunk, ChunkKey, ChunkRequest, ChunkResult, Progress, Slice, dataset_name
 
 SLICE = Slice("folder", "/a", 0, 5)
 

@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pixcore.quality import Fingerprint, NearRule
-from pixcore_adapters.duplicates import near_search
-from pixcore_adapters.duplicates.near_search import NearIndex
+from pixcore.model.quality import Fingerprint, NearRule
+from pixcore_adapters import near_search
+from pixcore_adapters.near_search import NearIndex
 
 Prints = list[tuple[int, int]]  # phash and dhash of each
 

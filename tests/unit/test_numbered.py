@@ -11,13 +11,13 @@ import pytest
 from command import at_home, fill
 
 from pixcore import Chunk, ChunkKey, InvalidRequest
-from pixcore_runners.assembly import Assembly, assemble
-from pixcore_runners.numbered import chunk_key
+from pixcore_runners.assembly.assembly import Assembly, assemble
+from pixcore_runners.planning.caller_chunks import chunk_key
 from pixcore_runners.settings import Settings
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Assembly:
+def assembly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Assembly:
     """Give an empty status database and store."""
     at_home(tmp_path, monkeypatch)
     settings = Settings(
@@ -26,9 +26,9 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Assembly:
     return assemble(settings, make=True)
 
 
-def named(house: Assembly, number: int, metadata: Mapping[str, Any] | None) -> Chunk:
+def named(assembly: Assembly, number: int, metadata: Mapping[str, Any] | None) -> Chunk:
     """The chunk that is meant."""
-    return house.status.get(chunk_key(number, metadata, house, time.sleep)).chunk
+    return assembly.status.get(chunk_key(number, metadata, assembly, time.sleep)).chunk
 
 
 def positions(*chunks: Chunk) -> Counter[tuple[str, str, int]]:
@@ -41,20 +41,20 @@ def positions(*chunks: Chunk) -> Counter[tuple[str, str, int]]:
     )
 
 
-def test_a_keyword_is_all_that_is_needed(house: Assembly) -> None:
+def test_a_keyword_is_all_that_is_needed(assembly: Assembly) -> None:
     """The rest comes from the settings; what is the caller's own is passed over."""
-    chunk = named(house, 7, {"keyword": "red panda", "job": {"user": 12}, "labels": None})
+    chunk = named(assembly, 7, {"keyword": "red panda", "job": {"user": 12}, "labels": None})
     assert chunk.key == ChunkKey("", 7)
     assert (chunk.request.keyword, chunk.request.target, chunk.request.label) == ("red panda", 20, "")
     assert {piece.source for piece in chunk.request.slices} == {"openverse"}
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"keyword": ""}, {"keyword": "  "}, {"count": 3}], ids=str)
-def test_without_a_keyword_nothing_is_made(house: Assembly, metadata: Mapping[str, Any] | None) -> None:
+def test_without_a_keyword_nothing_is_made(assembly: Assembly, metadata: Mapping[str, Any] | None) -> None:
     """The caller learns what is missing, as a ValueError, and no chunk is left behind."""
     with pytest.raises(ValueError, match="chunk 7 has no `keyword`"):
-        named(house, 7, metadata)
-    assert not house.status.summary()
+        named(assembly, 7, metadata)
+    assert not assembly.status.summary()
 
 
 @pytest.mark.parametrize(
@@ -71,78 +71,78 @@ def test_without_a_keyword_nothing_is_made(house: Assembly, metadata: Mapping[st
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused_by_name(house: Assembly, changed: Mapping[str, Any], named_word: str) -> None:
+def test_what_cannot_be_is_refused_by_name(assembly: Assembly, changed: Mapping[str, Any], named_word: str) -> None:
     """A mistake in one of a thousand calls must be found from its message."""
     with pytest.raises(InvalidRequest, match=named_word):
-        named(house, 7, {"keyword": "cat", **changed})
-    assert not house.status.summary()
+        named(assembly, 7, {"keyword": "cat", **changed})
+    assert not assembly.status.summary()
 
 
 @pytest.mark.parametrize("number", [-1, "7", True, 1.5, "../../etc"], ids=repr)
-def test_a_number_is_a_whole_one(house: Assembly, number: Any) -> None:  # noqa: ANN401 - whatever a message may hold
+def test_a_number_is_a_whole_one(assembly: Assembly, number: Any) -> None:  # noqa: ANN401 - whatever a message may hold
     """It becomes part of the blob's name."""
     with pytest.raises(InvalidRequest, match="chunk_id cannot be"):
-        named(house, number, {"keyword": "cat"})
+        named(assembly, number, {"keyword": "cat"})
 
 
-def test_the_same_call_names_the_same_chunk(house: Assembly) -> None:
+def test_the_same_call_names_the_same_chunk(assembly: Assembly) -> None:
     """A redelivery finds its chunk, though others took candidates meanwhile."""
-    first = named(house, 1, {"keyword": "cat", "count": 10, "labels": ["Felis", "catus"]})
-    named(house, 2, {"keyword": "cat", "count": 10})
-    assert named(house, 1, {"keyword": "cat", "count": 10, "labels": ["Felis", "catus"]}) == first
-    assert named(house, 1, {"keyword": "cat"}) == first
+    first = named(assembly, 1, {"keyword": "cat", "count": 10, "labels": ["Felis", "catus"]})
+    named(assembly, 2, {"keyword": "cat", "count": 10})
+    assert named(assembly, 1, {"keyword": "cat", "count": 10, "labels": ["Felis", "catus"]}) == first
+    assert named(assembly, 1, {"keyword": "cat"}) == first
     assert first.request.label == "Felis,catus"
 
 
 @pytest.mark.parametrize("changed", [{"keyword": "dog"}, {"count": 11}, {"labels": "Canis"}], ids=str)
-def test_another_chunk_under_a_number_is_refused(house: Assembly, changed: Mapping[str, Any]) -> None:
+def test_another_chunk_under_a_number_is_refused(assembly: Assembly, changed: Mapping[str, Any]) -> None:
     """Else a caller would get the archive of something else."""
-    named(house, 1, {"keyword": "cat", "count": 10})
+    named(assembly, 1, {"keyword": "cat", "count": 10})
     with pytest.raises(InvalidRequest, match="another number"):
-        named(house, 1, {"keyword": "cat", **changed})
+        named(assembly, 1, {"keyword": "cat", **changed})
 
 
-def test_chunks_of_one_keyword_share_no_candidate(house: Assembly) -> None:
+def test_chunks_of_one_keyword_share_no_candidate(assembly: Assembly) -> None:
     """Numbers come in any order, and many workers describe chunks at once."""
     numbers = [900, 3, 17, 4, 5, 60, 7, 8]
     with ThreadPoolExecutor(len(numbers)) as pool:
-        chunks = list(pool.map(lambda number: named(house, number, {"keyword": "cat"}), numbers))
+        chunks = list(pool.map(lambda number: named(assembly, number, {"keyword": "cat"}), numbers))
     assert [chunk.id for chunk in chunks] == numbers
     assert set(positions(*chunks).values()) == {1}
 
 
-def test_slices_are_taken_as_they_are(house: Assembly) -> None:
+def test_slices_are_taken_as_they_are(assembly: Assembly) -> None:
     """A caller who plans himself says which candidates; by default all of them are wanted."""
     piece = {"source": "openverse", "query": "cat", "start": 40, "stop": 45}
-    chunk = named(house, 1, {"keyword": "cat", "slices": [piece]})
+    chunk = named(assembly, 1, {"keyword": "cat", "slices": [piece]})
     assert (chunk.request.target, sorted(positions(chunk))) == (5, [("openverse", "cat", n) for n in range(40, 45)])
     with pytest.raises(InvalidRequest, match="another number"):
-        named(house, 1, {"keyword": "cat", "slices": [{**piece, "stop": 50}]})
+        named(assembly, 1, {"keyword": "cat", "slices": [{**piece, "stop": 50}]})
 
 
-def test_a_list_is_kept_where_other_workers_find_it(house: Assembly, tmp_path: Path) -> None:
+def test_a_list_is_kept_where_other_workers_find_it(assembly: Assembly, tmp_path: Path) -> None:
     """The worker that reads the list need not be the one that works the chunk off."""
     photos = fill(tmp_path / "photos", 6)
-    chunks = [named(house, n, {"keyword": "cat", "count": 3, "sources": [f"folder:{photos}"]}) for n in (1, 2)]
+    chunks = [named(assembly, n, {"keyword": "cat", "count": 3, "sources": [f"folder:{photos}"]}) for n in (1, 2)]
     assert sorted(positions(*chunks)) == [("folder", str(photos), n) for n in range(6)]
     (snapshot,) = {piece.snapshot for chunk in chunks for piece in chunk.request.slices}
-    assert house.store.head(f"{snapshot}/000000.jsonl").size > 0
+    assert assembly.store.head(f"{snapshot}/000000.jsonl").size > 0
 
 
-def test_a_dataset_and_a_keyword_name_a_planned_chunk(house: Assembly) -> None:
+def test_a_dataset_and_a_keyword_name_a_planned_chunk(assembly: Assembly) -> None:
     """So pixcore itself calls for the chunks that it has planned; one that was never planned is a mistake."""
-    planned = named(house, 3, {"keyword": "cat", "dataset": "pets", "count": 10})
-    assert named(house, planned.id, {"keyword": "cat", "dataset": "pets"}) == planned
+    planned = named(assembly, 3, {"keyword": "cat", "dataset": "pets", "count": 10})
+    assert named(assembly, planned.id, {"keyword": "cat", "dataset": "pets"}) == planned
     with pytest.raises(InvalidRequest, match="no chunk pets/999"):
-        named(house, 999, {"keyword": "cat", "dataset": "pets"})
+        named(assembly, 999, {"keyword": "cat", "dataset": "pets"})
     with pytest.raises(InvalidRequest, match="keyword"):
-        named(house, planned.id, {"keyword": "dog", "dataset": "pets"})
+        named(assembly, planned.id, {"keyword": "dog", "dataset": "pets"})
 
 
-def test_within_a_dataset_the_number_is_the_callers(house: Assembly) -> None:
+def test_within_a_dataset_the_number_is_the_callers(assembly: Assembly) -> None:
     """A chunk that is described in a dataset is found under its number again, whatever id it got."""
     metadata = {"keyword": "cat", "dataset": "pets", "count": 10}
-    chunks = [named(house, number, metadata) for number in (5, 3, 5)]
+    chunks = [named(assembly, number, metadata) for number in (5, 3, 5)]
     assert [chunk.request.index for chunk in chunks] == [5, 3, 5]
     assert chunks[0] == chunks[2]
     assert set(positions(*chunks[:2]).values()) == {1}

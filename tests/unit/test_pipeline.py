@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 import pytest
-from house import House, picture
+from memory_assembly import MemoryAssembly, picture
 
 from pixcore import (
     Busy,
@@ -31,7 +31,7 @@ from pixcore import (
     TransientError,
     WorkspaceFull,
 )
-from pixcore.events import (
+from pixcore.chunk.events import (
     CandidateMissed,
     ChunkCompleted,
     ChunkFailed,
@@ -43,132 +43,134 @@ from pixcore.events import (
     PhaseEntered,
     StepRetried,
 )
-from pixcore.manifest import Row
-from pixcore.model import Accepted, Archive, Candidate, CandidateKey, Claim, Download, Miss, MissReason, Rejected
+from pixcore.model.archives import Archive
+from pixcore.model.chunks import Claim
+from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Miss, MissReason, Rejected
+from pixcore.model.rows import Row
 from pixcore_adapters.archiver.memory import MemoryArchiver
 from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_adapters.validator.memory import MemoryValidator
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def assembly(tmp_path: Path) -> MemoryAssembly:
     """Ten good pictures."""
-    return House(tmp_path / "work", [picture(number) for number in range(10)])
+    return MemoryAssembly(tmp_path / "work", [picture(number) for number in range(10)])
 
 
-def phases(house: House) -> list[str]:
+def phases(assembly: MemoryAssembly) -> list[str]:
     """The phases entered, in order."""
-    return [event.phase for event in house.events if isinstance(event, PhaseEntered)]
+    return [event.phase for event in assembly.events if isinstance(event, PhaseEntered)]
 
 
-def test_a_chunk_goes_from_claim_to_result(house: House) -> None:
+def test_a_chunk_goes_from_claim_to_result(assembly: MemoryAssembly) -> None:
     """The plain case: every phase once, the result stored, the archive under the chunk's key."""
-    key = house.chunk(10)
-    outcome = house.pipeline().run(key)
+    key = assembly.chunk(10)
+    outcome = assembly.pipeline().run(key)
     assert isinstance(outcome, Done)
     assert outcome.result.shortfall == 0
     assert outcome.result.url == f"memory:///d/data/chunk_{key.id}.json"
-    assert house.status.get(key).result == outcome.result
-    assert phases(house) == ["download", "validate", "compress", "upload", "complete", "cleanup"]
-    assert isinstance(house.events[-1], ChunkCompleted)
+    assert assembly.status.get(key).result == outcome.result
+    assert phases(assembly) == ["download", "validate", "compress", "upload", "complete", "cleanup"]
+    assert isinstance(assembly.events[-1], ChunkCompleted)
     assert set(outcome.result.seconds) == {"download", "validate", "compress", "upload"}
 
 
-def test_running_again_gives_the_stored_result_and_does_nothing(house: House) -> None:
+def test_running_again_gives_the_stored_result_and_does_nothing(assembly: MemoryAssembly) -> None:
     """At-least-once delivery, effectively-once results."""
-    key = house.chunk(5)
-    first = house.pipeline().run(key)
-    house.events.clear()
-    house.faults.calls.clear()
-    assert house.pipeline().run(key) == first
-    assert house.faults.calls == ["claim"]
-    assert not house.events
+    key = assembly.chunk(5)
+    first = assembly.pipeline().run(key)
+    assembly.events.clear()
+    assembly.faults.calls.clear()
+    assert assembly.pipeline().run(key) == first
+    assert assembly.faults.calls == ["claim"]
+    assert not assembly.events
 
 
-def test_collecting_stops_at_the_target(house: House) -> None:
+def test_collecting_stops_at_the_target(assembly: MemoryAssembly) -> None:
     """Accepted never exceeds the target, and what is behind it is not downloaded."""
-    outcome = house.pipeline().run(house.chunk(3))
+    outcome = assembly.pipeline().run(assembly.chunk(3))
     assert isinstance(outcome, Done)
     assert outcome.result.progress.accepted == 3
-    assert sum(isinstance(event, ImageAccepted) for event in house.events) == 3
+    assert sum(isinstance(event, ImageAccepted) for event in assembly.events) == 3
 
 
-def test_rejects_and_misses_are_topped_up_and_counted_by_reason(house: House) -> None:
+def test_rejects_and_misses_are_topped_up_and_counted_by_reason(assembly: MemoryAssembly) -> None:
     """The target counts accepted images; everything else is known by its reason."""
-    house.pictures[1:4] = [b"garbage", None, picture(0)]
-    outcome = house.pipeline().run(house.chunk(5))
+    assembly.pictures[1:4] = [b"garbage", None, picture(0)]
+    outcome = assembly.pipeline().run(assembly.chunk(5))
     assert isinstance(outcome, Done)
     assert outcome.result.progress.accepted == 5
     assert outcome.result.progress.rejected == {"not_an_image": 1, "duplicate": 1}
     assert outcome.result.progress.missed == {"gone": 1}
-    assert sum(isinstance(event, ImageRejected) for event in house.events) == 2
-    assert sum(isinstance(event, CandidateMissed) for event in house.events) == 1
+    assert sum(isinstance(event, ImageRejected) for event in assembly.events) == 2
+    assert sum(isinstance(event, CandidateMissed) for event in assembly.events) == 1
 
 
-def test_a_result_remembers_what_it_holds_and_samples_of_what_was_rejected(house: House) -> None:
+def test_a_result_remembers_what_it_holds_and_samples_of_what_was_rejected(assembly: MemoryAssembly) -> None:
     """A dataset's page is made without reading its archives again; samples are few, whatever was rejected."""
-    house.pictures = [picture(0), *[b"no picture"] * 9, picture(1), picture(1)]
-    outcome = house.pipeline().run(house.chunk(3))
+    assembly.pictures = [picture(0), *[b"no picture"] * 9, picture(1), picture(1)]
+    outcome = assembly.pipeline().run(assembly.chunk(3))
     assert isinstance(outcome, Done)
     assert outcome.result.tally == {"source": {"memory": 2}, "license": {"": 2}, "format": {"JSON": 2}}
     assert Counter(reject.reason for reject in outcome.result.rejects) == {"not_an_image": 4, "duplicate": 1}
     assert outcome.result.rejects[0].url == "memory:q/1"
-    assert house.status.get(house.chunk(3)).result == outcome.result
+    assert assembly.status.get(assembly.chunk(3)).result == outcome.result
 
 
-def test_less_than_the_target_is_completed_with_a_shortfall(house: House) -> None:
+def test_less_than_the_target_is_completed_with_a_shortfall(assembly: MemoryAssembly) -> None:
     """Never silently full."""
-    outcome = house.pipeline().run(house.chunk(12))
+    outcome = assembly.pipeline().run(assembly.chunk(12))
     assert isinstance(outcome, Done)
     assert outcome.result.shortfall == 2
-    assert house.status.get(house.chunk(12)).status is Status.COMPLETED
+    assert assembly.status.get(assembly.chunk(12)).status is Status.COMPLETED
 
 
-def test_a_chunk_without_a_valid_image_fails_for_good(house: House) -> None:
+def test_a_chunk_without_a_valid_image_fails_for_good(assembly: MemoryAssembly) -> None:
     """NoValidImages is a ValueError, permanent, with the counts in its text, and is not tried again."""
-    house.pictures[:] = [b"garbage", None]
-    key = house.chunk(2)
+    assembly.pictures[:] = [b"garbage", None]
+    key = assembly.chunk(2)
     with pytest.raises(NoValidImages, match=r"gone: 1|not_an_image: 1") as raised:
-        house.pipeline().run(key)
+        assembly.pipeline().run(key)
     assert isinstance(raised.value, ValueError)
-    record = house.status.get(key)
+    record = assembly.status.get(key)
     assert record.status is Status.FAILED
     assert record.progress == Progress(rejected={"not_an_image": 1}, missed={"gone": 1})
-    assert house.pipeline().run(key) == Exhausted(str(raised.value))
-    assert not house.left()
+    assert assembly.pipeline().run(key) == Exhausted(str(raised.value))
+    assert not assembly.left()
 
 
-def test_a_source_whose_every_candidate_may_come_back_is_tried_later(house: House) -> None:
+def test_a_source_whose_every_candidate_may_come_back_is_tried_later(assembly: MemoryAssembly) -> None:
     """All misses passing: the chunk is pending again instead of failed for good."""
 
     class Passing:
         def download(self, *_: object) -> Generator[Miss]:
             yield Miss(Candidate(CandidateKey("memory", "q", 0), "u"), MissReason.UNREADABLE, permanent=False)
 
-    key = house.chunk(1)
+    key = assembly.chunk(1)
     with pytest.raises(SourceUnavailable, match="unreadable: 1"):
-        house.pipeline(downloader=Passing()).run(key)
-    assert house.status.get(key).status is Status.PENDING
+        assembly.pipeline(downloader=Passing()).run(key)
+    assert assembly.status.get(key).status is Status.PENDING
 
 
-def test_an_image_of_another_chunk_is_rejected_as_seen(house: House) -> None:
+def test_an_image_of_another_chunk_is_rejected_as_seen(assembly: MemoryAssembly) -> None:
     """Exact duplicates across a dataset are dropped by whoever comes second."""
-    first, second = house.chunk(3, stop=5), house.chunk(3, index=1, start=2)
-    house.pipeline().run(first)
-    outcome = house.pipeline().run(second)
+    first, second = assembly.chunk(3, stop=5), assembly.chunk(3, index=1, start=2)
+    assembly.pipeline().run(first)
+    outcome = assembly.pipeline().run(second)
     assert isinstance(outcome, Done)
     assert outcome.result.progress.rejected == {"seen_in_dataset": 1}
     assert outcome.result.progress.accepted == 3
 
 
-def test_a_rerun_does_not_reject_its_own_images(house: House) -> None:
+def test_a_rerun_does_not_reject_its_own_images(assembly: MemoryAssembly) -> None:
     """What a failed attempt held is free again."""
-    key = house.chunk(10)
-    broken = house.pipeline(store=_Broken(StoreUnavailable("away"), tries=99))
+    key = assembly.chunk(10)
+    broken = assembly.pipeline(store=_Broken(StoreUnavailable("away"), tries=99))
     with pytest.raises(StoreUnavailable):
         broken.run(key)
-    house.later()
-    outcome = house.pipeline().run(key)
+    assembly.later()
+    outcome = assembly.pipeline().run(key)
     assert isinstance(outcome, Done)
     assert outcome.result.progress.accepted == 10
 
@@ -190,15 +192,15 @@ class _Broken:
         return fail
 
 
-def test_an_upload_retry_downloads_nothing_again(house: House) -> None:
+def test_an_upload_retry_downloads_nothing_again(assembly: MemoryAssembly) -> None:
     """Four failed puts, the fifth succeeds: one download, one pack."""
-    key = house.chunk(5)
-    flaky = _Broken(StoreUnavailable("busy"), tries=4, then=house.store)
-    assert isinstance(house.pipeline(store=flaky).run(key), Done)
-    assert (house.faults.calls.count("download"), house.faults.calls.count("pack")) == (1, 1)
-    retried = [event for event in house.events if isinstance(event, StepRetried)]
+    key = assembly.chunk(5)
+    flaky = _Broken(StoreUnavailable("busy"), tries=4, then=assembly.store)
+    assert isinstance(assembly.pipeline(store=flaky).run(key), Done)
+    assert (assembly.faults.calls.count("download"), assembly.faults.calls.count("pack")) == (1, 1)
+    retried = [event for event in assembly.events if isinstance(event, StepRetried)]
     assert [(event.phase, event.failures) for event in retried] == [(Phase.UPLOAD, n) for n in (1, 2, 3, 4)]
-    assert house.naps == [event.wait for event in retried]
+    assert assembly.naps == [event.wait for event in retried]
 
 
 @pytest.mark.parametrize(
@@ -209,20 +211,22 @@ def test_an_upload_retry_downloads_nothing_again(house: House) -> None:
         ("store", StoreUnavailable("x"), 5),
     ],
 )
-def test_the_tries_of_each_phase_are_bounded(house: House, port: str, error: TransientError, tries: int) -> None:
+def test_the_tries_of_each_phase_are_bounded(
+    assembly: MemoryAssembly, port: str, error: TransientError, tries: int
+) -> None:
     """Download 3, compress 2, upload 5; then the chunk waits for its next attempt."""
     broken = _Broken(error, tries=99)
     broken.suffix, broken.content_type = ".json", "application/json"
-    key = house.chunk(5)
+    key = assembly.chunk(5)
     with pytest.raises(type(error)):
-        house.pipeline(**{port: broken}).run(key)
+        assembly.pipeline(**{port: broken}).run(key)
     assert 99 - broken.tries == tries
-    record = house.status.get(key)
+    record = assembly.status.get(key)
     assert (record.status, record.failures, record.error) == (Status.PENDING, 1, "x")
-    assert isinstance(house.pipeline().run(key), NotDue)
+    assert isinstance(assembly.pipeline().run(key), NotDue)
 
 
-def test_images_are_packed_while_others_are_collected(house: House) -> None:
+def test_images_are_packed_while_others_are_collected(assembly: MemoryAssembly) -> None:
     """While a source is waited for there is time to pack; in the end only the last ones are left to do."""
     accepted: list[int] = []
 
@@ -230,17 +234,17 @@ def test_images_are_packed_while_others_are_collected(house: House) -> None:
         def pack(self, images: Iterable[tuple[Row, Path]], target: Path) -> Archive:
             def noted() -> Generator[tuple[Row, Path]]:
                 for image in images:
-                    accepted.append(sum(isinstance(event, ImageAccepted) for event in house.events))
+                    accepted.append(sum(isinstance(event, ImageAccepted) for event in assembly.events))
                     yield image
 
             return super().pack(noted(), target)
 
-    house.pictures = [picture(number) for number in range(100)]
-    house.pipeline(archiver=Noting()).run(house.chunk(100))
+    assembly.pictures = [picture(number) for number in range(100)]
+    assembly.pipeline(archiver=Noting()).run(assembly.chunk(100))
     assert [number for number, there in enumerate(accepted) if there == 100] == list(range(96, 100))
 
 
-def test_packing_that_fails_half_way_starts_again_with_what_is_collected(house: House) -> None:
+def test_packing_that_fails_half_way_starts_again_with_what_is_collected(assembly: MemoryAssembly) -> None:
     """A hiccup of the local disk costs no download."""
     tries = 0
 
@@ -253,24 +257,24 @@ def test_packing_that_fails_half_way_starts_again_with_what_is_collected(house: 
                 raise TransientError("hiccup")
             return super().pack(images, target)
 
-    house.pictures = [picture(number) for number in range(100)]
-    outcome = house.pipeline(archiver=Hiccup()).run(house.chunk(100))
+    assembly.pictures = [picture(number) for number in range(100)]
+    outcome = assembly.pipeline(archiver=Hiccup()).run(assembly.chunk(100))
     assert isinstance(outcome, Done)
-    assert (tries, outcome.result.progress.accepted, house.faults.calls.count("download")) == (2, 100, 1)
-    assert [event.phase for event in house.events if isinstance(event, StepRetried)] == [Phase.COMPRESS]
+    assert (tries, outcome.result.progress.accepted, assembly.faults.calls.count("download")) == (2, 100, 1)
+    assert [event.phase for event in assembly.events if isinstance(event, StepRetried)] == [Phase.COMPRESS]
     assert sum(outcome.result.tally["source"].values()) == 100
 
 
-def test_what_fails_while_collecting_is_no_failure_of_packing(house: House) -> None:
+def test_what_fails_while_collecting_is_no_failure_of_packing(assembly: MemoryAssembly) -> None:
     """Each step's tries are its own: a source that stays away was asked three times, not three times two."""
-    key = house.chunk(5)
+    key = assembly.chunk(5)
     with pytest.raises(SourceUnavailable):
-        house.pipeline(downloader=_Broken(SourceUnavailable("away"), tries=99)).run(key)
-    assert house.faults.calls.count("pack") == 1
-    assert {event.phase for event in house.events if isinstance(event, StepRetried)} == {Phase.DOWNLOAD}
+        assembly.pipeline(downloader=_Broken(SourceUnavailable("away"), tries=99)).run(key)
+    assert assembly.faults.calls.count("pack") == 1
+    assert {event.phase for event in assembly.events if isinstance(event, StepRetried)} == {Phase.DOWNLOAD}
 
 
-def test_a_source_that_fails_half_way_is_continued(house: House) -> None:
+def test_a_source_that_fails_half_way_is_continued(assembly: MemoryAssembly) -> None:
     """The second opening passes over what was yielded; the validator keeps its memory of it."""
 
     class Halting(MemoryDownloader):
@@ -280,15 +284,15 @@ def test_a_source_that_fails_half_way_is_continued(house: House) -> None:
                     raise SourceUnavailable("hung up")
                 yield item
 
-    house.pictures[7] = picture(0)
-    outcome = house.pipeline(downloader=Halting({"q": house.pictures})).run(house.chunk(9))
+    assembly.pictures[7] = picture(0)
+    outcome = assembly.pipeline(downloader=Halting({"q": assembly.pictures})).run(assembly.chunk(9))
     assert isinstance(outcome, Done)
     assert outcome.result.progress.accepted == 9
     assert outcome.result.progress.rejected == {"duplicate": 1}
-    assert house.faults.calls.count("validate") == 1
+    assert assembly.faults.calls.count("validate") == 1
 
 
-def test_download_and_validation_overlap(house: House) -> None:
+def test_download_and_validation_overlap(assembly: MemoryAssembly) -> None:
     """The first verdict is there before the last candidate was downloaded."""
     downloaded: list[int] = []
 
@@ -304,16 +308,16 @@ def test_download_and_validation_overlap(house: House) -> None:
         if isinstance(event, PhaseEntered) and event.phase is Phase.VALIDATE:
             at_first_verdict.extend(downloaded)
 
-    house.pipeline(observe, downloader=Watched({"q": house.pictures})).run(house.chunk(10))
+    assembly.pipeline(observe, downloader=Watched({"q": assembly.pictures})).run(assembly.chunk(10))
     assert len(at_first_verdict) < len(downloaded) == 10
 
 
-def test_what_is_there_counts_while_the_source_is_waited_for(house: House) -> None:
+def test_what_is_there_counts_while_the_source_is_waited_for(assembly: MemoryAssembly) -> None:
     """A chunk that hangs on one slow picture shows all that it has before that."""
     accepted: list[int] = []
 
     def counted() -> int:
-        return sum(isinstance(event, ImageAccepted) for event in house.events)
+        return sum(isinstance(event, ImageAccepted) for event in assembly.events)
 
     class Slow(MemoryDownloader):
         def download(self, slices: object, into: Path, skip: object, waiting: Callable[[], None]) -> object:
@@ -322,36 +326,38 @@ def test_what_is_there_counts_while_the_source_is_waited_for(house: House) -> No
                 accepted.append(counted())
                 yield item
 
-    house.pipeline(downloader=Slow({"q": house.pictures})).run(house.chunk(5))
+    assembly.pipeline(downloader=Slow({"q": assembly.pictures})).run(assembly.chunk(5))
     assert accepted == [0, 1, 2, 3, 4]
 
 
-def test_a_rejected_download_leaves_the_work_directory_at_once(house: House) -> None:
+def test_a_rejected_download_leaves_the_work_directory_at_once(assembly: MemoryAssembly) -> None:
     """Disk is used for what will be packed only."""
-    house.pictures[0] = b"garbage"
+    assembly.pictures[0] = b"garbage"
     there: list[bool] = []
 
     def observe(event: Event) -> None:
         if isinstance(event, ImageRejected):
             there.append(event.image.download.path.exists())
 
-    house.pipeline(observe).run(house.chunk(9))
+    assembly.pipeline(observe).run(assembly.chunk(9))
     assert there == [False]
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), SystemExit(1)])
-def test_an_interrupt_gives_the_claim_back_without_a_failure(house: House, interrupt: BaseException) -> None:
+def test_an_interrupt_gives_the_claim_back_without_a_failure(
+    assembly: MemoryAssembly, interrupt: BaseException
+) -> None:
     """Ctrl-C costs nothing: pending, due now, no failure counted, directory gone."""
-    key = house.chunk(5)
+    key = assembly.chunk(5)
     with pytest.raises(type(interrupt)):
-        house.pipeline(store=_Broken(interrupt, tries=1)).run(key)
-    record = house.status.get(key)
+        assembly.pipeline(store=_Broken(interrupt, tries=1)).run(key)
+    record = assembly.status.get(key)
     assert (record.status, record.failures, record.due_in) == (Status.PENDING, 0, 0.0)
-    assert isinstance(house.events[-1], ChunkInterrupted)
-    assert not house.left()
+    assert isinstance(assembly.events[-1], ChunkInterrupted)
+    assert not assembly.left()
 
 
-def test_a_time_limit_in_an_observer_is_not_swallowed(house: House) -> None:
+def test_a_time_limit_in_an_observer_is_not_swallowed(assembly: MemoryAssembly) -> None:
     """A runner's limit may strike anywhere; in an observer it still ends the chunk, with a true status."""
 
     class SoftLimit(Exception):
@@ -361,37 +367,39 @@ def test_a_time_limit_in_an_observer_is_not_swallowed(house: House) -> None:
         if isinstance(event, ImageAccepted):
             raise SoftLimit
 
-    key = house.chunk(5)
+    key = assembly.chunk(5)
     with pytest.raises(SoftLimit):
-        house.pipeline(observe, interrupts=(SoftLimit,)).run(key)
-    record = house.status.get(key)
+        assembly.pipeline(observe, interrupts=(SoftLimit,)).run(key)
+    record = assembly.status.get(key)
     assert (record.status, record.failures) == (Status.PENDING, 1)
     assert record.error == "SoftLimit (in phase validate, deadline 600 s; plan smaller chunks or raise it)"
-    assert not house.left()
+    assert not assembly.left()
 
 
-def test_a_failing_observer_is_reported_once_and_harms_nothing(house: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_observer_is_reported_once_and_harms_nothing(
+    assembly: MemoryAssembly, caplog: pytest.LogCaptureFixture
+) -> None:
     """Bars and metrics never fail a chunk."""
 
     def observe(_: Event) -> None:
         raise RuntimeError("no terminal")
 
     with caplog.at_level(logging.WARNING, logger="pixcore"):
-        assert isinstance(house.pipeline(observe).run(house.chunk(5)), Done)
+        assert isinstance(assembly.pipeline(observe).run(assembly.chunk(5)), Done)
     assert len(caplog.records) == 1
 
 
-def test_a_work_directory_that_cannot_be_made_is_recorded(house: House) -> None:
+def test_a_work_directory_that_cannot_be_made_is_recorded(assembly: MemoryAssembly) -> None:
     """Even mkdtemp's failure leaves a status, and no claim hanging."""
-    house.work.write_text("a file is in the way")
-    key = house.chunk(5)
+    assembly.work.write_text("a file is in the way")
+    key = assembly.chunk(5)
     with pytest.raises(InvalidRequest, match="work directory"):
-        house.pipeline().run(key)
-    assert house.status.get(key).status is Status.FAILED
-    assert isinstance(house.events[-1], ChunkFailed)
+        assembly.pipeline().run(key)
+    assert assembly.status.get(key).status is Status.FAILED
+    assert isinstance(assembly.events[-1], ChunkFailed)
 
 
-def test_a_full_disk_is_permanent_and_leaves_nothing(house: House) -> None:
+def test_a_full_disk_is_permanent_and_leaves_nothing(assembly: MemoryAssembly) -> None:
     """ENOSPC while writing a download: no retry, the directory gone, the status says why."""
 
     class NoRoom(MemoryDownloader):
@@ -399,22 +407,22 @@ def test_a_full_disk_is_permanent_and_leaves_nothing(house: House) -> None:
             raise WorkspaceFull("disk full")
             yield
 
-    key = house.chunk(5)
+    key = assembly.chunk(5)
     with pytest.raises(WorkspaceFull):
-        house.pipeline(downloader=NoRoom({})).run(key)
-    assert house.status.get(key).status is Status.FAILED
-    assert not house.left()
-    assert not [event for event in house.events if isinstance(event, StepRetried)]
+        assembly.pipeline(downloader=NoRoom({})).run(key)
+    assert assembly.status.get(key).status is Status.FAILED
+    assert not assembly.left()
+    assert not [event for event in assembly.events if isinstance(event, StepRetried)]
 
 
-def test_stop_gives_the_chunk_back_between_images(house: House) -> None:
+def test_stop_gives_the_chunk_back_between_images(assembly: MemoryAssembly) -> None:
     """The runner's stop works without a signal in this thread."""
     asked = iter([False] * 8 + [True] * 99)
-    key = house.chunk(10)
+    key = assembly.chunk(10)
     with pytest.raises(KeyboardInterrupt):
-        house.pipeline(stop=lambda: next(asked)).run(key)
-    assert house.status.get(key).status is Status.PENDING
-    assert house.status.get(key).failures == 0
+        assembly.pipeline(stop=lambda: next(asked)).run(key)
+    assert assembly.status.get(key).status is Status.PENDING
+    assert assembly.status.get(key).failures == 0
 
 
 class _Renewing:
@@ -435,63 +443,63 @@ class _Renewing:
         return getattr(self._status, name)
 
 
-def test_a_cancelled_chunk_ends_failed(house: House) -> None:
+def test_a_cancelled_chunk_ends_failed(assembly: MemoryAssembly) -> None:
     """The request comes back with the renewal and is obeyed at the next image."""
-    key = house.chunk(10)
+    key = assembly.chunk(10)
     renewed = threading.Event()
 
     class Waiting(MemoryValidator):
         def validate(self, downloads: Iterable[Download]) -> Generator[Accepted | Rejected]:
             for number, verdict in enumerate(super().validate(downloads)):
                 if number == 2:
-                    house.status.cancel("d")
+                    assembly.status.cancel("d")
                     assert renewed.wait(30)
                 yield verdict
 
     with pytest.raises(Cancelled):
-        house.pipeline(validator=Waiting(), status=_Renewing(house.status, renewed), terms=LeaseTerms(ttl=0.03)).run(
-            key
-        )
-    assert (house.status.get(key).status, house.status.get(key).error) == (Status.FAILED, "cancelled")
+        assembly.pipeline(
+            validator=Waiting(), status=_Renewing(assembly.status, renewed), terms=LeaseTerms(ttl=0.03)
+        ).run(key)
+    assert (assembly.status.get(key).status, assembly.status.get(key).error) == (Status.FAILED, "cancelled")
 
 
-def test_a_claim_that_expired_unnoticed_is_lost(house: House) -> None:
+def test_a_claim_that_expired_unnoticed_is_lost(assembly: MemoryAssembly) -> None:
     """Another worker took the chunk while this one was validating: it stops and changes nothing."""
-    key = house.chunk(10)
+    key = assembly.chunk(10)
 
     class Overtaken(MemoryValidator):
         def validate(self, downloads: Iterable[Download]) -> Generator[Accepted | Rejected]:
             for verdict in super().validate(downloads):
-                house.later()
-                house.status.claim(key, "another", 60.0)
+                assembly.later()
+                assembly.status.claim(key, "another", 60.0)
                 yield verdict
 
     with pytest.raises(ClaimLost):
-        house.pipeline(validator=Overtaken()).run(key)
-    assert house.status.get(key).owner == "another"
-    assert not house.left()
+        assembly.pipeline(validator=Overtaken()).run(key)
+    assert assembly.status.get(key).owner == "another"
+    assert not assembly.left()
 
 
-def test_a_chunk_in_other_hands_is_busy(house: House) -> None:
+def test_a_chunk_in_other_hands_is_busy(assembly: MemoryAssembly) -> None:
     """Deferred, not dropped: the answer says for how long."""
-    key = house.chunk(5)
-    house.status.claim(key, "another", 60.0)
-    assert house.pipeline().run(key) == Busy(retry_in=60.0)
+    key = assembly.chunk(5)
+    assembly.status.claim(key, "another", 60.0)
+    assert assembly.pipeline().run(key) == Busy(retry_in=60.0)
 
 
-def test_no_such_chunk(house: House) -> None:
+def test_no_such_chunk(assembly: MemoryAssembly) -> None:
     """A key that was never planned is a clear error."""
     with pytest.raises(InvalidRequest, match="d/99"):
-        house.pipeline().run(ChunkKey("d", 99))
+        assembly.pipeline().run(ChunkKey("d", 99))
 
 
-def test_no_thread_survives_a_run(house: House) -> None:
+def test_no_thread_survives_a_run(assembly: MemoryAssembly) -> None:
     """The lease's thread ends with the chunk."""
-    house.pipeline().run(house.chunk(5))
+    assembly.pipeline().run(assembly.chunk(5))
     assert not [thread for thread in threading.enumerate() if "lease" in thread.name]
 
 
-def test_what_cannot_be_removed_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_removed_is_told(assembly: MemoryAssembly, monkeypatch: pytest.MonkeyPatch) -> None:
     """A directory that resists is an event; the result stands."""
 
     def resist(path: Path, onerror: object = None, **_: object) -> None:
@@ -499,5 +507,5 @@ def test_what_cannot_be_removed_is_told(house: House, monkeypatch: pytest.Monkey
         onerror(None, str(path), (OSError, error, None))
 
     monkeypatch.setattr(shutil, "rmtree", resist)
-    assert isinstance(house.pipeline().run(house.chunk(5)), Done)
-    assert [event.error for event in house.events if isinstance(event, CleanupFailed)]
+    assert isinstance(assembly.pipeline().run(assembly.chunk(5)), Done)
+    assert [event.error for event in assembly.events if isinstance(event, CleanupFailed)]

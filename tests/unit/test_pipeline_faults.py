@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from house import Faults, House, picture
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_assembly import Faults, MemoryAssembly, picture
 
 from pixcore import (
     Busy,
@@ -28,9 +28,9 @@ from pixcore import (
     StoreUnavailable,
     WorkspaceFull,
 )
-from pixcore.audit import audit
-from pixcore.events import ChunkClaimed, ChunkEnded, ImageAccepted
-from pixcore.model import Outcome
+from pixcore.chunk.events import ChunkClaimed, ChunkEnded, ImageAccepted
+from pixcore.model.chunks import Outcome
+from pixcore.stored.audit import audit
 
 
 class TimeLimit(Exception):
@@ -69,111 +69,111 @@ def test_every_promise_survives_any_fault(
 ) -> None:
     """Faults anywhere: nothing left behind, tries bounded, one last event, no chunk stuck, the archive exact."""
     with tempfile.TemporaryDirectory() as folder:
-        house = House(Path(folder, "work"), pictures, Faults(plan))
-        key = house.chunk(_TARGET)
-        outcome = _until_settled(house, key, observer_fails=observer_fails)
-        record = house.status.get(key)
+        assembly = MemoryAssembly(Path(folder, "work"), pictures, Faults(plan))
+        key = assembly.chunk(_TARGET)
+        outcome = _until_settled(assembly, key, observer_fails=observer_fails)
+        record = assembly.status.get(key)
         if isinstance(outcome, Done):
             assert record.status is Status.COMPLETED
-            _archive_is_exact(house, key, outcome)
+            _archive_is_exact(assembly, key, outcome)
         else:
             assert isinstance(outcome, Exhausted)
             assert record.status is Status.FAILED
             assert record.error
 
 
-def _until_settled(house: House, key: ChunkKey, *, observer_fails: bool) -> Outcome:
+def _until_settled(assembly: MemoryAssembly, key: ChunkKey, *, observer_fails: bool) -> Outcome:
     def observe(event: object) -> None:
-        house.events.append(event)
+        assembly.events.append(event)
         if observer_fails:
             raise RuntimeError("the observer is broken")
 
     # each round either settles the chunk or uses up a failure or one of the planned faults
-    for _ in range(len(house.faults.plan) + 4):
-        house.events.clear()
-        house.faults.calls.clear()
+    for _ in range(len(assembly.faults.plan) + 4):
+        assembly.events.clear()
+        assembly.faults.calls.clear()
         try:
-            outcome = house.pipeline(observe, interrupts=(TimeLimit,)).run(key)
+            outcome = assembly.pipeline(observe, interrupts=(TimeLimit,)).run(key)
         except BaseException:  # noqa: BLE001, S110 - any planned fault may come out, KeyboardInterrupt included
             pass
         else:
             if not isinstance(outcome, Busy | NotDue):
-                _round_is_tidy(house)
+                _round_is_tidy(assembly)
                 return outcome
-        _round_is_tidy(house)
-        house.later()
+        _round_is_tidy(assembly)
+        assembly.later()
     raise AssertionError("the chunk never settled")
 
 
-def _round_is_tidy(house: House) -> None:
-    assert not house.left()
+def _round_is_tidy(assembly: MemoryAssembly) -> None:
+    assert not assembly.left()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("pixcore-lease")]
-    calls = Counter(house.faults.calls)
+    calls = Counter(assembly.faults.calls)
     assert calls["download"] <= 3
     assert calls["pack"] <= 2
     assert calls["put"] <= 10  # five tries, each of which may replace an older attempt's blob
-    if any(isinstance(event, ChunkClaimed) for event in house.events):
-        assert [event for event in house.events if isinstance(event, ChunkEnded)] == house.events[-1:]
-    assert sum(isinstance(event, ImageAccepted) for event in house.events) <= _TARGET
+    if any(isinstance(event, ChunkClaimed) for event in assembly.events):
+        assert [event for event in assembly.events if isinstance(event, ChunkEnded)] == assembly.events[-1:]
+    assert sum(isinstance(event, ImageAccepted) for event in assembly.events) <= _TARGET
 
 
-def _archive_is_exact(house: House, key: ChunkKey, done: Done) -> None:
-    blob = house.store.head(key.blob_key(".json"))
+def _archive_is_exact(assembly: MemoryAssembly, key: ChunkKey, done: Done) -> None:
+    blob = assembly.store.head(key.blob_key(".json"))
     assert (blob.sha256, blob.size) == (done.result.sha256, done.result.bytes)
-    with tempfile.NamedTemporaryFile() as file, house.store.open(blob.key) as stream:
+    with tempfile.NamedTemporaryFile() as file, assembly.store.open(blob.key) as stream:
         file.write(stream.read())
         file.flush()
-        contents = house.archiver.contents(Path(file.name))
+        contents = assembly.archiver.contents(Path(file.name))
         assert len(contents.rows) == done.result.progress.accepted <= _TARGET
         assert not list(audit(contents))
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def assembly(tmp_path: Path) -> MemoryAssembly:
     """Ten good pictures."""
-    return House(tmp_path / "work", [picture(number) for number in range(10)])
+    return MemoryAssembly(tmp_path / "work", [picture(number) for number in range(10)])
 
 
-def test_a_worker_that_lost_its_claim_changes_neither_row_nor_blob(house: House) -> None:
+def test_a_worker_that_lost_its_claim_changes_neither_row_nor_blob(assembly: MemoryAssembly) -> None:
     """Two zombies with old attempts come back after the third attempt has completed."""
-    key = house.chunk(_TARGET)
+    key = assembly.chunk(_TARGET)
     zombies = []
     for _ in range(2):
-        claimed = house.status.claim(key, "zombie", 60.0)
+        claimed = assembly.status.claim(key, "zombie", 60.0)
         zombies.append(claimed.claim)
-        house.later()
-    done = house.pipeline().run(key)
-    before = house.status.get(key)
+        assembly.later()
+    done = assembly.pipeline().run(key)
+    before = assembly.status.get(key)
     for claim in zombies:
         with pytest.raises(ClaimLost):
-            house.status.complete(claim, done.result)
+            assembly.status.complete(claim, done.result)
         with pytest.raises(ClaimLost):
-            house.status.fail(claim, "late", retry_in=None)
+            assembly.status.fail(claim, "late", retry_in=None)
         with pytest.raises(ClaimLost):
-            house.status.release(claim)
-    assert house.status.get(key) == before
+            assembly.status.release(claim)
+    assert assembly.status.get(key) == before
     assert before.status is Status.COMPLETED
 
 
-def test_a_claim_lost_while_uploading_leaves_the_newer_result(house: House) -> None:
+def test_a_claim_lost_while_uploading_leaves_the_newer_result(assembly: MemoryAssembly) -> None:
     """The lease runs out during the upload, another attempt completes: the first ends as ClaimLost, blob unchanged."""
-    key = house.chunk(_TARGET)
-    other = House(house.work, house.pictures[5:])
-    other.status, other.seen, other.store = house.status, house.seen, house.store
+    key = assembly.chunk(_TARGET)
+    other = MemoryAssembly(assembly.work, assembly.pictures[5:])
+    other.status, other.seen, other.store = assembly.status, assembly.seen, assembly.store
 
     class Overtaken:
         def __getattr__(self, name: str) -> object:
-            return getattr(house.store, name)
+            return getattr(assembly.store, name)
 
         def put(self, *args: object, **kwargs: object) -> object:
             if not other.events:
-                house.later()
+                assembly.later()
                 other.pipeline().run(key)
-            return house.store.put(*args, **kwargs)
+            return assembly.store.put(*args, **kwargs)
 
     with pytest.raises(ClaimLost):
-        house.pipeline(store=Overtaken()).run(key)
-    record = house.status.get(key)
+        assembly.pipeline(store=Overtaken()).run(key)
+    record = assembly.status.get(key)
     assert record.status is Status.COMPLETED
     assert record.result is not None
-    assert house.store.head(key.blob_key(".json")).sha256 == record.result.sha256
+    assert assembly.store.head(key.blob_key(".json")).sha256 == record.result.sha256

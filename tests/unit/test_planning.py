@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore.errors import InvalidRequest, NoValidImages
-from pixcore.model import ChunkRequest
-from pixcore.planning import DatasetRequest, KeywordRequest, Lane, plan
-from pixcore.quality import Quality
+from pixcore.model.chunks import ChunkRequest
+from pixcore.model.quality import Quality
+from pixcore.planning.plan import DatasetRequest, KeywordRequest, Lane, plan
 
 Place = tuple[str, str, int, str, str]
 

@@ -13,10 +13,10 @@ from distributions import Entries, installed
 from pixcore import InvalidRequest
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_runners import plugins
-from pixcore_runners.assembly import Assembly, assemble
+from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.plugins import Extended
 from pixcore_runners.settings import Settings
-from pixcore_runners.sources import parse
+from pixcore_runners.settings.source_names import parse
 
 STORES, SOURCES, ARCHIVERS = "pixcore.blob_stores", "pixcore.sources", "pixcore.archivers"
 
@@ -78,7 +78,7 @@ def store(**settings: Any) -> Any:  # noqa: ANN401 - Settings itself knows, and 
     return assemble(Settings(status="memory://", **settings)).store
 
 
-def house() -> Assembly:
+def assembly() -> Assembly:
     """Everything in memory."""
     return assemble(Settings(store="memory://", status="memory://"))
 
@@ -128,9 +128,9 @@ def test_a_source_is_searched_like_pixcores_own(install: Install) -> None:
     """By the keyword, within its limit, and with the licences that it tells."""
     install("pixcore-herd", {SOURCES: {"herd": "herd:Source"}}, herd=SOURCE)
     assert parse("herd") == ("herd", "")
-    assert house().capacity("herd", ["cc0"]) == 30
+    assert assembly().capacity("herd", ["cc0"]) == 30
     with pytest.raises(InvalidRequest, match="herd cannot be limited to the licence by"):
-        house().capacity("herd", ["by"])
+        assembly().capacity("herd", ["by"])
 
 
 def test_who_names_no_source_is_told_which_there_are(install: Install) -> None:
@@ -144,7 +144,7 @@ def test_a_source_of_two_names_is_refused(install: Install) -> None:
     """Its slices would be looked for under the one and its rows tell the other."""
     install("pixcore-herd", {SOURCES: {"flock": "herd:Source"}}, herd=SOURCE)
     with pytest.raises(InvalidRequest, match="source 'flock' calls itself 'herd'"):
-        house().capacity("flock", [])
+        assembly().capacity("flock", [])
 
 
 # -- kinds of archive --------------------------------------------------------------------------------------------------

@@ -23,12 +23,13 @@ from servers.fixtures import Own
 from sqlalchemy import URL, Engine, Float, String, bindparam, event, exc, inspect, make_url, select
 
 from pixcore.errors import InvalidRequest, PermanentError, StatusUnavailable
-from pixcore.model import Claim, Claimed, Phase, Progress, Status
-from pixcore.quality import NearRule
-from pixcore_adapters.duplicates.sql import SqlSeenImages
+from pixcore.model.chunks import Claim, Claimed, Phase, Progress, Status
+from pixcore.model.quality import NearRule
 from pixcore_adapters.status_repo.database import dialect_of, engine_at, transaction, translated
-from pixcore_adapters.status_repo.schema import check, chunks, migrate, seen_images
+from pixcore_adapters.status_repo.schema import chunks, seen_images
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
+from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages
+from pixcore_adapters.status_repo.upgrade import check, migrate
 
 Answer = TypeVar("Answer")
 

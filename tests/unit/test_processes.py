@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from attrs import field, frozen
-from house import House, picture
+from memory_assembly import MemoryAssembly, picture
 
 from pixcore import (
     ChunkKey,
@@ -26,15 +26,15 @@ from pixcore import (
     StatusRepo,
     StatusUnavailable,
 )
-from pixcore.events import ChunkClaimed, Event, ImageAccepted, Observer
-from pixcore.model import Download, Miss
+from pixcore.chunk.events import ChunkClaimed, Event, ImageAccepted, Observer
+from pixcore.model.images import Download, Miss
 from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_adapters.downloader.memory import MemoryDownloader
-from pixcore_adapters.duplicates.sql import SqlSeenImages
 from pixcore_adapters.status_repo.database import engine_at
-from pixcore_adapters.status_repo.schema import migrate
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
-from pixcore_runners.processes import hired, run_shared
+from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages
+from pixcore_adapters.status_repo.upgrade import migrate
+from pixcore_runners.direct.processes import hired, run_shared
 
 HERE = os.getpid()
 PICTURES: list[bytes | None] = [picture(number) for number in range(12)]
@@ -70,7 +70,9 @@ class Firm:
         """One that a process has for itself."""
         seen = SqlSeenImages(f"sqlite:///{self.home}/status.db")
         shared = {"store": LocalBlobStore(self.home / "blobs"), "status": self.status, "seen": seen}
-        yield House(self.home / "work", PICTURES).pipeline(observer, stop=stop, policies=POLICIES, **shared | changes)
+        yield MemoryAssembly(self.home / "work", PICTURES).pipeline(
+            observer, stop=stop, policies=POLICIES, **shared | changes
+        )
 
     def run(
         self,

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from command import at_home, fill, pixcore, start
-from house import House, picture
+from memory_assembly import MemoryAssembly, picture
 
 from pixcore import ChunkKey, Status, StoreUnavailable
-from pixcore.events import ChunkClaimed, ChunkFailed, ChunkLost, StepRetried
-from pixcore.model import ChunkRequest, Phase, Slice
+from pixcore.chunk.events import ChunkClaimed, ChunkFailed, ChunkLost, StepRetried
+from pixcore.model.chunks import ChunkRequest, Phase, Slice
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell
@@ -48,10 +48,10 @@ def shell(*, quiet: bool = False, verbose: bool = False) -> Shell:
     return Shell(load(), as_json=False, quiet=quiet, verbose=verbose)
 
 
-def shown(house: House, capsys: pytest.CaptureFixture[str], target: int, **options: bool) -> str:
+def shown(assembly: MemoryAssembly, capsys: pytest.CaptureFixture[str], target: int, **options: bool) -> str:
     """What standard error gets of a chunk of that many images."""
     with progress(shell(**options), 1) as observer:
-        house.pipeline(observer).run(house.chunk(target))
+        assembly.pipeline(observer).run(assembly.chunk(target))
     captured = capsys.readouterr()
     assert captured.out == ""
     return captured.err
@@ -62,8 +62,8 @@ def shown(house: House, capsys: pytest.CaptureFixture[str], target: int, **optio
 
 def test_a_long_chunk_says_something_now_and_then(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In a log file, a chunk of thousands must not look dead, nor fill it."""
-    house = House(home / "work", [picture(number) for number in range(250)])
-    assert shown(house, capsys, 250).splitlines() == [
+    assembly = MemoryAssembly(home / "work", [picture(number) for number in range(250)])
+    assert shown(assembly, capsys, 250).splitlines() == [
         "chunk 1: started, 250 images of 'cat' wanted",
         "chunk 1: 100 images accepted",
         "chunk 1: 200 images accepted",
@@ -78,9 +78,9 @@ def test_trouble_is_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None
         def put(self, *_: object, **__: object) -> object:
             raise StoreUnavailable("the store is away")
 
-    house = House(home / "work", [picture(0)])
+    assembly = MemoryAssembly(home / "work", [picture(0)])
     with progress(shell(), 1) as observer, pytest.raises(StoreUnavailable):
-        house.pipeline(observer, store=Away()).run(house.chunk(1))
+        assembly.pipeline(observer, store=Away()).run(assembly.chunk(1))
     lines = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"chunk 1: upload failed and is tried again in \d+\.\d s: the store is away", lines[1])
     assert lines[-1] == "chunk 1: failed and will be tried again: the store is away"
@@ -123,9 +123,9 @@ def test_a_terminal_gets_bars_and_a_line_for_each_chunk_that_ended(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Chunks, images of the running chunk, rejects; the bars go, the lines stay."""
-    house = House(home / "work", [picture(number) for number in range(5)])
-    house.pictures[2] = b"garbage"
-    text = shown(house, capsys, 5)
+    assembly = MemoryAssembly(home / "work", [picture(number) for number in range(5)])
+    assembly.pictures[2] = b"garbage"
+    text = shown(assembly, capsys, 5)
     assert "chunks" in text
     assert "chunk 1: completed with 4 of 5 images, 1 short\n" in text
     assert text.endswith("\x1b[2K")  # the last bar is wiped out
@@ -136,8 +136,8 @@ def test_a_terminal_gets_bars_and_a_line_for_each_chunk_that_ended(
 def test_bars_without_colours(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """NO_COLOR is honoured."""
     monkeypatch.setenv("NO_COLOR", "1")
-    house = House(home / "work", [picture(number) for number in range(5)])
-    assert not COLOUR.search(shown(house, capsys, 5))
+    assembly = MemoryAssembly(home / "work", [picture(number) for number in range(5)])
+    assert not COLOUR.search(shown(assembly, capsys, 5))
 
 
 @pytest.mark.usefixtures("terminal")
@@ -190,7 +190,7 @@ def test_quiet_shows_nothing(
     """On a terminal and elsewhere."""
     if tty:
         request.getfixturevalue("terminal")
-    assert shown(House(home / "work", [picture(0)]), capsys, 1, quiet=True) == ""
+    assert shown(MemoryAssembly(home / "work", [picture(0)]), capsys, 1, quiet=True) == ""
 
 
 def test_verbose_writes_log_lines_that_name_task_chunk_and_phase(home: Path) -> None:

@@ -74,8 +74,8 @@ def test_a_module_is_imported_when_a_name_of_it_is_asked_for() -> None:
 def test_a_decoder_child_starts_without_the_pipeline() -> None:
     """There is one for every core, and each would take a quarter longer to be ready."""
     there = imported_by("import pixcore_adapters.validator.child")
-    assert there >= {"pixcore.quality", "PIL", "numpy"}
-    assert there & {"pixcore.pipeline", "pixcore.events", "tenacity", "asyncio"} == set()
+    assert there >= {"pixcore.model.quality", "PIL", "numpy"}
+    assert there & {"pixcore.chunk.pipeline", "pixcore.chunk.events", "tenacity", "asyncio"} == set()
 
 
 def test_the_names_are_there_to_be_found() -> None:

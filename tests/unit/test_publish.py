@@ -11,10 +11,11 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pixcore.chunk.publish import publish
 from pixcore.errors import ClaimLost, PixcoreError, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
-from pixcore.model import Archive, Blob, ChunkKey, Claim
+from pixcore.model.archives import Archive, Blob
+from pixcore.model.chunks import ChunkKey, Claim
 from pixcore.ports import BlobStore
-from pixcore.publish import publish
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ from servers.server import Server
 from stores import real_store
 
 from pixcore import Status
-from pixcore_runners.queues import QUEUES
+from pixcore_runners.queueing.queue import QUEUES
 
 FIRST, LAST = 0, -1
 

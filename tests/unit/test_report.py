@@ -19,16 +19,16 @@ from PIL import Image
 from reports import a_record, a_row, jpegs, made
 
 from pixcore import ChunkKey, InvalidRequest, NearPair, SeenImage, Status, StoreDenied, near_groups
-from pixcore.manifest import COLUMNS, NUMBERS, Row
-from pixcore.model import Reject
-from pixcore.quality import Fingerprint
+from pixcore.model.chunks import Reject
+from pixcore.model.quality import Fingerprint
+from pixcore.model.rows import COLUMNS, NUMBERS, Row
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
-from pixcore_adapters.report import charts
-from pixcore_adapters.report.build import Report, Shown, gather
-from pixcore_adapters.report.figures import Figures
-from pixcore_adapters.report.funnel import funnel
-from pixcore_adapters.report.page import pieces, write
-from pixcore_adapters.report.thumbnails import Thumbnails
+from pixcore_adapters.outputs.report import charts
+from pixcore_adapters.outputs.report.build import Report, Shown, gather
+from pixcore_adapters.outputs.report.figures import Figures
+from pixcore_adapters.outputs.report.funnel import funnel
+from pixcore_adapters.outputs.report.page import pieces, write
+from pixcore_adapters.outputs.report.thumbnails import Thumbnails
 
 THUMBNAILS = Thumbnails(budget=3000, side=128)
 LIMIT = 25_000_000  # bytes of a page with 10,000 images

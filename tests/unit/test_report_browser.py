@@ -16,11 +16,11 @@ from reports import Made, a_record, a_row, made
 from servers.fixtures import had
 
 from pixcore import ChunkKey, NearGroup, NearPair, SeenImage, Status, near_groups
-from pixcore.manifest import NUMBERS, Row
-from pixcore.model import Attempt, Phase, Reject
-from pixcore.quality import Fingerprint
-from pixcore_adapters.report.build import Report
-from pixcore_adapters.report.page import write
+from pixcore.model.chunks import Attempt, Phase, Reject
+from pixcore.model.quality import Fingerprint
+from pixcore.model.rows import NUMBERS, Row
+from pixcore_adapters.outputs.report.build import Report
+from pixcore_adapters.outputs.report.page import write
 
 IMAGES = 130  # more than a page of the contact sheet holds
 TILES = "#sheet button"

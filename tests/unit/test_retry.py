@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pixcore.chunk.retry import Policies, RetryPolicy, retrying
 from pixcore.errors import ClaimLost, InvalidRequest, StoreUnavailable, TransientError
-from pixcore.retry import Policies, RetryPolicy, retrying
 
 seconds = st.floats(0, 1000)
 

@@ -26,9 +26,10 @@ from rq.serializers import JSONSerializer
 from servers.addresses import Redis
 
 from pixcore import ChunkKey, ChunkRecord, ChunkRequest, InvalidRequest, Slice, Status
-from pixcore.events import ChunkClaimed, ChunkFailed, ImageRejected, PhaseEntered
-from pixcore.model import Candidate, CandidateKey, Claimed, Download, Phase, Rejected
-from pixcore_runners.queues import QueueUnavailable, queue
+from pixcore.chunk.events import ChunkClaimed, ChunkFailed, ImageRejected, PhaseEntered
+from pixcore.model.chunks import Claimed, Phase
+from pixcore.model.images import Candidate, CandidateKey, Download, Rejected
+from pixcore_runners.queueing.queue import QueueUnavailable, queue
 from pixcore_runners.rq import RqQueue, job_id, work
 from pixcore_runners.rq.progress import JobProgress
 from pixcore_runners.settings import SecretUrl, Settings, load_here
@@ -41,7 +42,7 @@ KEY = ChunkKey("cats", 1)
 def fleet(tmp_path: Path, redis: Redis) -> Iterator[Fleet]:
     """Give a fleet with a queue of its own; nothing that its programs say holds the broker's password."""
     with fleet_of("rq", tmp_path, broker=redis.url(11), queue=new_name()) as made:
-        assert made.house  # workers do not make the status database
+        assert made.assembly  # workers do not make the status database
         yield made
         made.end()
         assert not [program for program in made.programs if redis.password in program.said]

@@ -24,6 +24,7 @@ from fault_proxy import Answer, Drop, Fault, FaultProxy, Pass, Reset, Truncate
 from s3_clients import Client
 from servers.addresses import S3
 
+from pixcore.chunk.retry import Policies, retrying
 from pixcore.errors import (
     InvalidRequest,
     PixcoreError,
@@ -32,7 +33,6 @@ from pixcore.errors import (
     StoreNotFound,
     StoreUnavailable,
 )
-from pixcore.retry import Policies, retrying
 from pixcore_adapters.blob_store.s3.errors import FOREIGN, store_errors
 from pixcore_adapters.blob_store.s3.store import S3BlobStore
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pixcore.model import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
-from pixcore.quality import Fingerprint, NearRule, Quality
-from pixcore.selection import selected
+from pixcore.filters.apply import selected
+from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
+from pixcore.model.quality import Fingerprint, NearRule, Quality
 
 
 def image(number: int, width: int = 320, height: int = 240, phash: int = 0) -> Accepted:

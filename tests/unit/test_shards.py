@@ -11,7 +11,7 @@ from contract.memory import growth
 from shelf import Picture, Shelf
 
 from pixcore.errors import InvalidRequest, StoreNotFound, StoreUnavailable, WorkspaceFull
-from pixcore.shards import Shards
+from pixcore.stored.archives import Shards
 from pixcore_adapters.archiver.tar import TarArchiver
 from pixcore_adapters.archiver.zip import ZipArchiver
 from pixcore_adapters.blob_store.local import LocalBlobStore

@@ -3,7 +3,7 @@
 import pytest
 
 from pixcore import InvalidRequest
-from pixcore_runners.sources import caution, parse, title
+from pixcore_runners.settings.source_names import caution, parse, title
 
 
 @pytest.mark.parametrize(

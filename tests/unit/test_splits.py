@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixcore.duplicates import NearPair, SeenImage, near_groups
 from pixcore.errors import InvalidRequest
-from pixcore.model import ChunkKey
-from pixcore.quality import Fingerprint
-from pixcore.splits import Splits, representatives
+from pixcore.model.chunks import ChunkKey
+from pixcore.model.quality import Fingerprint
+from pixcore.ports.seen_images import NearPair, SeenImage
+from pixcore.stored.near_groups import near_groups
+from pixcore.stored.splits import Splits, representatives
 
 
 def sha256(number: int) -> str:

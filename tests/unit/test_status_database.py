@@ -15,12 +15,23 @@ from contract.seen_images import ONE, OTHER, hold
 from sqlalchemy import Engine, create_engine, event, exc
 
 from pixcore.errors import InvalidRequest, PermanentError, StatusUnavailable
-from pixcore.model import Busy, ChunkKey, ChunkRequest, ChunkResult, Claim, Claimed, Phase, Progress, Slice, Status
-from pixcore.quality import NearRule
-from pixcore_adapters.duplicates.sql import SqlSeenImages
+from pixcore.model.chunks import (
+    Busy,
+    ChunkKey,
+    ChunkRequest,
+    ChunkResult,
+    Claim,
+    Claimed,
+    Phase,
+    Progress,
+    Slice,
+    Status,
+)
+from pixcore.model.quality import NearRule
 from pixcore_adapters.status_repo.database import engine_at, translated
-from pixcore_adapters.status_repo.schema import check, migrate
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
+from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages
+from pixcore_adapters.status_repo.upgrade import check, migrate
 
 Ask = Callable[[Engine], object]
 

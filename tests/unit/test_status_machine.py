@@ -24,7 +24,7 @@ from servers.addresses import Postgres
 from sqlalchemy import Engine, Float, bindparam
 
 from pixcore.errors import ClaimLost, InvalidRequest, PixcoreError
-from pixcore.model import (
+from pixcore.model.chunks import (
     Busy,
     Chunk,
     ChunkKey,

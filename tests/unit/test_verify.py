@@ -14,9 +14,9 @@ from attrs import evolve
 from command import at_home, files, fill, jpeg, pixcore
 
 from pixcore import Accepted, Blob, ChunkRecord, Download, Rejected, StoreDenied, Validator
-from pixcore.model import Claimed
-from pixcore.quality import Fingerprint
-from pixcore.verify import repair, verify_dataset
+from pixcore.model.chunks import Claimed
+from pixcore.model.quality import Fingerprint
+from pixcore.stored.verify import repair, verify_dataset
 from pixcore_adapters.archiver.tar import TarArchiver
 from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_adapters.validator.decode import METHOD, decode

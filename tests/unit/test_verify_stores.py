@@ -8,7 +8,7 @@ import pytest
 from command import at_home, files, fill, pixcore
 from stores import real_store
 
-from pixcore_runners.assembly import assemble
+from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.settings import load_here
 
 RUN = ("run", "--source", "folder:photos", "--chunk-size", "3", "--json", "--quiet")

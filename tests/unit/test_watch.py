@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 from command import at_home, ended, fill, pixcore, start
 
 from pixcore import Overview, Status, StatusUnavailable
-from pixcore.model import Phase
+from pixcore.model.chunks import Phase
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 from pixcore_runners.cli.pace import Growth, Pace
 from pixcore_runners.cli.shell import Shell

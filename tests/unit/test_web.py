@@ -34,14 +34,15 @@ from hostile import (
     status,
     text,
 )
-from house import House
 from listings import lane_of
+from memory_assembly import MemoryAssembly
 from pictures import encoded, photo, plain_png
 
 from pixcore import ChunkRequest, Done
+from pixcore.chunk.events import CandidateMissed, ImageRejected
 from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable, WorkspaceFull
-from pixcore.events import CandidateMissed, ImageRejected
-from pixcore.model import Candidate, CandidateKey, Download, Miss, Provenance, Slice
+from pixcore.model.chunks import Slice
+from pixcore.model.images import Candidate, CandidateKey, Download, Miss, Provenance
 from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.source import Pages, Source
@@ -374,7 +375,7 @@ def bad_ones(decoy: Site) -> dict[str, tuple[Answer, str]]:
 
 def test_forty_good_images_beside_every_kind_of_bad_one(site: Site, tmp_path: Path) -> None:
     """Each bad one ends with its own reason, the good ones are all there, and memory stays flat."""
-    house = House(tmp_path / "work", [])
+    assembly = MemoryAssembly(tmp_path / "work", [])
     good = {f"/good/{n}.jpg": picture(encoded(photo(n, 96, 96))) for n in range(40)}
     with Site({"/secret.jpg": picture()}) as decoy, PillowValidator(workers=2) as validator:
         bad = bad_ones(decoy)
@@ -388,11 +389,11 @@ def test_forty_good_images_beside_every_kind_of_bad_one(site: Site, tmp_path: Pa
         urls = [*map(site.url, bad), *junk, *map(site.url, good)]
         (tmp_path / "urls.txt").write_text("\n".join(urls))
         how = policy(site, seconds=3.0, attempts=1, max_bytes=20 << 20)
-        source = Urls(house.store, how)
+        source = Urls(assembly.store, how)
         lane = lane_of(source, str(tmp_path / "urls.txt"), "d")
         request = ChunkRequest(0, "cat", 40, (Slice("urls", lane.query, 0, lane.stop, lane.snapshot),), dataset="d")
-        (chunk,) = house.status.ensure([request])
-        pipeline = house.pipeline(downloader=WebDownloader({"urls": source}, how), validator=validator)
+        (chunk,) = assembly.status.ensure([request])
+        pipeline = assembly.pipeline(downloader=WebDownloader({"urls": source}, how), validator=validator)
         tracemalloc.start()
         try:
             outcome = pipeline.run(chunk.key)
@@ -402,7 +403,7 @@ def test_forty_good_images_beside_every_kind_of_bad_one(site: Site, tmp_path: Pa
         assert decoy.asked == []
     assert isinstance(outcome, Done)
     assert outcome.result.progress.accepted == 40
-    assert ends(house.events) == {site.url(path): reason for path, (_, reason) in bad.items()} | dict(
+    assert ends(assembly.events) == {site.url(path): reason for path, (_, reason) in bad.items()} | dict(
         zip(junk, ["not_a_url", "address_refused", "address_refused"], strict=True)
     )
     reasons = Counter(outcome.result.progress.missed) + Counter(outcome.result.progress.rejected)

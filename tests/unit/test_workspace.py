@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from pixcore.chunk.workspace import local_disk, sweep, workspace
 from pixcore.errors import ClaimLost, InvalidRequest, SourceUnavailable, TransientError, WorkspaceFull
-from pixcore.workspace import local_disk, sweep, workspace
 
 NOBODY = 65534
 Left = list[tuple[Path, OSError]]

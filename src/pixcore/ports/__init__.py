@@ -1,9 +1,20 @@
-"""The five ports: what the core asks of the world, one a file. Signatures hold no third-party type."""
+"""The six ports: what the core needs from the outside, one a file. Their signatures use no third-party types."""
 
 from pixcore.ports.archiver import Archiver, Contents
 from pixcore.ports.blob_store import BlobStore
 from pixcore.ports.downloader import Downloader
+from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
 from pixcore.ports.status_repo import StatusRepo
 from pixcore.ports.validator import Validator
 
-__all__ = ["Archiver", "BlobStore", "Contents", "Downloader", "StatusRepo", "Validator"]
+__all__ = [
+    "Archiver",
+    "BlobStore",
+    "Contents",
+    "Downloader",
+    "NearPair",
+    "SeenImage",
+    "SeenImages",
+    "StatusRepo",
+    "Validator",
+]

@@ -6,13 +6,13 @@ from typing import Protocol
 
 from attrs import frozen
 
-from pixcore.manifest import Row
-from pixcore.model import Archive
+from pixcore.model.archives import Archive
+from pixcore.model.rows import Row
 
 
 @frozen
 class Contents:
-    """What an archive holds, as it stands there: nothing is checked yet (see pixcore.audit).
+    """What an archive holds, as it stands there: nothing is checked yet (see pixcore.stored.audit).
 
     ``rows`` are the metadata rows in order; ``files`` yields every other member as (name, bytes), lazily, once.
     """

@@ -1,10 +1,10 @@
-"""BlobStore: where archives end up. It raises Store errors only; pixcore.publish decides what they mean."""
+"""BlobStore: where archives end up. It raises Store errors only; pixcore.chunk.publish decides what they mean."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from pixcore.model import Blob
+from pixcore.model.archives import Blob
 
 
 class BlobStore(Protocol):

@@ -4,7 +4,8 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from pixcore.model import CandidateKey, Download, Miss, Slice
+from pixcore.model.chunks import Slice
+from pixcore.model.images import CandidateKey, Download, Miss
 
 
 def at_leisure() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from pixcore.model import (
+from pixcore.model.chunks import (
     Attempt,
     Chunk,
     ChunkKey,

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterable
 from typing import Protocol
 
-from pixcore.model import Accepted, Download, Rejected
+from pixcore.model.images import Accepted, Download, Rejected
 
 
 class Validator(Protocol):

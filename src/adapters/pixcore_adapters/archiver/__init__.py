@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest, one_line
-from pixcore.model import Archive
-from pixcore.workspace import local_disk
+from pixcore.model.archives import Archive
 
 _BLOCK = 1 << 18
 

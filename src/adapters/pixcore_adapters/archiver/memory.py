@@ -8,10 +8,10 @@ from pathlib import Path
 
 from attrs import asdict, frozen
 
-from pixcore.manifest import Row
-from pixcore.model import Archive
+from pixcore.chunk.workspace import local_disk
+from pixcore.model.archives import Archive
+from pixcore.model.rows import Row
 from pixcore.ports import Contents
-from pixcore.workspace import local_disk
 from pixcore_adapters.archiver import as_row, reading, whole_or_gone
 
 

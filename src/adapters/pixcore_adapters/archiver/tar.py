@@ -9,8 +9,8 @@ from typing import IO
 
 from attrs import asdict, frozen
 
-from pixcore.manifest import Row
-from pixcore.model import Archive
+from pixcore.model.archives import Archive
+from pixcore.model.rows import Row
 from pixcore.ports import Contents
 from pixcore_adapters.archiver import as_row, new_archive, reading
 

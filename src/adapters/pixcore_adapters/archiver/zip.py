@@ -9,8 +9,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from pixcore.manifest import METADATA, Row, metadata
-from pixcore.model import Archive
+from pixcore.model.archives import Archive
+from pixcore.model.rows import METADATA, Row, metadata
 from pixcore.ports import Contents
 from pixcore_adapters.archiver import as_row, new_archive, reading
 

@@ -25,7 +25,7 @@ from attrs import field, frozen
 from cattrs.preconf.json import make_converter
 
 from pixcore.errors import StoreDenied, StoreNotFound, StoreUnavailable
-from pixcore.model import Blob
+from pixcore.model.archives import Blob
 from pixcore_adapters.blob_store import PRIVATE, check_key, check_version, described
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from pixcore.errors import StoreNotFound
-from pixcore.model import Blob
+from pixcore.model.archives import Blob
 from pixcore_adapters.blob_store import check_key, check_version, described
 
 

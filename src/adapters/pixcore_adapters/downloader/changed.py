@@ -6,7 +6,8 @@ from contextlib import closing
 from typing import TypeVar
 
 from pixcore.errors import SourceChanged, one_line
-from pixcore.model import Candidate, CandidateKey, Download, Miss, MissReason, Slice
+from pixcore.model.chunks import Slice
+from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
 
 T = TypeVar("T", Candidate | Miss | Future[bytes], Download | Miss)
 

@@ -14,11 +14,12 @@ from typing import BinaryIO
 
 from attrs import frozen
 
+from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest, SourceUnavailable, one_line
-from pixcore.model import Candidate, CandidateKey, Download, Miss, MissReason, Slice
+from pixcore.model.chunks import Slice
+from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
 from pixcore.ports import BlobStore
 from pixcore.ports.downloader import at_leisure
-from pixcore.workspace import local_disk
 from pixcore_adapters.downloader.listing import Listing, listed, read
 
 SOURCE = "folder"

@@ -15,11 +15,11 @@ from typing import IO, Any
 
 from attrs import frozen
 
+from pixcore.chunk.workspace import local_disk
 from pixcore.errors import StoreConflict
-from pixcore.model import Slice
-from pixcore.planning import Lane
+from pixcore.model.chunks import Slice
+from pixcore.planning.plan import Lane
 from pixcore.ports import BlobStore
-from pixcore.workspace import local_disk
 
 _PART = 10_000  # lines
 

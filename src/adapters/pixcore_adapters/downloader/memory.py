@@ -7,10 +7,11 @@ from pathlib import Path
 
 from attrs import frozen
 
+from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest
-from pixcore.model import Candidate, CandidateKey, Download, Miss, MissReason, Slice
+from pixcore.model.chunks import Slice
+from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
 from pixcore.ports.downloader import at_leisure
-from pixcore.workspace import local_disk
 
 
 @frozen

@@ -4,7 +4,8 @@ from collections.abc import Generator
 from concurrent.futures import Future
 from typing import Protocol
 
-from pixcore.model import Candidate, Miss, Slice
+from pixcore.model.chunks import Slice
+from pixcore.model.images import Candidate, Miss
 
 
 class Pages(Protocol):

@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from pixcore.model import ChunkRecord, Phase, Status
+from pixcore.model.chunks import ChunkRecord, Phase, Status
 from pixcore_adapters.status_repo import transitions
 
 

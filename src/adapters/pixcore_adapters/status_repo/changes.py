@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 
-from pixcore.model import ChunkKey, ChunkRecord, ChunkResult, Claim, Claimed, Outcome, Phase, Progress, Status
+from pixcore.model.chunks import ChunkKey, ChunkRecord, ChunkResult, Claim, Claimed, Outcome, Phase, Progress, Status
 from pixcore_adapters.status_repo import transitions
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from pixcore.errors import InvalidRequest, TransientError
-from pixcore.model import Chunk, ChunkRequest
+from pixcore.model.chunks import Chunk, ChunkRequest
 
 Place = tuple[str, int]  # dataset and index: what names a chunk before it has an id
 

@@ -10,17 +10,7 @@ from uuid import uuid4
 
 from attrs import define, evolve, field
 
-from pixcore.model import (
-    Attempt,
-    Chunk,
-    ChunkKey,
-    ChunkRecord,
-    ChunkRequest,
-    Overview,
-    Phase,
-    Progress,
-    Status,
-)
+from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, ChunkRequest, Overview, Phase, Progress, Status
 from pixcore_adapters.status_repo import attempts, ensuring, overviews, transitions
 from pixcore_adapters.status_repo.changes import Changes
 

@@ -5,7 +5,17 @@ from hashlib import sha256
 
 from sqlalchemy import Row
 
-from pixcore.model import Attempt, Chunk, ChunkKey, ChunkRecord, ChunkRequest, ChunkResult, Phase, Progress, Status
+from pixcore.model.chunks import (
+    Attempt,
+    Chunk,
+    ChunkKey,
+    ChunkRecord,
+    ChunkRequest,
+    ChunkResult,
+    Phase,
+    Progress,
+    Status,
+)
 from pixcore_adapters.status_repo import codec, transitions
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
     update,
 )
 
-from pixcore.model import Attempt, Chunk, ChunkKey, ChunkRecord, ChunkRequest, Overview, Phase, Status
+from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, ChunkRequest, Overview, Phase, Status
 from pixcore_adapters.status_repo import attempts, codec, database, ensuring, overviews, rows, schema, transitions
 from pixcore_adapters.status_repo.changes import Changes
 from pixcore_adapters.status_repo.schema import chunks, registry

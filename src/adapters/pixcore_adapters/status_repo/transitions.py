@@ -7,7 +7,7 @@ relative to the database's now, so nothing here needs a clock.
 from attrs import evolve
 
 from pixcore.errors import ClaimLost, InvalidRequest
-from pixcore.model import (
+from pixcore.model.chunks import (
     Busy,
     Chunk,
     ChunkKey,

@@ -14,8 +14,8 @@ from pathlib import Path
 import PIL
 from PIL import Image, ImageFile, MpoImagePlugin, UnidentifiedImageError
 
-from pixcore.model import RejectReason
-from pixcore.quality import Fingerprint
+from pixcore.model.images import RejectReason
+from pixcore.model.quality import Fingerprint
 from pixcore_adapters.validator.hashes import contrast, dhash, phash
 from pixcore_adapters.validator.jpeg import scalable, walk
 from pixcore_adapters.validator.picture import Limits, Picture, Refusal

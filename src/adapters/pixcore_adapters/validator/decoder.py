@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from attrs import asdict
 
 from pixcore.errors import TransientError
-from pixcore.model import RejectReason
+from pixcore.model.images import RejectReason
 from pixcore_adapters.validator.picture import Limits, Picture, Refusal, from_json
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import hashlib
 import json
 from collections.abc import Generator, Iterable
 
-from pixcore.model import Accepted, Download, Rejected, RejectReason
-from pixcore.quality import Fingerprint
+from pixcore.model.images import Accepted, Download, Rejected, RejectReason
+from pixcore.model.quality import Fingerprint
 
 _OPENING = b'{"picture": '
 

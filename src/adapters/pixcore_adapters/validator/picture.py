@@ -5,8 +5,8 @@ import json
 from attrs import asdict, field, frozen
 from attrs.validators import deep_iterable, ge, in_
 
-from pixcore.model import RejectReason
-from pixcore.quality import Fingerprint
+from pixcore.model.images import RejectReason
+from pixcore.model.quality import Fingerprint
 
 # Their decoders run inside the process: nothing outside this list (EPS among it starts ghostscript) is ever tried.
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF")

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Self
 
 from pixcore.errors import InvalidRequest, TransientError
-from pixcore.model import Accepted, Download, Rejected
+from pixcore.model.images import Accepted, Download, Rejected
 from pixcore_adapters.validator.decoder import Decoder
 from pixcore_adapters.validator.picture import Limits, Refusal
 

@@ -8,9 +8,9 @@ from typing import Any
 from attrs import define, field
 from celery.exceptions import SoftTimeLimitExceeded
 
+from pixcore.chunk.events import ChunkEnded, Event
 from pixcore.errors import one_line
-from pixcore.events import ChunkEnded, Event
-from pixcore_runners.standing import Standing, is_news
+from pixcore_runners.queueing.progress import Standing, is_news
 
 # Seconds between two states in the same phase.
 _PACE = 1.0
@@ -33,7 +33,7 @@ class Progress:
     _away: bool = field(init=False, default=False)
 
     def __call__(self, event: Event) -> None:
-        """See ``pixcore.events.Observer``."""
+        """See ``pixcore.chunk.events.Observer``."""
         if isinstance(event, ChunkEnded) or not self._standing.take(event):
             return  # of an end Celery tells itself
         if is_news(event) or self.clock() - self._told >= _PACE:

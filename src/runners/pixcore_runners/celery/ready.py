@@ -10,9 +10,9 @@ from celery import Celery, bootsteps
 from celery.app.log import Logging
 
 from pixcore import InvalidRequest, PixcoreError
-from pixcore_runners.assembly import assembled_for_work
+from pixcore_runners.assembly.assembly import assembled_for_work
 from pixcore_runners.celery.task import NAME, App, Worker, hard_limit, register
-from pixcore_runners.logs import ChunkContext, OneLine
+from pixcore_runners.observing.logs import ChunkContext, OneLine
 from pixcore_runners.settings import Settings, load_here
 
 # Seconds that a server may take to connect or to answer.

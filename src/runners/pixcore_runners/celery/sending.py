@@ -1,4 +1,4 @@
-"""The queue as those who fill it see it; see ``pixcore_runners.queues``."""
+"""The queue as those who fill it see it; see ``pixcore_runners.queueing.queue``."""
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from pixcore import ChunkRecord
 from pixcore.errors import one_line
 from pixcore_runners.celery.ready import PATIENCE, make_app
 from pixcore_runners.celery.task import NAME, App
-from pixcore_runners.queues import Queue, QueueUnavailable
+from pixcore_runners.queueing.queue import Queue, QueueUnavailable
 from pixcore_runners.settings import Settings
 
 # How often, and after how many seconds, a broker is tried again that did not answer.
@@ -44,7 +44,7 @@ class CeleryQueue:
     broker: str
 
     def send(self, records: Iterable[ChunkRecord], *, ahead: bool = False) -> int:
-        """See ``pixcore_runners.queues.Queue``; every delivery is new."""
+        """See ``pixcore_runners.queueing.queue.Queue``; every delivery is new."""
         task = self.app.tasks[NAME]
         sent = 0
         with self._connection() as connection, self.app.amqp.Producer(connection, auto_declare=False) as producer:
@@ -65,7 +65,7 @@ class CeleryQueue:
         return sent
 
     def waiting(self) -> int:
-        """See ``pixcore_runners.queues.Queue``."""
+        """See ``pixcore_runners.queueing.queue.Queue``."""
         with self._connection() as connection:
             try:
                 declared = connection.default_channel.queue_declare(queue=self.name, passive=True)

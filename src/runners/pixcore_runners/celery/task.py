@@ -14,10 +14,10 @@ from celery.exceptions import Reject, SoftTimeLimitExceeded
 
 from pixcore import ChunkResult, PixcoreError, TransientError
 from pixcore.errors import one_line
-from pixcore_runners import logs
 from pixcore_runners.celery.progress import Progress
-from pixcore_runners.delivery import Deliveries, Later, StopFlag
-from pixcore_runners.numbered import chunk_key
+from pixcore_runners.observing import logs
+from pixcore_runners.planning.caller_chunks import chunk_key
+from pixcore_runners.queueing.delivery import Deliveries, Later, StopFlag
 from pixcore_runners.settings import Settings, load_here
 
 # Celery ships no types.
@@ -135,9 +135,11 @@ class Chunks:
         with logs.task(str(request.id)):
             observer.started({"pid": os.getpid(), "hostname": request.hostname})
             try:
-                house = self.deliveries.house()
-                key = chunk_key(chunk_id, metadata, house, self._nap)
-                house.status.assign([key], "celery")  # whoever described it: should this worker die, a reaper finds it
+                assembly = self.deliveries.assembly()
+                key = chunk_key(chunk_id, metadata, assembly, self._nap)
+                assembly.status.assign(
+                    [key], "celery"
+                )  # whoever described it: should this worker die, a reaper finds it
             except TransientError as error:
                 return Later(min(_MOST, _PATIENCE * (request.retries + 1)), one_line(error))
             except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from click.exceptions import NoArgsIsHelpError
 from pixcore import NoValidImages, PixcoreError, TransientError, WorkspaceFull
 from pixcore.errors import one_line
 from pixcore_runners.cli.document import FAILED, INTERRUPTED, NOTHING, USAGE
-from pixcore_runners.logs import escaped
+from pixcore_runners.observing.logs import escaped
 
 # By what they are for, in the order in which the help shows them; each is `command` of the module of its name.
 _GROUPS = {

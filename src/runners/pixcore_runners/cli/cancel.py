@@ -2,13 +2,13 @@
 
 import rich_click as click
 
-from pixcore.model import namespace
-from pixcore_runners import cards
-from pixcore_runners.assembly import assemble
+from pixcore.model.chunks import namespace
+from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.datasets import known_dataset
+from pixcore_runners.observing import card_refresh
+from pixcore_runners.planning.dataset_plan import known_dataset
 
 
 @click.command("cancel")
@@ -21,11 +21,11 @@ def command(shell: Shell, dataset: str) -> None:
 
     Example: `pixcore cancel red-panda`
     """
-    house = assemble(shell.settings)
+    assembly = assemble(shell.settings)
     name = namespace(dataset)
-    known_dataset(name, house.status)
-    asked = house.status.cancel(name)
-    cards.refresh(name, house.status, house.store)
+    known_dataset(name, assembly.status)
+    asked = assembly.status.cancel(name)
+    card_refresh.refresh(name, assembly.status, assembly.store)
     table = plain_table("dataset", "cancelled")
     add(table, name, asked)
     shell.show({"version": VERSION, "dataset": name, "cancelled": asked}, table)

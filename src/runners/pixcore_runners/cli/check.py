@@ -6,11 +6,11 @@ import rich_click as click
 
 from pixcore import TransientError
 from pixcore.errors import one_line
-from pixcore_runners.assembly import assemble
+from pixcore_runners.assembly.assembly import assemble
+from pixcore_runners.assembly.probes import probes
 from pixcore_runners.cli.document import DONE, FAILED, USAGE, VERSION
 from pixcore_runners.cli.shell import Shell, creating, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.probes import probes
 
 
 @click.command("check")

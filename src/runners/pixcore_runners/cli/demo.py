@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from pixcore import Archiver, BlobStore, ChunkRecord, InvalidRequest
-from pixcore.audit import audit
-from pixcore.events import everyone
-from pixcore.workspace import local_disk
-from pixcore_runners.assembly import Assembly, assemble
+from pixcore.chunk.events import everyone
+from pixcore.chunk.workspace import local_disk
+from pixcore.stored.audit import audit
+from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.cli.document import DONE, PARTIAL, VERSION, document
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell
 from pixcore_runners.cli.tables import add, plain_table, reasons
 from pixcore_runners.cli.work import stopping
-from pixcore_runners.datasets import Wanted, WantedKeyword, proposed
-from pixcore_runners.direct import run_chunks
-from pixcore_runners.logs import log_to_stderr
+from pixcore_runners.direct.run import run_chunks
+from pixcore_runners.observing.logs import log_to_stderr
+from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword, proposed
 from pixcore_runners.settings import Settings, load
 from pixcore_runners.settings.urls import anchored
 
@@ -63,14 +63,14 @@ def command(out: str, as_json: bool, quiet: bool, verbose: bool) -> None:
     verdicts = Verdicts(planted)
     with site(planted) as served:
         shell = Shell(load(flags=_flags(folder, served)), as_json, quiet, verbose)
-        house = assemble(shell.settings, make=True)
+        assembly = assemble(shell.settings, make=True)
         shell.say(
             f"Fetching, checking, packing, storing and recording {len(planted.files)} files from {served.address} …"
         )
-        faults = _run(shell, house, _lists(folder / "lists", planted, served), verdicts)
+        faults = _run(shell, assembly, _lists(folder / "lists", planted, served), verdicts)
         if served.lured:
             faults.append(f"{served.lured} requests went where a redirect led that had to be refused")
-    records = list(house.status.find(_DATASET))
+    records = list(assembly.status.find(_DATASET))
     categories = verdicts.categories()
     good = not faults and all(category.as_expected for category in categories)
     _show(shell, categories, faults, records)
@@ -118,20 +118,20 @@ def _fresh(folder: Path) -> Path:
     return folder
 
 
-def _run(shell: Shell, house: Assembly, lists: Mapping[str, Path], verdicts: "Verdicts") -> list[str]:
+def _run(shell: Shell, assembly: Assembly, lists: Mapping[str, Path], verdicts: "Verdicts") -> list[str]:
     """Work every keyword's list off as one chunk; tell what is wrong with the stored archives."""
     keywords = [WantedKeyword((f"urls:{path}",), keyword) for keyword, path in lists.items()]
-    with proposed(Wanted(keywords, shell.settings.chunk_size, _DATASET), house.status, house) as proposal:
-        chunks = [chunk.key for chunk in proposal.write_down(house.status, house.store)]
+    with proposed(Wanted(keywords, shell.settings.chunk_size, _DATASET), assembly.status, assembly) as proposal:
+        chunks = [chunk.key for chunk in proposal.write_down(assembly.status, assembly.store)]
     with (
         stopping(shell) as stop,
         progress(shell, len(chunks)) as shown,
-        house.pipeline(everyone(verdicts, shown), stop.is_set) as pipeline,
+        assembly.pipeline(everyone(verdicts, shown), stop.is_set) as pipeline,
     ):
         run_chunks(pipeline, chunks, workers=shell.settings.workers, stop=stop)
-        records = list(house.status.find(_DATASET))
+        records = list(assembly.status.find(_DATASET))
         with local_disk("reading the archives back"):
-            return list(_faults(house.store, pipeline.archiver, records))
+            return list(_faults(assembly.store, pipeline.archiver, records))
 
 
 def _faults(store: BlobStore, archiver: Archiver, records: Sequence[ChunkRecord]) -> Iterator[str]:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pixcore import ChunkRecord, Status
-from pixcore.duplicates import NearGroup, SeenImage
+from pixcore.ports.seen_images import SeenImage
+from pixcore.stored.near_groups import NearGroup
 
 VERSION = 1
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import rich_click as click
 
 from pixcore import ChunkRecord, NoValidImages, Status
-from pixcore.export import CLASSES, placed_together, samples
-from pixcore.model import dataset_name
-from pixcore.splits import Splits
-from pixcore_adapters.export import export, require_empty
-from pixcore_runners.assembly import LAYOUTS, assemble, layout
+from pixcore.model.chunks import dataset_name
+from pixcore.stored.samples import CLASSES, placed_together, samples
+from pixcore.stored.splits import Splits
+from pixcore_adapters.outputs.export import export, require_empty
+from pixcore_runners.assembly.assembly import LAYOUTS, assemble, layout
 from pixcore_runners.cli.counted import counted
 from pixcore_runners.cli.document import DONE, INTERRUPTED, PARTIAL, VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.datasets import known_dataset
+from pixcore_runners.planning.dataset_plan import known_dataset
 
 
 @click.command("export")
@@ -40,14 +40,14 @@ def command(shell: Shell, dataset: str, kind: str, out: Path, *, ratios: str, la
     splits, name = Splits.parse(ratios), dataset_name(dataset)
     chosen = layout(kind, by_label=label is not None)
     require_empty(out)
-    house = assemble(shell.settings)
-    known = known_dataset(name, house.status)
+    assembly = assemble(shell.settings)
+    known = known_dataset(name, assembly.status)
     records = [record for record in known if record.status is Status.COMPLETED]
     if not records:
         raise NoValidImages(f"no chunk of dataset {name} is completed, so there is nothing to export")
-    near = placed_together(name, records, house.seen)
+    near = placed_together(name, records, assembly.seen)
     with _interruptible(shell), counted(shell, "chunks", len(records)) as done:
-        images = samples(_passing(records, done), house.shards, splits, near, label or CLASSES[0])
+        images = samples(_passing(records, done), assembly.shards, splits, near, label or CLASSES[0])
         with closing(images):
             counts = export(images, chosen, out, name)
     table = plain_table("split", "images")

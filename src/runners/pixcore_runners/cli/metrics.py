@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import rich_click as click
 
-from pixcore_runners.assembly import assembled_for_work, needing
+from pixcore_runners.assembly.assembly import assembled_for_work, needing
 from pixcore_runners.cli.shell import Shell, shared
 
 
@@ -23,11 +23,11 @@ def command(shell: Shell, host: str, port: int) -> None:
     Example: `PIXCORE_METRICS_DIR=/run/pixcore-metrics pixcore metrics`
     """
     with needing("metrics"):
-        from pixcore_runners.metrics import serve  # noqa: PLC0415 - an extra, and the help of all commands is quick
-    house = assembled_for_work(shell.settings)
+        from pixcore_runners.observing.metrics import serve  # noqa: PLC0415 - an extra, and the help of all commands is quick
+    assembly = assembled_for_work(shell.settings)
     folder = shell.settings.metrics_dir
     with _ending() as until_told:
-        found = serve(house.status, folder, host, port)
+        found = serve(assembly.status, folder, host, port)
         shell.say(f"metrics at http://{f'[{host}]' if ':' in host else host}:{found}/metrics")
         if not folder:
             shell.say("metrics_dir is not set: only what the status database knows is served")

@@ -6,12 +6,12 @@ import rich_click as click
 from attrs import asdict
 
 from pixcore import ChunkRequest
-from pixcore_runners.assembly import assemble
+from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.planning import wanted, wanting
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.datasets import proposed
+from pixcore_runners.planning.dataset_plan import proposed
 
 
 @click.command("plan")
@@ -23,11 +23,11 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None
     Example: `pixcore plan --source folder:./photos --count 1000`
     """
     wish = wanted(shell, keyword, count, dataset)
-    house = assemble(shell.settings)
-    known = (record.chunk.request for record in house.status.find(wish.dataset))
+    assembly = assemble(shell.settings)
+    known = (record.chunk.request for record in assembly.status.find(wish.dataset))
     table = plain_table("index", "keyword", "target", "slices")
     chunks = []
-    with proposed(wish, house.status, house) as proposal:
+    with proposed(wish, assembly.status, assembly) as proposal:
         for request in chain(known, proposal.requests):
             add(table, request.index, request.keyword, request.target, _slices(request))
             chunks.append(

@@ -7,10 +7,10 @@ from attrs import evolve
 
 from pixcore import InvalidRequest
 from pixcore_runners.cli.shell import Shell, adding
-from pixcore_runners.dataset_file import read
-from pixcore_runners.datasets import Wanted, WantedKeyword, answering
+from pixcore_runners.planning.dataset_file import read
+from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword, answering
 from pixcore_runners.settings import Settings
-from pixcore_runners.sources import FORMS, LICENSES, caution
+from pixcore_runners.settings.source_names import FORMS, LICENSES, caution
 
 # The command gets `keyword`, `count` and `dataset`; the others are settings.
 wanting = adding(

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from pixcore import ChunkKey
-from pixcore.events import (
+from pixcore.chunk.events import (
     ChunkClaimed,
     ChunkCompleted,
     ChunkEnded,
@@ -24,9 +24,9 @@ from pixcore.events import (
     StepRetried,
     silent,
 )
-from pixcore.model import Status
+from pixcore.model.chunks import Status
 from pixcore_runners.cli.shell import Shell
-from pixcore_runners.logs import LogObserver, escaped
+from pixcore_runners.observing.logs import LogObserver, escaped
 
 # How many accepted images a plain line is worth.
 _STEP = 100

@@ -6,13 +6,13 @@ import rich_click as click
 
 from pixcore import TransientError
 from pixcore.errors import one_line
-from pixcore_runners.assembly import Assembly, assembled_for_work
+from pixcore_runners.assembly.assembly import Assembly, assembled_for_work
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.cli.work import stopping
-from pixcore_runners.dispatch import Reaped, reap
-from pixcore_runners.queues import QUEUES, queue
+from pixcore_runners.queueing.dispatch import Reaped, reap
+from pixcore_runners.queueing.queue import QUEUES, queue
 
 _GLANCE = 0.2  # how often it looks whether it should stop, in seconds
 
@@ -28,9 +28,9 @@ def command(shell: Shell, every: float | None) -> None:
 
     Example: `pixcore reap --every 15`
     """
-    house = assembled_for_work(shell.settings)
+    assembly = assembled_for_work(shell.settings)
     if every is None:
-        reaped = _round(house)
+        reaped = _round(assembly)
         table = plain_table("freed", "lost")
         add(table, reaped.freed, reaped.lost)
         shell.show({"version": VERSION, "freed": reaped.freed, "lost": reaped.lost}, table)
@@ -38,7 +38,7 @@ def command(shell: Shell, every: float | None) -> None:
     with stopping(shell) as stop:
         while not stop.is_set():
             try:
-                reaped = _round(house)
+                reaped = _round(assembly)
             except TransientError as error:
                 shell.say(f"not this time: {one_line(error)}")
             else:
@@ -50,10 +50,10 @@ def command(shell: Shell, every: float | None) -> None:
                 time.sleep(min(_GLANCE, left))
 
 
-def _round(house: Assembly) -> Reaped:
+def _round(assembly: Assembly) -> Reaped:
     found = Reaped(0, 0)
     for name in QUEUES:
-        if next(house.status.overdue(name), None):  # a queue that nobody uses need not be installed
-            one = reap(house.status, queue(name, house.settings), name)
+        if next(assembly.status.overdue(name), None):  # a queue that nobody uses need not be installed
+            one = reap(assembly.status, queue(name, assembly.settings), name)
             found = Reaped(found.freed + one.freed, found.lost + one.lost)
     return found

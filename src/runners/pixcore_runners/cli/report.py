@@ -5,14 +5,14 @@ from pathlib import Path
 
 import rich_click as click
 
-from pixcore.duplicates import near_groups
-from pixcore.model import dataset_name
-from pixcore_runners.assembly import assemble
+from pixcore.model.chunks import dataset_name
+from pixcore.stored.near_groups import near_groups
+from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.counted import counted
 from pixcore_runners.cli.document import DONE, PARTIAL, VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.datasets import known_dataset
+from pixcore_runners.planning.dataset_plan import known_dataset
 
 
 @click.command("report")
@@ -28,19 +28,19 @@ def command(shell: Shell, dataset: str, out: str) -> None:
 
     Example: `pixcore report red-panda --out red-panda.html`
     """
-    from pixcore_adapters.report.build import gather  # noqa: PLC0415 - Pillow and Jinja2 are slow, `--help` is not
-    from pixcore_adapters.report.page import check, write  # noqa: PLC0415 - the same
+    from pixcore_adapters.outputs.report.build import gather  # noqa: PLC0415 - Pillow and Jinja2 are slow, `--help` is not
+    from pixcore_adapters.outputs.report.page import check, write  # noqa: PLC0415 - the same
 
     target = Path(out).absolute()
     check(target)
-    house = assemble(shell.settings)
+    assembly = assemble(shell.settings)
     name = dataset_name(dataset)
-    records = known_dataset(name, house.status)
-    near = house.seen.near(name, shell.settings.near)
+    records = known_dataset(name, assembly.status)
+    near = assembly.seen.near(name, shell.settings.near)
     stored = sum(record.result.progress.accepted for record in records if record.result)
     with counted(shell, "images", stored) as done:
-        attempts = house.status.history(name)
-        report = gather(name, records, house.shards, groups=near_groups(near), attempts=attempts, done=done)
+        attempts = assembly.status.history(name)
+        report = gather(name, records, assembly.shards, groups=near_groups(near), attempts=attempts, done=done)
     size = write(report, target)
     for chunk, error in report.unread.items():
         shell.say(f"chunk {chunk} could not be read: {error}")

@@ -2,13 +2,13 @@
 
 import rich_click as click
 
-from pixcore.model import ChunkRecord, Status, namespace
-from pixcore_runners.assembly import assemble
+from pixcore.model.chunks import ChunkRecord, Status, namespace
+from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.work import work_off, working
-from pixcore_runners.datasets import known_dataset
-from pixcore_runners.dispatch import submit
-from pixcore_runners.queues import QUEUES, queue
+from pixcore_runners.planning.dataset_plan import known_dataset
+from pixcore_runners.queueing.dispatch import submit
+from pixcore_runners.queueing.queue import QUEUES, queue
 
 
 @click.command("retry")
@@ -24,14 +24,16 @@ def command(shell: Shell, dataset: str, runner: str | None) -> None:
 
     Example: `pixcore retry red-panda`
     """
-    house = assemble(shell.settings)
+    assembly = assemble(shell.settings)
     name = namespace(dataset)
-    again = [record.chunk.key for record in known_dataset(name, house.status) if _worth_it(record)]
-    reopened = sum(house.status.reopen(key) for key in again)
+    again = [record.chunk.key for record in known_dataset(name, assembly.status) if _worth_it(record)]
+    reopened = sum(assembly.status.reopen(key) for key in again)
     shell.say(f"dataset {name}: chunks opened again: {reopened}")
     if runner is None:
-        work_off(shell, house, name)
-    shell.say(f"dataset {name}: chunks enqueued: {submit(name, house.status, queue(runner, shell.settings), runner)}")
+        work_off(shell, assembly, name)
+    shell.say(
+        f"dataset {name}: chunks enqueued: {submit(name, assembly.status, queue(runner, shell.settings), runner)}"
+    )
 
 
 def _worth_it(record: ChunkRecord) -> bool:

@@ -2,11 +2,11 @@
 
 import rich_click as click
 
-from pixcore_runners.assembly import assemble, validating
+from pixcore_runners.assembly.assembly import assemble, validating
 from pixcore_runners.cli.planning import wanted, wanting
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.work import work_off, working
-from pixcore_runners.datasets import proposed
+from pixcore_runners.planning.dataset_plan import proposed
 
 
 @click.command("run")
@@ -24,8 +24,8 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None
     with validating(shell.settings, at_once=True) as validator:  # it gets ready while the dataset is planned
         looking = assemble(shell.settings)
         with proposed(wish, looking.status, looking) as proposal:  # what cannot be done is refused here ...
-            house = assemble(shell.settings, make=True)  # ... before anything is made for it
-            new = sum(1 for _ in proposal.write_down(house.status, house.store))
+            assembly = assemble(shell.settings, make=True)  # ... before anything is made for it
+            new = sum(1 for _ in proposal.write_down(assembly.status, assembly.store))
         if new:
             shell.say(f"dataset {wish.dataset}: new chunks: {new}")
-        work_off(shell, house, wish.dataset, validator)
+        work_off(shell, assembly, wish.dataset, validator)

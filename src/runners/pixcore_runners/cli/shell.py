@@ -15,7 +15,7 @@ from attrs import frozen
 from rich.console import Console
 from rich.table import Table
 
-from pixcore_runners.logs import log_to_stderr
+from pixcore_runners.observing.logs import log_to_stderr
 from pixcore_runners.settings import Loaded, Settings, load_here
 
 P = ParamSpec("P")

@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 import rich_click as click
 
 from pixcore import Overview, StatusRepo
-from pixcore.duplicates import NearGroup, near_groups
-from pixcore.model import Status, namespace
-from pixcore.quality import NearRule
-from pixcore_runners.assembly import assemble
+from pixcore.model.chunks import Status, namespace
+from pixcore.model.quality import NearRule
+from pixcore.stored.near_groups import NearGroup, near_groups
+from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.document import VERSION, document, near_document
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, chunk_table, near_tables, plain_table
 from pixcore_runners.cli.watch import watch
-from pixcore_runners.datasets import known_dataset
+from pixcore_runners.planning.dataset_plan import known_dataset
 
 
 @click.command("status")
@@ -33,19 +33,19 @@ def command(shell: Shell, dataset: str | None, watched: bool, duplicates: bool) 
         raise click.UsageError("--watch and --duplicates do not go together; take one of them.")
     if duplicates and not dataset:
         raise click.UsageError("--duplicates looks into one dataset; write `pixcore status DATASET --duplicates`.")
-    house = assemble(shell.settings)
+    assembly = assemble(shell.settings)
     name = None if dataset is None else namespace(dataset)
     if watched:
-        watch(shell, name or "", _watched(house.status, name))
+        watch(shell, name or "", _watched(assembly.status, name))
     elif name is not None:
-        records = known_dataset(name, house.status)
+        records = known_dataset(name, assembly.status)
         if duplicates:
             rule = shell.settings.near
-            _show_near(shell, name, rule, near_groups(house.seen.near(name, rule)))
+            _show_near(shell, name, rule, near_groups(assembly.seen.near(name, rule)))
         else:
             shell.show(document(name, records), chunk_table(records))
     else:
-        _show_all(shell, house.status)
+        _show_all(shell, assembly.status)
 
 
 def _show_all(shell: Shell, status: StatusRepo) -> None:

@@ -3,16 +3,16 @@
 import rich_click as click
 
 from pixcore import InvalidRequest
-from pixcore.model import Status
-from pixcore_runners.assembly import assemble, require_shared
+from pixcore.model.chunks import Status
+from pixcore_runners.assembly.assembly import assemble, require_shared
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.planning import wanted, wanting
 from pixcore_runners.cli.shell import Shell, creating, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.datasets import Wanted, proposed
-from pixcore_runners.dispatch import submit
-from pixcore_runners.queues import QUEUES, queue
-from pixcore_runners.sources import parse
+from pixcore_runners.planning.dataset_plan import Wanted, proposed
+from pixcore_runners.queueing.dispatch import submit
+from pixcore_runners.queueing.queue import QUEUES, queue
+from pixcore_runners.settings.source_names import parse
 
 
 @click.command("submit")
@@ -37,10 +37,10 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str, *, runn
     to.waiting()  # a broker that is away is found before anything is planned
     looking = assemble(shell.settings)
     with proposed(wish, looking.status, looking) as proposal:
-        house = assemble(shell.settings, make=True)
-        new = sum(1 for _ in proposal.write_down(house.status, house.store))
-    sent = submit(wish.dataset, house.status, to, runner)
-    counts = house.status.summary().get(wish.dataset, {})
+        assembly = assemble(shell.settings, make=True)
+        new = sum(1 for _ in proposal.write_down(assembly.status, assembly.store))
+    sent = submit(wish.dataset, assembly.status, to, runner)
+    counts = assembly.status.summary().get(wish.dataset, {})
     document = {"planned": new, "enqueued": sent, **{str(state): counts.get(state, 0) for state in Status}}
     table = plain_table("dataset", *document)
     add(table, wish.dataset, *document.values())

@@ -6,9 +6,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pixcore import ChunkRecord, Overview, Status
-from pixcore.duplicates import NearGroup
-from pixcore.model import Phase
-from pixcore_runners.logs import escaped
+from pixcore.model.chunks import Phase
+from pixcore.stored.near_groups import NearGroup
+from pixcore_runners.observing.logs import escaped
 
 _PAGE = 1000  # rows of a table that is one of many: as much as is laid out before anything is printed
 

@@ -11,15 +11,15 @@ from attrs import define, field
 
 from pixcore import ChunkKey, InvalidRequest, Status, StoreConflict, StoreDenied
 from pixcore.errors import one_line
-from pixcore.inspection import Inspection
-from pixcore.model import dataset_name
-from pixcore.verify import archives_below, repair, verify_archives, verify_dataset
-from pixcore_runners.assembly import Assembly, archivers, assemble, validating
+from pixcore.model.chunks import dataset_name
+from pixcore.stored.check import Inspection
+from pixcore.stored.verify import archives_below, repair, verify_archives, verify_dataset
+from pixcore_runners.assembly.assembly import Assembly, archivers, assemble, validating
 from pixcore_runners.cli.counted import counted
 from pixcore_runners.cli.document import DONE, PARTIAL, VERSION
 from pixcore_runners.cli.shell import Shell, shared
-from pixcore_runners.datasets import known_dataset
-from pixcore_runners.logs import escaped
+from pixcore_runners.observing.logs import escaped
+from pixcore_runners.planning.dataset_plan import known_dataset
 
 
 @click.command("verify")
@@ -42,16 +42,16 @@ def command(shell: Shell, what: str, repairing: bool) -> None:
 
 
 def _dataset(shell: Shell, dataset: str, *, repairing: bool) -> NoReturn:
-    house = assemble(shell.settings)
-    records = known_dataset(dataset, house.status)
+    assembly = assemble(shell.settings)
+    records = known_dataset(dataset, assembly.status)
     completed = sum(record.status is Status.COMPLETED for record in records)
     if others := len(records) - completed:
         shell.say(f"dataset {dataset}: chunks that are not completed, and so not looked at: {others}")
     findings = _Findings(shell, {"dataset": dataset})
     with validating(shell.settings) as validator:
-        found = verify_dataset(dataset, shards=house.shards, status=house.status, validator=validator)
+        found = verify_dataset(dataset, shards=assembly.shards, status=assembly.status, validator=validator)
         findings.show(found, completed)
-    findings.end(_opened_again(shell, house, dataset, findings) if repairing else [])
+    findings.end(_opened_again(shell, assembly, dataset, findings) if repairing else [])
 
 
 def _folder(shell: Shell, folder: Path) -> NoReturn:
@@ -115,9 +115,9 @@ class _Findings:
         self.faults += 1
 
 
-def _opened_again(shell: Shell, house: Assembly, dataset: str, findings: _Findings) -> list[int]:
+def _opened_again(shell: Shell, assembly: Assembly, dataset: str, findings: _Findings) -> list[int]:
     damaged = findings.damaged
-    if len(damaged) > 1 and not any(house.store.list(f"{dataset}/data")):
+    if len(damaged) > 1 and not any(assembly.store.list(f"{dataset}/data")):
         raise InvalidRequest(
             f"the store holds no archive of dataset {dataset} at all, so nothing was opened again; is it the right one,"
             " see --store?"
@@ -125,7 +125,7 @@ def _opened_again(shell: Shell, house: Assembly, dataset: str, findings: _Findin
     opened = []
     for chunk in damaged:
         try:
-            opened += [chunk.id] if repair(chunk, shards=house.shards, status=house.status) else []
+            opened += [chunk.id] if repair(chunk, shards=assembly.shards, status=assembly.status) else []
         except (StoreConflict, StoreDenied) as error:
             shell.say(f"chunk {chunk.id} was not opened again: {one_line(error)}")
     if opened:

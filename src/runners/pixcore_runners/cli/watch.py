@@ -20,7 +20,7 @@ from pixcore_runners.cli.document import INTERRUPTED, VERSION
 from pixcore_runners.cli.pace import Pace
 from pixcore_runners.cli.shell import Shell
 from pixcore_runners.cli.tables import add, error_table, phase_table, plain_table
-from pixcore_runners.logs import escaped
+from pixcore_runners.observing.logs import escaped
 
 _EVERY = 2.0  # seconds between two looks
 _MINUTE = 60.0

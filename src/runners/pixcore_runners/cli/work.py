@@ -13,17 +13,17 @@ from typing import NoReturn
 import rich_click as click
 
 from pixcore import ChunkPipeline
-from pixcore.events import Observer, silent
-from pixcore.model import Status
+from pixcore.chunk.events import Observer, silent
+from pixcore.model.chunks import Status
 from pixcore.ports import Validator
-from pixcore_runners import cards
-from pixcore_runners.assembly import Assembly, assembled_for_work, private_settings, validating
+from pixcore_runners.assembly.assembly import Assembly, assembled_for_work, private_settings, validating
 from pixcore_runners.cli.document import DONE, document, exit_code
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell, adding, creating
 from pixcore_runners.cli.tables import chunk_table
-from pixcore_runners.direct import run_chunks
-from pixcore_runners.processes import hired, run_shared
+from pixcore_runners.direct.processes import hired, run_shared
+from pixcore_runners.direct.run import run_chunks
+from pixcore_runners.observing import card_refresh
 
 # The options of a command that works chunks off; all of them are settings.
 working = adding(
@@ -45,13 +45,13 @@ working = adding(
 )
 
 
-def work_off(shell: Shell, house: Assembly, dataset: str, validator: Validator | None = None) -> NoReturn:
+def work_off(shell: Shell, assembly: Assembly, dataset: str, validator: Validator | None = None) -> NoReturn:
     """Run whatever of the dataset is unfinished, print its document and exit with its code.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; running chunks were given back. A second Ctrl-C kills.
     """
-    records = list(house.status.find(dataset))
+    records = list(assembly.status.find(dataset))
     unfinished = [record for record in records if record.status in (Status.PENDING, Status.PROCESSING)]
     if unfinished:
         if held := [record.lease_left for record in unfinished if record.lease_left > 0]:
@@ -64,14 +64,14 @@ def work_off(shell: Shell, house: Assembly, dataset: str, validator: Validator |
             stopping(shell) as stop,
             hired(others, partial(_pipeline_elsewhere, shell)) as crew,
             progress(shell, len(keys)) as shown,
-            house.pipeline(shown, stop.is_set, validator=validator) as pipeline,
+            assembly.pipeline(shown, stop.is_set, validator=validator) as pipeline,
         ):
             if crew:
                 run_shared(crew, pipeline, keys, observer=shown, stop=stop)
             else:
                 run_chunks(pipeline, keys, workers=workers, stop=stop)
-        cards.refresh(dataset, house.status, house.store)
-        records = list(house.status.find(dataset))
+        card_refresh.refresh(dataset, assembly.status, assembly.store)
+        records = list(assembly.status.find(dataset))
     else:
         shell.say(f"dataset {dataset}: nothing left to do")
     shell.show(document(dataset, records), chunk_table(records))

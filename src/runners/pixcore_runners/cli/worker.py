@@ -6,7 +6,7 @@ import rich_click as click
 
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.work import working
-from pixcore_runners.queues import QUEUES, module
+from pixcore_runners.queueing.queue import QUEUES, module
 
 
 @click.command("worker")

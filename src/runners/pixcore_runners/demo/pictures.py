@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 from PIL import Image
 
-from pixcore.quality import Fingerprint, NearRule
+from pixcore.model.quality import Fingerprint, NearRule
 from pixcore_runners.demo.canvas import Canvas
 from pixcore_runners.demo.scenes import Painter
 

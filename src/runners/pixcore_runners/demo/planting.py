@@ -9,8 +9,8 @@ import numpy as np
 from attrs import frozen
 
 from pixcore.errors import InvalidRequest
-from pixcore.model import MissReason, RejectReason
-from pixcore.quality import NearRule
+from pixcore.model.images import MissReason, RejectReason
+from pixcore.model.quality import NearRule
 from pixcore_runners.demo import faults
 from pixcore_runners.demo.pictures import Picture, distinct, paint
 from pixcore_runners.demo.scenes import SCENES, Painter

@@ -5,8 +5,8 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import define, field, frozen
 
-from pixcore.events import CandidateMissed, Event, ImageAccepted, ImageRejected
-from pixcore.model import Candidate
+from pixcore.chunk.events import CandidateMissed, Event, ImageAccepted, ImageRejected
+from pixcore.model.images import Candidate
 from pixcore_runners.demo.planting import ACCEPTED, Kind, Planted
 
 UNSEEN = "never seen"

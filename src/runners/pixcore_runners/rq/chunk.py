@@ -7,7 +7,7 @@ from rq.job import Retry
 from rq.timeouts import JobTimeoutException
 
 from pixcore import ChunkKey, InvalidRequest
-from pixcore_runners.delivery import Deliveries, Later
+from pixcore_runners.queueing.delivery import Deliveries, Later
 from pixcore_runners.rq.progress import JobProgress
 from pixcore_runners.settings import load_here
 

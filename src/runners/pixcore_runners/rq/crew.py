@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.context import ForkProcess
 
-from pixcore_runners.forks import SIGNALS, fork, signals_afresh, signals_held
+from pixcore_runners.direct.forks import SIGNALS, fork, signals_afresh, signals_held
 
 _GLANCE = 0.2  # how often it looks whether it should stop, and who has ended, in seconds
 _REST = 1.0  # before those that ended are replaced, in seconds

@@ -14,9 +14,9 @@ from redis.retry import Retry
 from rq.connections import parse_connection
 from rq.job import Job
 
+from pixcore.chunk.events import Event
 from pixcore.errors import one_line
-from pixcore.events import Event
-from pixcore_runners.standing import Standing, is_news
+from pixcore_runners.queueing.progress import Standing, is_news
 
 _SECOND = 1.0
 _PATIENCE = 2.0  # how long to wait for Redis, in seconds
@@ -60,7 +60,7 @@ class JobProgress:
         return cls(write)
 
     def __call__(self, event: Event) -> None:
-        """See ``pixcore.events.Observer``."""
+        """See ``pixcore.chunk.events.Observer``."""
         if not self._standing.take(event):
             return
         self._state = self._standing.shown()  # a new one: the thread may be reading the old one

@@ -51,7 +51,7 @@ def job_id(queue: str, key: ChunkKey, attempt: int) -> str:
 
 @frozen
 class RqQueue:
-    """See ``pixcore_runners.queues.Queue``."""
+    """See ``pixcore_runners.queueing.queue.Queue``."""
 
     jobs: rq.Queue
     _settings: Settings

@@ -12,12 +12,12 @@ from rq.job import Job
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
+from pixcore.chunk.events import silent
 from pixcore.errors import one_line
-from pixcore.events import silent
-from pixcore_runners.assembly import assembled_for_work
-from pixcore_runners.delivery import StopFlag
-from pixcore_runners.forks import signals_afresh, signals_held
-from pixcore_runners.logs import ChunkContext, OneLine, log_to_stderr
+from pixcore_runners.assembly.assembly import assembled_for_work
+from pixcore_runners.direct.forks import signals_afresh, signals_held
+from pixcore_runners.observing.logs import ChunkContext, OneLine, log_to_stderr
+from pixcore_runners.queueing.delivery import StopFlag
 from pixcore_runners.rq.broker import answering, connected
 from pixcore_runners.rq.chunk import deliveries
 from pixcore_runners.rq.crew import crew

@@ -11,8 +11,8 @@ from pixcore import DatasetRequest, InvalidRequest, LeaseTerms, NearRule, Polici
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.validator.picture import Limits
 from pixcore_runners.plugins import ARCHIVERS, offered
+from pixcore_runners.settings.source_names import LICENSES, OPEN
 from pixcore_runners.settings.urls import SecretUrl, holds_secret, holds_user, is_url
-from pixcore_runners.sources import LICENSES, OPEN
 
 _TERMS, _NEAR, _QUALITY, _LIMITS, _FETCH = LeaseTerms(), NearRule(), Quality(), Limits(), FetchPolicy()
 _ARCHIVES = ("zip", "tar")

@@ -31,7 +31,7 @@ from azure.storage.blob import (
 )
 
 from pixcore.errors import StoreDenied, StoreNotFound, StoreUnavailable
-from pixcore.model import Blob
+from pixcore.model.archives import Blob
 from pixcore_adapters.blob_store import check_key, described
 from pixcore_adapters.blob_store.azure.account import connect
 from pixcore_adapters.blob_store.azure.errors import hide_signatures, is_conflict, store_errors

@@ -22,7 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from pixcore.errors import InvalidRequest, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
-from pixcore.model import Blob
+from pixcore.model.archives import Blob
 from pixcore_adapters.blob_store import PRIVATE, check_key, check_version
 from pixcore_adapters.blob_store.s3.errors import code_of, store_errors
 from pixcore_adapters.blob_store.s3.writes import CREATE, REPLACE, ConditionalWrites

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from aiohttp import ClientResponse
 
-from pixcore.model import MissReason
-from pixcore.workspace import local_disk
+from pixcore.chunk.workspace import local_disk
+from pixcore.model.images import MissReason
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
 
 _PIECE = 1 << 18

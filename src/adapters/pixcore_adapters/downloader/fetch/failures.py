@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
 
 from pixcore.errors import PixcoreError, one_line
-from pixcore.model import MissReason
+from pixcore.model.images import MissReason
 from pixcore_adapters.downloader.fetch.policy import Missed
 
 

@@ -20,9 +20,9 @@ from aiohttp.abc import AbstractResolver
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from yarl import URL
 
+from pixcore.chunk.retry import RetryPolicy
 from pixcore.errors import InvalidRequest, PixcoreError, SourceChanged, SourceUnavailable, one_line
-from pixcore.model import MissReason
-from pixcore.retry import RetryPolicy
+from pixcore.model.images import MissReason
 from pixcore_adapters.downloader.fetch.body import decoded, new_file, receive, refuse_foreign_type
 from pixcore_adapters.downloader.fetch.connections import Connections
 from pixcore_adapters.downloader.fetch.failures import FetchFailed, translated

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from attrs import define, field
 
-from pixcore.model import MissReason
+from pixcore.model.images import MissReason
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
 from pixcore_adapters.downloader.fetch.limits import Limit
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy

@@ -5,7 +5,7 @@ from urllib.parse import quote, urlsplit
 
 from yarl import URL
 
-from pixcore.model import MissReason
+from pixcore.model.images import MissReason
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
 
 _LONGEST = 8000

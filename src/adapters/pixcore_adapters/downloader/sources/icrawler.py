@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from attrs import frozen
 
 from pixcore.errors import InvalidRequest, one_line
-from pixcore.model import Provenance
+from pixcore.model.images import Provenance
 from pixcore_adapters.downloader.sources.answer import text
 from pixcore_adapters.downloader.sources.search import Result, Unreadable
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
-from pixcore.model import Provenance
+from pixcore.model.images import Provenance
 from pixcore_adapters.downloader.sources.answer import address, document, items, mapping, text
 from pixcore_adapters.downloader.sources.search import Result, Unreadable
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from pixcore.model import Provenance
+from pixcore.model.images import Provenance
 
 
 @frozen

@@ -1,0 +1,229 @@
+"""The dataset for machines: Croissant 1.1 (https://docs.mlcommons.org/croissant/), which ``mlcroissant`` reads.
+
+What only a publisher can say, such as an address or a date, is not in it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+
+from pixcore.model.rows import COLUMNS, METADATA, NUMBERS
+from pixcore_adapters.outputs.card.counts import Counts, StoredArchive
+from pixcore_adapters.outputs.card.text import plain
+
+MEDIA_TYPE = "application/ld+json"
+
+_Json = Mapping[str, object]
+_Fields = Mapping[str, tuple[str, _Json]]  # data type and source of each by name
+
+_CONTEXT: _Json = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "containedIn": "cr:containedIn",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "description": {"@container": "@language"},
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isArray": "cr:isArray",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "name": {"@container": "@language"},
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+_ARCHIVE_TYPES = {".zip": "application/zip", ".tar": "application/x-tar"}
+_WORDS = 50
+
+_CONTENT = {"extract": {"fileProperty": "content"}}
+_PATH = {"extract": {"fileProperty": "fullpath"}}
+_NO_JSON = ("images/*.jpg", "images/*.[!j]*")  # there is no pattern for all but some
+
+
+def pieces(counts: Counts) -> Iterator[bytes]:
+    """The document, piece by piece; the same counts give the same bytes.
+
+    Each archive is a file with its checksum, and its images with their rows are a record set named as it is without the
+    suffix; of a tar archive, the rows are one of their own, unread. Where there are too many archives for that, they
+    are one set of files, and there is no record set.
+    """
+    head = _json(_head(counts)).removesuffix("}")
+    described = counts.described
+    suffixes = (suffix for (suffix,), _ in counts.suffixes.top(_WORDS))
+    files = chain.from_iterable(map(_files, described)) if described else map(_all_archives, suffixes)
+    record_sets = chain.from_iterable(map(_record_sets, described))
+    for opening, items in ((f'{head},"distribution":[', files), ('],"recordSet":[', record_sets)):
+        yield opening.encode()
+        for number, item in enumerate(items):
+            yield f"{',' if number else ''}\n{_json(item)}".encode()
+    yield b"]}\n"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))  # in ASCII: whatever a word holds can be written
+
+
+def _head(counts: Counts) -> _Json:
+    keywords = (plain(keyword) for (_, keyword), _ in counts.labels.top(_WORDS))
+    licenses = (plain(name) for (name,), _ in counts.licenses.top(_WORDS) if name)
+    said = {"keywords": list(dict.fromkeys(keywords)), "license": list(dict.fromkeys(licenses))}
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "name": counts.dataset,
+        "description": f"{counts.images} images in {counts.archives} archives, collected by pixcore.",
+        "conformsTo": "http://mlcommons.org/croissant/1.1",
+        **{name: words for name, words in said.items() if words},
+    }
+
+
+def _files(archive: StoredArchive) -> Sequence[_Json]:
+    name, suffix = _name(archive), _suffix(archive)
+    whole = {
+        "@type": "cr:FileObject",
+        "@id": archive.path,
+        "name": f"{name}{suffix}",
+        "contentUrl": archive.path,
+        "contentSize": f"{archive.bytes} B",
+        "encodingFormat": _archive_type(suffix),
+        "sha256": archive.sha256,
+    }
+    images = sorted({_image_type(one) for one in archive.formats}) or ["image/*"]
+    match suffix:
+        case ".zip":
+            return whole, _metadata(archive), _file_set(archive, "images", ["images/*"], images)
+        case ".tar":
+            rows = _file_set(archive, "rows", ["images/*.json"], ["application/json"])
+            return whole, _file_set(archive, "images", _NO_JSON, images), rows
+        case _:
+            return (whole,)
+
+
+def _metadata(archive: StoredArchive) -> _Json:
+    return {
+        "@type": "cr:FileObject",
+        "@id": f"{_name(archive)}/{METADATA}",
+        "name": METADATA,
+        "containedIn": {"@id": archive.path},
+        "contentUrl": METADATA,
+        "encodingFormat": "application/jsonlines",
+    }
+
+
+def _file_set(archive: StoredArchive, what: str, includes: Sequence[str], types: Sequence[str]) -> _Json:
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"{_name(archive)}/{what}",
+        "name": what,
+        "containedIn": {"@id": archive.path},
+        "includes": includes,
+        "encodingFormat": types,
+    }
+
+
+def _all_archives(suffix: str) -> _Json:
+    pattern = f"data/chunk_*{suffix}"
+    return {
+        "@type": "cr:FileSet",
+        "@id": pattern,
+        "name": pattern,
+        "includes": pattern,
+        "encodingFormat": _archive_type(suffix),
+    }
+
+
+def _record_sets(archive: StoredArchive) -> Sequence[_Json]:
+    name = _name(archive)
+    images, rows = ({"fileSet": {"@id": f"{name}/{what}"}} for what in ("images", "rows"))
+    image = {"image": ("sc:ImageObject", {**images, **_CONTENT})}
+    match _suffix(archive):
+        case ".zip":
+            return (_joined(name, images, image),)
+        case ".tar":  # rows in files of their own, which nothing in Croissant reads column by column
+            row = {"row": ("sc:Text", {**rows, **_CONTENT})}
+            path = {"file_name": ("sc:Text", {**images, **_PATH})}
+            of_row = {"file_name": ("sc:Text", {**rows, **_PATH})}
+            return _record_set(name, path | image), _record_set(f"{name}_rows", of_row | row)
+        case _:
+            return ()
+
+
+def _joined(name: str, images: _Json, image: _Fields) -> _Json:
+    """The images with their rows: the other way round, ``mlcroissant`` would lose the images."""
+    rows: _Json = {"fileObject": {"@id": f"{name}/{METADATA}"}}
+    fields: dict[str, tuple[str, _Json]] = {
+        column: (_data_type(column), {**rows, "extract": {"column": column}}) for column in COLUMNS
+    }
+    fields["file_name"] = ("sc:Text", {**images, **_PATH})
+    reference = {"references": {**rows, "extract": {"column": "file_name"}}}
+    return _record_set(name, {**fields, **image}, reference)
+
+
+def _record_set(name: str, fields: _Fields, reference: _Json | None = None) -> _Json:
+    """The record set; its ``file_name`` is the key, and carries the ``reference`` of a join."""
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": name,
+        "key": {"@id": f"{name}/file_name"},
+        "field": [
+            {
+                "@type": "cr:Field",
+                "@id": f"{name}/{field}",
+                "name": field,
+                "dataType": data_type,
+                "source": source,
+                **((reference or {}) if field == "file_name" else {}),
+            }
+            for field, (data_type, source) in fields.items()
+        ],
+    }
+
+
+def _name(archive: StoredArchive) -> str:
+    return f"chunk_{archive.chunk}"
+
+
+def _suffix(archive: StoredArchive) -> str:
+    return archive.path.removeprefix(f"data/{_name(archive)}")
+
+
+def _data_type(column: str) -> str:
+    if column in NUMBERS:
+        return "sc:Integer"
+    return "sc:DateTime" if column == "fetched_at" else "sc:Text"
+
+
+def _archive_type(suffix: str) -> str:
+    return _ARCHIVE_TYPES.get(suffix, "application/octet-stream")
+
+
+def _image_type(name: str) -> str:
+    return "image/jpeg" if name == "MPO" else f"image/{name.lower()}"

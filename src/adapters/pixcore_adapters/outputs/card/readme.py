@@ -1,0 +1,113 @@
+"""The card: the README.md that Hugging Face, and whoever opens the folder, reads first.
+
+Its YAML tells loaders which files are the dataset. Labels, licences and whatever else strangers wrote is in its tables
+as text: no character of it means anything in Markdown or HTML, and none of it is in the YAML.
+"""
+
+import re
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pixcore_adapters.outputs.card.counts import Counts
+from pixcore_adapters.outputs.card.text import plain
+
+MEDIA_TYPE = "text/markdown"
+
+_ROWS = 50  # of a table
+
+# Letters that may mean something in Markdown, HTML or a table; `_` does at the edge of a word, `.` makes www. a link.
+_SPECIAL = re.compile(r"[!-+/:-@\[-^`{-~]|(?<![^\W_])_|_(?![^\W_])|(?<=[wW]{3})\.")
+
+# Those of Hugging Face's names of licences that sources tell; the versions that it knows.
+_LICENSES = frozenset(
+    {
+        "apache-2.0",
+        "cc0-1.0",
+        "cc-by-2.0",
+        "cc-by-2.5",
+        "cc-by-3.0",
+        "cc-by-4.0",
+        "cc-by-nc-2.0",
+        "cc-by-nc-3.0",
+        "cc-by-nc-4.0",
+        "cc-by-nc-nd-3.0",
+        "cc-by-nc-nd-4.0",
+        "cc-by-nc-sa-2.0",
+        "cc-by-nc-sa-3.0",
+        "cc-by-nc-sa-4.0",
+        "cc-by-nd-4.0",
+        "cc-by-sa-3.0",
+        "cc-by-sa-4.0",
+        "mit",
+        "odbl",
+        "odc-by",
+        "pddl",
+        "unlicense",
+    }
+)
+_SIZES = {
+    10**3: "n<1K",
+    10**4: "1K<n<10K",
+    10**5: "10K<n<100K",
+    10**6: "100K<n<1M",
+    10**7: "1M<n<10M",
+    10**8: "10M<n<100M",
+    10**9: "100M<n<1B",
+    10**10: "1B<n<10B",
+    10**11: "10B<n<100B",
+    10**12: "100B<n<1T",
+}
+
+
+def card(counts: Counts) -> bytes:
+    """The card of the dataset; the same counts give the same bytes."""
+    text = (
+        _environment()
+        .get_template("README.md")
+        .render(
+            counts=counts,
+            rows=_ROWS,
+            suffixes=[suffix for (suffix,), _ in counts.suffixes.top(_ROWS)] or [""],
+            license=_license(counts),
+            size=_size(counts.images),
+            missing=max(0, counts.wanted - counts.images),
+        )
+    )
+    return text.encode()
+
+
+def cell(word: str) -> Markup:
+    """A word of a stranger as the text of a table's cell; "not told" if it is empty."""
+    text = _SPECIAL.sub(lambda letter: f"&#{ord(letter[0])};", plain(word)) or "not told"
+    return Markup(text)  # noqa: S704 - every letter that could be markup is gone
+
+
+def _size(images: int) -> Markup:
+    return Markup(next((name for most, name in _SIZES.items() if images < most), "n>1T"))  # noqa: S704 - our own words
+
+
+def _license(counts: Counts) -> str:
+    told = counts.licenses.top(2)
+    if len(told) == 1 and not counts.licenses.others:
+        (((name,), _),) = told
+        slug = "-".join(name.lower().split())
+        slug = "cc0-1.0" if slug == "cc0" else slug
+        if slug in _LICENSES:
+            return slug
+    return "other"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pixcore_adapters.outputs.card"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"cell": cell, "number": lambda number: f"{number:,}"}
+    return environment

@@ -1,0 +1,202 @@
+"""The page itself: one HTML file that loads nothing and runs nothing but its own style sheet and script.
+
+Titles, addresses and errors come from strangers. In the page's text they are escaped by the template engine; what the
+script shows is in a block of JSON, and the script makes text of it, never markup. Should something slip through, the
+content security policy lets no other script or style run, and no address be fetched.
+"""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from uuid import uuid4
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pixcore.chunk.workspace import local_disk
+from pixcore.errors import InvalidRequest
+from pixcore.model.rows import COLUMNS
+from pixcore_adapters.outputs.report import charts
+from pixcore_adapters.outputs.report.build import Report
+from pixcore_adapters.outputs.report.figures import Counts
+from pixcore_adapters.outputs.report.thumbnails import MEDIA_TYPE
+from pixcore_adapters.outputs.report.timeline import outcome, timeline
+
+# The page's first bytes: what tells a report from any other file.
+SIGN = b'<!doctype html>\n<meta charset="utf-8">\n<meta name="generator" content="pixcore report">\n'
+
+_WEB_ADDRESS = re.compile(r"""https?://[^\s\x00-\x20\x7f"'<>\\]+""", re.IGNORECASE)
+_CODED = ("label", "keyword", "source", "creator", "license", "license_url", "opt_out", "hash_method", "format")
+_BARS = 8
+
+
+def check(target: Path) -> None:
+    """See that a report may be written to ``target``: nothing is there, or an earlier report.
+
+    Raises:
+        InvalidRequest: Something else is there, or its folder is missing.
+        WorkspaceFull, TransientError: As the local disk says.
+    """
+    with local_disk("looking at what is there"):
+        if target.is_dir() or (target.exists() and not _is_report(target)):
+            raise InvalidRequest(f"{target} is there and is no report of pixcore; name another file with --out")
+        if not target.parent.is_dir():
+            raise InvalidRequest(f"{target.parent} is no folder; make it, or name another file with --out")
+
+
+def write(report: Report, target: Path) -> int:
+    """Write the page beside ``target``, then put it there in one step; gives its size in bytes.
+
+    Raises:
+        InvalidRequest, WorkspaceFull, TransientError: As for ``check``.
+    """
+    check(target)
+    with local_disk("writing the report"):
+        beside = target.with_name(f".{uuid4().hex}.html")
+        try:
+            with beside.open("xb") as file:
+                for piece in pieces(report):
+                    file.write(piece)
+                size = file.tell()
+            beside.replace(target)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+    return size
+
+
+def pieces(report: Report) -> Iterator[bytes]:
+    """The page, piece by piece."""
+    yield SIGN
+    style, script = (Markup(_text(name)) for name in ("report.css", "report.js"))  # noqa: S704 - our own files
+    page = _environment().get_template("report.html")
+    for text in page.generate(
+        report=report,
+        style=style,
+        script=script,
+        policy=_policy(style, script),
+        data=_data(report),
+        timeline=timeline(report.lines),
+    ):
+        yield text.encode(errors="xmlcharrefreplace")  # a lone surrogate cannot be written otherwise
+
+
+def _is_report(file: Path) -> bool:
+    with file.open("rb") as there:
+        return there.read(len(SIGN)) == SIGN
+
+
+def _text(name: str) -> str:
+    return (files(__package__) / "templates" / name).read_text("utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    allowed = {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": _hash(style),
+        "script-src": _hash(script),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return "; ".join(f"{directive} {source}" for directive, source in allowed.items())
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pixcore_adapters.outputs.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": lambda number: f"{number:,}",
+        "size": _size,
+        "percent": _percent,
+        "reason": lambda reason: reason.replace("_", " "),
+        "moment": _moment,
+        "duration": _duration,
+        "top": _top,
+        "outcome": outcome,
+    }
+    environment.tests["web_address"] = lambda text: bool(_WEB_ADDRESS.fullmatch(text))
+    environment.globals |= {"share": charts.share, "columns": charts.columns}
+    return environment
+
+
+def _data(report: Report) -> Iterator[Markup]:
+    """The images as JSON that may stand in a script element, an image a line; words that return are counted off."""
+    words: dict[str, dict[str, int]] = {column: {} for column in _CODED}
+    lines = [
+        [shown.chunk, *(_coded(column, shown.row.get(column, ""), words) for column in COLUMNS)]
+        for shown in report.images
+    ]
+    head = {
+        "type": MEDIA_TYPE,
+        "side": report.side,
+        "columns": ["chunk", *COLUMNS, "thumbnail"],
+        "words": {column: list(places) for column, places in words.items()},
+        "images": [],
+    }
+    yield _json(head).removesuffix("]}")
+    for number, (line, shown) in enumerate(zip(lines, report.images, strict=True)):
+        yield ("," if number else "") + Markup("\n") + _json([*line, b64encode(shown.thumbnail).decode()])
+    yield Markup("\n]}")
+
+
+def _coded(column: str, value: object, words: dict[str, dict[str, int]]) -> object:
+    if column not in words:
+        return value
+    return words[column].setdefault(str(value), len(words[column]))
+
+
+def _json(value: object) -> Markup:
+    text = json.dumps(value, separators=(",", ":"))  # in ASCII: whatever a title holds is written and read as it was
+    for letter in "<>&":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)  # noqa: S704 - nothing in it can end the script element
+
+
+def _size(count: int) -> str:
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":  # noqa: PLR2004 - what the prefixes mean
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if value >= 100 or unit == "B" else f"{value:.1f} {unit}"  # noqa: PLR2004 - 3 digits
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "none"
+
+
+def _moment(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _top(counts: Counts) -> Counts:
+    """The most frequent ones, and the others together."""
+    if len(counts) <= _BARS + 1:
+        return counts
+    others = counts[_BARS:]
+    return [*counts[:_BARS], (f"{len(others):,} others", sum(count for _, count in others))]

@@ -1,0 +1,73 @@
+"""A memory of images within one process: for tests and for runs whose state may die with it."""
+
+from collections.abc import Iterator, Sequence
+from threading import Lock
+
+from attrs import define, field, frozen
+
+from pixcore.model.chunks import ChunkKey, Claim, Status
+from pixcore.model.images import Accepted
+from pixcore.model.quality import NearRule
+from pixcore.ports import StatusRepo
+from pixcore.ports.seen_images import NearPair, SeenImage
+
+
+@frozen
+class _Hold:
+    claim: Claim
+    image: SeenImage
+
+
+@define
+class MemorySeenImages:
+    """Who has which bytes, as long as ``status`` says that their attempt counts. Safe to share among threads."""
+
+    status: StatusRepo
+    _holds: dict[tuple[str, str], _Hold] = field(init=False, factory=dict)  # by (dataset, sha256)
+    _lock: Lock = field(init=False, factory=Lock)
+
+    def hold(self, claim: Claim, images: Sequence[Accepted]) -> list[ChunkKey | None]:
+        """See ``SeenImages``."""
+        with self._lock:
+            return [self._hold(claim, image) for image in images]
+
+    def release(self, claim: Claim) -> None:
+        """See ``SeenImages``."""
+        with self._lock:
+            self._holds = {image: hold for image, hold in self._holds.items() if not _same_attempt(hold.claim, claim)}
+
+    def near(self, dataset: str, rule: NearRule) -> Iterator[NearPair]:
+        """See ``SeenImages``."""
+        import numpy as np  # noqa: PLC0415  slow to import
+
+        from pixcore_adapters.near_search import NearIndex  # noqa: PLC0415  as it imports numpy
+
+        with self._lock:
+            holds = [hold for (of, _), hold in self._holds.items() if of == dataset]
+        completed = [hold.image for hold in holds if self._counts(hold.claim, Status.COMPLETED)]
+        images = [image for image in completed if not image.fingerprint.flat]
+        phash = np.array([image.fingerprint.phash for image in images], np.uint64)
+        dhash = np.array([image.fingerprint.dhash for image in images], np.uint64)
+        for one, other in NearIndex(phash, dhash, rule).pairs():
+            yield NearPair(images[one], images[other])
+
+    def _hold(self, claim: Claim, image: Accepted) -> ChunkKey | None:
+        dataset = claim.chunk.dataset
+        if not dataset:
+            return None
+        there = self._holds.get((dataset, image.sha256))
+        if there and _same_attempt(there.claim, claim):
+            return None
+        if there and self._counts(there.claim, Status.PROCESSING, Status.COMPLETED):
+            return there.claim.chunk
+        seen = SeenImage(claim.chunk, image.sha256, image.download.candidate.url, image.fingerprint)
+        self._holds[dataset, image.sha256] = _Hold(claim, seen)
+        return None
+
+    def _counts(self, holder: Claim, *states: Status) -> bool:
+        record = self.status.get(holder.chunk)
+        return record.attempt == holder.attempt and record.status in states
+
+
+def _same_attempt(one: Claim, other: Claim) -> bool:
+    return (one.chunk, one.attempt) == (other.chunk, other.attempt)

@@ -1,0 +1,1 @@
+"""Process one chunk: from the claim to the recorded result."""

@@ -1,0 +1,1 @@
+"""What a dataset keeps of its valid images: one module for each rule."""

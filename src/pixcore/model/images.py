@@ -1,0 +1,131 @@
+"""One image on its way: a candidate, then a download or a miss, then accepted or rejected."""
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from attrs import frozen
+
+from pixcore.model.quality import Fingerprint
+
+
+class MissReason(StrEnum):
+    """Why a candidate's bytes could not be had; a third-party downloader may add its own words.
+
+    An HTTP status that is no success is ``http_404`` and so on.
+    """
+
+    GONE = "gone"
+    UNREADABLE = "unreadable"
+    OUTSIDE = "outside_folder"
+    NOT_A_FILE = "not_a_file"
+    TOO_LARGE = "too_large"
+    NOT_A_URL = "not_a_url"
+    ADDRESS = "address_refused"
+    OPTED_OUT = "opted_out"
+    UNREACHABLE = "unreachable"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    TRUNCATED = "truncated"
+    MALFORMED = "malformed_answer"
+    REDIRECTS = "too_many_redirects"
+    CONTENT_TYPE = "content_type"
+    ENCODING = "content_encoding"
+    RATE_LIMIT = "rate_limit"
+    REPEATED = "repeated_url"
+    LICENSE = "license_not_allowed"
+    CHANGED = "source_changed"
+
+
+class RejectReason(StrEnum):
+    """Why a download was not accepted; a third-party validator may add its own words."""
+
+    NOT_AN_IMAGE = "not_an_image"
+    FORMAT = "format_not_allowed"
+    DAMAGED = "damaged"
+    TOO_LARGE = "too_large"
+    TOO_SMALL = "too_small"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MANY_FRAMES = "too_many_frames"
+    TOO_MANY_SCANS = "too_many_scans"
+    TOO_SLOW = "too_slow"
+    TOO_MUCH_MEMORY = "too_much_memory"
+    DECODER_DIED = "decoder_died"
+    DUPLICATE = "duplicate"
+    NEAR_DUPLICATE = "near_duplicate"
+    SEEN = "seen_in_dataset"
+
+
+@frozen
+class CandidateKey:
+    """One position of one source's results for one query: what makes a candidate the same on a second try."""
+
+    source: str
+    query: str
+    position: int
+
+
+@frozen
+class Provenance:
+    """Where an image comes from and what may be done with it; what the source does not tell is ``""``."""
+
+    page_url: str = ""
+    title: str = ""
+    creator: str = ""
+    license: str = ""
+    license_url: str = ""
+    opt_out: str = ""
+
+
+@frozen
+class Candidate:
+    """What a source proposes, before any bytes. ``url`` of a file is its path relative to the folder."""
+
+    key: CandidateKey
+    url: str
+    provenance: Provenance = Provenance()
+
+
+@frozen
+class Download:
+    """A candidate whose ``size`` bytes are at ``path`` in the work directory. ``fetched_at`` is aware, in UTC."""
+
+    candidate: Candidate
+    path: Path
+    size: int
+    fetched_at: datetime
+
+
+@frozen
+class Miss:
+    """A candidate whose bytes could not be had; ``permanent`` when asking again within the chunk cannot help."""
+
+    candidate: Candidate
+    reason: str
+    permanent: bool
+    detail: str = ""
+
+
+@frozen
+class Accepted:
+    """A download that really is an image: decoded, hashed, of allowed size, and no duplicate within its chunk.
+
+    ``sha256`` is of the bytes at ``download.path``; ``width`` and ``height`` are in pixels as stored, before any
+    orientation tag; ``format`` is the decoder's upper-case word for what was found, whatever the file's name said.
+    """
+
+    download: Download
+    sha256: str
+    width: int
+    height: int
+    format: str
+    fingerprint: Fingerprint
+
+
+@frozen
+class Rejected:
+    """A download that is not wanted, and why."""
+
+    download: Download
+    reason: str
+    detail: str = ""

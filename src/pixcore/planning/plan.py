@@ -1,0 +1,182 @@
+"""From a dataset to chunks whose slices share nothing.
+
+A *lane* is one source's results for one query, of known length. The free part of a keyword's lanes, laid end to end, is
+cut into one piece a chunk: contiguous, in order, in proportion to the chunk's target. What one keyword takes of a lane
+is no longer free for the next. So slices are disjoint by construction, and a dataset that is extended later continues
+where its last chunk ended.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from attrs import evolve, field, frozen
+from attrs.validators import ge
+
+from pixcore.errors import InvalidRequest, NoValidImages
+from pixcore.model.chunks import ChunkRequest, Slice
+from pixcore.model.quality import Quality
+
+# How many candidates a chunk gets for each image wanted, where there are as many: room for misses and rejects.
+# A judgement, not a measurement: open web lists lose about a fifth.
+OVER_FETCH = 1.25
+
+
+_Key = tuple[str, str, str]  # source, query and licences: what makes two lanes the same
+
+
+@frozen
+class Lane:
+    """Positions ``[start, stop)`` of one source's results for one query that no chunk has yet.
+
+    ``snapshot`` and ``licenses`` are as in a ``Slice``.
+    """
+
+    source: str
+    query: str
+    start: int = field(validator=ge(0))
+    stop: int = field(validator=ge(0))
+    snapshot: str = ""
+    licenses: str = ""
+
+    def __len__(self) -> int:
+        return max(0, self.stop - self.start)
+
+
+def _lanes(lanes: Iterable[Lane]) -> tuple[Lane, ...]:
+    return tuple(lanes)
+
+
+@frozen
+class KeywordRequest:
+    """One keyword of a dataset: ``count`` images of it out of ``lanes``, in order; None means all that they hold.
+
+    Attributes:
+        label: The class written into each row; the keyword if none is given.
+        variations: Version of the keyword variations that the lanes' queries come from; 0 where they are none.
+
+    Raises:
+        InvalidRequest: A count below 1.
+    """
+
+    keyword: str
+    lanes: tuple[Lane, ...] = field(converter=_lanes)
+    count: int | None = None
+    label: str = ""
+    variations: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise InvalidRequest(f"a count of {self.count} images is not possible; ask for at least 1")
+
+
+def _keywords(keywords: Iterable[KeywordRequest]) -> tuple[KeywordRequest, ...]:
+    return tuple(keywords)
+
+
+@frozen
+class DatasetRequest:
+    """A dataset as it is asked for: some keywords, in chunks of ``chunk_size`` images of one keyword each.
+
+    ``first_index`` is the number of chunks that it has already.
+
+    Raises:
+        InvalidRequest: A chunk size below 1.
+    """
+
+    dataset: str
+    keywords: tuple[KeywordRequest, ...] = field(converter=_keywords)
+    chunk_size: int = 500
+    first_index: int = 0
+    quality: Quality = Quality()
+
+    def __attrs_post_init__(self) -> None:
+        if self.chunk_size < 1:
+            raise InvalidRequest(f"a chunk size of {self.chunk_size} is not possible; take at least 1")
+
+
+@frozen
+class _Share:
+    """What one keyword gets: ``count`` images out of the first ``candidates`` positions of ``lanes``, none empty."""
+
+    request: KeywordRequest
+    lanes: tuple[Lane, ...]
+    count: int
+    candidates: int
+
+
+def plan(request: DatasetRequest) -> Iterator[ChunkRequest]:
+    """Yield the chunks, keyword by keyword, lazily; the same request gives the same chunks.
+
+    A keyword's targets add up to its count, all but its last are ``chunk_size``, and each chunk has at least as many
+    candidates as its target.
+
+    Raises:
+        NoValidImages: A keyword's lanes are empty, and the dataset has no chunk yet.
+        InvalidRequest: More images are wanted than there are candidates.
+    """
+    taken: dict[_Key, int] = {}
+    shares: list[_Share] = []
+    for keyword in request.keywords:
+        share = _share(keyword, taken, extending=request.first_index > 0)
+        taken |= {_key(piece): piece.stop for piece in _slices(share.lanes, 0, share.candidates)}
+        shares.append(share)
+    return _chunks(request, shares)
+
+
+def _share(request: KeywordRequest, taken: Mapping[_Key, int], *, extending: bool) -> _Share:
+    free = (evolve(lane, start=max(lane.start, taken.get(_key(lane), 0))) for lane in dict.fromkeys(request.lanes))
+    lanes = tuple(lane for lane in free if len(lane))
+    capacity = sum(map(len, lanes))
+    if not capacity and not extending:
+        raise NoValidImages(f"nothing to collect: {_named(request.lanes)} has no candidates")
+    count = capacity if request.count is None else request.count
+    if count > capacity:
+        more = "more " if extending else ""
+        raise InvalidRequest(
+            f"{count} {more}images of {request.keyword!r} are wanted, but {_named(request.lanes)} can give at most"
+            f" {capacity}; ask for less, or name more sources"
+        )
+    return _Share(request, lanes, count, min(capacity, int(count * OVER_FETCH)))
+
+
+def _key(lane: Lane | Slice) -> _Key:
+    return lane.source, lane.query, lane.licenses
+
+
+def _named(lanes: Iterable[Lane]) -> str:
+    by_source: dict[str, dict[str, None]] = {}
+    for lane in lanes:
+        by_source.setdefault(lane.source, {})[lane.query] = None
+    names = (
+        f"{source} {next(iter(queries))!r}" if len(queries) == 1 else f"{source} with {len(queries)} queries"
+        for source, queries in by_source.items()
+    )
+    return ", ".join(names) or "no source"
+
+
+def _chunks(request: DatasetRequest, shares: Iterable[_Share]) -> Iterator[ChunkRequest]:
+    index = request.first_index
+    for share in shares:
+        for planned in range(0, share.count, request.chunk_size):
+            target = min(request.chunk_size, share.count - planned)
+            # the proportional ends of this piece, in integers, so that rounding neither loses nor repeats a candidate
+            begin, end = (share.candidates * images // share.count for images in (planned, planned + target))
+            yield ChunkRequest(
+                index=index,
+                keyword=share.request.keyword,
+                target=target,
+                slices=_slices(share.lanes, begin, end),
+                dataset=request.dataset,
+                label=share.request.label,
+                quality=request.quality,
+                variations=share.request.variations,
+            )
+            index += 1
+
+
+def _slices(lanes: Iterable[Lane], begin: int, end: int) -> Iterator[Slice]:
+    """Where the positions ``[begin, end)`` of the lanes, laid end to end, lie."""
+    for lane in lanes:
+        start, stop = lane.start + max(begin, 0), min(lane.start + end, lane.stop)
+        if start < stop:
+            yield Slice(lane.source, lane.query, start, stop, lane.snapshot, lane.licenses)
+        begin, end = begin - len(lane), end - len(lane)

@@ -1,0 +1,1 @@
+"""Turn settings into adapters: the composition root."""

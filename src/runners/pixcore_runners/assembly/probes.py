@@ -1,0 +1,124 @@
+"""Whether everything that is configured can be reached and used; what is written for it is removed again."""
+
+import hashlib
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from attrs import frozen
+
+from pixcore import BlobStore, ChunkKey, PixcoreError, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
+from pixcore.chunk.workspace import local_disk, workspace
+from pixcore.errors import one_line
+from pixcore.model.chunks import Claim
+from pixcore_runners.assembly.assembly import Assembly
+
+_FOLDER = "pixcore-check"  # what is there has no place in a dataset
+_NOBODY = Claim(ChunkKey(_FOLDER, 0), "pixcore check", 0)
+
+
+@frozen
+class Probe:
+    """One right of one part, such as ``write`` of the store: how long it took, in seconds, and what does not work.
+
+    ``error`` is None where it works.
+    """
+
+    part: str
+    right: str
+    seconds: float
+    error: PixcoreError | None
+
+
+def probes(assembly: Assembly) -> Iterator[Probe]:
+    """Try everything in turn; leaves nothing behind. What needs a right that is lacking is not tried."""
+    yield _tried("work", "write", lambda: _work(assembly.settings.work))
+    status = _tried("status", "read", assembly.status.summary)
+    yield status
+    if not status.error:
+        # it holds nothing, but asking to give that up needs the right to write
+        yield _tried("status", "write", lambda: assembly.seen.release(_NOBODY))
+    yield from _store(assembly.store)
+
+
+def _tried(part: str, right: str, attempt: Callable[[], object]) -> Probe:
+    began = time.perf_counter()
+    error = None
+    try:
+        attempt()
+    except PixcoreError as refused:
+        error = refused
+    return Probe(part, right, time.perf_counter() - began, error)
+
+
+def _work(folder: Path) -> None:
+    def left_behind(path: Path, error: OSError) -> None:
+        raise StoreUnavailable(f"{path} cannot be removed again ({one_line(error)})")
+
+    with workspace(folder, left_behind) as made, local_disk("writing into the work directory"):
+        (made / "probe").write_bytes(b"probe")
+
+
+def _store(store: BlobStore) -> Iterator[Probe]:
+    key = f"{_FOLDER}/{uuid.uuid4()}"
+    with tempfile.TemporaryDirectory() as folder:
+        put = partial(_put, store, key, Path(folder, "probe"))
+        written = _tried("store", "write", lambda: put(b"first"))
+        yield written
+        if written.error:
+            return
+        yield _tried("store", "read", lambda: _read(store, key, b"first"))
+        yield _tried("store", "list", lambda: _listed(store, key))
+        yield _tried("store", "create only", lambda: _refused(put, b"second"))
+        yield _tried("store", "replace", lambda: _replaced(store, key, put))
+        yield _tried("store", "delete", lambda: _deleted(store, key))
+
+
+def _put(store: BlobStore, key: str, source: Path, data: bytes, replacing: str | None = None) -> None:
+    source.write_bytes(data)
+    store.put(
+        key,
+        source,
+        sha256=hashlib.sha256(data).hexdigest(),
+        size=len(data),
+        content_type="text/plain",
+        metadata={"made_by": "pixcore_check"},
+        replacing=replacing,
+    )
+
+
+def _read(store: BlobStore, key: str, data: bytes) -> None:
+    with store.open(key) as blob:
+        if blob.read() != data:
+            raise StoreDenied("what is read is not what was written; look at what stands between here and the store")
+
+
+def _listed(store: BlobStore, key: str) -> None:
+    if key not in (blob.key for blob in store.list(_FOLDER)):
+        raise StoreDenied("what was written is not listed; use a store that lists what it has at once")
+
+
+def _refused(put: Callable[..., None], data: bytes, replacing: str | None = None) -> None:
+    try:
+        put(data, replacing=replacing)
+    except StoreConflict:
+        return
+    raise StoreDenied("one writer overwrites what another wrote; use a store that enforces conditional writes")
+
+
+def _replaced(store: BlobStore, key: str, put: Callable[..., None]) -> None:
+    first = store.head(key).etag
+    put(b"second", replacing=first)
+    _refused(put, b"third", replacing=first)
+
+
+def _deleted(store: BlobStore, key: str) -> None:
+    store.delete(key)
+    try:
+        store.head(key)
+    except StoreNotFound:
+        return
+    raise StoreDenied("what was deleted is still there; use a store that deletes at once")

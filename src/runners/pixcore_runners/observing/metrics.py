@@ -1,0 +1,246 @@
+"""Metrics for Prometheus, right with many processes and whatever becomes of them.
+
+Each process that works on chunks counts in memory-mapped files of its own, which ``MultiProcessCollector`` sums up. A
+file belongs to a numbered slot, and a slot to whoever holds the lock beside it: when that process ends, or is killed,
+the next one takes the slot and counts on from what it finds. So nothing is lost, no two write to one file, and there
+are never more files than there once were processes at a time, although a queue may fork one for each chunk.
+
+The values are kept beside those of ``prometheus_client``'s own registry, which belongs to the program around pixcore.
+"""
+
+import fcntl
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import IO, Any
+
+from attrs import define, field
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from pixcore import InvalidRequest, Status, StatusRepo, StatusUnavailable
+from pixcore.chunk.events import (
+    CandidateMissed,
+    ChunkCompleted,
+    ChunkEnded,
+    ChunkFailed,
+    ChunkInterrupted,
+    ChunkLost,
+    Event,
+    ImageAccepted,
+    ImageRejected,
+    StepRetried,
+)
+from pixcore.model.chunks import ChunkResult
+
+# Upper bounds of the histograms, in seconds; the last finite one is the usual deadline of a chunk.
+BUCKETS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1500.0, float("inf"))
+_LE = {bound: str(floatToGoString(bound)) for bound in BUCKETS}  # type: ignore[no-untyped-call]
+
+_HELP = {
+    "pixcore_attempts": "Attempts at chunks that ended, by outcome; pending: failed, to be tried again.",
+    "pixcore_images_accepted": "Images accepted.",
+    "pixcore_images_rejected": "Images rejected, by reason.",
+    "pixcore_images_missed": "Candidates whose bytes could not be had, by reason.",
+    "pixcore_retries": "Steps that failed and were tried again within an attempt, by phase.",
+    "pixcore_archive_bytes": "Bytes of the archives of completed chunks.",
+    "pixcore_phase_seconds": "Seconds that completed chunks spent in each phase.",
+    "pixcore_chunk_seconds": "Seconds that completed chunks spent in all phases.",
+}
+
+# Bytes of a new file: more than all series take, and written out, because a full disk kills whoever writes into a hole.
+_SIZE = 1 << 18
+
+_HTTP = re.compile(r"http_(\d)\d\d")  # servers choose among 900 of them: a label tells their classes apart
+
+
+@define(eq=False)
+class Metrics:
+    """An observer that counts in a folder of this machine until it is closed; safe among threads, and after a fork.
+
+    Raises:
+        InvalidRequest: The folder cannot be made.
+    """
+
+    folder: Path
+    _slot: "_Slot | None" = field(init=False, default=None)
+    _pid: int = field(init=False, factory=os.getpid)
+    _lock: threading.Lock = field(init=False, factory=threading.Lock)
+
+    def __attrs_post_init__(self) -> None:
+        _make(self.folder)
+
+    def __call__(self, event: Event) -> None:
+        """See ``pixcore.chunk.events.Observer``.
+
+        Raises:
+            OSError: The folder cannot be written to.
+        """
+        if self._pid != os.getpid():  # a fork has the lock in whatever state it was, and the slot of another process
+            self._lock = threading.Lock()
+            self.close()
+            self._pid = os.getpid()
+        with self._lock:
+            slot = self._slot = self._slot or _Slot.first_free(self.folder)
+            match event:
+                case ImageAccepted():
+                    slot.count("pixcore_images_accepted")
+                case ImageRejected(image=image):
+                    slot.count("pixcore_images_rejected", reason=image.reason)
+                case CandidateMissed(miss=miss):
+                    slot.count("pixcore_images_missed", reason=_HTTP.sub(r"http_\1xx", miss.reason))
+                case StepRetried(phase=phase):
+                    slot.count("pixcore_retries", phase=phase)
+                case ChunkEnded():
+                    slot.count("pixcore_attempts", outcome=_outcome(event))
+                    if isinstance(event, ChunkCompleted):
+                        _completed(slot, event.result)
+
+    def close(self) -> None:
+        """Leave the files to the next process; another event would take some again. Idempotent."""
+        with self._lock:
+            slot, self._slot = self._slot, None
+            if slot:
+                slot.close()
+
+
+@define(eq=False)
+class StatusGauges(Collector):
+    """What the status database says at the moment of asking, true whatever died: chunks, workers and leases."""
+
+    status: StatusRepo
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Look once; an unreachable status database is a value, and leaves the other ones out."""
+        try:
+            overview = self.status.overview()
+        except StatusUnavailable:
+            yield _gauge("pixcore_status_reachable", "Whether the status database can be reached.", 0)
+            return
+        yield _gauge("pixcore_status_reachable", "Whether the status database can be reached.", 1)
+        chunks = GaugeMetricFamily("pixcore_chunks", "Chunks, by status and phase.", labels=("status", "phase"))
+        for status in Status:
+            for phase, number in overview.phases.get(status, {}).items():
+                chunks.add_metric((status, phase), number)
+        yield chunks
+        yield _gauge("pixcore_chunk_images", "Images that all chunks hold or have accepted so far.", overview.accepted)
+        yield _gauge("pixcore_workers", "Workers with a live lease.", overview.workers)
+        yield _gauge("pixcore_expired_leases", "Chunks whose worker has died: see pixcore reap.", overview.expired)
+        yield _gauge("pixcore_oldest_claim_seconds", "For how long the oldest live claim is held.", overview.oldest)
+
+
+def serve(status: StatusRepo, folder: Path | None, host: str, port: int) -> int:
+    """Serve what the status database and the processes that count in ``folder`` know, as threads of this process.
+
+    Gives the port, which the system chooses if ``port`` is 0.
+
+    Raises:
+        InvalidRequest: The folder cannot be made, or host and port cannot be listened at.
+    """
+    registry = CollectorRegistry()
+    registry.register(StatusGauges(status))
+    if folder:
+        _make(folder)
+        MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
+    try:
+        server, _ = start_http_server(port, host, registry)
+    except (OSError, OverflowError) as exc:
+        raise InvalidRequest(f"{host}:{port} cannot be listened at ({exc}); take another --host or --port") from exc
+    return int(server.server_port)
+
+
+@define(eq=False)
+class _Slot:
+    """The files of one number, which are this process's until it ends."""
+
+    lock: IO[bytes]  # held as long as it is open
+    counters: Any  # prometheus_client gives its MmapedDict no types
+    histograms: Any
+
+    @classmethod
+    def first_free(cls, folder: Path) -> "_Slot":
+        """The lowest number that no live process has."""
+        for number in count():
+            lock = (folder / f"{number}.lock").open("ab")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+            else:
+                return cls(lock, *(_file(folder, kind, number) for kind in ("counter", "histogram")))
+        raise AssertionError  # count() has no end
+
+    def close(self) -> None:
+        """Let go of the files; the lock comes last."""
+        self.counters.close()
+        self.histograms.close()
+        self.lock.close()
+
+    def count(self, metric: str, amount: float = 1, **labels: str) -> None:
+        """Let a counter grow."""
+        _add(self.counters, metric, "_total", labels, amount)
+
+    def observe(self, metric: str, seconds: float, **labels: str) -> None:
+        """Note a duration. A file holds each bucket by itself; the collector makes them cumulative."""
+        bucket = next(bound for bound in BUCKETS if seconds <= bound)
+        for bound in BUCKETS:  # all of them: a histogram that lacks some cannot be read
+            _add(self.histograms, metric, "_bucket", {**labels, "le": _LE[bound]}, float(bound == bucket))
+        _add(self.histograms, metric, "_sum", labels, seconds)
+
+
+def _add(file: Any, metric: str, suffix: str, labels: Mapping[str, str], amount: float) -> None:  # noqa: ANN401 - untyped
+    key = mmap_key(metric, metric + suffix, list(labels), list(labels.values()), _HELP[metric])
+    value, _ = file.read_value(key)
+    file.write_value(key, value + amount, 0.0)
+
+
+def _file(folder: Path, kind: str, number: int) -> Any:  # noqa: ANN401 - untyped
+    """The values of that kind; the collector knows the kind by the file's name."""
+    path = folder / f"{kind}_{number}.db"
+    if not path.exists():
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(bytes(_SIZE))
+        fresh.rename(path)  # so that nobody reads half a file
+    return MmapedDict(str(path))  # type: ignore[no-untyped-call]
+
+
+def _completed(slot: _Slot, result: ChunkResult) -> None:
+    slot.count("pixcore_archive_bytes", result.bytes)
+    for phase, seconds in result.seconds.items():
+        slot.observe("pixcore_phase_seconds", seconds, phase=phase)
+    slot.observe("pixcore_chunk_seconds", sum(result.seconds.values()))
+
+
+def _outcome(event: ChunkEnded) -> str:
+    match event:
+        case ChunkCompleted():
+            return "completed"
+        case ChunkFailed(status=status):
+            return status or "unrecorded"
+        case ChunkInterrupted():
+            return "interrupted"
+        case ChunkLost():
+            return "lost"
+        case _:
+            return "unknown"
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, value)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise InvalidRequest(
+            f"metrics_dir {folder} cannot be made ({exc.strerror}); set it to a folder of this machine that pixcore may"
+            " write to"
+        ) from exc
