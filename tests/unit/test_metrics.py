@@ -50,7 +50,7 @@ import os, sys
 from pathlib import Path
 from pixcore import ChunkKey
 from pixcore.events import StepRetried
-from pixcore.model import Phase
+from pixcore.model.chunks import Phase
 from pixcore_runners.metrics import Metrics
 folder = Path(sys.argv[1])
 retried = StepRetried(ChunkKey("d", 1), 1, Phase.UPLOAD, 1, 0.0, "")

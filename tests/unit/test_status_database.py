@@ -75,7 +75,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 _WORKERS = """
 import os, sys
-from pixcore.model import Claimed
+from pixcore.model.chunks import Claimed
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 repo = SqlStatusRepo(sys.argv[1])
 keys = [record.chunk.key for record in repo.find("d")]
@@ -171,7 +171,7 @@ def test_an_image_is_looked_at_again_when_its_holder_changed(database: Engine, t
 _FORK = """
 import os, sys
 from sqlalchemy import event
-from pixcore.model import ChunkKey, Claimed
+from pixcore.model.chunks import ChunkKey, Claimed
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 repo = SqlStatusRepo(sys.argv[1])
 keys = [record.chunk.key for record in repo.find("d")]
