@@ -76,6 +76,13 @@ def test_every_link_leads_to_a_file(document: Path) -> None:
     assert [target for target in targets if not (document.parent / target).exists()] == []
 
 
+@each_document
+def test_lines_are_short_enough_to_read(document: Path) -> None:
+    """At most 120 characters, tables aside, so that a diff and an editor show a line whole."""
+    lines = document.read_text().splitlines()
+    assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
+
+
 # design.md writes what may be left out into brackets
 @pytest.mark.parametrize("document", [each for each in DOCS if each.name != "design.md"], ids=lambda path: path.name)
 def test_every_command_that_is_shown_is_one(document: Path) -> None:
