@@ -206,7 +206,7 @@ class ArchiverContract:
         """A copy that broke off must never look like a smaller dataset."""
         packed = packed_bytes(archiver, tmp_path)
         (tmp_path / "archive").write_bytes(packed[: int(len(packed) * cut)])
-        with pytest.raises(InvalidRequest, match="archive is no whole"):
+        with pytest.raises(InvalidRequest, match="archive is not a complete"):
             list(archiver.contents(tmp_path / "archive").files)
 
     @_PER_ARCHIVER
@@ -225,12 +225,12 @@ class ArchiverContract:
     def test_what_is_no_archive_is_refused(self, archiver: Archiver, target: Path, data: bytes) -> None:
         """An error page stored under an archive's name."""
         target.write_bytes(data)
-        with pytest.raises(InvalidRequest, match="archive is no whole"):
+        with pytest.raises(InvalidRequest, match="archive is not a complete"):
             list(archiver.contents(target).files)
 
     def test_an_archive_that_is_not_there_is_refused(self, archiver: Archiver, target: Path) -> None:
         """A mistyped path is the user's to mend."""
-        with pytest.raises(InvalidRequest, match=r"archive is no whole .+No such file"):
+        with pytest.raises(InvalidRequest, match=r"archive is not a complete .+No such file"):
             archiver.contents(target)
 
     def test_it_says_what_it_makes(self, archiver: Archiver) -> None:

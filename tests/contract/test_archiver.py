@@ -56,14 +56,14 @@ class TestZipArchiver(ArchiverContract):
         """A zip of somebody else's, or a damaged one, must not end `verify` with a traceback."""
         with zipfile.ZipFile(target, "w") as packed:
             packed.writestr(METADATA, rows)
-        with pytest.raises(InvalidRequest, match="archive is no whole"):
+        with pytest.raises(InvalidRequest, match="archive is not a complete"):
             ZipArchiver().contents(target)
 
     def test_a_zip_without_rows_is_refused(self, target: Path) -> None:
         """A zip of holiday pictures is no chunk."""
         with zipfile.ZipFile(target, "w") as packed:
             packed.writestr("images/000000.jpg", picture(0))
-        with pytest.raises(InvalidRequest, match="archive is no whole"):
+        with pytest.raises(InvalidRequest, match="archive is not a complete"):
             ZipArchiver().contents(target)
 
     def test_a_repacked_archive_is_read(self, images: Images, target: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ class TestTarArchiver(ArchiverContract):
             last = packed.getmembers()[-2].offset
         whole = target.read_bytes()
         target.write_bytes(whole[:last] + b"\xff" * 512 + whole[last + 512 :])
-        with pytest.raises(InvalidRequest, match="what follows its last member is no member"):
+        with pytest.raises(InvalidRequest, match="the last readable member is followed by other data"):
             TarArchiver().contents(target)
 
 

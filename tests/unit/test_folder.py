@@ -201,7 +201,7 @@ def test_somebody_elses_blob_in_the_listings_place_is_refused(
     put(photos, "a")
     damaged = FolderDownloader(Damaged())
     lane_of(damaged, photos, "cats")
-    with pytest.raises(StoreConflict, match="exists already"):
+    with pytest.raises(StoreConflict, match="already exists"):
         lane_of(damaged, photos, "cats")
 
 

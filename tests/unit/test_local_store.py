@@ -323,14 +323,14 @@ class TestRaces:
     ) -> None:
         """The card of the version that was seen first is gone by then; the file has other bytes."""
         versions = [put(store, "key", b"old", metadata={"attempt": "1"})]
-        read_card = store._read_card
+        read_card = store._read_sidecar
 
         def replaced_before(key: str, etag: str) -> object:
             if len(versions) == 1:
                 versions.append(put(store, key, b"new", metadata={"attempt": "2"}, replacing=etag))
             return read_card(key, etag)
 
-        monkeypatch.setattr(store, "_read_card", replaced_before)
+        monkeypatch.setattr(store, "_read_sidecar", replaced_before)
         assert store.head("key") == versions[1]
 
     def test_a_blob_deleted_meanwhile_is_not_found(
@@ -338,13 +338,13 @@ class TestRaces:
     ) -> None:
         """It must not be described from what was seen first."""
         put(store, "key", b"x")
-        read_card = store._read_card
+        read_card = store._read_sidecar
 
         def deleted_before(key: str, etag: str) -> object:
             store.delete(key)
             return read_card(key, etag)
 
-        monkeypatch.setattr(store, "_read_card", deleted_before)
+        monkeypatch.setattr(store, "_read_sidecar", deleted_before)
         with pytest.raises(StoreNotFound):
             store.head("key")
 

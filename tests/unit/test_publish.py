@@ -212,7 +212,7 @@ def test_a_blob_that_vanishes_in_between_is_a_conflict(archive: Archive, other: 
 
     store = Vanishing()
     publish_to(store, other, attempt(1))
-    with pytest.raises(StoreConflict, match="exists already"):
+    with pytest.raises(StoreConflict, match="already exists"):
         publish_to(store, archive, attempt(2))
 
 

@@ -372,7 +372,7 @@ class TestRightAfter:
         other = S3BlobStore(s3_clients.client(moto), store._bucket, "some/prefix")
         put(store, "other", b"x")  # asks what is enforced
         client.meta.events.register("after-call.s3.PutObject", lambda **_: other.delete("key"))
-        with pytest.raises(StoreUnavailable, match="not to be found"):
+        with pytest.raises(StoreUnavailable, match="cannot be found"):
             put(store, "key", b"x")
 
 

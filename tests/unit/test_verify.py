@@ -110,7 +110,10 @@ DAMAGES: Mapping[str, tuple[Callable[[], None], list[tuple[int, str]]]] = {
     ),
     "extra file": (add_a_file, [(1, " bytes, "), (1, "its sha256 is "), (1, "__MACOSX/._000001.jpg: has no row")]),
     "swapped blobs": (swap, [(1, "is the archive of chunk cats/2"), (2, "is the archive of chunk cats/1")]),
-    "truncated zip": (truncate, [(1, "holds 1000 bytes, "), (1, "its sha256 is "), (1, "is no whole archive")]),
+    "truncated zip": (
+        truncate,
+        [(1, "holds 1000 bytes, "), (1, "its sha256 is "), (1, "is not a complete")],
+    ),
     "missing blob": (FIRST.unlink, [(1, "is not there; it was stored as file:///")]),
 }
 

@@ -1,1 +1,1 @@
-"""The outer ring: one folder a port, one file a technology. The core knows none of them."""
+"""Adapters: one folder for each port, one file for each technology. The core imports none of them."""

@@ -1,4 +1,4 @@
-"""The in-memory twin of every port, for tests of one's own: each keeps the contract that the real ones keep."""
+"""An in-memory implementation of every port, for your own tests. Each passes the same contract suite as the others."""
 
 from pixcore_adapters.archiver.memory import MemoryArchiver
 from pixcore_adapters.blob_store.memory import MemoryBlobStore

@@ -1,4 +1,4 @@
-"""Archivers, one technology a file, and the rules they share: for a target, for damage and for rows read back."""
+"""Archivers, one file for each format, and what they share: writing the target, read errors and row checks."""
 
 import hashlib
 from collections.abc import Generator, Mapping
@@ -12,13 +12,13 @@ from pixcore.model.archives import Archive
 
 _BLOCK = 1 << 18
 
-# RuntimeError is zipfile's word for an encrypted member, and json's for rows nested too deep
+# zipfile raises RuntimeError for an encrypted member, and json raises a subclass of it for rows nested too deeply
 _DAMAGE: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError)
 
 
 @contextmanager
-def whole_or_gone(target: Path) -> Generator[None]:
-    """Remove ``target`` when the block fails, however it fails."""
+def removed_on_failure(target: Path) -> Generator[None]:
+    """Remove ``target`` if the block raises anything, including a ``BaseException``."""
     try:
         yield
     except BaseException:
@@ -26,64 +26,64 @@ def whole_or_gone(target: Path) -> Generator[None]:
         raise
 
 
-class Target:
-    """An archive that is being written to ``file``, and read again right behind that, while it is in the caches."""
+class ArchiveFile:
+    """An archive being written to ``file``. It is hashed while it is written, from the operating system's cache."""
 
-    def __init__(self, file: BinaryIO, written: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, reader: BinaryIO) -> None:
         self.file = file
-        self._written = written
+        self._reader = reader
         self._sha256 = hashlib.sha256()
         self._size = 0
 
-    def settle(self) -> None:
-        """Read what has been written so far; none of it may be written over from now on."""
+    def hash_written(self) -> None:
+        """Hash the bytes written since the last call. They must not be overwritten afterwards."""
         self.file.flush()
-        while block := self._written.read(_BLOCK):
+        while block := self._reader.read(_BLOCK):
             self._sha256.update(block)
             self._size += len(block)
 
-    def described(self, path: Path, images: int) -> Archive:
-        """Say what was written, all of which is settled."""
+    def archive(self, path: Path, images: int) -> Archive:
+        """Return the description of the archive. Call ``hash_written`` after the last write first."""
         return Archive(path=path, size=self._size, sha256=self._sha256.hexdigest(), images=images)
 
 
 @contextmanager
-def new_archive(path: Path) -> Generator[Target]:
-    """Make a target at ``path``, in the place of what is there; when the block fails, it is gone.
+def new_archive(path: Path) -> Generator[ArchiveFile]:
+    """Create the archive file at ``path``, replacing an existing one. Remove it if the block raises.
 
     Raises:
-        WorkspaceFull, TransientError: As ``local_disk`` says of the block.
+        WorkspaceFull, TransientError: The block failed to write; see ``local_disk``.
     """
     with (
-        whole_or_gone(path),
+        removed_on_failure(path),
         local_disk("packing"),
         path.open("wb") as file,
-        path.open("rb", buffering=0) as written,
+        path.open("rb", buffering=0) as reader,
     ):
-        yield Target(file, written)
+        yield ArchiveFile(file, reader)
 
 
 @contextmanager
-def reading(archive: Path, *damage: type[Exception]) -> Generator[None]:
-    """Translate what reading a damaged archive raises; ``damage`` are the technology's own errors.
+def read_errors(archive: Path, *damage: type[Exception]) -> Generator[None]:
+    """Translate the exceptions of reading a damaged archive. ``damage`` lists the format's own exceptions.
 
     Raises:
-        InvalidRequest: It cannot be read, or not to its end.
+        InvalidRequest: The archive cannot be read to its end.
     """
     try:
         yield
     except (*damage, *_DAMAGE) as exc:
         raise InvalidRequest(
-            f"{archive.name} is no whole archive of a chunk ({one_line(exc)}); fetch or make it again"
+            f"{archive.name} is not a complete chunk archive ({one_line(exc)}); fetch it again or create it again"
         ) from exc
 
 
 def as_row(value: object) -> Mapping[str, object]:
-    """Take a parsed JSON value for a row.
+    """Return a parsed JSON value as a row.
 
     Raises:
-        TypeError: It is none.
+        TypeError: The value is not a JSON object.
     """
     if not isinstance(value, dict):
-        raise TypeError(f"{value!r:.40} is no row")
+        raise TypeError(f"{value!r:.40} is not a row")
     return value

@@ -1,4 +1,4 @@
-"""An archiver for tests: one JSON document, readable by eye."""
+"""An archiver for tests: one JSON document that a person can read."""
 
 import base64
 import hashlib
@@ -12,12 +12,12 @@ from pixcore.chunk.workspace import local_disk
 from pixcore.model.archives import Archive
 from pixcore.model.rows import Row
 from pixcore.ports import Contents
-from pixcore_adapters.archiver import as_row, reading, whole_or_gone
+from pixcore_adapters.archiver import as_row, read_errors, removed_on_failure
 
 
 @frozen
 class MemoryArchiver:
-    """Packs a chunk as JSON; holds it in memory while doing so."""
+    """Pack a chunk as JSON. The whole archive is held in memory meanwhile."""
 
     suffix: str = ".json"
     content_type: str = "application/json"
@@ -26,7 +26,7 @@ class MemoryArchiver:
         """See ``pixcore.ports.Archiver``."""
         rows: list[Row] = []
         files: list[tuple[str, str]] = []
-        with whole_or_gone(target), local_disk("packing"):
+        with removed_on_failure(target), local_disk("packing"):
             for row, path in images:
                 rows.append(row)
                 files.append((row.file_name, base64.b64encode(path.read_bytes()).decode()))
@@ -36,7 +36,7 @@ class MemoryArchiver:
 
     def contents(self, archive: Path) -> Contents:
         """See ``pixcore.ports.Archiver``."""
-        with reading(archive):
+        with read_errors(archive):
             document = json.loads(archive.read_bytes())
             files = [(name, base64.b64decode(data)) for name, data in document["files"]]
             return Contents(rows=tuple(as_row(row) for row in document["rows"]), files=iter(files))

@@ -1,4 +1,4 @@
-"""Blob stores, one technology a file, and the rules they share: for keys, for versions and for sources."""
+"""Blob stores, one file or folder for each technology, and the checks they share: keys, versions and source files."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,41 +11,43 @@ _BLOCK = 1 << 20
 
 
 def check_key(key: str) -> None:
-    """Refuse what is no key, or no prefix of one: every store takes the same ones, so that blobs can move.
+    """Check a blob key or a prefix. Every store accepts the same keys, so that blobs can move between stores.
 
     Raises:
-        StoreDenied: Empty, or with an empty, ``.`` or ``..`` part, with a NUL, not to be written as UTF-8, or at or
-            below ``.pixcore``, which is the stores' own.
+        StoreDenied: The key is empty, has an empty, ``.`` or ``..`` part, holds a NUL, cannot be encoded as UTF-8, or
+            is ``.pixcore`` or below it, which is reserved for the stores.
     """
     try:
         key.encode()
     except UnicodeEncodeError as error:
-        raise StoreDenied(f"blob key {key!a} cannot be written as UTF-8; take Unicode text") from error
+        raise StoreDenied(f"blob key {key!a} cannot be encoded as UTF-8; use valid Unicode text") from error
     parts = key.split("/")
     if "\0" in key or not {"", ".", ".."}.isdisjoint(parts):
-        raise StoreDenied(f"blob key {key!r} cannot be used; its parts must not be empty, '.' or '..', nor hold NUL")
+        raise StoreDenied(f"blob key {key!r} is invalid; its parts must not be empty, '.' or '..', or contain NUL")
     if parts[0] == PRIVATE:
-        raise StoreDenied(f"blob key {key!r} cannot be used; {PRIVATE!r} is the store's own, take another name")
+        raise StoreDenied(f"blob key {key!r} is invalid: {PRIVATE!r} is reserved for the store; use another name")
 
 
 def check_version(key: str, *, current: str | None, replacing: str | None) -> None:
-    """Refuse a ``put`` unless the blob is at the version (etag) to be replaced, or absent when there is none.
+    """Check that a blob is at the version (etag) that a ``put`` replaces, or absent when ``replacing`` is None.
 
     Raises:
-        StoreConflict: It is at another version, or absent.
+        StoreConflict: The blob is at another version, or it is absent although ``replacing`` names a version.
     """
     if replacing is None and current is not None:
-        raise StoreConflict(f"blob {key!r} exists already, at version {current}; only who names it may replace it")
+        raise StoreConflict(f"blob {key!r} already exists at version {current}; pass that version to replace it")
     if current != replacing:
         found = f"at version {current}" if current else "gone"
-        raise StoreConflict(f"blob {key!r} is {found}, no longer at {replacing}; look at it again")
+        raise StoreConflict(
+            f"blob {key!r} is {found}, no longer at {replacing}; read its current version and try again"
+        )
 
 
 def described(source: Path, *, sha256: str, size: int) -> Iterator[bytes]:
-    """Yield the blocks of a file, of 1 MiB at most, and compare it at the end with what was said of it.
+    """Yield a file in blocks of at most 1 MiB and check its size (bytes) and sha256 (hex) after the last block.
 
     Raises:
-        StoreConflict: It cannot be read, or is not as described; in this case after the last block.
+        StoreConflict: The file cannot be read; or, after the last block, its size or sha256 differs.
     """
     digest, length = hashlib.sha256(), 0
     try:
@@ -58,6 +60,6 @@ def described(source: Path, *, sha256: str, size: int) -> Iterator[bytes]:
         raise StoreConflict(f"cannot read {str(source)!r} to store it: {error.strerror}") from error
     if (length, digest.hexdigest()) != (size, sha256):
         raise StoreConflict(
-            f"{str(source)!r} has {length} bytes of sha256 {digest.hexdigest()}, not {size} of {sha256} as was said;"
-            " let nothing write to it while it is stored"
+            f"{str(source)!r} has {length} bytes and sha256 {digest.hexdigest()}, but {size} bytes and sha256 {sha256}"
+            " were expected; do not write to it while it is being stored"
         )

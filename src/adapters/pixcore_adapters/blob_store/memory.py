@@ -1,4 +1,4 @@
-"""Blobs in memory: for tests, demos and trying things out."""
+"""Blobs in memory, for tests and demos."""
 
 import io
 import itertools
@@ -14,7 +14,7 @@ from pixcore_adapters.blob_store import check_key, check_version, described
 
 
 class MemoryBlobStore:
-    """A ``BlobStore`` that lives and dies with its process, shared by its threads. URLs are ``memory:///key``."""
+    """A ``BlobStore`` in the memory of one process, shared by its threads. URLs are ``memory:///key``."""
 
     def __init__(self) -> None:
         self._blobs: dict[str, tuple[Blob, bytes]] = {}

@@ -1,1 +1,1 @@
-"""Azure Blob Storage: the store, the account that the environment names, and what its errors mean."""
+"""Azure Blob Storage: the store, the account from the environment, and the translation of the SDK's errors."""

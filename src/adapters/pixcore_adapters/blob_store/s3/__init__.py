@@ -1,1 +1,1 @@
-"""S3: the store, its conditional writes, and what its errors mean."""
+"""S3: the store, its conditional writes, and the translation of boto3's errors."""

@@ -1,4 +1,7 @@
-"""What boto3's errors mean for a store, by HTTP status and S3's code: one S3 error has many classes, one class many."""
+"""Translate boto3's errors into store errors by S3's error code and HTTP status.
+
+boto3's classes do not suffice: one S3 error appears as several classes, and one class stands for many S3 errors.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,41 +13,44 @@ from urllib3.exceptions import HTTPError
 from pixcore.errors import PixcoreError, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable, one_line
 
 FOREIGN = (boto.BotoCoreError, boto.ClientError, Boto3Error, HTTPError)
-"""What boto3's clients raise; ``HTTPError`` comes while a body is read."""
+"""What boto3's clients raise. ``HTTPError`` is raised while a body is read."""
 
 _Meaning = tuple[type[PixcoreError], str]
 
-_AGAIN: _Meaning = (StoreUnavailable, "try again, or look after the server")
+_AGAIN: _Meaning = (StoreUnavailable, "try again, or check the server")
 _REFUSED: _Meaning = (StoreDenied, "check the credentials, their rights, the endpoint and the region")
-_DAMAGED: _Meaning = (StoreUnavailable, "it was damaged on its way; try again")
-_REGION: _Meaning = (StoreDenied, "say in which region the bucket is: region=… in the store's URL")
+_DAMAGED: _Meaning = (StoreUnavailable, "the data was damaged in transit; try again")
+_REGION: _Meaning = (StoreDenied, "name the bucket's region: region=… in the store's URL")
 _CODES: dict[str, _Meaning] = {
-    "NoSuchBucket": (StoreNotFound, "make the bucket with --create-container, or mend the store's URL"),
-    "NoSuchUpload": (StoreUnavailable, "its upload was aborted meanwhile; try again"),
-    "ConditionalRequestConflict": (StoreUnavailable, "somebody else was writing there at this moment; try again"),
-    "OperationAborted": (StoreUnavailable, "somebody else was changing the bucket at this moment; try again"),
+    "NoSuchBucket": (StoreNotFound, "create the bucket with --create-container, or correct the store's URL"),
+    "NoSuchUpload": (StoreUnavailable, "the multipart upload was aborted meanwhile; try again"),
+    "ConditionalRequestConflict": (StoreUnavailable, "another writer was writing this key at the same time; try again"),
+    "OperationAborted": (StoreUnavailable, "another client was changing the bucket at the same time; try again"),
     "RequestTimeout": _AGAIN,
     "IncompleteBody": _DAMAGED,
     "BadDigest": _DAMAGED,
     "XAmzContentSHA256Mismatch": _DAMAGED,
     "XAmzContentChecksumMismatch": _DAMAGED,
     "RequestTimeTooSkewed": (StoreDenied, "set this machine's clock"),
-    "BucketAlreadyExists": (StoreDenied, "the bucket is somebody else's; take another name"),
-    "EntityTooLarge": (StoreDenied, "the server takes no blob of this size; make smaller chunks"),
-    "KeyTooLongError": (StoreDenied, "take a shorter prefix or name of the dataset"),
+    "BucketAlreadyExists": (StoreDenied, "the bucket belongs to another account; take another name"),
+    "EntityTooLarge": (StoreDenied, "the server accepts no blob of this size; plan smaller chunks"),
+    "KeyTooLongError": (StoreDenied, "take a shorter prefix or dataset name"),
     "AuthorizationHeaderMalformed": _REGION,
     "PermanentRedirect": _REGION,
 }
 _STATUSES: dict[int, _Meaning] = {
-    404: (StoreNotFound, "nothing is there"),
+    404: (StoreNotFound, "it does not exist"),
     408: _AGAIN,
-    412: (StoreConflict, "it exists already, or is no longer at the version to be replaced; look at it again"),
+    412: (
+        StoreConflict,
+        "it already exists, or is no longer at the version to replace; read its current version and try again",
+    ),
     429: _AGAIN,
-    501: (StoreDenied, "this server cannot do that; take another store"),
+    501: (StoreDenied, "this server does not support the operation; take another store"),
 }
-# SSLError is a ConnectionError, so the order counts
+# the order matters: SSLError is a ConnectionError
 _CLASSES: tuple[tuple[tuple[type[Exception], ...], _Meaning], ...] = (
-    ((boto.SSLError,), (StoreDenied, "trust its certificate with AWS_CA_BUNDLE, or mend the endpoint")),
+    ((boto.SSLError,), (StoreDenied, "trust its certificate with AWS_CA_BUNDLE, or correct the endpoint")),
     (
         (
             *(boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, boto.MetadataRetrievalError),
@@ -56,22 +62,26 @@ _CLASSES: tuple[tuple[tuple[type[Exception], ...], _Meaning], ...] = (
 
 
 @contextmanager
-def store_errors(what: str) -> Iterator[None]:
-    """Raise what boto3 raises as a store's error, ``what`` in front of it."""
+def store_errors(failure: str) -> Iterator[None]:
+    """Translate boto3's exceptions. The message begins with ``failure``, such as "cannot store blob 'a' in …".
+
+    Raises:
+        StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable: Chosen by ``meaning``.
+    """
     try:
         yield
     except FOREIGN as error:
         kind, remedy = meaning(error)
-        raise kind(f"{what}: {one_line(error)}; {remedy}") from error
+        raise kind(f"{failure}: {one_line(error)}; {remedy}") from error
 
 
 def code_of(error: boto.ClientError) -> str:
-    """S3's name for what went wrong; the HTTP status where the answer had no body, as that to a HEAD."""
+    """Return S3's error code; the HTTP status if the response had no body, as for a HEAD request."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def status_of(error: boto.ClientError) -> int:
-    """The HTTP status; 0 where there is none."""
+    """Return the HTTP status; 0 if there is none."""
     code = code_of(error)
     return int(
         error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -80,11 +90,11 @@ def status_of(error: boto.ClientError) -> int:
 
 
 def meaning(error: Exception) -> _Meaning:
-    """The store's error for one of boto3's, and the remedy."""
+    """Return the class of the store error for one of boto3's errors, and the remedy."""
     if isinstance(error, boto.ClientError):
         status = status_of(error)
         known = _CODES.get(code_of(error)) or _STATUSES.get(status)
         return known or (_AGAIN if status // 100 == 5 else _REFUSED)  # noqa: PLR2004 - 5xx
-    if isinstance(error, boto.SSLError) and "EOF" in str(error):  # the connection broke, nothing was refused
+    if isinstance(error, boto.SSLError) and "EOF" in str(error):  # the connection broke; TLS verification did not fail
         return _AGAIN
     return next((known for kinds, known in _CLASSES if isinstance(error, kinds)), _REFUSED)

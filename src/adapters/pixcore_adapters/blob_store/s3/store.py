@@ -1,8 +1,8 @@
-"""Blobs as objects of an S3 bucket: on AWS, or on any server that speaks S3 and enforces conditional writes.
+"""Blobs as objects of an S3 bucket, on AWS or on any server that speaks S3 and enforces conditional writes.
 
-What S3 has no field for lies in the object's metadata and appears with its bytes: the sha256, and a random name for
-each version. The ETag alone names none, because equal bytes may share it; the name also tells whose write the server
-took when its answer was lost.
+The object's metadata holds what S3 has no field for and is stored atomically with the bytes: the sha256 and a random id
+for each version. The ETag alone does not identify a version, because equal bytes may share one. When a response is
+lost, the id also tells whether this ``put`` wrote the object.
 """
 
 import hashlib
@@ -30,57 +30,60 @@ from pixcore_adapters.blob_store.s3.writes import CREATE, REPLACE, ConditionalWr
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-# the port's metadata keys have no hyphen, so these are nobody else's
+# callers cannot use these names: the port's metadata keys have no hyphen
 _SHA256, _VERSION = "pixcore-sha256", "pixcore-version"
 
-_UNTYPED = "application/octet-stream"
-_LOOKS_AT_ONCE = 8
-_PAGE = 1_000  # keys of a listing; S3 gives no more
-_READ = 1 << 18  # bytes
+_DEFAULT_TYPE = "application/octet-stream"
+_CONCURRENT_HEADS = 8
+_PAGE = 1_000  # keys; S3's limit for one page of a listing
+_READ_BUFFER = 1 << 18  # bytes
 
 _CONFIG = Config(
     retries={"total_max_attempts": 4, "mode": "standard"},
     connect_timeout=10,
     read_timeout=60,
-    max_pool_connections=64,  # made when needed; boto3's 10 are few for several threads that upload in parts
-    # each write has its sha256 with it; what newer SDKs add of themselves, servers other than AWS refuse
+    max_pool_connections=64,  # opened on demand; boto3's 10 are too few for several threads that upload in parts
+    # each write sends its sha256; servers other than AWS refuse the checksums that newer SDKs add by default
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )
-# boto3 logs these at DEBUG: as headers, as what is signed, and as what a credential server answers
+# boto3 logs these at DEBUG: in headers, in the text to sign, and in the responses of a credential server
 _SECRET = re.compile(r"signature|authorization|security-token|secretaccesskey|sessiontoken|accesskeyid", re.IGNORECASE)
-_TELLTALES = ("botocore.auth", "botocore.endpoint", "botocore.parsers", "botocore.utils")
+_SECRET_LOGGERS = ("botocore.auth", "botocore.endpoint", "botocore.parsers", "botocore.utils")
 
 
 class S3BlobStore:
     """A ``BlobStore`` in a bucket, below ``prefix``. URLs are ``s3://bucket/prefix/key``.
 
-    Objects that others put there are blobs like any other; they are read whole to describe them. Those whose keys no
-    store takes are not listed. ``.pixcore`` below the prefix is private. Share it among threads, not across a fork.
+    Objects that other programs wrote are blobs too; ``head`` and ``list`` read them whole to compute the sha256.
+    Objects whose keys are invalid (see ``check_key``) are not listed. ``.pixcore`` below the prefix is private.
+    Threads may share an instance; forked processes must not.
     """
 
     def __init__(self, client: Any, bucket: str, prefix: str = "") -> None:  # noqa: ANN401 - boto3 has no types
         self._client, self._bucket, self._root = client, bucket, f"{prefix}/" if prefix else ""
         self._writes = ConditionalWrites(client, bucket, f"{self._root}{PRIVATE}/probe")
-        for name in _TELLTALES:
-            logging.getLogger(name).addFilter(_tells_no_secret)
+        for name in _SECRET_LOGGERS:
+            logging.getLogger(name).addFilter(_holds_no_secret)
 
     @classmethod
     def at(cls, url: str) -> Self:
-        """Give the store ``s3://bucket/prefix?endpoint=…&region=…``; boto3 finds what is left out, and the credentials.
+        """Return the store ``s3://bucket/prefix?endpoint=…&region=…``.
+
+        boto3's configuration provides the credentials, and the endpoint and region unless the URL names them.
 
         Raises:
-            InvalidRequest: A malformed URL, or one with a credential.
-            StoreDenied: boto3's own configuration cannot be used.
+            InvalidRequest: The URL is malformed, or it holds a credential.
+            StoreDenied: boto3's own configuration is invalid.
         """
         parts = urlsplit(url)
         prefix, query = unquote(parts.path).strip("/"), dict(parse_qsl(parts.query, keep_blank_values=True))
         endpoint = query.get("endpoint")
-        asked = urlsplit(endpoint or "")
-        if "@" in parts.netloc + asked.netloc or asked.query:
-            raise InvalidRequest("an s3 URL holds a credential; leave it to boto3, which reads AWS_SECRET_ACCESS_KEY")
+        endpoint_parts = urlsplit(endpoint or "")
+        if "@" in parts.netloc + endpoint_parts.netloc or endpoint_parts.query:
+            raise InvalidRequest("an s3 URL must not hold a credential; set AWS_SECRET_ACCESS_KEY, which boto3 reads")
         if parts.scheme != "s3" or not parts.netloc or parts.fragment or not query.keys() <= {"endpoint", "region"}:
-            raise InvalidRequest(f"{url!r} is no S3 store; write s3://bucket/prefix?endpoint=https://…&region=…")
+            raise InvalidRequest(f"{url!r} is not an S3 store; write s3://bucket/prefix?endpoint=https://…&region=…")
         with store_errors(f"cannot use {url!r}"):
             try:
                 if prefix:
@@ -88,25 +91,22 @@ class S3BlobStore:
                 client = boto3.Session().client(
                     "s3", endpoint_url=endpoint, region_name=query.get("region"), config=_CONFIG
                 )
-            except (
-                StoreDenied,
-                ValueError,
-            ) as error:  # the second is botocore's, for an endpoint or region that is none
+            except (StoreDenied, ValueError) as error:  # botocore raises ValueError for an invalid endpoint or region
                 raise InvalidRequest(f"{url!r} cannot be used: {error}") from error
         return cls(client, parts.netloc, prefix)
 
     def create(self) -> None:
-        """Make the bucket, in the client's region. Idempotent.
+        """Create the bucket in the client's region. Idempotent.
 
         Raises:
-            StoreDenied, StoreUnavailable: As for ``put``; the first also when the bucket is somebody else's.
+            StoreDenied, StoreUnavailable: As for ``put``; the first also if another account owns the bucket.
         """
         region = self._client.meta.region_name
-        # where there is no constraint, it is us-east-1, which must not be named
-        elsewhere = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        with store_errors(f"cannot make the bucket {self._bucket!r}"):
+        # us-east-1 is the default, and S3 refuses a constraint that names it
+        location = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        with store_errors(f"cannot create the bucket {self._bucket!r}"):
             try:
-                self._client.create_bucket(Bucket=self._bucket, **elsewhere)
+                self._client.create_bucket(Bucket=self._bucket, **location)
             except ClientError as error:
                 if code_of(error) != "BucketAlreadyOwnedByYou":
                     raise
@@ -132,7 +132,7 @@ class S3BlobStore:
             with store_errors(f"cannot store blob {key!r} in {self._url()}"):
                 if replacing is not None:
                     condition, value = REPLACE, f'"{replacing.rpartition(".")[0]}"'
-                    # the server compares ETags alone: it cannot tell a version from a later one of equal bytes
+                    # the server compares only ETags, and a later version with equal bytes may have the same ETag
                     check_version(key, current=self._etag(key), replacing=replacing)
                 self._writes.write(
                     self._root + key,
@@ -144,39 +144,41 @@ class S3BlobStore:
                     value=value,
                 )
         except (StoreConflict, StoreUnavailable) as error:
-            failure = error  # or the server took it, and its answer was lost
-        stored = self._look(key)
+            failure = error  # unless the server stored the blob and its response was lost; checked below
+        stored = self._head_or_none(key)
         if stored is None:
-            raise failure or StoreUnavailable(f"blob {key!r} was stored and is not to be found; try again")
+            raise failure or StoreUnavailable(f"blob {key!r} was stored but cannot be found; try again")
         if not stored.etag.endswith(f".{version}"):
-            raise failure or StoreConflict(f"blob {key!r} was replaced as soon as it was stored; look at it again")
+            raise failure or StoreConflict(
+                f"blob {key!r} was replaced right after it was stored; read its current version and try again"
+            )
         if stored.size != size:
-            raise StoreUnavailable(f"{stored.size} of the {size} bytes of blob {key!r} were stored; delete it")
+            raise StoreUnavailable(f"only {stored.size} of the {size} bytes of blob {key!r} were stored; delete it")
         return stored
 
     def head(self, key: str) -> Blob:
-        """See ``BlobStore.head``. An object that was not put there by a store is read whole."""
+        """See ``BlobStore.head``. An object that no store wrote is read whole."""
         at = self._at(key)
         with store_errors(f"cannot describe blob {key!r} in {self._url()}"):
             found = self._client.head_object(**at)
             own = found["Metadata"]
             if _SHA256 not in own:
-                found = self._client.get_object(**at)  # by now, maybe another version: all is taken from this one
+                found = self._client.get_object(**at)  # maybe a newer version: take everything from this response
                 own = found["Metadata"]
-                with io.BufferedReader(_Body(found["Body"], key), _READ) as body:
+                with io.BufferedReader(_Body(found["Body"], key), _READ_BUFFER) as body:
                     own.setdefault(_SHA256, hashlib.file_digest(body, "sha256").hexdigest())
         etag = f"{found['ETag'].strip(chr(34))}.{own.pop(_VERSION, '')}"
-        size, content_type, sha256 = found["ContentLength"], found.get("ContentType", _UNTYPED), own.pop(_SHA256)
+        size, content_type, sha256 = found["ContentLength"], found.get("ContentType", _DEFAULT_TYPE), own.pop(_SHA256)
         return Blob(key, self._url(key), size, sha256, etag, content_type, own)
 
     def open(self, key: str) -> BinaryIO:
-        """See ``BlobStore.open``. It is one answer of the server's; when that breaks off, reading does."""
+        """See ``BlobStore.open``. Reads one response of the server; if that breaks off, reading raises."""
         at = self._at(key)
         with store_errors(f"cannot read blob {key!r} in {self._url()}"):
-            return io.BufferedReader(_Body(self._client.get_object(**at)["Body"], key), _READ)
+            return io.BufferedReader(_Body(self._client.get_object(**at)["Body"], key), _READ_BUFFER)
 
     def list(self, prefix: str = "") -> Iterator[Blob]:
-        """See ``BlobStore.list``. Each blob costs a request, several at a time: a listing holds no metadata."""
+        """See ``BlobStore.list``. Sends one request a blob, several at once: S3's listings have no metadata."""
         if prefix:
             check_key(prefix)
             yield from self._existing([prefix])
@@ -201,26 +203,26 @@ class S3BlobStore:
     def _url(self, key: str = "") -> str:
         return f"s3://{self._bucket}/{quote(self._root + key)}"
 
-    def _look(self, key: str) -> Blob | None:
+    def _head_or_none(self, key: str) -> Blob | None:
         with suppress(StoreNotFound):
             return self.head(key)
         return None
 
     def _etag(self, key: str) -> str | None:
-        blob = self._look(key)
+        blob = self._head_or_none(key)
         return blob.etag if blob else None
 
     def _existing(self, keys: Iterable[str]) -> Iterator[Blob]:
-        """Describe the blobs that are still there, in the order of their keys."""
-        pool = ThreadPoolExecutor(_LOOKS_AT_ONCE)
+        """Yield the blobs that still exist, in the order of ``keys``."""
+        pool = ThreadPoolExecutor(_CONCURRENT_HEADS)
         try:
-            yield from filter(None, pool.map(self._look, filter(_is_key, keys)))
+            yield from filter(None, pool.map(self._head_or_none, filter(_is_key, keys)))
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 class _Body(io.RawIOBase):
-    """A blob being read: what breaks off then is a store's error, too."""
+    """A blob opened for reading. Translates errors during reads into store errors too."""
 
     def __init__(self, body: Any, key: str) -> None:  # noqa: ANN401 - boto3 has no types
         self._body, self._key = body, key
@@ -245,5 +247,5 @@ def _is_key(key: str) -> bool:
     return True
 
 
-def _tells_no_secret(record: logging.LogRecord) -> bool:
+def _holds_no_secret(record: logging.LogRecord) -> bool:
     return not _SECRET.search(record.getMessage())

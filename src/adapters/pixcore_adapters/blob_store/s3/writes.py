@@ -1,4 +1,4 @@
-"""Writing an object of a bucket under a condition, whole or in parts: only in ways in which the server enforces it."""
+"""Conditional writes of S3 objects, whole or in parts, using only methods whose condition the server enforces."""
 
 import base64
 import hashlib
@@ -21,18 +21,19 @@ from pixcore_adapters.blob_store.s3.errors import FOREIGN, code_of, status_of
 
 CREATE, REPLACE = "IfNoneMatch", "IfMatch"
 
-_PART = 5 << 20  # bytes; S3 takes no smaller part
-_PARTS = 9_000  # S3 takes 10,000, and parts vary
-_AT_ONCE = 12  # parts, each on a connection of its own
-_DANGLING = timedelta(days=1)  # no upload that lives is so old: a chunk's deadline is minutes
-_NO_ETAG = '"00000000000000000000000000000000"'
+_MIN_PART = 5 << 20  # bytes; S3's minimum
+_MAX_PARTS = 9_000  # S3 allows 10,000; the margin covers rounding
+_CONCURRENT_PARTS = 12  # each on its own connection
+_ABANDONED = timedelta(days=1)  # a live upload is never so old: a chunk's deadline is minutes
+_NO_ETAG = '"00000000000000000000000000000000"'  # matches no object
 _REFUSALS = {404, 409, 412}
 
 
 class ConditionalWrites:
-    """Writes into one bucket. ``probe`` is the key of an object that is made, and stays, to find out what is enforced.
+    """Conditional writes into one bucket.
 
-    The server is asked about each way of writing before it is first relied on: to break the condition on purpose.
+    Before a method of writing is first used, it is probed with a write whose condition is false: the server must refuse
+    it. ``probe`` is the key of the object for that. It is created and remains in the bucket.
     """
 
     def __init__(self, client: Any, bucket: str, probe: str) -> None:  # noqa: ANN401 - boto3 has no types
@@ -42,37 +43,37 @@ class ConditionalWrites:
     def write(
         self, key: str, source: Path, *, sha256: str, size: int, headers: dict[str, Any], condition: str, value: str
     ) -> None:
-        """Store a file: in parts where the server enforces the condition on these, else whole (5 GiB at most on AWS).
+        """Store a file: in parts if the server enforces the condition for these, else whole (at most 5 GiB on AWS).
 
         Raises:
             StoreDenied: The server does not enforce the condition at all.
-            StoreConflict: The file is not as described, or there is nothing to replace.
+            StoreConflict: The file's size or sha256 differs, or there is no object to replace.
         """
         at = {"Bucket": self._bucket, "Key": key}
-        # the ETag depends on where the parts end, so that equal bytes in parts get another one each time
-        length = max(_PART, size // _PARTS) + secrets.randbelow(1 << 16)
+        # a random length of the parts gives equal bytes another ETag at each upload
+        length = max(_MIN_PART, size // _MAX_PARTS) + secrets.randbelow(1 << 16)
         checksums = _checksums(described(source, sha256=sha256, size=size), length)
         try:
-            if size > _PART and self._enforces(condition, parts=True):
-                part = partial(_opened, source, length)
+            if size > _MIN_PART and self._enforces(condition, parts=True):
+                part = partial(_open_part, source, length)
                 self._upload(at, part, checksums, headers, {condition: value})
             elif self._enforces(condition, parts=False):
-                with _opened(source, size, 0) as body:
+                with _open_part(source, size, 0) as body:
                     checksum = _base64(bytes.fromhex(sha256))
                     self._client.put_object(**at, **headers, Body=body, ChecksumSHA256=checksum, **{condition: value})
             elif condition == REPLACE:
                 raise StoreDenied(
-                    f"this server cannot replace {key!r} safely, as it does not enforce If-Match; delete it yourself,"
-                    " or take another store"
+                    f"this server cannot replace {key!r} safely because it does not enforce If-Match; delete it"
+                    " yourself, or take another store"
                 )
             else:
                 raise StoreDenied(
-                    f"this server cannot store {key!r} safely, as it does not enforce If-None-Match, and writers would"
-                    " overwrite each other's blobs; take another store"
+                    f"this server cannot store {key!r} safely because it does not enforce If-None-Match, so writers"
+                    " could overwrite each other's blobs; take another store"
                 )
         except ClientError as error:
             if code_of(error) == "NoSuchKey":
-                raise StoreConflict(f"{key!r} is gone, there is nothing to replace; look at it again") from error
+                raise StoreConflict(f"blob {key!r} is gone, so it cannot be replaced; create it instead") from error
             raise
 
     def _enforces(self, condition: str, *, parts: bool) -> bool:
@@ -82,15 +83,15 @@ class ConditionalWrites:
 
     def _probe(self, condition: str, *, parts: bool) -> bool:
         at = {"Bucket": self._bucket, "Key": self._probe_key}
-        broken = {condition: "*" if condition == CREATE else _NO_ETAG}
-        whole = partial(self._client.put_object, **at, Body=b"", **broken)
+        false_condition = {condition: "*" if condition == CREATE else _NO_ETAG}
+        whole = partial(self._client.put_object, **at, Body=b"", **false_condition)
         if condition == CREATE and not parts:
-            return _refused(whole) or _refused(whole)  # the first time, it may have been made
-        self._enforces(CREATE, parts=False)  # makes it
+            return _refused(whole) or _refused(whole)  # the first write may have created the object
+        self._enforces(CREATE, parts=False)  # creates the object, so that the condition is false
         if not parts:
             return _refused(whole)
         checksum = _base64(hashlib.sha256(b"").digest())
-        return _refused(partial(self._upload, at, lambda _: io.BytesIO(), [checksum], {}, broken))
+        return _refused(partial(self._upload, at, lambda _: io.BytesIO(), [checksum], {}, false_condition))
 
     def _upload(
         self,
@@ -100,39 +101,39 @@ class ConditionalWrites:
         headers: dict[str, Any],
         condition: dict[str, str],
     ) -> None:
-        """Store a body of parts, several at a time; when it fails, they go."""
+        """Upload an object in parts, several at a time. Abort the upload if anything fails."""
         self._sweep(at)
-        answer = self._client.create_multipart_upload(**at, **headers, ChecksumAlgorithm="SHA256")
-        at = {**at, "UploadId": answer["UploadId"]}
+        response = self._client.create_multipart_upload(**at, **headers, ChecksumAlgorithm="SHA256")
+        at = {**at, "UploadId": response["UploadId"]}
 
         def send(number: int) -> dict[str, Any]:
-            known = {"PartNumber": number + 1, "ChecksumSHA256": checksums[number]}
+            description = {"PartNumber": number + 1, "ChecksumSHA256": checksums[number]}
             with part(number) as body:
-                return {**known, "ETag": self._client.upload_part(**at, **known, Body=body)["ETag"]}
+                return {**description, "ETag": self._client.upload_part(**at, **description, Body=body)["ETag"]}
 
-        pool = ThreadPoolExecutor(_AT_ONCE)
+        pool = ThreadPoolExecutor(_CONCURRENT_PARTS)
         try:
             parts = {"Parts": list(pool.map(send, range(len(checksums))))}
             self._client.complete_multipart_upload(**at, MultipartUpload=parts, **condition)
         except BaseException:
             pool.shutdown(cancel_futures=True)
-            with suppress(*FOREIGN):  # what failed first is what to tell
+            with suppress(*FOREIGN):  # the first error is the one to report
                 self._client.abort_multipart_upload(**at)
             raise
         finally:
             pool.shutdown()
 
     def _sweep(self, at: dict[str, Any]) -> None:
-        """Abort the uploads of this key that killed writers left behind."""
+        """Abort this key's uploads that killed writers left. Best effort."""
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=at["Bucket"], Prefix=at["Key"])
-        with suppress(*FOREIGN):  # it needs rights of its own, and nothing depends on it
+        with suppress(*FOREIGN):  # it needs further rights, and nothing depends on it
             for upload in (upload for page in pages for upload in page.get("Uploads", ())):
-                if upload["Key"] == at["Key"] and upload["Initiated"] < datetime.now(UTC) - _DANGLING:
+                if upload["Key"] == at["Key"] and upload["Initiated"] < datetime.now(UTC) - _ABANDONED:
                     self._client.abort_multipart_upload(**at, UploadId=upload["UploadId"])
 
 
 def _refused(write: Callable[[], object]) -> bool:
-    """Whether the server refuses a write because of its condition; one that it cannot do at all does not count."""
+    """Try a write. Return whether the server refused it because of its condition; False if it does not support it."""
     try:
         write()
     except ClientError as error:
@@ -144,8 +145,8 @@ def _refused(write: Callable[[], object]) -> bool:
     return False
 
 
-def _opened(source: Path, length: int, number: int) -> BinaryIO:
-    """A part of a file, as the vendor's own uploads read it: not all at once, and again when it is sent again."""
+def _open_part(source: Path, length: int, number: int) -> BinaryIO:
+    """Open part ``number`` of a file, of ``length`` bytes. It is read piecemeal, and rewound when it is sent again."""
     try:
         return cast("BinaryIO", ReadFileChunk.from_filename(str(source), number * length, length))
     except OSError as error:
@@ -153,15 +154,15 @@ def _opened(source: Path, length: int, number: int) -> BinaryIO:
 
 
 def _checksums(blocks: Iterator[bytes], length: int) -> list[str]:
-    """The sha256 of each ``length`` bytes, and of the rest."""
-    done, digest, room = [], hashlib.sha256(), length
+    """Return the sha256 (base64) of each part of ``length`` bytes, the last of which may be shorter."""
+    finished, digest, remaining = [], hashlib.sha256(), length
     for block in blocks:
-        digest.update(block[:room])
-        if len(block) >= room:
-            done.append(_base64(digest.digest()))
-            digest, room = hashlib.sha256(block[room:]), room + length
-        room -= len(block)
-    return [*done, _base64(digest.digest())] if room < length else done
+        digest.update(block[:remaining])
+        if len(block) >= remaining:
+            finished.append(_base64(digest.digest()))
+            digest, remaining = hashlib.sha256(block[remaining:]), remaining + length
+        remaining -= len(block)
+    return [*finished, _base64(digest.digest())] if remaining < length else finished
 
 
 def _base64(digest: bytes) -> str:

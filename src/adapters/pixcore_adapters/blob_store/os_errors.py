@@ -1,0 +1,48 @@
+"""The operating system's errors as store errors, each with its remedy, for blobs that are files."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pixcore.errors import StoreDenied, StoreUnavailable
+
+_RIGHTS = "give this user the right to read and write there, or take another store"
+_SPACE = "free some space there, or take another store"
+_NAME = "its file system does not allow this name; take another key"
+_SHAPE = "a file is where a folder is needed, or a folder where a file is; take another key or store"
+_LOCKS = "its file system has no locks, so two writers could overwrite each other; take another store"
+_REMEDIES = {
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: _RIGHTS,
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: "the file system, or a limit of this process, allows no file of this size; take another store",
+    errno.ENAMETOOLONG: _NAME,
+    errno.EILSEQ: _NAME,
+    errno.ENOTDIR: _SHAPE,
+    errno.EEXIST: _SHAPE,
+    errno.EISDIR: _SHAPE,
+    errno.ELOOP: "its symlinks form a loop; remove the loop",
+    errno.EXDEV: "a folder below it is on another disk, so no file can be moved there atomically; use one disk",
+    errno.ENOLCK: _LOCKS,
+    errno.ENOTSUP: _LOCKS,
+    errno.ENOSYS: _LOCKS,
+}
+
+
+@contextmanager
+def store_errors(failure: str) -> Iterator[None]:
+    """Translate an OSError. The message begins with ``failure`` and names the file and the remedy.
+
+    Raises:
+        StoreDenied: Trying again cannot help: rights, space, names, or the kind of file system.
+        StoreUnavailable: Any other OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = f" ({str(error.filename)!r})" if error.filename else ""
+        if remedy := _REMEDIES.get(error.errno or 0):
+            raise StoreDenied(f"{failure}: {error.strerror}{where}; {remedy}") from error
+        raise StoreUnavailable(f"{failure}: {error.strerror}{where}; try again, or check its disk") from error
