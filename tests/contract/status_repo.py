@@ -186,7 +186,7 @@ class Ensure:
     def test_a_plan_that_others_overtook_makes_nothing(self, repo: StatusRepo, beside: int) -> None:
         """It would take candidates that are another's by now; trying again helps, and the message says so."""
         made(repo, 2)
-        with pytest.raises(TransientError, match="other chunks of 'cat' were planned meanwhile; plan again"):
+        with pytest.raises(TransientError, match="other chunks of 'cat' were planned at the same time; plan again"):
             repo.ensure([request(7), request(8, keyword="dog")], beside=beside)
         assert [record.chunk.request.index for record in repo.find("d")] == [0, 1]
 
@@ -286,7 +286,9 @@ class Leases:
             claimed(repo, key)
             clock.advance(TTL)
         answer = repo.claim(key, "me", TTL)
-        assert answer == Exhausted("gave up after 3 failures; the last: its worker vanished (lease expired)")
+        assert answer == Exhausted(
+            "gave up after 3 failures; the last one: the lease expired: the worker stopped renewing it"
+        )
         assert repo.claim(key, "me", TTL) == answer
         record = repo.get(key)
         assert (record.status, record.attempt, record.failures, record.owner) == (Status.FAILED, 3, 3, "")
@@ -653,7 +655,7 @@ class Queues:
         record = repo.get(key)
         assert (record.failures, record.attempt, record.owner) == (1, 1, "")
         assert (record.lease_left, record.running, record.due_in) == (0, 0, 0)
-        assert record.error == "its worker vanished (lease expired)"
+        assert record.error == "the lease expired: the worker stopped renewing it"
         for write in WRITES.values():
             with pytest.raises(ClaimLost):
                 write(repo, claim)
@@ -669,7 +671,7 @@ class Queues:
             clock.advance(TTL)
             ends.append(repo.free(key))
         assert ends == [Status.PENDING, Status.PENDING, Status.FAILED]
-        expected = "gave up after 3 failures; the last: its worker vanished (lease expired)"
+        expected = "gave up after 3 failures; the last one: the lease expired: the worker stopped renewing it"
         assert repo.claim(key, "me", TTL) == Exhausted(expected)
         assert repo.get(key).failures == MAX_FAILURES
 
@@ -854,8 +856,13 @@ class History:
         assert [(one.attempt, one.status, one.phase, one.error) for one in repo.history("d")] == [
             (1, Status.PENDING, Phase.UPLOAD, "away"),
             (2, Status.PENDING, Phase.UPLOAD, ""),
-            (3, Status.PENDING, Phase.UPLOAD, "its worker vanished (lease expired)"),
-            (4, Status.FAILED, Phase.UPLOAD, "gave up after 3 failures; the last: its worker vanished (lease expired)"),
+            (3, Status.PENDING, Phase.UPLOAD, "the lease expired: the worker stopped renewing it"),
+            (
+                4,
+                Status.FAILED,
+                Phase.UPLOAD,
+                "gave up after 3 failures; the last one: the lease expired: the worker stopped renewing it",
+            ),
         ]
         repo.reopen(key)
         repo.complete(claimed(repo, key), result(5))

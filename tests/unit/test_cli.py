@@ -367,7 +367,7 @@ def test_a_status_database_that_is_none(home: Path) -> None:
     before = (home / "photos/0001.jpg").read_bytes()
     ran = run("--status", "sqlite:///photos/0001.jpg")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "photos/0001.jpg is another kind of file; name a new one" in ran.err
+    assert "photos/0001.jpg is not an SQLite file; use another path" in ran.err
     assert (home / "photos/0001.jpg").read_bytes() == before
 
 
@@ -380,7 +380,7 @@ def test_a_status_database_from_a_newer_pixcore(home: Path) -> None:
     for words in (RUN, ("status",), ("retry", "photos")):
         ran = pixcore(*words)
         assert (ran.code, ran.err.count("\n")) == (2, 1)
-        assert ran.err.endswith("was made by a newer pixcore; upgrade pixcore\n")
+        assert ran.err.endswith("was created by a newer pixcore; upgrade pixcore\n")
 
 
 @pytest.fixture

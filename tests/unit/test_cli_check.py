@@ -97,4 +97,4 @@ def test_a_status_database_that_cannot_be_used_is_said(home: Path) -> None:
     (home / "status.db").write_text("no database " * 100)
     ran = pixcore("check", "--status", "sqlite:///status.db")
     assert (ran.code, ran.out) == (2, "")
-    assert "status.db is another kind of file; name a new one" in ran.err
+    assert "status.db is not an SQLite file; use another path" in ran.err

@@ -194,5 +194,5 @@ def test_a_queue_has_to_be_named(words: tuple[str, ...]) -> None:
 def test_a_worker_refuses_a_database_that_is_not_made(runner: str, home: Path) -> None:
     """It would eat the deliveries of another one's chunks; what is to be done is said."""
     ran = pixcore("worker", runner)
-    assert (ran.code, "is not made yet" in ran.err) == (2, True), ran.err
+    assert (ran.code, "is not set up yet" in ran.err) == (2, True), ran.err
     assert not (home / "pixcore-data").exists()

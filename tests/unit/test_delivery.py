@@ -160,7 +160,7 @@ def test_a_status_database_that_is_away_defers_the_delivery(works: Works) -> Non
     [
         ({"status": "memory://"}, "one process only"),
         ({"store": "memory://"}, "one process only"),
-        ({"status": "sqlite:///nowhere.db"}, "not made yet"),
+        ({"status": "sqlite:///nowhere.db"}, "not set up yet"),
     ],
 )
 def test_a_worker_refuses_settings_that_others_cannot_share(works: Works, changed: dict[str, str], match: str) -> None:

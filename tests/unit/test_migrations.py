@@ -23,7 +23,7 @@ from pixcore_adapters.status_repo.database import engine_at, migration
 from pixcore_adapters.status_repo.schema import VERSION_TABLE, VERSIONS, metadata
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages
-from pixcore_adapters.status_repo.upgrade import check, is_made, migrate
+from pixcore_adapters.status_repo.upgrade import check, is_set_up, migrate
 
 # what a database was like that the first commit made, and what later ones of the same version had besides
 _FIRST = """
@@ -82,7 +82,7 @@ def test_a_database_of_an_earlier_commit_is_brought_up_to_date(engine: Engine, l
             _HOLDS.format(one=ONE.sha256, other=OTHER.sha256, rest=rest),
         ):
             connection.exec_driver_sql(statement)
-    with pytest.raises(InvalidRequest, match="was made by an older pixcore; run `pixcore"):
+    with pytest.raises(InvalidRequest, match="was created by an older pixcore; run `pixcore"):
         check(engine)
     migrate(engine)
     check(engine)
@@ -190,17 +190,17 @@ def test_processes_that_start_at_once_all_succeed(engine: Engine, old: bool) -> 
 
 def test_a_missing_schema_is_named(engine: Engine) -> None:
     """A worker that only checks says what to do, and whoever only looks can ask before."""
-    assert not is_made(engine)
-    with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) is not made yet; run `pixcore check`"):
+    assert not is_set_up(engine)
+    with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) is not set up yet; run `pixcore check`"):
         check(engine)
     migrate(engine)
-    assert is_made(engine)
+    assert is_set_up(engine)
 
 
 def test_who_only_looks_makes_no_file(file: Engine, tmp_path: Path) -> None:
     """Connecting to SQLite's file would leave an empty one behind."""
-    assert not is_made(file)
-    with pytest.raises(InvalidRequest, match="not made yet"):
+    assert not is_set_up(file)
+    with pytest.raises(InvalidRequest, match="not set up yet"):
         check(file)
     assert list(tmp_path.iterdir()) == []
 
@@ -208,7 +208,7 @@ def test_who_only_looks_makes_no_file(file: Engine, tmp_path: Path) -> None:
 def test_an_empty_file_has_no_schema(file: Engine, tmp_path: Path) -> None:
     """As left by a crash before the first commit: refused by the check, mended by the migration."""
     (tmp_path / "status.db").touch()
-    with pytest.raises(InvalidRequest, match="not made yet"):
+    with pytest.raises(InvalidRequest, match="not set up yet"):
         check(file)
     migrate(file)
     check(file)
@@ -219,7 +219,7 @@ def test_a_newer_schema_is_refused(engine: Engine, look: Callable[[Engine], None
     """An old program must not write into tables that it does not know."""
     migrate(engine)
     _pretend_version(engine, "9999")
-    with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) was made by a newer pixcore; upgrade pixcore"):
+    with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) was created by a newer pixcore; upgrade pixcore"):
         look(engine)
 
 
@@ -227,7 +227,7 @@ def test_an_older_schema_is_refused_by_the_check(engine: Engine, monkeypatch: py
     """A worker does not upgrade behind the back of those that run; it says who does."""
     migrate(engine)
     monkeypatch.setattr("pixcore_adapters.status_repo.upgrade.VERSIONS", (*VERSIONS, "9999"))
-    with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) was made by an older pixcore; run `pixcore"):
+    with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) was created by an older pixcore; run `pixcore"):
         check(engine)
 
 

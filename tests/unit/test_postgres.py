@@ -79,10 +79,10 @@ def test_the_password_comes_from_where_it_does_for_every_client(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"password": "wrong"}, "refuses the login; check the user, and the password in PGPASSWORD"),
-        ({"password": ""}, "refuses the login; check the user, and the password in PGPASSWORD"),
-        ({"username": "nobody"}, "refuses the login.*nobody"),
-        ({"database": "nothing"}, "/nothing does not exist; make it with createdb"),
+        ({"password": "wrong"}, "rejected the login; check the user, and the password in PGPASSWORD"),
+        ({"password": ""}, "rejected the login; check the user, and the password in PGPASSWORD"),
+        ({"username": "nobody"}, "rejected the login.*nobody"),
+        ({"database": "nothing"}, "/nothing does not exist; create it with createdb"),
         ({"query": {"sslmode": "nonsense"}}, "is not available.*sslmode"),
         ({"query": {"nonsense": "1"}}, "refused a statement.*nonsense"),
     ],
@@ -132,7 +132,7 @@ def test_what_a_user_may_not_do_is_named(engine: Engine, run_sql: Callable[[str]
         url = engine.url.set(username=user, password=user, query={"options": f"-csearch_path={place}"})
         with (
             connected(url) as reader,
-            pytest.raises(InvalidRequest, match=rf"{user}.* does not give the user the rights; .*GRANT"),
+            pytest.raises(InvalidRequest, match=rf"{user}.* denies the user a privilege; .*GRANT"),
         ):
             ask(reader)
 
@@ -140,8 +140,8 @@ def test_what_a_user_may_not_do_is_named(engine: Engine, run_sql: Callable[[str]
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("-cdefault_transaction_read_only=on", "takes no writes now; name the primary server"),
-        ("-csearch_path=nowhere", "has no schema to put tables into; make the one that search_path names"),
+        ("-cdefault_transaction_read_only=on", "is read-only; connect to the primary server"),
+        ("-csearch_path=nowhere", "has no schema for the tables; create the one that search_path names"),
     ],
     ids=["read_only", "no_schema"],
 )
@@ -191,19 +191,19 @@ def test_no_password_is_told(engine: Engine, caplog: pytest.LogCaptureFixture) -
 
 _TRANSIENT = ("08", "40", "53", "57", "58", "72", "25006", "25P03", "25P04", "55006", "55P03")
 _REMEDIES = {
-    "22003": "so large a number; use smaller chunk ids",
-    "22021": "such text",
-    "22P05": "such text",
-    "28000": "refuses the login",
-    "28P01": "refuses the login",
-    "3D000": "does not exist; make it",
-    "3F000": "make the one that search_path names",
+    "22003": "such a large number; use smaller chunk ids",
+    "22021": "store this text",
+    "22P05": "store this text",
+    "28000": "rejected the login",
+    "28P01": "rejected the login",
+    "3D000": "does not exist; create it",
+    "3F000": "create the one that search_path names",
     "42501": "GRANT",
     "42703": "expected tables; run `pixcore check`",
     "42P01": "expected tables; run `pixcore check`",
-    "57P04": "was dropped; make it again",
+    "57P04": "was dropped; create it again",
     "XX001": "is damaged; restore a backup",
-    "XX002": "REINDEX",
+    "XX002": "run REINDEX",
 }
 
 
@@ -329,7 +329,7 @@ def test_text_that_the_encoding_has_not_is_refused(database: Callable[[str], URL
         migrate(engine)
         repo = SqlStatusRepo(engine)
         assert repo.get(*made(repo, 1, "Ä"))
-        with pytest.raises(InvalidRequest, match="cannot hold such text; make it with ENCODING 'UTF8'"):
+        with pytest.raises(InvalidRequest, match="cannot store this text; create it with ENCODING 'UTF8'"):
             made(repo, 1, "猫")
 
 

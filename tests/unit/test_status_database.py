@@ -296,7 +296,7 @@ def _looks(engine: Engine) -> object:
 def test_another_kind_of_file_is_refused(file: Path, content: bytes, ask: Ask) -> None:
     """A file that is no database is named, and stays as it is."""
     file.write_bytes(content)
-    with pytest.raises(InvalidRequest, match=r"status\.db is another kind of file; name a new one"):
+    with pytest.raises(InvalidRequest, match=r"status\.db is not an SQLite file; use another path"):
         ask(engine_at(f"sqlite:///{file}"))
     assert file.read_bytes() == content
 
@@ -305,7 +305,7 @@ def test_another_kind_of_file_is_refused(file: Path, content: bytes, ask: Ask) -
 @pytest.mark.parametrize("place", ["no/such/folder/status.db", ""])
 def test_a_place_that_cannot_be_opened_is_refused(tmp_path: Path, place: str, ask: Ask) -> None:
     """A folder that is missing, or is what the URL names: the message names the path and the remedy."""
-    with pytest.raises(InvalidRequest, match=f"{tmp_path}.* cannot be opened; make its folder"):
+    with pytest.raises(InvalidRequest, match=f"{tmp_path}.* cannot be opened; create its folder"):
         ask(engine_at(f"sqlite:///{tmp_path / place}"))
 
 
@@ -316,7 +316,7 @@ def test_a_damaged_database_is_refused(engine: Engine, file: Path) -> None:
     engine.dispose()
     whole = file.read_bytes()
     file.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
-    with pytest.raises(InvalidRequest, match=r"status\.db is damaged; restore a copy"):
+    with pytest.raises(InvalidRequest, match=r"status\.db is damaged; restore a backup"):
         list(repo.find("d"))
 
 
@@ -327,7 +327,7 @@ def test_a_database_that_may_only_be_read_is_refused(engine: Engine) -> None:
     engine.dispose()
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only = ON"))
     assert repo.get(chunk.key).chunk == chunk
-    with pytest.raises(InvalidRequest, match=r"cannot be written; get the right to write"):
+    with pytest.raises(InvalidRequest, match=r"cannot be written; get permission to write"):
         repo.claim(chunk.key, "me", 60)
 
 
@@ -391,7 +391,7 @@ def test_a_number_beyond_the_database_is_refused(database: Engine) -> None:
     repo = SqlStatusRepo(database)
     huge = ChunkRequest(2**63, "cat", 1, (Slice("urls", "list", 0, 1),))
     for ask in (lambda: repo.ensure([huge]), lambda: repo.get(ChunkKey("", 2**63))):
-        with pytest.raises(InvalidRequest, match="cannot hold so large a number"):
+        with pytest.raises(InvalidRequest, match="cannot store such a large number"):
             ask()
 
 
@@ -405,17 +405,20 @@ def test_text_that_no_database_holds_is_refused(database: Engine, dataset: str) 
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("status.db", "cannot be read; write it like sqlite:///"),
-        ("sqlite://host:port/status.db", "cannot be read; write it like sqlite:///"),
-        ("postgresql://me:secret@host/db", r"me:\*\*\*@host/db names no status database; write it like sqlite:///"),
+        ("status.db", "cannot be parsed; write it like sqlite:///"),
+        ("sqlite://host:port/status.db", "cannot be parsed; write it like sqlite:///"),
+        (
+            "postgresql://me:secret@host/db",
+            r"me:\*\*\*@host/db is not the URL of a status database; write it like sqlite:///",
+        ),
         (
             "postgresql+psycopg://me:secret@host",
-            r"me:\*\*\*@host names no status database; .* or postgresql\+psycopg://",
+            r"me:\*\*\*@host is not the URL of a status database; .* or postgresql\+psycopg://",
         ),
-        ("sqlite+pysqlcipher://:secret@/a.db", "names no status database"),
-        ("sqlite:///a.db?key=secret", "names no status database"),
-        ("sqlite://", "names no status database"),
-        ("sqlite:///:memory:", "names no status database"),
+        ("sqlite+pysqlcipher://:secret@/a.db", "is not the URL of a status database"),
+        ("sqlite:///a.db?key=secret", "is not the URL of a status database"),
+        ("sqlite://", "is not the URL of a status database"),
+        ("sqlite:///:memory:", "is not the URL of a status database"),
     ],
 )
 def test_a_url_of_anything_else_is_refused(url: str, said: str) -> None:
@@ -427,7 +430,7 @@ def test_a_url_of_anything_else_is_refused(url: str, said: str) -> None:
 
 def test_an_engine_of_somebody_elses_is_refused() -> None:
     """Its statements would not be transactions of their own."""
-    with pytest.raises(InvalidRequest, match="is no engine of a status database; give its URL"):
+    with pytest.raises(InvalidRequest, match="is not an engine of a status database; pass a URL"):
         SqlStatusRepo(create_engine("sqlite+pysqlite://"))
 
 

@@ -51,7 +51,7 @@ Place = tuple[str, int]  # dataset and index, which unlike ids are the same in e
 
 PLACES: list[Place] = [("d", 0), ("d", 7), ("other", 0), ("", 1)]
 QUEUES = ["", "celery", "rq"]
-GONE = "its worker vanished (lease expired)"
+GONE = "the lease expired: the worker stopped renewing it"
 
 
 @define
@@ -91,7 +91,7 @@ class Row:
         if self.cancel:
             self.end(Status.FAILED, "cancelled")
         elif self.failures == MAX_FAILURES:
-            self.end(Status.FAILED, f"gave up after {MAX_FAILURES} failures; the last: {GONE}")
+            self.end(Status.FAILED, f"gave up after {MAX_FAILURES} failures; the last one: {GONE}")
         else:
             self.end(Status.PENDING, GONE)
 

@@ -1,1 +1,1 @@
-"""Status repositories: in memory and in an SQL database."""
+"""Status repositories: one in memory, and one in an SQL database."""

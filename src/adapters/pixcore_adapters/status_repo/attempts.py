@@ -1,4 +1,4 @@
-"""What a change of a chunk's record says of its attempts: which one it ends, and whether another begins."""
+"""Which attempt a change of a chunk's record ends, and whether it begins another one."""
 
 from attrs import frozen
 
@@ -17,16 +17,16 @@ class Ending:
 
 
 def ended(before: ChunkRecord, after: ChunkRecord) -> Ending | None:
-    """The attempt that the change ends, if it ends one."""
+    """Return how the change ended an attempt; None if it ended none."""
     if before.status is not Status.PROCESSING:
         return None
-    if after.attempt > before.attempt:  # the next one began while its lease had expired
-        return Ending(before.attempt, Status.PENDING, before.phase, transitions.VANISHED)
+    if after.attempt > before.attempt:  # the lease had expired, and the next attempt began
+        return Ending(before.attempt, Status.PENDING, before.phase, transitions.LEASE_EXPIRED)
     if after.status is Status.PROCESSING:
         return None
     return Ending(before.attempt, after.status, before.phase, after.error)
 
 
 def begins(before: ChunkRecord, after: ChunkRecord) -> bool:
-    """Whether an attempt begins, ``after.attempt``."""
+    """Return whether the change begins an attempt, which is ``after.attempt``."""
     return after.attempt > before.attempt

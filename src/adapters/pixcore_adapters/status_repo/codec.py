@@ -1,4 +1,4 @@
-"""The one place that turns values into the JSON text of a database column and back."""
+"""Conversion of values to the JSON text of a database column and back; all columns use it."""
 
 from typing import TypeVar
 
@@ -9,10 +9,10 @@ _Value = TypeVar("_Value")
 
 
 def text(value: object) -> str:
-    """JSON in ASCII: equal values of one version of pixcore give equal text."""
+    """Convert a value to JSON in ASCII. Within one version of pixcore, equal values give equal text."""
     return _converter.dumps(value)
 
 
 def value(of: type[_Value], text: str) -> _Value:
-    """What ``text`` gave for a value of that class."""
+    """Convert the JSON that ``text`` returned back to a value of class ``of``."""
     return _converter.loads(text, of)

@@ -1,4 +1,4 @@
-"""The SQL database behind the adapters: its engine, its transactions, its exceptions, its forks."""
+"""Access to the status database: engines, transactions, translation of exceptions, and safety across a fork."""
 
 import os
 from collections.abc import Iterator
@@ -13,47 +13,49 @@ from pixcore_adapters.status_repo.dialect import Dialect
 
 _EXAMPLES = "sqlite:///./status.db or postgresql+psycopg://user@host/database"
 
-_engines: "WeakKeyDictionary[Engine, finalize[[], Engine]]" = WeakKeyDictionary()  # with what closes their connections
+# each engine with the finalizer that closes its connections
+_engines: "WeakKeyDictionary[Engine, finalize[[], Engine]]" = WeakKeyDictionary()
 _inherited: list[Pool] = []
 
 
 def engine_at(url: str | URL | Engine) -> Engine:
-    """The engine of a status database, which connects on first use; an engine that this made passes through.
+    """Create the engine of a status database; return an engine that is passed in unchanged.
 
-    It may be shared among threads, and a process that forks while it holds one may go on using it on both sides. Its
-    connections are closed when nobody holds it any more.
+    The engine connects on first use. Threads may share it, and after a fork both processes may go on using it. Its
+    connections are closed when the last reference to it is gone.
 
     Raises:
-        InvalidRequest: Not the URL of an SQLite file or of a PostgreSQL database; or the driver is not installed.
+        InvalidRequest: The URL is not that of an SQLite file or of a PostgreSQL database, or the driver is not
+            installed.
     """
     if isinstance(url, Engine):
         return url
     try:
         parsed = make_url(url)
-    except (exc.ArgumentError, ValueError) as error:  # its text may quote the URL and so a password
-        raise InvalidRequest(f"the status URL cannot be read; write it like {_EXAMPLES}") from error
+    except (exc.ArgumentError, ValueError) as error:  # its text may quote the URL and with it a password
+        raise InvalidRequest(f"the status URL cannot be parsed; write it like {_EXAMPLES}") from error
     dialect = _dialect(parsed)
     if dialect is None or not dialect.names(parsed):
-        raise InvalidRequest(f"status {name_of(parsed)} names no status database; write it like {_EXAMPLES}")
+        raise InvalidRequest(f"{name_of(parsed)} is not the URL of a status database; write it like {_EXAMPLES}")
     engine = dialect.engine(parsed)
     _engines[engine] = finalize(engine, engine.pool.dispose)
     return engine
 
 
 def dialect_of(engine: Engine) -> Dialect:
-    """What the kind of the database does in its own way."""
+    """Return the dialect of an engine's database."""
     dialect = _dialect(engine.url)
     if dialect is None:
-        raise InvalidRequest(f"{engine!r} is no engine of a status database; give its URL, like {_EXAMPLES}")
+        raise InvalidRequest(f"{engine!r} is not an engine of a status database; pass a URL like {_EXAMPLES}")
     return dialect
 
 
 @contextmanager
 def autocommit(engine: Engine) -> Iterator[Connection]:
-    """A connection on which every statement is a transaction of its own.
+    """Open a connection on which every statement is a transaction of its own.
 
     Raises:
-        PixcoreError: Whatever the database raises, translated.
+        PixcoreError: The database raised an exception; see ``translated``.
     """
     try:
         with engine.connect() as connection:
@@ -64,10 +66,10 @@ def autocommit(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """A connection in one transaction that may read before it writes, all or nothing.
+    """Open a connection with one transaction, which may read before it writes; commit it, or roll it back on error.
 
     Raises:
-        PixcoreError: Whatever the database raises, translated.
+        PixcoreError: The database raised an exception; see ``translated``.
     """
     options = dialect_of(engine).transactional
     with autocommit(engine.execution_options(**options)) as connection, connection.begin():
@@ -76,10 +78,10 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def migration(engine: Engine) -> Iterator[Connection]:
-    """A connection in the only transaction that changes tables: the second of two processes waits here.
+    """Open a connection with a transaction that may change tables. Only one runs at a time; others wait here.
 
     Raises:
-        PixcoreError: Whatever the database raises, translated.
+        PixcoreError: The database raised an exception; see ``translated``.
     """
     dialect = dialect_of(engine)
     with autocommit(engine) as connection:
@@ -90,36 +92,36 @@ def migration(engine: Engine) -> Iterator[Connection]:
 
 
 def translated(error: Exception, engine: Engine) -> PixcoreError:
-    """What a port may raise for an exception of SQLAlchemy or of the driver."""
+    """Translate an exception of SQLAlchemy or of the driver to one that the port may raise."""
     cause = getattr(error, "orig", None) or error
     reason = str(cause).partition("\n")[0]
     dialect, name = dialect_of(engine), f"status database {name_of(engine.url)}"
     if code := dialect.code(cause):
-        begins = max(filter(code.startswith, dialect.meanings), key=len, default=None)
-        if begins is not None:
-            kind, meaning = dialect.meanings[begins]
+        prefix = max(filter(code.startswith, dialect.meanings), key=len, default=None)
+        if prefix is not None:
+            kind, meaning = dialect.meanings[prefix]
             return kind(f"{name} {meaning} ({reason})")
     if isinstance(cause, OverflowError):
-        return InvalidRequest(f"{name} cannot hold so large a number; use smaller chunk ids")
+        return InvalidRequest(f"{name} cannot store such a large number; use smaller chunk ids")
     if isinstance(cause, UnicodeEncodeError):
-        return InvalidRequest(f"{name} cannot hold text that is not Unicode ({reason})")
+        return InvalidRequest(f"{name} cannot store text that is not valid Unicode ({reason})")
     if isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError | exc.DisconnectionError):
         return StatusUnavailable(f"{name} is not available: {reason}")
     return PermanentError(f"{name} refused a statement: {reason}")
 
 
 def file_of(engine: Engine) -> Path:
-    """The file of an SQLite database."""
+    """Return the path of an SQLite database's file."""
     return Path(engine.url.database or "")
 
 
 def name_of(url: URL) -> str:
-    """The URL as it may be shown to anybody."""
+    """Return the URL without its password and query, so that it is safe to print."""
     return url.set(query={}).render_as_string(hide_password=True)
 
 
 def _dialect(url: URL) -> Dialect | None:
-    match url.drivername:  # each is imported on use, because SQLAlchemy's are slow to import
+    match url.drivername:  # imported on use, because SQLAlchemy's dialects are slow to import
         case "sqlite":
             from pixcore_adapters.status_repo.sqlite import SQLITE  # noqa: PLC0415
 
@@ -133,9 +135,10 @@ def _dialect(url: URL) -> Dialect | None:
 
 
 def _forget_connections() -> None:
-    # A connection must be neither used nor closed on both sides of a fork: the child keeps its copies aside for ever.
-    for engine, closing in list(_engines.items()):
-        closing.detach()
+    # Parent and child must not both use or close a connection. The child keeps a reference to each inherited pool, so
+    # that its connections are never closed, and opens connections of its own.
+    for engine, finalizer in list(_engines.items()):
+        finalizer.detach()
         _inherited.append(engine.pool)
         engine.dispose(close=False)
         _engines[engine] = finalize(engine, engine.pool.dispose)

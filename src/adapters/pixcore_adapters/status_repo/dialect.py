@@ -1,4 +1,4 @@
-"""What each kind of database does in its own way; all else in this folder is SQL that every one of them reads."""
+"""What differs between the kinds of databases. All other SQL in this folder runs on every one of them."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Union
@@ -8,7 +8,7 @@ from sqlalchemy import URL, ColumnElement, Connection, Engine, Table
 
 from pixcore.errors import PixcoreError
 
-if TYPE_CHECKING:  # a program that uses one of them has no need to wait for the other
+if TYPE_CHECKING:  # a program imports only the dialect that it uses
     from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -17,17 +17,17 @@ class Dialect:
     """One kind of database.
 
     Attributes:
-        names: Whether a URL with its scheme names such a database.
-        engine: The engine for such a URL, on which every statement is a transaction of its own; does not connect.
-        exists: Whether it is there, or else might be made by connecting to it.
-        transactional: Options of an engine whose transactions may read before they write.
-        before_migration: Run on the database before the transaction of a migration begins.
-        lock: Run first in that transaction: a second migration waits here.
+        names: Returns whether a URL with this dialect's scheme identifies a usable database.
+        engine: Creates the engine for such a URL, in autocommit mode; does not connect.
+        exists: Returns whether the database exists, or true if connecting never creates it.
+        transactional: Execution options for transactions that read before they write.
+        before_migration: Runs on the database before the transaction of a migration begins.
+        lock: Runs first in that transaction; a concurrent migration waits here.
         now: The database's time in seconds since 1970, to the millisecond.
-        insert: An INSERT that can be told to pass over what is there.
-        code: The database's own code for one of its driver's exceptions, or ``""``.
-        meanings: What such codes mean, by how they begin; the longest match counts. The text goes on after the
-            database's name.
+        insert: Builds an INSERT that supports ON CONFLICT DO NOTHING.
+        code: Returns the database's own error code for an exception of its driver, or ``""``.
+        meanings: The exception class and the text for each prefix of such codes; the longest matching prefix counts.
+            The text follows the database's name.
     """
 
     names: Callable[[URL], bool]

@@ -1,52 +1,54 @@
-"""What ``ensure`` makes of the requests it is given, whatever the database."""
+"""The decisions of ``ensure`` that do not depend on the database: which chunks to create, and which to refuse."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 from pixcore.errors import InvalidRequest, TransientError
 from pixcore.model.chunks import Chunk, ChunkRequest
 
-Place = tuple[str, int]  # dataset and index: what names a chunk before it has an id
+IndexKey = tuple[str, int]  # dataset and index: they identify a chunk that has no id yet
 
 
-def by_place(requests: Sequence[ChunkRequest]) -> dict[Place, ChunkRequest]:
-    """The requests by the place of their chunks, in the order asked for.
+def by_index(requests: Sequence[ChunkRequest]) -> dict[IndexKey, ChunkRequest]:
+    """Map each request's dataset and index to the request, in the order of the requests.
 
     Raises:
-        InvalidRequest: Two of them are for one place and differ.
+        InvalidRequest: Two different requests have the same dataset and index.
     """
-    wanted: dict[Place, ChunkRequest] = {}
+    wanted: dict[IndexKey, ChunkRequest] = {}
     for request in requests:
         if wanted.setdefault((request.dataset, request.index), request) != request:
-            raise _differs(request)
+            raise _conflict(request)
     return wanted
 
 
 def missing(
-    wanted: Mapping[Place, ChunkRequest],
-    there: Mapping[Place, Chunk],
+    wanted: Mapping[IndexKey, ChunkRequest],
+    existing: Mapping[IndexKey, Chunk],
     beside: int | None,
     count: Callable[[str, str], int],
 ) -> list[ChunkRequest]:
-    """Those wanted whose chunks have to be made, given those that are ``there`` at the places.
+    """Return the requests whose chunks must be created, given the ``existing`` chunks under the same keys.
 
-    ``count`` tells how many chunks there are of a dataset and a keyword, in the same transaction.
+    ``count`` returns the number of chunks of a dataset and a keyword, as seen by the same transaction.
 
     Raises:
-        InvalidRequest: Another chunk is at one of the places.
-        TransientError: Something has to be made, but not ``beside`` so many others of the first one's keyword.
+        InvalidRequest: A chunk with a different request exists under one of the keys.
+        TransientError: A chunk must be created, but the number of other chunks of the first request's keyword is not
+            ``beside``.
     """
-    same = [request for place, request in wanted.items() if place in there and there[place].request == request]
+    same = [request for key, request in wanted.items() if key in existing and existing[key].request == request]
     if beside is not None and len(same) < len(wanted):
         first = next(iter(wanted.values()))
         own = [request for request in same if (request.dataset, request.keyword) == (first.dataset, first.keyword)]
         if count(first.dataset, first.keyword) - len(own) != beside:
-            raise TransientError(f"other chunks of {first.keyword!r} were planned meanwhile; plan again")
-    for place, chunk in there.items():
-        if chunk.request != wanted[place]:
-            raise _differs(wanted[place])
-    return [request for place, request in wanted.items() if place not in there]
+            raise TransientError(f"other chunks of {first.keyword!r} were planned at the same time; plan again")
+    for key, chunk in existing.items():
+        if chunk.request != wanted[key]:
+            raise _conflict(wanted[key])
+    return [request for key, request in wanted.items() if key not in existing]
 
 
-def _differs(request: ChunkRequest) -> InvalidRequest:
+def _conflict(request: ChunkRequest) -> InvalidRequest:
     name = f"chunk {request.index} of dataset {request.dataset}" if request.dataset else f"chunk {request.index}"
-    return InvalidRequest(f"{name} is there already with another request; repeat that one or take another name")
+    other = "dataset name" if request.dataset else "chunk id"
+    return InvalidRequest(f"{name} already exists with a different request; repeat that request or use another {other}")

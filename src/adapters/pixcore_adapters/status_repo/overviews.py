@@ -1,16 +1,16 @@
-"""The errors of many chunks, so that a person can read them: alike ones together, the most frequent first."""
+"""Grouping of the errors of many chunks for an overview: similar errors count as one, the most frequent come first."""
 
 import re
 from collections import Counter
 from collections.abc import Mapping
 
 _MOST = 20
-_QUOTED = re.compile(r"(?<!\w)(['\"]).*?\1(?!\w)", re.DOTALL)  # an apostrophe within a word is no quote
+_QUOTED = re.compile(r"(?<!\w)(['\"]).*?\1(?!\w)", re.DOTALL)  # an apostrophe within a word is not a quote
 _NUMBER = re.compile(r"\d+")
 
 
 def grouped(errors: Mapping[str, int]) -> Mapping[str, int]:
-    """How often each masked error occurs, given how often each error does; ties by their text."""
+    """Sum the counts of errors that are equal once masked. Order by count, then by text; keep the first 20."""
     counts: Counter[str] = Counter()
     for error, count in errors.items():
         counts[masked(error)] += count
@@ -18,5 +18,5 @@ def grouped(errors: Mapping[str, int]) -> Mapping[str, int]:
 
 
 def masked(error: str) -> str:
-    """The error without what differs from chunk to chunk: names in quotes, and numbers."""
+    """Replace the parts of an error that differ between chunks: quoted text by ``'…'``, numbers by ``N``."""
     return _NUMBER.sub("N", _QUOTED.sub("'…'", error))

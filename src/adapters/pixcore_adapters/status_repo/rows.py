@@ -1,4 +1,4 @@
-"""A chunk's record as a row of the database, and back."""
+"""Conversion of chunk records and attempts to rows of the database and back."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -20,7 +20,7 @@ from pixcore_adapters.status_repo import codec, transitions
 
 
 def new(chunk: Chunk) -> Mapping[str, object]:
-    """The row of a chunk that nobody has claimed yet."""
+    """Build the row of a chunk that no worker has claimed yet."""
     request = chunk.request
     return {
         "dataset": request.dataset,
@@ -29,17 +29,17 @@ def new(chunk: Chunk) -> Mapping[str, object]:
         "keyword_sha256": keyword_sha256(request.keyword),
         "request": codec.text(request),
         "revision": 0,
-        **columns(transitions.planned(chunk), now=0.0),
+        **columns(transitions.new_record(chunk), now=0.0),
     }
 
 
 def keyword_sha256(keyword: str) -> str:
-    """What a keyword is found by: of any length, and of any characters, it fits into an index."""
+    """Hash a keyword for the index, which cannot hold keywords of any length and of any characters."""
     return sha256(keyword.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def columns(record: ChunkRecord, now: float) -> Mapping[str, object]:
-    """What a change may write, by column; ``record`` reads it back."""
+    """Build the columns that a change may write; ``record`` reads them back."""
     return {
         "status": record.status,
         "phase": record.phase,
@@ -59,9 +59,9 @@ def columns(record: ChunkRecord, now: float) -> Mapping[str, object]:
 
 
 def record(row: Row[tuple[object, ...]]) -> ChunkRecord:
-    """What a row says at its ``now``."""
+    """Build the record from a row; times are relative to the row's ``now``."""
     status = Status(row.status)
-    runs = status is Status.PROCESSING
+    running = status is Status.PROCESSING
     return ChunkRecord(
         chunk=Chunk(row.id, codec.value(ChunkRequest, row.request)),
         status=status,
@@ -69,8 +69,8 @@ def record(row: Row[tuple[object, ...]]) -> ChunkRecord:
         attempt=row.attempt,
         failures=row.failures,
         owner=row.owner,
-        lease_left=row.lease_expires_at - row.now if runs else 0.0,
-        running=max(0.0, row.now - row.claimed_at) if runs else 0.0,
+        lease_left=row.lease_expires_at - row.now if running else 0.0,
+        running=max(0.0, row.now - row.claimed_at) if running else 0.0,
         due_in=max(0.0, row.due_at - row.now) if status is Status.PENDING else 0.0,
         cancel_requested=row.cancel_requested,
         progress=codec.value(Progress, row.progress),
@@ -81,7 +81,7 @@ def record(row: Row[tuple[object, ...]]) -> ChunkRecord:
 
 
 def new_attempt(record: ChunkRecord, now: float) -> Mapping[str, object]:
-    """The row of an attempt that begins; ``attempt`` reads it back."""
+    """Build the row of an attempt that begins; ``attempt`` reads it back."""
     return {
         "dataset": record.chunk.request.dataset,
         "chunk_id": record.chunk.id,
@@ -94,7 +94,7 @@ def new_attempt(record: ChunkRecord, now: float) -> Mapping[str, object]:
 
 
 def attempt(row: Row[tuple[object, ...]]) -> Attempt:
-    """What a row says of an attempt."""
+    """Build the attempt from a row."""
     return Attempt(
         chunk=ChunkKey(row.dataset, row.chunk_id),
         attempt=row.attempt,

@@ -16,23 +16,23 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 VERSION_TABLE = "pixcore_version"
-VERSIONS = ("0001", "0002", "0003")  # every version there was, oldest first; migrations/versions holds the step to each
+VERSIONS = ("0001", "0002", "0003")  # oldest first; migrations/versions has one module for each
 
 metadata = MetaData()
 
-# Alembic's own table, which is no part of what it compares the database with
+# Alembic's own table; it has its own metadata, so that Alembic does not compare it with the database
 version_table = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
 
 
 def _name(length: int) -> TypeEngine[str]:
-    """A text that is compared by its characters' code points, whatever the language of the server."""
+    """Build a text column type that compares by code points, whatever the server's locale."""
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
 registry = Table(
     "pixcore_registry",
     metadata,
-    Column("identity", String(36), primary_key=True),  # the only row: which database this is
+    Column("identity", String(36), primary_key=True),  # the table has one row, which identifies this database
     Column("next_chunk_id", BigInteger, nullable=False),
 )
 
@@ -54,11 +54,11 @@ chunks = Table(
     Column("progress", Text, nullable=False),
     Column("result", Text),
     Column("error", Text, nullable=False),
-    Column("queue", Text, nullable=False),  # which one delivers the chunk
-    Column("keyword_sha256", _name(64), nullable=False),  # the request's keyword may be too long for an index
-    Column("accepted", BigInteger, nullable=False),  # what the progress says
+    Column("queue", Text, nullable=False),  # the queue that delivers the chunk, or ""
+    Column("keyword_sha256", _name(64), nullable=False),  # because the keyword may be too long for an index
+    Column("accepted", BigInteger, nullable=False),  # a copy of the progress's count, for sums in SQL
     Column("claimed_at", Float(53), nullable=False),
-    Column("revision", BigInteger, nullable=False),  # raised by every change: what a compare-and-set compares
+    Column("revision", BigInteger, nullable=False),  # increased by every change, for compare-and-set
     UniqueConstraint("dataset", "chunk_index", name="pixcore_chunks_by_index"),
     Index("pixcore_chunks_by_status", "dataset", "status", "chunk_index"),
     Index("pixcore_chunks_by_keyword", "dataset", "keyword_sha256", "chunk_index"),
@@ -88,7 +88,7 @@ seen_images = Table(
     Column("chunk_id", BigInteger, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("url", Text, nullable=False),
-    Column("phash", BigInteger, nullable=False),  # the 64 bits as a signed number
+    Column("phash", BigInteger, nullable=False),  # the 64 bits as a signed integer
     Column("dhash", BigInteger, nullable=False),
     Column("hash_method", Text, nullable=False),
     Column("flat", Boolean, nullable=False),

@@ -1,4 +1,4 @@
-"""SQLite: one file, for every process of one machine."""
+"""SQLite: one file for all processes of one machine."""
 
 import sqlite3
 from pathlib import Path
@@ -12,16 +12,16 @@ from pixcore.errors import InvalidRequest
 from pixcore_adapters.status_repo.dialect import Dialect
 
 _IMMEDIATE = "pixcore_immediate"
-_BUSY = 10  # seconds to wait for another process
+_BUSY = 10  # seconds to wait for another process's lock
 
 
 def _names_a_file(url: URL) -> bool:
-    # a database in memory would be another one in every thread
+    # rejects :memory:, because every connection would get a database of its own
     return bool(url.database) and not str(url.database).startswith(":") and not url.query
 
 
 def _engine(url: URL) -> Engine:
-    # absolute, because connections are opened at any time and the current folder may change
+    # absolute, because a connection may be opened after the current folder has changed
     file = url.set(database=str(Path(url.database or "").absolute()))
     engine = create_engine(file, isolation_level="AUTOCOMMIT")
     event.listen(engine, "connect", _prepare)
@@ -35,7 +35,7 @@ def _prepare(connection: sqlite3.Connection, _: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # sqlite3 is told to leave transactions alone (AUTOCOMMIT), so the ones that are wanted begin here
+    # AUTOCOMMIT keeps sqlite3 from beginning transactions, so the engine begins them here
     if connection.get_execution_options().get(_IMMEDIATE):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -46,7 +46,7 @@ def _exists(engine: Engine) -> bool:
     except FileNotFoundError:
         return False
     except OSError:
-        pass  # connecting will say what is wrong
+        pass  # connecting will raise the exact error
     return True
 
 
@@ -54,10 +54,10 @@ def _is_busy(error: BaseException) -> bool:
     return isinstance(error, OperationalError) and _code(error.orig or error).startswith("SQLITE_BUSY")
 
 
-# Of two that change the mode at once SQLite refuses one without waiting, because each could wait for the other.
+# If two connections change the mode at once, SQLite rejects one immediately, because waiting could deadlock.
 @retry(retry=retry_if_exception(_is_busy), stop=stop_after_delay(_BUSY), wait=wait_random(0.01, 0.1), reraise=True)
 def _use_write_ahead_log(connection: Connection) -> None:
-    # readers and one writer work side by side; the file itself keeps this setting
+    # readers do not block the writer, nor the writer them; the setting is stored in the file
     connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
 
@@ -71,20 +71,20 @@ SQLITE = Dialect(
     exists=_exists,
     transactional={_IMMEDIATE: True},
     before_migration=_use_write_ahead_log,
-    lock=lambda _: None,  # BEGIN IMMEDIATE has it
+    lock=lambda _: None,  # BEGIN IMMEDIATE has taken the lock
     now=(func.julianday("now", type_=Float()) - 2440587.5) * 86400.0,  # unixepoch('subsec') needs SQLite 3.42
     insert=insert,
     code=_code,
-    # locked, full, I/O error and the like are worth another try
+    # other codes (locked, full, I/O error) are transient
     meanings={
-        "SQLITE_NOTADB": (InvalidRequest, "is another kind of file; name a new one"),
-        "SQLITE_CORRUPT": (InvalidRequest, "is damaged; restore a copy or name a new file"),
-        "SQLITE_CANTOPEN": (InvalidRequest, "cannot be opened; make its folder, or get the right to use it"),
-        "SQLITE_READONLY": (InvalidRequest, "cannot be written; get the right to write the file and its folder"),
-        "SQLITE_PERM": (InvalidRequest, "cannot be used; get the right to read and write the file"),
+        "SQLITE_NOTADB": (InvalidRequest, "is not an SQLite file; use another path"),
+        "SQLITE_CORRUPT": (InvalidRequest, "is damaged; restore a backup or use another path"),
+        "SQLITE_CANTOPEN": (InvalidRequest, "cannot be opened; create its folder, or get permission to use it"),
+        "SQLITE_READONLY": (InvalidRequest, "cannot be written; get permission to write the file and its folder"),
+        "SQLITE_PERM": (InvalidRequest, "cannot be accessed; get permission to read and write the file"),
         "SQLITE_ERROR": (
             InvalidRequest,
-            "does not have the expected tables; run `pixcore check` once to make them",
+            "does not have the expected tables; run `pixcore check` once to create them",
         ),
     },
 )

@@ -1,7 +1,7 @@
-"""What each call of the port makes of a chunk's record: pure functions that every status repository shares.
+"""The transitions of a chunk's record, one for each method of the port: pure functions that all repositories share.
 
-A transition gives the record back as it is when there is nothing to change. Times are those of ``ChunkRecord``,
-relative to the database's now, so nothing here needs a clock.
+A transition returns the same record object if nothing changes. Times are relative to the database's now, as in
+``ChunkRecord``, so no function here needs a clock.
 """
 
 from attrs import evolve
@@ -26,11 +26,11 @@ from pixcore.model.chunks import (
 
 UNFINISHED = (Status.PENDING, Status.PROCESSING)
 CANCELLED = "cancelled"
-VANISHED = "its worker vanished (lease expired)"
+LEASE_EXPIRED = "the lease expired: the worker stopped renewing it"
 
 
-def planned(chunk: Chunk) -> ChunkRecord:
-    """A chunk that nobody has claimed yet."""
+def new_record(chunk: Chunk) -> ChunkRecord:
+    """Return the record of a chunk that no worker has claimed yet."""
     return ChunkRecord(
         chunk=chunk,
         status=Status.PENDING,
@@ -49,10 +49,13 @@ def planned(chunk: Chunk) -> ChunkRecord:
 
 
 def claimed(record: ChunkRecord, owner: str, ttl: float, max_failures: int) -> ChunkRecord:
-    """The chunk taken, or failed because its budget is spent or a cancel is due, or as it is: see ``answer``."""
+    """Claim a chunk that is due or whose lease has expired.
+
+    Fail it instead if its budget of failures is spent or a cancel was requested.
+    """
     if not (expired(record) or due(record)):
         return record
-    ready = _affordable(record, max_failures)
+    ready = _ready_or_failed(record, max_failures)
     if ready.status is Status.FAILED:
         return ready
     return evolve(
@@ -68,8 +71,8 @@ def claimed(record: ChunkRecord, owner: str, ttl: float, max_failures: int) -> C
     )
 
 
-def answer(before: ChunkRecord, after: ChunkRecord) -> Claimed | Outcome:
-    """What to tell the worker whose claim turned ``before`` into ``after``."""
+def claim_answer(before: ChunkRecord, after: ChunkRecord) -> Claimed | Outcome:
+    """Return the answer to a claim that changed the record from ``before`` to ``after``."""
     if after.attempt > before.attempt:
         return Claimed(Claim(after.chunk.key, after.owner, after.attempt), after.chunk, after.failures)
     if after.status is Status.PROCESSING:
@@ -82,47 +85,50 @@ def answer(before: ChunkRecord, after: ChunkRecord) -> Claimed | Outcome:
 
 
 def expired(record: ChunkRecord) -> bool:
-    """Whether the chunk's worker has let its lease run out."""
+    """Return whether the chunk is processing under a lease that has expired."""
     return record.status is Status.PROCESSING and record.lease_left <= 0
 
 
 def due(record: ChunkRecord) -> bool:
-    """Whether the chunk waits for nothing but a claim."""
+    """Return whether the chunk is pending and may be claimed now."""
     return record.status is Status.PENDING and record.due_in <= 0
 
 
 def freed(record: ChunkRecord, max_failures: int) -> ChunkRecord:
-    """A claim whose lease has expired ends as if it had failed, and the next may be made now."""
-    return _affordable(record, max_failures) if expired(record) else record
+    """End a claim whose lease has expired, which counts as a failure; the chunk is due at once."""
+    return _ready_or_failed(record, max_failures) if expired(record) else record
 
 
 def assigned(record: ChunkRecord, queue: str) -> ChunkRecord:
-    """Another queue delivers the chunk; whatever its worker does goes on."""
+    """Set the queue that delivers the chunk; a running attempt continues."""
     return record if record.queue == queue else evolve(record, queue=queue)
 
 
 def renewed(record: ChunkRecord, claim: Claim, ttl: float, progress: Progress) -> ChunkRecord:
-    """The lease starts anew, even one that expired while nobody else took the chunk."""
-    return evolve(_held(record, claim), lease_left=ttl, progress=progress)
+    """Extend the lease to ``ttl`` seconds from now, even if it has expired and no other worker claimed the chunk."""
+    return evolve(_checked(record, claim), lease_left=ttl, progress=progress)
 
 
 def advanced(record: ChunkRecord, claim: Claim, phase: Phase, progress: Progress) -> ChunkRecord:
-    """The attempt came further."""
-    return evolve(_held(record, claim), phase=phase, progress=progress)
+    """Set the phase and the progress of the attempt."""
+    return evolve(_checked(record, claim), phase=phase, progress=progress)
 
 
 def completed(record: ChunkRecord, claim: Claim, result: ChunkResult) -> ChunkRecord:
-    """The chunk has its result; as it is when the same attempt completed it before."""
+    """Complete the chunk with its result; a no-op if the same attempt has completed it already."""
     if record.status is Status.COMPLETED and record.attempt == claim.attempt:
         return record
     return evolve(
-        _ended(_held(record, claim), Status.COMPLETED), phase=Phase.COMPLETE, progress=result.progress, result=result
+        _ended(_checked(record, claim), Status.COMPLETED), phase=Phase.COMPLETE, progress=result.progress, result=result
     )
 
 
 def failed(record: ChunkRecord, claim: Claim, error: str, retry_in: float | None, max_failures: int) -> ChunkRecord:
-    """The attempt failed: for good, or until its next try, which a requested cancel turns into the end."""
-    failures = _held(record, claim).failures + 1
+    """End the attempt with an error. The chunk is then pending, due in ``retry_in`` seconds.
+
+    It fails for good if ``retry_in`` is None, if its budget of failures is spent, or if a cancel was requested.
+    """
+    failures = _checked(record, claim).failures + 1
     text = _storable(error)
     if retry_in is None or failures >= max_failures:
         return evolve(_ended(record, Status.FAILED), failures=failures, error=text)
@@ -132,21 +138,21 @@ def failed(record: ChunkRecord, claim: Claim, error: str, retry_in: float | None
 
 
 def released(record: ChunkRecord, claim: Claim) -> ChunkRecord:
-    """The attempt was interrupted, which is nobody's failure; a requested cancel is carried out."""
-    if _held(record, claim).cancel_requested:
+    """End an interrupted attempt without counting a failure; fail the chunk if a cancel was requested."""
+    if _checked(record, claim).cancel_requested:
         return evolve(_ended(record, Status.FAILED), error=CANCELLED)
     return _ended(record, Status.PENDING)
 
 
 def reopened(record: ChunkRecord) -> ChunkRecord:
-    """A finished chunk starts over; its last result stays known until another takes its place."""
+    """Make a finished chunk pending again. It keeps its last result until a new one replaces it."""
     if record.status in UNFINISHED:
         return record
     return evolve(record, status=Status.PENDING, failures=0, cancel_requested=False)
 
 
 def cancelled(record: ChunkRecord) -> ChunkRecord:
-    """An unfinished chunk is asked to stop; a pending one has nobody to ask, so it fails at once."""
+    """Request that a processing chunk stops; fail a pending one at once, because no worker would see the request."""
     if record.status is Status.PENDING:
         return evolve(_ended(record, Status.FAILED), cancel_requested=True, error=CANCELLED)
     if record.status is Status.PROCESSING:
@@ -154,28 +160,29 @@ def cancelled(record: ChunkRecord) -> ChunkRecord:
     return record
 
 
-def unknown(key: ChunkKey) -> InvalidRequest:
-    """What to raise about a chunk that is not there."""
-    return InvalidRequest(f"no chunk {key} in the status database; plan its dataset first")
+def unknown_chunk(key: ChunkKey) -> InvalidRequest:
+    """Build the error to raise for a chunk that does not exist."""
+    return InvalidRequest(f"the status database has no chunk {key}; plan its dataset first")
 
 
-def _held(record: ChunkRecord, claim: Claim) -> ChunkRecord:
+def _checked(record: ChunkRecord, claim: Claim) -> ChunkRecord:
+    """Return the record; raise ``ClaimLost`` if the claim's attempt no longer holds it."""
     if record.status is not Status.PROCESSING or record.attempt != claim.attempt:
         raise ClaimLost(
-            f"attempt {claim.attempt} at chunk {claim.chunk} is over: the chunk is {record.status} at attempt"
+            f"attempt {claim.attempt} no longer holds chunk {claim.chunk}: the chunk is {record.status} at attempt"
             f" {record.attempt}"
         )
     return record
 
 
-def _affordable(record: ChunkRecord, max_failures: int) -> ChunkRecord:
-    """The chunk pending, an expired lease counted; or failed because its budget is spent or a cancel is due."""
+def _ready_or_failed(record: ChunkRecord, max_failures: int) -> ChunkRecord:
+    """Count an expired lease as a failure; fail the chunk if its budget is spent or a cancel was requested."""
     if expired(record):
-        record = evolve(_ended(record, Status.PENDING), failures=record.failures + 1, error=VANISHED)
+        record = evolve(_ended(record, Status.PENDING), failures=record.failures + 1, error=LEASE_EXPIRED)
     if record.cancel_requested:
         return evolve(_ended(record, Status.FAILED), error=CANCELLED)
     if record.failures >= max_failures:
-        error = f"gave up after {record.failures} failures; the last: {record.error}"
+        error = f"gave up after {record.failures} failures; the last one: {record.error}"
         return evolve(_ended(record, Status.FAILED), error=error)
     return record
 
@@ -185,5 +192,5 @@ def _ended(record: ChunkRecord, status: Status) -> ChunkRecord:
 
 
 def _storable(error: str) -> str:
-    # an error may quote what is not UTF-8, or NUL, which not every database takes: show them as \\udcff and \\x00
+    # An error may contain text that is not UTF-8, or NUL, which not every database stores: write \\udcff and \\x00.
     return error.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")

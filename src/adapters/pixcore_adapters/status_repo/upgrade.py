@@ -1,4 +1,4 @@
-"""Create the schema of the status database, upgrade it, and check its version."""
+"""Creation, upgrade and version check of the status database's schema."""
 
 from uuid import uuid4
 
@@ -10,16 +10,18 @@ from pixcore_adapters.status_repo.schema import VERSION_TABLE, VERSIONS, metadat
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema to this version, making SQLite's file if there is none. Idempotent; two may start at once.
+    """Create the schema, or upgrade it to this version; create SQLite's file if it is missing.
+
+    Idempotent. Several processes may call it at the same time.
 
     Raises:
-        InvalidRequest: A newer pixcore made it, it is no status database, or it cannot be written.
-        StatusUnavailable: It cannot be reached, or stayed locked.
+        InvalidRequest: A newer pixcore created the schema, it is not a status database, or it cannot be written.
+        StatusUnavailable: The database cannot be reached, or it stayed locked.
     """
     with database.migration(engine) as connection:
         version = _version(connection, engine)
         if version is None:
-            _make(connection)
+            _create(connection)
         elif version != VERSIONS[-1]:
             from pixcore_adapters.status_repo.migrations import upgrade  # noqa: PLC0415  Alembic is slow to import
 
@@ -27,38 +29,38 @@ def migrate(engine: Engine) -> None:
 
 
 def check(engine: Engine) -> None:
-    """Make sure that the schema is in this version; change nothing.
+    """Check that the schema has this version; change nothing.
 
     Raises:
-        InvalidRequest: It is missing, older or newer.
+        InvalidRequest: The schema is missing, older or newer.
         StatusUnavailable: The database cannot be reached.
     """
-    version = _found(engine)
+    version = _existing_version(engine)
     if version is None:
-        raise InvalidRequest(f"{_named(engine)} is not made yet; run `pixcore check` on it once")
+        raise InvalidRequest(f"{_name(engine)} is not set up yet; run `pixcore check` once to create its tables")
     if version != VERSIONS[-1]:
-        raise InvalidRequest(f"{_named(engine)} was made by an older pixcore; run `pixcore check` on it to upgrade")
+        raise InvalidRequest(f"{_name(engine)} was created by an older pixcore; run `pixcore check` to upgrade it")
 
 
-def is_made(engine: Engine) -> bool:
-    """Whether the schema is there, in this version or an older one; change nothing.
+def is_set_up(engine: Engine) -> bool:
+    """Return whether the schema exists, in this version or an older one; change nothing.
 
     Raises:
-        InvalidRequest: It is newer.
+        InvalidRequest: The schema is newer.
         StatusUnavailable: The database cannot be reached.
     """
-    return _found(engine) is not None
+    return _existing_version(engine) is not None
 
 
-def _found(engine: Engine) -> str | None:
+def _existing_version(engine: Engine) -> str | None:
     if not database.dialect_of(engine).exists(engine):
         return None
     with database.autocommit(engine) as connection:
         return _version(connection, engine)
 
 
-def _make(connection: Connection) -> None:
-    """All at once what the steps lead to: a first run does not wait for Alembic."""
+def _create(connection: Connection) -> None:
+    """Create the newest schema directly, so that a first run does not wait for the import of Alembic."""
     metadata.create_all(connection, checkfirst=False)
     connection.execute(insert(registry).values(identity=str(uuid4()), next_chunk_id=1))
     version_table.create(connection)
@@ -70,9 +72,9 @@ def _version(connection: Connection, engine: Engine) -> str | None:
         return None
     version = connection.execute(select(version_table.c.version_num)).scalar_one_or_none()
     if version is not None and version not in VERSIONS:
-        raise InvalidRequest(f"{_named(engine)} was made by a newer pixcore; upgrade pixcore")
+        raise InvalidRequest(f"{_name(engine)} was created by a newer pixcore; upgrade pixcore")
     return version
 
 
-def _named(engine: Engine) -> str:
+def _name(engine: Engine) -> str:
     return f"status database {database.name_of(engine.url)}"

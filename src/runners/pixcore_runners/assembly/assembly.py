@@ -247,10 +247,10 @@ def _sql(settings: Settings, make: bool) -> tuple[StatusRepo, SeenImages]:
     from pixcore_adapters.status_repo.database import file_of
     from pixcore_adapters.status_repo.sql import SqlStatusRepo
     from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages
-    from pixcore_adapters.status_repo.upgrade import is_made, migrate
+    from pixcore_adapters.status_repo.upgrade import is_set_up, migrate
 
     status = SqlStatusRepo(settings.status, settings.max_failures)
-    if not (make or is_made(status.engine)):
+    if not (make or is_set_up(status.engine)):
         return _memory(settings)
     if status.engine.dialect.name == "sqlite":
         _make_folder(file_of(status.engine).parent)

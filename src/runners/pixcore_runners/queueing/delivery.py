@@ -83,7 +83,7 @@ class Deliveries:
         """The adapters of this process.
 
         Raises:
-            InvalidRequest: The settings are wrong, or the status database is not made yet.
+            InvalidRequest: The settings are wrong, or the status database is not set up yet.
             StatusUnavailable: It cannot be reached.
         """
         return self._made()[0]

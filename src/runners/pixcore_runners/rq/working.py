@@ -43,7 +43,7 @@ def work(settings: Settings, concurrency: int) -> int:
     Running chunks are given back then, at their next image; a second signal, more than a second later, kills them.
 
     Raises:
-        InvalidRequest: The settings are wrong, no broker is set, or the status database is not made yet.
+        InvalidRequest: The settings are wrong, no broker is set, or the status database is not set up yet.
         StatusUnavailable, QueueUnavailable: It cannot be reached.
     """
     with assembled_for_work(settings).pipeline(silent):

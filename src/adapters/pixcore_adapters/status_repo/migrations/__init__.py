@@ -1,4 +1,4 @@
-"""The steps from each version of the schema to the next, taken by Alembic without a configuration file."""
+"""The migrations of the schema, which Alembic runs without a configuration file."""
 
 from alembic import command
 from alembic.config import Config
@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 
 def upgrade(connection: Connection) -> None:
-    """Take every step that is missing, within the connection's transaction."""
+    """Run every missing migration within the connection's transaction."""
     config = Config()
     config.set_main_option("script_location", __name__.replace(".", ":", 1).replace(".", "/"))
     config.attributes["connection"] = connection

@@ -1,4 +1,4 @@
-"""What Alembic runs for every command: the connection and its transaction are the caller's."""
+"""Alembic runs this module for every command. The caller provides the connection and its transaction."""
 
 from alembic import context
 

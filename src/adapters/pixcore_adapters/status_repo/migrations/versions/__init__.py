@@ -1,1 +1,1 @@
-"""One module a version of the schema: the step that leads to it."""
+"""The migrations, one module for each version of the schema."""

@@ -1,4 +1,4 @@
-"""The first schema: chunks, the images they hold, and the database's identity."""
+"""Version 0001, the first schema: chunks, the images that they hold, and the database's identity."""
 
 from uuid import uuid4
 
@@ -8,13 +8,13 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-# by code points, whatever the language of the server
+# compares by code points, whatever the server's locale
 _DATASET = sa.String(100).with_variant(sa.String(100, collation="C"), "postgresql")
 _SHA256 = sa.String(64).with_variant(sa.String(64, collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """Make the tables and the only row of the registry."""
+    """Create the tables and the only row of the registry."""
     registry = op.create_table(
         "pixcore_registry",
         sa.Column("identity", sa.String(36), primary_key=True),

@@ -1,4 +1,4 @@
-"""Of every chunk, its attempts, which queue delivers it, and what is searched for without reading its JSON."""
+"""Version 0003 adds attempts, each chunk's queue, and columns that make keyword and counts searchable in SQL."""
 
 import json
 from hashlib import sha256
@@ -11,7 +11,7 @@ down_revision = "0002"
 
 _SHA256 = sa.String(64).with_variant(sa.String(64, collation="C"), "postgresql")
 _NAME = sa.String(100).with_variant(sa.String(100, collation="C"), "postgresql")
-_PAGE = 1000  # rows at a time: bounds memory
+_PAGE = 1000  # rows in one batch; bounds memory
 
 _chunks = sa.table(
     "pixcore_chunks",
@@ -28,7 +28,7 @@ _chunks = sa.table(
 
 
 def upgrade() -> None:
-    """Add the columns, fill them from what the rows hold, and index them."""
+    """Add the columns, fill them from the existing rows, and create the indexes."""
     for column in (
         sa.Column("queue", sa.Text, nullable=False, server_default=""),
         sa.Column("keyword_sha256", _SHA256, nullable=False, server_default=""),
@@ -56,19 +56,20 @@ def upgrade() -> None:
 
 def _fill() -> None:
     connection = op.get_bind()
-    # when it was made is not known: its next renewal counts from then, and no chunk seems to run for years
+    # When a running claim was made is unknown. The lease's end stands in for it, so that the chunk has run for 0
+    # seconds until its next renewal, and not since 1970.
     running = sa.update(_chunks).where(_chunks.c.status == "processing")
     connection.execute(running.values(claimed_at=_chunks.c.lease_expires_at))
-    place = (_chunks.c.dataset, _chunks.c.id)
-    query = sa.select(*place, _chunks.c.request, _chunks.c.progress).order_by(*place).limit(_PAGE)
-    one = sa.and_(_chunks.c.dataset == sa.bindparam("of"), _chunks.c.id == sa.bindparam("number"))
-    write = sa.update(_chunks).where(one)
+    key = (_chunks.c.dataset, _chunks.c.id)
+    query = sa.select(*key, _chunks.c.request, _chunks.c.progress).order_by(*key).limit(_PAGE)
+    has_key = sa.and_(_chunks.c.dataset == sa.bindparam("key_dataset"), _chunks.c.id == sa.bindparam("key_id"))
+    write = sa.update(_chunks).where(has_key)
     page = query
     while rows := connection.execute(page).all():
-        filled = [
+        values = [
             {
-                "of": row.dataset,
-                "number": row.id,
+                "key_dataset": row.dataset,
+                "key_id": row.id,
                 "keyword_sha256": sha256(
                     json.loads(row.request)["keyword"].encode("utf-8", "surrogatepass")
                 ).hexdigest(),
@@ -76,5 +77,5 @@ def _fill() -> None:
             }
             for row in rows
         ]
-        connection.execute(write, filled)
-        page = query.where(sa.tuple_(*place) > (rows[-1].dataset, rows[-1].id))
+        connection.execute(write, values)
+        page = query.where(sa.tuple_(*key) > (rows[-1].dataset, rows[-1].id))
