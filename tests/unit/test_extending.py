@@ -61,7 +61,7 @@ def test_the_store_of_the_document_works(tmp_path: Path, environment: dict[str, 
 def test_what_the_store_of_the_document_cannot_open_is_refused(tmp_path: Path, environment: dict[str, str]) -> None:
     """With what is wrong, as a mistake in what is set up."""
     for url, complaint in {
-        "onefile:./missing/blobs.db": "unable to open database file; look after its rights and its disk",
+        "onefile:./missing/blobs.db": "unable to open database file; check its permissions and its disk",
         "onefile://host/blobs.db": "names no file of this machine; write onefile:./blobs.db",
     }.items():
         ran = run(tmp_path, environment, "check", "--store", url)
