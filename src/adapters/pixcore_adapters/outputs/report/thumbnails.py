@@ -5,12 +5,14 @@ import warnings
 from io import BytesIO
 
 from attrs import frozen
-from PIL import Image, ImageOps
+from PIL import Image
+
+from pixcore_adapters.rendering import render_frame
 
 MEDIA_TYPE = "image/webp"
 
 # The formats that validators accept. No other decoder is tried, whatever the bytes look like.
-_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 
 _ALL_BYTES = 14_000_000  # of all thumbnails together; in base64, a third more
 _MOST_BYTES = 12_000  # of one
@@ -49,13 +51,12 @@ class Thumbnails:
 
     def _small(self, data: bytes) -> Image.Image:
         with Image.open(BytesIO(data), formats=_FORMATS) as image:
-            width, height = image.size
-            scale = min(1.0, self.side / math.sqrt(width * height), _LONGEST * self.side / max(width, height))
-            size = max(1, round(width * scale)), max(1, round(height * scale))
-            image.draft("RGB", (2 * size[0], 2 * size[1]))  # a JPEG is decoded no larger than needed
-            plain = _plain(image)
-            plain.thumbnail(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-            return ImageOps.exif_transpose(plain)
+            picture = render_frame(image, self.side)
+        width, height = picture.size
+        scale = min(1.0, self.side / math.sqrt(width * height), _LONGEST * self.side / max(width, height))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        picture.thumbnail(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        return picture
 
     def _encoded(self, image: Image.Image) -> bytes:
         while True:
@@ -65,15 +66,3 @@ class Thumbnails:
                 if file.tell() <= self.budget:
                     return file.getvalue()
             image = image.resize((max(1, image.width * 3 // 4), max(1, image.height * 3 // 4)))
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """In RGB; what is transparent, on white; what has more than 8 bits, scaled to them."""
-    if image.mode.startswith("I"):
-        return image.convert("I").point(lambda value: value / 256).convert("RGB")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        paper = Image.new("RGBA", layer.size, "white")
-        paper.alpha_composite(layer)
-        return paper.convert("RGB")
-    return image.convert("RGB")
