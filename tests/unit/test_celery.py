@@ -187,7 +187,7 @@ def test_without_a_broker_the_remedy_is_told(home: Fleet) -> None:
     ("setting", "value", "says"),
     [
         ("STATUS", "sqlite:///elsewhere.db", "status"),
-        ("STORE", "memory://", "store memory:// is seen by one process only"),
+        ("STORE", "memory://", "store memory:// exists in one process only"),
         ("BROKER", "", "set PIXCORE_BROKER to a URL"),
     ],
 )

@@ -279,11 +279,11 @@ def test_config_show_says_where_each_setting_comes_from(monkeypatch: pytest.Monk
     [
         (("run",), 2, "openverse needs a keyword to search for, such as 'red panda'; or name a folder or a"),
         (("run", "--source", "flickr:cats"), 2, "unknown source 'flickr:cats'; use one of: openverse,"),
-        (("run", "--source", "folder:"), 2, "source 'folder:' names nothing; write folder:DIR"),
+        (("run", "--source", "folder:"), 2, "source 'folder:' is incomplete; write folder:DIR"),
         (("run", "--source", "folder:fotos"), 2, "the folder {home}/fotos cannot be listed: No such file or directory"),
         (("run", "--source", "folder:photos/0001.jpg"), 2, "photos/0001.jpg cannot be listed: Not a directory"),
         (("run", "--source", "folder:empty"), 4, "nothing to collect: folder '{home}/empty' has no candidates"),
-        ((*RUN, "--store", "ftp://host/x"), 2, "unknown store 'ftp://host/x'; use file:FOLDER, azure://"),
+        ((*RUN, "--store", "ftp://host/x"), 2, "unknown store 'ftp://host/x'; use one of: file:FOLDER, azure://"),
         ((*RUN, "--store", "out"), 2, "flag: store cannot be 'out'; give a URL such as file:./out"),
         (
             (*RUN, "--store", "file://host/x"),

@@ -131,7 +131,7 @@ def test_the_same_bytes_make_the_same_archive_at_a_given_moment(site: Site, monk
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("--source", "urls:"), "source 'urls:' names nothing; write urls:LIST"),
+        (("--source", "urls:"), "source 'urls:' is incomplete; write urls:LIST"),
         (("--source", "urls:gone.txt"), "the list gone.txt cannot be read: FileNotFoundError"),
         (("--source", "urls:cats.doc"), "'cats.doc' is no list; name a file that ends in .txt, .csv, .tsv, .jsonl"),
         (("--source", "urls:http://[bad/cats.txt"), "http://[bad/cats.txt: not_a_url"),

@@ -12,9 +12,9 @@ from distributions import Entries, installed
 
 from pixcore import InvalidRequest
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
-from pixcore_runners import plugins
 from pixcore_runners.assembly.assembly import Assembly, assemble
-from pixcore_runners.plugins import Extended
+from pixcore_runners.assembly.sources import Extended
+from pixcore_runners.registry import plugins
 from pixcore_runners.settings import Settings
 from pixcore_runners.settings.source_names import parse
 
@@ -116,8 +116,8 @@ def test_who_names_no_store_is_told_which_there_are(install: Install) -> None:
     with pytest.raises(InvalidRequest) as refused:
         store(store="hurd:cows")
     assert str(refused.value) == (
-        "unknown store 'hurd:cows'; use file:FOLDER, azure://CONTAINER/PREFIX, s3://BUCKET/PREFIX or memory://,"
-        " or flock:, or herd:"
+        "unknown store 'hurd:cows'; use one of: file:FOLDER, azure://CONTAINER/PREFIX, s3://BUCKET/PREFIX, memory://,"
+        " flock, herd"
     )
 
 
@@ -143,7 +143,7 @@ def test_who_names_no_source_is_told_which_there_are(install: Install) -> None:
 def test_a_source_of_two_names_is_refused(install: Install) -> None:
     """Its slices would be looked for under the one and its rows tell the other."""
     install("pixcore-herd", {SOURCES: {"flock": "herd:Source"}}, herd=SOURCE)
-    with pytest.raises(InvalidRequest, match="source 'flock' calls itself 'herd'"):
+    with pytest.raises(InvalidRequest, match="source 'flock' has the name 'herd'"):
         assembly().capacity("flock", [])
 
 
@@ -187,7 +187,9 @@ def test_a_package_that_cannot_be_loaded_is_named(install: Install, module: str,
     install("pixcore-herd", {STORES: {"herd": "herd:Store"}}, herd=module)
     ran = pixcore("check", "--store", "herd:cows")
     assert ran.code == 2
-    assert f"'herd' of pixcore-herd cannot be loaded: {complaint}; mend or uninstall that" in " ".join(ran.err.split())
+    assert f"'herd' of pixcore-herd cannot be loaded: {complaint}; repair or uninstall pixcore-herd" in " ".join(
+        ran.err.split()
+    )
     assert "Traceback" not in ran.err
 
 
@@ -195,7 +197,9 @@ def test_two_packages_with_one_name_are_refused(install: Install) -> None:
     """Which one is found first depends on the order of folders; nobody's archives are to."""
     for name in ("pixcore-herd", "another-herd"):
         install(name, {STORES: {"herd": "herd:Store"}}, herd=STORE)
-    with pytest.raises(InvalidRequest, match="another-herd and pixcore-herd each bring a 'herd' for"):
+    with pytest.raises(
+        InvalidRequest, match=r"another-herd and pixcore-herd each register 'herd' as one of pixcore\.blob_stores"
+    ):
         store(store="herd:cows")
 
 

@@ -175,7 +175,7 @@ class TestErrors:
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "nowhere")
         with pytest.raises(StoreDenied, match="credentials"):
-            S3BlobStore.at(f"s3://bucket?endpoint={moto.endpoint}").head("key")
+            S3BlobStore.at(f"s3://bucket?endpoint={moto.endpoint}", {}).head("key")
 
 
 class TestUrls:
@@ -186,14 +186,14 @@ class TestUrls:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", moto.access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", moto.secret_key)
         bucket = s3_clients.bucket()
-        told = S3BlobStore.at(f"s3://{bucket}/a%20b/c/?endpoint={moto.endpoint}&region=eu-west-1")
+        told = S3BlobStore.at(f"s3://{bucket}/a%20b/c/?endpoint={moto.endpoint}&region=eu-west-1", {})
         told.create()
         stored = put(told, "d e", b"x")
         assert stored.url == f"s3://{bucket}/a%20b/c/d%20e"
         assert told._client.get_bucket_location(Bucket=bucket)["LocationConstraint"] == "eu-west-1"
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto.endpoint)
         monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-        found = S3BlobStore.at(f"s3://{bucket}")
+        found = S3BlobStore.at(f"s3://{bucket}", {})
         found.create()
         assert found.head("a b/c/d e").sha256 == stored.sha256
         assert found._client.meta.region_name == "eu-west-1"
@@ -219,14 +219,14 @@ class TestUrls:
     def test_another_url_is_refused(self, url: str) -> None:
         """A mistake is told at once, and a secret not repeated."""
         with pytest.raises(InvalidRequest) as refused:
-            S3BlobStore.at(url)
+            S3BlobStore.at(url, {})
         assert "sesame" not in str(refused.value)
 
     def test_a_profile_that_is_not_there_is_denied(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """boto3 looks for it as soon as it is asked for a client."""
         monkeypatch.setenv("AWS_PROFILE", "nobody")
         with pytest.raises(StoreDenied, match="nobody"):
-            S3BlobStore.at("s3://bucket")
+            S3BlobStore.at("s3://bucket", {})
 
 
 @pytest.mark.usefixtures("_no_waiting")
@@ -257,7 +257,7 @@ class TestAttempts:
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "9")
         with FaultProxy(moto.port, *[Answer(500)] * 9) as proxy:
             with pytest.raises(StoreUnavailable):
-                S3BlobStore.at(f"s3://bucket?endpoint=http://127.0.0.1:{proxy.port}").head("key")
+                S3BlobStore.at(f"s3://bucket?endpoint=http://127.0.0.1:{proxy.port}", {}).head("key")
             assert len(proxy.requests) == 4
 
 

@@ -27,12 +27,12 @@ def test_a_source_is_a_name_and_what_it_is_asked_for(source: str, parsed: tuple[
     [
         ("flickr:cats", "unknown source 'flickr:cats'; use one of: openverse, commons, folder:DIR, urls:LIST, bing,"),
         ("list.csv", "unknown source 'list.csv'; use one of: "),
-        ("bing:cats", "source 'bing:cats' is searched by the keyword; write bing"),
-        ("openverse:", "source 'openverse:' is searched by the keyword; write openverse"),
+        ("bing:cats", "source 'bing:cats' is searched by the keyword and takes no argument; write bing"),
+        ("openverse:", "source 'openverse:' is searched by the keyword and takes no argument; write openverse"),
         ("URLS:list.csv", "unknown source 'URLS:list.csv'"),
         ("", "unknown source ''"),
-        ("urls", "source 'urls' names nothing; write urls:LIST"),
-        ("folder:", "source 'folder:' names nothing; write folder:DIR"),
+        ("urls", "source 'urls' is incomplete; write urls:LIST"),
+        ("folder:", "source 'folder:' is incomplete; write folder:DIR"),
     ],
 )
 def test_anything_else_is_refused_with_the_forms_there_are(source: str, complaint: str) -> None:
@@ -65,8 +65,8 @@ def test_a_source_is_called_as_its_last_part(source: str, name: str) -> None:
     ("sources", "told"),
     [
         (["openverse", "commons", "folder:bing"], ""),
-        (["bing", "openverse"], "bing: search engines do not allow automated collection"),
-        (["google", "baidu", "google"], "google, baidu: search engines do not allow automated collection"),
+        (["bing", "openverse"], "bing: search engines generally forbid automated collection"),
+        (["google", "baidu", "google"], "google, baidu: search engines generally forbid automated collection"),
     ],
 )
 def test_whoever_names_an_engine_is_told_once_what_that_means(sources: list[str], told: str) -> None:

@@ -17,13 +17,14 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Self
+from urllib.parse import unquote, urlsplit
 
 import cattrs
 from attrs import field, frozen
 from cattrs.preconf.json import make_converter
 
-from pixcore.errors import StoreNotFound
+from pixcore.errors import InvalidRequest, StoreNotFound
 from pixcore.model.archives import Blob
 from pixcore_adapters.blob_store import PRIVATE, check_key, check_version, described
 from pixcore_adapters.blob_store.durable import make_folder, sync_folder
@@ -57,6 +58,18 @@ class LocalBlobStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
+
+    @classmethod
+    def at(cls, url: str, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - a folder needs no credentials
+        """Return the store in the folder of a ``file:relative``, ``file:/absolute`` or ``file:///absolute`` URL.
+
+        Raises:
+            InvalidRequest: The URL names no folder of this machine.
+        """
+        parts = urlsplit(url)
+        if parts.netloc not in ("", "localhost") or not parts.path:
+            raise InvalidRequest(f"store {url!r} names no folder of this machine; write file:./out or file:///data/out")
+        return cls(Path(unquote(parts.path)).expanduser())
 
     def put(
         self,

@@ -5,7 +5,7 @@ import itertools
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 from urllib.parse import quote
 
 from pixcore.errors import StoreNotFound
@@ -20,6 +20,11 @@ class MemoryBlobStore:
         self._blobs: dict[str, tuple[Blob, bytes]] = {}
         self._versions = itertools.count(1)
         self._lock = threading.Lock()
+
+    @classmethod
+    def at(cls, url: str, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - there is nothing to choose
+        """Return an empty store for a ``memory:`` URL."""
+        return cls()
 
     def put(
         self,

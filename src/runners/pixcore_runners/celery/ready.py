@@ -10,7 +10,7 @@ from celery import Celery, bootsteps
 from celery.app.log import Logging
 
 from pixcore import InvalidRequest, PixcoreError
-from pixcore_runners.assembly.assembly import assembled_for_work
+from pixcore_runners.assembly.assembly import assemble_for_worker
 from pixcore_runners.celery.task import NAME, App, Worker, hard_limit, register
 from pixcore_runners.observing.logs import ChunkContext, OneLine
 from pixcore_runners.settings import Settings, load_here
@@ -46,7 +46,7 @@ def work(settings: Settings, concurrency: int) -> int:
         StatusUnavailable: The status database cannot be reached.
     """
     app = make_app(settings)
-    assembled_for_work(settings)
+    assemble_for_worker(settings)
     worker = app.Worker(
         hostname=f"pixcore-{os.getpid()}@{socket.gethostname()}",  # several on a machine need names of their own
         concurrency=concurrency,
@@ -79,7 +79,7 @@ class Refuse(bootsteps.Step):  # type: ignore[misc]  # Celery ships no types
     def create(self, parent: Worker) -> None:
         """See ``celery.bootsteps.Step``; ``parent`` is the worker."""
         try:
-            assembled_for_work(parent.app.tasks[NAME].chunks.settings)
+            assemble_for_worker(parent.app.tasks[NAME].chunks.settings)
         except PixcoreError as error:
             raise SystemExit(f"pixcore: {error}") from error
 

@@ -53,7 +53,7 @@ def pixcore() -> None:
     """Turn keywords, URL lists and folders into clean, de-duplicated image datasets.
 
     Try `pixcore demo` first. Exit codes: 0 done, 1 internal error or a service that cannot be reached, 2 usage or
-    configuration, 3 partial, 4 nothing collected, 5 refused by policy, 130 interrupted.
+    configuration, 3 partial, 4 nothing collected, 130 interrupted.
 
     Example: `pixcore run "red panda" --count 100`
     """

@@ -13,17 +13,18 @@ from pixcore.model.chunks import dataset_name
 from pixcore.stored.samples import CLASSES, placed_together, samples
 from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.export import export, require_empty
-from pixcore_runners.assembly.assembly import LAYOUTS, assemble, layout
+from pixcore_runners.assembly.assembly import assemble, layout
 from pixcore_runners.cli.counted import counted
 from pixcore_runners.cli.document import DONE, INTERRUPTED, PARTIAL, VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.planning.dataset_plan import known_dataset
+from pixcore_runners.registry.tables import LAYOUTS
 
 
 @click.command("export")
 @click.argument("dataset")
-@click.option("--format", "kind", type=click.Choice(LAYOUTS), required=True, help="The layout.")
+@click.option("--format", "kind", type=click.Choice([*LAYOUTS]), required=True, help="The layout.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", required=True, help="A new or empty folder.")
 @click.option("--split", "ratios", metavar="SPLITS", default="train=1", help="Such as train=0.9,test=0.1.")
 @click.option("--label", type=click.Choice(CLASSES), help="What fills the column `label`, and names folders of images.")

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 import rich_click as click
 
-from pixcore_runners.assembly.assembly import assembled_for_work, needing
+from pixcore_runners.assembly.assembly import assemble_for_worker
 from pixcore_runners.cli.shell import Shell, shared
+from pixcore_runners.registry.table import needing
 
 
 @click.command("metrics")
@@ -24,7 +25,7 @@ def command(shell: Shell, host: str, port: int) -> None:
     """
     with needing("metrics"):
         from pixcore_runners.observing.metrics import serve  # noqa: PLC0415 - an extra, and the help of all commands is quick
-    assembly = assembled_for_work(shell.settings)
+    assembly = assemble_for_worker(shell.settings)
     folder = shell.settings.metrics_dir
     with _ending() as until_told:
         found = serve(assembly.status, folder, host, port)

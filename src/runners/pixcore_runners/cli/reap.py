@@ -6,7 +6,7 @@ import rich_click as click
 
 from pixcore import TransientError
 from pixcore.errors import one_line
-from pixcore_runners.assembly.assembly import Assembly, assembled_for_work
+from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
@@ -28,7 +28,7 @@ def command(shell: Shell, every: float | None) -> None:
 
     Example: `pixcore reap --every 15`
     """
-    assembly = assembled_for_work(shell.settings)
+    assembly = assemble_for_worker(shell.settings)
     if every is None:
         reaped = _round(assembly)
         table = plain_table("freed", "lost")

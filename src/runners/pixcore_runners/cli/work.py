@@ -16,7 +16,7 @@ from pixcore import ChunkPipeline
 from pixcore.chunk.events import Observer, silent
 from pixcore.model.chunks import Status
 from pixcore.ports import Validator
-from pixcore_runners.assembly.assembly import Assembly, assembled_for_work, private_settings, validating
+from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker, private_settings, validating
 from pixcore_runners.cli.document import DONE, document, exit_code
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell, adding, creating
@@ -86,7 +86,7 @@ def _pipeline_elsewhere(shell: Shell, observer: Observer, stop: Callable[[], boo
     """A worker's own, in its own process."""
     with (
         validating(shell.settings, at_once=True) as validator,
-        assembled_for_work(shell.settings).pipeline(
+        assemble_for_worker(shell.settings).pipeline(
             silent if shell.quiet else observer, stop, validator=validator
         ) as pipeline,
     ):

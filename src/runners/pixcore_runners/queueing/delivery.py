@@ -24,7 +24,7 @@ from pixcore import (
     TransientError,
 )
 from pixcore.chunk.events import Observer, everyone
-from pixcore_runners.assembly.assembly import Assembly, assembled_for_work
+from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker
 from pixcore_runners.observing import card_refresh
 from pixcore_runners.observing.logs import LogObserver, task
 from pixcore_runners.settings import Settings
@@ -138,7 +138,7 @@ class Deliveries:
     def _made(self) -> tuple[Assembly, ChunkPipeline]:
         with self._lock:
             if self._works is None:
-                assembly = assembled_for_work(self.settings())
+                assembly = assemble_for_worker(self.settings())
                 pipeline = assembly.pipeline(LogObserver(), self.stop, self.interrupts)
                 self._works = assembly, self._opened.enter_context(pipeline)
             return self._works

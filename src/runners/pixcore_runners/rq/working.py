@@ -14,7 +14,7 @@ from rq.serializers import JSONSerializer
 
 from pixcore.chunk.events import silent
 from pixcore.errors import one_line
-from pixcore_runners.assembly.assembly import assembled_for_work
+from pixcore_runners.assembly.assembly import assemble_for_worker
 from pixcore_runners.direct.forks import signals_afresh, signals_held
 from pixcore_runners.observing.logs import ChunkContext, OneLine, log_to_stderr
 from pixcore_runners.queueing.delivery import StopFlag
@@ -46,7 +46,7 @@ def work(settings: Settings, concurrency: int) -> int:
         InvalidRequest: The settings are wrong, no broker is set, or the status database is not set up yet.
         StatusUnavailable, QueueUnavailable: It cannot be reached.
     """
-    with assembled_for_work(settings).pipeline(silent):
+    with assemble_for_worker(settings).pipeline(silent):
         pass  # what is wrong with it is found now, and what it imports need not be imported by every work-horse
     with answering(settings):
         connected(settings, tries=1).ping()

@@ -1,7 +1,7 @@
-"""The sources that a user may name: how they are written and what they are called.
+"""The sources that a user may name, and how users write them.
 
-Some are lists of their own, such as ``folder:./photos``; the others are searched by keyword, such as ``openverse``.
-Those that plugins bring are searched.
+Listed sources name a folder or a list, such as ``folder:./photos``. The others are searched by keyword, such as
+``openverse``; plug-ins are among these.
 """
 
 import re
@@ -10,18 +10,18 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pixcore import InvalidRequest
-from pixcore_runners.plugins import SOURCES, offered
+from pixcore_runners.registry.tables import SEARCHES
 
 LISTED = {"folder": "folder:DIR", "urls": "urls:LIST"}
-OPEN = ("openverse", "commons")  # image APIs that invite their use and tell licences
+OPEN = ("openverse", "commons")  # the default: image APIs that invite use and give the licence of each image
 ENGINES = ("bing", "google", "baidu")
-CONTACTABLE = frozenset({"commons"})  # answer only a user agent that holds an address to write to
+CONTACTABLE = frozenset({"commons"})  # answer only if the user agent holds a contact address
 LICENSES = ("cc0", "pdm", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd")  # as Creative Commons writes them
-FORMS = (*OPEN, *LISTED.values(), *ENGINES)
+FORMS = (*(name for name in SEARCHES.builtin if name not in ENGINES), *LISTED.values(), *ENGINES)
 
 
 def parse(source: str) -> tuple[str, str]:
-    """The source's name, and what it is asked for; ``""`` for one that is searched by keyword.
+    """Split a source into its name and its argument, which is ``""`` for a searched source.
 
     Raises:
         InvalidRequest: There is no such source, or it is written in another form.
@@ -29,16 +29,17 @@ def parse(source: str) -> tuple[str, str]:
     name, colon, argument = source.partition(":")
     if name in LISTED:
         if not argument:
-            raise InvalidRequest(f"source {source!r} names nothing; write {LISTED[name]}")
-    elif name not in (*OPEN, *ENGINES) and name not in (others := offered(SOURCES)):
-        raise InvalidRequest(f"unknown source {source!r}; use one of: {', '.join((*FORMS, *others))}")
+            raise InvalidRequest(f"source {source!r} is incomplete; write {LISTED[name]}")
+    elif name not in SEARCHES:
+        forms = dict.fromkeys((*FORMS, *SEARCHES))
+        raise InvalidRequest(f"unknown source {source!r}; use one of: {', '.join(forms)}")
     elif colon:
-        raise InvalidRequest(f"source {source!r} is searched by the keyword; write {name}")
+        raise InvalidRequest(f"source {source!r} is searched by the keyword and takes no argument; write {name}")
     return name, argument
 
 
 def title(source: str) -> str:
-    """What its images show, as far as the source's own name tells: the folder's name, the list's without its ending.
+    """Return a keyword for a listed source: the folder's name, or the list's name without its extension.
 
     Raises:
         InvalidRequest: As for ``parse``.
@@ -50,11 +51,11 @@ def title(source: str) -> str:
 
 
 def caution(sources: Iterable[str]) -> str:
-    """What whoever names search engines is told; empty when none is among the sources."""
+    """Return a warning if search engines are among the sources, else ``""``."""
     engines = [source for source in dict.fromkeys(sources) if source in ENGINES]
     if not engines:
         return ""
     return (
-        f"{', '.join(engines)}: search engines do not allow automated collection in general and tell no licences,"
-        " so you answer for what you take; openverse and commons are made for it"
+        f"{', '.join(engines)}: search engines generally forbid automated collection and give no licences, so you are"
+        " responsible for the images that you collect; openverse and commons permit it"
     )

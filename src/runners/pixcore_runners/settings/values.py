@@ -10,12 +10,11 @@ from attrs.validators import and_, deep_iterable, ge, gt, in_, le, matches_re
 from pixcore import DatasetRequest, InvalidRequest, LeaseTerms, NearRule, Policies, Quality
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.validator.picture import Limits
-from pixcore_runners.plugins import ARCHIVERS, offered
+from pixcore_runners.registry.tables import ARCHIVERS
 from pixcore_runners.settings.source_names import LICENSES, OPEN
 from pixcore_runners.settings.urls import SecretUrl, holds_secret, holds_user, is_url
 
 _TERMS, _NEAR, _QUALITY, _LIMITS, _FETCH = LeaseTerms(), NearRule(), Quality(), Limits(), FetchPolicy()
-_ARCHIVES = ("zip", "tar")
 _COUNT = "a whole number, at least 1"
 _SECONDS = "a number of seconds above 0"
 _SWITCH = "true or false"
@@ -63,7 +62,7 @@ def _status_url(_: object, attribute: "Attribute[str]", url: str) -> None:
 
 
 def _archive_kind(_: object, __: object, kind: str) -> None:
-    if kind not in _ARCHIVES and kind not in offered(ARCHIVERS):
+    if kind not in ARCHIVERS:
         raise ValueError(kind)
 
 
@@ -115,9 +114,9 @@ class Settings:
         ),
     )
     archive: str = field(
-        default=_ARCHIVES[0],
+        default="zip",
         validator=_archive_kind,
-        metadata=_about("What a chunk's images are packed into.", f"one of: {', '.join(_ARCHIVES)}"),
+        metadata=_about("What a chunk's images are packed into.", f"one of: {', '.join(ARCHIVERS.builtin)}"),
     )
     work: Path = field(
         factory=_work,

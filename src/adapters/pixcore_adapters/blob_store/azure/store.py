@@ -74,6 +74,16 @@ class AzureBlobStore:
         logging.getLogger("urllib3.connectionpool").addFilter(hide_signatures)  # adding it twice is a no-op
 
     @classmethod
+    def at(cls, url: str, environ: Mapping[str, str]) -> Self:
+        """Return the store of an ``azure://container/prefix`` URL.
+
+        Raises:
+            InvalidRequest, StoreDenied: As for ``from_environment``.
+        """
+        parts = urlsplit(url)
+        return cls.from_environment(parts.netloc, unquote(parts.path).strip("/"), environ)
+
+    @classmethod
     def from_environment(
         cls,
         container: str,

@@ -67,7 +67,7 @@ class S3BlobStore:
             logging.getLogger(name).addFilter(_holds_no_secret)
 
     @classmethod
-    def at(cls, url: str) -> Self:
+    def at(cls, url: str, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - boto3 reads the process's environment
         """Return the store ``s3://bucket/prefix?endpoint=…&region=…``.
 
         boto3's configuration provides the credentials, and the endpoint and region unless the URL names them.

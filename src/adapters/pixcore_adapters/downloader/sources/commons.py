@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
-from typing import ClassVar
+from typing import ClassVar, Self
 from urllib.parse import urlencode
 
 from attrs import frozen
@@ -35,6 +35,11 @@ class Commons:
     empty_is_end: ClassVar[bool] = True
 
     api: str = "https://commons.wikimedia.org/w/api.php"
+
+    @classmethod
+    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - it is searched without credentials
+        """Return the source."""
+        return cls()
 
     def url(self, query: str, licenses: str, page: int) -> str:
         """See ``Search``. Only the public domain can be asked for; other licences are told apart in the answer."""

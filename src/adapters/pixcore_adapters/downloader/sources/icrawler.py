@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any, ClassVar, TypeGuard
+from typing import Any, ClassVar, Self, TypeGuard
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from attrs import frozen
@@ -47,6 +47,11 @@ class Bing:
 
     base: str = "https://www.bing.com"
 
+    @classmethod
+    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - it is searched without credentials
+        """Return the source."""
+        return cls()
+
     def url(self, query: str, licenses: str, page: int) -> str:  # noqa: ARG002 - there are none to ask for
         """See ``Search``."""
         return _address(self, quote(query, safe="", errors="replace"), page * self.size + 1)  # Bing counts from 1
@@ -70,6 +75,11 @@ class Google:
     empty_is_end: ClassVar[bool] = False
 
     base: str = "https://www.google.com"
+
+    @classmethod
+    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - it is searched without credentials
+        """Return the source."""
+        return cls()
 
     def url(self, query: str, licenses: str, page: int) -> str:  # noqa: ARG002 - there are none to ask for
         """See ``Search``."""
@@ -105,6 +115,11 @@ class Baidu:
     empty_is_end: ClassVar[bool] = True
 
     base: str = "https://image.baidu.com"
+
+    @classmethod
+    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - it is searched without credentials
+        """Return the source."""
+        return cls()
 
     def url(self, query: str, licenses: str, page: int) -> str:  # noqa: ARG002 - there are none to ask for
         """See ``Search``."""

@@ -1,7 +1,7 @@
 """Openverse: openly licensed images of many collections, by its API (https://api.openverse.org/v1/)."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 from urllib.parse import urlencode
 
 from attrs import frozen
@@ -27,6 +27,11 @@ class Openverse:
     empty_is_end: ClassVar[bool] = True
 
     api: str = "https://api.openverse.org/v1/images/"
+
+    @classmethod
+    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - it is searched without credentials
+        """Return the source."""
+        return cls()
 
     def url(self, query: str, licenses: str, page: int) -> str:
         """See ``Search``."""

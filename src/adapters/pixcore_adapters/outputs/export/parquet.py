@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pixcore.model.rows import COLUMNS, NUMBERS
 from pixcore.stored.samples import Sample
-from pixcore_adapters.outputs.export import Add, spread
+from pixcore_adapters.outputs.export import Add, Layout, spread
 
 # a reader holds a row group in memory, and so does the writer
 _ROWS, _BYTES = 100, 64 << 20
@@ -26,6 +26,11 @@ _SCHEMA = pa.schema(
     ],
     metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}})},
 )
+
+
+def layout(*, by_label: bool) -> Layout:  # noqa: ARG001 - the label of an image stands in its row
+    """Return the layout."""
+    return parquet
 
 
 def parquet(samples: Iterable[Sample], into: Path) -> Mapping[str, str]:

@@ -8,7 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pixcore.stored.samples import Sample
-from pixcore_adapters.outputs.export import Add, spread
+from pixcore_adapters.outputs.export import Add, Layout, spread
+
+
+def layout(*, by_label: bool) -> Layout:  # noqa: ARG001 - the label of an image stands in its row
+    """Return the layout."""
+    return webdataset
 
 
 def webdataset(samples: Iterable[Sample], into: Path) -> Mapping[str, str]:

@@ -1,0 +1,136 @@
+"""The sources of images: the downloader of all of them, and what planning asks of each."""
+# ruff: noqa: PLC0415 - aiohttp is slow to import, and only downloaders need it
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from pixcore import BlobStore, Downloader, InvalidRequest, Slice
+from pixcore_adapters.downloader.by_source import BySource
+from pixcore_adapters.downloader.fetch.policy import FetchPolicy
+from pixcore_adapters.downloader.folder import FolderDownloader
+from pixcore_adapters.downloader.listing import Listing
+from pixcore_adapters.downloader.sources.search import Search
+from pixcore_runners.registry.tables import SEARCHES
+from pixcore_runners.settings import Settings, environment_here
+from pixcore_runners.settings.source_names import CONTACTABLE, parse
+
+V = TypeVar("V")
+
+
+class Extended(Mapping[str, V]):
+    """The mapping ``known``, extended by what ``find`` returns for other names; it is called once for each.
+
+    ``find`` raises KeyError for a name that does not exist. Iteration yields the names that are known so far.
+    """
+
+    def __init__(self, known: Mapping[str, V], find: Callable[[str], V]) -> None:
+        self._known, self._find = dict(known), find
+
+    def __getitem__(self, name: str) -> V:
+        if name not in self._known:
+            self._known[name] = self._find(name)
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+def downloader(settings: Settings, store: BlobStore) -> Downloader:
+    """Return one downloader that serves every source.
+
+    Raises:
+        InvalidRequest: SOURCE_DATE_EPOCH is no time.
+    """
+    from pixcore_adapters.downloader.sources.paged import PagedSource
+    from pixcore_adapters.downloader.urls import Urls
+    from pixcore_adapters.downloader.web import WebDownloader
+
+    def searched(name: str) -> PagedSource:
+        return PagedSource(_search(name), settings.keep_pages)
+
+    policy = _fetch_policy(settings)
+    builtin = {name: searched(name) for name in SEARCHES.builtin}
+    web = WebDownloader(Extended({"urls": Urls(store, policy), **builtin}, searched), policy, _moment())
+    folder = FolderDownloader(store, settings.max_bytes)
+    # names that are not built in go to WebDownloader, which looks for a plug-in and rejects unknown ones
+    return BySource(Extended({"folder": folder, **dict.fromkeys(web.sources, web)}, lambda _: web))
+
+
+def listing(
+    source: str, dataset: str, planned: Iterable[Slice], settings: Settings, store: BlobStore
+) -> AbstractContextManager[Listing]:
+    """List a source such as ``folder:DIR``; see ``Assembly.listing``."""
+    name, argument = parse(source)
+    if name == "folder":
+        return FolderDownloader(store, settings.max_bytes).listing(Path(argument).expanduser(), dataset, planned)
+    from pixcore_adapters.downloader.urls import Urls
+
+    return Urls(store, _fetch_policy(settings)).listing(argument, dataset, planned)
+
+
+def capacity(source: str, licenses: Sequence[str], settings: Settings) -> int:
+    """Return how many results a searched source gives a query at most; see ``Assembly.capacity``."""
+    search = _search(source)
+    if source in CONTACTABLE and not _fetch_policy(settings).contact:
+        raise InvalidRequest(
+            f"{source} answers only clients that name a contact address; set user_agent, such as"
+            " PIXCORE_USER_AGENT='pixcore (ann@example.org)'"
+        )
+    if unknown := [slug for slug in licenses if slug not in search.licenses]:
+        able = ", ".join(name for name in SEARCHES.builtin if _search(name).licenses.issuperset(licenses))
+        raise InvalidRequest(
+            f"{source} cannot be limited to the licence {unknown[0]}; leave it out, or use a source that can:"
+            f" {able or 'there is none'}"
+        )
+    search.url("", "", 0)  # so that a missing package is found now and not by a worker
+    return search.limit
+
+
+def _search(name: str) -> Search:
+    """Return the searched source of that name.
+
+    Raises:
+        KeyError: There is none.
+        InvalidRequest: It cannot be imported, or has another name than the one under which it is registered.
+    """
+    make = SEARCHES.find(name)
+    if make is None:
+        raise KeyError(name)
+    search: Search = make(environment_here())
+    if search.name != name:  # else slices and rows would hold different names of one source
+        raise InvalidRequest(
+            f"source {name!r} has the name {search.name!r}; its package must register it under the name that it has"
+        )
+    return search
+
+
+def _fetch_policy(settings: Settings) -> FetchPolicy:
+    return FetchPolicy(
+        user_agent=settings.user_agent,
+        in_flight=settings.in_flight,
+        per_host=settings.per_host,
+        per_host_rate=settings.per_host_rate,
+        seconds=settings.fetch_seconds,
+        max_bytes=settings.max_bytes,
+        private_hosts=settings.private_hosts,
+        ignore_opt_out=settings.ignore_opt_out,
+        proxy_from_environment=settings.proxy_from_environment,
+    )
+
+
+def _moment() -> datetime | None:
+    """Return the time that SOURCE_DATE_EPOCH gives, for archives that are to be identical to earlier ones."""
+    seconds = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not seconds:
+        return None
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError) as exc:
+        raise InvalidRequest(f"SOURCE_DATE_EPOCH is {seconds!r}; write seconds since 1970, or unset it") from exc

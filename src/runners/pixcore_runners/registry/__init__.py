@@ -1,0 +1,1 @@
+"""Which adapters there are: the tables of built-in ones, and the entry points of other distributions."""

@@ -1,0 +1,53 @@
+"""The adapters of pixcore, one table a kind: name -> how it is made. Each is imported on use.
+
+A new adapter is one file, one line here, an extra in pyproject.toml if it needs a package, and its contract test. Other
+distributions register theirs as entry points of the same group, which are made by the same call: see docs/extending.md.
+"""
+
+from pixcore_runners.registry.table import Builtin, Table
+
+_STORES = "pixcore_adapters.blob_store"
+_ARCHIVERS = "pixcore_adapters.archiver"
+_SOURCES = "pixcore_adapters.downloader.sources"
+_EXPORT = "pixcore_adapters.outputs.export"
+
+# By the scheme of the URL; made by (url, environ).
+BLOB_STORES = Table(
+    {
+        "file": Builtin(f"{_STORES}.local:LocalBlobStore.at", form="file:FOLDER"),
+        "azure": Builtin(f"{_STORES}.azure.store:AzureBlobStore.at", "azure", form="azure://CONTAINER/PREFIX"),
+        "s3": Builtin(f"{_STORES}.s3.store:S3BlobStore.at", "s3", form="s3://BUCKET/PREFIX"),
+        "memory": Builtin(f"{_STORES}.memory:MemoryBlobStore.at", form="memory://"),
+    },
+    "pixcore.blob_stores",
+)
+
+# By the value of the setting `archive`; made by ().
+ARCHIVERS = Table(
+    {
+        "zip": Builtin(f"{_ARCHIVERS}.zip:ZipArchiver"),
+        "tar": Builtin(f"{_ARCHIVERS}.tar:TarArchiver"),
+    },
+    "pixcore.archivers",
+)
+
+# Sources that are searched by keyword, by the name that `--source` takes; made by (environ).
+SEARCHES = Table(
+    {
+        "openverse": Builtin(f"{_SOURCES}.openverse:Openverse.at"),
+        "commons": Builtin(f"{_SOURCES}.commons:Commons.at"),
+        "bing": Builtin(f"{_SOURCES}.icrawler:Bing.at"),
+        "google": Builtin(f"{_SOURCES}.icrawler:Google.at"),
+        "baidu": Builtin(f"{_SOURCES}.icrawler:Baidu.at"),
+    },
+    "pixcore.sources",
+)
+
+# Layouts of an export, by the value of `--format`; made by (by_label=bool). They do not plug in.
+LAYOUTS = Table(
+    {
+        "imagefolder": Builtin(f"{_EXPORT}.imagefolder:ImageFolder"),
+        "webdataset": Builtin(f"{_EXPORT}.webdataset:layout"),
+        "parquet": Builtin(f"{_EXPORT}.parquet:layout", "parquet"),
+    }
+)

@@ -1,0 +1,88 @@
+"""The tables of built-in adapters: every line can be imported, and is made by the call that its table documents."""
+
+import sys
+from inspect import signature
+from pathlib import Path
+
+import pytest
+
+from pixcore import Archiver, BlobStore, InvalidRequest
+from pixcore_runners.assembly.assembly import assemble, layout
+from pixcore_runners.registry.table import Builtin, Table
+from pixcore_runners.registry.tables import ARCHIVERS, BLOB_STORES, LAYOUTS, SEARCHES
+from pixcore_runners.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_each_store_is_made_from_its_url_and_the_environment() -> None:
+    """A plug-in is made by the same call."""
+    key = "AccountName=a;AccountKey=QQ==;EndpointSuffix=example.org"
+    urls = {
+        "file": "file:./out",
+        "azure": "azure://cats/data",
+        "s3": "s3://cats/data?region=eu-west-1",
+        "memory": "memory://",
+    }
+    assert urls.keys() == BLOB_STORES.builtin.keys()
+    for scheme, url in urls.items():
+        make = BLOB_STORES.find(scheme)
+        assert make is not None
+        store: BlobStore = make(url, {"AZURE_STORAGE_CONNECTION_STRING": f"DefaultEndpointsProtocol=https;{key}"})
+        assert callable(store.put)
+
+
+def test_each_archiver_is_made_without_arguments() -> None:
+    """Its suffix tells its archives from those of other kinds."""
+    suffixes = []
+    for kind in ARCHIVERS.builtin:
+        make = ARCHIVERS.find(kind)
+        assert make is not None
+        archiver: Archiver = make()
+        suffixes.append(archiver.suffix)
+    assert suffixes == [".zip", ".tar"]
+
+
+def test_each_searched_source_is_made_from_the_environment() -> None:
+    """It has the name under which it is registered: slices and rows hold that name."""
+    for name in SEARCHES.builtin:
+        make = SEARCHES.find(name)
+        assert make is not None
+        assert make({}).name == name
+
+
+@pytest.mark.parametrize("name", LAYOUTS.builtin)
+def test_each_layout_takes_samples_and_a_folder(name: str) -> None:
+    """``export`` calls it with these two."""
+    assert list(signature(layout(name, by_label=True)).parameters) == ["samples", "into"]
+
+
+def test_a_layout_that_does_not_exist_is_refused() -> None:
+    """The message lists those that do."""
+    with pytest.raises(InvalidRequest, match="unknown layout 'csv'; use one of: imagefolder, webdataset, parquet"):
+        layout("csv", by_label=False)
+
+
+@pytest.mark.parametrize(("url", "package", "extra"), [("azure://a", "azure", "azure"), ("s3://a", "boto3", "s3")])
+def test_a_missing_package_names_the_extra(url: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message is a command to copy."""
+    for module in [
+        module for module in sys.modules if module.startswith((f"pixcore_adapters.blob_store.{extra}", package))
+    ]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InvalidRequest, match=rf"is not installed; pip install 'pixcore\[{extra}\]'"):
+        assemble(Settings(store=url, status="memory://"))
+
+
+def test_every_extra_of_a_table_is_one_of_the_package() -> None:
+    """Else the command of the message would install nothing."""
+    extras = {line.extra for table in (BLOB_STORES, ARCHIVERS, SEARCHES, LAYOUTS) for line in table.builtin.values()}
+    project = (ROOT / "pyproject.toml").read_text()
+    assert all(f"\n{extra} = [" in project for extra in extras if extra)
+
+
+def test_a_defect_of_an_adapter_is_no_missing_package() -> None:
+    """An adapter without an extra fails as it is: no extra would help."""
+    with pytest.raises(ModuleNotFoundError):
+        Table({"x": Builtin("pixcore_adapters.no_such_module:X")}).find("x")
