@@ -1,7 +1,6 @@
 """What the documents and the deployment files name is there: tests, files, commands, extras, settings."""
 
 import ast
-import json
 import re
 import shlex
 import tomllib
@@ -9,14 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import boto3
 import pytest
 import rich_click as click
 import yaml
 from command import pixcore as called
-from servers.addresses import S3
 
 from pixcore_runners.cli import pixcore
 from pixcore_runners.settings import Settings
@@ -135,22 +131,6 @@ def test_the_help_shows_commands_by_what_they_are_for() -> None:
     shown_in = called("--help").out
     assert shown_in.index("─ Make a dataset ─") < shown_in.index("│ run ") < shown_in.index("─ What applies")
     assert "─ Commands ─" not in shown_in
-
-
-def test_s3_takes_the_rule_for_unfinished_uploads(moto: S3) -> None:
-    """It is copied, and not looked at again before the bill comes."""
-    rule = json.loads(block("operations.md", "json"))
-    client = boto3.client(
-        "s3",
-        endpoint_url=moto.endpoint,
-        region_name=moto.region,
-        aws_access_key_id=moto.access_key,
-        aws_secret_access_key=moto.secret_key,
-    )
-    bucket = f"cats-{uuid4().hex[:12]}"
-    client.create_bucket(Bucket=bucket)
-    client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=rule)
-    assert client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"] == rule["Rules"]
 
 
 # -- containers ------------------------------------------------------------------------------------------------------

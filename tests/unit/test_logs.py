@@ -1,8 +1,6 @@
 """Log lines: each says which chunk it is about, is one line, and appears only where somebody asked for it."""
 
 import logging
-import subprocess
-import sys
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -212,17 +210,3 @@ def test_the_commands_lines_go_to_standard_error_once_and_to_nobody_else(capsys:
     LOGGER.debug("an image")
     assert capsys.readouterr().err == "[task_id=-][chunk=-][phase=-] an image\n"
     assert logging.getLogger().handlers == root
-
-
-def test_importing_the_library_configures_no_logging() -> None:
-    """The application's logging is the application's."""
-    program = """
-import logging
-import pixcore, pixcore_runners.observing.logs, pixcore_runners.settings
-pixcore_runners.observing.logs.LogObserver()
-touched = [name for name, logger in logging.root.manager.loggerDict.items()
-           if name.startswith("pixcore") and (logger.handlers or logger.level or not logger.propagate)]
-print(logging.root.handlers, logging.root.level == logging.WARNING, touched)
-"""
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "[] True []"

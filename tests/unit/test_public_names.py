@@ -1,8 +1,6 @@
 """The names that `from pixcore import …` gives: enough for whoever writes an adapter or starts a chunk."""
 
 import inspect
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any, get_args, get_type_hints
 
@@ -53,35 +51,6 @@ def test_every_public_name_says_what_it_is() -> None:
         if isinstance(kind := getattr(pixcore, name), type) and not (vars(kind).get("__doc__") or "").strip()
     ]
     assert undocumented == []
-
-
-def imported_by(program: str) -> set[str]:
-    """The modules that a fresh process has imported at the end of the program."""
-    program += "\nimport sys; print(*sys.modules)"
-    return set(
-        subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
-    )
-
-
-def test_a_module_is_imported_when_a_name_of_it_is_asked_for() -> None:
-    """Whoever catches an error of the core does not wait for its pipeline."""
-    before = imported_by("import pixcore")
-    after = imported_by("from pixcore import InvalidRequest")
-    assert {name for name in before if name.startswith("pixcore.")} == set()
-    assert after - before == {"pixcore.errors"}
-
-
-def test_a_decoder_child_starts_without_the_pipeline() -> None:
-    """There is one for every core, and each would take a quarter longer to be ready."""
-    there = imported_by("import pixcore_adapters.validator.child")
-    assert there >= {"pixcore.model.quality", "PIL", "numpy"}
-    assert there & {"pixcore.chunk.pipeline", "pixcore.chunk.events", "tenacity", "asyncio"} == set()
-
-
-def test_the_names_are_there_to_be_found() -> None:
-    """In an interpreter's completion and in `help()`, before any of them was used."""
-    program = "import pixcore; missing = {*pixcore.__all__} - {*dir(pixcore)}; assert not missing, missing"
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_name_that_is_none_is_refused_as_everywhere() -> None:

@@ -1,16 +1,12 @@
 """Images from the web: in order, lazily, and with nothing left behind, whatever sources and servers do."""
 
-import gzip
 import threading
 import time
-import tracemalloc
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 from attrs import define, field
@@ -21,25 +17,16 @@ from hostile import (
     Client,
     Site,
     dripping,
-    endless,
     handles,
     head,
     held,
     picture,
     policy,
-    raw,
-    redirect,
-    resetting,
     silent,
-    status,
     text,
 )
 from listings import lane_of
-from memory_assembly import MemoryAssembly
-from pictures import encoded, photo, plain_png
 
-from pixcore import ChunkRequest, Done
-from pixcore.chunk.events import CandidateMissed, ImageRejected
 from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable, WorkspaceFull
 from pixcore.model.chunks import Slice
 from pixcore.model.images import Candidate, CandidateKey, Download, Miss, Provenance
@@ -48,7 +35,6 @@ from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.source import Pages, Source
 from pixcore_adapters.downloader.urls import Urls
 from pixcore_adapters.downloader.web import WebDownloader
-from pixcore_adapters.validator.pillow import PillowValidator
 
 EVERYTHING = 1_000_000
 
@@ -343,81 +329,3 @@ def test_the_moment_of_a_fetch_may_be_given(site: Site, tmp_path: Path) -> None:
 
 
 # -- the whole -------------------------------------------------------------------------------------------------------
-
-
-def bad_ones(decoy: Site) -> dict[str, tuple[Answer, str]]:
-    """By path: what the server does, and how it ends."""
-    whole = encoded(photo(99))
-    half = whole[: len(whole) // 2]
-    types = {"Content_Type": "image/jpeg"}
-    bomb = gzip.compress(bytes(64 << 20), mtime=0)
-    return {
-        "/missing.jpg": (status(404), "http_404"),
-        "/busy.jpg": (status(429, Retry_After="3600"), "http_429"),
-        "/page.jpg": (status(200, b"<html>", Content_Type="text/html"), "content_type"),
-        "/lying.jpg": (picture(b"<html>no picture</html>"), "not_an_image"),
-        "/short.jpg": (raw(head(200, Content_Length=len(whole), **types), half), "truncated"),
-        "/silently-short.jpg": (raw(head(200, Connection="close", **types), half), "damaged"),
-        "/reset.jpg": (resetting(), "unreachable"),
-        "/silent.jpg": (silent(), "timeout"),
-        "/drip.jpg": (dripping(head(200, Content_Length=len(whole), **types), whole), "timeout"),
-        "/lure.jpg": (redirect(decoy.url("/secret.jpg")), "address_refused"),
-        "/loop.jpg": (redirect("/loop.jpg"), "too_many_redirects"),
-        "/endless.jpg": (endless(head(200, **types), bytes(1 << 16)), "too_large"),
-        "/huge.jpg": (raw(head(200, Content_Length=10 << 30, **types)), "too_large"),
-        "/bomb.jpg": (picture(bomb, Content_Encoding="gzip"), "too_large"),
-        "/brotli.jpg": (picture(whole, Content_Encoding="br"), "content_encoding"),
-        "/pixels.png": (picture(plain_png(20_000, 5_000)), "too_many_pixels"),
-        "/noai.jpg": (picture(whole, X_Robots_Tag="noai"), "opted_out"),
-        "/private/x.jpg": (picture(whole), "opted_out"),
-    }
-
-
-def test_forty_good_images_beside_every_kind_of_bad_one(site: Site, tmp_path: Path) -> None:
-    """Each bad one ends with its own reason, the good ones are all there, and memory stays flat."""
-    assembly = MemoryAssembly(tmp_path / "work", [])
-    good = {f"/good/{n}.jpg": picture(encoded(photo(n, 96, 96))) for n in range(40)}
-    with Site({"/secret.jpg": picture()}) as decoy, PillowValidator(workers=2) as validator:
-        bad = bad_ones(decoy)
-        site.routes = {path: answer for path, (answer, _) in bad.items()} | good
-        site.routes["/robots.txt"] = text("User-agent: *\nDisallow: /private/\n")
-        junk = [
-            "no url",
-            f"http://127.0.0.1:{decoy.port}/secret.jpg",
-            f"http://[::ffff:7f00:1]:{decoy.port}/secret.jpg",
-        ]
-        urls = [*map(site.url, bad), *junk, *map(site.url, good)]
-        (tmp_path / "urls.txt").write_text("\n".join(urls))
-        how = policy(site, seconds=3.0, attempts=1, max_bytes=20 << 20)
-        source = Urls(assembly.store, how)
-        lane = lane_of(source, str(tmp_path / "urls.txt"), "d")
-        request = ChunkRequest(0, "cat", 40, (Slice("urls", lane.query, 0, lane.stop, lane.snapshot),), dataset="d")
-        (chunk,) = assembly.status.ensure([request])
-        pipeline = assembly.pipeline(downloader=WebDownloader({"urls": source}, how), validator=validator)
-        tracemalloc.start()
-        try:
-            outcome = pipeline.run(chunk.key)
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        assert decoy.asked == []
-    assert isinstance(outcome, Done)
-    assert outcome.result.progress.accepted == 40
-    assert ends(assembly.events) == {site.url(path): reason for path, (_, reason) in bad.items()} | dict(
-        zip(junk, ["not_a_url", "address_refused", "address_refused"], strict=True)
-    )
-    reasons = Counter(outcome.result.progress.missed) + Counter(outcome.result.progress.rejected)
-    assert sum(reasons.values()) == len(bad) + len(junk)
-    assert peak < 100 << 20
-
-
-def ends(events: list[Any]) -> dict[str, str]:
-    """How each bad candidate ended, by its URL."""
-    found = {}
-    for event in events:
-        match event:
-            case CandidateMissed(miss=miss):
-                found[miss.candidate.url] = miss.reason
-            case ImageRejected(image=image):
-                found[image.download.candidate.url] = image.reason
-    return found

@@ -47,9 +47,9 @@ IMAGES = 240  # as many as Openverse shows of a query
 
 # Beginnings of commands that are not run here, and where else.
 NOT_HERE = {
-    "python3 dev.py demo": "tests/unit/test_demo_command.py runs it, on fewer pictures",
+    "python3 dev.py demo": "tests/e2e/test_demo_command.py runs it, on fewer pictures",
     "python3 dev.py test": "it runs this",
-    "pip install": "tests/unit/test_wheel.py installs the wheel; here the extras' names are looked at",
+    "pip install": "tests/integration/test_wheel.py installs the wheel; here the extras' names are looked at",
 }
 
 

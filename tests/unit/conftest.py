@@ -1,0 +1,32 @@
+"""Tests of this folder start no process: that keeps them quick, and lets them run anywhere."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+STARTS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system")
+
+_watched = False
+_started: list[str] = []
+
+
+def _note(event: str, arguments: tuple[Any, ...]) -> None:
+    """Record an audit event that starts a process while a test of this folder runs."""
+    if _watched and event in STARTS:
+        _started.append(f"{event} {arguments}")
+
+
+sys.addaudithook(_note)
+
+
+@pytest.fixture(autouse=True)
+def _no_process() -> Iterator[None]:
+    """Fail a test that starts a process."""
+    global _watched  # noqa: PLW0603 (an audit hook cannot be removed)
+    _started.clear()
+    _watched = True
+    yield
+    _watched = False
+    assert _started == [], "a test that starts a process belongs to tests/integration"
