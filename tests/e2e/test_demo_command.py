@@ -27,7 +27,7 @@ def test_the_demo_finds_what_was_planted(home: Path) -> None:
     ran = pixcore("demo")
     assert ran.code == 0
     for kind in Kind:
-        (line,) = (line for line in ran.out.splitlines() if line.startswith(kind.words))
+        (line,) = (line for line in ran.out.splitlines() if line.startswith(kind.description))
         assert f"{kind.verdict} " in line
         assert line.split()[-1] == "ok"
     assert "MISMATCH" not in ran.out

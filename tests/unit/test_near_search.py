@@ -35,10 +35,10 @@ rules = st.builds(NearRule, st.integers(0, 64), st.integers(0, 64)) | st.builds(
 def way(request: pytest.FixtureRequest) -> Iterator[str]:
     """Search in one of the two ways, whichever were quicker; its steps and runs are so small that there are several."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(near_search, "_PROBE", 0 if request.param == "probing" else np.inf)
-        patch.setattr(near_search, "_MEETING", 0)
+        patch.setattr(near_search, "_PROBE_COST", 0 if request.param == "probing" else np.inf)
+        patch.setattr(near_search, "_HIT_COST", 0)
         patch.setattr(near_search, "_BLOCK", 1 << 10)
-        patch.setattr(near_search, "_MEETINGS", 5)
+        patch.setattr(near_search, "_HITS", 5)
         yield str(request.param)
 
 

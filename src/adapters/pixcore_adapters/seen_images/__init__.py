@@ -1,1 +1,1 @@
-"""The memory of the images of a dataset. The one in SQL is in ``status_repo``, because it shares that database."""
+"""The images of a dataset, in memory. The SQL implementation is in ``status_repo``, because it shares that database."""

@@ -1,4 +1,4 @@
-"""A memory of images within one process: for tests and for runs whose state may die with it."""
+"""The images of datasets, in memory: for tests, and for runs whose state need not outlive the process."""
 
 from collections.abc import Iterator, Sequence
 from threading import Lock
@@ -20,7 +20,11 @@ class _Hold:
 
 @define
 class MemorySeenImages:
-    """Who has which bytes, as long as ``status`` says that their attempt counts. Safe to share among threads."""
+    """The whole port within one process. Threads may share an instance.
+
+    Attributes:
+        status: The repository of the chunks. A hold counts while its attempt is its chunk's current one there.
+    """
 
     status: StatusRepo
     _holds: dict[tuple[str, str], _Hold] = field(init=False, factory=dict)  # by (dataset, sha256)
@@ -34,7 +38,7 @@ class MemorySeenImages:
     def release(self, claim: Claim) -> None:
         """See ``SeenImages``."""
         with self._lock:
-            self._holds = {image: hold for image, hold in self._holds.items() if not _same_attempt(hold.claim, claim)}
+            self._holds = {key: hold for key, hold in self._holds.items() if not _same_attempt(hold.claim, claim)}
 
     def near(self, dataset: str, rule: NearRule) -> Iterator[NearPair]:
         """See ``SeenImages``."""
@@ -43,7 +47,7 @@ class MemorySeenImages:
         from pixcore_adapters.near_search import NearIndex  # noqa: PLC0415  as it imports numpy
 
         with self._lock:
-            holds = [hold for (of, _), hold in self._holds.items() if of == dataset]
+            holds = [hold for (hold_dataset, _), hold in self._holds.items() if hold_dataset == dataset]
         completed = [hold.image for hold in holds if self._counts(hold.claim, Status.COMPLETED)]
         images = [image for image in completed if not image.fingerprint.flat]
         phash = np.array([image.fingerprint.phash for image in images], np.uint64)
@@ -55,11 +59,11 @@ class MemorySeenImages:
         dataset = claim.chunk.dataset
         if not dataset:
             return None
-        there = self._holds.get((dataset, image.sha256))
-        if there and _same_attempt(there.claim, claim):
+        existing = self._holds.get((dataset, image.sha256))
+        if existing and _same_attempt(existing.claim, claim):
             return None
-        if there and self._counts(there.claim, Status.PROCESSING, Status.COMPLETED):
-            return there.claim.chunk
+        if existing and self._counts(existing.claim, Status.PROCESSING, Status.COMPLETED):
+            return existing.claim.chunk
         seen = SeenImage(claim.chunk, image.sha256, image.download.candidate.url, image.fingerprint)
         self._holds[dataset, image.sha256] = _Hold(claim, seen)
         return None

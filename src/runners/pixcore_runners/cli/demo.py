@@ -68,8 +68,8 @@ def command(out: str, as_json: bool, quiet: bool, verbose: bool) -> None:
             f"Fetching, checking, packing, storing and recording {len(planted.files)} files from {served.address} …"
         )
         faults = _run(shell, assembly, _lists(folder / "lists", planted, served), verdicts)
-        if served.lured:
-            faults.append(f"{served.lured} requests went where a redirect led that had to be refused")
+        if served.off_limits_requests:
+            faults.append(f"{served.off_limits_requests} requests went where a redirect led that had to be refused")
     records = list(assembly.status.find(_DATASET))
     categories = verdicts.categories()
     good = not faults and all(category.as_expected for category in categories)
@@ -100,7 +100,9 @@ def _lists(folder: Path, planted: "Planted", served: "Site") -> dict[str, Path]:
                 rows.writerow(("url", "title", "creator", "license"))
                 for planted_file, kind in planted.files.items():
                     if planted_file.startswith(f"{planted.keywords[keyword]}/"):
-                        rows.writerow((served.url(planted_file), f"{keyword}, {kind.words}", "pixcore demo", "cc0"))
+                        rows.writerow(
+                            (served.url(planted_file), f"{keyword}, {kind.description}", "pixcore demo", "cc0")
+                        )
     return lists
 
 
@@ -156,10 +158,10 @@ def _show(
     for category in categories:
         kind = category.kind
         mark = "ok" if category.as_expected else "MISMATCH"
-        add(table, kind.words, category.planted, kind.verdict, reasons(category.found), mark)
+        add(table, kind.description, category.planted, kind.verdict, reasons(category.found), mark)
     found = [
         {
-            "planted": category.kind.words,
+            "planted": category.kind.description,
             "files": category.planted,
             "expected": category.kind.verdict,
             "found": dict(category.found),

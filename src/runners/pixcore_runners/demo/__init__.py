@@ -1,4 +1,4 @@
-"""The demo's synthetic pictures and web site: a seeded world in which it is known what is to be found."""
+"""The demo's synthetic pictures and web site. They come from a seed, so the expected verdict on each file is known."""
 
 from pixcore_runners.demo.planting import Kind, Planted, plant
 from pixcore_runners.demo.site import Site, site

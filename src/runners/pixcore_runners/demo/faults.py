@@ -1,4 +1,4 @@
-"""The bytes of everything that a crawl brings home besides good pictures."""
+"""The bytes of the faulty files that a crawl fetches beside good pictures."""
 
 import zlib
 
@@ -16,45 +16,45 @@ _HTML = """<!DOCTYPE html>
 
 
 def rescaled(original: Picture) -> Picture:
-    """The same picture at half its width and height."""
+    """Return the picture at half its width and height."""
     return encode(original.image().reduce(2), "JPEG", quality=90)
 
 
 def recompressed(original: Picture) -> Picture:
-    """The same picture after a hard compression."""
+    """Return the picture after strong compression."""
     return encode(original.image(), "JPEG", quality=40)
 
 
 def cropped(original: Picture) -> Picture:
-    """The same picture without a margin of a little more than 1 % on each side."""
+    """Return the picture without a margin of a little more than 1 % on each side."""
     image = original.image()
     right, bottom = round(image.width / 80), round(image.height / 80)
     return encode(image.crop((right, bottom, image.width - right, image.height - bottom)), "JPEG", quality=90)
 
 
 def truncated(image: Image.Image, rng: np.random.Generator) -> bytes:
-    """A JPEG whose transfer broke off after 30 to 95 %."""
+    """Return the first 30 to 95 % of a JPEG, as a broken transfer leaves it."""
     whole = encode(image, "JPEG", quality=85, progressive=bool(rng.integers(2))).data
     return whole[: int(len(whole) * rng.uniform(0.3, 0.95))]
 
 
 def tiny(image: Image.Image) -> bytes:
-    """An icon of 32 x 32 pixels."""
+    """Return an icon of 32 x 32 pixels."""
     return encode(image.resize((32, 32)), "JPEG").data
 
 
 def web_page(keyword: str) -> bytes:
-    """What a server answers when a picture is gone."""
+    """Return the web page that a server sends for a missing picture."""
     return _HTML.format(keyword=keyword).encode()
 
 
 def single_colour(colour: str, size: tuple[int, int], format_: str) -> bytes:
-    """A picture without any detail to hash."""
+    """Return a picture of one colour, which has no detail to hash."""
     return encode(Image.new("RGB", size, colour), format_).data
 
 
 def huge(side: int) -> bytes:
-    """A valid black PNG of side x side pixels: a few hundred kilobytes of file that ask for hundreds of megabytes."""
+    """Return a valid black PNG of side x side pixels: a file of a few hundred kB that decodes to hundreds of MB."""
     header = side.to_bytes(4) * 2 + bytes((1, 0, 0, 0, 0))  # one bit a pixel, gray, no interlacing
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
@@ -63,18 +63,18 @@ def huge(side: int) -> bytes:
 
 
 def _black(side: int) -> bytes:
-    # row after row through the compressor: the pixels never exist all at once
+    # compresses row by row, so that the pixels are never in memory all at once
     compressor, row = zlib.compressobj(1), bytes(1 + (side + 7) // 8)
     return b"".join([*(compressor.compress(row) for _ in range(side)), compressor.flush()])
 
 
 def scan_bomb(image: Image.Image, scans: int) -> bytes:
-    """A progressive JPEG that repeats its first scan so often: each costs the decoder a pass over the picture."""
+    """Return a progressive JPEG that repeats its first scan ``scans`` times; each costs a pass over the picture."""
     jpeg = encode(image.reduce(2), "JPEG", quality=60, progressive=True).data
     start = jpeg.index(b"\xff\xda")
     stop = start + 2
     # inside a scan's data, 0xFF is followed by 0x00 or by a restart marker
     while jpeg[stop] != 0xFF or jpeg[stop + 1] in {0x00, *range(0xD0, 0xD8)}:  # noqa: PLR2004 - the first byte of any marker
         stop += 1
-    # the first scan sets whole values, so that repeating it is legal and changes nothing
+    # the first scan sets complete values, so repeating it is valid and changes nothing
     return jpeg[:start] + jpeg[start:stop] * (1 + scans) + jpeg[stop:]

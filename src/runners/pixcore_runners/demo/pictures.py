@@ -1,4 +1,4 @@
-"""The demo's good pictures: painted, encoded as pictures of the web are, and each unlike all before it."""
+"""The demo's good pictures: painted, encoded like pictures on the web, and each different from all earlier ones."""
 
 from collections.abc import Iterator, Mapping
 from io import BytesIO
@@ -14,17 +14,17 @@ from pixcore_runners.demo.canvas import Canvas
 from pixcore_runners.demo.scenes import Painter
 
 SIZES = ((480, 360), (640, 480), (800, 600), (1024, 768), (640, 427), (800, 533), (960, 540), (480, 640), (600, 600))
-# of every eight pictures six are JPEG, as on the web
+# six of eight pictures are JPEG, as on the web
 _FORMATS = ("PNG", "JPEG", "WEBP", "JPEG", "JPEG", "JPEG", "JPEG", "JPEG")
 EXTENSIONS: Mapping[str, str] = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 
-# clear of the default rule by 4 bits: whoever hashes a little differently still finds no near-duplicates
-_UNLIKE = NearRule(phash=14, dhash=14)
+# 4 bits above the default rule, so that slightly different hashes give no near-duplicates either
+_TOO_NEAR = NearRule(phash=14, dhash=14)
 
 
 @frozen
 class Picture:
-    """An encoded picture of the format that Pillow calls ``format``, and what its decoded pixels hash to."""
+    """An encoded picture, Pillow's name of its format, and the hashes of its decoded pixels."""
 
     data: bytes
     format: str
@@ -32,16 +32,16 @@ class Picture:
 
     @property
     def extension(self) -> str:
-        """The right end of its file name."""
+        """The correct extension of its file name."""
         return EXTENSIONS[self.format]
 
     def image(self) -> Image.Image:
-        """The decoded pixels."""
+        """Open the picture for decoding."""
         return Image.open(BytesIO(self.data))
 
 
 def encode(image: Image.Image, format_: str, **options: bool | int) -> Picture:
-    """Encode and hash: the hashes are of the file as a reader gets it, not of what was painted."""
+    """Encode the image, and hash the decoded file, which differs from the painted image."""
     file = BytesIO()
     image.save(file, format_, **options)
     with Image.open(file) as decoded:
@@ -51,18 +51,18 @@ def encode(image: Image.Image, format_: str, **options: bool | int) -> Picture:
 
 
 def paint(painter: Painter, rng: np.random.Generator) -> Image.Image:
-    """One picture, of one of several sizes."""
+    """Paint one picture in a random size."""
     canvas = Canvas.blank(*SIZES[rng.integers(len(SIZES))])
     painter(canvas, rng)
     return canvas.image(rng)
 
 
 def distinct(painter: Painter, rng: np.random.Generator) -> Iterator[Picture]:
-    """Pictures without end, the first a PNG and the second a JPEG; one that comes near an earlier one is repainted."""
+    """Yield pictures without end, first a PNG, then a JPEG. A picture that is near an earlier one is painted again."""
     earlier: list[Fingerprint] = []
     for format_ in cycle(_FORMATS):
         picture = _encoded(paint(painter, rng), format_, rng)
-        while any(_UNLIKE.holds(picture.fingerprint, other) for other in earlier):
+        while any(_TOO_NEAR.holds(picture.fingerprint, other) for other in earlier):
             picture = _encoded(paint(painter, rng), format_, rng)
         earlier.append(picture.fingerprint)
         yield picture

@@ -1,4 +1,4 @@
-"""The demo's folder: good pictures, planted faults, and what is to become of each file."""
+"""The demo's folder: good pictures, planted faults, and the expected verdict on each file."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -17,20 +17,20 @@ from pixcore_runners.demo.scenes import SCENES, Painter
 
 ACCEPTED = "accepted"
 
-# The subfolders that the site's robots.txt forbids.
+# the name of the subfolders that the site's robots.txt forbids
 KEEP_OUT = "keep-out"
 
 _PICTURES = 25
 _MISLABELLED = 2  # the first is a PNG, the second a JPEG
 _TRUNCATED = 3
-_MODIFIED = 1767225600  # 2026-01-01, in seconds: rows tell it, so it has to be the same each time
+_MODIFIED = 1767225600  # 2026-01-01 in Unix seconds; constant, because rows contain it
 
-# near enough that whoever hashes a little differently still finds the near-duplicate
-_ALIKE = NearRule(phash=6, dhash=6)
+# 4 bits below the default rule, so that slightly different hashes find the near-duplicate too
+_CLEARLY_NEAR = NearRule(phash=6, dhash=6)
 
 
 class Kind(Enum):
-    """What was planted: in words, and the verdict that it must get."""
+    """A kind of planted file: its description, and the verdict that it must get."""
 
     PICTURE = "good picture", ACCEPTED
     WRONG_EXTENSION = "wrong extension", ACCEPTED
@@ -58,19 +58,19 @@ class Kind(Enum):
     OPTED_OUT = "header X-Robots-Tag: noai", MissReason.OPTED_OUT
     FORBIDDEN = "forbidden by robots.txt", MissReason.OPTED_OUT
 
-    def __init__(self, words: str, verdict: str) -> None:
-        self.words = words
+    def __init__(self, description: str, verdict: str) -> None:
+        self.description = description
         self.verdict = str(verdict)
 
 
 @frozen
 class Planted:
-    """A planted folder.
+    """A folder of planted files.
 
     Attributes:
-        folder: Where it is.
-        keywords: For each keyword the name of its subfolder, in the order of these names.
-        files: For each file's path below ``folder``, with ``/``, what was planted there; in the order of the paths.
+        folder: Its path.
+        keywords: The name of each keyword's subfolder, ordered by that name.
+        files: The kind of each file by its path below ``folder``, with ``/``; ordered by path.
     """
 
     folder: Path
@@ -81,14 +81,14 @@ class Planted:
 def plant(folder: Path, seed: int = 0) -> Planted:
     """Fill a new or empty folder with painted pictures and planted faults, a subfolder for each keyword.
 
-    The same seed makes the same files, byte for byte, on the same versions of Pillow and numpy. Every duplicate lies
-    in the folder of its original and is named after it, so that it comes later in the order of the paths.
+    The same seed gives the same files, byte for byte, with the same versions of Pillow and numpy. Every duplicate is in
+    the folder of its original, and its name begins with the original's, so that it sorts after it.
 
     Raises:
-        InvalidRequest: The folder has something in it.
+        InvalidRequest: The folder is not empty.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise InvalidRequest(f"{folder} is not empty; name a new folder for the demo's pictures")
+        raise InvalidRequest(f"{folder} is not empty; choose a new folder for the demo's pictures")
     keywords = {keyword: keyword.replace(" ", "-") for keyword in sorted(SCENES)}
     files: dict[str, Kind] = {}
     for number, (keyword, name) in enumerate(keywords.items()):
@@ -103,7 +103,7 @@ def plant(folder: Path, seed: int = 0) -> Planted:
 
 
 def _keyword(keyword: str, painter: Painter, rng: np.random.Generator) -> Iterator[tuple[str, bytes, Kind]]:
-    """The files of one keyword: name, bytes, kind."""
+    """Yield name, bytes and kind of each file of one keyword."""
     stream = distinct(painter, rng)
     pictures = [next(stream) for _ in range(_PICTURES)]
     stems = [f"{keyword.replace(' ', '-')}-{number:02}" for number in range(1, _PICTURES + 1)]
@@ -129,16 +129,16 @@ def _duplicates(pictures: Mapping[str, Picture], rng: np.random.Generator) -> It
         ("cropped", Kind.CROPPED, faults.cropped),
     )
     for suffix, kind, vary in variants:
-        # a few pictures, such as smooth ones, change their hashes too much: take the next
+        # skips the few pictures, such as smooth ones, whose variant has hashes that are too far away
         for stem in originals:
             variant = vary(pictures[stem])
-            if _ALIKE.holds(variant.fingerprint, pictures[stem].fingerprint):
+            if _CLEARLY_NEAR.holds(variant.fingerprint, pictures[stem].fingerprint):
                 yield f"{stem}_{suffix}.jpg", variant.data, kind
                 break
 
 
 def _broken(keyword: str, painter: Painter, rng: np.random.Generator) -> Iterator[tuple[str, bytes, Kind]]:
-    # a size of its own for each: the same file under two keywords would be an exact copy
+    # random sizes, because equal files under two keywords would be exact copies
     red, blue = ((int(width), int(height)) for width, height in rng.integers(200, 500, (2, 2)))
     yield "solid-red.png", faults.single_colour("red", red, "PNG"), Kind.SINGLE_COLOUR
     yield "solid-blue.jpg", faults.single_colour("blue", blue, "JPEG"), Kind.SINGLE_COLOUR
@@ -153,7 +153,7 @@ def _broken(keyword: str, painter: Painter, rng: np.random.Generator) -> Iterato
 
 
 def _served(pictures: Iterator[Picture], rng: np.random.Generator) -> Iterator[tuple[str, bytes, Kind]]:
-    """Good pictures, and none at all, that the demo's site serves in bad ways."""
+    """Yield the files that the demo's site serves with faults; those that it never serves whole are random bytes."""
     for name, kind in (
         ("busy", Kind.BUSY),
         ("moved", Kind.MOVED),

@@ -1,4 +1,4 @@
-"""What the demo can paint, by keyword. Each painter covers a canvas, and paints another picture for other numbers."""
+"""The scenes that the demo paints, by keyword. Each painter covers a canvas; its random numbers vary the picture."""
 
 from collections.abc import Callable, Mapping
 

@@ -22,7 +22,7 @@ _WALLS = (0x6B6F78, 0x8A7F74, 0x4E5A66, 0xA08A72, 0x7C4B3E, 0x93A3AD, 0x5B5048)
 
 
 def city_skyline(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Paint one town at one hour."""
+    """Paint one city at one hour."""
     light, ground = hour(rng), rng.uniform(0.55, 0.92)
     sky(canvas, rng, light, ground)
     centre, spread = rng.uniform(0.1, 0.9) * canvas.aspect, rng.uniform(0.25, 0.9)

@@ -1,4 +1,4 @@
-"""Flowers before a garden out of focus."""
+"""Flowers in front of a garden that is out of focus."""
 
 from collections.abc import Callable
 
@@ -35,7 +35,7 @@ Flower = Callable[[Canvas, np.random.Generator, tuple[float, float], float, Floa
 
 
 def garden_flower(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Paint one flower or a bunch."""
+    """Paint one flower or several."""
     _backdrop(canvas, rng)
     count = int(rng.choice((1, 1, 2, 3, 4, 6, 9, 14)))
     size = rng.uniform(0.26, 0.4) / count**0.42
@@ -50,13 +50,13 @@ def garden_flower(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _spaced(rng: np.random.Generator, aspect: float, count: int, size: float) -> list[tuple[float, float]]:
-    """Places for so many flowers, each as far from the others as the best of a few throws."""
+    """Return positions for ``count`` flowers; each is the farthest from the others of a few random ones."""
     places: list[tuple[float, float]] = []
     edge = min(size * 0.6, 0.3)
     for _ in range(count):
-        throws = rng.uniform((edge, edge), (aspect - edge, 0.8), (12 if places else 1, 2))
-        gaps = [min((np.hypot(x - px, y - py) for px, py in places), default=0.0) for x, y in throws]
-        x, y = throws[int(np.argmax(gaps))].tolist()
+        trials = rng.uniform((edge, edge), (aspect - edge, 0.8), (12 if places else 1, 2))
+        gaps = [min((np.hypot(x - px, y - py) for px, py in places), default=0.0) for x, y in trials]
+        x, y = trials[int(np.argmax(gaps))].tolist()
         places.append((x, y))
     return places
 
@@ -94,7 +94,7 @@ def _stem(canvas: Canvas, rng: np.random.Generator, at: tuple[float, float], siz
 
 
 def _petal(at: tuple[float, float], turn: float, start: float, end: float, wide: float) -> Points:
-    # along the x axis first, then turned about the flower's heart
+    # built along the x axis, then turned about the flower's centre
     outline = np.concatenate(
         [
             curve((start, 0), (start + (end - start) * 0.45, wide), (end, wide * 0.75), (end, 0)),
@@ -129,7 +129,10 @@ def _ring(
 def _heart(canvas: Canvas, rng: np.random.Generator, at: tuple[float, float], size: float) -> None:
     (x, y), colour = at, rgb(int(rng.choice(_HEARTS)))
     canvas.fill([ellipse(x, y, size, size)], _petal_paint((x - size * 0.3, y - size * 0.3), -size * 3, colour, 1.4))
-    turn, away = np.arange(60) * 2.39996, size * 0.93 * np.sqrt(np.arange(60) / 60)  # the golden angle, as seeds grow
+    turn, away = (
+        np.arange(60) * 2.39996,
+        size * 0.93 * np.sqrt(np.arange(60) / 60),
+    )  # the golden angle, at which seeds grow
     seeds = [
         ellipse(x + r * np.cos(t), y + r * np.sin(t), size * 0.06, size * 0.06) for t, r in zip(turn, away, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""The hour of the day: its colours, the sky it makes, and the water that mirrors it."""
+"""The light of an hour of the day: its colours, the sky, and the water that reflects it."""
 
 import numpy as np
 from attrs import evolve, frozen
@@ -8,7 +8,7 @@ from pixcore_runners.demo.canvas import Canvas, Floats, ellipse, mix, noise, rgb
 
 @frozen
 class Light:
-    """Colours of one hour. ``haze`` is what distance fades into; ``shade`` darkens whatever is lit, 1 not at all."""
+    """The colours of one hour. Distant objects fade to ``haze``; ``shade`` is a brightness from 0 (black) to 1."""
 
     zenith: Floats
     horizon: Floats
@@ -17,12 +17,12 @@ class Light:
     shade: float
 
     def on(self, colour: Floats) -> Floats:
-        """How a thing of that colour looks in this light, near by."""
+        """Return the colour that a nearby object has in this light."""
         return mix(colour * np.float32(self.shade), self.haze, 0.12)
 
     @property
     def dark(self) -> bool:
-        """Whether lamps are lit."""
+        """Whether it is dark enough for stars and lit lamps."""
         return self.shade < 0.6  # noqa: PLR2004 - the darker half of the hours below
 
 
@@ -38,7 +38,7 @@ _HOURS = (
 
 
 def hour(rng: np.random.Generator) -> Light:
-    """Some hour of some day."""
+    """Return the light of a random hour."""
     light = _HOURS[rng.integers(len(_HOURS))]
     return evolve(
         light, zenith=tinted(rng, light.zenith), horizon=tinted(rng, light.horizon), haze=tinted(rng, light.haze)
@@ -46,7 +46,7 @@ def hour(rng: np.random.Generator) -> Light:
 
 
 def sky(canvas: Canvas, rng: np.random.Generator, light: Light, horizon: float) -> None:
-    """Cover the canvas with a sky: its gradient, stars at night, the sun or the moon, clouds."""
+    """Cover the canvas with a sky: a gradient, stars at night, the sun or the moon, and clouds."""
     bend = rng.uniform(0.6, 1.6)
     canvas.wash(lambda x, y: mix(light.zenith, light.horizon, np.clip(y / horizon, 0, 1) ** bend + 0 * x))
     if light.dark:
@@ -88,13 +88,13 @@ def _clouds(canvas: Canvas, rng: np.random.Generator, light: Light, horizon: flo
 
 
 def water(canvas: Canvas, rng: np.random.Generator, light: Light, shore: float, rough: float) -> None:
-    """Turn everything below ``shore`` into water that mirrors what is above; ``rough`` from 0 (a mirror) to 1 (sea)."""
+    """Replace everything below ``shore`` by water that reflects the rest. ``rough`` is from 0 (a mirror) to 1 (sea)."""
     height, width, _ = canvas.pixels.shape
     edge = round(shore * height)
     deep = mix(light.zenith * np.float32(0.5), rgb(0x12405A) * np.float32(light.shade), 0.5)
     x = (np.arange(width, dtype=np.float32) / height)[None, :]
     y = ((np.arange(height - edge, dtype=np.float32) + 0.5) / height)[:, None]
-    # ripples grow towards the viewer: the logarithm of the distance makes them so
+    # the logarithm of the distance makes the ripples grow towards the viewer
     ripples = noise(rng, rng.uniform(2, 5), rng.uniform(9, 14), 4)(
         x, np.log(y + np.float32(0.02)) * np.float32(1.5) + 9
     )

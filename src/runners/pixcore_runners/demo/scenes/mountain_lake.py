@@ -1,4 +1,4 @@
-"""Mountains in layers of haze, conifers, and the lake that mirrors them."""
+"""Mountains in layers of haze, conifers, and a lake that reflects them."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Boats under sail on an open sea, islands or a lighthouse behind them."""
+"""Boats under sail on an open sea, with islands or a lighthouse in the background."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ _SAILS = (0xFAF6EA, 0xFAF6EA, 0xF3E3C3, 0xC8553D, 0xE8B04A, 0x7FA6B8)
 
 
 def sailing_boat(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Paint one sea with one boat or a few."""
+    """Paint a sea with one boat or several."""
     light, horizon = hour(rng), rng.uniform(0.35, 0.72)
     sky(canvas, rng, light, horizon)
     for _ in range(rng.integers(0, 3)):
@@ -36,7 +36,7 @@ def sailing_boat(canvas: Canvas, rng: np.random.Generator) -> None:
     _glitter(canvas, rng, light, horizon)
     boats = int(rng.choice((1, 1, 1, 2, 3, 5)))
     size = rng.uniform(0.35, 0.8) / boats**0.5
-    # the farther boat stands higher on the water and is painted first
+    # a farther boat is higher in the picture, and is painted first
     for nearness in np.sort(rng.uniform(0.1, 0.9, boats)):
         line = horizon + (0.97 - horizon) * float(nearness)
         _boat(
@@ -90,7 +90,7 @@ def _boat(canvas: Canvas, rng: np.random.Generator, light: Light, at: tuple[floa
     heading, lean, broad = rng.choice((-1, 1)), rng.uniform(-0.12, 0.12), rng.uniform(0.8, 1.15)
 
     def place(shape: Points, mirrored: bool) -> Points:
-        # a boat of height 1 over (0, 0), turned to its heading, leaning with the wind, and set on the water
+        # moves a point of a boat of height 1 at (0, 0) to the boat's heading, lean, size and position
         x, y = shape.T
         heel = heading * x * broad - lean * y
         return np.column_stack([at[0] + heel * size, at[1] + (-0.8 if mirrored else 1) * y * size])
