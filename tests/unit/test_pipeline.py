@@ -274,6 +274,26 @@ def test_what_fails_while_collecting_is_no_failure_of_packing(assembly: MemoryAs
     assert {event.phase for event in assembly.events if isinstance(event, StepRetried)} == {Phase.DOWNLOAD}
 
 
+@pytest.mark.parametrize("translated", [TransientError("packing failed"), OSError("packing failed"), None])
+def test_an_archiver_cannot_hide_that_collecting_failed(assembly: MemoryAssembly, translated: Exception | None) -> None:
+    """An archiver that translates or swallows the error of collecting changes neither the error nor the retries."""
+
+    class Translating(MemoryArchiver):
+        def pack(self, images: Iterable[tuple[Row, Path]], target: Path) -> Archive:
+            try:
+                return super().pack(images, target)
+            except SourceUnavailable as error:
+                if translated is None:
+                    return super().pack((), target)
+                raise translated from error
+
+    key = assembly.chunk(5)
+    with pytest.raises(SourceUnavailable, match="away"):
+        assembly.pipeline(downloader=_Broken(SourceUnavailable("away"), tries=99), archiver=Translating()).run(key)
+    assert assembly.faults.calls.count("pack") == 1
+    assert {event.phase for event in assembly.events if isinstance(event, StepRetried)} == {Phase.DOWNLOAD}
+
+
 def test_a_source_that_fails_half_way_is_continued(assembly: MemoryAssembly) -> None:
     """The second opening passes over what was yielded; the validator keeps its memory of it."""
 

@@ -1,0 +1,172 @@
+"""Attempt: one claimed attempt at one chunk, its steps from top to bottom, and how it can end."""
+
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from attrs import define, field
+
+from pixcore.chunk.collecting import Collector
+from pixcore.chunk.context import AttemptContext
+from pixcore.chunk.dependencies import Dependencies
+from pixcore.chunk.events import (
+    ChunkClaimed,
+    ChunkCompleted,
+    ChunkEnded,
+    ChunkFailed,
+    ChunkInterrupted,
+    ChunkLost,
+    CleanupFailed,
+    PhaseEntered,
+)
+from pixcore.chunk.publish import publish
+from pixcore.chunk.retry import retrying
+from pixcore.chunk.workspace import local_disk, workspace
+from pixcore.errors import ClaimLost, PermanentError, one_line
+from pixcore.model.archives import Archive, Blob
+from pixcore.model.chunks import ChunkResult, Claimed, Phase
+from pixcore.model.rows import tally
+
+
+@define(eq=False)
+class Attempt:
+    """One claimed attempt at one chunk. ``run`` is called once."""
+
+    using: Dependencies
+    claimed: Claimed
+    context: AttemptContext = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.context = AttemptContext(self.using, self.claimed)
+
+    def run(self) -> ChunkResult:
+        """Process the chunk, record how that ended, clean up, and report the end as the last event.
+
+        Raises:
+            BaseException: What made the attempt fail or interrupted it, after it was recorded.
+        """
+        context = self.context
+        ending: ChunkEnded | None = None
+        try:
+            with ExitStack() as cleanup:
+                try:
+                    result = self._work(cleanup)
+                    ending = ChunkCompleted(*context.ids, result=result)
+                except BaseException as error:
+                    # stands if recording the end is itself interrupted
+                    ending = ChunkFailed(*context.ids, error=self._message(error), status=None)
+                    ending = self._record(error)
+                    raise
+                finally:
+                    context.observe(PhaseEntered(*context.ids, phase=Phase.CLEANUP))
+        finally:
+            if ending is not None:
+                context.observe(ending)
+        return result
+
+    # -- the steps ------------------------------------------------------------------------------------------------
+
+    def _work(self, cleanup: ExitStack) -> ChunkResult:
+        using, context = self.using, self.context
+        context.observe(ChunkClaimed(*context.ids, request=context.request))
+        folder = cleanup.enter_context(workspace(using.work, self._report_left_behind))
+        cleanup.enter_context(context.lease)
+        with local_disk("preparing the work directory"):
+            (folder / "images").mkdir()
+
+        context.enter(Phase.DOWNLOAD)
+        with closing(Collector(context, folder / "images")) as collector:
+            archive = self._pack(collector, folder / f"archive{using.archiver.suffix}")
+
+        context.enter(Phase.UPLOAD)
+        blob = self._upload(archive)
+
+        context.enter(Phase.COMPLETE)
+        result = ChunkResult(
+            url=blob.url,
+            sha256=archive.sha256,
+            bytes=archive.size,
+            target=context.request.target,
+            attempt=context.claim.attempt,
+            progress=context.counts.progress(),
+            seconds=context.stopwatch.seconds(),
+            tally=tally(row for row, _ in collector.selection.images),
+            rejects=context.counts.samples,
+        )
+        context.write(lambda: using.status.complete(context.claim, result))
+        return result
+
+    def _pack(self, collector: Collector, target: Path) -> Archive:
+        """Pack the images while they are collected. Only a failure of packing itself is retried, from the first image.
+
+        Raises:
+            BaseException: What made collecting or, in the last try, packing fail.
+        """
+        using, context = self.using, self.context
+
+        def pack() -> Archive | BaseException:
+            """Return the archive, or what made collecting fail: packing again would not help then."""
+            try:
+                archive = using.archiver.pack(collector, target)
+            except BaseException:
+                if collector.failure is None:
+                    raise
+                return collector.failure
+            return archive if collector.failure is None else collector.failure
+
+        with context.stopwatch.measure(Phase.COMPRESS):
+            packed = context.retrying(using.policies.compress, Phase.COMPRESS)(pack)
+        if isinstance(packed, BaseException):
+            raise packed
+        return packed
+
+    def _upload(self, archive: Archive) -> Blob:
+        using, claim = self.using, self.context.claim
+        with self.context.stopwatch.measure(Phase.UPLOAD):
+            return self.context.retrying(using.policies.upload)(
+                lambda: publish(
+                    using.store,
+                    archive,
+                    key=claim.chunk.blob_key(using.archiver.suffix),
+                    content_type=using.archiver.content_type,
+                    claim=claim,
+                    identity=using.status.identity,
+                )
+            )
+
+    # -- how an attempt that did not complete ends ----------------------------------------------------------------
+
+    def _record(self, error: BaseException) -> ChunkEnded:
+        """Write how the attempt ended. If even that fails, the lease runs out and the chunk is claimed again."""
+        using, context = self.using, self.context
+        message = self._message(error)
+        if isinstance(error, ClaimLost):
+            return ChunkLost(*context.ids, error=message)
+        context.observe(PhaseEntered(*context.ids, phase=Phase.ERROR))
+        # Not context.write, which checks the lease between tries: the lease may have ended by now.
+        write = retrying(using.policies.status, using.sleep)
+        try:
+            if using.seen:
+                write(using.seen.release, context.claim)
+            if not isinstance(error, Exception):
+                write(using.status.release, context.claim)
+                return ChunkInterrupted(*context.ids)
+            write(using.status.advance, context.claim, context.phase, context.counts.progress())
+            failures = self.claimed.failures + 1
+            retry_in = None if isinstance(error, PermanentError) else using.policies.chunk.wait(failures)
+            status = write(using.status.fail, context.claim, message, retry_in=retry_in)
+        except ClaimLost as lost:
+            return ChunkLost(*context.ids, error=one_line(lost))
+        except using.interrupts:
+            raise
+        except Exception:  # noqa: BLE001 - the error that is being recorded matters more, and run() raises it next
+            return ChunkFailed(*context.ids, error=message, status=None)
+        return ChunkFailed(*context.ids, error=message, status=status)
+
+    def _message(self, error: BaseException) -> str:
+        if isinstance(error, self.using.interrupts):  # most time limits do not name their length
+            deadline = f"deadline {self.using.terms.deadline:g} s; plan smaller chunks or raise it"
+            return f"{one_line(error)} (in phase {self.context.phase}, {deadline})"
+        return one_line(error)
+
+    def _report_left_behind(self, path: Path, error: OSError) -> None:
+        self.context.observe(CleanupFailed(*self.context.ids, path=path, error=one_line(error)))

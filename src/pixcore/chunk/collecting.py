@@ -1,0 +1,137 @@
+"""Collector: download, validate, filter and select the images of one attempt, while they are packed."""
+
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+
+from attrs import define, field
+
+from pixcore.chunk.context import AttemptContext
+from pixcore.chunk.events import CandidateMissed
+from pixcore.chunk.selection import Selection
+from pixcore.errors import NoValidImages, PixcoreError, SourceUnavailable
+from pixcore.filters.apply import selected
+from pixcore.model.chunks import Phase
+from pixcore.model.images import CandidateKey, Download, Miss
+from pixcore.model.rows import Row
+
+
+@define(eq=False)
+class Collector:
+    """Collects images when they are asked for, so that an archive is packed while its next images are downloaded.
+
+    Iterating yields every selected image with its row, in the order of packing. When all that are selected so far have
+    been yielded, it collects more. Each iteration begins with the first image, and nothing is collected twice: a retry
+    of packing just iterates again.
+
+    Attributes:
+        context: The attempt.
+        into: The folder for the downloads.
+        selection: The images that are kept.
+        failure: What made collecting fail, or None. The archiver draws the images, so what collecting raises passes
+            through the archiver, which may translate it. This attribute says whether collecting was the cause.
+    """
+
+    context: AttemptContext
+    into: Path
+    selection: Selection = field(init=False)
+    failure: BaseException | None = field(init=False, default=None)
+    _steps: Generator[bool] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.selection = Selection(self.context)
+        self._steps = self._collect()
+
+    def __iter__(self) -> Iterator[tuple[Row, Path]]:
+        for number in count():
+            if not self._has(number):
+                return
+            yield self.selection.images[number]
+
+    def close(self) -> None:
+        """Stop collecting. Idempotent."""
+        self._steps.close()
+
+    def _has(self, number: int) -> bool:
+        """Collect until there is an image of that number, counted from 0; return False if there is none."""
+        try:
+            more = True
+            while more and number >= len(self.selection.images):
+                with self.context.stopwatch.measure(Phase.VALIDATE):
+                    more = next(self._steps, False)
+            self.context.lease.check()
+        except BaseException as error:
+            self.failure = error
+            raise
+        return number < len(self.selection.images)
+
+    def _collect(self) -> Generator[bool]:
+        """Yield True each time that images were added to the selection; end when it is full or nothing is left."""
+        context, selection = self.context, self.selection
+        downloads = self._downloads()
+        with (
+            closing(downloads),
+            closing(context.using.validator.validate(downloads)) as decoded,
+            closing(selected(decoded, context.request.quality)) as verdicts,
+        ):
+            yielded = 0
+            for verdict in verdicts:
+                if context.phase is not Phase.VALIDATE:
+                    context.enter(Phase.VALIDATE)
+                context.lease.check()
+                selection.add(verdict)
+                if selection.is_full:
+                    break
+                if len(selection.images) > yielded:
+                    yielded = len(selection.images)
+                    yield True
+        # All downloading has stopped here, before the last images are packed.
+        selection.decide()
+        if not selection.images:
+            raise self._no_images()
+        context.enter(Phase.COMPRESS)
+
+    def _downloads(self) -> Generator[Download]:
+        """Yield the chunk's downloads and count the misses. Open the source again when it fails, without repetition."""
+        context = self.context
+        done: set[CandidateKey] = set()
+        for attempt in context.retrying(context.using.policies.download, Phase.DOWNLOAD):
+            with attempt:
+                items = context.using.downloader.download(
+                    context.request.slices, self.into, frozenset(done), self._while_waiting
+                )
+                with closing(items):
+                    while item := self._next(items):
+                        context.lease.check()
+                        if isinstance(item, Miss):
+                            if item.permanent:
+                                done.add(item.candidate.key)
+                            context.counts.miss(item)
+                            context.observe(CandidateMissed(*context.ids, miss=item))
+                        else:
+                            done.add(item.candidate.key)
+                            context.counts.download(item)
+                            yield item
+
+    def _next(self, items: Iterator[Download | Miss]) -> Download | Miss | None:
+        with self.context.stopwatch.measure(Phase.DOWNLOAD):
+            return next(items, None)
+
+    def _while_waiting(self) -> None:
+        """Notice that the attempt must stop, and decide the verdicts so far, so that they count without a delay.
+
+        The downloader calls this, in the thread that draws its items, while the next item does not come.
+        """
+        self.context.lease.check()
+        self.selection.decide()
+
+    def _no_images(self) -> PixcoreError:
+        """Return the error for a chunk without a single image: transient if a candidate may be available later."""
+        counts, keyword = self.context.counts, self.context.request.keyword
+        reasons = Counter({**counts.rejected, **counts.progress().missed})
+        listed = ", ".join(f"{reason}: {n}" for reason, n in reasons.most_common()) or "the source had no candidates"
+        if any(not miss.permanent for miss in counts.missed.values()):
+            return SourceUnavailable(f"no image of {keyword!r} could be fetched for now ({listed})")
+        return NoValidImages(f"no valid image of {keyword!r} ({listed}); try other sources or limits")

@@ -1,0 +1,47 @@
+"""The ports, policies and callbacks of a chunk pipeline, as one value that is handed to each attempt."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+from attrs import field, frozen
+
+from pixcore.chunk.events import Observer, silent
+from pixcore.chunk.lease import LeaseTerms
+from pixcore.chunk.retry import Policies
+from pixcore.ports import Archiver, BlobStore, Downloader, StatusRepo, Validator
+from pixcore.ports.seen_images import SeenImages
+
+
+@frozen
+class Dependencies:
+    """What a pipeline works with.
+
+    Attributes:
+        downloader, validator, archiver, store, status: Five of the six ports.
+        work: Each attempt creates its private work directory below this folder.
+        seen: The sixth port. None: duplicates across the chunks of a dataset are not found.
+        observer: Is called with every event, in the thread that runs the chunk.
+        policies: How often each step is tried.
+        terms: How long a claim lives.
+        stop: Is called between images and phases. Once it returns true, the chunk is given back as after Ctrl-C.
+        interrupts: Exceptions that the runner may raise at any point, such as its time limits.
+        sleep: Waits that many seconds between tries.
+        owner: The name that claims carry: a UUID for each start of a worker, never a host name.
+    """
+
+    downloader: Downloader
+    validator: Validator
+    archiver: Archiver
+    store: BlobStore
+    status: StatusRepo
+    work: Path
+    seen: SeenImages | None = None
+    observer: Observer = silent
+    policies: Policies = Policies()
+    terms: LeaseTerms = LeaseTerms()
+    stop: Callable[[], bool] = lambda: False
+    interrupts: tuple[type[BaseException], ...] = ()
+    sleep: Callable[[float], None] = time.sleep
+    owner: str = field(factory=lambda: uuid4().hex)
