@@ -9,7 +9,7 @@ from pictures import encoded, photo
 
 from pixcore import Chunk, ChunkRecord, ChunkRequest, ChunkResult, Slice, Status
 from pixcore.model.chunks import Attempt, Phase, Progress, Reject
-from pixcore.model.rows import COLUMNS, NUMBERS, Row
+from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION, Row
 from pixcore.ports import BlobStore
 from pixcore.stored.archives import Shards
 from pixcore.stored.near_groups import NearGroup
@@ -37,6 +37,7 @@ def a_row(number: int, **changes: object) -> Row:
         "format": "JPEG",
         "bytes": 1000,
         "fetched_at": "2026-01-01T00:00:00Z",
+        "row_version": ROW_VERSION,
     }
     return Row(**(values | plain | changes))
 

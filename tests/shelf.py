@@ -15,7 +15,7 @@ from pixcore.chunk.publish import publish
 from pixcore.model.chunks import Claimed
 from pixcore.model.images import Candidate, CandidateKey, Provenance
 from pixcore.model.quality import Fingerprint
-from pixcore.model.rows import row
+from pixcore.model.rows import COLUMN_TYPES, row
 from pixcore.stored.archives import Shards
 from pixcore_adapters.archiver.tar import TarArchiver
 from pixcore_adapters.archiver.zip import ZipArchiver
@@ -100,7 +100,9 @@ class Shelf:
             identity=self.status.identity,
         )
         progress = Progress(accepted=len(pictures))
-        result = ChunkResult(blob.url, archive.sha256, archive.size, len(pictures), attempt, progress, {})
+        result = ChunkResult(
+            blob.url, archive.sha256, archive.size, len(pictures), attempt, progress, {}, columns=COLUMN_TYPES
+        )
         self.status.complete(claimed.claim, result)
         return self.status.get(chunk.key)
 

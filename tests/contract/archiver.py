@@ -21,7 +21,7 @@ from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Pr
 from pixcore.model.quality import Fingerprint
 from pixcore.model.rows import Row, row
 from pixcore.ports import Archiver
-from pixcore.stored.audit import audit
+from pixcore.stored.check import check_contents
 
 from .disk import no_file_above
 
@@ -93,9 +93,9 @@ class ArchiverContract:
         assert list(contents.files) == [(described.file_name, path.read_bytes()) for described, path in images]
 
     def test_a_packed_archive_is_whole(self, archiver: Archiver, images: Images, target: Path) -> None:
-        """It must pass the audit that a user will run on it."""
+        """It must pass the check that users run on it."""
         archiver.pack(images, target)
-        assert list(audit(archiver.contents(target))) == []
+        assert list(check_contents(archiver.contents(target))) == []
 
     def test_the_same_images_are_the_same_bytes(
         self, archiver: Archiver, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -129,14 +129,14 @@ class ArchiverContract:
         """A second try at packing must not append to the first one's rubbish."""
         target.write_bytes(b"rubbish" * 100_000)
         archiver.pack(images, target)
-        assert list(audit(archiver.contents(target))) == []
+        assert list(check_contents(archiver.contents(target))) == []
 
     def test_no_images_are_an_archive_too(self, archiver: Archiver, target: Path) -> None:
-        """Whether an empty chunk is wanted is not the archiver's to decide; the audit says that it is not whole."""
+        """Whether an empty chunk is wanted is not the archiver's to decide; the check reports it."""
         assert archiver.pack([], target).images == 0
         contents = archiver.contents(target)
         assert (contents.rows, list(contents.files)) == ((), [])
-        assert list(audit(archiver.contents(target))) == ["the archive holds no image"]
+        assert list(check_contents(archiver.contents(target))) == ["the archive holds no image"]
 
     @pytest.mark.parametrize("there", [False, True], ids=["new", "over an older one"])
     @pytest.mark.parametrize("error", [Cancelled("stop"), KeyboardInterrupt(), RuntimeError("bug")])
@@ -167,7 +167,7 @@ class ArchiverContract:
                 path.unlink()
 
         archiver.pack(one_at_a_time(), target)
-        assert list(audit(archiver.contents(target))) == []
+        assert list(check_contents(archiver.contents(target))) == []
 
     def test_nothing_is_left_when_an_image_is_gone(self, archiver: Archiver, images: Images, target: Path) -> None:
         """Somebody tidies the work directory: no archive with a row too many."""
@@ -219,7 +219,7 @@ class ArchiverContract:
         packed[int(len(packed) * place)] ^= flip
         (tmp_path / "archive").write_bytes(packed)
         with suppress(InvalidRequest):
-            list(audit(archiver.contents(tmp_path / "archive")))
+            list(check_contents(archiver.contents(tmp_path / "archive")))
 
     @pytest.mark.parametrize("data", [b"", b"<html>404</html>", b"[]", b"5", b"\0" * 1000])
     def test_what_is_no_archive_is_refused(self, archiver: Archiver, target: Path, data: bytes) -> None:

@@ -13,7 +13,7 @@ from contract.archiver import ArchiverContract, Images, image, picture
 from pixcore.errors import InvalidRequest
 from pixcore.model.rows import METADATA
 from pixcore.ports import Archiver
-from pixcore.stored.audit import audit
+from pixcore.stored.check import check_contents
 from pixcore_adapters.archiver.memory import MemoryArchiver
 from pixcore_adapters.archiver.tar import TarArchiver
 from pixcore_adapters.archiver.zip import ZipArchiver
@@ -70,7 +70,7 @@ class TestZipArchiver(ArchiverContract):
         """Users repack archives with their favourite program: still the same pictures."""
         ZipArchiver().pack(images, tmp_path / "whole")
         repack(tmp_path / "whole", target, zipfile.ZIP_DEFLATED)
-        assert list(audit(ZipArchiver().contents(target))) == []
+        assert list(check_contents(ZipArchiver().contents(target))) == []
 
     @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
     def test_a_repacked_archive_that_is_damaged_is_refused(self, target: Path, tmp_path: Path, method: int) -> None:
@@ -83,7 +83,7 @@ class TestZipArchiver(ArchiverContract):
             damaged[place] ^= 0xFF
             target.write_bytes(damaged)
             with suppress(InvalidRequest):  # a byte that means nothing may pass
-                list(audit(ZipArchiver().contents(target)))
+                list(check_contents(ZipArchiver().contents(target)))
 
 
 class TestTarArchiver(ArchiverContract):

@@ -1,10 +1,8 @@
 """Exports: whole or not there, the same each time, nothing lost of any row, and no twin in another split."""
 
 import fcntl
-import json
 import os
 import signal
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -15,6 +13,7 @@ import pytest
 from command import at_home, ended, files, fill, jpeg, pixcore, start
 from contract.disk import no_file_above
 from contract.memory import growth
+from exports import LAYOUTS, read_back
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pictures import encoded, photo
@@ -31,11 +30,6 @@ from pixcore_adapters.outputs.export.imagefolder import ImageFolder
 from pixcore_adapters.outputs.export.parquet import parquet
 from pixcore_adapters.outputs.export.webdataset import webdataset
 
-LAYOUTS: Mapping[str, Layout] = {
-    "imagefolder": ImageFolder(by_label=True),
-    "webdataset": webdataset,
-    "parquet": parquet,
-}
 each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 # what a stranger may write, as a row can hold it
 texts = st.text(st.characters(codec="utf-8")) | st.sampled_from(
@@ -59,28 +53,6 @@ def sample(number: int, split: str = "train", data: bytes | None = None, **value
     row: dict[str, object] = {column: number if column in NUMBERS else "" for column in COLUMNS}
     described = {**row, "label": "cat", **values, "file_name": f"1-{number:06d}.jpg"}
     return Sample(split, f"1-{number:06d}", "jpg", described, f"picture {number}".encode() if data is None else data)
-
-
-def read_back(folder: Path) -> dict[str, list[tuple[bytes, Mapping[str, Any]]]]:
-    """The images of each split with their rows, by hand, from whichever layout."""
-    splits: dict[str, list[tuple[bytes, Mapping[str, Any]]]] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.name == "metadata.jsonl":
-            for line in path.read_bytes().splitlines():
-                row = json.loads(line)
-                splits.setdefault(path.parent.name, []).append(((path.parent / row["file_name"]).read_bytes(), row))
-        elif path.suffix == ".tar":
-            with tarfile.open(path) as shard:
-                members = [(member.name, shard.extractfile(member).read()) for member in shard]  # type: ignore[union-attr] # files
-            for (name, data), (described, row) in zip(members[::2], members[1::2], strict=True):
-                assert described == f"{name.removesuffix('.jpg')}.json"
-                splits.setdefault(path.name.partition("-")[0], []).append((data, json.loads(row)))
-        elif path.suffix == ".parquet":
-            for row in pq.read_table(path).to_pylist():
-                image = row.pop("image")
-                found = (image["bytes"], {**row, "file_name": image["path"]})
-                splits.setdefault(path.name.partition("-")[0], []).append(found)
-    return splits
 
 
 @each_layout

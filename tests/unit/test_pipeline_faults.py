@@ -30,7 +30,7 @@ from pixcore import (
 )
 from pixcore.chunk.events import ChunkClaimed, ChunkEnded, ImageAccepted
 from pixcore.model.chunks import Outcome
-from pixcore.stored.audit import audit
+from pixcore.stored.check import check_contents
 
 
 class TimeLimit(Exception):
@@ -125,7 +125,7 @@ def _archive_is_exact(assembly: MemoryAssembly, key: ChunkKey, done: Done) -> No
         file.flush()
         contents = assembly.archiver.contents(Path(file.name))
         assert len(contents.rows) == done.result.progress.accepted <= _TARGET
-        assert not list(audit(contents))
+        assert not list(check_contents(contents))
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from pixcore.chunk.workspace import local_disk, workspace
 from pixcore.errors import ClaimLost, PermanentError, one_line
 from pixcore.model.archives import Archive, Blob
 from pixcore.model.chunks import ChunkResult, Claimed, Phase
-from pixcore.model.rows import tally
+from pixcore.model.rows import COLUMN_TYPES, tally
 
 
 @define(eq=False)
@@ -91,6 +91,7 @@ class Attempt:
             seconds=context.stopwatch.seconds(),
             tally=tally(row for row, _ in collector.selection.images),
             rejects=context.counts.samples,
+            columns=COLUMN_TYPES,
         )
         context.write(lambda: using.status.complete(context.claim, result))
         return result

@@ -192,6 +192,8 @@ class ChunkResult:
 
     ``bytes`` and ``sha256`` are the blob's; ``seconds`` are by phase. ``tally`` counts its images by ``source``,
     ``license`` and ``format``; ``rejects`` are a few samples of each reason, in the order in which they were met.
+    ``columns`` maps each column of its rows to ``"string"`` or ``"integer"``; it is empty for archives that were made
+    before pixcore recorded it.
     """
 
     url: str
@@ -203,6 +205,7 @@ class ChunkResult:
     seconds: Mapping[str, float]
     tally: Mapping[str, Mapping[str, int]] = field(factory=dict[str, Mapping[str, int]])
     rejects: tuple[Reject, ...] = field(default=(), converter=_rejects)
+    columns: Mapping[str, str] = field(factory=dict[str, str])
 
     @property
     def shortfall(self) -> int:

@@ -1,34 +1,51 @@
-"""The row that describes one image, and a shard's ``metadata.jsonl`` made of such rows.
+"""The row that describes one image, and the ``metadata.jsonl`` of an archive, which consists of such rows.
 
-Every value is a string or an integer and none is null, because that is what every loader of the format accepts.
+Every value is a string or an integer and none is null, because every loader of the format accepts that.
+
+Stored archives are never rewritten, so the columns only grow. To add a column:
+
+1. Add it to ``Row``, behind the others, and fill it in ``row``.
+2. Raise ``ROW_VERSION`` and list the column under that version in ``_ADDED``. Columns that no release has written yet
+   may share a version.
+
+Nothing else is needed: ``complete`` fills the column in when an older row is read. A column is never removed and never
+changes its type.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from attrs import asdict, field, fields, frozen
 
+from pixcore.errors import InvalidRequest
 from pixcore.model.chunks import ChunkRequest
 from pixcore.model.images import Accepted
 
 METADATA = "metadata.jsonl"
+
+# The version of the rows that this pixcore writes. Rows of version 1 have no column `row_version`.
+ROW_VERSION = 2
+
+# The columns that each version added to those of version 1.
+_ADDED: Mapping[int, tuple[str, ...]] = {2: ("row_version",)}
 
 # What loaders expect to find behind a format's name; any other format is its own name in lower case.
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
 
 
 def _text(value: str) -> str:
-    # a lone surrogate, as in a file name that is not UTF-8, cannot be written as UTF-8: show it as \\udcff
+    # UTF-8 cannot hold a lone surrogate, which a file name that is not UTF-8 contains: write it as \\udcff
     return value.encode("utf-8", "backslashreplace").decode()
 
 
 @frozen
 class Row:
-    """One image of a shard. Integers are plain, absent text is ``""``, hashes are 16 hex digits.
+    """One image of an archive. Integers are plain, absent text is ``""``, hashes are 16 hex digits.
 
-    ``file_name`` is relative to the shard's root; ``bytes`` counts the image file; ``fetched_at`` is UTC,
-    ``YYYY-MM-DDTHH:MM:SSZ`` (of a file out of a folder: when it was last modified).
+    ``file_name`` is relative to the archive's root; ``bytes`` is the size of the image file; ``fetched_at`` is UTC,
+    ``YYYY-MM-DDTHH:MM:SSZ``: when the image was fetched or, if it came from a folder, when its file was last modified.
+    ``row_version`` says which columns the row has.
     """
 
     file_name: str = field(converter=_text)
@@ -51,10 +68,12 @@ class Row:
     format: str = field(converter=_text)
     bytes: int
     fetched_at: str = field(converter=_text)
+    row_version: int
 
 
 COLUMNS = tuple(column.name for column in fields(Row))
-NUMBERS = frozenset({"width", "height", "bytes"})
+NUMBERS = frozenset(column.name for column in fields(Row) if column.type is int)
+COLUMN_TYPES = {column: "integer" if column in NUMBERS else "string" for column in COLUMNS}
 
 
 def row(number: int, image: Accepted, request: ChunkRequest) -> Row:
@@ -76,13 +95,14 @@ def row(number: int, image: Accepted, request: ChunkRequest) -> Row:
         height=image.height,
         format=image.format,
         bytes=image.download.size,
-        # not by strftime, whose years before 1000 have fewer digits
+        # strftime would write years before 1000 with fewer digits
         fetched_at=f"{image.download.fetched_at.replace(tzinfo=None).isoformat(timespec='seconds')}Z",
+        row_version=ROW_VERSION,
     )
 
 
 def tally(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
-    """Count the images by source, licence and format, the most frequent first."""
+    """Count the images by source, licence and format, the most frequent value first."""
     counts = {column: Counter[str]() for column in ("source", "license", "format")}
     for one in rows:
         for column, count in counts.items():
@@ -91,5 +111,38 @@ def tally(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
 
 
 def metadata(rows: Iterable[Row]) -> bytes:
-    """The rows as JSON lines in UTF-8, columns in the order of ``Row``: the same rows give the same bytes."""
+    """Write the rows as JSON lines in UTF-8, columns in the order of ``Row``. The same rows give the same bytes."""
     return b"".join(json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n" for row in rows)
+
+
+def version(row: Mapping[str, object]) -> int:
+    """Return the version of a stored row, which may be later than ``ROW_VERSION``."""
+    number = row.get("row_version")
+    return number if type(number) is int else 1
+
+
+def required(version: int) -> tuple[str, ...]:
+    """Return those of ``COLUMNS`` that each row of a version has; a later version has all of them, and others."""
+    later = {column for number, added in _ADDED.items() if number > version for column in added}
+    return tuple(column for column in COLUMNS if column not in later)
+
+
+def reserved(column: str) -> bool:
+    """Return whether loaders would take a column of that name for the image or for another file."""
+    return column == "image" or column.endswith("_file_name")
+
+
+def complete(row: Mapping[str, object]) -> dict[str, object]:
+    """Add to a stored row, as ``""`` or 0, the columns that are newer than it; ``row_version`` is the row's version.
+
+    ``COLUMNS`` come first, in their order. Columns that this pixcore does not know follow unchanged.
+
+    Raises:
+        InvalidRequest: The row lacks a column that its version requires, or has a reserved one.
+    """
+    number = version(row)
+    missing = [f"lacks {column}" for column in required(number) if column not in row]
+    if faults := missing + [f"has a column {column}" for column in row if reserved(column)]:
+        raise InvalidRequest(f"a row of version {number} {faults[0]}; `pixcore verify` lists every fault")
+    newer: dict[str, object] = {column: 0 if column in NUMBERS else "" for column in COLUMNS}
+    return {**newer, "row_version": number, **row}

@@ -12,7 +12,7 @@ from pixcore.model.rows import Row
 
 @frozen
 class Contents:
-    """What an archive holds, as it stands there: nothing is checked yet (see pixcore.stored.audit).
+    """What an archive holds, as it stands there: nothing is checked yet (see pixcore.stored.check).
 
     ``rows`` are the metadata rows in order; ``files`` yields every other member as (name, bytes), lazily, once.
     """

@@ -12,6 +12,7 @@ from pixcore.chunk.retry import Policies, RetryPolicy, retrying
 from pixcore.chunk.workspace import local_disk, workspace
 from pixcore.errors import InvalidRequest
 from pixcore.model.chunks import ChunkRecord
+from pixcore.model.rows import complete
 from pixcore.ports import Archiver, BlobStore, Contents
 
 _PIECE = 1 << 20  # bytes
@@ -76,23 +77,39 @@ class Shards:
             size, sha256 = retrying(self.policy, self.sleep)(self._fetch, key, target)
             yield Shard(target, size, sha256, archiver)
 
-    def images(self, record: ChunkRecord) -> Generator[tuple[Mapping[str, object], bytes]]:
-        """Yield the row and the bytes of each image of a completed chunk, in the archive's order.
+    def rows(self, record: ChunkRecord) -> tuple[Mapping[str, object], ...]:
+        """Return the rows of a completed chunk's images, in the archive's order, as they are stored.
 
         Raises:
             InvalidRequest: As for ``key``; or what is stored is not the archive that was recorded.
             StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As for ``fetched``.
         """
+        with self._recorded(record) as contents:
+            return contents.rows
+
+    def images(self, record: ChunkRecord) -> Generator[tuple[Mapping[str, object], bytes]]:
+        """Yield the row and the bytes of each image of a completed chunk, in the archive's order.
+
+        A row has all columns of this version of pixcore: see ``pixcore.model.rows.complete``.
+
+        Raises:
+            InvalidRequest: As for ``rows``; or a row lacks a column that it must have.
+            StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As for ``fetched``.
+        """
+        with self._recorded(record) as contents:
+            rows = {row["file_name"]: row for row in contents.rows}
+            for name, data in contents.files:
+                yield complete(rows[name]), data
+
+    @contextmanager
+    def _recorded(self, record: ChunkRecord) -> Generator[Contents]:
         with self.fetched(record) as shard:
             if record.result is None or (shard.sha256, shard.size) != (record.result.sha256, record.result.bytes):
                 raise InvalidRequest(
                     f"{self.key(record)} is not the archive that chunk {record.chunk.key} was recorded with;"
                     " `pixcore verify` says what is wrong with it"
                 )
-            contents = shard.contents()
-            rows = {row["file_name"]: row for row in contents.rows}
-            for name, data in contents.files:
-                yield rows[name], data
+            yield shard.contents()
 
     def _archiver(self, record: ChunkRecord) -> Archiver:
         if record.result is None:

@@ -1,5 +1,6 @@
-"""One archive, looked into as far as anybody could who loads it: rows against files, names, every picture decoded."""
+"""Check one archive the way a loader would: rows against files, names, sizes, checksums, and every picture decoded."""
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -13,24 +14,26 @@ from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest, one_line
 from pixcore.model.chunks import ChunkKey
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Rejected
+from pixcore.model.rows import NUMBERS, required, reserved, version
 from pixcore.ports import Contents, Validator
-from pixcore.stored.audit import audit
+
+_Row = Mapping[str, object]
 
 _MEMBER = re.compile(r"images/[0-9]{6,}\.[a-z0-9]+")
-_NO_TIME = datetime.fromtimestamp(0, UTC)  # a download has one, and here nobody asks for it
+_NO_TIME = datetime.fromtimestamp(0, UTC)  # a download must have a time; no check reads it
 
 
 @frozen
-class Inspection:
-    """What was found of one blob, or of one archive in a folder.
+class ArchiveCheck:
+    """The faults of one blob, or of one archive in a folder.
 
     Attributes:
-        blob: Its key, or its path below the folder.
-        chunk: Whose it is; None for a blob that belongs to none, and where no status database is asked.
-        faults: One line each, naming the member where there is one; none for what is whole.
+        blob: The blob's key, or the archive's path below the folder.
+        chunk: The chunk that it belongs to; None for a blob that belongs to none, and without a status database.
+        faults: One line for each fault, which names the member if it concerns one; empty for a whole archive.
         images: How many images were decoded.
-        other_hashes: How many of them could not be compared with the hashes in their rows, which another version made.
-        is_archive: Whether it was looked into; a blob that belongs to no chunk is only named.
+        other_hashes: How many of them have hashes of another method, so that they could not be compared.
+        is_archive: Whether it was read; a blob that belongs to no chunk is only reported.
     """
 
     blob: str
@@ -41,7 +44,7 @@ class Inspection:
     is_archive: bool = True
 
 
-def inspect(
+def check_archive(
     blob: str,
     chunk: ChunkKey | None,
     contents: Callable[[], Contents],
@@ -49,33 +52,88 @@ def inspect(
     validator: Validator,
     spare: Path,
     accepted: int | None = None,
-) -> Inspection:
-    """Read an archive twice, once for its rows and once for its pictures; ``contents`` opens it.
+) -> ArchiveCheck:
+    """Read an archive twice, once for its rows and checksums and once to decode its pictures.
 
     Args:
-        blob: What to call it.
-        chunk: Whose it is.
-        contents: Opens it; each call from its beginning.
+        blob: How the result names it.
+        chunk: The chunk that it belongs to.
+        contents: Opens the archive; each call reads it from its beginning.
         validator: Decodes the pictures.
-        spare: A folder for as many of them as the validator runs ahead.
-        accepted: How many there are to be, if that is known.
+        spare: A folder that holds as many pictures as the validator reads ahead.
+        accepted: How many images it must hold, if that is known.
 
     Raises:
-        WorkspaceFull, TransientError: As the local disk and the validator say.
+        WorkspaceFull, TransientError: As the local disk and the validator raise them.
     """
     faults: list[str] = []
     seen: Counter[str] = Counter()
     try:
         opened = contents()
         faults += _layout(opened.rows, accepted)
-        faults += audit(opened)
+        faults += check_contents(opened)
         faults += _pictures(contents(), spare, validator, seen)
     except InvalidRequest as damage:
         faults.append(one_line(damage))
-    return Inspection(blob, chunk, tuple(faults), seen["images"], seen["other_hashes"])
+    return ArchiveCheck(blob, chunk, tuple(faults), seen["images"], seen["other_hashes"])
 
 
-def _layout(rows: Sequence[Mapping[str, object]], accepted: int | None) -> Iterator[str]:
+def check_contents(contents: Contents) -> Iterator[str]:
+    """Yield one line for each fault, naming the member; nothing for a whole archive. Reads every file once.
+
+    An archive is whole if it has at least one row; each row has the columns that its ``row_version`` requires, with
+    their types, and otherwise only text and integers; all rows have the same columns; rows and files match one to one
+    by ``file_name``; each file has the size and sha256 of its row.
+    """
+    rows: dict[str, _Row] = {}
+    for number, row in enumerate(contents.rows):
+        yield from _row_faults(number, row)
+        if others := _columns(row) ^ _columns(contents.rows[0]):
+            yield f"row {number}: differs from row 0 in the columns {', '.join(sorted({name for name, _ in others}))}"
+        name = str(row.get("file_name", ""))
+        if name in rows:
+            yield f"{name}: has more than one row"
+        rows[name] = row
+    if not rows:
+        yield "the archive holds no image"
+    met: set[str] = set()
+    for name, data in contents.files:
+        if name in met:
+            yield f"{name}: occurs more than once"
+        elif name not in rows:
+            yield f"{name}: has no row"
+        else:
+            if rows[name].get("bytes") != len(data):
+                yield f"{name}: holds {len(data)} bytes, its row says {rows[name].get('bytes')}"
+            if rows[name].get("sha256") != hashlib.sha256(data).hexdigest():
+                yield f"{name}: its sha256 is not the one in its row"
+        met.add(name)
+    yield from (f"{name}: has a row but no file" for name in rows if name not in met)
+
+
+def _row_faults(number: int, row: _Row) -> Iterator[str]:
+    known = {*required(version(row)), "row_version"}
+    if missing := [column for column in required(version(row)) if column not in row]:
+        yield f"row {number}: lacks {', '.join(missing)}"
+    if unfit := [column for column in row if reserved(column)]:
+        yield f"row {number}: has columns that loaders take for files: {', '.join(unfit)}"
+    for column, value in row.items():
+        if column in known:
+            kind = int if column in NUMBERS else str
+            if type(value) is not kind:
+                yield f"row {number}: {column} is {value!r}, not {'a whole number' if kind is int else 'text'}"
+        elif type(value) not in (int, str):
+            yield f"row {number}: {column} is {value!r}, neither text nor a whole number"
+
+
+def _columns(row: _Row) -> set[tuple[str, object]]:
+    """Return what must be the same in all rows of an archive, apart from what each row must have anyway."""
+    needed = required(version(row))
+    others: set[tuple[str, object]] = {(column, type(value)) for column, value in row.items() if column not in needed}
+    return others | {("row_version", version(row))}
+
+
+def _layout(rows: Sequence[_Row], accepted: int | None) -> Iterator[str]:
     if accepted is not None and len(rows) != accepted:
         yield f"has {len(rows)} rows, {accepted} images were accepted"
     for row in rows:
@@ -109,7 +167,7 @@ def _downloads(contents: Contents, rows: Mapping[str, object], spare: Path) -> G
             yield Download(Candidate(CandidateKey("archive", "", number), name), path, len(data), _NO_TIME)
 
 
-def _differences(row: Mapping[str, object], image: Accepted) -> Iterator[str]:
+def _differences(row: _Row, image: Accepted) -> Iterator[str]:
     found: dict[str, object] = {"width": image.width, "height": image.height, "format": image.format}
     if row.get("hash_method") == image.fingerprint.method:
         found |= {"phash": f"{image.fingerprint.phash:016x}", "dhash": f"{image.fingerprint.dhash:016x}"}

@@ -1,6 +1,6 @@
-"""A dataset as samples, one image after the other, each in its split: what every other layout is made from."""
+"""Read a dataset as samples, which all layouts of an export are made of: one image after the other, with its split."""
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import PurePosixPath
@@ -8,12 +8,13 @@ from pathlib import PurePosixPath
 from attrs import frozen
 
 from pixcore.model.chunks import ChunkRecord
+from pixcore.model.rows import COLUMN_TYPES
 from pixcore.ports.seen_images import NearPair, SeenImages
 from pixcore.stored.archives import Shards
 from pixcore.stored.near_groups import near_groups
 from pixcore.stored.splits import Splits, representatives
 
-CLASSES = ("label", "keyword")  # the columns that may say what an image shows
+CLASSES = ("label", "keyword")  # the columns that may name the class of an image
 
 
 @frozen
@@ -21,11 +22,11 @@ class Sample:
     """One image of an export.
 
     Attributes:
-        split: The split that it is in.
-        key: What names it within the export: letters, digits and ``-``.
-        extension: What its file's name ends in, without the dot.
-        row: Its row, with ``file_name`` as the file's name is here.
-        data: The file.
+        split: The split that it belongs to.
+        key: Its name, unique within the export: letters, digits and ``-``.
+        extension: The extension of its file's name, without the dot.
+        row: Its row, in which ``file_name`` is the file's name within the export.
+        data: The bytes of the file.
     """
 
     split: str
@@ -36,38 +37,82 @@ class Sample:
 
 
 def samples(
-    records: Iterable[ChunkRecord], shards: Shards, splits: Splits, near: Mapping[str, str], label: str
+    records: Sequence[ChunkRecord],
+    shards: Shards,
+    splits: Splits,
+    near: Mapping[str, str],
+    label: str,
+    *,
+    done: Callable[[], None] = lambda: None,
 ) -> Generator[Sample]:
     """Yield the images of completed chunks, in the order of the records and of their archives, one in memory at a time.
 
+    All rows have the same columns with the same types, also if different versions of pixcore made the archives: see
+    ``columns``.
+
     Args:
         records: The chunks.
-        shards: Brings their archives.
-        splits: The parts of the dataset.
-        near: By which other image one is placed: see ``pixcore.stored.splits.representatives``.
-        label: The column, of ``CLASSES``, that fills ``label``.
+        shards: Fetches their archives.
+        splits: The splits of the dataset.
+        near: For each image with near-duplicates, the image that decides its split: see
+            ``pixcore.stored.splits.representatives``.
+        label: The column, one of ``CLASSES``, that fills ``label``.
+        done: Called after each chunk.
 
     Raises:
         InvalidRequest: A chunk's archive is not the recorded one.
-        StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As ``Shards.images`` says.
+        StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As ``Shards.images`` raises them.
     """
+    together = columns(records, shards)
     for record in records:
         with closing(shards.images(record)) as images:
             for row, data in images:
                 sha256, path = str(row["sha256"]), PurePosixPath(str(row["file_name"]))
                 key, extension = f"{record.chunk.id}-{path.stem}", path.suffix.removeprefix(".")
-                described = {**row, "file_name": f"{key}.{extension}", "label": row[label]}
+                described = _uniform(row, together) | {"file_name": f"{key}.{extension}", "label": row[label]}
                 yield Sample(splits.place(near.get(sha256, sha256)), key, extension, described, data)
+        done()
+
+
+def columns(records: Iterable[ChunkRecord], shards: Shards) -> dict[str, str]:
+    """Return the columns of all rows of these chunks, each with its type as in ``ChunkResult.columns``.
+
+    A column is ``"string"`` if it is one in any archive. An archive whose columns were not recorded is fetched to see
+    its rows.
+
+    Raises:
+        Exception: As for ``samples``.
+    """
+    together = dict(COLUMN_TYPES)
+    for record in records:
+        recorded = record.result.columns.items() if record.result else ()
+        for column, kind in recorded or _kinds(shards.rows(record)):
+            together[column] = kind if together.get(column, kind) == kind else "string"
+    return together
+
+
+def _kinds(rows: Iterable[Mapping[str, object]]) -> Iterator[tuple[str, str]]:
+    for row in rows:
+        for column, value in row.items():
+            yield column, "integer" if isinstance(value, int) else "string"
+
+
+def _uniform(row: Mapping[str, object], together: Mapping[str, str]) -> dict[str, object]:
+    """Give a row those columns with those types: what it lacks is ``""`` or 0."""
+    return {
+        column: row.get(column, 0) if kind == "integer" else str(row.get(column, ""))
+        for column, kind in together.items()
+    }
 
 
 def placed_together(dataset: str, records: Iterable[ChunkRecord], seen: SeenImages) -> dict[str, str]:
-    """By which image each near-duplicate in the dataset is placed, so that none is in another split than its twin.
+    """Map each image that has near-duplicates to the image that decides its split, so that they share one.
 
-    What is near is as the chunks were planned with; where they differ, what any of them calls near. Memory is for the
-    images that have near-duplicates.
+    The rule for near-duplicates is the one that the chunks were planned with. If these differ, two images are near if
+    any of the rules says so. Memory grows only with the images that have near-duplicates.
 
     Raises:
-        StatusUnavailable: The memory cannot be reached.
+        StatusUnavailable: The index of seen images cannot be reached.
     """
     rules = {record.chunk.request.quality.near for record in records} - {None}
     pairs: Iterable[NearPair] = chain.from_iterable(seen.near(dataset, rule) for rule in rules if rule)

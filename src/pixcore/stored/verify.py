@@ -14,14 +14,16 @@ from pixcore.errors import InvalidRequest, StoreNotFound
 from pixcore.model.chunks import ChunkKey, ChunkRecord, ChunkResult, Claim, Status
 from pixcore.ports import Archiver, StatusRepo, Validator
 from pixcore.stored.archives import Shard, Shards
-from pixcore.stored.check import Inspection, inspect
+from pixcore.stored.check import ArchiveCheck, check_archive
 
 _SHARD = re.compile(r"chunk_(0|[1-9][0-9]{0,17})\.[a-z]+")  # ids are 64-bit numbers
 # what stands beside a dataset's archives: its card, and what its sources held when it was planned
 _BESIDE = re.compile(r"README\.md|croissant\.json|lists/.+")
 
 
-def verify_dataset(dataset: str, *, shards: Shards, status: StatusRepo, validator: Validator) -> Generator[Inspection]:
+def verify_dataset(
+    dataset: str, *, shards: Shards, status: StatusRepo, validator: Validator
+) -> Generator[ArchiveCheck]:
     """Yield the dataset's blobs that belong to no chunk, then what is found of each completed chunk, by rising index.
 
     Changes nothing. A chunk that is made anew meanwhile counts as it is then, or not at all. One archive is on the
@@ -33,7 +35,7 @@ def verify_dataset(dataset: str, *, shards: Shards, status: StatusRepo, validato
     """
     for blob in shards.store.list(dataset):
         if not _belongs(blob.key, dataset, shards, status):
-            yield Inspection(
+            yield ArchiveCheck(
                 blob.key, None, ("belongs to no chunk, yet loaders may take it; move it away",), is_archive=False
             )
     for record in status.find(dataset, Status.COMPLETED):
@@ -42,7 +44,7 @@ def verify_dataset(dataset: str, *, shards: Shards, status: StatusRepo, validato
 
 def verify_archives(
     paths: Iterable[Path], *, archivers: Sequence[Archiver], validator: Validator, work: Path
-) -> Generator[Inspection]:
+) -> Generator[ArchiveCheck]:
     """Yield what is found of each of these archives, named by its path; no store and no status database is asked.
 
     Raises:
@@ -52,7 +54,7 @@ def verify_archives(
     for path in paths:
         with workspace(work, lambda _path, _error: None) as spare:
             contents = partial(kinds[path.suffix].contents, path)
-            yield inspect(str(path), None, contents, validator=validator, spare=spare)
+            yield check_archive(str(path), None, contents, validator=validator, spare=spare)
 
 
 def archives_below(folder: Path, archivers: Sequence[Archiver]) -> list[Path]:
@@ -107,7 +109,7 @@ def _belongs(key: str, dataset: str, shards: Shards, status: StatusRepo) -> bool
     return record.result is not None and shards.key(record) == key
 
 
-def _settled(record: ChunkRecord, shards: Shards, status: StatusRepo, validator: Validator) -> Iterator[Inspection]:
+def _settled(record: ChunkRecord, shards: Shards, status: StatusRepo, validator: Validator) -> Iterator[ArchiveCheck]:
     while record.status is Status.COMPLETED and record.result:
         inspection = _inspected(record, record.result, shards, status, validator)
         now = status.get(record.chunk.key) if inspection.faults else record
@@ -119,14 +121,14 @@ def _settled(record: ChunkRecord, shards: Shards, status: StatusRepo, validator:
 
 def _inspected(
     record: ChunkRecord, result: ChunkResult, shards: Shards, status: StatusRepo, validator: Validator
-) -> Inspection:
+) -> ArchiveCheck:
     chunk, key = record.chunk.key, shards.key(record)
     try:
         with shards.fetched(record) as shard:
             told = shards.store.head(key).sha256
             if shard.sha256 != result.sha256 and (owner := _owner(shard, chunk, status)):
-                return Inspection(key, chunk, (f"is the archive of chunk {owner}",))
-            inspection = inspect(
+                return ArchiveCheck(key, chunk, (f"is the archive of chunk {owner}",))
+            found = check_archive(
                 key,
                 chunk,
                 shard.contents,
@@ -134,9 +136,9 @@ def _inspected(
                 spare=shard.path.parent,
                 accepted=result.progress.accepted,
             )
-            return evolve(inspection, faults=(*_measured(shard, result, told), *inspection.faults))
+            return evolve(found, faults=(*_measured(shard, result, told), *found.faults))
     except StoreNotFound:
-        return Inspection(key, chunk, (f"is not there; it was stored as {result.url}",))
+        return ArchiveCheck(key, chunk, (f"is not there; it was stored as {result.url}",))
 
 
 def _measured(shard: Shard, result: ChunkResult, told: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ import rich_click as click
 from pixcore import Archiver, BlobStore, ChunkRecord, InvalidRequest
 from pixcore.chunk.events import everyone
 from pixcore.chunk.workspace import local_disk
-from pixcore.stored.audit import audit
+from pixcore.stored.check import check_contents
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.cli.document import DONE, PARTIAL, VERSION, document
 from pixcore_runners.cli.progress import progress
@@ -148,7 +148,7 @@ def _faults(store: BlobStore, archiver: Archiver, records: Sequence[ChunkRecord]
             contents = archiver.contents(Path(copy.name))
             if len(contents.rows) != record.result.progress.accepted:
                 yield f"{key}: {len(contents.rows)} rows for {record.result.progress.accepted} accepted images"
-            yield from (f"{key}: {fault}" for fault in audit(contents))
+            yield from (f"{key}: {fault}" for fault in check_contents(contents))
 
 
 def _show(

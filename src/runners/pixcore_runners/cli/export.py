@@ -2,13 +2,13 @@
 
 import signal
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import rich_click as click
 
-from pixcore import ChunkRecord, NoValidImages, Status
+from pixcore import NoValidImages, Status
 from pixcore.model.chunks import dataset_name
 from pixcore.stored.samples import CLASSES, placed_together, samples
 from pixcore.stored.splits import Splits
@@ -48,7 +48,7 @@ def command(shell: Shell, dataset: str, kind: str, out: Path, *, ratios: str, la
         raise NoValidImages(f"no chunk of dataset {name} is completed, so there is nothing to export")
     near = placed_together(name, records, assembly.seen)
     with _interruptible(shell), counted(shell, "chunks", len(records)) as done:
-        images = samples(_passing(records, done), assembly.shards, splits, near, label or CLASSES[0])
+        images = samples(records, assembly.shards, splits, near, label or CLASSES[0], done=done)
         with closing(images):
             counts = export(images, chosen, out, name)
     table = plain_table("split", "images")
@@ -59,12 +59,6 @@ def command(shell: Shell, dataset: str, kind: str, out: Path, *, ratios: str, la
     if missing := len(known) - len(records):
         shell.say(f"chunks that are not completed, and so not exported: {missing}; `pixcore status {name}` shows them")
     sys.exit(PARTIAL if missing else DONE)
-
-
-def _passing(records: Iterable[ChunkRecord], done: Callable[[], None]) -> Iterator[ChunkRecord]:
-    for record in records:
-        yield record
-        done()
 
 
 @contextmanager

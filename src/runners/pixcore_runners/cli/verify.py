@@ -12,7 +12,7 @@ from attrs import define, field
 from pixcore import ChunkKey, InvalidRequest, Status, StoreConflict, StoreDenied
 from pixcore.errors import one_line
 from pixcore.model.chunks import dataset_name
-from pixcore.stored.check import Inspection
+from pixcore.stored.check import ArchiveCheck
 from pixcore.stored.verify import archives_below, repair, verify_archives, verify_dataset
 from pixcore_runners.assembly.assembly import Assembly, archivers, assemble, validating
 from pixcore_runners.cli.counted import counted
@@ -76,7 +76,7 @@ class _Findings:
     faults: int = 0
     damaged: list[ChunkKey] = field(factory=list)
 
-    def show(self, found: Iterable[Inspection], archives: int) -> None:
+    def show(self, found: Iterable[ArchiveCheck], archives: int) -> None:
         """Print each fault of what is found in that many archives, and elsewhere."""
         if self.shell.as_json:
             click.echo(json.dumps({"version": VERSION, **self.subject, "faults": []}).removesuffix("]}"), nl=False)
@@ -104,7 +104,7 @@ class _Findings:
             click.echo(", ".join(f"{name}: {count}" for name, count in {**sums, "faults": self.faults}.items()))
         sys.exit(PARTIAL if self.faults else DONE)
 
-    def _print(self, inspection: Inspection, fault: str) -> None:
+    def _print(self, inspection: ArchiveCheck, fault: str) -> None:
         chunk = inspection.chunk.id if inspection.chunk else None
         if self.shell.as_json:
             fields = {"chunk": chunk, "blob": inspection.blob, "fault": fault}

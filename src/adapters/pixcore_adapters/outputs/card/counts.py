@@ -1,13 +1,17 @@
 """What a dataset's chunks add up to: their records in one pass, in memory that does not grow with the dataset."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from attrs import define, field, frozen
 
 from pixcore.model.chunks import ChunkRecord, ChunkResult, Status
+from pixcore.model.rows import COLUMN_TYPES, required
 
 ARCHIVES = 200
+
+# The columns of archives that were made before pixcore recorded their columns.
+_FIRST_COLUMNS = {column: COLUMN_TYPES[column] for column in required(1)}
 
 _WORDS = 10_000  # counted one by one at most
 _LONGEST = 200  # characters of a word that are looked at
@@ -15,13 +19,23 @@ _LONGEST = 200  # characters of a word that are looked at
 
 @frozen
 class StoredArchive:
-    """A chunk's archive as it lies below the dataset's folder; ``formats`` are its images', ``()`` if unrecorded."""
+    """A chunk's archive in the dataset's folder.
+
+    Attributes:
+        chunk: The chunk's id.
+        path: Where it is below the folder.
+        sha256: Its checksum.
+        bytes: Its size.
+        formats: The formats of its images; empty if they were not recorded.
+        columns: The type of each column of its rows: ``"string"`` or ``"integer"``.
+    """
 
     chunk: int
     path: str
     sha256: str
     bytes: int
     formats: tuple[str, ...]
+    columns: Mapping[str, str]
 
 
 @define
@@ -71,6 +85,7 @@ class Counts:
         missed, rejected: Candidates that were left out, by reason.
         suffixes: Archives by how their names end.
         described: The archives; none where there are more than ``ARCHIVES``.
+        mixed_columns: Whether the rows of the archives do not all have the same columns.
     """
 
     dataset: str
@@ -89,6 +104,8 @@ class Counts:
     rejected: Words = field(factory=Words)
     suffixes: Words = field(factory=Words)
     described: list[StoredArchive] = field(factory=list[StoredArchive])
+    mixed_columns: bool = False
+    _columns: Mapping[str, str] = field(factory=dict[str, str])
 
     def add(self, record: ChunkRecord) -> None:
         """Count a chunk. One that has failed anew still has its earlier archive, which loaders find."""
@@ -115,6 +132,9 @@ class Counts:
             for word, count in told.items():
                 words.add(count, word)
             words.add(images - sum(told.values()), "")
+        columns = result.columns or _FIRST_COLUMNS
+        self._columns = self._columns or columns
+        self.mixed_columns |= columns != self._columns
         suffix = PurePosixPath(result.url).suffix
         self.suffixes.add(1, suffix)
         if self.archives > ARCHIVES:
@@ -122,7 +142,7 @@ class Counts:
             return
         path = record.chunk.key.blob_key(suffix).removeprefix(f"{self.dataset}/")
         formats = tuple(sorted(result.tally.get("format", {})))
-        self.described.append(StoredArchive(record.chunk.id, path, result.sha256, result.bytes, formats))
+        self.described.append(StoredArchive(record.chunk.id, path, result.sha256, result.bytes, formats, columns))
 
 
 def count(dataset: str, records: Iterable[ChunkRecord]) -> Counts:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
-from pixcore.model.rows import COLUMNS, METADATA, NUMBERS
+from pixcore.model.rows import METADATA
 from pixcore_adapters.outputs.card.counts import Counts, StoredArchive
 from pixcore_adapters.outputs.card.text import plain
 
@@ -165,7 +165,7 @@ def _record_sets(archive: StoredArchive) -> Sequence[_Json]:
     image = {"image": ("sc:ImageObject", {**images, **_CONTENT})}
     match _suffix(archive):
         case ".zip":
-            return (_joined(name, images, image),)
+            return (_joined(archive, images, image),)
         case ".tar":  # rows in files of their own, which nothing in Croissant reads column by column
             row = {"row": ("sc:Text", {**rows, **_CONTENT})}
             path = {"file_name": ("sc:Text", {**images, **_PATH})}
@@ -175,11 +175,13 @@ def _record_sets(archive: StoredArchive) -> Sequence[_Json]:
             return ()
 
 
-def _joined(name: str, images: _Json, image: _Fields) -> _Json:
+def _joined(archive: StoredArchive, images: _Json, image: _Fields) -> _Json:
     """The images with their rows: the other way round, ``mlcroissant`` would lose the images."""
+    name = _name(archive)
     rows: _Json = {"fileObject": {"@id": f"{name}/{METADATA}"}}
     fields: dict[str, tuple[str, _Json]] = {
-        column: (_data_type(column), {**rows, "extract": {"column": column}}) for column in COLUMNS
+        column: (_data_type(column, kind), {**rows, "extract": {"column": column}})
+        for column, kind in archive.columns.items()
     }
     fields["file_name"] = ("sc:Text", {**images, **_PATH})
     reference = {"references": {**rows, "extract": {"column": "file_name"}}}
@@ -215,8 +217,8 @@ def _suffix(archive: StoredArchive) -> str:
     return archive.path.removeprefix(f"data/{_name(archive)}")
 
 
-def _data_type(column: str) -> str:
-    if column in NUMBERS:
+def _data_type(column: str, kind: str) -> str:
+    if kind == "integer":
         return "sc:Integer"
     return "sc:DateTime" if column == "fetched_at" else "sc:Text"
 

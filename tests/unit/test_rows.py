@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from attrs import asdict, evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pixcore.errors import InvalidRequest
 from pixcore.model.chunks import ChunkRequest, Slice
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Provenance
 from pixcore.model.quality import Fingerprint
-from pixcore.model.rows import COLUMNS, NUMBERS, Row, metadata, row
+from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION, Row, complete, metadata, required, reserved, row
 
 REQUEST = ChunkRequest(0, "Siamese cat", 500, (Slice("folder", "/a", 0, 9),), dataset="cats")
 IMAGE = Accepted(
@@ -65,6 +67,7 @@ def test_a_row_describes_the_image() -> None:
         "format": "PNG",
         "bytes": 1234,
         "fetched_at": "2024-02-29T23:59:58Z",
+        "row_version": ROW_VERSION,
     }
 
 
@@ -72,7 +75,7 @@ def test_the_columns_are_those_promised_in_that_order() -> None:
     """Users' code names them; a new order would change every archive's bytes."""
     promised = (
         "file_name label keyword source url page_url title creator license license_url opt_out"
-        " sha256 phash dhash hash_method width height format bytes fetched_at"
+        " sha256 phash dhash hash_method width height format bytes fetched_at row_version"
     )
     assert tuple(promised.split()) == COLUMNS
     assert list(json.loads(metadata([row(0, IMAGE, REQUEST)]))) == promised.split()
@@ -80,7 +83,45 @@ def test_the_columns_are_those_promised_in_that_order() -> None:
 
 def test_no_column_is_taken_for_a_picture() -> None:
     """The imagefolder loader claims a column `image`, and any other that ends in `_file_name`."""
-    assert not [column for column in COLUMNS if column == "image" or column.endswith("_file_name")]
+    assert not [column for column in COLUMNS if reserved(column)]
+    assert [reserved(name) for name in ("image", "mask_file_name", "file_name", "images")] == [True, True, False, False]
+
+
+def test_rows_of_every_version_have_the_columns_that_it_wrote() -> None:
+    """Stored rows are never rewritten: a column that is missing in this list would make older archives faulty."""
+    first = (
+        "file_name label keyword source url page_url title creator license license_url opt_out"
+        " sha256 phash dhash hash_method width height format bytes fetched_at"
+    )
+    assert required(1) == tuple(first.split())
+    assert required(2) == (*required(1), "row_version")
+    assert required(ROW_VERSION) == required(ROW_VERSION + 1) == COLUMNS
+
+
+def test_an_older_row_is_completed() -> None:
+    """Users' code finds every column, whatever version of pixcore made the archive; unknown columns stay."""
+    newest = asdict(row(0, IMAGE, REQUEST))
+    assert complete(newest) == newest
+    oldest = {column: newest[column] for column in required(1)}
+    assert complete(oldest) == newest | {"row_version": 1}
+    assert complete(newest | {"row_version": 99, "mood": "calm"}) == newest | {"row_version": 99, "mood": "calm"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda row: row.pop("title"), "a row of version 2 lacks title"),
+        (lambda row: row.pop("row_version") and row.pop("title"), "a row of version 1 lacks title"),
+        (lambda row: row.update(image="x"), "a row of version 2 has a column image"),
+        (lambda row: row.update(mask_file_name="x"), "a row of version 2 has a column mask_file_name"),
+    ],
+)
+def test_a_row_that_no_version_wrote_is_refused(change: Callable[[dict[str, object]], object], message: str) -> None:
+    """An export of it would lack values that the image had, or load as something else."""
+    stored = asdict(row(0, IMAGE, REQUEST))
+    change(stored)
+    with pytest.raises(InvalidRequest, match=f"{message}; `pixcore verify` lists every fault"):
+        complete(stored)
 
 
 def test_a_label_wins_over_the_keyword() -> None:

@@ -1,4 +1,4 @@
-"""The audit finds every kind of damage that an archive can have, and names it."""
+"""The check finds every kind of damage that an archive can have, and names it."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from attrs import define
 
-from pixcore.model.rows import COLUMNS, NUMBERS
+from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION, required
 from pixcore.ports import Contents
-from pixcore.stored.audit import audit
+from pixcore.stored.check import check_contents
 
 FIRST, SECOND = "images/000000.jpg", "images/000001.jpg"
 
@@ -21,13 +21,14 @@ class Shard:
     files: list[tuple[str, bytes]]
 
     def faults(self) -> list[str]:
-        """What the audit says of it."""
-        return list(audit(Contents(tuple(self.rows), iter(self.files))))
+        """Return the faults that the check finds."""
+        return list(check_contents(Contents(tuple(self.rows), iter(self.files))))
 
 
 def described(name: str, data: bytes) -> dict[str, object]:
     """A row that is true of a file."""
     row: dict[str, object] = {column: 1 if column in NUMBERS else "" for column in COLUMNS}
+    row |= {"row_version": ROW_VERSION}
     return row | {"file_name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
@@ -48,13 +49,33 @@ def change(**values: object) -> Callable[[Shard], None]:
     return lambda shard: shard.rows[0].update(values)
 
 
+def both(**values: object) -> Callable[[Shard], None]:
+    """Change all rows."""
+    return lambda shard: [row.update(values) for row in shard.rows] and None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        both(mood="calm", score=7),
+        both(row_version=ROW_VERSION + 1, mood="calm", score=7),
+        lambda shard: [row.pop(column) for row in shard.rows for column in {*COLUMNS} - {*required(1)}],
+    ],
+    ids=["further columns", "a later version", "the first version"],
+)
+def test_rows_of_another_version_have_no_fault(shard: Shard, change: Callable[[Shard], object]) -> None:
+    """A fault would make `verify --repair` collect sound images again."""
+    change(shard)
+    assert shard.faults() == []
+
+
 @pytest.mark.parametrize(
     ("damage", "faults"),
     [
         (lambda s: s.rows.pop(), [f"{SECOND}: has no row"]),
         (lambda s: s.files.pop(), [f"{SECOND}: has a row but no file"]),
         (lambda s: s.files.append(("images/x.jpg", b"")), ["images/x.jpg: has no row"]),
-        (lambda s: s.files.append((FIRST, b"one")), [f"{FIRST}: is there more than once"]),
+        (lambda s: s.files.append((FIRST, b"one")), [f"{FIRST}: occurs more than once"]),
         (lambda s: s.rows.append(dict(s.rows[0])), [f"{FIRST}: has more than one row"]),
         (
             lambda s: s.files.__setitem__(0, (FIRST, b"onf")),
@@ -70,7 +91,21 @@ def change(**values: object) -> Callable[[Shard], None]:
         (change(title=7), ["row 0: title is 7, not text"]),
         (change(title=None), ["row 0: title is None, not text"]),
         (change(width=None), ["row 0: width is None, not a whole number"]),
-        (change(image="x", mood="y"), ["row 0: has unknown columns image, mood"]),
+        (
+            both(image="x", mask_file_name="y"),
+            [f"row {n}: has columns that loaders take for files: image, mask_file_name" for n in (0, 1)],
+        ),
+        (change(mood="calm"), ["row 1: differs from row 0 in the columns mood"]),
+        (lambda s: (both(mood="calm")(s), change(mood=1)(s)), ["row 1: differs from row 0 in the columns mood"]),
+        (both(mood=None), [f"row {n}: mood is None, neither text nor a whole number" for n in (0, 1)]),
+        (both(mood=0.5), [f"row {n}: mood is 0.5, neither text nor a whole number" for n in (0, 1)]),
+        (both(mood=True), [f"row {n}: mood is True, neither text nor a whole number" for n in (0, 1)]),
+        (both(row_version="2"), [f"row {n}: row_version is '2', not a whole number" for n in (0, 1)]),
+        (change(row_version=ROW_VERSION + 1), ["row 1: differs from row 0 in the columns row_version"]),
+        (
+            lambda s: [row.pop(column) for row in s.rows for column in ("row_version", "title")],
+            ["row 0: lacks title", "row 1: lacks title"],
+        ),
         (lambda s: [s.rows[0].pop(c) for c in ("url", "label")], ["row 0: lacks label, url"]),
         (
             lambda s: s.rows[0].pop("file_name"),
@@ -95,6 +130,6 @@ def test_files_are_read_one_by_one(shard: Shard) -> None:
             held.append(name)
             yield name, data + b"damaged"
 
-    faults = audit(Contents(tuple(shard.rows), files()))
+    faults = check_contents(Contents(tuple(shard.rows), files()))
     assert next(faults).startswith(FIRST)
     assert held == [FIRST]
