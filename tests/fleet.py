@@ -24,7 +24,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from pixcore import BlobStore, ChunkKey, ChunkRecord, Status, StatusRepo
 from pixcore.chunk.workspace import sweep
 from pixcore_runners.assembly.assembly import Assembly, assemble
-from pixcore_runners.queueing.queue import Queue, queue
+from pixcore_runners.queueing.runner import Runner, open_runner
 from pixcore_runners.settings import load_here
 
 TTL = 3.0  # seconds that a lease lives in these tests
@@ -146,9 +146,9 @@ class Fleet:
         return self.assembly.store
 
     @property
-    def queue(self) -> Queue:
+    def queue(self) -> Runner:
         """The runner's queue."""
-        return queue(self.runner, load_here().settings)
+        return open_runner(self.runner, load_here().settings)
 
     def pictures(self, index: int, dataset: str = "cats") -> list[str]:
         """The paths of a chunk's pictures on the site, in order."""

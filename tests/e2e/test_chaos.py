@@ -24,7 +24,7 @@ from servers.fixtures import Own
 from servers.server import Server
 
 from pixcore import ChunkKey, ChunkRecord, Status
-from pixcore_runners.queueing.queue import QUEUES
+from pixcore_runners.queueing.runner import RUNNERS
 
 pytestmark = pytest.mark.soak
 
@@ -171,7 +171,7 @@ def peopled(runner: str, folder: Path, broker: Server[Redis], database: Server[P
         yield crew
 
 
-@pytest.mark.parametrize("runner", QUEUES)
+@pytest.mark.parametrize("runner", RUNNERS)
 def test_nothing_is_lost_doubled_or_stuck(
     runner: str,
     database: Server[Postgres] | None,

@@ -29,11 +29,11 @@ from servers.addresses import Redis
 from servers.fixtures import Own
 
 from pixcore import InvalidRequest, NoValidImages, PermanentError, Status
-from pixcore_runners.celery import make_app, queue, register, work
+from pixcore_runners.celery import CeleryRunner, make_app, register
 from pixcore_runners.celery.progress import Progress
 from pixcore_runners.celery.task import NAME
 from pixcore_runners.queueing.delivery import Deliveries
-from pixcore_runners.queueing.queue import QueueUnavailable
+from pixcore_runners.queueing.runner import QueueUnavailable
 from pixcore_runners.settings import SecretUrl, Settings, load_here
 
 READY = "celery@"
@@ -195,7 +195,7 @@ def test_a_worker_that_could_do_nothing_does_not_start(
     home: Fleet, monkeypatch: pytest.MonkeyPatch, setting: str, value: str, says: str
 ) -> None:
     """It says why, and takes no message."""
-    line = queue(load_here().settings)
+    line = CeleryRunner.of(load_here().settings)
     task().delay(7, metadata=described(home))
     monkeypatch.setenv(f"PIXCORE_{setting}", value)
     program = worker(home)
@@ -208,7 +208,7 @@ def test_a_worker_of_the_command_refuses_before_it_starts(home: Fleet) -> None:
     """``work`` raises, so that ``pixcore worker`` tells it as it tells everything."""
     settings = evolve(load_here().settings, status=f"sqlite:///{home.folder}/elsewhere.db")
     with pytest.raises(InvalidRequest):
-        work(settings, 1)
+        CeleryRunner.of(settings).work(1)
 
 
 def test_the_result_backend_is_the_broker_where_it_can_be() -> None:
@@ -464,7 +464,7 @@ def test_after_the_hard_time_limit_a_chunk_is_taken_up_again(home: Fleet) -> Non
 
 def test_chunks_that_are_sent_wait_until_a_worker_takes_them(home: Fleet) -> None:
     """A queue that nobody has used yet is empty."""
-    line = queue(load_here().settings)
+    line = CeleryRunner.of(load_here().settings)
     assert line.waiting() == 0
     assert line.send([]) == 0
     home.submit(3)
@@ -486,7 +486,7 @@ def test_a_broker_that_is_away_is_named_within_seconds(home: Fleet, scheme: str,
         if not answers:
             silent.close()
         broker = SecretUrl(f"{scheme}://user:{PASSWORD}@127.0.0.1:{port}/0")
-        line = queue(evolve(load_here().settings, broker=broker))
+        line = CeleryRunner.of(evolve(load_here().settings, broker=broker))
         began = time.monotonic()
         with pytest.raises(QueueUnavailable, match=f"{scheme}://user:\\*\\*\\*@127.0.0.1:{port}") as unsent:
             line.send(home.records())

@@ -11,13 +11,13 @@ from servers.addresses import Redis
 from pixcore import ChunkRequest, Slice, Status
 from pixcore.model.chunks import Claimed
 from pixcore_runners.assembly.assembly import Assembly, assemble
-from pixcore_runners.queueing.queue import QUEUES, Queue, queue
+from pixcore_runners.queueing.runner import RUNNERS, Runner, open_runner
 from pixcore_runners.settings import load_here
 
 FOLDER = ("--source", "folder:photos", "--chunk-size", "4", "--shared-path")
 
 
-@pytest.fixture(params=QUEUES)
+@pytest.fixture(params=[*RUNNERS])
 def runner(request: pytest.FixtureRequest) -> str:
     """Each of the queues."""
     name: str = request.param
@@ -42,9 +42,9 @@ def assembly(home: Path) -> Assembly:
 
 
 @pytest.fixture
-def line(runner: str) -> Queue:
+def line(runner: str) -> Runner:
     """The queue itself."""
-    return queue(runner, load_here().settings)
+    return open_runner(runner, load_here().settings)
 
 
 def submit(runner: str, *words: object) -> Ran:
@@ -52,7 +52,7 @@ def submit(runner: str, *words: object) -> Ran:
     return pixcore("submit", *FOLDER, "--runner", runner, "--json", *words)
 
 
-def test_submit_plans_and_sends_every_chunk(runner: str, assembly: Assembly, line: Queue) -> None:
+def test_submit_plans_and_sends_every_chunk(runner: str, assembly: Assembly, line: Runner) -> None:
     """The document counts, for a dataset may have a hundred thousand chunks."""
     ran = submit(runner)
     assert ran.code == 0, ran.err
@@ -83,7 +83,7 @@ def test_submitting_again_leaves_alone_what_is_running_or_done(runner: str, asse
     assert again["enqueued"] <= 1  # a queue that knows its jobs by name has the third already
 
 
-def test_a_folder_is_refused_unless_the_workers_have_it(runner: str, home: Path, line: Queue) -> None:
+def test_a_folder_is_refused_unless_the_workers_have_it(runner: str, home: Path, line: Runner) -> None:
     """A folder of this machine would fail on every other one; nothing is planned or sent."""
     ran = pixcore("submit", "--source", "folder:photos", "--runner", runner)
     assert ran.code == 2
@@ -134,7 +134,7 @@ def test_reap_frees_the_claims_of_the_dead_and_sends_their_chunks_again(
     """A chunk whose worker and whose delivery are gone is found by its lease alone."""
     submit(runner)
     monkeypatch.setenv("PIXCORE_QUEUE", new_name())  # what was sent is gone
-    line = queue(runner, load_here().settings)
+    line = open_runner(runner, load_here().settings)
     dead, *_ = assembly.status.find("photos")
     assembly.status.claim(dead.chunk.key, "gone", 0.001)
     ran = pixcore("reap", "--json")
@@ -152,7 +152,8 @@ def test_what_is_sent_ahead_comes_before_the_backlog(runner: str, assembly: Asse
     if runner == "rq":
         assert f"__urgent__{chunk.id}__" in line.jobs.job_ids[0]
     else:
-        with line.app.connection_for_write() as connection, connection.SimpleQueue(line.name) as opened:
+        name = load_here().settings.queue
+        with line.app.connection_for_write() as connection, connection.SimpleQueue(name) as opened:
             assert opened.get(timeout=20).payload[0] == [chunk.id]
 
 

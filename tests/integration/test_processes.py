@@ -34,7 +34,7 @@ from pixcore_adapters.status_repo.database import engine_at
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages
 from pixcore_adapters.status_repo.upgrade import migrate
-from pixcore_runners.direct.processes import hired, run_shared
+from pixcore_runners.direct.processes import forked_workers, run_shared
 
 HERE = os.getpid()
 PICTURES: list[bytes | None] = [picture(number) for number in range(12)]
@@ -90,7 +90,7 @@ class Firm:
         def make(observer: Observer, stop: Callable[[], bool]) -> Any:  # noqa: ANN401 - a context manager
             return self.pipeline(observer, stop, **changes)
 
-        with hired(workers - 1, make) as others:
+        with forked_workers(workers - 1, make) as others:
             watchdog.start()
             try:
                 observe = observer or self.events.append
@@ -213,7 +213,7 @@ def test_a_worker_that_cannot_begin_says_why(firm: Firm) -> None:
 
     stop = threading.Event()
     with (
-        hired(1, refused) as others,
+        forked_workers(1, refused) as others,
         firm.pipeline(firm.events.append, stop.is_set, downloader=Waiting({"q": PICTURES})) as pipeline,
         pytest.raises(InvalidRequest, match="no such store"),
     ):

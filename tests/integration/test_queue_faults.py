@@ -21,12 +21,12 @@ from servers.server import Server
 from stores import real_store
 
 from pixcore import Status
-from pixcore_runners.queueing.queue import QUEUES
+from pixcore_runners.queueing.runner import RUNNERS
 
 FIRST, LAST = 0, -1
 
 
-@pytest.fixture(params=QUEUES)
+@pytest.fixture(params=[*RUNNERS])
 def runner(request: pytest.FixtureRequest) -> str:
     """Give each of the queues in turn."""
     name: str = request.param

@@ -29,8 +29,8 @@ from pixcore import ChunkKey, ChunkRecord, ChunkRequest, InvalidRequest, Slice, 
 from pixcore.chunk.events import ChunkClaimed, ChunkFailed, ImageRejected, PhaseEntered
 from pixcore.model.chunks import Claimed, Phase
 from pixcore.model.images import Candidate, CandidateKey, Download, Rejected
-from pixcore_runners.queueing.queue import QueueUnavailable, queue
-from pixcore_runners.rq import RqQueue, job_id, work
+from pixcore_runners.queueing.runner import QueueUnavailable, open_runner
+from pixcore_runners.rq import RqRunner, job_id
 from pixcore_runners.rq.progress import JobProgress
 from pixcore_runners.settings import SecretUrl, Settings, load_here
 
@@ -51,7 +51,7 @@ def fleet(tmp_path: Path, redis: Redis) -> Iterator[Fleet]:
 @pytest.fixture
 def jobs(fleet: Fleet) -> Iterator[rq.Queue]:
     """Give the queue as RQ sees it."""
-    assert isinstance(fleet.queue, RqQueue)
+    assert isinstance(fleet.queue, RqRunner)
     with closing(fleet.queue.jobs.connection):
         yield fleet.queue.jobs
 
@@ -176,7 +176,7 @@ def test_different_deliveries_are_different_jobs() -> None:
 def test_a_broker_that_is_no_redis_is_refused(broker: str | None, said: str) -> None:
     """With the remedy, and without the password."""
     with pytest.raises(InvalidRequest) as refused:
-        queue("rq", Settings(broker=broker and SecretUrl(broker)))
+        open_runner("rq", Settings(broker=broker and SecretUrl(broker)))
     assert said in str(refused.value)
     assert "secret" not in f"{refused.value!r} {refused.value.__cause__!r}"
 
@@ -186,8 +186,8 @@ def test_a_broker_that_cannot_be_used_is_named(redis: Redis, fleet: Fleet, there
     """One that lets nobody in, and one that is not there; without the password."""
     port = redis.port if there else 1
     settings = evolve(load_here().settings, broker=SecretUrl(f"redis://:secret@127.0.0.1:{port}/0"))
-    to = queue("rq", settings)
-    for use in (to.waiting, lambda: to.send(planned(fleet, 1)), lambda: work(settings, 1)):
+    to = open_runner("rq", settings)
+    for use in (to.waiting, lambda: to.send(planned(fleet, 1)), lambda: to.work(1)):
         with pytest.raises(QueueUnavailable) as away:
             use()
         assert f"the broker redis://:***@127.0.0.1:{port}/0 cannot be used: " in str(away.value)
@@ -347,7 +347,7 @@ def test_a_worker_refuses_what_cannot_work_before_it_starts(monkeypatch: pytest.
     """Exit code and reason are those of every command."""
     monkeypatch.setenv("PIXCORE_STORE", "memory://")
     ran = pixcore("worker", "rq")
-    assert (ran.code, "seen by one process only" in ran.err) == (2, True)
+    assert (ran.code, "exists in one process only" in ran.err) == (2, True)
 
 
 def test_a_worker_of_rq_itself_will_do(fleet: Fleet, jobs: rq.Queue, redis: Redis) -> None:

@@ -10,7 +10,7 @@ from pixcore import ChunkKey, ChunkRecord, ChunkRequest, Slice, Status
 from pixcore.model.chunks import Claimed
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_runners.queueing.dispatch import Reaped, reap, submit
-from pixcore_runners.queueing.queue import QueueUnavailable
+from pixcore_runners.queueing.runner import QueueUnavailable
 
 
 @define

@@ -1,17 +1,17 @@
-"""The Celery runner: a thin shell around "chunk id -> result".
+"""The Celery runner: a task that runs one chunk, an app that is ready for use, and its worker.
 
-``celery -A pixcore_runners.celery worker`` finds the ready app, ``app``. It and its task, ``process_chunk_task``, are
-made from the settings of this process when they are first asked for; ``register`` puts the task into an app of one's
-own. Importing this reads no settings, connects to nothing and leaves logging alone.
+``celery -A pixcore_runners.celery worker`` uses the ready app, ``app``. The app and its task, ``process_chunk_task``,
+are created from the settings of this process on first access; ``register`` adds the task to another app. Importing
+this package reads no settings, connects to nothing and does not configure logging.
 """
 
 from functools import cache
 
-from pixcore_runners.celery.ready import make_app, work
-from pixcore_runners.celery.sending import queue
+from pixcore_runners.celery.ready import make_app
+from pixcore_runners.celery.runner import CeleryRunner
 from pixcore_runners.celery.task import NAME, App, Task, register
 
-__all__ = ["make_app", "queue", "register", "work"]
+__all__ = ["CeleryRunner", "make_app", "register"]
 
 
 def __getattr__(name: str) -> App | Task:

@@ -12,7 +12,7 @@ from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.cli.work import stopping
 from pixcore_runners.queueing.dispatch import Reaped, reap
-from pixcore_runners.queueing.queue import QUEUES, queue
+from pixcore_runners.queueing.runner import RUNNERS, open_runner
 
 _GLANCE = 0.2  # how often it looks whether it should stop, in seconds
 
@@ -51,9 +51,9 @@ def command(shell: Shell, every: float | None) -> None:
 
 
 def _round(assembly: Assembly) -> Reaped:
-    found = Reaped(0, 0)
-    for name in QUEUES:
-        if next(assembly.status.overdue(name), None):  # a queue that nobody uses need not be installed
-            one = reap(assembly.status, queue(name, assembly.settings), name)
-            found = Reaped(found.freed + one.freed, found.lost + one.lost)
-    return found
+    total = Reaped(0, 0)
+    for name in RUNNERS:
+        if next(assembly.status.overdue(name), None):  # a runner without chunks need not be installed
+            reaped = reap(assembly.status, open_runner(name, assembly.settings), name)
+            total = Reaped(total.freed + reaped.freed, total.lost + reaped.lost)
+    return total

@@ -8,12 +8,12 @@ from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.work import work_off, working
 from pixcore_runners.planning.dataset_plan import known_dataset
 from pixcore_runners.queueing.dispatch import submit
-from pixcore_runners.queueing.queue import QUEUES, queue
+from pixcore_runners.queueing.runner import RUNNERS, open_runner
 
 
 @click.command("retry")
 @click.argument("dataset")
-@click.option("--runner", type=click.Choice(QUEUES), help="Send them to this queue's workers instead.")
+@click.option("--runner", type=click.Choice([*RUNNERS]), help="Send them to this queue's workers instead.")
 @working
 @shared
 def command(shell: Shell, dataset: str, runner: str | None) -> None:
@@ -31,9 +31,8 @@ def command(shell: Shell, dataset: str, runner: str | None) -> None:
     shell.say(f"dataset {name}: chunks opened again: {reopened}")
     if runner is None:
         work_off(shell, assembly, name)
-    shell.say(
-        f"dataset {name}: chunks enqueued: {submit(name, assembly.status, queue(runner, shell.settings), runner)}"
-    )
+    sent = submit(name, assembly.status, open_runner(runner, shell.settings), runner)
+    shell.say(f"dataset {name}: chunks enqueued: {sent}")
 
 
 def _worth_it(record: ChunkRecord) -> bool:

@@ -11,14 +11,14 @@ from pixcore_runners.cli.shell import Shell, creating, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.planning.dataset_plan import Wanted, proposed
 from pixcore_runners.queueing.dispatch import submit
-from pixcore_runners.queueing.queue import QUEUES, queue
+from pixcore_runners.queueing.runner import RUNNERS, open_runner
 from pixcore_runners.settings.source_names import parse
 
 
 @click.command("submit")
 @wanting
 @click.option(
-    "--runner", type=click.Choice(QUEUES), required=True, help="The queue that delivers the chunks to workers."
+    "--runner", type=click.Choice([*RUNNERS]), required=True, help="The queue that delivers the chunks to workers."
 )
 @click.option("--shared-path", is_flag=True, help="The folders are at the same paths on every worker's machine.")
 @creating
@@ -33,13 +33,13 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str, *, runn
     wish = wanted(shell, keyword, count, dataset)
     require_shared(shell.settings)
     _require_shared_folders(wish, shared_path=shared_path)
-    to = queue(runner, shell.settings)
-    to.waiting()  # a broker that is away is found before anything is planned
+    queue = open_runner(runner, shell.settings)
+    queue.waiting()  # a broker that is away is found before anything is planned
     looking = assemble(shell.settings)
     with proposed(wish, looking.status, looking) as proposal:
         assembly = assemble(shell.settings, make=True)
         new = sum(1 for _ in proposal.write_down(assembly.status, assembly.store))
-    sent = submit(wish.dataset, assembly.status, to, runner)
+    sent = submit(wish.dataset, assembly.status, queue, runner)
     counts = assembly.status.summary().get(wish.dataset, {})
     document = {"planned": new, "enqueued": sent, **{str(state): counts.get(state, 0) for state in Status}}
     table = plain_table("dataset", *document)

@@ -1,10 +1,9 @@
 """Working a dataset's chunks off with the direct runner, and reporting what became of them."""
 
-import gc
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
@@ -12,18 +11,16 @@ from typing import NoReturn
 
 import rich_click as click
 
-from pixcore import ChunkPipeline
-from pixcore.chunk.events import Observer, silent
 from pixcore.model.chunks import Status
 from pixcore.ports import Validator
-from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker, private_settings, validating
+from pixcore_runners.assembly.assembly import Assembly
 from pixcore_runners.cli.document import DONE, document, exit_code
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell, adding, creating
 from pixcore_runners.cli.tables import chunk_table
-from pixcore_runners.direct.processes import hired, run_shared
-from pixcore_runners.direct.run import run_chunks
+from pixcore_runners.direct.runner import DirectRunner
 from pixcore_runners.observing import card_refresh
+from pixcore_runners.queueing.runner import Runner
 
 # The options of a command that works chunks off; all of them are settings.
 working = adding(
@@ -56,20 +53,10 @@ def work_off(shell: Shell, assembly: Assembly, dataset: str, validator: Validato
     if unfinished:
         if held := [record.lease_left for record in unfinished if record.lease_left > 0]:
             shell.say(f"chunks that another run holds: {len(held)}; if it died, they are free in {max(held):.0f} s")
-        keys = [record.chunk.key for record in unfinished]
-        gc.freeze()  # what is imported stays, and is shared with the workers as long as nobody touches it
-        workers = min(shell.settings.workers, len(keys))
-        others = 0 if private_settings(shell.settings) else workers - 1  # what is in memory, only threads share
-        with (
-            stopping(shell) as stop,
-            hired(others, partial(_pipeline_elsewhere, shell)) as crew,
-            progress(shell, len(keys)) as shown,
-            assembly.pipeline(shown, stop.is_set, validator=validator) as pipeline,
-        ):
-            if crew:
-                run_shared(crew, pipeline, keys, observer=shown, stop=stop)
-            else:
-                run_chunks(pipeline, keys, workers=workers, stop=stop)
+        with stopping(shell) as stop:
+            runner = _direct(shell, assembly, stop, validator)
+            runner.send(unfinished)
+            runner.work(shell.settings.workers)
         card_refresh.refresh(dataset, assembly.status, assembly.store)
         records = list(assembly.status.find(dataset))
     else:
@@ -81,16 +68,8 @@ def work_off(shell: Shell, assembly: Assembly, dataset: str, validator: Validato
     sys.exit(code)
 
 
-@contextmanager
-def _pipeline_elsewhere(shell: Shell, observer: Observer, stop: Callable[[], bool]) -> Generator[ChunkPipeline]:
-    """A worker's own, in its own process."""
-    with (
-        validating(shell.settings, at_once=True) as validator,
-        assemble_for_worker(shell.settings).pipeline(
-            silent if shell.quiet else observer, stop, validator=validator
-        ) as pipeline,
-    ):
-        yield pipeline
+def _direct(shell: Shell, assembly: Assembly, stop: threading.Event, validator: Validator | None) -> Runner:
+    return DirectRunner(assembly, stop, partial(progress, shell), validator, quiet=shell.quiet)
 
 
 @contextmanager

@@ -6,11 +6,11 @@ import rich_click as click
 
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.work import working
-from pixcore_runners.queueing.queue import QUEUES, module
+from pixcore_runners.queueing.runner import RUNNERS, open_runner
 
 
 @click.command("worker")
-@click.argument("runner", type=click.Choice(QUEUES))
+@click.argument("runner", type=click.Choice([*RUNNERS]))
 @working
 @shared
 def command(shell: Shell, runner: str) -> None:
@@ -20,4 +20,4 @@ def command(shell: Shell, runner: str) -> None:
 
     Example: `pixcore worker celery --workers 4`
     """
-    sys.exit(module(runner).work(shell.settings, shell.settings.workers))
+    sys.exit(open_runner(runner, shell.settings).work(shell.settings.workers))

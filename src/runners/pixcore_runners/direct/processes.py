@@ -51,7 +51,7 @@ class Worker:
 
 
 @contextmanager
-def hired(number: int, make: Making) -> Generator[Sequence[Worker]]:
+def forked_workers(number: int, make: Making) -> Generator[Sequence[Worker]]:
     """So many workers, which end with the block, or with this process, however it ends; they wait for ``run_shared``.
 
     To be called before this process starts threads, of which a fork has none.

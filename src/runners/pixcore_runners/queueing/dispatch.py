@@ -6,7 +6,7 @@ from itertools import islice
 from attrs import frozen
 
 from pixcore import ChunkRecord, Status, StatusRepo
-from pixcore_runners.queueing.queue import Queue
+from pixcore_runners.queueing.runner import Queue
 
 _BATCH = 1000
 

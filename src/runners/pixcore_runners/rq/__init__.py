@@ -1,13 +1,12 @@
-"""The RQ runner: chunks delivered by jobs in Redis, one job a delivery, written and read as JSON.
+"""The RQ runner: each delivery of a chunk is a job in Redis, serialized as JSON.
 
-``pixcore worker rq`` is the worker that goes with it. A plain one works too, as
-``rq worker --serializer json --with-scheduler pixcore``. It takes its settings from its environment, and lacks what
-pixcore's own does: it gives no chunk back when it is told to stop but works it off first, a killed one's jobs come back
-after many minutes instead of one or two unless ``pixcore reap`` runs, and its log lines are RQ's own.
+``pixcore worker rq`` is its worker. RQ's own worker can be used too, as
+``rq worker --serializer json --with-scheduler pixcore``, and reads the settings from its environment. It differs from
+pixcore's worker: when it is stopped, it completes the running chunk instead of giving it back; the jobs of a killed
+worker return after many minutes instead of one or two unless ``pixcore reap`` runs; and its log lines are RQ's.
 """
 
 from pixcore_runners.rq.chunk import process_chunk
-from pixcore_runners.rq.sending import RqQueue, job_id, queue
-from pixcore_runners.rq.working import work
+from pixcore_runners.rq.runner import RqRunner, job_id
 
-__all__ = ["RqQueue", "job_id", "process_chunk", "queue", "work"]
+__all__ = ["RqRunner", "job_id", "process_chunk"]

@@ -10,7 +10,7 @@ from redis.retry import Retry
 
 from pixcore import InvalidRequest
 from pixcore.errors import one_line
-from pixcore_runners.queueing.queue import QueueUnavailable
+from pixcore_runners.queueing.runner import QueueUnavailable
 from pixcore_runners.settings import Settings
 
 _SCHEMES = ("redis://", "rediss://", "unix://")

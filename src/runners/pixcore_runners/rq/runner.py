@@ -1,10 +1,11 @@
-"""Sending chunks: one job a delivery, none beside one that waits already."""
+"""The RQ runner: sends chunks as jobs, at most one waiting job a chunk, and works them."""
 
 import math
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from typing import Self
 
 import rq
 from attrs import frozen
@@ -15,49 +16,51 @@ from rq.serializers import JSONSerializer
 
 from pixcore import ChunkKey, ChunkRecord
 from pixcore_runners.rq.broker import answering, connected
+from pixcore_runners.rq.working import work
 from pixcore_runners.settings import Settings
 
 _FUNCTION = "pixcore_runners.rq.process_chunk"
 _BATCH = 1000
 
-# How long RQ keeps what became of a job, in seconds; the status database keeps it for good.
+# How long RQ keeps the result of a job, in seconds; the status database keeps it for ever.
 _FINISHED = 3600
 _FAILED = 7 * 24 * 3600
 
-# How often a job comes again when its work-horse or worker was killed, and after how many seconds. The chunk's own
-# budget ends it long before, but for a chunk whose worker dies before it can claim it.
+# How often RQ retries a job whose work-horse or worker was killed, and after how many seconds. The chunk's own budget
+# of failures ends the retries long before, unless the worker dies before it claims the chunk.
 _KILLED = Retry(max=100, interval=5, enqueue_at_front=True)
 
-# A deferred job that is so many seconds late has no scheduler: it waits for nobody.
+# A deferred job that is this many seconds late has no scheduler that would deliver it.
 _OVERDUE = 10.0
 
 
-def queue(settings: Settings) -> "RqQueue":
-    """The queue that the settings name; connects on first use.
-
-    Raises:
-        InvalidRequest: No broker is set, or it is no Redis.
-    """
-    return RqQueue(rq.Queue(settings.queue, connected(settings, tries=3), serializer=JSONSerializer), settings)
-
-
 def job_id(queue: str, key: ChunkKey, attempt: int) -> str:
-    """What names the delivery of a chunk that is to be its attempt of that number: like ``pixcore__cats__12__1``.
+    """Return the id of the job for an attempt at a chunk, such as ``pixcore__cats__12__1``.
 
-    Different for whatever differs; what an id must not hold is written as ``_`` and two hexadecimal digits a byte.
+    Distinct arguments give distinct ids. A byte that an id must not hold becomes ``_`` and two hexadecimal digits.
     """
     return f"{_plain(queue)}__{_plain(key.dataset)}__{key.id}__{attempt}"
 
 
 @frozen
-class RqQueue:
-    """See ``pixcore_runners.queueing.queue.Queue``."""
+class RqRunner:
+    """See ``pixcore_runners.queueing.runner.Runner``."""
 
     jobs: rq.Queue
     _settings: Settings
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the runner with the broker and the queue that the settings name. It connects on first use.
+
+        Raises:
+            InvalidRequest: No broker is set, or it is no Redis.
+        """
+        jobs = rq.Queue(settings.queue, connected(settings, tries=3), serializer=JSONSerializer)
+        return cls(jobs, settings)
+
     def send(self, records: Iterable[ChunkRecord], *, ahead: bool = False) -> int:
-        """See the protocol. A chunk that has a delivery queued, or deferred to later, gets no other one."""
+        """See ``Runner``. A chunk that has a queued or deferred job gets no second one."""
         remaining = iter(records)
         new = 0
         while batch := {record.chunk.key: record for record in islice(remaining, _BATCH)}:
@@ -66,9 +69,13 @@ class RqQueue:
         return new
 
     def waiting(self) -> int:
-        """See the protocol. Deferred deliveries are not among them."""
+        """See ``Runner``. Deferred jobs do not count."""
         with answering(self._settings):
             return self.jobs.count
+
+    def work(self, concurrency: int) -> int:
+        """See ``Runner``. A second signal, more than a second after the first, kills the running chunks."""
+        return work(self._settings, concurrency)
 
     def _send(self, records: Sequence[ChunkRecord], *, ahead: bool) -> int:
         ids = {record.chunk.key: self._ids(record) for record in records}
@@ -76,7 +83,7 @@ class RqQueue:
         sent = {key: of_chunk[-1] for key, of_chunk in ids.items() if not any(known.get(each) for each in of_chunk)}
         with self.jobs.connection.pipeline() as pipe:
             for former in known.keys() & sent.values():
-                # not only its registries: the time that a failed or finished job has to live would end the new one's
+                # the key, too: the time to live of a failed or finished job would end the new job
                 pipe.delete(Job.key_for(former), Result.get_key(former))  # type: ignore[no-untyped-call]  # RQ gives it no types
                 for registry in self._registries():
                     pipe.zrem(registry.key, former)
@@ -85,7 +92,7 @@ class RqQueue:
         return len(sent)
 
     def _known(self, ids: Sequence[str]) -> Mapping[str, bool]:
-        """Of the jobs that Redis knows, whether each waits to be delivered."""
+        """Return, for each job that exists in Redis, whether it waits to be delivered."""
         with self.jobs.connection.pipeline(transaction=False) as pipe:
             pipe.llen(self.jobs.key)
             for each in ids:
@@ -100,7 +107,7 @@ class RqQueue:
         }
 
     def _ids(self, record: ChunkRecord) -> Sequence[str]:
-        """Of all deliveries there may have been, the next one's last: a deferred job makes several attempts."""
+        """Return the ids of every possible delivery, ending with the next: a deferred job makes several attempts."""
         return [job_id(self.jobs.name, record.chunk.key, number + 1) for number in range(record.attempt + 1)]
 
     def _registries(self) -> Sequence[BaseRegistry]:

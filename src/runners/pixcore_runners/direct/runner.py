@@ -1,0 +1,90 @@
+"""The direct runner: runs the chunks that it is sent in this process, and in processes that it forks."""
+
+import gc
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from attrs import define, field
+
+from pixcore import ChunkKey, ChunkPipeline, ChunkRecord
+from pixcore.chunk.events import Observer, silent
+from pixcore.ports import Validator
+from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker, private_settings, validating
+from pixcore_runners.direct.processes import forked_workers, run_shared
+from pixcore_runners.direct.run import run_chunks
+
+
+@define(eq=False)
+class DirectRunner:
+    """A ``pixcore_runners.queueing.runner.Runner`` whose queue is in the memory of this process.
+
+    Attributes:
+        assembly: The adapters of this process.
+        stop: Once it is set, running chunks are given back and no other begins.
+        observing: Takes the number of chunks and gives the observer of their events until its block ends.
+        validator: The validator of this process; a new one if None.
+        quiet: Forked processes send no events to this one.
+    """
+
+    assembly: Assembly
+    stop: threading.Event
+    observing: Callable[[int], AbstractContextManager[Observer]]
+    validator: Validator | None = None
+    quiet: bool = False
+    _keys: deque[ChunkKey] = field(init=False, factory=deque[ChunkKey])
+
+    def send(self, records: Iterable[ChunkRecord], *, ahead: bool = False) -> int:
+        """See ``Runner``."""
+        keys = [record.chunk.key for record in records]
+        new = [key for key in dict.fromkeys(keys) if key not in self._keys]
+        if ahead:
+            self._keys.extendleft(reversed(new))
+        else:
+            self._keys.extend(new)
+        return len(new)
+
+    def waiting(self) -> int:
+        """See ``Runner``."""
+        return len(self._keys)
+
+    def work(self, concurrency: int) -> int:
+        """Run every chunk that was sent until it is completed or failed; return 0.
+
+        Raises:
+            InvalidRequest: The settings are wrong.
+            StatusUnavailable: The status database cannot be reached.
+            KeyboardInterrupt: ``stop`` was set; running chunks were given back.
+        """
+        if not self._keys:
+            return 0
+        gc.freeze()  # forks share the memory of imported modules as long as the garbage collector does not touch it
+        workers = min(concurrency, len(self._keys))
+        # only threads share what is in memory
+        forks = 0 if private_settings(self.assembly.settings) else workers - 1
+        with (
+            forked_workers(forks, self._pipeline_in_fork) as others,
+            self.observing(len(self._keys)) as observer,
+            self.assembly.pipeline(observer, self.stop.is_set, validator=self.validator) as pipeline,
+        ):
+            if others:
+                run_shared(others, pipeline, self._drawn(), observer=observer, stop=self.stop)
+            else:
+                run_chunks(pipeline, self._drawn(), workers=workers, stop=self.stop)
+        return 0
+
+    def _drawn(self) -> Iterator[ChunkKey]:
+        while self._keys:
+            yield self._keys.popleft()
+
+    @contextmanager
+    def _pipeline_in_fork(self, observer: Observer, stop: Callable[[], bool]) -> Generator[ChunkPipeline]:
+        settings = self.assembly.settings
+        with (
+            validating(settings, at_once=True) as validator,
+            assemble_for_worker(settings).pipeline(
+                silent if self.quiet else observer, stop, validator=validator
+            ) as pipeline,
+        ):
+            yield pipeline

@@ -1,0 +1,77 @@
+"""What every runner provides: chunks are sent to it, it counts those that wait, and it runs them.
+
+A further runner is a folder beside ``celery`` and ``rq``, and one line of ``RUNNERS``.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
+from pixcore import ChunkRecord, InvalidRequest, TransientError
+from pixcore_runners.registry.table import Builtin, Table
+from pixcore_runners.settings import Settings
+
+
+class QueueUnavailable(TransientError):
+    """The queue's broker cannot be reached."""
+
+
+class Queue(Protocol):
+    """Carries deliveries of chunks to workers. The status database, not the queue, holds the state of each chunk."""
+
+    def send(self, records: Iterable[ChunkRecord], *, ahead: bool = False) -> int:
+        """Enqueue a delivery of each chunk, in order and in bounded memory; return how many were not queued before.
+
+        With ``ahead``, they come before what waits already, if the broker can do that. Idempotent: a second delivery
+        of a completed chunk gives the stored result.
+
+        Raises:
+            QueueUnavailable: The chunks before the failure are enqueued, the others are not.
+        """
+        ...
+
+    def waiting(self) -> int:
+        """Return how many deliveries no worker has taken yet.
+
+        Raises:
+            QueueUnavailable: The broker cannot be reached.
+        """
+        ...
+
+
+@runtime_checkable
+class Runner(Queue, Protocol):
+    """Runs chunks: ``direct`` in this process and its forks, ``celery`` and ``rq`` in workers of their queue."""
+
+    def work(self, concurrency: int) -> int:
+        """Run chunks, at most ``concurrency`` at a time; return the exit code of the process.
+
+        A worker of a queue ends when SIGINT or SIGTERM stops it, and gives its running chunks back. ``direct`` also
+        ends when no chunk is left.
+
+        Raises:
+            InvalidRequest: The settings are wrong, or the status database does not exist.
+            StatusUnavailable, QueueUnavailable: The status database or the broker cannot be reached.
+            KeyboardInterrupt: ``direct`` was stopped.
+        """
+        ...
+
+
+# The runners with a queue, by the value of `--runner`; made by (settings).
+RUNNERS = Table(
+    {
+        "celery": Builtin("pixcore_runners.celery.runner:CeleryRunner.of", "celery"),
+        "rq": Builtin("pixcore_runners.rq.runner:RqRunner.of", "rq"),
+    }
+)
+
+
+def open_runner(name: str, settings: Settings) -> Runner:
+    """Return the runner of that name with the broker of the settings; it connects on first use.
+
+    Raises:
+        InvalidRequest: There is none, its package is not installed, or no broker is set.
+    """
+    if (make := RUNNERS.find(name)) is None:
+        raise InvalidRequest(f"unknown runner {name!r}; use one of: {', '.join(RUNNERS)}")
+    runner: Runner = make(settings)
+    return runner

@@ -1,0 +1,72 @@
+"""The runners provide one interface, whatever delivers the chunks; a further one is found by its line of the table."""
+
+import threading
+from contextlib import nullcontext
+from inspect import signature
+from pathlib import Path
+
+import pytest
+from command import at_home
+
+from pixcore import ChunkRecord, ChunkRequest, InvalidRequest, Slice, Status
+from pixcore_runners.assembly.assembly import Assembly, assemble
+from pixcore_runners.direct.runner import DirectRunner
+from pixcore_runners.queueing.runner import RUNNERS, Runner, open_runner
+from pixcore_runners.settings import SecretUrl, Settings
+
+BROKER = SecretUrl("redis://localhost:6379/0")
+
+
+def records(assembly: Assembly, number: int) -> list[ChunkRecord]:
+    """Plan chunks whose only candidate does not exist."""
+    requests = [ChunkRequest(n, "cat", 1, [Slice("folder", "/none", n, n + 1)], "cats") for n in range(number)]
+    return [assembly.status.get(chunk.key) for chunk in assembly.status.ensure(requests)]
+
+
+def direct(assembly: Assembly) -> DirectRunner:
+    """Return a direct runner whose events nobody receives."""
+    return DirectRunner(assembly, threading.Event(), lambda _: nullcontext(lambda _: None))
+
+
+@pytest.fixture
+def assembly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Assembly:
+    """Give everything in memory."""
+    at_home(tmp_path, monkeypatch)
+    return assemble(Settings(store="memory://", status="memory://", work=tmp_path / "work"))
+
+
+def test_every_runner_is_an_instance_of_the_interface(assembly: Assembly) -> None:
+    """Also by the parameters of each method, which ``isinstance`` does not compare."""
+    runners = [direct(assembly), *(open_runner(name, Settings(broker=BROKER)) for name in RUNNERS)]
+    for runner in runners:
+        assert isinstance(runner, Runner)
+        for method in ("send", "waiting", "work"):
+            expected = list(signature(getattr(Runner, method)).parameters)[1:]
+            assert list(signature(getattr(runner, method)).parameters) == expected
+
+
+def test_an_unknown_runner_is_refused() -> None:
+    """The message lists those that exist."""
+    with pytest.raises(InvalidRequest, match="unknown runner 'dask'; use one of: celery, rq"):
+        open_runner("dask", Settings(broker=BROKER))
+
+
+def test_the_direct_runner_queues_each_chunk_once(assembly: Assembly) -> None:
+    """As the queues do; urgent ones come first, in their order."""
+    first, second, third, fourth = records(assembly, 4)
+    runner = direct(assembly)
+    assert runner.send([third, third]) == 1
+    assert runner.send([third, fourth]) == 1
+    assert runner.send([first, second], ahead=True) == 2
+    assert runner.waiting() == 4
+    assert list(runner._drawn()) == [record.chunk.key for record in (first, second, third, fourth)]
+
+
+def test_the_direct_runner_works_until_nothing_waits(assembly: Assembly) -> None:
+    """Failed chunks count as done; without a chunk, there is nothing to start."""
+    runner = direct(assembly)
+    assert runner.work(2) == 0
+    runner.send(records(assembly, 3))
+    assert runner.work(2) == 0
+    assert runner.waiting() == 0
+    assert {record.status for record in assembly.status.find("cats")} == {Status.FAILED}
