@@ -11,7 +11,7 @@ from pathlib import Path
 from attrs import evolve
 from shelf import Shelf
 
-from pixcore import Archive, ChunkRequest, ChunkResult
+from pixcore import Archive, ChunkRecord, ChunkRequest, ChunkResult
 from pixcore.chunk.publish import publish
 from pixcore.model.chunks import Claimed
 from pixcore.model.rows import METADATA
@@ -54,12 +54,14 @@ def store(shelf: Shelf, further: Mapping[str, object] | None = None, *, recorded
 
 def stored_rows(shelf: Shelf) -> list[Mapping[str, object]]:
     """Return all rows of the shelf's archives as they are stored, in order."""
-    stored: list[Mapping[str, object]] = []
-    for record in shelf.records():
-        assert record.result
-        kind = Path(record.result.url).suffix
-        stored += _rows(shelf.root / f"store/cats/data/chunk_{record.chunk.id}{kind}")
-    return stored
+    return [row for record in shelf.records() for row in rows_of(shelf, record)]
+
+
+def rows_of(shelf: Shelf, record: ChunkRecord) -> list[Mapping[str, object]]:
+    """Return the rows of one archive as they are stored, in order."""
+    assert record.result
+    suffix = Path(record.result.url).suffix
+    return _rows(shelf.root / f"store/cats/data/chunk_{record.chunk.id}{suffix}")
 
 
 def members(archive: Path) -> Iterator[tuple[str, bytes]]:

@@ -1,19 +1,22 @@
 """What people load datasets with reads every export, and a dataset as it lies in a store: all images, all columns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import older
 import pytest
 from attrs import frozen
 from command import jpeg
 from loaders import load
 from shelf import Picture, Shelf
 
-from pixcore.model.rows import COLUMNS
+from pixcore.model.rows import COLUMNS, ROW_VERSION, required
 from pixcore.stored.samples import Sample, samples
 from pixcore.stored.splits import Splits
+from pixcore_adapters.outputs.card.counts import count
+from pixcore_adapters.outputs.card.readme import card
 from pixcore_adapters.outputs.export import Layout, export
 from pixcore_adapters.outputs.export.imagefolder import ImageFolder
 from pixcore_adapters.outputs.export.parquet import parquet
@@ -103,6 +106,40 @@ def test_what_is_loaded_is_what_was_packed(home: Home, environment: str, tmp_pat
                     continue
                 row = rows[name][found["image"]]
                 assert {column: found[column] for column in COMPARED} == {c: row[c] for c in COMPARED}, what
+
+
+def test_archives_of_different_versions_load_together(tmp_path: Path) -> None:
+    """As they are stored, all images load with the columns that all have; in an export, with every column."""
+    shelf = Shelf(tmp_path)
+    further = {"row_version": ROW_VERSION + 1, "mood": "calm", "score": 7}
+    older.store(shelf)
+    older.store(shelf, further)
+    (tmp_path / "store/cats/README.md").write_bytes(card(count("cats", shelf.records())))
+    layouts: dict[str, Layout] = {"flat": ImageFolder(by_label=False), "parquet": parquet, "webdataset": webdataset}
+    for name, layout in layouts.items():
+        export(
+            samples(shelf.records(), shelf.shards, Splits.parse("train=1"), {}, "label"), layout, tmp_path / name, "c"
+        )
+    loaders = {
+        "store/cats": "load_dataset",
+        "flat": "load_dataset",
+        "parquet": "load_dataset",
+        "webdataset": "webdataset",
+    }
+    loaded = load("loaders", [[loader, str(tmp_path / path)] for path, loader in loaders.items()], tmp_path)
+    stored = older.stored_rows(shelf)
+    compared = sorted({*required(1)} - {"file_name", "fetched_at"})
+
+    def described(rows: Iterable[Mapping[str, object]], columns: Iterable[str]) -> list[str]:
+        return sorted(repr([row[column] for column in columns]) for row in rows)
+
+    in_zips = [row for row in stored if row["url"] not in ("0006.jpg", "0007.jpg")]
+    (in_store, *exports) = (splits["train"]["rows"] for splits in loaded)
+    assert described(in_store, compared) == described(in_zips, compared)
+    empty = {"row_version": 1, "mood": "", "score": 0}
+    for rows in exports:
+        wanted = [{**empty, **row} for row in stored]
+        assert described(rows, [*compared, *further]) == described(wanted, [*compared, *further])
 
 
 def flattened(row: dict[str, Any]) -> dict[str, Any]:
