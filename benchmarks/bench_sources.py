@@ -152,7 +152,7 @@ def crawl_with_pixcore(base: str, hosts: list[str], count: int, into: str) -> tu
     """The web downloader as it is by default, allowed to reach the loopback hosts."""
     import icrawler.builtin.bing  # noqa: F401, PLC0415 - pixcore would load it only when it is first needed
 
-    from pixcore.model.chunks import Slice  # noqa: PLC0415 - a process loads what it measures, nothing else
+    from pixcore.model.requests import Slice  # noqa: PLC0415 - a process loads what it measures, nothing else
     from pixcore_adapters.downloader.fetch.policy import FetchPolicy  # noqa: PLC0415 - the same
     from pixcore_adapters.downloader.sources.icrawler import Bing  # noqa: PLC0415 - the same
     from pixcore_adapters.downloader.sources.paged import PagedSource  # noqa: PLC0415 - the same

@@ -92,8 +92,8 @@ class MemoryAssembly:
 
     def chunk(self, target: int, *, index: int = 0, start: int = 0, stop: int | None = None) -> ChunkKey:
         """Plan a chunk of the dataset ``d`` over the pictures [start, stop)."""
-        piece = Slice("memory", "q", start, len(self.pictures) if stop is None else stop)
-        (chunk,) = self.status.ensure([ChunkRequest(index, "cat", target, (piece,), dataset="d")])
+        part = Slice("memory", "q", start, len(self.pictures) if stop is None else stop)
+        (chunk,) = self.status.ensure([ChunkRequest(index, "cat", target, (part,), dataset="d")])
         return chunk.key
 
     def pipeline(

@@ -11,7 +11,7 @@ from pixcore import Chunk, ChunkRecord, ChunkRequest, ChunkResult, Slice, Status
 from pixcore.model.chunks import Attempt, Phase, Progress, Reject
 from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION, Row
 from pixcore.ports import BlobStore
-from pixcore.stored.archives import Shards
+from pixcore.stored.archives import StoredArchives
 from pixcore.stored.near_groups import NearGroup
 from pixcore_adapters.archiver.zip import ZipArchiver
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
@@ -47,7 +47,7 @@ class Made:
     """A dataset in a store."""
 
     records: Sequence[ChunkRecord]
-    shards: Shards
+    archives: StoredArchives
 
     def report(
         self,
@@ -59,7 +59,7 @@ class Made:
     ) -> Report:
         """What the report tells of it."""
         return gather(
-            dataset, self.records, self.shards, groups=groups, attempts=attempts, done=lambda: None, most=most
+            dataset, self.records, self.archives, groups=groups, attempts=attempts, done=lambda: None, most=most
         )
 
 
@@ -72,7 +72,7 @@ def made(
     """Pack the images of each chunk and store them; ``changes`` are as for ``a_record``."""
     kept = store or MemoryBlobStore()
     records = [_stored(work, number, images, kept, changes) for number, images in enumerate(chunks, 1)]
-    return Made(records, Shards(kept, [ZipArchiver()], work))
+    return Made(records, StoredArchives(kept, [ZipArchiver()], work))
 
 
 def _stored(

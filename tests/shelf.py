@@ -16,7 +16,7 @@ from pixcore.model.chunks import Claimed
 from pixcore.model.images import Candidate, CandidateKey, Provenance
 from pixcore.model.quality import Fingerprint
 from pixcore.model.rows import COLUMN_TYPES, row
-from pixcore.stored.archives import Shards
+from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.archiver.tar import TarArchiver
 from pixcore_adapters.archiver.zip import ZipArchiver
 from pixcore_adapters.blob_store.local import LocalBlobStore
@@ -50,9 +50,9 @@ class Shelf:
         self.seen = MemorySeenImages(self.status)
 
     @property
-    def shards(self) -> Shards:
+    def archives(self) -> StoredArchives:
         """The archives, brought back without a wait between tries."""
-        return Shards(self.store, (ZipArchiver(), TarArchiver()), self.root / "work", sleep=lambda _: None)
+        return StoredArchives(self.store, (ZipArchiver(), TarArchiver()), self.root / "work", sleep=lambda _: None)
 
     def records(self) -> list[ChunkRecord]:
         """All chunks."""

@@ -1,4 +1,4 @@
-"""pixcore: keywords, URL lists and folders into clean, de-duplicated, provenance-tracked dataset shards."""
+"""pixcore: keywords, URL lists and folders into clean, de-duplicated, provenance-tracked datasets."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
         Chunk,
         ChunkKey,
         ChunkRecord,
-        ChunkRequest,
         ChunkResult,
         Claim,
         Claimed,
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
         Phase,
         Progress,
         Reject,
-        Slice,
         Status,
     )
     from pixcore.model.images import (
@@ -58,6 +56,7 @@ if TYPE_CHECKING:
         RejectReason,
     )
     from pixcore.model.quality import Fingerprint, NearRule, Quality
+    from pixcore.model.requests import ChunkRequest, Slice
     from pixcore.model.rows import Row
     from pixcore.planning.plan import DatasetRequest, KeywordRequest, Lane, plan
     from pixcore.ports import Archiver, BlobStore, Contents, Downloader, StatusRepo, Validator
@@ -143,6 +142,7 @@ _MODULES = (
     "model.quality",
     "model.images",
     "model.archives",
+    "model.requests",
     "model.chunks",
     "chunk.events",
     "model.rows",

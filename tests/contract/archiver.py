@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from pixcore.errors import Cancelled, InvalidRequest, TransientError, WorkspaceFull
 from pixcore.model.archives import Archive
-from pixcore.model.chunks import ChunkRequest, Slice
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Provenance
 from pixcore.model.quality import Fingerprint
+from pixcore.model.requests import ChunkRequest, Slice
 from pixcore.model.rows import Row, row
 from pixcore.ports import Archiver
 from pixcore.stored.check import check_contents

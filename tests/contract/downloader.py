@@ -9,8 +9,8 @@ import pytest
 from attrs import evolve
 
 from pixcore.errors import InvalidRequest, WorkspaceFull
-from pixcore.model.chunks import Slice
 from pixcore.model.images import CandidateKey, Download, Miss, MissReason
+from pixcore.model.requests import Slice
 from pixcore.planning.plan import Lane
 from pixcore.ports import Downloader
 

@@ -17,7 +17,6 @@ from pixcore.model.chunks import (
     Busy,
     Chunk,
     ChunkKey,
-    ChunkRequest,
     ChunkResult,
     Claim,
     Claimed,
@@ -27,10 +26,10 @@ from pixcore.model.chunks import (
     Overview,
     Phase,
     Progress,
-    Slice,
     Status,
 )
 from pixcore.model.images import RejectReason
+from pixcore.model.requests import ChunkRequest, Slice
 from pixcore.ports import StatusRepo
 
 TTL = 60.0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from command import at_home, files, fill, pixcore
 
-from pixcore import Quality
+from pixcore.filters import apply
 from pixcore_adapters.archiver.zip import ZipArchiver
 from pixcore_runners.assembly import assembly
 from pixcore_runners.demo import Kind, planting
@@ -66,7 +66,7 @@ def test_the_demo_as_json() -> None:
 
 def test_a_mismatch_exits_3(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipeline that lets tiny pictures pass is found out."""
-    monkeypatch.setattr(Quality, "too_small", lambda *_: "")
+    monkeypatch.setattr(apply, "drop_small", lambda verdicts, _: verdicts)
     ran = pixcore("demo")
     assert ran.code == 3
     (line,) = (line for line in ran.out.splitlines() if "MISMATCH" in line and "too_small" in line)

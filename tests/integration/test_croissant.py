@@ -49,7 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
         pictures = [Picture(jpeg(seed), TITLES[seed % len(TITLES)], phash=0xF00D + seed) for seed in seeds]
         record = shelf.add(pictures, label=f"кот {number} 🐈")
         rows[f"chunk_{record.chunk.id}"] = {
-            str(row["file_name"]): {**row, "image": row["sha256"]} for row, _ in shelf.shards.images(record)
+            str(row["file_name"]): {**row, "image": row["sha256"]} for row, _ in shelf.archives.images(record)
         }
     card_refresh.publish("cats", shelf.status, shelf.store)
     return Home(root / "store" / "cats", rows)
@@ -106,7 +106,7 @@ def test_tar_archives_give_their_images_and_their_rows(tmp_path: Path) -> None:
     folder = tmp_path / "store" / "cats"
     what = [["mlcroissant", str(folder / "croissant.json")], ["load_dataset", str(folder)]]
     sets, splits = load("loaders", what, tmp_path)
-    rows = [dict(row) for row, _ in shelf.shards.images(record)]
+    rows = [dict(row) for row, _ in shelf.archives.images(record)]
     assert [(row["file_name"], row["image"]) for row in sets["chunk_1"]["rows"]] == [
         (row["file_name"], row["sha256"]) for row in rows
     ]

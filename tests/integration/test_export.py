@@ -214,7 +214,7 @@ def test_near_duplicates_are_in_one_split_by_the_datasets_rule(tmp_path: Path) -
     records = shelf.records()
     placed = placed_together("cats", records, shelf.seen)
     splits = Splits.parse("a=0.5,b=0.5")
-    found = list(samples(records, shelf.shards, splits, placed, "label"))
+    found = list(samples(records, shelf.archives, splits, placed, "label"))
     assert len(placed) == 3
     assert len({each.split for each in found[:3]}) == 1
     assert placed_together("cats", records[1:2], shelf.seen) == {}
@@ -265,7 +265,7 @@ def test_the_keyword_stands_in_for_the_label(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     shelf.add([Picture(jpeg(0))], keyword="siamese", label="cat")
     for column, wanted in (("label", "cat"), ("keyword", "siamese")):
-        (found,) = samples(shelf.records(), shelf.shards, Splits.parse("train=1"), {}, column)
+        (found,) = samples(shelf.records(), shelf.archives, Splits.parse("train=1"), {}, column)
         assert (found.row["label"], found.row["keyword"]) == (wanted, "siamese")
 
 

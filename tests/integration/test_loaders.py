@@ -61,7 +61,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
         shelf.add([Picture(jpeg(seed), TITLES[seed]) for seed in seeds], label=label)
 
     def all_samples() -> Iterator[Sample]:
-        return samples(shelf.records(), shelf.shards, SPLITS, {}, "label")
+        return samples(shelf.records(), shelf.archives, SPLITS, {}, "label")
 
     layouts: dict[str, Layout] = {
         "flat": ImageFolder(by_label=False),

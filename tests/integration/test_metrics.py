@@ -49,7 +49,7 @@ PRELUDE = """
 import os, sys
 from pathlib import Path
 from pixcore import ChunkKey
-from pixcore.events import StepRetried
+from pixcore.chunk.events import StepRetried
 from pixcore.model.chunks import Phase
 from pixcore_runners.metrics import Metrics
 folder = Path(sys.argv[1])

@@ -15,7 +15,8 @@ from memory_assembly import MemoryAssembly, picture
 
 from pixcore import ChunkKey, Status, StoreUnavailable
 from pixcore.chunk.events import ChunkClaimed, ChunkFailed, ChunkLost, StepRetried
-from pixcore.model.chunks import ChunkRequest, Phase, Slice
+from pixcore.model.chunks import Phase
+from pixcore.model.requests import ChunkRequest, Slice
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell

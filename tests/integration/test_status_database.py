@@ -15,19 +15,9 @@ from contract.seen_images import ONE, OTHER, hold
 from sqlalchemy import Engine, create_engine, event, exc
 
 from pixcore.errors import InvalidRequest, PermanentError, StatusUnavailable
-from pixcore.model.chunks import (
-    Busy,
-    ChunkKey,
-    ChunkRequest,
-    ChunkResult,
-    Claim,
-    Claimed,
-    Phase,
-    Progress,
-    Slice,
-    Status,
-)
+from pixcore.model.chunks import Busy, ChunkKey, ChunkResult, Claim, Claimed, Phase, Progress, Status
 from pixcore.model.quality import NearRule
+from pixcore.model.requests import ChunkRequest, Slice
 from pixcore_adapters.status_repo.database import engine_at, translated
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages

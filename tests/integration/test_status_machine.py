@@ -29,7 +29,6 @@ from pixcore.model.chunks import (
     Chunk,
     ChunkKey,
     ChunkRecord,
-    ChunkRequest,
     ChunkResult,
     Claim,
     Claimed,
@@ -39,9 +38,9 @@ from pixcore.model.chunks import (
     Overview,
     Phase,
     Progress,
-    Slice,
     Status,
 )
+from pixcore.model.requests import ChunkRequest, Slice
 from pixcore.ports import StatusRepo
 from pixcore_adapters.status_repo.database import engine_at
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo

@@ -114,7 +114,7 @@ DAMAGES: Mapping[str, tuple[Callable[[], None], list[tuple[int, str]]]] = {
         truncate,
         [(1, "holds 1000 bytes, "), (1, "its sha256 is "), (1, "is not a complete")],
     ),
-    "missing blob": (FIRST.unlink, [(1, "is not there; it was stored as file:///")]),
+    "missing blob": (FIRST.unlink, [(1, "is missing; it was stored as file:///")]),
 }
 
 
@@ -213,7 +213,7 @@ def test_a_chunk_that_waits_is_not_looked_at() -> None:
 def test_an_empty_store_opens_no_chunk_again() -> None:
     """A disk that is not mounted, or a mistyped URL, must not cost the whole dataset's work once more."""
     ran = pixcore("verify", "cats", "--repair", "--store", "file:./elsewhere")
-    assert (ran.code, ran.out.count("is not there; it was stored as file:///")) == (2, 3)
+    assert (ran.code, ran.out.count("is missing; it was stored as file:///")) == (2, 3)
     assert "holds no archive of dataset cats at all, so nothing was opened again" in ran.err
     assert pixcore("verify", "cats").code == 0
 
@@ -283,7 +283,7 @@ class Looking:
 
 def inspected(shelf: shelves.Shelf, validator: Validator | None = None) -> list[tuple[str, tuple[str, ...]]]:
     """What is found of each blob."""
-    found = verify_dataset("cats", shards=shelf.shards, status=shelf.status, validator=validator or Looking())
+    found = verify_dataset("cats", archives=shelf.archives, status=shelf.status, validator=validator or Looking())
     return [(each.blob, each.faults) for each in found]
 
 
@@ -311,7 +311,7 @@ def test_a_chunk_made_anew_meanwhile_is_not_damaged(tmp_path: Path) -> None:
         def find(self, *_: object) -> list[ChunkRecord]:
             return [old]
 
-    found = verify_dataset("cats", shards=shelf.shards, status=Stale(), validator=Looking())  # type: ignore[arg-type] # enough of one
+    found = verify_dataset("cats", archives=shelf.archives, status=Stale(), validator=Looking())  # type: ignore[arg-type] # enough of one
     assert [each.faults for each in found] == [()]
 
 
@@ -337,7 +337,7 @@ def test_whatever_stands_there_a_repaired_chunk_replaces_it(metadata: dict[str, 
     """A blob that names somebody else is refused for ever otherwise; its bytes stay until the new ones are there."""
     shelf = shelves.Shelf(tmp_path)
     record = shelf.add([shelves.Picture(jpeg(1))])
-    key, other = shelf.shards.key(record), tmp_path / "other"
+    key, other = shelf.archives.key(record), tmp_path / "other"
     other.write_bytes(b"something else")
     shelf.store.put(
         key,
@@ -349,10 +349,10 @@ def test_whatever_stands_there_a_repaired_chunk_replaces_it(metadata: dict[str, 
         replacing=shelf.store.head(key).etag,
     )
     assert len(inspected(shelf)[0][1]) == 3
-    assert repair(record.chunk.key, shards=shelf.shards, status=shelf.status)
+    assert repair(record.chunk.key, archives=shelf.archives, status=shelf.status)
     with shelf.store.open(key) as blob:
         assert blob.read() == b"something else"
-    assert not repair(record.chunk.key, shards=shelf.shards, status=shelf.status)
+    assert not repair(record.chunk.key, archives=shelf.archives, status=shelf.status)
     again(shelf, record)
     assert inspected(shelf) == [(key, ())]
 

@@ -30,7 +30,7 @@ from pictures import encoded, photo, plain_png
 
 from pixcore import ChunkRequest, Done
 from pixcore.chunk.events import CandidateMissed, ImageRejected
-from pixcore.model.chunks import Slice
+from pixcore.model.requests import Slice
 from pixcore_adapters.downloader.urls import Urls
 from pixcore_adapters.downloader.web import WebDownloader
 from pixcore_adapters.validator.pillow import PillowValidator

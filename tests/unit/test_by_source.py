@@ -7,8 +7,8 @@ import pytest
 from attrs import define
 
 from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable
-from pixcore.model.chunks import Slice
 from pixcore.model.images import CandidateKey, Download, Miss
+from pixcore.model.requests import Slice
 from pixcore.ports import Downloader
 from pixcore.ports.downloader import at_leisure
 from pixcore_adapters.downloader.by_source import BySource

@@ -14,7 +14,7 @@ FIRST, SECOND = "images/000000.jpg", "images/000001.jpg"
 
 
 @define
-class Shard:
+class Packed:
     """An archive's contents, open to damage."""
 
     rows: list[dict[str, object]]
@@ -33,25 +33,25 @@ def described(name: str, data: bytes) -> dict[str, object]:
 
 
 @pytest.fixture
-def shard() -> Shard:
+def packed() -> Packed:
     """Give a whole archive of two pictures."""
     files = [(FIRST, b"one"), (SECOND, b"two!")]
-    return Shard([described(name, data) for name, data in files], files)
+    return Packed([described(name, data) for name, data in files], files)
 
 
-def test_a_whole_archive_has_no_fault(shard: Shard) -> None:
+def test_a_whole_archive_has_no_fault(packed: Packed) -> None:
     """A false alarm would have people throw away good data."""
-    assert shard.faults() == []
+    assert packed.faults() == []
 
 
-def change(**values: object) -> Callable[[Shard], None]:
+def change(**values: object) -> Callable[[Packed], None]:
     """Damage the first row."""
-    return lambda shard: shard.rows[0].update(values)
+    return lambda packed: packed.rows[0].update(values)
 
 
-def both(**values: object) -> Callable[[Shard], None]:
+def both(**values: object) -> Callable[[Packed], None]:
     """Change all rows."""
-    return lambda shard: [row.update(values) for row in shard.rows] and None
+    return lambda packed: [row.update(values) for row in packed.rows] and None
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,14 @@ def both(**values: object) -> Callable[[Shard], None]:
     [
         both(mood="calm", score=7),
         both(row_version=ROW_VERSION + 1, mood="calm", score=7),
-        lambda shard: [row.pop(column) for row in shard.rows for column in {*COLUMNS} - {*required(1)}],
+        lambda packed: [row.pop(column) for row in packed.rows for column in {*COLUMNS} - {*required(1)}],
     ],
     ids=["further columns", "a later version", "the first version"],
 )
-def test_rows_of_another_version_have_no_fault(shard: Shard, change: Callable[[Shard], object]) -> None:
+def test_rows_of_another_version_have_no_fault(packed: Packed, change: Callable[[Packed], object]) -> None:
     """A fault would make `verify --repair` collect sound images again."""
-    change(shard)
-    assert shard.faults() == []
+    change(packed)
+    assert packed.faults() == []
 
 
 @pytest.mark.parametrize(
@@ -115,21 +115,21 @@ def test_rows_of_another_version_have_no_fault(shard: Shard, change: Callable[[S
         (lambda s: s.rows.clear(), ["the archive holds no image", f"{FIRST}: has no row", f"{SECOND}: has no row"]),
     ],
 )
-def test_damage_is_found_and_named(shard: Shard, damage: Callable[[Shard], object], faults: list[str]) -> None:
+def test_damage_is_found_and_named(packed: Packed, damage: Callable[[Packed], object], faults: list[str]) -> None:
     """Each of these loads wrongly, or not at all, somewhere."""
-    damage(shard)
-    assert shard.faults() == faults
+    damage(packed)
+    assert packed.faults() == faults
 
 
-def test_files_are_read_one_by_one(shard: Shard) -> None:
+def test_files_are_read_one_by_one(packed: Packed) -> None:
     """An archive may be larger than memory: each file must be let go before the next is read."""
     held: list[str] = []
 
     def files() -> Iterator[tuple[str, bytes]]:
-        for name, data in shard.files:
+        for name, data in packed.files:
             held.append(name)
             yield name, data + b"damaged"
 
-    faults = check_contents(Contents(tuple(shard.rows), files()))
+    faults = check_contents(Contents(tuple(packed.rows), files()))
     assert next(faults).startswith(FIRST)
     assert held == [FIRST]

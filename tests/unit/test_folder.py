@@ -14,8 +14,8 @@ from listings import lane_of
 
 from pixcore.errors import InvalidRequest, SourceUnavailable, StoreConflict, StoreNotFound
 from pixcore.model.archives import Blob
-from pixcore.model.chunks import Slice
 from pixcore.model.images import Download, Miss
+from pixcore.model.requests import Slice
 from pixcore.planning.plan import DatasetRequest, KeywordRequest, Lane, plan
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.folder import FolderDownloader

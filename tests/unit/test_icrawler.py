@@ -33,8 +33,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable
-from pixcore.model.chunks import Slice
 from pixcore.model.images import Download, Miss, MissReason, Provenance
+from pixcore.model.requests import Slice
 from pixcore_adapters.downloader import web
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.sources.icrawler import Baidu, Bing, Google

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore.errors import StoreConflict, StoreNotFound
-from pixcore.model.chunks import Slice
+from pixcore.model.requests import Slice
 from pixcore.planning.plan import Lane
 from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_adapters.blob_store.memory import MemoryBlobStore

@@ -27,9 +27,10 @@ from pixcore.chunk.events import (
     PhaseEntered,
     StepRetried,
 )
-from pixcore.model.chunks import ChunkKey, ChunkRequest, ChunkResult, Phase, Progress, Slice, Status
+from pixcore.model.chunks import ChunkKey, ChunkResult, Phase, Progress, Status
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Miss, Rejected
 from pixcore.model.quality import Fingerprint
+from pixcore.model.requests import ChunkRequest, Slice
 from pixcore_runners.observing.logs import ChunkContext, LogObserver, OneLine, escaped, log_to_stderr, task
 
 LOGGER = logging.getLogger("pixcore")

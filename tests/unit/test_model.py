@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore.errors import InvalidRequest
-from pixcore.model.chunks import Chunk, ChunkKey, ChunkRequest, ChunkResult, Progress, Slice, dataset_name
+from pixcore.model.chunks import Chunk, ChunkKey, ChunkResult, Progress
+from pixcore.model.requests import ChunkRequest, Slice, dataset_name
 
 SLICE = Slice("folder", "/a", 0, 5)
 

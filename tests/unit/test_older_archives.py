@@ -92,7 +92,7 @@ def test_no_fault_is_found(fill: Callable[[Shelf], None], further: Mapping[str, 
     """A fault that is none would make `verify --repair` collect sound images again."""
     shelf = Shelf(tmp_path)
     fill(shelf)
-    found = list(verify_dataset("cats", shards=shelf.shards, status=shelf.status, validator=Decoding()))
+    found = list(verify_dataset("cats", archives=shelf.archives, status=shelf.status, validator=Decoding()))
     stored = sum(record.result.progress.accepted for record in shelf.records() if record.result)
     assert [fault for check in found for fault in check.faults] == []
     assert (len(found), sum(check.images for check in found)) == (len(shelf.records()), stored)
@@ -112,7 +112,7 @@ def test_every_layout_has_all_columns(
     shelf = Shelf(tmp_path)
     fill(shelf)
     export(
-        samples(shelf.records(), shelf.shards, Splits.parse("train=1"), {}, "label"), layout, tmp_path / "out", "cats"
+        samples(shelf.records(), shelf.archives, Splits.parse("train=1"), {}, "label"), layout, tmp_path / "out", "cats"
     )
     found = [{**row, "file_name": ""} for _, row in read_back(tmp_path / "out")["train"]]
     empty = {**added, **further, "row_version": 1}
@@ -131,7 +131,7 @@ def test_a_report_shows_all_images(
     """With the values of their rows."""
     shelf = Shelf(tmp_path)
     fill(shelf)
-    report = gather("cats", shelf.records(), shelf.shards, groups=(), attempts=(), done=lambda: None)
+    report = gather("cats", shelf.records(), shelf.archives, groups=(), attempts=(), done=lambda: None)
     assert report.unread == {}
     stored = older.stored_rows(shelf)
     assert [{column: shown.row[column] for column in required(1)} for shown in report.images] == [
@@ -164,7 +164,7 @@ def test_a_card_describes_each_archive(
 
 def test_kept_archives_are_whole_without_a_status_database(tmp_path: Path) -> None:
     """`pixcore verify FOLDER` reads them, too."""
-    kinds = Shelf(tmp_path).shards.archivers
+    kinds = Shelf(tmp_path).archives.archivers
     paths = sorted(older.FIRST.glob("chunk_*"))
     found = verify_archives(paths, archivers=kinds, validator=Decoding(), work=tmp_path / "work")
     assert [(check.faults, check.images) for check in found] == [((), 3), ((), 2), ((), 2)]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore.errors import SourceChanged, SourceUnavailable
-from pixcore.model.chunks import Slice
 from pixcore.model.images import Candidate, CandidateKey, Miss, MissReason, Provenance
+from pixcore.model.requests import Slice
 from pixcore_adapters.downloader.sources.paged import PagedSource
 from pixcore_adapters.downloader.sources.search import Overloaded, Result, Unreadable
 

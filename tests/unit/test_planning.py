@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore.errors import InvalidRequest, NoValidImages
-from pixcore.model.chunks import ChunkRequest
 from pixcore.model.quality import Quality
+from pixcore.model.requests import ChunkRequest
 from pixcore.planning.plan import DatasetRequest, KeywordRequest, Lane, plan
 
 Place = tuple[str, str, int, str, str]

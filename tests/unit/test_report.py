@@ -87,7 +87,7 @@ def empty() -> Report:
 
 def gather_none(records: list[Any]) -> Report:
     """The report of chunks without archives."""
-    return gather("d", records, made(Path("none"), []).shards, groups=[], attempts=[], done=lambda: None)
+    return gather("d", records, made(Path("none"), []).archives, groups=[], attempts=[], done=lambda: None)
 
 
 def test_the_funnel_accounts_for_every_candidate() -> None:

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore.errors import InvalidRequest
-from pixcore.model.chunks import ChunkRequest, Slice
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Provenance
 from pixcore.model.quality import Fingerprint
+from pixcore.model.requests import ChunkRequest, Slice
 from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION, Row, complete, metadata, required, reserved, row
 
 REQUEST = ChunkRequest(0, "Siamese cat", 500, (Slice("folder", "/a", 0, 9),), dataset="cats")

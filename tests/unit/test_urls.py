@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from listings import lane_of
 
 from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable
-from pixcore.model.chunks import Slice
 from pixcore.model.images import Candidate, Miss, MissReason, Provenance
+from pixcore.model.requests import Slice
 from pixcore.planning.plan import Lane
 from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_adapters.blob_store.memory import MemoryBlobStore

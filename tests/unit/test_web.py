@@ -28,8 +28,8 @@ from hostile import (
 from listings import lane_of
 
 from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable, WorkspaceFull
-from pixcore.model.chunks import Slice
 from pixcore.model.images import Candidate, CandidateKey, Download, Miss, Provenance
+from pixcore.model.requests import Slice
 from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.source import Pages, Source

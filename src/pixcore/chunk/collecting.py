@@ -12,7 +12,7 @@ from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.events import CandidateMissed
 from pixcore.chunk.selection import Selection
 from pixcore.errors import NoValidImages, PixcoreError, SourceUnavailable
-from pixcore.filters.apply import selected
+from pixcore.filters.apply import apply_filters
 from pixcore.model.chunks import Phase
 from pixcore.model.images import CandidateKey, Download, Miss
 from pixcore.model.rows import Row
@@ -74,7 +74,7 @@ class Collector:
         with (
             closing(downloads),
             closing(context.using.validator.validate(downloads)) as decoded,
-            closing(selected(decoded, context.request.quality)) as verdicts,
+            closing(apply_filters(decoded, context.request.quality)) as verdicts,
         ):
             yielded = 0
             for verdict in verdicts:

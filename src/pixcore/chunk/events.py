@@ -9,8 +9,9 @@ from pathlib import Path
 
 from attrs import frozen
 
-from pixcore.model.chunks import ChunkKey, ChunkRequest, ChunkResult, Phase, Status
+from pixcore.model.chunks import ChunkKey, ChunkResult, Phase, Status
 from pixcore.model.images import Accepted, Miss, Rejected
+from pixcore.model.requests import ChunkRequest
 
 
 @frozen

@@ -1,1 +1,1 @@
-"""What a dataset keeps of its valid images: one module for each rule."""
+"""The rules by which a dataset drops valid images: one module for each rule, and ``apply`` for all of them."""

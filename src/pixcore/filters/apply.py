@@ -1,19 +1,17 @@
-"""Which of a chunk's images are kept: those that the validator accepted, large enough, and none twice."""
+"""Apply the rules of a dataset to the images that the validator accepted. Each rule has a module of its own."""
 
 from collections.abc import Generator, Iterable
-from functools import partial
 
 from pixcore.filters.duplicates import drop_duplicates
-from pixcore.model.images import Accepted, Rejected, RejectReason
+from pixcore.filters.size import drop_small
+from pixcore.model.images import Accepted, Rejected
 from pixcore.model.quality import Quality
 
 
-def selected(verdicts: Iterable[Accepted | Rejected], quality: Quality) -> Generator[Accepted | Rejected]:
-    """Turn each accepted image that is too small or shown already into a rejection; keep order and everything else."""
-    return drop_duplicates(map(partial(_large_enough, quality), verdicts), quality.near)
+def apply_filters(verdicts: Iterable[Accepted | Rejected], quality: Quality) -> Generator[Accepted | Rejected]:
+    """Reject each accepted image that breaks a rule; keep the order and all other verdicts.
 
-
-def _large_enough(quality: Quality, verdict: Accepted | Rejected) -> Accepted | Rejected:
-    if isinstance(verdict, Accepted) and (fault := quality.too_small(verdict.width, verdict.height)):
-        return Rejected(verdict.download, RejectReason.TOO_SMALL, fault)
-    return verdict
+    The cheap rules come first. Duplicates are compared with kept images only: an image that another rule rejects must
+    not displace an equal one.
+    """
+    return drop_duplicates(drop_small(verdicts, quality), quality.near)

@@ -7,9 +7,10 @@ from pixcore.model.quality import NearRule
 
 
 def drop_duplicates(verdicts: Iterable[Accepted | Rejected], rule: NearRule | None) -> Generator[Accepted | Rejected]:
-    """Turn each accepted image that equals an earlier accepted one into a rejection; keep order and everything else.
+    """Reject each accepted image that duplicates an earlier one; keep the order and all other verdicts.
 
-    Exact duplicates go by sha256; near ones by ``rule``, or not at all when it is None. The first of two twins stays.
+    Exact duplicates have the same sha256. Near-duplicates are those that ``rule`` finds; None finds none. The first of
+    two duplicates stays.
     """
     exact: dict[str, Accepted] = {}
     kept: list[tuple[int, Accepted]] = []
@@ -32,8 +33,9 @@ def drop_duplicates(verdicts: Iterable[Accepted | Rejected], rule: NearRule | No
 
 
 def _near(image: Accepted, kept: Iterable[tuple[int, Accepted]], rule: NearRule) -> Accepted | None:
-    """The first of those kept, each with its phash, that the image nearly equals."""
-    # the phash alone settles almost all of the hundred thousand comparisons of a chunk, without a call
+    """Return the first kept image that is a near-duplicate of this one, or None. ``kept`` has each with its phash."""
+    # A chunk makes some hundred thousand comparisons. Comparing the phashes inline, without calling rule.holds, decides
+    # almost all of them.
     phash, most = image.fingerprint.phash, rule.phash
     for other, twin in kept:
         if (other ^ phash).bit_count() <= most and rule.holds(image.fingerprint, twin.fingerprint):

@@ -55,9 +55,3 @@ class Quality:
     min_width: int = field(default=50, validator=ge(1))
     min_height: int = field(default=50, validator=ge(1))
     near: NearRule | None = NearRule()
-
-    def too_small(self, width: int, height: int) -> str:
-        """Why an image of that size is too small; empty when it is not."""
-        if width >= self.min_width and height >= self.min_height:
-            return ""
-        return f"{width} x {height} of at least {self.min_width} x {self.min_height} pixels"

@@ -19,8 +19,8 @@ from collections.abc import Iterable, Mapping
 from attrs import asdict, field, fields, frozen
 
 from pixcore.errors import InvalidRequest
-from pixcore.model.chunks import ChunkRequest
 from pixcore.model.images import Accepted
+from pixcore.model.requests import ChunkRequest
 
 METADATA = "metadata.jsonl"
 

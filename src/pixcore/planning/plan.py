@@ -12,8 +12,8 @@ from attrs import evolve, field, frozen
 from attrs.validators import ge
 
 from pixcore.errors import InvalidRequest, NoValidImages
-from pixcore.model.chunks import ChunkRequest, Slice
 from pixcore.model.quality import Quality
+from pixcore.model.requests import ChunkRequest, Slice
 
 # How many candidates a chunk gets for each image wanted, where there are as many: room for misses and rejects.
 # A judgement, not a measurement: open web lists lose about a fifth.

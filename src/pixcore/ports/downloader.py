@@ -4,8 +4,8 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from pixcore.model.chunks import Slice
 from pixcore.model.images import CandidateKey, Download, Miss
+from pixcore.model.requests import Slice
 
 
 def at_leisure() -> None:

@@ -8,7 +8,6 @@ from pixcore.model.chunks import (
     Chunk,
     ChunkKey,
     ChunkRecord,
-    ChunkRequest,
     ChunkResult,
     Claim,
     Claimed,
@@ -18,6 +17,7 @@ from pixcore.model.chunks import (
     Progress,
     Status,
 )
+from pixcore.model.requests import ChunkRequest
 
 
 class StatusRepo(Protocol):

@@ -1,4 +1,4 @@
-"""The archives of completed chunks, brought back from their store one at a time and measured on the way."""
+"""Fetch the archives of completed chunks from their blob store, one at a time."""
 
 import hashlib
 import time
@@ -15,12 +15,12 @@ from pixcore.model.chunks import ChunkRecord
 from pixcore.model.rows import complete
 from pixcore.ports import Archiver, BlobStore, Contents
 
-_PIECE = 1 << 20  # bytes
+_BLOCK = 1 << 20  # bytes
 
 
 @frozen
-class Shard:
-    """An archive on the local disk as it is, whole or not: ``size`` bytes with that ``sha256`` at ``path``."""
+class StoredArchive:
+    """A fetched archive on the local disk, which may be damaged: ``size`` bytes with that ``sha256`` at ``path``."""
 
     path: Path
     size: int
@@ -28,22 +28,22 @@ class Shard:
     archiver: Archiver
 
     def contents(self) -> Contents:
-        """What it holds; every call reads it from its beginning.
+        """Return the archive's contents. Every call reads it from its beginning.
 
         Raises:
-            InvalidRequest: It is no whole archive; also while the files are being read.
+            InvalidRequest: It is not a whole archive. Also raised while the files are read.
         """
         return self.archiver.contents(self.path)
 
 
 @frozen
-class Shards:
-    """Brings archives back: one on the local disk at a time, and of it one image in memory.
+class StoredArchives:
+    """Fetches archives. At most one is on the local disk at a time, and one of its images in memory.
 
     Attributes:
-        store: Where they are.
-        archivers: Every kind that there may be: a dataset's chunks need not all be of one.
-        work: Below this folder each has a private work directory while it is in use.
+        store: The blob store that holds them.
+        archivers: One for each kind of archive that may occur: the chunks of a dataset may differ in theirs.
+        work: A fetched archive is kept in a private work directory below this folder while it is in use.
         policy: How often fetching is tried.
         sleep: Waits that many seconds between tries.
     """
@@ -55,34 +55,34 @@ class Shards:
     sleep: Callable[[float], None] = time.sleep
 
     def key(self, record: ChunkRecord) -> str:
-        """Key of a completed chunk's blob.
+        """Return the key of a completed chunk's blob.
 
         Raises:
-            InvalidRequest: The chunk has no archive, or one of a kind that is not known.
+            InvalidRequest: The chunk has no archive, or none of the ``archivers`` reads it.
         """
         return record.chunk.key.blob_key(self._archiver(record).suffix)
 
     @contextmanager
-    def fetched(self, record: ChunkRecord) -> Generator[Shard]:
-        """A completed chunk's archive, as long as the block lasts. What it holds is not looked at: see ``images``.
+    def fetch(self, record: ChunkRecord) -> Generator[StoredArchive]:
+        """Fetch a completed chunk's archive, and keep it until the end of the block. Its contents are not checked.
 
         Raises:
             InvalidRequest: As for ``key``.
-            StoreNotFound, StoreDenied, StoreUnavailable: As the store says.
-            WorkspaceFull, TransientError: As the local disk says.
+            StoreNotFound, StoreDenied, StoreUnavailable: As ``BlobStore.open`` raises them.
+            WorkspaceFull, TransientError: As ``local_disk`` raises them.
         """
         archiver, key = self._archiver(record), self.key(record)
         with workspace(self.work, lambda _path, _error: None) as folder:
             target = folder / f"chunk_{record.chunk.id}{archiver.suffix}"
             size, sha256 = retrying(self.policy, self.sleep)(self._fetch, key, target)
-            yield Shard(target, size, sha256, archiver)
+            yield StoredArchive(target, size, sha256, archiver)
 
     def rows(self, record: ChunkRecord) -> tuple[Mapping[str, object], ...]:
         """Return the rows of a completed chunk's images, in the archive's order, as they are stored.
 
         Raises:
-            InvalidRequest: As for ``key``; or what is stored is not the archive that was recorded.
-            StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As for ``fetched``.
+            InvalidRequest: As for ``key``; or the stored archive is not the one that was recorded.
+            StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As for ``fetch``.
         """
         with self._recorded(record) as contents:
             return contents.rows
@@ -94,7 +94,7 @@ class Shards:
 
         Raises:
             InvalidRequest: As for ``rows``; or a row lacks a column that it must have.
-            StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As for ``fetched``.
+            StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As for ``fetch``.
         """
         with self._recorded(record) as contents:
             rows = {row["file_name"]: row for row in contents.rows}
@@ -103,13 +103,14 @@ class Shards:
 
     @contextmanager
     def _recorded(self, record: ChunkRecord) -> Generator[Contents]:
-        with self.fetched(record) as shard:
-            if record.result is None or (shard.sha256, shard.size) != (record.result.sha256, record.result.bytes):
+        """Fetch a completed chunk's archive, compare it with what was recorded, and give its contents to the block."""
+        with self.fetch(record) as archive:
+            if record.result is None or (archive.sha256, archive.size) != (record.result.sha256, record.result.bytes):
                 raise InvalidRequest(
                     f"{self.key(record)} is not the archive that chunk {record.chunk.key} was recorded with;"
                     " `pixcore verify` says what is wrong with it"
                 )
-            yield shard.contents()
+            yield archive.contents()
 
     def _archiver(self, record: ChunkRecord) -> Archiver:
         if record.result is None:
@@ -117,12 +118,12 @@ class Shards:
         for archiver in self.archivers:
             if record.result.url.endswith(archiver.suffix):
                 return archiver
-        raise InvalidRequest(f"chunk {record.chunk.key}: {record.result.url} is no archive of a known kind")
+        raise InvalidRequest(f"chunk {record.chunk.key}: {record.result.url} is not an archive of a known kind")
 
     def _fetch(self, key: str, target: Path) -> tuple[int, str]:
         digest, size = hashlib.sha256(), 0
         with closing(self.store.open(key)) as blob, local_disk("fetching an archive"), target.open("wb") as file:
-            while piece := blob.read(_PIECE):
-                digest.update(piece)
-                size += file.write(piece)
+            while block := blob.read(_BLOCK):
+                digest.update(block)
+                size += file.write(block)
         return size, digest.hexdigest()

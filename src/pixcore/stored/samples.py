@@ -10,7 +10,7 @@ from attrs import frozen
 from pixcore.model.chunks import ChunkRecord
 from pixcore.model.rows import COLUMN_TYPES
 from pixcore.ports.seen_images import NearPair, SeenImages
-from pixcore.stored.archives import Shards
+from pixcore.stored.archives import StoredArchives
 from pixcore.stored.near_groups import near_groups
 from pixcore.stored.splits import Splits, representatives
 
@@ -38,7 +38,7 @@ class Sample:
 
 def samples(
     records: Sequence[ChunkRecord],
-    shards: Shards,
+    archives: StoredArchives,
     splits: Splits,
     near: Mapping[str, str],
     label: str,
@@ -52,7 +52,7 @@ def samples(
 
     Args:
         records: The chunks.
-        shards: Fetches their archives.
+        archives: Fetches their archives.
         splits: The splits of the dataset.
         near: For each image with near-duplicates, the image that decides its split: see
             ``pixcore.stored.splits.representatives``.
@@ -61,11 +61,12 @@ def samples(
 
     Raises:
         InvalidRequest: A chunk's archive is not the recorded one.
-        StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As ``Shards.images`` raises them.
+        StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As for
+            ``StoredArchives.images``.
     """
-    together = columns(records, shards)
+    together = columns(records, archives)
     for record in records:
-        with closing(shards.images(record)) as images:
+        with closing(archives.images(record)) as images:
             for row, data in images:
                 sha256, path = str(row["sha256"]), PurePosixPath(str(row["file_name"]))
                 key, extension = f"{record.chunk.id}-{path.stem}", path.suffix.removeprefix(".")
@@ -74,7 +75,7 @@ def samples(
         done()
 
 
-def columns(records: Iterable[ChunkRecord], shards: Shards) -> dict[str, str]:
+def columns(records: Iterable[ChunkRecord], archives: StoredArchives) -> dict[str, str]:
     """Return the columns of all rows of these chunks, each with its type as in ``ChunkResult.columns``.
 
     A column is ``"string"`` if it is one in any archive. An archive whose columns were not recorded is fetched to see
@@ -86,7 +87,7 @@ def columns(records: Iterable[ChunkRecord], shards: Shards) -> dict[str, str]:
     together = dict(COLUMN_TYPES)
     for record in records:
         recorded = record.result.columns.items() if record.result else ()
-        for column, kind in recorded or _kinds(shards.rows(record)):
+        for column, kind in recorded or _kinds(archives.rows(record)):
             together[column] = kind if together.get(column, kind) == kind else "string"
     return together
 

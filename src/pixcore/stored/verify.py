@@ -1,4 +1,4 @@
-"""Whether a dataset's blobs are what the status database says: read back byte by byte and picture by picture."""
+"""Verify a dataset: compare its blobs with the status database, byte by byte and image by image."""
 
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -13,42 +13,42 @@ from pixcore.chunk.workspace import workspace
 from pixcore.errors import InvalidRequest, StoreNotFound
 from pixcore.model.chunks import ChunkKey, ChunkRecord, ChunkResult, Claim, Status
 from pixcore.ports import Archiver, StatusRepo, Validator
-from pixcore.stored.archives import Shard, Shards
+from pixcore.stored.archives import StoredArchive, StoredArchives
 from pixcore.stored.check import ArchiveCheck, check_archive
 
-_SHARD = re.compile(r"chunk_(0|[1-9][0-9]{0,17})\.[a-z]+")  # ids are 64-bit numbers
-# what stands beside a dataset's archives: its card, and what its sources held when it was planned
-_BESIDE = re.compile(r"README\.md|croissant\.json|lists/.+")
+_ARCHIVE = re.compile(r"chunk_(0|[1-9][0-9]{0,17})\.[a-z]+")  # ids are 64-bit numbers
+# The other blobs of a dataset: its card, and the lists of what its sources held when it was planned.
+_OTHER_BLOB = re.compile(r"README\.md|croissant\.json|lists/.+")
 
 
 def verify_dataset(
-    dataset: str, *, shards: Shards, status: StatusRepo, validator: Validator
+    dataset: str, *, archives: StoredArchives, status: StatusRepo, validator: Validator
 ) -> Generator[ArchiveCheck]:
-    """Yield the dataset's blobs that belong to no chunk, then what is found of each completed chunk, by rising index.
+    """Yield one check for each blob that belongs to no chunk, then one for each completed chunk, by rising index.
 
-    Changes nothing. A chunk that is made anew meanwhile counts as it is then, or not at all. One archive is on the
-    local disk at a time, and of it one image in memory.
+    Changes nothing. A chunk that is processed again meanwhile is checked in its new state, or left out. One archive is
+    on the local disk at a time, and one of its images in memory.
 
     Raises:
         StoreNotFound: The store's container does not exist.
-        StoreDenied, StoreUnavailable, StatusUnavailable, WorkspaceFull, TransientError: As the ports say.
+        StoreDenied, StoreUnavailable, StatusUnavailable, WorkspaceFull, TransientError: As the ports raise them.
     """
-    for blob in shards.store.list(dataset):
-        if not _belongs(blob.key, dataset, shards, status):
+    for blob in archives.store.list(dataset):
+        if not _belongs(blob.key, dataset, archives, status):
             yield ArchiveCheck(
                 blob.key, None, ("belongs to no chunk, yet loaders may take it; move it away",), is_archive=False
             )
     for record in status.find(dataset, Status.COMPLETED):
-        yield from _settled(record, shards, status, validator)
+        yield from _check_chunk(record, archives, status, validator)
 
 
 def verify_archives(
     paths: Iterable[Path], *, archivers: Sequence[Archiver], validator: Validator, work: Path
 ) -> Generator[ArchiveCheck]:
-    """Yield what is found of each of these archives, named by its path; no store and no status database is asked.
+    """Yield one check for each of these archives, named by its path. Uses neither a store nor a status database.
 
     Raises:
-        WorkspaceFull, TransientError: As the local disk and the validator say.
+        WorkspaceFull, TransientError: As ``local_disk`` and the validator raise them.
     """
     kinds = {archiver.suffix: archiver for archiver in archivers}
     for path in paths:
@@ -58,101 +58,107 @@ def verify_archives(
 
 
 def archives_below(folder: Path, archivers: Sequence[Archiver]) -> list[Path]:
-    """The chunks' archives at or below a folder, by rising path."""
+    """Return the chunks' archives at or below a folder, by rising path."""
     suffixes = {archiver.suffix for archiver in archivers}
     found = [folder] if folder.is_file() else folder.rglob("chunk_*")
     return sorted(path for path in found if path.suffix in suffixes and path.is_file())
 
 
-def repair(chunk: ChunkKey, *, shards: Shards, status: StatusRepo) -> bool:
-    """Open a completed chunk again, so that the next run makes its archive anew; the old blob stays until then.
+def repair(chunk: ChunkKey, *, archives: StoredArchives, status: StatusRepo) -> bool:
+    """Open a completed chunk again, so that the next run replaces its archive. The old blob stays until then.
 
-    If what stands there is not known as this chunk's, as after a mix-up, it is handed over to it first: its bytes stay,
-    but the next attempt may replace it. Gives false and changes nothing when the chunk is not completed any more.
+    If the blob's metadata do not name this chunk, as after a mix-up, they are corrected first, because the next attempt
+    would refuse to replace the blob; the bytes stay. Returns False and changes nothing when the chunk is no longer
+    completed.
 
     Raises:
         StoreConflict: The blob was replaced meanwhile; verify again.
         StoreDenied: The store cannot replace a blob, or this user may not.
-        StoreUnavailable, StatusUnavailable, WorkspaceFull, TransientError: As the ports say.
+        StoreUnavailable, StatusUnavailable, WorkspaceFull, TransientError: As the ports raise them.
     """
     record = status.get(chunk)
     if record.status is not Status.COMPLETED:
         return False
     claim = Claim(chunk, record.owner, record.attempt)
-    with suppress(StoreNotFound):  # then nothing stands in the way
-        there = shards.store.head(shards.key(record))
-        if not replaceable(there, claim, status.identity):
-            with shards.fetched(record) as shard:
+    with suppress(StoreNotFound):  # then there is no blob that the next attempt would have to replace
+        blob = archives.store.head(archives.key(record))
+        if not replaceable(blob, claim, status.identity):
+            with archives.fetch(record) as archive:
                 hand_over(
-                    shards.store,
-                    there,
-                    shard.path,
-                    sha256=shard.sha256,
-                    size=shard.size,
+                    archives.store,
+                    blob,
+                    archive.path,
+                    sha256=archive.sha256,
+                    size=archive.size,
                     claim=claim,
                     identity=status.identity,
                 )
     return status.reopen(chunk)
 
 
-def _belongs(key: str, dataset: str, shards: Shards, status: StatusRepo) -> bool:
+def _belongs(key: str, dataset: str, archives: StoredArchives, status: StatusRepo) -> bool:
+    """Return whether a blob belongs to the dataset's chunks or to its card and lists."""
     name = key.removeprefix(f"{dataset}/")
-    shard = _SHARD.fullmatch(name.removeprefix("data/")) if name.startswith("data/") else None
-    if shard is None:
-        return bool(_BESIDE.fullmatch(name))
+    archive = _ARCHIVE.fullmatch(name.removeprefix("data/")) if name.startswith("data/") else None
+    if archive is None:
+        return bool(_OTHER_BLOB.fullmatch(name))
     try:
-        record = status.get(ChunkKey(dataset, int(shard[1])))
+        record = status.get(ChunkKey(dataset, int(archive[1])))
     except InvalidRequest:
         return False
     if record.status in (Status.PENDING, Status.PROCESSING):
-        return True  # the next attempt replaces what an earlier one left
-    return record.result is not None and shards.key(record) == key
+        return True  # left by an earlier attempt; the next attempt replaces it
+    return record.result is not None and archives.key(record) == key
 
 
-def _settled(record: ChunkRecord, shards: Shards, status: StatusRepo, validator: Validator) -> Iterator[ArchiveCheck]:
+def _check_chunk(
+    record: ChunkRecord, archives: StoredArchives, status: StatusRepo, validator: Validator
+) -> Iterator[ArchiveCheck]:
+    """Yield the check of a completed chunk, or nothing when the chunk is no longer completed."""
     while record.status is Status.COMPLETED and record.result:
-        inspection = _inspected(record, record.result, shards, status, validator)
-        now = status.get(record.chunk.key) if inspection.faults else record
+        check = _check_blob(record, record.result, archives, status, validator)
+        now = status.get(record.chunk.key) if check.faults else record
         if (now.status, now.result) == (record.status, record.result):
-            yield inspection
+            yield check
             return
-        record = now  # the chunk was opened again while its archive was looked at
+        record = now  # the chunk was opened again during the check, so the faults may be those of an old state
 
 
-def _inspected(
-    record: ChunkRecord, result: ChunkResult, shards: Shards, status: StatusRepo, validator: Validator
+def _check_blob(
+    record: ChunkRecord, result: ChunkResult, archives: StoredArchives, status: StatusRepo, validator: Validator
 ) -> ArchiveCheck:
-    chunk, key = record.chunk.key, shards.key(record)
+    chunk, key = record.chunk.key, archives.key(record)
     try:
-        with shards.fetched(record) as shard:
-            told = shards.store.head(key).sha256
-            if shard.sha256 != result.sha256 and (owner := _owner(shard, chunk, status)):
+        with archives.fetch(record) as archive:
+            stated = archives.store.head(key).sha256
+            if archive.sha256 != result.sha256 and (owner := _owner(archive, chunk, status)):
                 return ArchiveCheck(key, chunk, (f"is the archive of chunk {owner}",))
-            found = check_archive(
+            check = check_archive(
                 key,
                 chunk,
-                shard.contents,
+                archive.contents,
                 validator=validator,
-                spare=shard.path.parent,
+                spare=archive.path.parent,
                 accepted=result.progress.accepted,
             )
-            return evolve(found, faults=(*_measured(shard, result, told), *found.faults))
+            return evolve(check, faults=(*_differences(archive, result, stated), *check.faults))
     except StoreNotFound:
-        return ArchiveCheck(key, chunk, (f"is not there; it was stored as {result.url}",))
+        return ArchiveCheck(key, chunk, (f"is missing; it was stored as {result.url}",))
 
 
-def _measured(shard: Shard, result: ChunkResult, told: str) -> Iterator[str]:
-    if shard.size != result.bytes:
-        yield f"holds {shard.size} bytes, {result.bytes} were recorded"
-    if shard.sha256 != result.sha256:
-        yield f"its sha256 is {shard.sha256}, {result.sha256} was recorded"
-    if told not in ("", shard.sha256):
-        yield f"its sha256 is {shard.sha256}, its own metadata say {told}"
+def _differences(archive: StoredArchive, result: ChunkResult, stated: str) -> Iterator[str]:
+    """Yield where a blob differs from its record and from ``stated``, the sha256 in its own metadata, if any."""
+    if archive.size != result.bytes:
+        yield f"holds {archive.size} bytes, {result.bytes} were recorded"
+    if archive.sha256 != result.sha256:
+        yield f"its sha256 is {archive.sha256}, {result.sha256} was recorded"
+    if stated not in ("", archive.sha256):
+        yield f"its sha256 is {archive.sha256}, its own metadata say {stated}"
 
 
-def _owner(shard: Shard, chunk: ChunkKey, status: StatusRepo) -> ChunkKey | None:
-    """The other chunk of the dataset whose archive this is."""
+def _owner(archive: StoredArchive, chunk: ChunkKey, status: StatusRepo) -> ChunkKey | None:
+    """Return the other chunk of the dataset that recorded this archive as its own, or None."""
     for other in status.find(chunk.dataset, Status.COMPLETED):
-        if other.result and other.result.sha256 == shard.sha256 and other.chunk.key != chunk:
+        if other.result and other.result.sha256 == archive.sha256 and other.chunk.key != chunk:
             return other.chunk.key
     return None

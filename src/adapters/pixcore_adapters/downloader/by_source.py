@@ -7,8 +7,8 @@ from pathlib import Path
 from attrs import frozen
 
 from pixcore.errors import InvalidRequest
-from pixcore.model.chunks import Slice
 from pixcore.model.images import CandidateKey, Download, Miss
+from pixcore.model.requests import Slice
 from pixcore.ports import Downloader
 from pixcore.ports.downloader import at_leisure
 from pixcore_adapters.downloader.changed import past_changed

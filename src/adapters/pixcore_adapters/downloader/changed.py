@@ -6,8 +6,8 @@ from contextlib import closing
 from typing import TypeVar
 
 from pixcore.errors import SourceChanged, one_line
-from pixcore.model.chunks import Slice
 from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
+from pixcore.model.requests import Slice
 
 T = TypeVar("T", Candidate | Miss | Future[bytes], Download | Miss)
 

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import StoreConflict
-from pixcore.model.chunks import Slice
+from pixcore.model.requests import Slice
 from pixcore.planning.plan import Lane
 from pixcore.ports import BlobStore
 

@@ -9,8 +9,8 @@ from attrs import frozen
 
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest
-from pixcore.model.chunks import Slice
 from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
+from pixcore.model.requests import Slice
 from pixcore.ports.downloader import at_leisure
 
 

@@ -4,8 +4,8 @@ from collections.abc import Generator
 from concurrent.futures import Future
 from typing import Protocol
 
-from pixcore.model.chunks import Slice
 from pixcore.model.images import Candidate, Miss
+from pixcore.model.requests import Slice
 
 
 class Pages(Protocol):

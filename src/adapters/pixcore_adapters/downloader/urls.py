@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 from attrs import fields, frozen
 
 from pixcore.errors import InvalidRequest, one_line
-from pixcore.model.chunks import Slice
 from pixcore.model.images import Candidate, CandidateKey, Miss, MissReason, Provenance
+from pixcore.model.requests import Slice
 from pixcore.ports import BlobStore
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy

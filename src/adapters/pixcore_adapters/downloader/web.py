@@ -13,8 +13,8 @@ from typing import Any
 from attrs import define, evolve, field, frozen
 
 from pixcore.errors import InvalidRequest, SourceChanged, TransientError
-from pixcore.model.chunks import Slice
 from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
+from pixcore.model.requests import Slice
 from pixcore.ports.downloader import at_leisure
 from pixcore_adapters.downloader.changed import noting_changes, past_changed
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from pixcore.errors import InvalidRequest, TransientError
-from pixcore.model.chunks import Chunk, ChunkRequest
+from pixcore.model.chunks import Chunk
+from pixcore.model.requests import ChunkRequest
 
 IndexKey = tuple[str, int]  # dataset and index: they identify a chunk that has no id yet
 

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from attrs import define, evolve, field
 
-from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, ChunkRequest, Overview, Phase, Progress, Status
+from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Overview, Phase, Progress, Status
+from pixcore.model.requests import ChunkRequest
 from pixcore_adapters.status_repo import attempts, ensuring, overviews, transitions
 from pixcore_adapters.status_repo.base import BaseStatusRepo
 

@@ -5,17 +5,8 @@ from hashlib import sha256
 
 from sqlalchemy import Row
 
-from pixcore.model.chunks import (
-    Attempt,
-    Chunk,
-    ChunkKey,
-    ChunkRecord,
-    ChunkRequest,
-    ChunkResult,
-    Phase,
-    Progress,
-    Status,
-)
+from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, ChunkResult, Phase, Progress, Status
+from pixcore.model.requests import ChunkRequest
 from pixcore_adapters.status_repo import codec, transitions
 
 

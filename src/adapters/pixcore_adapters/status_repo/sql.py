@@ -29,7 +29,8 @@ from sqlalchemy import (
     update,
 )
 
-from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, ChunkRequest, Overview, Phase, Status
+from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Overview, Phase, Status
+from pixcore.model.requests import ChunkRequest
 from pixcore_adapters.status_repo import attempts, codec, database, ensuring, overviews, rows, schema, transitions
 from pixcore_adapters.status_repo.base import BaseStatusRepo
 from pixcore_adapters.status_repo.schema import chunks, registry

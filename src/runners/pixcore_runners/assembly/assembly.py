@@ -22,7 +22,7 @@ from pixcore import (
 )
 from pixcore.chunk.events import Observer, everyone
 from pixcore.chunk.workspace import sweep
-from pixcore.stored.archives import Shards
+from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.outputs.export import Layout
 from pixcore_runners.assembly import sources, status_databases
@@ -44,9 +44,9 @@ class Assembly:
     seen: SeenImages
 
     @property
-    def shards(self) -> Shards:
+    def archives(self) -> StoredArchives:
         """The archives in the store, for reading them back."""
-        return Shards(self.store, archivers(), Path(self.settings.work))
+        return StoredArchives(self.store, archivers(), Path(self.settings.work))
 
     def listing(self, source: str, dataset: str, planned: Iterable[Slice]) -> AbstractContextManager[Listing]:
         """List a source such as ``folder:DIR``. The lane of the listing begins behind the slices ``planned``.

@@ -2,7 +2,7 @@
 
 import rich_click as click
 
-from pixcore.model.chunks import namespace
+from pixcore.model.requests import namespace
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared

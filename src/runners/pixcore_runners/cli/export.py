@@ -9,7 +9,7 @@ from pathlib import Path
 import rich_click as click
 
 from pixcore import NoValidImages, Status
-from pixcore.model.chunks import dataset_name
+from pixcore.model.requests import dataset_name
 from pixcore.stored.samples import CLASSES, placed_together, samples
 from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.export import export, require_empty
@@ -48,7 +48,7 @@ def command(shell: Shell, dataset: str, kind: str, out: Path, *, ratios: str, la
         raise NoValidImages(f"no chunk of dataset {name} is completed, so there is nothing to export")
     near = placed_together(name, records, assembly.seen)
     with _interruptible(shell), counted(shell, "chunks", len(records)) as done:
-        images = samples(records, assembly.shards, splits, near, label or CLASSES[0], done=done)
+        images = samples(records, assembly.archives, splits, near, label or CLASSES[0], done=done)
         with closing(images):
             counts = export(images, chosen, out, name)
     table = plain_table("split", "images")

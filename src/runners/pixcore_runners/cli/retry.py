@@ -2,7 +2,8 @@
 
 import rich_click as click
 
-from pixcore.model.chunks import ChunkRecord, Status, namespace
+from pixcore.model.chunks import ChunkRecord, Status
+from pixcore.model.requests import namespace
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.work import work_off, working

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 import rich_click as click
 
 from pixcore import Overview, StatusRepo
-from pixcore.model.chunks import Status, namespace
+from pixcore.model.chunks import Status
 from pixcore.model.quality import NearRule
+from pixcore.model.requests import namespace
 from pixcore.stored.near_groups import NearGroup, near_groups
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.document import VERSION, document, near_document

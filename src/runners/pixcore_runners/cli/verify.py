@@ -11,7 +11,7 @@ from attrs import define, field
 
 from pixcore import ChunkKey, InvalidRequest, Status, StoreConflict, StoreDenied
 from pixcore.errors import one_line
-from pixcore.model.chunks import dataset_name
+from pixcore.model.requests import dataset_name
 from pixcore.stored.check import ArchiveCheck
 from pixcore.stored.verify import archives_below, repair, verify_archives, verify_dataset
 from pixcore_runners.assembly.assembly import Assembly, archivers, assemble, validating
@@ -49,7 +49,7 @@ def _dataset(shell: Shell, dataset: str, *, repairing: bool) -> NoReturn:
         shell.say(f"dataset {dataset}: chunks that are not completed, and so not looked at: {others}")
     findings = _Findings(shell, {"dataset": dataset})
     with validating(shell.settings) as validator:
-        found = verify_dataset(dataset, shards=assembly.shards, status=assembly.status, validator=validator)
+        found = verify_dataset(dataset, archives=assembly.archives, status=assembly.status, validator=validator)
         findings.show(found, completed)
     findings.end(_opened_again(shell, assembly, dataset, findings) if repairing else [])
 
@@ -125,7 +125,7 @@ def _opened_again(shell: Shell, assembly: Assembly, dataset: str, findings: _Fin
     opened = []
     for chunk in damaged:
         try:
-            opened += [chunk.id] if repair(chunk, shards=assembly.shards, status=assembly.status) else []
+            opened += [chunk.id] if repair(chunk, archives=assembly.archives, status=assembly.status) else []
         except (StoreConflict, StoreDenied) as error:
             shell.say(f"chunk {chunk.id} was not opened again: {one_line(error)}")
     if opened:

@@ -13,7 +13,7 @@ from attrs import evolve, fields_dict, frozen
 
 from pixcore import Chunk, ChunkKey, ChunkRequest, InvalidRequest, Slice
 from pixcore.chunk.retry import RetryPolicy, retrying
-from pixcore.model.chunks import dataset_name
+from pixcore.model.requests import dataset_name
 from pixcore_runners.assembly.assembly import Assembly
 from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword, answering, proposed_chunk
 from pixcore_runners.settings.conversion import typed

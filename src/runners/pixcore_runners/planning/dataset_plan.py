@@ -23,7 +23,7 @@ from pixcore import (
     StoreNotFound,
     plan,
 )
-from pixcore.model.chunks import dataset_name
+from pixcore.model.requests import dataset_name
 from pixcore.planning.variations import NEWEST, queries
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.listing import Listing

@@ -10,8 +10,8 @@ from pathlib import Path
 from attrs import frozen
 
 from pixcore.errors import SourceChanged, SourceUnavailable, one_line
-from pixcore.model.chunks import Slice
 from pixcore.model.images import Candidate, CandidateKey, Miss, MissReason
+from pixcore.model.requests import Slice
 from pixcore_adapters.downloader.source import Pages
 from pixcore_adapters.downloader.sources.search import Overloaded, Result, Search, Unreadable
 

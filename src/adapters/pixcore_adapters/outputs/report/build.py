@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from pixcore.errors import InvalidRequest, StoreNotFound, one_line
 from pixcore.model.chunks import Attempt, ChunkKey, ChunkRecord, Reject
 from pixcore.ports.seen_images import NearPair
-from pixcore.stored.archives import Shards
+from pixcore.stored.archives import StoredArchives
 from pixcore.stored.near_groups import NearGroup
 from pixcore_adapters.outputs.report.figures import Figures
 from pixcore_adapters.outputs.report.funnel import Stage, funnel
@@ -91,7 +91,7 @@ class Report:
 def gather(
     dataset: str,
     records: Sequence[ChunkRecord],
-    shards: Shards,
+    archives: StoredArchives,
     *,
     groups: Sequence[NearGroup],
     attempts: Iterable[Attempt],
@@ -110,7 +110,7 @@ def gather(
     nearest = _nearest(groups)
     paired = {image.sha256 for _, pair in nearest for image in (pair.one, pair.other)}
     thumbnails = Thumbnails.of_so_many(min(stored, most) + len(paired))
-    reading = _Reading(shards, thumbnails, stored, most, paired, done)
+    reading = _Reading(archives, thumbnails, stored, most, paired, done)
     for record in records:
         if record.result:
             reading.read(record)
@@ -141,7 +141,7 @@ def gather(
 class _Reading:
     """What has been read so far. At most ``most`` of ``stored`` images are shown, and those ``wanted``, by sha256."""
 
-    shards: Shards
+    archives: StoredArchives
     thumbnails: Thumbnails
     stored: int
     most: int
@@ -155,7 +155,7 @@ class _Reading:
     def read(self, record: ChunkRecord) -> None:
         """Count a completed chunk's images, and show some."""
         try:
-            with closing(self.shards.images(record)) as images:
+            with closing(self.archives.images(record)) as images:
                 for place, (row, data) in enumerate(images, self._passed):
                     self.figures.add(row)
                     if self._has_its_turn(place) or row.get("sha256") in self.wanted:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pixcore.filters.apply import selected
+from pixcore.filters.apply import apply_filters
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
 from pixcore.model.quality import Fingerprint, NearRule, Quality
 
@@ -19,7 +19,7 @@ def image(number: int, width: int = 320, height: int = 240, phash: int = 0) -> A
 
 def words(images: list[Accepted], quality: Quality) -> list[str]:
     """What becomes of the images: ``kept`` or the reason."""
-    return [str(one.reason) if isinstance(one, Rejected) else "kept" for one in selected(images, quality)]
+    return [str(one.reason) if isinstance(one, Rejected) else "kept" for one in apply_filters(images, quality)]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,6 @@ def test_the_datasets_own_rule_says_what_is_near(near: NearRule | None, fate: st
 
 def test_a_rejection_says_by_how_much() -> None:
     """So that a person can judge the limit."""
-    [verdict] = selected([image(1, 40, 30)], Quality())
+    [verdict] = apply_filters([image(1, 40, 30)], Quality())
     assert isinstance(verdict, Rejected)
     assert verdict.detail == "40 x 30 of at least 50 x 50 pixels"

@@ -11,7 +11,7 @@ from contract.memory import growth
 from shelf import Picture, Shelf
 
 from pixcore.errors import InvalidRequest, StoreNotFound, StoreUnavailable, WorkspaceFull
-from pixcore.stored.archives import Shards
+from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.archiver.tar import TarArchiver
 from pixcore_adapters.archiver.zip import ZipArchiver
 from pixcore_adapters.blob_store.local import LocalBlobStore
@@ -24,11 +24,11 @@ def test_images_come_back_with_their_rows(archiver: ZipArchiver | TarArchiver, t
     """In order, whichever kind of archive the chunk is in."""
     shelf = Shelf(tmp_path, archiver)
     record = shelf.add(PICTURES)
-    assert [(row["title"], data) for row, data in shelf.shards.images(record)] == [
+    assert [(row["title"], data) for row, data in shelf.archives.images(record)] == [
         ("first", b"one"),
         ("second", b"two!"),
     ]
-    assert shelf.shards.key(record) == f"cats/data/chunk_1{archiver.suffix}"
+    assert shelf.archives.key(record) == f"cats/data/chunk_1{archiver.suffix}"
 
 
 def test_an_archive_is_measured_as_it_is_and_gone_with_the_block(tmp_path: Path) -> None:
@@ -37,9 +37,9 @@ def test_an_archive_is_measured_as_it_is_and_gone_with_the_block(tmp_path: Path)
     record = shelf.add(PICTURES)
     file = tmp_path / "store/cats/data/chunk_1.zip"
     file.write_bytes(b"damaged")
-    with shelf.shards.fetched(record) as shard:
-        assert (shard.size, shard.sha256) == (7, hashlib.sha256(b"damaged").hexdigest())
-        assert shard.path.read_bytes() == b"damaged"
+    with shelf.archives.fetch(record) as archive:
+        assert (archive.size, archive.sha256) == (7, hashlib.sha256(b"damaged").hexdigest())
+        assert archive.path.read_bytes() == b"damaged"
     assert not list((tmp_path / "work").iterdir())
 
 
@@ -49,25 +49,25 @@ def test_images_of_another_archive_than_the_recorded_one_are_refused(tmp_path: P
     record = shelf.add(PICTURES)
     (tmp_path / "store/cats/data/chunk_1.zip").write_bytes(b"damaged")
     with pytest.raises(InvalidRequest, match=r"chunk_1\.zip is not the archive that chunk cats/1 .*`pixcore verify`"):
-        next(shelf.shards.images(record))
+        next(shelf.archives.images(record))
 
 
 def test_a_chunk_without_an_archive_is_refused(tmp_path: Path) -> None:
     """One that was never completed, or was packed by an archiver that is not there."""
     shelf = Shelf(tmp_path)
     record = shelf.add(PICTURES)
-    with pytest.raises(InvalidRequest, match=r"chunk_1\.zip is no archive of a known kind"):
-        evolve(shelf.shards, archivers=(TarArchiver(),)).key(record)
+    with pytest.raises(InvalidRequest, match=r"chunk_1\.zip is not an archive of a known kind"):
+        evolve(shelf.archives, archivers=(TarArchiver(),)).key(record)
     with pytest.raises(InvalidRequest, match="chunk cats/1 has no archive"):
-        shelf.shards.key(evolve(record, result=None))
+        shelf.archives.key(evolve(record, result=None))
 
 
 def test_a_missing_blob_is_said(tmp_path: Path) -> None:
     """As the store says it, without a second try."""
     shelf = Shelf(tmp_path)
     record = shelf.add(PICTURES)
-    shelf.store.delete(shelf.shards.key(record))
-    with pytest.raises(StoreNotFound), shelf.shards.fetched(record):
+    shelf.store.delete(shelf.archives.key(record))
+    with pytest.raises(StoreNotFound), shelf.archives.fetch(record):
         pass
 
 
@@ -99,8 +99,8 @@ def test_a_broken_connection_is_tried_again_from_the_start(tmp_path: Path) -> No
     shelf = Shelf(tmp_path)
     record = shelf.add(PICTURES)
     naps: list[float] = []
-    shards = Shards(Shaky(tmp_path / "store"), (ZipArchiver(),), tmp_path / "work", sleep=naps.append)
-    assert [data for _, data in shards.images(record)] == [b"one", b"two!"]
+    archives = StoredArchives(Shaky(tmp_path / "store"), (ZipArchiver(),), tmp_path / "work", sleep=naps.append)
+    assert [data for _, data in archives.images(record)] == [b"one", b"two!"]
     assert len(naps) == 2
 
 
@@ -108,7 +108,7 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
     """And the half that was fetched is removed."""
     shelf = Shelf(tmp_path)
     record = shelf.add(PICTURES)
-    with no_file_above(100), pytest.raises(WorkspaceFull, match="fetching an archive"), shelf.shards.fetched(record):
+    with no_file_above(100), pytest.raises(WorkspaceFull, match="fetching an archive"), shelf.archives.fetch(record):
         pass
     assert not list((tmp_path / "work").iterdir())
 
@@ -118,5 +118,5 @@ def test_one_image_is_in_memory_at_a_time(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     record = shelf.add([Picture(bytes([number]) * (8 << 20)) for number in range(24)])
     with growth() as grown:
-        assert sum(len(data) for _, data in shelf.shards.images(record)) == 24 * (8 << 20)
+        assert sum(len(data) for _, data in shelf.archives.images(record)) == 24 * (8 << 20)
     assert grown.peak < 5 * (8 << 20)
