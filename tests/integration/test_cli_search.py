@@ -139,7 +139,7 @@ def test_a_chunk_whose_only_source_cannot_be_read_says_so(site: Site) -> None:
     ran = run(site, "--source", "bing", "--count", "6")
     assert (ran.code, ran.chunks[0]["status"], ran.chunks[0]["attempt"]) == (4, "failed", 1)
     assert ran.chunks[0]["missed"] == {"source_changed": 1}
-    assert "bing cannot be read any more: " in ran.chunks[0]["error"]
+    assert "a page of bing cannot be read: " in ran.chunks[0]["error"]
     assert site.url(f"{ENGINE}?q=red%20panda&first=") in ran.chunks[0]["error"]
 
 

@@ -133,7 +133,10 @@ def test_the_same_bytes_make_the_same_archive_at_a_given_moment(site: Site, monk
     [
         (("--source", "urls:"), "source 'urls:' is incomplete; write urls:LIST"),
         (("--source", "urls:gone.txt"), "the list gone.txt cannot be read: FileNotFoundError"),
-        (("--source", "urls:cats.doc"), "'cats.doc' is no list; name a file that ends in .txt, .csv, .tsv, .jsonl"),
+        (
+            ("--source", "urls:cats.doc"),
+            "'cats.doc' is not a list; name a file that ends in .txt, .csv, .tsv, .jsonl",
+        ),
         (("--source", "urls:http://[bad/cats.txt"), "http://[bad/cats.txt: not_a_url"),
         (("--source", "urls:http://127.0.0.1:1/cats.txt"), "if the host is yours, allow it as a private host"),
     ],
@@ -153,7 +156,7 @@ def test_a_user_agent_without_a_product_is_refused(site: Site, monkeypatch: pyte
     listed(site.url("/0.jpg"))
     ran = run(site)
     assert (ran.code, site.asked) == (2, [])
-    assert "user agent '(nobody)' cannot be used; write it like 'pixcore/1.0" in ran.err
+    assert "user agent '(nobody)' is invalid; write it like 'pixcore/1.0" in ran.err
 
 
 # -- what must not be reached ----------------------------------------------------------------------------------------

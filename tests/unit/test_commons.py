@@ -309,6 +309,6 @@ def test_a_change_ends_the_source_and_its_page_is_kept(site: Site, tmp_path: Pat
     assert positions(items) == list(range(51))
     assert isinstance(items[50], Miss)
     assert items[50].reason == MissReason.CHANGED
-    with pytest.raises(SourceChanged, match=r"commons cannot be read any more: it is no JSON .* which is in "):
+    with pytest.raises(SourceChanged, match=r"a page of commons cannot be read: it is not JSON; .* page saved as "):
         list(keeping.download([piece(50, 70)], into))
     assert [path.read_bytes() for path in kept.iterdir()] == [b"<!doctype html>"]

@@ -445,16 +445,16 @@ def test_a_limit_that_is_used_up_for_long(site: Site, tmp_path: Path) -> None:
     """Nothing is asked any more, nothing waited for, and both kinds of error say which limit it is."""
     site.routes |= {"/page": status(200, b"a", **limits(day=("200/day", 0), hour=("9/h", 0))), "/x.jpg": picture()}
     naps = Naps()
-    said = "the limit of 200/day is used up, for 86400 seconds at most"
+    detail = "the rate limit 200/day is exhausted for at most 86400 seconds"
 
     async def run() -> Fetched | Missed:
         async with Fetcher(policy(site, ignore_opt_out=True), sleep=naps) as fetcher:
             await fetcher.page(site.url("/page"), 100)
-            with pytest.raises(SourceUnavailable, match=f"rate_limit .{said}.; try again later"):
+            with pytest.raises(SourceUnavailable, match=f"rate_limit .{detail}.; try again later"):
                 await fetcher.page(site.url("/page"), 100)
             return await fetcher.fetch(site.url("/x.jpg"), tmp_path / "0")
 
-    assert asyncio.run(run()) == Missed("rate_limit", permanent=False, detail=said)
+    assert asyncio.run(run()) == Missed("rate_limit", permanent=False, detail=detail)
     assert (site.paths(), naps.taken) == (["/page"], [])
 
 
@@ -475,7 +475,7 @@ def test_the_longest_limit_counts(site: Site) -> None:
             assert await last == b"b"
             await fetcher.page(site.url("/day"), 9)
 
-    with pytest.raises(SourceUnavailable, match="the limit of 200/day is used up"):
+    with pytest.raises(SourceUnavailable, match="the rate limit 200/day is exhausted"):
         asyncio.run(run())
 
 

@@ -89,7 +89,7 @@ def test_private_address(decoy: Site, tmp_path: Path, wire: list[tuple[str, int]
     )
     with Site({"/x.jpg": redirect(url)}) as site:
         start = url if way == "asked for" else f"http://site.example:{site.port}/x.jpg"
-        (outcome,) = fetch(start, tmp_path, guarded(), lookup=names)
+        (outcome,) = fetch(start, tmp_path, guarded(), resolver=names)
         assert isinstance(outcome, Missed)
         assert (outcome.reason, outcome.permanent) == ("address_refused", True)
         assert site.paths().count("/x.jpg") == (way == "redirected to")
@@ -114,9 +114,9 @@ def test_rebinding(decoy: Site, tmp_path: Path, wire: list[tuple[str, int]]) -> 
     names = Names({f"{n}.example": [[PUBLIC], ["127.0.0.1"]] for n in range(5)})
     with Site({"/x.jpg": picture()}) as site:
         public = [f"http://{n}.example:{site.port}/x.jpg" for n in range(5)]
-        assert all(isinstance(outcome, Fetched) for outcome in fetch(public, tmp_path, guarded(), lookup=names))
+        assert all(isinstance(outcome, Fetched) for outcome in fetch(public, tmp_path, guarded(), resolver=names))
     later = [f"http://{n}.example:{decoy.port}/x.jpg" for n in range(5)]
-    assert {isinstance(each, Missed) and each.reason for each in fetch(later, tmp_path, guarded(), lookup=names)} == {
+    assert {isinstance(each, Missed) and each.reason for each in fetch(later, tmp_path, guarded(), resolver=names)} == {
         "address_refused"
     }
     assert {address for address, _ in wire} == {PUBLIC}
@@ -128,7 +128,7 @@ def test_rebinding_between_hops(decoy: Site, tmp_path: Path) -> None:
     """A name that was public for the first hop is looked at again for a hop to another port."""
     with Site({"/x.jpg": redirect(f"http://flip.example:{decoy.port}/x.jpg")}) as site:
         names = Names({"flip.example": [[PUBLIC], ["127.0.0.1"]]})
-        (outcome,) = fetch(f"http://flip.example:{site.port}/x.jpg", tmp_path, guarded(), lookup=names)
+        (outcome,) = fetch(f"http://flip.example:{site.port}/x.jpg", tmp_path, guarded(), resolver=names)
         assert site.asked
     assert isinstance(outcome, Missed)
     assert outcome.reason == "address_refused"
@@ -139,7 +139,7 @@ def test_public_among_private(tmp_path: Path, wire: list[tuple[str, int]]) -> No
     """Of a name with private and public addresses, the public ones are used."""
     with Site({"/x.jpg": picture()}) as site:
         names = Names({"mixed.example": [["10.0.0.1", "127.0.0.1", PUBLIC, "fe80::1"]]})
-        (outcome,) = fetch(f"http://mixed.example:{site.port}/x.jpg", tmp_path, guarded(), lookup=names)
+        (outcome,) = fetch(f"http://mixed.example:{site.port}/x.jpg", tmp_path, guarded(), resolver=names)
     assert isinstance(outcome, Fetched)
     assert {address for address, _ in wire} == {PUBLIC}
 
@@ -150,7 +150,7 @@ def test_socket_is_the_last_gate(decoy: Site, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(f"{module}.is_public_host", lambda _host: True)
     names = Names({"fooled.example": [["127.0.0.1"]]})
     urls = [decoy.url("/x.jpg"), f"http://fooled.example:{decoy.port}/x.jpg"]
-    outcomes = fetch(urls, tmp_path, guarded(), lookup=names)
+    outcomes = fetch(urls, tmp_path, guarded(), resolver=names)
     assert [isinstance(outcome, Missed) and outcome.reason for outcome in outcomes] == ["address_refused"] * 2
     assert not decoy.asked
 
@@ -174,7 +174,7 @@ def test_private_hosts(tmp_path: Path, allowed: str, host: str, reached: bool) -
     with Site({"/x.jpg": picture()}) as site:
         names = Names({"intranet.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]]})
         how = guarded(private_hosts={allowed.format(port=site.port)})
-        (outcome,) = fetch(f"http://{host}:{site.port}/x.jpg", tmp_path, how, lookup=names)
+        (outcome,) = fetch(f"http://{host}:{site.port}/x.jpg", tmp_path, how, resolver=names)
         assert isinstance(outcome, Fetched) == reached
         assert bool(site.asked) == reached
 
@@ -189,7 +189,7 @@ def test_private_hosts_v6(tmp_path: Path, allowed: str, reason: str) -> None:
 
 def test_no_such_name(tmp_path: Path) -> None:
     """A name that does not exist is not asked for again and again."""
-    (outcome,) = fetch("http://gone.example/x.jpg", tmp_path, guarded(attempts=3), lookup=Names({}))
+    (outcome,) = fetch("http://gone.example/x.jpg", tmp_path, guarded(attempts=3), resolver=Names({}))
     assert isinstance(outcome, Missed)
     assert (outcome.reason, outcome.permanent) == ("unreachable", True)
 
@@ -266,7 +266,7 @@ def test_no_cookies(tmp_path: Path) -> None:
     """A cookie is not given back, not even on the next hop: nobody follows us around."""
     with Site({"/x.jpg": status(302, Location="/y.jpg", Set_Cookie="a=b"), "/y.jpg": picture()}) as site:
         url = f"http://site.example:{site.port}/x.jpg"
-        fetch(url, tmp_path, guarded(), lookup=Names({"site.example": [[PUBLIC]]}))
+        fetch(url, tmp_path, guarded(), resolver=Names({"site.example": [[PUBLIC]]}))
         assert site.paths() == ["/robots.txt", "/x.jpg", "/y.jpg"]
         assert not any("cookie" in request.headers for request in site.asked)
 
@@ -289,7 +289,7 @@ def test_proxy_is_not_used_unasked(proxied: Site, tmp_path: Path) -> None:
     """Proxies of the environment would see addresses for us, so they stay unused."""
     names = Names({"site.example": [[PUBLIC]]})
     with Site({"/x.jpg": picture()}) as site:
-        (outcome,) = fetch(f"http://site.example:{site.port}/x.jpg", tmp_path, guarded(), lookup=names)
+        (outcome,) = fetch(f"http://site.example:{site.port}/x.jpg", tmp_path, guarded(), resolver=names)
     assert isinstance(outcome, Fetched)
     assert not proxied.asked
 
@@ -307,7 +307,7 @@ def test_proxy(proxied: Site, tmp_path: Path) -> None:
             "http://2130706433/x.jpg",
             "https://inside.example/x.jpg",
         ]
-        outcomes = fetch(urls, tmp_path, guarded(proxy_from_environment=True), lookup=names)
+        outcomes = fetch(urls, tmp_path, guarded(proxy_from_environment=True), resolver=names)
     assert [isinstance(outcome, Fetched) for outcome in outcomes] == [True, True] + [False] * 4
     assert {outcome.reason for outcome in outcomes if isinstance(outcome, Missed)} == {"address_refused"}
     assert set(proxied.paths()) == {"http://site.example/robots.txt", "http://site.example/x.jpg"}
@@ -319,7 +319,7 @@ def test_proxy(proxied: Site, tmp_path: Path) -> None:
 def test_proxy_tunnel(proxied: Site, tmp_path: Path) -> None:
     """For https the proxy's password is for the tunnel."""
     names = Names({"site.example": [[PUBLIC]]})
-    (outcome,) = fetch("https://site.example/x.jpg", tmp_path, guarded(proxy_from_environment=True), lookup=names)
+    (outcome,) = fetch("https://site.example/x.jpg", tmp_path, guarded(proxy_from_environment=True), resolver=names)
     assert isinstance(outcome, Missed)  # this proxy makes no tunnels
     assert (outcome.reason, outcome.permanent) == ("unreachable", False)
     assert {(request.method, request.target) for request in proxied.asked} == {("CONNECT", "site.example:443")}
@@ -331,4 +331,4 @@ def test_bad_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, proxy: str) 
     """A proxy that cannot be used is an error, not a reason to go without."""
     monkeypatch.setenv("all_proxy", proxy)
     with pytest.raises(InvalidRequest, match="proxy"):
-        fetch("http://site.example/x.jpg", tmp_path, guarded(proxy_from_environment=True), lookup=Names({}))
+        fetch("http://site.example/x.jpg", tmp_path, guarded(proxy_from_environment=True), resolver=Names({}))

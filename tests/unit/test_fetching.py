@@ -15,7 +15,7 @@ from hostile import PICTURE, Site, picture, policy, silent
 from pixcore.errors import InvalidRequest
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
-from pixcore_adapters.downloader.fetching import Start, fetching
+from pixcore_adapters.downloader.fetching import Submit, fetching
 
 
 @pytest.fixture
@@ -33,15 +33,15 @@ def no_thread_stays() -> Iterator[None]:
     assert not {thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("pixcore")}
 
 
-def begin(start: Start, site: Site, path: str, into: Path) -> Future[Fetched | Missed]:
+def begin(submit: Submit, site: Site, path: str, into: Path) -> Future[Fetched | Missed]:
     """Start fetching a page of the site."""
-    return start(lambda fetcher: fetcher.fetch(site.url(path), into / "x"))
+    return submit(lambda fetcher: fetcher.fetch(site.url(path), into / "x"))
 
 
 def test_what_was_started_runs_while_the_caller_waits_for_something_else(site: Site, tmp_path: Path) -> None:
     """Many are in flight while their consumer works on others."""
-    with fetching(partial(Fetcher, policy(site))) as start:
-        slow, good = (begin(start, site, path, tmp_path) for path in ("/silent.jpg", "/good.jpg"))
+    with fetching(partial(Fetcher, policy(site))) as submit:
+        slow, good = (begin(submit, site, path, tmp_path) for path in ("/silent.jpg", "/good.jpg"))
         outcome = good.result(10)
         assert isinstance(outcome, Fetched)
         assert (outcome.size, slow.done()) == (len(PICTURE), False)
@@ -49,10 +49,10 @@ def test_what_was_started_runs_while_the_caller_waits_for_something_else(site: S
 
 def test_the_end_of_the_block_cancels_what_still_runs(site: Site, tmp_path: Path) -> None:
     """Whether it was begun long ago or just now; nobody waits for it."""
-    with fetching(partial(Fetcher, policy(site))) as start:
-        futures = [begin(start, site, "/silent.jpg", tmp_path) for _ in range(5)]
-        begin(start, site, "/good.jpg", tmp_path.parent).result(10)
-        futures += [begin(start, site, "/silent.jpg", tmp_path) for _ in range(20)]
+    with fetching(partial(Fetcher, policy(site))) as submit:
+        futures = [begin(submit, site, "/silent.jpg", tmp_path) for _ in range(5)]
+        begin(submit, site, "/good.jpg", tmp_path.parent).result(10)
+        futures += [begin(submit, site, "/silent.jpg", tmp_path) for _ in range(20)]
     for future in futures:
         with pytest.raises(CancelledError):
             future.result(0)
@@ -61,8 +61,8 @@ def test_the_end_of_the_block_cancels_what_still_runs(site: Site, tmp_path: Path
 
 def test_an_error_in_the_block_ends_it_too(site: Site, tmp_path: Path) -> None:
     """A chunk may fail in the middle."""
-    with pytest.raises(ZeroDivisionError), fetching(partial(Fetcher, policy(site))) as start:  # noqa: PT012 - the block is what is tested
-        future = begin(start, site, "/silent.jpg", tmp_path)
+    with pytest.raises(ZeroDivisionError), fetching(partial(Fetcher, policy(site))) as submit:  # noqa: PT012 - the block is what is tested
+        future = begin(submit, site, "/silent.jpg", tmp_path)
         raise ZeroDivisionError
     assert future.cancelled()
 
@@ -76,10 +76,10 @@ def test_what_fails_on_the_fetcher_is_raised_to_who_asked(site: Site) -> None:
     async def answer(_: Fetcher) -> int:
         return 7
 
-    with fetching(partial(Fetcher, policy(site))) as start:
+    with fetching(partial(Fetcher, policy(site))) as submit:
         with pytest.raises(ZeroDivisionError):
-            start(fail).result(10)
-        assert start(answer).result(10) == 7
+            submit(fail).result(10)
+        assert submit(answer).result(10) == 7
 
 
 def test_a_fetcher_that_cannot_be_made_is_said_to_who_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_a_fetcher_that_cannot_be_made_is_said_to_who_opens_it(monkeypatch: pyte
     monkeypatch.setenv("HTTP_PROXY", "socks5://proxy.example:1080")
     how = FetchPolicy(proxy_from_environment=True)
     with (
-        pytest.raises(InvalidRequest, match="a proxy of the kind 'socks5' cannot be used"),
+        pytest.raises(InvalidRequest, match="proxies with the scheme 'socks5' are not supported"),
         fetching(partial(Fetcher, how)),
     ):
         pytest.fail("it is open")

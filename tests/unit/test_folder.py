@@ -374,7 +374,7 @@ def test_a_folder_that_vanished_may_come_back(
     if when == "in the middle":
         assert isinstance(next(items), Download)
     photos.rename(photos.parent / "away")
-    with pytest.raises(SourceUnavailable, match=r"the folder .+photos is not there; mount it or put it back"):
+    with pytest.raises(SourceUnavailable, match=r"the folder .+photos does not exist; mount it or restore it"):
         next(items)
 
 
@@ -392,7 +392,7 @@ def test_a_folder_that_may_not_be_looked_at_may_come_back(
         return stat(path, *args, **kwargs)  # type: ignore[arg-type] # whatever it was given
 
     monkeypatch.setattr(os, "stat", refusing)
-    with pytest.raises(SourceUnavailable, match="photos is not there"):
+    with pytest.raises(SourceUnavailable, match="photos does not exist"):
         next(downloader.download(slices, into))
 
 

@@ -48,7 +48,7 @@ def grown(
     store: MemoryBlobStore | LocalBlobStore, grow: listing.Grow, planned: Iterable[Slice] = (), *, keep: bool = True
 ) -> Lane:
     """List what the known entries have grown to."""
-    with listing.listed("s", "q", grow, store=store, dataset="cats", planned=planned) as made:
+    with listing.new_listing("s", "q", grow, store=store, dataset="cats", planned=planned) as made:
         if keep:
             made.keep(store)
         return made.lane

@@ -268,7 +268,7 @@ def test_a_limit_that_is_used_up(site: Site, tmp_path: Path) -> None:
         both = evolve(downloader(site), policy=policy(site, private_hosts={site.host, host}))
         items = both.download([piece(0, 45)], tmp_path)
         came = [next(items) for _ in range(40)]
-        with pytest.raises(SourceUnavailable, match="the limit of 200/day is used up, for 86400 seconds at most"):
+        with pytest.raises(SourceUnavailable, match="the rate limit 200/day is exhausted for at most 86400 seconds"):
             next(items)
     assert [item.path.read_bytes() for item in came if isinstance(item, Download)] == [body(n) for n in range(40)]
     assert found.pages == [0, 1]

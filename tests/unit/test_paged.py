@@ -164,7 +164,7 @@ def test_other_licences_are_misses() -> None:
     ] == [
         "by:0",
         ("by-sa:1", MissReason.LICENSE, True, "by-sa"),
-        (":3", MissReason.LICENSE, True, "none is told"),
+        (":3", MissReason.LICENSE, True, "not stated"),
         "cc0:4",
     ]
 
@@ -183,7 +183,7 @@ def test_an_empty_page_is_the_end_or_a_change() -> None:
     strict = PagedSource(Made(empty_is_end=False))
     assert read(PagedSource(Made()), piece(0, 9), paper([])) == []
     assert len(read(strict, piece(0, 9), paper(urls(3)))) == 3
-    with pytest.raises(SourceChanged, match="it holds no result"):
+    with pytest.raises(SourceChanged, match="it has no results"):
         read(strict, piece(3, 9), paper(urls(3)))
 
 
@@ -192,7 +192,7 @@ def test_an_unreadable_page_is_named() -> None:
     with pytest.raises(SourceChanged) as raised:
         read(PagedSource(Made()), piece(0, 3), these(b"<html>"))
     assert str(raised.value) == (
-        "made cannot be read any more: it is no list (http://made.example/q//0); keep the page with --keep-pages DIR"
+        "a page of made cannot be read: it is no list (http://made.example/q//0); save the page with --keep-pages DIR"
         " and report it"
     )
 
@@ -221,7 +221,7 @@ def test_an_unreadable_page_is_kept(tmp_path: Path, page: bytes, strict: bool) -
     (kept,) = tmp_path.rglob("*.page")
     assert kept.parent == folder
     assert kept.read_bytes() == page
-    assert said[0].endswith(f"report it with the page, which is in {kept}")
+    assert said[0].endswith(f"report it with the page saved as {kept}")
     assert said[0] == said[1]
 
 
@@ -229,5 +229,5 @@ def test_a_page_that_cannot_be_kept_hides_no_error(tmp_path: Path) -> None:
     """What went wrong first counts."""
     (tmp_path / "file").write_text("")
     source = PagedSource(Made(), keep_pages=tmp_path / "file")
-    with pytest.raises(SourceChanged, match=r"it is no list .*; the page could not be kept: FileExistsError"):
+    with pytest.raises(SourceChanged, match=r"it is no list .*; the page could not be saved: FileExistsError"):
         read(source, piece(0, 3), these(b"<html>"))

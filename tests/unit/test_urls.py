@@ -190,10 +190,14 @@ def test_a_quote_that_is_never_closed_ends_with_its_cell(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "data", "complaint"),
     [
-        ("list.xlsx", b"PK", "is no list; name a file that ends in .txt, .csv, .tsv, .jsonl, each also with .gz"),
-        ("list", b"", "is no list; name a file that ends in .txt"),
-        ("list.gz", b"", "is no list; name a file that ends in .txt"),
-        ("list.csv", b"", "has no column `url`; name its columns in the first line"),
+        (
+            "list.xlsx",
+            b"PK",
+            "is not a list; name a file that ends in .txt, .csv, .tsv, .jsonl, each also with .gz",
+        ),
+        ("list", b"", "is not a list; name a file that ends in .txt"),
+        ("list.gz", b"", "is not a list; name a file that ends in .txt"),
+        ("list.csv", b"", "has no column `url`; put the column names in the first line"),
         ("list.csv", b"http://a.example/1.jpg\n", "has no column `url`"),
         ("list.csv", b"a;url\n", "has no column `url`"),
         ("list.tsv", b"a,url\n", "has no column `url`"),
@@ -204,7 +208,7 @@ def test_a_quote_that_is_never_closed_ends_with_its_cell(tmp_path: Path) -> None
         ("list.txt.gz", b"http://a.example/1.jpg", "cannot be read: BadGzipFile"),
         ("gone.txt", None, "cannot be read: FileNotFoundError"),
         ("gone.txt/x.txt", None, "cannot be read: FileNotFoundError"),
-        (".", None, "is no list"),
+        (".", None, "is not a list"),
     ],
 )
 def test_no_list_is_refused_by_its_name(
@@ -260,8 +264,8 @@ def test_a_list_that_changed_before_its_end_is_refused(source: Urls, tmp_path: P
     with pytest.raises(InvalidRequest) as refused:
         lane_of(source, str(path), "cats", planned(first))
     assert str(refused.value) == (
-        f"the list {path} has changed at its entry {entry}, which is planned already; add lines at its end only, or"
-        " name another dataset"
+        f"the list {path} has changed at entry {entry}, which is already planned; only add lines at its end, or use"
+        " another dataset name"
     )
 
 
@@ -322,7 +326,7 @@ def test_a_list_at_a_private_address_is_refused(site: Site) -> None:
 def test_what_is_no_list_is_not_even_asked_for(site: Site) -> None:
     """It would be downloaded in full, gigabytes perhaps, to be refused by its name."""
     site.routes["/list"] = status(200, A.encode())
-    with pytest.raises(InvalidRequest, match=r"'127[0-9.:]+/list' is no list; name a file that ends in \.txt"):
+    with pytest.raises(InvalidRequest, match=r"'127[0-9.:]+/list' is not a list; name a file that ends in \.txt"):
         lane_of(Urls(MemoryBlobStore(), policy(site)), site.url("/list").replace("//", "//me:hidden@"), "cats")
     assert site.paths() == []
 

@@ -47,12 +47,12 @@ class Fake:
     error: Exception | None = None
     proposed: int = field(default=0, init=False)
 
-    def candidates(self, piece: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002 - it needs none
+    def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002 - it needs none
         """See ``Source``."""
         for position, url in enumerate(self.urls()):
-            if position in range(piece.start, piece.stop):
+            if position in range(slice_.start, slice_.stop):
                 self.proposed += 1
-                yield Candidate(CandidateKey(piece.source, piece.query, position), url, Provenance(title="a title"))
+                yield Candidate(CandidateKey(slice_.source, slice_.query, position), url, Provenance(title="a title"))
         if self.error:
             raise self.error
 
@@ -215,7 +215,7 @@ def test_a_url_that_its_source_refused_is_not_proposed(site: Site, tmp_path: Pat
 
     @define
     class Refusing:
-        def candidates(self, piece: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002
+        def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002
             """See ``Source``."""
             yield Miss(Candidate(CandidateKey("b", "q", 0), site.url("/0.jpg")), "license_not_allowed", permanent=True)
 
@@ -240,7 +240,7 @@ def came(sources: Mapping[str, Source], site: Site, into: Path, *names: str, ski
 
 def test_an_unknown_source_names_the_known_ones(site: Site, tmp_path: Path) -> None:
     """A worker that lacks a source must say so."""
-    with pytest.raises(InvalidRequest, match="unknown source 'c'; there are: a, b"):
+    with pytest.raises(InvalidRequest, match="unknown source 'c'; known sources: a, b"):
         came({"a": fake(site), "b": fake(site)}, site, tmp_path, "c")
 
 

@@ -1,1 +1,1 @@
-"""Downloaders: one file a technology."""
+"""Downloaders, one file for each technology."""

@@ -1,4 +1,4 @@
-"""Several downloaders as one: each slice goes to the one that serves its source."""
+"""Several downloaders as one. Each slice goes to the downloader of its source."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import groupby
@@ -11,12 +11,16 @@ from pixcore.model.images import CandidateKey, Download, Miss
 from pixcore.model.requests import Slice
 from pixcore.ports import Downloader
 from pixcore.ports.downloader import at_leisure
-from pixcore_adapters.downloader.changed import past_changed
+from pixcore_adapters.downloader.changed import skip_changed
 
 
 @frozen
 class BySource:
-    """Hands the slices, in order, to the downloader of their source."""
+    """Pass each slice, in order, to the downloader of its source.
+
+    Attributes:
+        downloaders: The downloader for each source name. One downloader may serve several sources.
+    """
 
     downloaders: Mapping[str, Downloader]
 
@@ -28,13 +32,14 @@ class BySource:
         waiting: Callable[[], None] = at_leisure,
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``."""
-        # by the downloader, so that one that serves several sources knows what it had from each
-        groups = groupby(((self._of(piece.source), piece) for piece in slices), key=lambda pair: id(pair[0]))
-        runs = (list(group) for _, group in groups)
-        streams = (run[0][0].download([piece for _, piece in run], into, skip, waiting) for run in runs)
-        return past_changed(streams, delivered=bool(skip))
+        # grouped by downloader, not by source: one that serves several sources must see all of them, because it raises
+        # SourceChanged only if none of them delivers
+        pairs = ((self._downloader(slice_.source), slice_) for slice_ in slices)
+        runs = (list(group) for _, group in groupby(pairs, key=lambda pair: id(pair[0])))
+        streams = (run[0][0].download([slice_ for _, slice_ in run], into, skip, waiting) for run in runs)
+        return skip_changed(streams, delivered=bool(skip))
 
-    def _of(self, source: str) -> Downloader:
+    def _downloader(self, source: str) -> Downloader:
         if source not in self.downloaders:
-            raise InvalidRequest(f"unknown source {source!r}; there are: {', '.join(self.downloaders)}")
+            raise InvalidRequest(f"unknown source {source!r}; known sources: {', '.join(self.downloaders)}")
         return self.downloaders[source]

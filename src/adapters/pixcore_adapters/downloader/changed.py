@@ -1,4 +1,4 @@
-"""What a source that has changed means: a miss that says so, an end to that source, and none to those beside it."""
+"""Handle a source that has changed: record a miss, end that source, and continue with the others."""
 
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future
@@ -12,34 +12,35 @@ from pixcore.model.requests import Slice
 T = TypeVar("T", Candidate | Miss | Future[bytes], Download | Miss)
 
 
-def noting_changes(
-    piece: Slice, stream: Generator[Candidate | Miss | Future[bytes]]
+def mark_changed(
+    slice_: Slice, stream: Generator[Candidate | Miss | Future[bytes]]
 ) -> Generator[Candidate | Miss | Future[bytes]]:
-    """Yield the slice's stream; where its source has changed, the first position that is lacking becomes a miss.
+    """Yield the slice's stream. If its source has changed, also yield a miss for the first position not yielded yet.
 
     Raises:
-        SourceChanged: It did, after that miss.
+        SourceChanged: The source has changed; raised after that miss.
     """
-    lacking = piece.start
+    next_position = slice_.start
     with closing(stream):
         try:
             for item in stream:
                 if not isinstance(item, Future):
-                    lacking = (item.candidate if isinstance(item, Miss) else item).key.position + 1
+                    next_position = (item.candidate if isinstance(item, Miss) else item).key.position + 1
                 yield item
         except SourceChanged as error:
-            candidate = Candidate(CandidateKey(piece.source, piece.query, lacking), url="")
+            candidate = Candidate(CandidateKey(slice_.source, slice_.query, next_position), url="")
             yield Miss(candidate, MissReason.CHANGED, permanent=True, detail=one_line(error))
             raise
 
 
-def past_changed(streams: Iterable[Generator[T]], *, delivered: bool) -> Generator[T]:
-    """Yield the streams' items in turn; one that raises SourceChanged ends, and the next goes on.
+def skip_changed(streams: Iterable[Generator[T]], *, delivered: bool) -> Generator[T]:
+    """Yield the items of one stream after another. A stream that raises SourceChanged ends; the next one follows.
 
-    Futures, which are to be waited for, and misses that say that a source has changed deliver nothing.
+    Futures and misses with the reason ``CHANGED`` do not count as delivered. ``delivered`` says whether an earlier call
+    already delivered something.
 
     Raises:
-        SourceChanged: The last that was met, if no stream delivered anything and nothing was ``delivered`` before.
+        SourceChanged: The last one caught, if nothing was delivered.
     """
     changed: SourceChanged | None = None
     for stream in streams:

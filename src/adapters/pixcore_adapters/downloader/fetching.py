@@ -1,4 +1,4 @@
-"""A fetcher for callers without an event loop: it runs in a thread of its own, which ends with the block."""
+"""A fetcher for callers without an event loop. It runs in its own thread, which ends with the ``with`` block."""
 
 import asyncio
 from collections import deque
@@ -18,34 +18,34 @@ T = TypeVar("T")
 _Opened = tuple[Fetcher, asyncio.AbstractEventLoop]
 
 
-class Start(Protocol):
-    """Starts something on the fetcher and gives its future at once."""
+class Submit(Protocol):
+    """Submit jobs to the fetcher's thread."""
 
-    def __call__(self, ask: Callable[[Fetcher], Coroutine[Any, Any, T]]) -> Future[T]:
-        """Start ``ask(fetcher)``; cancelling the future cancels it."""
+    def __call__(self, job: Callable[[Fetcher], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Start ``job(fetcher)`` on the event loop and return its future at once. Cancelling the future cancels it."""
         ...
 
 
 @frozen
-class _Starting:
-    """Hands over to the loop whatever there is to start each time that it wakes up: to wake it costs system calls."""
+class _Submit:
+    """Submit jobs in batches: waking the loop takes system calls, so each wake-up starts all queued jobs."""
 
     fetcher: Fetcher
     loop: asyncio.AbstractEventLoop
-    waiting: deque[tuple[Coroutine[Any, Any, Any], Future[Any]]] = field(factory=deque, init=False)
+    queue: deque[tuple[Coroutine[Any, Any, Any], Future[Any]]] = field(factory=deque, init=False)
 
-    def __call__(self, ask: Callable[[Fetcher], Coroutine[Any, Any, T]]) -> Future[T]:
+    def __call__(self, job: Callable[[Fetcher], Coroutine[Any, Any, T]]) -> Future[T]:
         future = Future[T]()
-        self.waiting.append((ask(self.fetcher), future))
-        if len(self.waiting) == 1:  # else it was woken for an earlier one, and comes to this one too
-            self.loop.call_soon_threadsafe(self._start)
+        self.queue.append((job(self.fetcher), future))
+        if len(self.queue) == 1:  # otherwise a wake-up is pending, which will start this job too
+            self.loop.call_soon_threadsafe(self._start_queued)
         return future
 
-    def _start(self) -> None:
-        while self.waiting:
-            asked, future = self.waiting.popleft()
-            task = self.loop.create_task(asked)
-            task.add_done_callback(partial(_settle, future))
+    def _start_queued(self) -> None:
+        while self.queue:
+            coroutine, future = self.queue.popleft()
+            task = self.loop.create_task(coroutine)
+            task.add_done_callback(partial(_copy_outcome, future))
             future.add_done_callback(partial(self._cancel, task))
 
     def _cancel(self, task: asyncio.Task[Any], future: Future[Any]) -> None:
@@ -53,7 +53,7 @@ class _Starting:
             self.loop.call_soon_threadsafe(task.cancel)
 
 
-def _settle(future: Future[Any], task: asyncio.Task[Any]) -> None:
+def _copy_outcome(future: Future[Any], task: asyncio.Task[Any]) -> None:
     if task.cancelled():
         future.cancel()
     elif future.set_running_or_notify_cancel():
@@ -64,20 +64,20 @@ def _settle(future: Future[Any], task: asyncio.Task[Any]) -> None:
 
 
 @contextmanager
-def fetching(make: Callable[[], Fetcher]) -> Generator[Start]:
-    """Open a fetcher; at the end of the block what still runs is cancelled, and thread and sockets are gone.
+def fetching(make: Callable[[], Fetcher]) -> Generator[Submit]:
+    """Open a fetcher in a thread. The end of the block cancels running jobs, closes the sockets and joins the thread.
 
     Raises:
-        InvalidRequest: The fetcher cannot work as it is configured.
+        InvalidRequest: The fetcher's configuration is invalid.
     """
     opened: Future[_Opened] = Future()
     ended: Future[None] = Future()
     thread = Thread(target=_run, args=(make, opened, ended), name="pixcore-fetch", daemon=True)
     thread.start()
     try:
-        yield _Starting(*opened.result())
+        yield _Submit(*opened.result())
     finally:
-        ended.set_result(None)  # even where nothing is open yet: an interrupt may come at any time
+        ended.set_result(None)  # even if the fetcher is not open yet: an interrupt may come at any time
         thread.join()
 
 
@@ -85,7 +85,7 @@ def _run(make: Callable[[], Fetcher], opened: Future[_Opened], ended: Future[Non
     try:
         with asyncio.Runner() as runner:
             runner.run(_serve(make, opened, ended))
-    except Exception as error:  # this thread has no caller: whoever opened the fetcher gets it
+    except Exception as error:  # raised in the thread that waits for `opened`: this one has no caller
         if opened.done():
             raise
         opened.set_exception(error)

@@ -1,7 +1,7 @@
-"""What a source held when a dataset was planned, fixed in the blob store: positions mean the same for ever.
+"""Listings: the entries of a source at planning time, kept in the blob store, so that positions never change.
 
-A listing is JSON lines, named by the sha256 of them all and cut into parts, so that a chunk reads its own piece
-without the rest, and no list is too long for memory. A later listing of the same query only grows at its end.
+A listing is JSON lines. Its name is the sha256 of all lines. It is stored in parts, so that a chunk reads only the
+parts of its slice and memory is bounded. A later listing of the same query only appends entries.
 """
 
 import hashlib
@@ -23,84 +23,87 @@ from pixcore.ports import BlobStore
 
 _PART = 10_000  # lines
 
-# Gives all entries a query has now, beginning with the known ones.
 Grow = Callable[[Iterator[Any]], Iterable[Any]]
+"""Takes the entries listed before. Returns all present entries, beginning with those, in order."""
 
 
 @frozen
 class Listing:
-    """What a query holds, set down in a temporary file; ``lane`` is what of it lies behind what is planned already."""
+    """The entries of a query, in a temporary file. ``lane`` covers those after the slices already planned."""
 
     lane: Lane
     _file: IO[bytes]
 
     def keep(self, store: BlobStore) -> None:
-        """Put it into the store, where the slices of the lane will look for it. Idempotent.
+        """Store the listing under the key that the lane's slices name. Idempotent.
 
         Raises:
-            StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable: As the store says.
-            WorkspaceFull, TransientError: No room for a temporary file.
+            StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable: See ``BlobStore.put``.
+            WorkspaceFull, TransientError: A temporary file cannot be written.
         """
         self._file.seek(0)
         with local_disk("writing a listing"):
-            # the last part is always short, if need be empty: so its end is never mistaken for a missing part
+            # the last part is always shorter than the others, maybe empty: readers recognise the end by that
             for number in range(self.lane.stop // _PART + 1):
-                _put(store, _part(self.lane.snapshot, number), islice(self._file, _PART))
+                _put_part(store, _part_key(self.lane.snapshot, number), islice(self._file, _PART))
 
 
 @contextmanager
-def listed(
+def new_listing(
     source: str, query: str, grow: Grow, *, store: BlobStore, dataset: str, planned: Iterable[Slice]
 ) -> Generator[Listing]:
-    """Set down what a query holds, for as long as the block lasts; nothing is kept yet. In bounded memory.
+    """List a query's entries into a temporary file, which exists until the block ends. Uses bounded memory.
+
+    Stores nothing; call ``Listing.keep`` for that. The last slice ``planned`` of the query names the earlier listing.
 
     Raises:
-        StoreDenied, StoreNotFound, StoreUnavailable: What is known of the query cannot be read.
-        WorkspaceFull, TransientError: No room for a temporary file.
+        StoreDenied, StoreNotFound, StoreUnavailable: The earlier listing cannot be read.
+        WorkspaceFull, TransientError: The temporary file cannot be written.
     """
-    ours = [piece for piece in planned if (piece.source, piece.query) == (source, query)]
-    last = max(ours, key=lambda piece: piece.stop, default=None)
+    ours = [slice_ for slice_ in planned if (slice_.source, slice_.query) == (source, query)]
+    last = max(ours, key=lambda slice_: slice_.stop, default=None)
     known = read(store, last.snapshot) if last else iter(())
     with tempfile.TemporaryFile() as file:
         with local_disk("writing a listing"):
-            sha256, entries = _set_down((json.dumps(entry).encode() + b"\n" for entry in grow(known)), file)
+            sha256, entries = _write_lines((json.dumps(entry).encode() + b"\n" for entry in grow(known)), file)
         snapshot = f"{dataset}/lists/{sha256}" if dataset else f"lists/{sha256}"
         yield Listing(Lane(source, query, start=last.stop if last else 0, stop=entries, snapshot=snapshot), file)
 
 
 def read(store: BlobStore, snapshot: str, start: int = 0, stop: int | None = None) -> Iterator[Any]:
-    """Yield the entries ``[start, stop)`` of a listing that was kept; fewer where it ends before.
+    """Yield the entries ``[start, stop)`` of a stored listing in order; fewer if it is shorter than ``stop``.
 
     Raises:
-        StoreDenied, StoreNotFound, StoreUnavailable: As the store says.
+        StoreDenied, StoreNotFound, StoreUnavailable: See ``BlobStore.open``.
     """
     position = start
     while stop is None or position < stop:
-        number, behind = divmod(position, _PART)
-        with store.open(_part(snapshot, number)) as lines:
-            for line in islice(lines, behind, None if stop is None else behind + stop - position):
+        number, first_line = divmod(position, _PART)
+        with store.open(_part_key(snapshot, number)) as lines:
+            for line in islice(lines, first_line, None if stop is None else first_line + stop - position):
                 yield json.loads(line)
                 position += 1
         if position < (number + 1) * _PART:  # only the last part is short
             return
 
 
-def _set_down(lines: Iterable[bytes], file: IO[bytes]) -> tuple[str, int]:
-    digest, number = hashlib.sha256(), 0
+def _write_lines(lines: Iterable[bytes], file: IO[bytes]) -> tuple[str, int]:
+    """Write the lines. Return their sha256 (hex) and their number."""
+    digest, count = hashlib.sha256(), 0
     for line in lines:
         file.write(line)
         digest.update(line)
-        number += 1
-    return digest.hexdigest(), number
+        count += 1
+    return digest.hexdigest(), count
 
 
-def _part(snapshot: str, number: int) -> str:
+def _part_key(snapshot: str, number: int) -> str:
     return f"{snapshot}/{number:06d}.jsonl"
 
 
-def _put(store: BlobStore, key: str, lines: Iterable[bytes]) -> None:
+def _put_part(store: BlobStore, key: str, lines: Iterable[bytes]) -> None:
     with tempfile.NamedTemporaryFile() as file:
-        sha256, _ = _set_down(lines, file)
+        sha256, _ = _write_lines(lines, file)
         size = file.tell()
         file.flush()
         try:

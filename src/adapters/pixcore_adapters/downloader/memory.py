@@ -1,4 +1,4 @@
-"""A downloader for tests: candidates out of a mapping."""
+"""A downloader for tests, whose results come from a mapping."""
 
 import hashlib
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -16,9 +16,12 @@ from pixcore.ports.downloader import at_leisure
 
 @frozen
 class MemoryDownloader:
-    """Serves queries from memory.
+    """Serve queries from memory.
 
-    ``results`` maps a query to its results in order: the bytes of a picture, or None for one that is gone.
+    Attributes:
+        results: Each query's results in order: the bytes of a picture, or None for a miss with the reason ``GONE``.
+        source: The name of the source in slices.
+        fetched_at: The time of every download.
     """
 
     results: Mapping[str, Sequence[bytes | None]]
@@ -30,17 +33,19 @@ class MemoryDownloader:
         slices: Sequence[Slice],
         into: Path,
         skip: frozenset[CandidateKey] = frozenset(),
-        waiting: Callable[[], None] = at_leisure,  # noqa: ARG002 - nothing here is waited for
+        waiting: Callable[[], None] = at_leisure,  # noqa: ARG002 - memory never waits
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``."""
-        for piece in slices:
-            if piece.source != self.source or piece.query not in self.results:
-                raise InvalidRequest(f"no source {piece.source!r} with {piece.query!r} here")
-            for position, data in enumerate(self.results[piece.query][piece.start : piece.stop], piece.start):
-                key = CandidateKey(piece.source, piece.query, position)
+        for slice_ in slices:
+            if slice_.source != self.source or slice_.query not in self.results:
+                raise InvalidRequest(
+                    f"no results for query {slice_.query!r} of source {slice_.source!r}; add the query to `results`"
+                )
+            for position, data in enumerate(self.results[slice_.query][slice_.start : slice_.stop], slice_.start):
+                key = CandidateKey(slice_.source, slice_.query, position)
                 if key in skip:
                     continue
-                candidate = Candidate(key, url=f"memory:{piece.query}/{position}")
+                candidate = Candidate(key, url=f"memory:{slice_.query}/{position}")
                 if data is None:
                     yield Miss(candidate, MissReason.GONE, permanent=True)
                     continue

@@ -1,4 +1,4 @@
-"""Source: what the web downloader asks for candidates. Internal to it, and no sixth port."""
+"""Source: proposes candidates to the web downloader. It is internal to that downloader, not a port of the core."""
 
 from collections.abc import Generator
 from concurrent.futures import Future
@@ -9,27 +9,35 @@ from pixcore.model.requests import Slice
 
 
 class Pages(Protocol):
-    """Starts fetching a page, over the same connections and at the same pace as the images, and gives its future."""
+    """Fetch pages over the same connections, and within the same rate limits, as the images."""
 
     def __call__(self, url: str) -> Future[bytes]:
-        """Start; the future's result raises InvalidRequest, SourceUnavailable or SourceChanged.
+        """Start to fetch a page and return a future of its decoded body, at most 20 MiB.
 
-        Cancelling the future cancels the fetch; the end of the download does it too.
+        The future's ``result`` raises InvalidRequest, SourceUnavailable or SourceChanged; see ``Fetcher.page``.
+        Cancelling the future cancels the fetch. The end of the download cancels all of them.
         """
         ...
 
 
 class Source(Protocol):
-    """One place on the web, or one kind of list, that proposes candidates."""
+    """A place on the web, or a kind of list, that proposes candidates."""
 
-    def candidates(self, piece: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:
-        """Yield the slice's candidates by rising position, lazily; a Miss for one that can never be fetched.
+    def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:
+        """Yield the slice's candidates lazily, in ascending order of position.
 
-        A source that waits for a page yields its future, and is asked for more when that is done: nobody else has to
-        wait meanwhile.
+        At most one item a position of ``[slice_.start, slice_.stop)``: a ``Candidate``, or a ``Miss`` for one that can
+        never be fetched. Positions may be missing, and the source may end early. Every key holds the slice's source and
+        query.
+
+        Between them, a source yields the future of each page that it waits for. It is resumed only when that future is
+        done, so that downloads continue meanwhile.
+
+        The caller may close the generator at any time; it then cancels the futures that it holds.
 
         Raises:
-            SourceUnavailable: It cannot be reached; worth asking again.
-            SourceChanged: It answers in a form that cannot be read.
+            SourceUnavailable: The source cannot be reached; a later call may succeed.
+            SourceChanged: The source's response cannot be parsed.
+            InvalidRequest: The source cannot be used as configured.
         """
         ...

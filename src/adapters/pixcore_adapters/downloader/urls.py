@@ -1,7 +1,6 @@
-"""URL lists: .txt, .csv, .tsv and .jsonl, gzipped or not, read in bounded memory.
+"""URL lists: .txt, .csv, .tsv and .jsonl files, optionally gzipped, read in bounded memory.
 
-What a list holds is fixed in a listing when the dataset is planned. A line that holds no URL keeps its position: it is
-a miss, and the rest goes on.
+Planning fixes a list's entries in a listing. A line without a URL keeps its position and becomes a miss.
 """
 
 import csv
@@ -29,104 +28,111 @@ from pixcore.ports import BlobStore
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.fetching import fetching
-from pixcore_adapters.downloader.listing import Listing, listed, read
+from pixcore_adapters.downloader.listing import Listing, new_listing, read
 from pixcore_adapters.downloader.source import Pages
 
 SOURCE = "urls"
 
-Entry = dict[str, str]  # {"url": …, and what the list says of the provenance}, or {"junk": text}
+Entry = dict[str, str]
+"""Either ``{"url": …}`` and the provenance columns of the list, or ``{"junk": text}`` for a line without a URL."""
 
 _PROVENANCE = frozenset(column.name for column in fields(Provenance)) - {"opt_out"}
-_LONGEST = 1 << 17  # characters of a line, as many as the csv module takes in a cell; what is behind them is junk
-_SHOWN = 200
-_ADDRESS = re.compile(r"https?://(?:[^/?#]*@)?(?P<name>[^?#]*)", re.IGNORECASE)  # named without what may be secret
-_LARGEST = 8 << 30  # bytes of a list on the web
+_MAX_LINE = 1 << 17  # characters, the csv module's limit for a cell; the rest of a longer line becomes other lines
+_SHOWN = 200  # characters of a line without a URL that are kept
+# the group `name` leaves out the user name, password, query and fragment, which may be secret
+_WEB_ADDRESS = re.compile(r"https?://(?:[^/?#]*@)?(?P<name>[^?#]*)", re.IGNORECASE)
+_MAX_LIST = 8 << 30  # bytes of a list fetched from the web
 
 
 @frozen
 class Urls:
-    """The source ``urls``: a slice's query is the list's absolute path or address, its snapshot the listing.
+    """The source ``urls``. A slice's query is the list's absolute path or web address; its snapshot names the listing.
 
-    An address loses what follows its ``?``: that may be a signature, and slices are stored and shown.
+    The query omits what follows a ``?`` in a web address: it may be a signature, and slices are stored and shown.
 
-    ``policy`` is for lists that are themselves on the web.
+    Attributes:
+        store: Where listings are kept.
+        policy: How to fetch lists that are on the web.
     """
 
     store: BlobStore
     policy: FetchPolicy
 
-    def candidates(self, piece: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002 - it has its listing
+    def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002 - reads a listing
         """See ``Source``."""
-        for position, entry in enumerate(read(self.store, piece.snapshot, piece.start, piece.stop), piece.start):
-            key = CandidateKey(SOURCE, piece.query, position)
+        listed = read(self.store, slice_.snapshot, slice_.start, slice_.stop)
+        for position, entry in enumerate(listed, slice_.start):
+            key = CandidateKey(SOURCE, slice_.query, position)
             if "url" in entry:
                 yield Candidate(key, entry.pop("url"), Provenance(**entry))
             else:
                 yield Miss(Candidate(key, entry["junk"]), MissReason.NOT_A_URL, permanent=True)
 
     @contextmanager
-    def listing(self, place: str, dataset: str, planned: Iterable[Slice] = ()) -> Generator[Listing]:
-        """List what the list at a path or an http(s) address holds; the lane is what lies behind ``planned``.
+    def listing(self, location: str, dataset: str, planned: Iterable[Slice] = ()) -> Generator[Listing]:
+        """Read the list at a path or http(s) address. The listing's lane begins after the slices already ``planned``.
 
         Raises:
-            InvalidRequest: It is no list, or no longer begins with what was planned from it.
-            SourceUnavailable, SourceChanged: Its address cannot be read.
+            InvalidRequest: It is not a URL list, or its entries no longer begin with the planned ones.
+            SourceUnavailable, SourceChanged: The address cannot be fetched.
             StoreDenied, StoreNotFound, StoreUnavailable: The earlier listing cannot be read.
         """
-        remote = _ADDRESS.match(place)
-        name = remote["name"] if remote else place
-        query = f"{place.partition('//')[0]}//{name}" if remote else str(Path(place).absolute())
-        _reader(name)  # before it is fetched in vain
+        remote = _WEB_ADDRESS.match(location)
+        name = remote["name"] if remote else location
+        query = f"{location.partition('//')[0]}//{name}" if remote else str(Path(location).absolute())
+        _parser(name)  # raises for an unknown kind of list before it is fetched
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "list") if remote else Path(place)
+            path = Path(folder, "list") if remote else Path(location)
             if remote:
-                with fetching(partial(Fetcher, self.policy)) as start:
-                    start(lambda fetcher: fetcher.save(place, path, _LARGEST)).result()
-            grow = partial(_grown, fresh=entries(path, name), name=name)
-            with listed(SOURCE, query, grow, store=self.store, dataset=dataset, planned=planned) as listing:
+                with fetching(partial(Fetcher, self.policy)) as submit:
+                    submit(lambda fetcher: fetcher.save(location, path, _MAX_LIST)).result()
+            grow = partial(_grown, present=entries(path, name), name=name)
+            with new_listing(SOURCE, query, grow, store=self.store, dataset=dataset, planned=planned) as listing:
                 yield listing
 
 
-def _grown(known: Iterator[Entry], fresh: Iterator[Entry], name: str) -> Iterator[Entry]:
-    for number, (old, new) in enumerate(zip_longest(known, fresh), 1):
+def _grown(known: Iterator[Entry], present: Iterator[Entry], name: str) -> Iterator[Entry]:
+    for number, (old, new) in enumerate(zip_longest(known, present), 1):
         if old is not None and old != new:
             raise InvalidRequest(
-                f"the list {name} has changed at its entry {number}, which is planned already; add lines at its end"
-                " only, or name another dataset"
+                f"the list {name} has changed at entry {number}, which is already planned; only add lines at its end,"
+                " or use another dataset name"
             )
         yield new
 
 
 def entries(path: Path, name: str) -> Iterator[Entry]:
-    """Yield a list's entries in order; empty lines are passed over. ``name``'s ending says how to read the file.
+    """Yield a list's entries in order, without empty lines. The extension of ``name`` selects the format.
 
-    Text is UTF-8; what is not is shown escaped. Columns other than ``url`` and those of the provenance are ignored.
+    The text is UTF-8; invalid bytes are escaped. Columns other than ``url`` and those of ``Provenance`` are ignored.
 
     Raises:
-        InvalidRequest: Another kind of file, no column ``url``, or it cannot be read.
+        InvalidRequest: The extension is unknown, there is no column ``url``, or the file cannot be read.
     """
-    reader = _reader(name)
+    parser = _parser(name)
     try:
         with (
             path.open("rb") as raw,
             gzip.GzipFile(fileobj=raw) if name.lower().endswith(".gz") else raw as unpacked,
             io.TextIOWrapper(unpacked, encoding="utf-8-sig", errors="backslashreplace", newline="") as text,
         ):
-            yield from reader(_lines(text), name)
+            yield from parser(_lines(text), name)
     except (OSError, EOFError, zlib.error) as exc:
         raise InvalidRequest(f"the list {name} cannot be read: {one_line(exc)}") from exc
 
 
-def _reader(name: str) -> "_Reader":
-    reader = _READERS.get(Path(name.lower().removesuffix(".gz")).suffix)
-    if reader is None:
-        raise InvalidRequest(f"{name!r} is no list; name a file that ends in {', '.join(_READERS)}, each also with .gz")
-    return reader
+def _parser(name: str) -> "_Parser":
+    parser = _PARSERS.get(Path(name.lower().removesuffix(".gz")).suffix)
+    if parser is None:
+        raise InvalidRequest(
+            f"{name!r} is not a list; name a file that ends in {', '.join(_PARSERS)}, each also with .gz"
+        )
+    return parser
 
 
 def _lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """The lines, each in pieces of at most ``_LONGEST``: one that never ends must not fill the memory."""
-    return iter(partial(text.readline, _LONGEST), "")
+    """Iterate over the lines, split at ``_MAX_LINE``, so that a line without end cannot fill the memory."""
+    return iter(partial(text.readline, _MAX_LINE), "")
 
 
 def _plain(lines: Iterator[str], _: str) -> Iterator[Entry]:
@@ -153,7 +159,7 @@ def _table(lines: Iterator[str], name: str, *, delimiter: str) -> Iterator[Entry
     except csv.Error:
         header = []
     if "url" not in header:
-        raise InvalidRequest(f"the list {name} has no column `url`; name its columns in the first line")
+        raise InvalidRequest(f"the list {name} has no column `url`; put the column names in the first line")
     while True:
         try:
             row = next(rows)
@@ -167,7 +173,7 @@ def _table(lines: Iterator[str], name: str, *, delimiter: str) -> Iterator[Entry
 
 
 def _entry(values: object, line: str) -> Entry:
-    """What a line holds, or the line itself as junk."""
+    """Return a line's URL and provenance as an entry; the line itself as junk if it has no URL."""
     if not isinstance(values, Mapping) or not _is_url(url := values.get("url")):
         return {"junk": line.strip()[:_SHOWN]}
     known = {name: str(values[name]).strip() for name in _PROVENANCE & values.keys() if values[name] is not None}
@@ -184,9 +190,9 @@ def _is_url(value: object) -> TypeGuard[str]:
     return parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
 
 
-_Reader = Callable[[Iterator[str], str], Iterator[Entry]]  # of a list's lines and its name
+_Parser = Callable[[Iterator[str], str], Iterator[Entry]]  # takes a list's lines and its name
 
-_READERS: Mapping[str, _Reader] = {
+_PARSERS: Mapping[str, _Parser] = {
     ".txt": _plain,
     ".csv": partial(_table, delimiter=","),
     ".tsv": partial(_table, delimiter="\t"),

@@ -1,4 +1,4 @@
-"""Images from the web: candidates out of sources, bytes through the one fetcher."""
+"""Images from the web: sources propose candidates, and one fetcher downloads them."""
 
 import hashlib
 from collections import deque
@@ -16,19 +16,19 @@ from pixcore.errors import InvalidRequest, SourceChanged, TransientError
 from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
 from pixcore.model.requests import Slice
 from pixcore.ports.downloader import at_leisure
-from pixcore_adapters.downloader.changed import noting_changes, past_changed
+from pixcore_adapters.downloader.changed import mark_changed, skip_changed
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
-from pixcore_adapters.downloader.fetching import Start, fetching
+from pixcore_adapters.downloader.fetching import Submit, fetching
 from pixcore_adapters.downloader.source import Pages, Source
 
-_GLANCE = 0.2  # seconds of waiting between two calls of `waiting`
-_LARGEST_PAGE = 20 << 20  # bytes
+_POLL_SECONDS = 0.2  # how long to block between two calls of `waiting`
+_MAX_PAGE = 20 << 20  # bytes
 
 
 @frozen
 class _Fetch:
-    """A candidate on its way to its file."""
+    """A candidate that is being fetched into its file."""
 
     candidate: Candidate
     path: Path
@@ -36,10 +36,10 @@ class _Fetch:
 
 
 @define
-class _Ahead:
-    """What is on its way, in order, and the page that the next candidates come from."""
+class _Window:
+    """The fetches in progress, in candidate order, and the page that the source waits for, if it does."""
 
-    room: int
+    size: int
     items: deque[_Fetch | Miss] = field(factory=deque[_Fetch | Miss])
     page: Future[bytes] | None = None
     failed: SourceChanged | TransientError | None = None
@@ -47,43 +47,46 @@ class _Ahead:
     def __bool__(self) -> bool:
         return bool(self.items or self.page)
 
-    def fill(self, proposed: Iterator[Candidate | Miss | Future[bytes]], begin: Callable[[Candidate], _Fetch]) -> None:
-        """Take what is proposed, as long as there is room and no page to be waited for; not for one place alone."""
+    def fill(self, proposals: Iterator[Candidate | Miss | Future[bytes]], fetch: Callable[[Candidate], _Fetch]) -> None:
+        """Start fetches until the window is full or the source waits for a page.
+
+        Refill only when an eighth of the window is free: starting several fetches at once costs less.
+        """
         if self.page and self.page.done():
             self.page = None
-        if len(self.items) > self.room - self.room // 8:
+        if len(self.items) > self.size - self.size // 8:
             return
         try:
-            while not self.page and len(self.items) <= self.room and (one := next(proposed, None)):
-                if isinstance(one, Future):
-                    self.page = None if one.done() else one
+            while not self.page and len(self.items) <= self.size and (proposal := next(proposals, None)):
+                if isinstance(proposal, Future):
+                    self.page = None if proposal.done() else proposal
                 else:
-                    self.items.append(begin(one) if isinstance(one, Candidate) else one)
+                    self.items.append(fetch(proposal) if isinstance(proposal, Candidate) else proposal)
         except (SourceChanged, TransientError) as error:
-            self.failed = error  # what is on its way is worth no less for it
+            self.failed = error  # raised only after the fetches in progress are delivered
 
-    def settled(self) -> bool:
-        """Wait a little for something to happen, and say whether it is known how the head ends."""
+    def head_done(self) -> bool:
+        """Wait briefly; return whether the oldest fetch has finished."""
         head = self.items[0] if self.items else None
         if isinstance(head, Miss) or (head and head.outcome.done()):
             return True
         awaited: list[Future[Any]] = [future for future in (head and head.outcome, self.page) if future]
-        wait(awaited, _GLANCE, FIRST_COMPLETED)
+        wait(awaited, _POLL_SECONDS, FIRST_COMPLETED)
         return head is not None and head.outcome.done()
 
 
 @frozen
 class WebDownloader:
-    """Fetches the candidates of ``sources``, by their names, in order and many at a time.
+    """Fetch the candidates of ``sources`` concurrently and yield them in order.
 
-    Runs ahead of its consumer by twice as many candidates as may fly at once, so that a slow one at the head lets the
-    others go on until its deadline. A URL that was proposed before, by whatever source, is a miss. Before it is raised
-    that a source cannot be reached or read, what is on its way is delivered.
+    The window holds twice as many candidates as run at once, so that the others continue while the oldest one is slow,
+    until its deadline. A URL that any source already proposed is a miss. An error of a source is raised only after the
+    fetches in progress are delivered.
 
     Attributes:
-        sources: By name.
+        sources: The sources by name.
         policy: How to fetch.
-        moment: Stands in the rows instead of the time of the fetch, for archives that can be made again byte by byte.
+        moment: The time in the rows, instead of the time of each fetch, to make archives reproducible byte by byte.
     """
 
     sources: Mapping[str, Source]
@@ -98,51 +101,51 @@ class WebDownloader:
         waiting: Callable[[], None] = at_leisure,
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``."""
-        ahead = _Ahead(2 * self.policy.in_flight)
+        window = _Window(2 * self.policy.in_flight)
         try:
             with (
-                fetching(partial(Fetcher, self.policy)) as start,
-                closing(self._proposed(slices, skip, partial(_page, start))) as proposed,
+                fetching(partial(Fetcher, self.policy)) as submit,
+                closing(self._proposals(slices, skip, partial(_fetch_page, submit))) as proposals,
             ):
                 while True:
-                    ahead.fill(proposed, partial(_begun, into, start))
-                    if not ahead:
-                        if ahead.failed:
-                            raise ahead.failed
+                    window.fill(proposals, partial(_fetch_image, into, submit))
+                    if not window:
+                        if window.failed:
+                            raise window.failed
                         return
-                    if ahead.settled():
-                        yield self._item(ahead.items.popleft())
+                    if window.head_done():
+                        yield self._result(window.items.popleft())
                     else:
                         waiting()
         finally:
-            # the fetcher has ended: what is still here was fetched for nobody
-            for fetch in ahead.items:
+            # the fetcher is closed: remove the files that were not delivered
+            for fetch in window.items:
                 if isinstance(fetch, _Fetch):
                     fetch.path.unlink(missing_ok=True)
 
-    def _proposed(
+    def _proposals(
         self, slices: Sequence[Slice], skip: frozenset[CandidateKey], pages: Pages
     ) -> Generator[Candidate | Miss | Future[bytes]]:
-        """What the sources propose, without the candidates to be passed over."""
-        streams = (noting_changes(piece, self._of(piece.source).candidates(piece, pages)) for piece in slices)
-        known: set[bytes] = set()  # digests: a list's URLs may be as long as its lines
-        with closing(past_changed(streams, delivered=bool(skip))) as proposals:
-            for proposed in proposals:
-                item = proposed
+        """Yield what the sources propose, without the candidates in ``skip``, and with repeated URLs as misses."""
+        streams = (mark_changed(slice_, self._source(slice_.source).candidates(slice_, pages)) for slice_ in slices)
+        known: set[bytes] = set()  # digests, because URLs in a list may be long
+        with closing(skip_changed(streams, delivered=bool(skip))) as proposals:
+            for proposal in proposals:
+                item = proposal
                 if isinstance(item, Candidate):
                     digest = _digest(item.url)
                     if digest in known:
                         item = Miss(item, MissReason.REPEATED, permanent=True)
-                    known.add(digest)  # even of one to be passed over: it was fetched before
+                    known.add(digest)  # also for a candidate in `skip`: an earlier call fetched it
                 if isinstance(item, Future) or _candidate(item).key not in skip:
                     yield item
 
-    def _of(self, source: str) -> Source:
-        if source not in self.sources:
-            raise InvalidRequest(f"unknown source {source!r}; there are: {', '.join(self.sources)}")
-        return self.sources[source]
+    def _source(self, name: str) -> Source:
+        if name not in self.sources:
+            raise InvalidRequest(f"unknown source {name!r}; known sources: {', '.join(self.sources)}")
+        return self.sources[name]
 
-    def _item(self, head: _Fetch | Miss) -> Download | Miss:
+    def _result(self, head: _Fetch | Miss) -> Download | Miss:
         if isinstance(head, Miss):
             return head
         outcome = head.outcome.result()
@@ -162,11 +165,11 @@ def _candidate(item: Candidate | Miss) -> Candidate:
     return item.candidate if isinstance(item, Miss) else item
 
 
-def _page(start: Start, url: str) -> Future[bytes]:
-    return start(lambda fetcher: fetcher.page(url, _LARGEST_PAGE))
+def _fetch_page(submit: Submit, url: str) -> Future[bytes]:
+    return submit(lambda fetcher: fetcher.page(url, _MAX_PAGE))
 
 
-def _begun(into: Path, start: Start, candidate: Candidate) -> _Fetch:
-    # by the key: the same candidate finds the same name, and no other does, however often the slices are opened
+def _fetch_image(into: Path, submit: Submit, candidate: Candidate) -> _Fetch:
+    # the file is named by the candidate's key, so the name is unique and the same at each retry
     path = into / _digest(repr(candidate.key)).hex()
-    return _Fetch(candidate, path, start(lambda fetcher: fetcher.fetch(candidate.url, path)))
+    return _Fetch(candidate, path, submit(lambda fetcher: fetcher.fetch(candidate.url, path)))

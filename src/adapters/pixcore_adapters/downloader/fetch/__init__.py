@@ -1,1 +1,1 @@
-"""Fetching over the web, safely: what every web source uses. ``policy`` is light; ``fetcher`` brings the client."""
+"""Safe fetching over the web, for every web source. ``policy`` is light to import; ``fetcher`` imports aiohttp."""

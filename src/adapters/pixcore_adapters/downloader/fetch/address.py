@@ -1,23 +1,23 @@
-"""Which IP addresses anybody may reach, in every spelling; pure and without a look-up."""
+"""Which IP addresses are public, in every spelling. Pure functions without DNS lookups."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 _NOT_PUBLIC_V4 = (
-    IPv4Network("168.63.129.16"),  # public by number, but Azure's host agent by routing: it hands out secrets
-    IPv4Network("192.0.0.0/24"),  # IETF protocols, a cloud's metadata service among them
-    IPv4Network("192.88.99.0/24"),  # relays into the 6to4 tunnel
+    IPv4Network("168.63.129.16"),  # a public number, but within Azure it is the host agent, which serves secrets
+    IPv4Network("192.0.0.0/24"),  # IETF protocols, including a cloud's metadata service
+    IPv4Network("192.88.99.0/24"),  # 6to4 relays
 )
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NOT_PUBLIC_V6 = (
-    IPv6Network("2001::/23"),  # IETF protocols, the Teredo tunnel among them
-    IPv6Network("2002::/16"),  # the 6to4 tunnel: a v4 address hides in it
-    IPv6Network("3fff::/20"),  # documentation; older Pythons do not know it
+    IPv6Network("2001::/23"),  # IETF protocols, including Teredo
+    IPv6Network("2002::/16"),  # 6to4, which embeds an IPv4 address
+    IPv6Network("3fff::/20"),  # documentation; older versions of Python do not know it
 )
-_NAT64 = IPv6Network("64:ff9b::/96")  # how a network without v4 reaches every v4 site
+_NAT64 = IPv6Network("64:ff9b::/96")  # embeds an IPv4 address, for networks without IPv4
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether it is a unicast address of the open internet: no private, local, special or disguised one."""
+    """Return whether an address is a public unicast address: not private, local, reserved or a disguised one."""
     if isinstance(address, IPv4Address):
         special = address.is_multicast or address.is_reserved or any(address in net for net in _NOT_PUBLIC_V4)
         return address.is_global and not special
@@ -30,16 +30,16 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
 
 def is_numeric(host: str) -> bool:
-    """Whether the host of a URL is an address rather than a name: its last label is a number, or it is IPv6.
+    """Return whether the host of a URL is an IP address, not a name: it is IPv6, or its last label is a number.
 
-    True for forms that only the C library understands too, such as ``0x7f.1``; no name of the open internet is.
+    Also True for forms that only the C library accepts, such as ``0x7f.1``. No public host name has such a form.
     """
     last = host.rstrip(".").rpartition(".")[2].lower()
     return ":" in host or last.isdigit() or last.startswith("0x")
 
 
 def is_public_host(host: str) -> bool:
-    """Whether a numeric host, in its one canonical spelling, is public; any other spelling is not."""
+    """Return whether a numeric host is public. Any but the canonical spelling of an address is not."""
     try:
         return is_public(ip_address(host))
     except ValueError:

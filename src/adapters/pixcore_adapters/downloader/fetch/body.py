@@ -1,4 +1,4 @@
-"""The body of an answer: what kinds are taken, decoding under the byte cap, and a file that is whole or not there."""
+"""A response's body: accepted content types, bounded decoding, and a file that is either complete or absent."""
 
 import zlib
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
@@ -11,53 +11,55 @@ from pixcore.chunk.workspace import local_disk
 from pixcore.model.images import MissReason
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
 
-_PIECE = 1 << 18
-_FOREIGN = frozenset({"text", "application", "audio", "video", "font", "multipart", "message"})
-_PLAIN = frozenset({"", "identity"})
+_BLOCK = 1 << 18
+_REFUSED_FAMILIES = frozenset({"text", "application", "audio", "video", "font", "multipart", "message"})
+_UNENCODED = frozenset({"", "identity"})
 _ZLIB = frozenset({"gzip", "x-gzip", "deflate"})
-_DOING = "writing a download"
+_ACTIVITY = "writing a download"
 
 
-def refuse_foreign_type(response: ClientResponse) -> None:
-    """Accept image types, octet-stream and what is missing or unheard of: the bytes decide in the end.
+def check_content_type(response: ClientResponse) -> None:
+    """Check that the content type may belong to an image: image types, octet-stream, unknown and missing types.
+
+    The validator later decides by the bytes.
 
     Raises:
-        FetchFailed: The type belongs to something that is no image.
+        FetchFailed: The type belongs to something else, such as text.
     """
     stated = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     family, _, kind = stated.partition("/")
-    if family in _FOREIGN and kind != "octet-stream":
+    if family in _REFUSED_FAMILIES and kind != "octet-stream":
         raise FetchFailed(MissReason.CONTENT_TYPE, stated)
 
 
 async def decoded(response: ClientResponse) -> AsyncGenerator[bytes]:
-    """Yield the decoded body in parts of a bounded size; close it with ``aclosing``.
+    """Yield the decoded body in blocks of bounded size. Close the generator with ``aclosing``.
 
     Raises:
-        FetchFailed: It is encoded in an unknown way, or wrongly, or ends early.
+        FetchFailed: The content encoding is unknown, the encoded data is invalid, or it ends early.
     """
     inflater = _inflater(response)
-    async for piece in response.content.iter_any():
+    async for block in response.content.iter_any():
         if inflater:
-            for part in inflater.parts(piece):
+            for part in inflater.inflate(block):
                 yield part
         else:
-            yield piece
+            yield block
     if inflater:
         inflater.finish()
 
 
 async def receive(response: ClientResponse, write: Callable[[bytes], object], max_bytes: int) -> int:
-    """Write the decoded body part by part and give its size in bytes; memory does not grow with it.
+    """Write the decoded body block by block, in bounded memory. Return its size in bytes.
 
     Raises:
-        FetchFailed: It is larger than ``max_bytes``, or as for ``decoded``.
+        FetchFailed: The body is larger than ``max_bytes``; or as for ``decoded``.
     """
     length = response.content_length
     if (length or 0) > max_bytes:
-        raise FetchFailed(MissReason.TOO_LARGE, f"{length} bytes announced")
-    if length is not None and length <= _PIECE and _inflater(response) is None:
-        whole = await response.read()  # of that length, as aiohttp sees to; most pictures are no larger
+        raise FetchFailed(MissReason.TOO_LARGE, f"Content-Length is {length} bytes")
+    if length is not None and length <= _BLOCK and _inflater(response) is None:
+        whole = await response.read()  # faster, for most pictures; aiohttp checks the length
         write(whole)
         return len(whole)
     size = 0
@@ -72,17 +74,17 @@ async def receive(response: ClientResponse, write: Callable[[bytes], object], ma
 
 @contextmanager
 def new_file(path: Path) -> Generator[Callable[[bytes], None]]:
-    """Give what writes to the file; when the block fails, the file is gone.
+    """Create a file and yield a function that writes to it. Remove the file if the block raises.
 
     Raises:
-        WorkspaceFull, TransientError: As ``local_disk`` says.
+        WorkspaceFull, TransientError: The file cannot be written; see ``local_disk``.
     """
-    with local_disk(_DOING):
-        file = path.open("wb", buffering=0)  # nothing is left to flush when closing, so closing does not fail
+    with local_disk(_ACTIVITY):
+        file = path.open("wb", buffering=0)  # unbuffered, so that closing has nothing to flush and cannot fail
 
-    def write(piece: bytes) -> None:
-        rest = memoryview(piece)
-        with local_disk(_DOING):
+    def write(block: bytes) -> None:
+        rest = memoryview(block)
+        with local_disk(_ACTIVITY):
             while rest:
                 rest = rest[file.write(rest) :]
 
@@ -96,7 +98,7 @@ def new_file(path: Path) -> Generator[Callable[[bytes], None]]:
 
 def _inflater(response: ClientResponse) -> "_Inflater | None":
     name = response.headers.get("Content-Encoding", "").strip().lower()
-    if name in _PLAIN:
+    if name in _UNENCODED:
         return None
     if name in _ZLIB:
         return _Inflater()
@@ -104,24 +106,24 @@ def _inflater(response: ClientResponse) -> "_Inflater | None":
 
 
 class _Inflater:
-    """Gives decoded parts of a bounded size, however much a piece inflates to."""
+    """Decode gzip or zlib data into parts of bounded size, however much a block inflates to."""
 
     def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, whichever it is
+        self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: detect gzip or zlib by the header
 
-    def parts(self, piece: bytes) -> Iterator[bytes]:
+    def inflate(self, block: bytes) -> Iterator[bytes]:
         while True:
             try:
-                part = self._zlib.decompress(piece, _PIECE)
+                part = self._zlib.decompress(block, _BLOCK)
             except zlib.error as exc:
                 raise FetchFailed(MissReason.ENCODING, str(exc)) from exc
             if part:
                 yield part
-            piece = self._zlib.unconsumed_tail
-            if not piece and len(part) < _PIECE:
+            block = self._zlib.unconsumed_tail
+            if not block and len(part) < _BLOCK:
                 break
         if self._zlib.unused_data:
-            raise FetchFailed(MissReason.ENCODING, "bytes after the end of the encoded body")
+            raise FetchFailed(MissReason.ENCODING, "bytes follow the end of the encoded body")
 
     def finish(self) -> None:
         if not self._zlib.eof:

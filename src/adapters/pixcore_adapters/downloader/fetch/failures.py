@@ -1,4 +1,4 @@
-"""Why a fetch failed: the one place where what aiohttp, ssl, yarl and sockets raise becomes a reason."""
+"""Translate the exceptions of aiohttp, ssl, yarl and sockets into the reason of a miss."""
 
 import socket
 import ssl
@@ -14,7 +14,7 @@ from pixcore_adapters.downloader.fetch.policy import Missed
 
 
 class FetchFailed(Exception):
-    """One attempt came to nothing. ``retry_after`` are the seconds that the server asked to wait, if it did."""
+    """One attempt to fetch failed. ``retry_after`` is the wait in seconds that the server requested, if it did."""
 
     def __init__(
         self, reason: str, detail: str = "", *, permanent: bool = True, retry_after: float | None = None
@@ -25,12 +25,12 @@ class FetchFailed(Exception):
 
 
 class AddressRefused(OSError):
-    """The address is not public. An OSError, for aiohttp passes those on with their cause."""
+    """The address is not public. It is an OSError because aiohttp passes OSErrors on with their cause."""
 
 
 _TRANSIENT = False
 _PERMANENT = True
-_MEANINGS: tuple[tuple[type[Exception], MissReason, bool], ...] = (  # the first that fits
+_MEANINGS: tuple[tuple[type[Exception], MissReason, bool], ...] = (  # the first match counts
     (AddressRefused, MissReason.ADDRESS, _PERMANENT),
     (TimeoutError, MissReason.TIMEOUT, _TRANSIENT),
     (aiohttp.ClientConnectorCertificateError, MissReason.TLS, _PERMANENT),
@@ -42,7 +42,7 @@ _MEANINGS: tuple[tuple[type[Exception], MissReason, bool], ...] = (  # the first
     (PayloadEncodingError, MissReason.TRUNCATED, _TRANSIENT),
     (aiohttp.ClientResponseError, MissReason.MALFORMED, _PERMANENT),
     (HttpProcessingError, MissReason.MALFORMED, _PERMANENT),
-    (ValueError, MissReason.NOT_A_URL, _PERMANENT),  # aiohttp's InvalidURL and the UnicodeError of idna are some
+    (ValueError, MissReason.NOT_A_URL, _PERMANENT),  # such as aiohttp's InvalidURL and idna's UnicodeError
     (aiohttp.NonHttpUrlClientError, MissReason.NOT_A_URL, _PERMANENT),
     (aiohttp.ClientError, MissReason.UNREACHABLE, _TRANSIENT),
     (OSError, MissReason.UNREACHABLE, _TRANSIENT),
@@ -52,21 +52,25 @@ _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", sock
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Turn what goes wrong on the net into FetchFailed; pixcore's own errors pass."""
+    """Translate network errors. pixcore's own errors pass unchanged.
+
+    Raises:
+        FetchFailed: The network or the server failed.
+    """
     try:
         yield
     except (FetchFailed, PixcoreError):
         raise
     except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as exc:
-        # aiohttp wraps the error of a connection or look-up, and keeps it there
+        # aiohttp wraps the error of a connection or lookup and keeps the original in `os_error`
         inner = getattr(exc, "os_error", None)
         cause = inner if isinstance(inner, AddressRefused | socket.gaierror) else exc
-        reason, permanent = next((reason, stays) for kind, reason, stays in _MEANINGS if isinstance(cause, kind))
+        reason, permanent = next((reason, lasts) for kind, reason, lasts in _MEANINGS if isinstance(cause, kind))
         no_such_name = isinstance(cause, socket.gaierror) and cause.errno in _NO_SUCH_NAME
         raise FetchFailed(reason, _detail(cause), permanent=permanent or no_such_name) from exc
 
 
 def _detail(exc: Exception) -> str:
     if isinstance(exc, aiohttp.ClientResponseError):
-        return exc.message  # the rest would be the URL, with its signature
+        return exc.message  # str(exc) would add the URL, which may hold a signature
     return "" if isinstance(exc, aiohttp.InvalidURL) else one_line(exc)

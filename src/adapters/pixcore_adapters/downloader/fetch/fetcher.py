@@ -1,4 +1,4 @@
-"""The fetcher: a URL in, a whole file or one typed miss out, whatever the server does."""
+"""The fetcher: turns a URL into a complete file or a typed miss, whatever the server does."""
 
 import asyncio
 import re
@@ -23,43 +23,43 @@ from yarl import URL
 from pixcore.chunk.retry import RetryPolicy
 from pixcore.errors import InvalidRequest, PixcoreError, SourceChanged, SourceUnavailable, one_line
 from pixcore.model.images import MissReason
-from pixcore_adapters.downloader.fetch.body import decoded, new_file, receive, refuse_foreign_type
+from pixcore_adapters.downloader.fetch.body import check_content_type, decoded, new_file, receive
 from pixcore_adapters.downloader.fetch.connections import Connections
 from pixcore_adapters.downloader.fetch.failures import FetchFailed, translated
-from pixcore_adapters.downloader.fetch.limits import used_up
+from pixcore_adapters.downloader.fetch.limits import exhausted_limit
 from pixcore_adapters.downloader.fetch.opt_out import Robots, robots_tag
-from pixcore_adapters.downloader.fetch.pace import LONGEST_WAIT, Deadline, Pace
+from pixcore_adapters.downloader.fetch.pace import MAX_WAIT, Deadline, Pace
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
 from pixcore_adapters.downloader.fetch.url import web_url
 
 T = TypeVar("T")
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_PASSING = frozenset({408, 425, 429})  # statuses below 500 that mean "later"
+_TRANSIENT_STATUSES = frozenset({408, 425, 429})  # besides all from 500 on
 _ROBOTS_BYTES = 500 * 1024
 
 
 class Fetcher:
-    """Fetches over the web within a policy; an asynchronous context manager. Make one a chunk.
+    """Fetch over the web within a policy. An asynchronous context manager; create one for each chunk.
 
-    Only public addresses are reached, unless the policy names a host; redirects are followed under the same checks.
-    Closing it leaves no task, thread, socket or file; cancel what is still fetching first.
+    It connects only to public addresses and to the policy's private hosts, also when it follows redirects. Cancel
+    running fetches before closing it; then it leaves no task, thread, socket or file.
     """
 
     def __init__(
         self,
         policy: FetchPolicy,
         *,
-        lookup: AbstractResolver | None = None,
+        resolver: AbstractResolver | None = None,
         tls: ssl.SSLContext | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``lookup`` and ``tls`` default to the system's names and certificates (``SSL_CERT_FILE`` is honoured)."""
+        """``resolver`` and ``tls`` default to the system's resolver and certificates (also from ``SSL_CERT_FILE``)."""
         self._policy = policy
         self._sleep = sleep
         self._pace = Pace(policy, sleep)
         self._waits = RetryPolicy(policy.attempts)
-        self._connections = Connections(policy, lookup, tls)
+        self._connections = Connections(policy, resolver, tls)
         self._robots = Robots(self._read_robots, policy.product)
         self._closing = AsyncExitStack()
 
@@ -74,7 +74,7 @@ class Fetcher:
         await self._closing.__aexit__(kind, error, trace)
 
     async def fetch(self, url: str, into: Path) -> Fetched | Missed:
-        """Fetch an image's bytes into the file ``into``, which is there, whole, only when it is Fetched.
+        """Fetch an image into the file ``into``. The file is complete if ``Fetched`` is returned, else it is absent.
 
         Raises:
             WorkspaceFull, TransientError: ``into`` cannot be written.
@@ -85,33 +85,33 @@ class Fetcher:
             return failed.missed
 
     async def page(self, url: str, max_bytes: int) -> bytes:
-        """Fetch a page that a source is read from; content types and opt-outs are not looked at.
+        """Fetch a page of a source and return its decoded body. Content types and opt-outs are not checked.
 
         Raises:
-            InvalidRequest: The URL cannot be fetched from by this policy.
-            SourceUnavailable: It could not be had now.
-            SourceChanged: The answer is no such page.
+            InvalidRequest: The URL is invalid, or the policy forbids its address.
+            SourceUnavailable: The page cannot be fetched now; a later attempt may succeed.
+            SourceChanged: The server permanently refuses the page, or it is larger than ``max_bytes``.
         """
-        return await self._source(url, partial(_in_memory, max_bytes=max_bytes))
+        return await self._source(url, partial(_read_all, max_bytes=max_bytes))
 
     async def save(self, url: str, into: Path, max_bytes: int) -> int:
-        """Like ``page``, into a file; give its size in bytes.
+        """Fetch a page like ``page`` does, into a file. Return its size in bytes.
 
         Raises:
             InvalidRequest, SourceUnavailable, SourceChanged: As for ``page``.
             WorkspaceFull, TransientError: ``into`` cannot be written.
         """
-        return await self._source(url, partial(_in_file, path=into, max_bytes=max_bytes))
+        return await self._source(url, partial(_save, path=into, max_bytes=max_bytes))
 
     async def _image(self, url: URL, into: Path) -> Fetched:
         signals: list[str] = []
 
-        def heed(signal: str) -> None:
+        def opt_out(signal: str) -> None:
             if not self._policy.ignore_opt_out:
                 raise FetchFailed(MissReason.OPTED_OUT, signal)
             signals.append(signal)
 
-        async def ask_robots(url: URL) -> None:
+        async def check_robots(url: URL) -> None:
             try:
                 forbidden = await self._robots.forbid(url)
             except FetchFailed:
@@ -119,31 +119,31 @@ class Fetcher:
                     raise
             else:
                 if forbidden:
-                    heed(f"robots.txt of {url.origin()}")
+                    opt_out(f"robots.txt of {url.origin()}")
 
         async def take(response: ClientResponse) -> Fetched:
             if signal := robots_tag(response.headers.getall("X-Robots-Tag", ()), self._policy.product):
-                heed(signal)
-            refuse_foreign_type(response)
-            size = await _in_file(response, into, self._policy.max_bytes)
+                opt_out(signal)
+            check_content_type(response)
+            size = await _save(response, into, self._policy.max_bytes)
             return Fetched(size, datetime.now(UTC), "; ".join(signals))
 
-        return await self._visit(url, take, ask_robots)
+        return await self._visit(url, take, check_robots)
 
     async def _read_robots(self, url: URL) -> str:
         try:
             body = await self._retried(
-                partial(self._visit, url, partial(_beginning, max_bytes=_ROBOTS_BYTES), _no_question)
+                partial(self._visit, url, partial(_read_start, max_bytes=_ROBOTS_BYTES), _allow_all)
             )
         except FetchFailed as failed:
-            if failed.missed.permanent:  # there is none, or the site as a whole will be refused for the same reason
+            if failed.missed.permanent:  # no robots.txt, or the URL itself will fail for the same reason
                 return ""
             raise
         return body.decode("utf-8", "replace")
 
     async def _source(self, url: str, take: Callable[[ClientResponse], Awaitable[T]]) -> T:
         try:
-            return await self._retried(partial(self._visit, web_url(url), take, _no_question))
+            return await self._retried(partial(self._visit, web_url(url), take, _allow_all))
         except FetchFailed as failed:
             raise _source_error(url, failed.missed) from failed
 
@@ -151,36 +151,36 @@ class Fetcher:
         self,
         url: URL,
         take: Callable[[ClientResponse], Awaitable[T]],
-        ask: Callable[[URL], Awaitable[None]],
+        check: Callable[[URL], Awaitable[None]],
     ) -> T:
-        """One attempt: ask before each hop, follow redirects, and take what comes in the end."""
+        """Make one attempt: call ``check`` before each hop, follow redirects, and pass the response to ``take``."""
         deadline = Deadline(self._policy.seconds)
         for _ in range(self._policy.max_redirects + 1):
             host = url.raw_host or ""
             with translated():
-                await ask(url)
+                await check(url)
                 async with self._pace.turn(host), deadline.running(), self._connections.get(url) as response:
-                    # a Retry-After, if there is one, is the better word
-                    if "Retry-After" not in response.headers and (limit := used_up(response.headers)):
-                        self._pace.used_up(host, limit)
+                    # Retry-After is more precise
+                    if "Retry-After" not in response.headers and (limit := exhausted_limit(response.headers)):
+                        self._pace.close(host, limit)
                     location = response.headers.get("Location")
                     if response.status not in _REDIRECTS or location is None:
-                        _refuse_failure(response)
+                        _check_status(response)
                         return await take(response)
                 url = web_url(urljoin(str(url), location))
-        raise FetchFailed(MissReason.REDIRECTS, f"more than {self._policy.max_redirects}")
+        raise FetchFailed(MissReason.REDIRECTS, f"more than {self._policy.max_redirects} redirects")
 
     async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Every retry there is: bounded, patient as the server asks, at most ``LONGEST_WAIT`` seconds."""
+        """Retry within the policy. Wait as long as the server requests, but at most ``MAX_WAIT`` seconds."""
         try:
-            return await attempt()  # without tenacity, which would cost a fifth of a fetch that succeeds
+            return await attempt()  # without tenacity, whose overhead is a fifth of a successful fetch
         except FetchFailed as failed:
             first = iter([failed])
         exhausted = stop_after_attempt(self._policy.attempts)
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, FetchFailed) and not error.missed.permanent),
-            stop=lambda state: exhausted(state) or _asked_wait(state) > LONGEST_WAIT,
-            wait=lambda state: _asked_wait(state) or self._waits.wait(state.attempt_number),
+            stop=lambda state: exhausted(state) or _requested_wait(state) > MAX_WAIT,
+            wait=lambda state: _requested_wait(state) or self._waits.wait(state.attempt_number),
             sleep=self._sleep,
             reraise=True,
         )
@@ -193,22 +193,22 @@ class Fetcher:
         return await retrying(again)
 
 
-async def _no_question(_url: URL) -> None:
+async def _allow_all(_url: URL) -> None:
     pass
 
 
-async def _in_memory(response: ClientResponse, max_bytes: int) -> bytes:
+async def _read_all(response: ClientResponse, max_bytes: int) -> bytes:
     page = BytesIO()
     await receive(response, page.write, max_bytes)
     return page.getvalue()
 
 
-async def _in_file(response: ClientResponse, path: Path, max_bytes: int) -> int:
+async def _save(response: ClientResponse, path: Path, max_bytes: int) -> int:
     with new_file(path) as write:
         return await receive(response, write, max_bytes)
 
 
-async def _beginning(response: ClientResponse, max_bytes: int) -> bytes:
+async def _read_start(response: ClientResponse, max_bytes: int) -> bytes:
     text = bytearray()
     async with aclosing(decoded(response)) as parts:
         async for part in parts:
@@ -218,12 +218,12 @@ async def _beginning(response: ClientResponse, max_bytes: int) -> bytes:
     return bytes(text[:max_bytes])
 
 
-def _refuse_failure(response: ClientResponse) -> None:
+def _check_status(response: ClientResponse) -> None:
     status = response.status
     if status != HTTPStatus.OK:
-        later = status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        asked = _seconds(response.headers.get("Retry-After", ""))
-        raise FetchFailed(f"http_{status}", permanent=not later, retry_after=asked)
+        transient = status in _TRANSIENT_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        wait = _seconds(response.headers.get("Retry-After", ""))
+        raise FetchFailed(f"http_{status}", permanent=not transient, retry_after=wait)
 
 
 def _seconds(retry_after: str) -> float | None:
@@ -236,22 +236,22 @@ def _seconds(retry_after: str) -> float | None:
     return max(0.0, (due.replace(tzinfo=due.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _asked_wait(state: RetryCallState) -> float:
+def _requested_wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     return (error.retry_after or 0.0) if isinstance(error, FetchFailed) else 0.0
 
 
 def _source_error(url: str, missed: Missed) -> PixcoreError:
-    shown = re.sub(r"//[^/?#]*@", "//", url).partition("?")[0]  # no password, no signature
-    said = one_line(
+    shown = re.sub(r"//[^/?#]*@", "//", url).partition("?")[0]  # without password and signature
+    message = one_line(
         PixcoreError(f"{shown}: {missed.reason} ({missed.detail})" if missed.detail else f"{shown}: {missed.reason}")
     )
     if missed.reason == MissReason.NOT_A_URL:
-        return InvalidRequest(f"{said}; correct the address")
+        return InvalidRequest(f"{message}; correct the address")
     if missed.reason == MissReason.ADDRESS:
-        return InvalidRequest(f"{said}; if the host is yours, allow it as a private host")
+        return InvalidRequest(f"{message}; if the host is yours, allow it as a private host")
     if missed.reason in {MissReason.RATE_LIMIT, "http_429"}:
-        return SourceUnavailable(f"{said}; try again later")
+        return SourceUnavailable(f"{message}; try again later")
     if not missed.permanent or missed.reason in {MissReason.UNREACHABLE, MissReason.TLS}:
-        return SourceUnavailable(f"{said}; look whether the site is up, and try again")
-    return SourceChanged(f"{said}; look at what the address gives in a browser")
+        return SourceUnavailable(f"{message}; check that the site is up, and try again")
+    return SourceChanged(f"{message}; open the address in a browser to see what it returns")

@@ -1,7 +1,8 @@
-"""What an answer says of its server's limits: ``X-RateLimit-Limit-NAME: 20/min`` and ``X-RateLimit-Available-NAME: 0``.
+"""Read rate limits from headers: ``X-RateLimit-Limit-NAME: 20/min`` and ``X-RateLimit-Available-NAME: 0``.
 
-This is Openverse's form (``api/utils/throttle.py`` in WordPress/openverse). What other servers call X-RateLimit is
-described by no specification, and the IETF's RateLimit is a draft that changed its form several times: neither is read.
+This is Openverse's format (``api/utils/throttle.py`` in WordPress/openverse). Other formats are ignored: no
+specification describes other servers' X-RateLimit, and the IETF's RateLimit is a draft whose format has changed several
+times.
 """
 
 import re
@@ -17,22 +18,22 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 @frozen
 class Limit:
-    """So many requests within a sliding window of ``seconds``; ``text`` is the server's word, such as ``20/min``."""
+    """A rate limit with a sliding window of ``seconds``. ``text`` is the limit as the server sent it: ``20/min``."""
 
     text: str
     seconds: float
 
 
-def used_up(headers: Mapping[str, str]) -> Limit | None:
-    """Give the longest of the limits of which nothing is left; None while something is left of all.
+def exhausted_limit(headers: Mapping[str, str]) -> Limit | None:
+    """Return the exhausted limit with the longest window; None if no limit is exhausted.
 
-    When the window began is not told, so that its whole length is the wait that cannot be too short.
+    The headers do not tell when the window began, so only the whole window is certain to be long enough a wait.
     """
-    said = {name.lower(): value.strip() for name, value in headers.items()}
-    spent = (
+    values = {name.lower(): value.strip() for name, value in headers.items()}
+    exhausted = (
         Limit(rate[0], _SECONDS[rate["unit"].lower()])
-        for name, value in said.items()
+        for name, value in values.items()
         if name.startswith(_LIMIT) and (rate := _RATE.fullmatch(value))
-        if said.get(_AVAILABLE + name.removeprefix(_LIMIT)) == "0"
+        if values.get(_AVAILABLE + name.removeprefix(_LIMIT)) == "0"
     )
-    return max(spent, key=lambda limit: limit.seconds, default=None)
+    return max(exhausted, key=lambda limit: limit.seconds, default=None)

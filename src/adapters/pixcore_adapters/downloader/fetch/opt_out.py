@@ -1,4 +1,4 @@
-"""What a site asks crawlers to leave alone: robots.txt and X-Robots-Tag."""
+"""Opt-outs of a site: robots.txt and X-Robots-Tag."""
 
 import asyncio
 import math
@@ -15,36 +15,36 @@ from pixcore_adapters.downloader.fetch.failures import FetchFailed
 
 _DIRECTIVES = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
 _VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
-_ADDRESSED = re.compile(r"\s*([\w.*/-]+)\s*:(.*)", re.DOTALL)
+_AGENT_PREFIX = re.compile(r"\s*([\w.*/-]+)\s*:(.*)", re.DOTALL)
 _AGENT_LINE = re.compile(r"\s*user[\s-]*agent[\s:]+([^#]*)", re.IGNORECASE)
-_ORIGINS = 256  # remembered at once
-_WILDCARDS = 5000  # matching costs time for each; no honest file comes near
+_ORIGINS = 256  # size of the cache
+_WILDCARDS = 5000  # at most, because matching takes time for each; ordinary files have far fewer
 
 
 def robots_tag(values: Iterable[str], product: str) -> str:
-    """Give the X-Robots-Tag headers that forbid our use, addressed to ``product`` or to nobody; ``""`` if none does."""
-    found = [value for value in values if _forbids(value, product)]
-    return f"X-Robots-Tag: {', '.join(found)}" if found else ""
+    """Return the X-Robots-Tag headers that forbid the use, addressed to ``product`` or to all; ``""`` if none does."""
+    forbidding = [value for value in values if _forbids(value, product)]
+    return f"X-Robots-Tag: {', '.join(forbidding)}" if forbidding else ""
 
 
 def _forbids(value: str, product: str) -> bool:
-    ours = True
+    applies = True  # a directive applies to the agent named before it, or to all
     for part in value.lower().split(","):
-        words = part
-        if named := _ADDRESSED.match(part):
-            if named[1] in _VALUED:
+        directives = part
+        if prefix := _AGENT_PREFIX.match(part):
+            if prefix[1] in _VALUED:
                 continue
-            ours, words = named[1] in {product, "*"}, named[2]
-        if ours and not _DIRECTIVES.isdisjoint(words.split()):
+            applies, directives = prefix[1] in {product, "*"}, prefix[2]
+        if applies and not _DIRECTIVES.isdisjoint(directives.split()):
             return True
     return False
 
 
 class Robots:
-    """The robots.txt of every site that is asked, read once however many ask at the same time."""
+    """A cache of robots.txt files. Concurrent callers share one request for each site."""
 
     def __init__(self, read: Callable[[URL], Awaitable[str]], product: str) -> None:
-        """``read`` gives a file's text, ``""`` where there is none, and raises FetchFailed where nobody can tell."""
+        """``read`` returns a file's text, ``""`` if it does not exist, and raises FetchFailed if that is unknown."""
         self._read = read
         self._product = product
         self._reading: set[asyncio.Task[Protego | FetchFailed]] = set()
@@ -61,19 +61,19 @@ class Robots:
         await asyncio.gather(*self._reading, return_exceptions=True)
 
     async def forbid(self, url: URL) -> bool:
-        """Whether the site's robots.txt forbids the URL.
+        """Return whether the site's robots.txt forbids the URL.
 
         Raises:
-            FetchFailed: The file cannot be had, so by RFC 9309 nothing else may be fetched; not to be tried again.
+            FetchFailed: The file cannot be fetched, so RFC 9309 forbids all other URLs. Do not retry.
         """
-        # shielded, for who gives up must not take the file from those who wait on
+        # shielded: when one caller is cancelled, the others still wait for the file
         rules = await asyncio.shield(self._rules(url.origin()))
         if isinstance(rules, FetchFailed):
             missed = rules.missed
             detail = f"robots.txt: {missed.detail or missed.reason}"
             raise FetchFailed(missed.reason, detail, permanent=False, retry_after=math.inf) from rules
-        plain = str(URL(str(url)))  # read once more, for this resolves `..`
-        return not rules.can_fetch(plain, self._product)
+        normalized = str(URL(str(url)))  # parsing it again resolves `..`
+        return not rules.can_fetch(normalized, self._product)
 
     def _start(self, origin: URL) -> asyncio.Task[Protego | FetchFailed]:
         task = asyncio.create_task(self._read_rules(origin))
@@ -89,18 +89,19 @@ class Robots:
 
 
 def robots_rules(text: str, product: str) -> Protego:
-    """Read a robots.txt as far as it concerns ``product``; one too complicated to be honest forbids everything."""
+    """Parse a robots.txt as far as it concerns ``product``. A file with too many wildcards forbids everything."""
     if text.count("*") > _WILDCARDS:
         text = "User-agent: *\nDisallow: /"
-    # the parser copies each rule for each agent of its group: thousands of foreign names would cost minutes
-    return Protego.parse("\n".join(_as_ours_or_foreign(line, product) for line in text.splitlines()))
+    # the parser copies each rule for each agent of a group, which takes minutes for thousands of names: so all other
+    # agents get one name
+    return Protego.parse("\n".join(_with_known_agent(line, product) for line in text.splitlines()))
 
 
-def _as_ours_or_foreign(line: str, product: str) -> str:
-    named = _AGENT_LINE.match(line)
-    if not named:
+def _with_known_agent(line: str, product: str) -> str:
+    match = _AGENT_LINE.match(line)
+    if not match:
         return line
-    agent = named[1].strip().lower()
+    agent = match[1].strip().lower()
     if agent != "*":
         agent = product if agent.strip("*").partition("/")[0].strip() == product else "foreign"
     return f"User-agent: {agent}"

@@ -1,4 +1,4 @@
-"""How many at once, how fast at one host, and how long one attempt may take."""
+"""Limits of concurrency and request rate, and the deadline of an attempt."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -12,10 +12,10 @@ from pixcore_adapters.downloader.fetch.failures import FetchFailed
 from pixcore_adapters.downloader.fetch.limits import Limit
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 
-LONGEST_WAIT = 60.0  # seconds, because a server asks for it; limits by the minute are waited out
+MAX_WAIT = 60.0  # seconds to wait when a server requests it: enough for limits by the minute
 
-_HOSTS = 10_000  # remembered at once; far more than can be in flight
-_AT_ONCE = {  # at most, whatever the policy says: https://wikitech.wikimedia.org/wiki/Robot_policy
+_HOSTS = 10_000  # size of the cache, far more than hosts in use at once
+_MAX_CONCURRENT = {  # these override the policy: https://wikitech.wikimedia.org/wiki/Robot_policy
     "commons.wikimedia.org": 1,
     "upload.wikimedia.org": 2,
 }
@@ -30,28 +30,32 @@ class _Host:
 
 
 class Pace:
-    """Hands out turns: the host's slot first, so that a crowd at one host keeps nobody else waiting."""
+    """Limit how many requests run at once, for each host and in all, and how fast they start at a host.
+
+    A request takes its host's slot before one of the slots of all hosts, so that many requests to one host do not delay
+    the others.
+    """
 
     def __init__(self, policy: FetchPolicy, sleep: Callable[[float], Awaitable[None]]) -> None:
         self._all = asyncio.Semaphore(policy.in_flight)
         self._spacing = 1 / policy.per_host_rate if policy.per_host_rate else 0.0
         self._sleep = sleep
         self._host = lru_cache(_HOSTS)(
-            lambda name: _Host(asyncio.Semaphore(min(policy.per_host, _AT_ONCE.get(name, policy.per_host))))
+            lambda name: _Host(asyncio.Semaphore(min(policy.per_host, _MAX_CONCURRENT.get(name, policy.per_host))))
         )
 
     @asynccontextmanager
     async def turn(self, name: str) -> AsyncGenerator[None]:
-        """Wait for one's turn at the host, and hold it for as long as the block lasts.
+        """Wait for a slot of the host and hold it until the block ends.
 
         Raises:
-            FetchFailed: The host's limit is used up for longer than is waited; not to be tried again soon.
+            FetchFailed: The host's rate limit is exhausted for longer than ``MAX_WAIT``. Do not retry soon.
         """
         host = self._host(name)
         async with host.slots:
             now = asyncio.get_running_loop().time()
-            if host.limit and (closed := host.closed_until - now) > LONGEST_WAIT:
-                detail = f"the limit of {host.limit.text} is used up, for {closed:.0f} seconds at most"
+            if host.limit and (closed := host.closed_until - now) > MAX_WAIT:
+                detail = f"the rate limit {host.limit.text} is exhausted for at most {closed:.0f} seconds"
                 raise FetchFailed(MissReason.RATE_LIMIT, detail, permanent=False, retry_after=closed)
             start = max(now, host.next_start, host.closed_until)
             host.next_start = start + self._spacing
@@ -60,8 +64,8 @@ class Pace:
             async with self._all:
                 yield
 
-    def used_up(self, name: str, limit: Limit) -> None:
-        """Give no turn at the host before the limit's window has passed: until then, nothing more may be asked."""
+    def close(self, name: str, limit: Limit) -> None:
+        """Start no request to the host until the window of the exhausted limit has passed."""
         host = self._host(name)
         until = asyncio.get_running_loop().time() + limit.seconds
         if until > host.closed_until:
@@ -70,16 +74,16 @@ class Pace:
 
 @define
 class Deadline:
-    """Seconds that are left, counted only while it runs."""
+    """A time budget in seconds, counted only within ``running``."""
 
     left: float = field()
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Count down while the block lasts.
+        """Count down until the block ends.
 
         Raises:
-            TimeoutError: Nothing is left.
+            TimeoutError: The budget is spent.
         """
         clock = asyncio.get_running_loop().time
         started = clock()

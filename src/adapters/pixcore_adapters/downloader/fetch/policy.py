@@ -1,4 +1,4 @@
-"""What a fetch may cost and how it introduces itself, and what comes of it: values."""
+"""Values: the limits and the identity of fetches, and their outcomes."""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from pixcore.errors import InvalidRequest
 
 _PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(?=[/ ]|$)")
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
-_LONGEST_NOTE = 300
+_MAX_NOTE = 300
 
 
 def _lower(hosts: Iterable[str]) -> frozenset[str]:
@@ -20,8 +20,8 @@ def _lower(hosts: Iterable[str]) -> frozenset[str]:
 
 
 def _note(text: str) -> str:
-    # strangers wrote it: one short line of printable ASCII
-    return " ".join(text.split())[:_LONGEST_NOTE].encode("unicode_escape").decode()
+    # servers wrote the text, so reduce it to one short line of printable ASCII
+    return " ".join(text.split())[:_MAX_NOTE].encode("unicode_escape").decode()
 
 
 @frozen
@@ -29,18 +29,18 @@ class FetchPolicy:
     """How to fetch.
 
     Attributes:
-        user_agent: Sent with every request; begins with a product name, which robots.txt may address.
-        in_flight: How many requests run at once.
-        per_host: How many of them to one host.
-        per_host_rate: How many may start a second at one host; 0 for no limit.
-        seconds: Deadline of one attempt, redirects and body included; waiting for one's turn is not counted.
-        attempts: How often a URL is tried before it is a miss.
-        max_bytes: Largest body, encoded and decoded.
-        max_redirects: How many redirects are followed.
-        private_hosts: ``host`` or ``host:port``, as URLs write them, that may have an address that is not public.
-        ignore_opt_out: Fetch what robots.txt or X-Robots-Tag ask to leave alone; the signal is still reported.
-        proxy_from_environment: Use the proxies that the environment names. The proxy then looks names up once more:
-            what it connects to is out of our hands, so give it rules of its own.
+        user_agent: Sent with every request. Begins with a product name, which robots.txt may address.
+        in_flight: Concurrent requests in all.
+        per_host: Concurrent requests to one host.
+        per_host_rate: Requests that may start a second at one host; 0 for no limit.
+        seconds: Deadline of one attempt, including redirects and body, without the wait for a slot.
+        attempts: Attempts for a URL before it is a miss.
+        max_bytes: The largest body, encoded and decoded.
+        max_redirects: Redirects to follow.
+        private_hosts: Hosts whose addresses need not be public, as ``host`` or ``host:port``, spelled as in URLs.
+        ignore_opt_out: Fetch images in spite of robots.txt and X-Robots-Tag. The signal is still reported.
+        proxy_from_environment: Use the proxies from the environment. A proxy resolves names again, so pixcore cannot
+            guard what it connects to: give the proxy rules of its own.
     """
 
     user_agent: str = field(default=f"pixcore/{version('pixcore')}")
@@ -59,23 +59,23 @@ class FetchPolicy:
     def _check_user_agent(self, _attribute: object, text: str) -> None:
         if not (_PRODUCT.match(text) and _PRINTABLE.fullmatch(text)):
             raise InvalidRequest(
-                f"user agent {text!r} cannot be used; write it like 'pixcore/1.0 (+https://example.org/contact)'"
+                f"user agent {text!r} is invalid; write it like 'pixcore/1.0 (+https://example.org/contact)'"
             )
 
     @property
     def product(self) -> str:
-        """The name that robots.txt and X-Robots-Tag know us by, in lower case."""
+        """The name in lower case that robots.txt and X-Robots-Tag may address."""
         return self.user_agent.replace("/", " ").split()[0].lower()
 
     @property
     def contact(self) -> bool:
-        """Whether the user agent tells how to reach whoever runs this: it holds a mail or web address."""
+        """Whether the user agent contains a mail or web address."""
         return "@" in self.user_agent or "://" in self.user_agent
 
 
 @frozen
 class Fetched:
-    """The body of ``size`` bytes is in its file. ``opt_out`` holds signals that the policy ignored, as they were."""
+    """A fetched body of ``size`` bytes. ``opt_out`` holds the opt-out signals that the policy ignored, verbatim."""
 
     size: int
     fetched_at: datetime
@@ -84,7 +84,7 @@ class Fetched:
 
 @frozen
 class Missed:
-    """Nothing was fetched; ``permanent`` when fetching again soon cannot help."""
+    """A failed fetch. ``permanent`` means that fetching again soon cannot help."""
 
     reason: str
     permanent: bool

@@ -1,1 +1,1 @@
-"""Sources that are searched by keyword: how each is asked and read (a ``Search``), and what they share (``paged``)."""
+"""Sources that are searched by keyword: a ``Search`` for each, and what they share (``paged``)."""

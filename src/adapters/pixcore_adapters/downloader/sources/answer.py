@@ -1,4 +1,4 @@
-"""An API's answer in JSON: whatever stands where something else was expected counts as not there."""
+"""Read JSON responses of APIs. A value of an unexpected type counts as absent."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,42 +6,42 @@ from collections.abc import Mapping, Sequence
 from pixcore_adapters.downloader.sources.search import Unreadable
 
 _SHOWN = 200
-_LONGEST = 2000  # characters of a text that goes into a row
-_LONGEST_URL = 8000
+_MAX_TEXT = 2000  # characters of a text in a row
+_MAX_URL = 8000
 
 
 def document(page: bytes) -> Mapping[str, object]:
-    """Read the page.
+    """Parse a page as a JSON object.
 
     Raises:
-        Unreadable: It is no JSON object.
+        Unreadable: The page is not a JSON object.
     """
     try:
         value = json.loads(page)
     except (ValueError, RecursionError) as exc:
-        raise Unreadable(f"it is no JSON but begins with {page[:_SHOWN]!r}") from exc
+        raise Unreadable(f"it is not JSON; it begins with {page[:_SHOWN]!r}") from exc
     if not isinstance(value, dict):
-        raise Unreadable(f"it is no JSON object but begins with {page[:_SHOWN]!r}")
+        raise Unreadable(f"it is not a JSON object; it begins with {page[:_SHOWN]!r}")
     return value
 
 
 def mapping(value: object) -> Mapping[str, object]:
-    """Give an object, or an empty one."""
+    """Return the value if it is a JSON object, else an empty mapping."""
     return value if isinstance(value, dict) else {}
 
 
 def items(value: object) -> Sequence[object] | None:
-    """Give a list, or None."""
+    """Return the value if it is a JSON array, else None."""
     return value if isinstance(value, list) else None
 
 
 def address(value: object) -> str:
-    """Give a URL as it stands; ``""`` for anything else and for what is too long to be asked for."""
-    return value.strip() if isinstance(value, str) and len(value) <= _LONGEST_URL else ""
+    """Return a URL without surrounding spaces; ``""`` for a value that is not text or longer than 8,000 characters."""
+    return value.strip() if isinstance(value, str) and len(value) <= _MAX_URL else ""
 
 
 def text(value: object) -> str:
-    """Give a string on one line, without what no file could hold; ``""`` for anything else."""
+    """Return a text on one line, without lone surrogates, at most 2,000 characters; ``""`` if it is not text."""
     if not isinstance(value, str):
         return ""
-    return " ".join(value.encode("utf-8", "replace").decode().split())[:_LONGEST]
+    return " ".join(value.encode("utf-8", "replace").decode().split())[:_MAX_TEXT]

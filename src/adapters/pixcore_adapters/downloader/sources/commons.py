@@ -1,4 +1,4 @@
-"""Wikimedia Commons, by the search of MediaWiki's API (https://commons.wikimedia.org/w/api.php)."""
+"""Wikimedia Commons, through the search of MediaWiki's API (https://commons.wikimedia.org/w/api.php)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,18 +13,22 @@ from pixcore_adapters.downloader.sources.answer import address, document, items,
 from pixcore_adapters.downloader.sources.search import Overloaded, Result, Unreadable
 
 _METADATA = ("Artist", "License", "LicenseShortName", "LicenseUrl", "ObjectName")
-_LATER = frozenset({"maxlag", "ratelimited", "cirrussearch-backend-error", "cirrussearch-too-busy-error"})
+_OVERLOADED = frozenset({"maxlag", "ratelimited", "cirrussearch-backend-error", "cirrussearch-too-busy-error"})
 _CC = re.compile(r"cc-(?P<slug>by(?:-nc)?(?:-sa|-nd)?)(?![a-z])")
 _FREE = frozenset({"cc0", "pdm"})
-_LONGEST_HTML = 10_000  # of a creator's name; the parser's time grows faster than its input
-_UNSEEN = frozenset({"style", "script"})
+_MAX_HTML = 10_000  # characters of a creator's name; the parser's time grows faster than its input
+_HIDDEN_TAGS = frozenset({"style", "script"})
 
 
 @frozen
 class Commons:
-    """Asked without an account: 50 files a page, because no answer describes more. ``api`` is where it is asked.
+    """Search without an account.
 
-    CirrusSearch, which searches it, shows the first 10,000 results (``Searcher::MAX_OFFSET_LIMIT``).
+    A page has 50 files, because a response describes no more. CirrusSearch, the search engine behind the API, returns
+    only the first 10,000 results (``Searcher::MAX_OFFSET_LIMIT``).
+
+    Attributes:
+        api: The URL of the API.
     """
 
     name: ClassVar[str] = "commons"
@@ -42,13 +46,13 @@ class Commons:
         return cls()
 
     def url(self, query: str, licenses: str, page: int) -> str:
-        """See ``Search``. Only the public domain can be asked for; other licences are told apart in the answer."""
+        """See ``Search``. The API filters only for the public domain; other licences are filtered from the results."""
         free = " haslicense:unrestricted" if licenses and _FREE.issuperset(licenses.split(",")) else ""
-        asked = {
+        parameters = {
             "action": "query",
             "format": "json",
             "formatversion": 2,
-            "maxlag": 5,  # seconds; as https://www.mediawiki.org/wiki/API:Etiquette asks of what nobody waits for
+            "maxlag": 5,  # seconds; https://www.mediawiki.org/wiki/API:Etiquette asks non-interactive clients for it
             "generator": "search",
             "gsrsearch": f"{query} filetype:bitmap{free}",
             "gsrnamespace": 6,
@@ -58,13 +62,13 @@ class Commons:
             "iiprop": "url|extmetadata",
             "iiextmetadatafilter": "|".join(_METADATA),
         }
-        return f"{self.api}?{urlencode(asked, errors='replace')}"
+        return f"{self.api}?{urlencode(parameters, errors='replace')}"
 
     def read(self, page: bytes) -> Sequence[Result | None]:
-        """See ``Search``. A file's rank is told by its ``index``, which counts on from page to page, from 1."""
+        """See ``Search``. A file's ``index`` counts from 1 across all pages, and gives the rank."""
         answer = document(page)
         if "error" in answer:
-            _refuse(mapping(answer["error"]))
+            _raise_error(mapping(answer["error"]))
         if "query" not in answer and "batchcomplete" in answer:
             return []
         found = items(mapping(answer.get("query")).get("pages"))
@@ -72,20 +76,20 @@ class Commons:
             raise Unreadable("it has no list of pages")
         ranked = {self._rank(file): _result(file) for file in map(mapping, found)}
         if ranked and not any(ranked.values()):
-            raise Unreadable("no file has the address of an image")
+            raise Unreadable("none of its files has an image URL")
         return [ranked.get(rank) for rank in range(max(ranked, default=-1) + 1)]
 
     def _rank(self, file: Mapping[str, object]) -> int:
         index = file.get("index")
         if not isinstance(index, int) or index < 1:
-            raise Unreadable("a file has no index")
+            raise Unreadable("one of its files has no index")
         return (index - 1) % self.size
 
 
-def _refuse(error: Mapping[str, object]) -> None:
+def _raise_error(error: Mapping[str, object]) -> None:
     code = text(error.get("code"))
-    said = f"{code or 'error'}: {text(error.get('info')) or 'it gives no reason'}"
-    raise Overloaded(said) if code in _LATER else Unreadable(said)
+    message = f"{code or 'error'}: {text(error.get('info')) or 'it gives no reason'}"
+    raise Overloaded(message) if code in _OVERLOADED else Unreadable(message)
 
 
 def _result(file: Mapping[str, object]) -> Result | None:
@@ -94,19 +98,19 @@ def _result(file: Mapping[str, object]) -> Result | None:
     if not url:
         return None
     extra = mapping(info.get("extmetadata"))
-    said = {name: mapping(extra.get(name)).get("value") for name in _METADATA}
+    values = {name: mapping(extra.get(name)).get("value") for name in _METADATA}
     provenance = Provenance(
         page_url=text(info.get("descriptionurl")),
-        title=text(said["ObjectName"]) or text(file.get("title")).removeprefix("File:"),
-        creator=_plain(text(said["Artist"])),
-        license=text(said["LicenseShortName"]),
-        license_url=text(said["LicenseUrl"]),
+        title=text(values["ObjectName"]) or text(file.get("title")).removeprefix("File:"),
+        creator=_visible_text(text(values["Artist"])),
+        license=text(values["LicenseShortName"]),
+        license_url=text(values["LicenseUrl"]),
     )
-    return Result(url, provenance, _slug(text(said["License"]).lower()))
+    return Result(url, provenance, _slug(text(values["License"]).lower()))
 
 
-def _slug(license: str) -> str:  # noqa: A002 - the word for it
-    """The licence without its version and country: ``cc-by-sa-3.0-de`` is ``by-sa``; ``""`` for others than these."""
+def _slug(license: str) -> str:  # noqa: A002 - the standard term
+    """Return a licence's slug without version and country: ``by-sa`` for ``cc-by-sa-3.0-de``; ``""`` if unknown."""
     if license in {"cc0", "cc-zero"} or license.startswith("cc0-"):
         return "cc0"
     if license.startswith(("pd", "cc-pd")):
@@ -115,16 +119,16 @@ def _slug(license: str) -> str:  # noqa: A002 - the word for it
     return found["slug"] if found else ""
 
 
-class _Text(HTMLParser):
-    """Collects what a reader would see."""
+class _VisibleText(HTMLParser):
+    """Collect the visible text of HTML."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.seen: list[str] = []
+        self.parts: list[str] = []
         self._hidden = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - the parser's
-        if tag in _UNSEEN:
+        if tag in _HIDDEN_TAGS:
             self._hidden = tag
 
     def handle_endtag(self, tag: str) -> None:
@@ -133,14 +137,14 @@ class _Text(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
-            self.seen.append(data)
+            self.parts.append(data)
 
 
-def _plain(html: str) -> str:
-    parser = _Text()
+def _visible_text(html: str) -> str:
+    parser = _VisibleText()
     try:
-        parser.feed(html[:_LONGEST_HTML])
+        parser.feed(html[:_MAX_HTML])
         parser.close()
-    except AssertionError:  # Python's parser gives up like this on some broken declarations
+    except AssertionError:  # Python's parser raises it for some broken declarations
         return ""
-    return text("".join(parser.seen))
+    return text("".join(parser.parts))

@@ -1,4 +1,4 @@
-"""Openverse: openly licensed images of many collections, by its API (https://api.openverse.org/v1/)."""
+"""Openverse: openly licensed images of many collections, through its API (https://api.openverse.org/v1/)."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self
@@ -10,12 +10,16 @@ from pixcore.model.images import Provenance
 from pixcore_adapters.downloader.sources.answer import address, document, items, mapping, text
 from pixcore_adapters.downloader.sources.search import Result, Unreadable
 
-_NAMES = {"cc0": "CC0", "pdm": "Public Domain Mark"}  # the others are "CC" and the slug
+_NAMES = {"cc0": "CC0", "pdm": "Public Domain Mark"}  # other licences are named "CC" and the slug in upper case
 
 
 @frozen
 class Openverse:
-    """Asked without an account: 20 results a page, 240 a query. ``api`` is where its images are searched."""
+    """Search without an account: 20 results a page, 240 a query.
+
+    Attributes:
+        api: The URL of the search for images.
+    """
 
     name: ClassVar[str] = "openverse"
     size: ClassVar[int] = 20
@@ -23,7 +27,7 @@ class Openverse:
     licenses: ClassVar[frozenset[str]] = frozenset(
         {"cc0", "pdm", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd", "sampling+", "nc-sampling+"}
     )
-    ahead: ClassVar[int] = 1  # the limits are of requests: none is spent on what may not be needed
+    ahead: ClassVar[int] = 1  # requests are rate-limited, so spend few on pages that may not be needed
     empty_is_end: ClassVar[bool] = True
 
     api: str = "https://api.openverse.org/v1/images/"
@@ -35,8 +39,9 @@ class Openverse:
 
     def url(self, query: str, licenses: str, page: int) -> str:
         """See ``Search``."""
-        asked = {"q": query, "page": page + 1, "page_size": self.size} | ({"license": licenses} if licenses else {})
-        return f"{self.api}?{urlencode(asked, errors='replace')}"
+        filters = {"license": licenses} if licenses else {}
+        parameters = {"q": query, "page": page + 1, "page_size": self.size} | filters
+        return f"{self.api}?{urlencode(parameters, errors='replace')}"
 
     def read(self, page: bytes) -> Sequence[Result | None]:
         """See ``Search``."""
@@ -44,23 +49,23 @@ class Openverse:
         found = items(answer.get("results"))
         if found is None:
             raise Unreadable(f"it has no list of results; {text(answer.get('detail')) or 'it gives no reason'}")
-        results = [_result(mapping(one)) for one in found]
+        results = [_result(mapping(item)) for item in found]
         if results and not any(results):
-            raise Unreadable("no result has the address of an image")
+            raise Unreadable("none of its results has an image URL")
         return results
 
 
-def _result(said: Mapping[str, object]) -> Result | None:
-    url = address(said.get("url"))
+def _result(item: Mapping[str, object]) -> Result | None:
+    url = address(item.get("url"))
     if not url:
         return None
-    slug = text(said.get("license")).lower()
+    slug = text(item.get("license")).lower()
     name = _NAMES.get(slug, f"CC {slug.upper()}") if slug else ""
     provenance = Provenance(
-        page_url=text(said.get("foreign_landing_url")),
-        title=text(said.get("title")),
-        creator=text(said.get("creator")),
-        license=f"{name} {text(said.get('license_version'))}".strip(),
-        license_url=text(said.get("license_url")),
+        page_url=text(item.get("foreign_landing_url")),
+        title=text(item.get("title")),
+        creator=text(item.get("creator")),
+        license=f"{name} {text(item.get('license_version'))}".strip(),
+        license_url=text(item.get("license_url")),
     )
     return Result(url, provenance, slug)

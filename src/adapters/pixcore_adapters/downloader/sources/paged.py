@@ -1,4 +1,4 @@
-"""A source that is searched: pages of results are asked for, read, and dealt out by position."""
+"""A source that is searched: fetches pages of results, parses them, and yields candidates by position."""
 
 import hashlib
 from collections import deque
@@ -17,10 +17,12 @@ from pixcore_adapters.downloader.sources.search import Overloaded, Result, Searc
 
 
 @frozen
-class _Asked:
+class _Page:
+    """A page that is being fetched."""
+
     number: int
     url: str
-    page: Future[bytes]
+    body: Future[bytes]
 
 
 @frozen
@@ -28,69 +30,69 @@ class PagedSource:
     """The candidates of one search.
 
     Attributes:
-        search: How its pages are asked for and read.
-        keep_pages: The folder into which a page goes that cannot be read, for a bug report; None keeps none.
+        search: Gives the URLs of the pages and parses them.
+        keep_pages: The folder where unreadable pages are saved for a bug report; None saves none.
     """
 
     search: Search
     keep_pages: Path | None = None
 
-    def candidates(self, piece: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:
+    def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:
         """See ``Source``."""
         size = self.search.size
-        wanted = range(piece.start, min(piece.stop, self.search.limit))
-        begun = (self._asked(piece, number, pages) for number in range(wanted.start // size, -(-wanted.stop // size)))
-        coming: deque[_Asked] = deque()
+        wanted = range(slice_.start, min(slice_.stop, self.search.limit))
+        numbers = range(wanted.start // size, -(-wanted.stop // size))
+        started = (self._start(slice_, number, pages) for number in numbers)
+        pending: deque[_Page] = deque()
         found = False
         try:
-            while coming or (coming := deque(islice(begun, 1))):
-                asked = coming[0]
-                yield asked.page
-                page = asked.page.result()
-                results = self._read(asked, page)
-                coming.popleft()
+            while pending or (pending := deque(islice(started, 1))):
+                page = pending[0]
+                yield page.body
+                results = self._read(page)
+                pending.popleft()
                 if not results:
                     if found or self.search.empty_is_end:
                         return
-                    raise self._changed(asked, page, "it holds no result")
+                    raise self._changed(page, "it has no results")
                 found = True
-                # only now: before, nobody knew whether the results go on
-                coming.extend(islice(begun, self.search.ahead - len(coming)))
-                for position, result in enumerate(results, asked.number * size):
+                # fetch ahead only after a page with results: the next pages may not exist
+                pending.extend(islice(started, self.search.ahead - len(pending)))
+                for position, result in enumerate(results, page.number * size):
                     if result and position in wanted:
-                        yield self._candidate(piece, position, result)
+                        yield self._candidate(slice_, position, result)
         finally:
-            for asked in coming:
-                asked.page.cancel()
+            for page in pending:
+                page.body.cancel()
 
-    def _candidate(self, piece: Slice, position: int, result: Result) -> Candidate | Miss:
-        key = CandidateKey(self.search.name, piece.query, position)
+    def _candidate(self, slice_: Slice, position: int, result: Result) -> Candidate | Miss:
+        key = CandidateKey(self.search.name, slice_.query, position)
         candidate = Candidate(key, result.url, result.provenance)
-        if piece.licenses and result.license not in piece.licenses.split(","):
-            return Miss(candidate, MissReason.LICENSE, permanent=True, detail=result.license or "none is told")
+        if slice_.licenses and result.license not in slice_.licenses.split(","):
+            return Miss(candidate, MissReason.LICENSE, permanent=True, detail=result.license or "not stated")
         return candidate
 
-    def _asked(self, piece: Slice, number: int, pages: Pages) -> _Asked:
-        url = self.search.url(piece.query, piece.licenses, number)
-        return _Asked(number, url, pages(url))
+    def _start(self, slice_: Slice, number: int, pages: Pages) -> _Page:
+        url = self.search.url(slice_.query, slice_.licenses, number)
+        return _Page(number, url, pages(url))
 
-    def _read(self, asked: _Asked, page: bytes) -> Sequence[Result | None]:
+    def _read(self, page: _Page) -> Sequence[Result | None]:
         try:
-            return self.search.read(page)[: self.search.size]
+            return self.search.read(page.body.result())[: self.search.size]
         except Overloaded as exc:
             raise SourceUnavailable(f"{self.search.name}: {exc}; try again later") from exc
         except Unreadable as exc:
-            raise self._changed(asked, page, str(exc)) from exc
+            raise self._changed(page, str(exc)) from exc
 
-    def _changed(self, asked: _Asked, page: bytes, why: str) -> SourceChanged:
-        said = f"{self.search.name} cannot be read any more: {why} ({asked.url})"
+    def _changed(self, page: _Page, reason: str) -> SourceChanged:
+        message = f"a page of {self.search.name} cannot be read: {reason} ({page.url})"
         if self.keep_pages is None:
-            return SourceChanged(f"{said}; keep the page with --keep-pages DIR and report it")
-        digest = hashlib.sha256(asked.url.encode("utf-8", "backslashreplace")).hexdigest()[:16]
-        kept = self.keep_pages / f"{self.search.name}-{digest}.page"
+            return SourceChanged(f"{message}; save the page with --keep-pages DIR and report it")
+        digest = hashlib.sha256(page.url.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+        file = self.keep_pages / f"{self.search.name}-{digest}.page"
         try:
             self.keep_pages.mkdir(parents=True, exist_ok=True)
-            kept.write_bytes(page)
+            file.write_bytes(page.body.result())
         except OSError as exc:
-            return SourceChanged(f"{said}; the page could not be kept: {one_line(exc)}")
-        return SourceChanged(f"{said}; report it with the page, which is in {kept}")
+            return SourceChanged(f"{message}; the page could not be saved: {one_line(exc)}")
+        return SourceChanged(f"{message}; report it with the page saved as {file}")

@@ -1,4 +1,4 @@
-"""Search: how the result pages of one source are asked for and read. What all have in common is in ``paged``."""
+"""Search: the URLs of a source's result pages and how to parse them. ``paged`` holds what all searches share."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,9 +10,12 @@ from pixcore.model.images import Provenance
 
 @frozen
 class Result:
-    """One result of a page: the image's address, where it comes from, and the slug of its licence, such as ``by-sa``.
+    """One result of a page.
 
-    ``license`` is ``""`` where the source does not tell.
+    Attributes:
+        url: The image's URL.
+        provenance: Where the image comes from.
+        license: The slug of its licence, such as ``by-sa``; ``""`` if the source does not state it.
     """
 
     url: str
@@ -21,19 +24,22 @@ class Result:
 
 
 class Unreadable(Exception):
-    """A page came, but no result can be read from it; the text says why. ``paged`` makes it a SourceChanged."""
+    """A page was fetched, but it cannot be parsed as a page of results. ``paged`` raises SourceChanged for it.
+
+    The message is a reason that completes "a page of NAME cannot be read: …", such as "it has no list of results".
+    """
 
 
 class Overloaded(Exception):
-    """A page came, and asks to come back later; the text says why. ``paged`` makes it a SourceUnavailable."""
+    """The fetched page says to try again later; the message is why. ``paged`` raises SourceUnavailable for it."""
 
 
 class Search(Protocol):
-    """One source that is searched by keyword."""
+    """One source that is searched by keyword. It only builds URLs and parses pages; ``paged`` fetches them."""
 
     @property
     def name(self) -> str:
-        """The source's name."""
+        """The source's name, as users write it and as slices name it."""
         ...
 
     @property
@@ -43,33 +49,40 @@ class Search(Protocol):
 
     @property
     def limit(self) -> int:
-        """How many results a query can give at most, as the source documents it."""
+        """The largest number of results for one query, as the source documents it."""
         ...
 
     @property
     def licenses(self) -> frozenset[str]:
-        """Slugs of the licences that its results can be limited to; empty where it tells no licences."""
+        """Slugs of the licences that results can be limited to; empty if the source states no licences."""
         ...
 
     @property
     def ahead(self) -> int:
-        """How many pages may be asked for before they are needed."""
+        """How many pages may be fetched ahead, before their results are needed."""
         ...
 
     @property
     def empty_is_end(self) -> bool:
-        """Whether an empty page is believed where no result came before it; else the page counts as changed."""
+        """Whether an empty first page means "no results". If False, it raises SourceChanged."""
         ...
 
     def url(self, query: str, licenses: str, page: int) -> str:
-        """The address of a page, from 0. ``licenses`` is comma-separated slugs, or ``""`` for any."""
+        """Return the URL of page number ``page``, from 0. Deterministic: planning and workers must get the same URL.
+
+        ``licenses`` is a comma-separated list of slugs from ``licenses``, or ``""`` for any licence. Results with
+        another licence are dropped later, so the URL need not filter them.
+        """
         ...
 
     def read(self, page: bytes) -> Sequence[Result | None]:
-        """The results by rank; None keeps the place of one that is no image. An empty page is the end of the results.
+        """Parse a page's body. Return its results in order of rank, at most ``size`` (more are ignored).
+
+        None stands for a result without an image, so that the later ones keep their positions. An empty sequence means
+        that there are no more results.
 
         Raises:
-            Unreadable: It is another page than a page of results.
-            Overloaded: It is none now, and may be one later.
+            Unreadable: The body is not a page of results.
+            Overloaded: The source says to try again later.
         """
         ...
