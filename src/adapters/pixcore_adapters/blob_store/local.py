@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import BinaryIO, Self
 from urllib.parse import unquote, urlsplit
 
 import cattrs
@@ -28,10 +28,7 @@ from pixcore.errors import InvalidRequest, StoreNotFound
 from pixcore.model.archives import Blob
 from pixcore_adapters.blob_store import PRIVATE, check_key, check_version, described
 from pixcore_adapters.blob_store.durable import make_folder, sync_folder
-from pixcore_adapters.blob_store.os_errors import store_errors
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from pixcore_adapters.blob_store.os_errors import BlobFile, store_errors
 
 _SWEEP_LIMIT = 100  # files checked for each put
 
@@ -116,7 +113,7 @@ class LocalBlobStore:
         path = self._path(key)
         with store_errors(f"cannot read blob {key!r} in {self._root}"), self._ignoring_absent():
             if self._status(key):
-                return io.BufferedReader(_BlobFile(path))
+                return io.BufferedReader(BlobFile(path))
         raise StoreNotFound(f"there is no blob {str(path)!r}")
 
     def list(self, prefix: str = "") -> Iterator[Blob]:
@@ -258,18 +255,6 @@ class LocalBlobStore:
                     if _is_unicode(entry.name) and (key or entry.name != PRIVATE)
                 ]
                 pending += sorted(below, reverse=True)
-
-
-class _BlobFile(io.FileIO):
-    """A blob opened for reading. Translates errors during reads into store errors too."""
-
-    def readinto(self, buffer: "WriteableBuffer") -> int | None:
-        with store_errors(f"cannot read blob {str(self.name)!r}"):
-            return super().readinto(buffer)
-
-    def readall(self) -> bytes:
-        with store_errors(f"cannot read blob {str(self.name)!r}"):
-            return super().readall()
 
 
 def _etag(status: os.stat_result) -> str:

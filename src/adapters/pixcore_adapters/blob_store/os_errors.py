@@ -1,10 +1,15 @@
 """The operating system's errors as store errors, each with its remedy, for blobs that are files."""
 
 import errno
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pixcore.errors import StoreDenied, StoreUnavailable
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _RIGHTS = "give this user the right to read and write there, or take another store"
 _SPACE = "free some space there, or take another store"
@@ -46,3 +51,17 @@ def store_errors(failure: str) -> Iterator[None]:
         if remedy := _REMEDIES.get(error.errno or 0):
             raise StoreDenied(f"{failure}: {error.strerror}{where}; {remedy}") from error
         raise StoreUnavailable(f"{failure}: {error.strerror}{where}; try again, or check its disk") from error
+
+
+class BlobFile(io.FileIO):
+    """A blob opened for reading. Translates errors during reads into store errors too."""
+
+    def readinto(self, buffer: "WriteableBuffer") -> int | None:
+        """See ``io.FileIO``."""
+        with store_errors(f"cannot read blob {str(self.name)!r}"):
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        """See ``io.FileIO``."""
+        with store_errors(f"cannot read blob {str(self.name)!r}"):
+            return super().readall()
