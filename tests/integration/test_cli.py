@@ -18,7 +18,7 @@ from pictures import encoded, photo
 
 from pixcore import InvalidRequest, NoValidImages, StatusUnavailable, StoreDenied, StoreUnavailable, WorkspaceFull
 from pixcore_runners.assembly.assembly import assemble
-from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword, proposed
+from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, plan_missing
 from pixcore_runners.settings import load_here
 
 RUN = ("run", "--source", "folder:photos", "--chunk-size", "4")
@@ -221,9 +221,9 @@ def test_status_counts_datasets_and_shows_one() -> None:
 def test_a_chunk_that_another_run_holds_is_waited_for() -> None:
     """Status shows its lease; the run says what it waits for, and goes on when the other one has died."""
     assembly = assemble(load_here(flags={"source": ["folder:photos"]}).settings, make=True)
-    wish = Wanted((WantedKeyword(("folder:photos",)),), chunk_size=500).named()
-    with proposed(wish, assembly.status, assembly) as proposal:
-        (chunk,) = proposal.write_down(assembly.status, assembly.store)
+    wish = DatasetSpec((KeywordSpec(("folder:photos",)),), chunk_size=500).with_names()
+    with plan_missing(wish, assembly.status, assembly) as proposal:
+        (chunk,) = proposal.save(assembly.status, assembly.store)
     assembly.status.claim(chunk.key, "another", ttl=0.5)
     assert " processing " in pixcore("status", "photos").out
     ran = run()
@@ -235,11 +235,12 @@ def test_a_chunk_that_another_run_holds_is_waited_for() -> None:
 def test_an_unknown_dataset_names_the_known_ones(command: str) -> None:
     """A misspelt name is mended at a glance."""
     assert pixcore(command, "fotos").err == (
-        "pixcore: no dataset 'fotos' in the status database, which knows none yet; is it the right one, see --status?\n"
+        "pixcore: no dataset 'fotos' in the status database; it holds: none;"
+        " if that is the wrong database, set --status\n"
     )
     run()
     ran = pixcore(command, "fotos")
-    assert (ran.code, ran.err) == (2, "pixcore: no dataset 'fotos' in the status database, which knows photos\n")
+    assert (ran.code, ran.err) == (2, "pixcore: no dataset 'fotos' in the status database; it holds: photos\n")
 
 
 def test_retry_takes_failed_and_short_chunks_again_and_no_others(home: Path) -> None:
@@ -277,7 +278,7 @@ def test_config_show_says_where_each_setting_comes_from(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [
-        (("run",), 2, "openverse needs a keyword to search for, such as 'red panda'; or name a folder or a"),
+        (("run",), 2, "openverse needs a keyword to search for, such as 'red panda'; to collect a folder or a"),
         (("run", "--source", "flickr:cats"), 2, "unknown source 'flickr:cats'; use one of: openverse,"),
         (("run", "--source", "folder:"), 2, "source 'folder:' is incomplete; write folder:DIR"),
         (("run", "--source", "folder:fotos"), 2, "the folder {home}/fotos cannot be listed: No such file or directory"),
@@ -291,8 +292,8 @@ def test_config_show_says_where_each_setting_comes_from(monkeypatch: pytest.Monk
             "names no folder of this machine; write file:./out or file:///data/out",
         ),
         ((*RUN, "--status", "mysql://host/x"), 2, "unknown status database 'mysql://host/x'; use sqlite:///FILE"),
-        ((*RUN, "--count", "0"), 2, "a count of 0 images is not possible; ask for at least 1"),
-        ((*RUN, "--count", "-3"), 2, "a count of -3 images is not possible; ask for at least 1"),
+        ((*RUN, "--count", "0"), 2, "count cannot be 0; ask for at least 1 image"),
+        ((*RUN, "--count", "-3"), 2, "count cannot be -3; ask for at least 1 image"),
         (
             (*RUN, "--count", "11"),
             2,
@@ -348,7 +349,7 @@ def test_a_store_that_is_a_file(home: Path) -> None:
     """The store's own words, and no chunk was planned for it."""
     ran = run("--store", "file:photos/0001.jpg")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "a file stands where a folder is needed" in ran.err
+    assert "a file is where a folder is needed" in ran.err
     assert pixcore("status", "--json").document["datasets"] == []
     assert not (home / "work").exists()
 
@@ -359,7 +360,7 @@ def test_another_store_than_the_dataset_was_planned_with() -> None:
     ran = run("--store", "file:other")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "dataset 'photos' was planned with another store" in ran.err
-    assert ran.err.endswith("name that one, or another dataset\n")
+    assert ran.err.endswith("name that store, or another dataset\n")
 
 
 def test_a_status_database_that_is_none(home: Path) -> None:
@@ -407,9 +408,9 @@ def closed(home: Path) -> Iterator[Path]:
     ("words", "complaint"),
     [
         ((*RUN, "--store", "file:closed/out"), "Permission denied ('{home}/closed/out/.pixcore'); give this user"),
-        ((*RUN, "--status", "sqlite:///closed/s.db"), "make its folder, or get the right to use it"),
-        ((*RUN, "--status", "sqlite:///closed/below/s.db"), "make its folder, or get the right to use it"),
-        (("status", "--status", "sqlite:///closed/s.db"), "make its folder, or get the right to use it"),
+        ((*RUN, "--status", "sqlite:///closed/s.db"), "create its folder, or get permission to use it"),
+        ((*RUN, "--status", "sqlite:///closed/below/s.db"), "create its folder, or get permission to use it"),
+        (("status", "--status", "sqlite:///closed/s.db"), "create its folder, or get permission to use it"),
         (("run", "--source", "folder:closed"), "the folder {home}/closed cannot be listed: Permission denied"),
         (("demo", "--out", "closed/demo"), "cannot be used (Permission denied); name another folder with --out DIR"),
     ],

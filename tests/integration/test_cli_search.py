@@ -190,10 +190,10 @@ def test_a_plan_asks_nobody(site: Site) -> None:
             ("--count", "24801", "--source", "bing", "--source", "openverse"),
             "24801 images of 'red panda' are wanted, but bing with 20 queries, openverse with 20 queries can give at",
         ),
-        (("--source", "openverse"), "how many images of 'red panda' are wanted? add --count N, at most 4800 here"),
+        (("--source", "openverse"), "the number of images of 'red panda' is missing; add --count N, at most 4800 here"),
         (("--count", "5", "--source", "bing", "--license", "by"), "bing cannot be limited to the licence by;"),
         (("--count", "5", "--source", "openverse", "--license", "gpl"), "license cannot be 'gpl'; give one or more of"),
-        (("--count", "5", "--source", "urls:a.txt", "--license", "by"), "urls:a.txt does not tell licences"),
+        (("--count", "5", "--source", "urls:a.txt", "--license", "by"), "urls:a.txt gives no licences"),
     ],
     ids=["capacity", "no count", "an engine's licence", "no licence", "a list's licence"],
 )

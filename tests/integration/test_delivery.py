@@ -13,7 +13,7 @@ from pixcore.chunk.events import Event, ImageAccepted, PhaseEntered, silent
 from pixcore.model.chunks import Claimed, Phase
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.observing.logs import ChunkContext
-from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword, proposed
+from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, plan_missing
 from pixcore_runners.queueing.delivery import Deliveries, Later, StopFlag
 from pixcore_runners.settings import Settings
 
@@ -55,9 +55,9 @@ def works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works]:
     )
     photos = fill(tmp_path / "photos", IMAGES)
     assembly = assemble(settings, make=True)
-    wanted = Wanted([WantedKeyword([f"folder:{photos}"])], 500).named()
-    with proposed(wanted, assembly.status, assembly) as proposal:
-        (chunk,) = proposal.write_down(assembly.status, assembly.store)
+    wanted = DatasetSpec([KeywordSpec([f"folder:{photos}"])], 500).with_names()
+    with plan_missing(wanted, assembly.status, assembly) as proposal:
+        (chunk,) = proposal.save(assembly.status, assembly.store)
     yield Works(settings, assembly, photos, chunk.key)
     assert not list((tmp_path / "work").glob("chunk-*"))
 

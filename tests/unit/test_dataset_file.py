@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pixcore import InvalidRequest, NearRule, Quality
 from pixcore_runners.planning.dataset_file import _line, read
-from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword
+from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec
 from pixcore_runners.settings import Settings
 
 WHOLE = """\
@@ -45,12 +45,10 @@ def written(tmp_path: Path) -> Path:
 
 def test_a_file_says_everything(written: Path) -> None:
     """What a keyword leaves out is as the head says; paths start from the file's folder, not from where one stands."""
-    assert read(written, Settings()) == Wanted(
+    assert read(written, Settings()) == DatasetSpec(
         (
-            WantedKeyword(
-                ("openverse", f"folder:{written.parent}/photos"), "red panda", 2000, "Ailurus", ("cc0", "by")
-            ),
-            WantedKeyword(("commons",), "giant panda", 500, "", ()),
+            KeywordSpec(("openverse", f"folder:{written.parent}/photos"), "red panda", 2000, "Ailurus", ("cc0", "by")),
+            KeywordSpec(("commons",), "giant panda", 500, "", ()),
         ),
         chunk_size=250,
         dataset="pandas",
@@ -63,8 +61,8 @@ def test_what_a_file_leaves_out_is_as_the_settings_say(tmp_path: Path) -> None:
     path = tmp_path / "cats.toml"
     path.write_text('[[keyword]]\nname = "cat"')
     settings = Settings(source=("urls:/list.txt",), license=("by",), chunk_size=7, min_height=9, near_phash=3)
-    assert read(path, settings) == Wanted(
-        (WantedKeyword(("urls:/list.txt",), "cat", None, "", ("by",)),), 7, "cats", Quality(50, 9, NearRule(3, 10))
+    assert read(path, settings) == DatasetSpec(
+        (KeywordSpec(("urls:/list.txt",), "cat", None, "", ("by",)),), 7, "cats", Quality(50, 9, NearRule(3, 10))
     )
 
 
@@ -72,18 +70,18 @@ def test_what_a_file_leaves_out_is_as_the_settings_say(tmp_path: Path) -> None:
     ("old", "new", "complaint"),
     [
         ("chunk_size = 250", "chunk_size = 0", ":4: chunk_size cannot be 0; give a whole number, at least 1"),
-        ("count = 2000", "count = 1.5", ":3: count cannot be 1.5; give a whole number, at least 1"),
-        ("count = 500", "count = 0", ":18: count cannot be 0; give a whole number, at least 1"),
-        ("count = 500", "cuont = 500", ":18: 'cuont' is no key here; did you mean count?"),
-        ("count = 500", "min_width = 5", ":18: 'min_width' is no key here; there are: name, label, count, source"),
+        ("count = 2000", "count = 1.5", ":3: count cannot be 1.5; write a whole number, at least 1"),
+        ("count = 500", "count = 0", ":18: count cannot be 0; write a whole number, at least 1"),
+        ("count = 500", "cuont = 500", ":18: unknown key 'cuont'; did you mean count?"),
+        ("count = 500", "min_width = 5", ":18: unknown key 'min_width'; use one of: name, label, count, source"),
         ("min_width = 256", 'min_width = "wide"', ":9: min_width cannot be 'wide'; give a whole number"),
         ("near_dhash = 6", "near_dhash = 65", ":10: near_dhash cannot be 65; give a whole number from 0 to 64"),
-        ("near_dhash = 6", "near = 6", ":10: 'near' is no key here; there are: min_width"),
-        ('dataset = "pandas"', "dataset = 7", ":2: dataset cannot be 7; give a text"),
-        ('label = "Ailurus"', "label = 7", ":14: label cannot be 7; give a text"),
-        ('name = "giant panda"', 'name = " "', ":16: this keyword has no name; write one"),
-        ('name = "giant panda"\n', "", ":16: this keyword has no name; write one"),
-        ('name = "giant panda"', 'name = "red panda"', ":17: name 'red panda' stands here twice"),
+        ("near_dhash = 6", "near = 6", ":10: unknown key 'near'; use one of: min_width"),
+        ('dataset = "pandas"', "dataset = 7", ":2: dataset cannot be 7; write a string"),
+        ('label = "Ailurus"', "label = 7", ":14: label cannot be 7; write a string"),
+        ('name = "giant panda"', 'name = " "', ":16: this keyword has no name; add one"),
+        ('name = "giant panda"\n', "", ":16: this keyword has no name; add one"),
+        ('name = "giant panda"', 'name = "red panda"', ":17: name 'red panda' is already in this file"),
         ('source = ["commons"]', "source = [1]", ":19: source cannot be [1]; give one or more sources"),
         (
             'license = ["cc0", "by"]',
@@ -91,8 +89,8 @@ def test_what_a_file_leaves_out_is_as_the_settings_say(tmp_path: Path) -> None:
             ":6: license cannot be ['cc0', 'gpl']; give one or",
         ),
         ("[quality]\nmin_width = 256\nnear_dhash = 6", "quality = 3", ":8: quality is a table; write [quality]"),
-        ("count = 2000\n", 'count = 2000\ncolour = """\nred\n"""\n', ":4: 'colour' is no key here"),
-        ("[[keyword]]", "[[keywords]]", ":12: 'keywords' is no key here; did you mean keyword?"),
+        ("count = 2000\n", 'count = 2000\ncolour = """\nred\n"""\n', ":4: unknown key 'colour'"),
+        ("[[keyword]]", "[[keywords]]", ":12: unknown key 'keywords'; did you mean keyword?"),
         ("[[keyword]]", "[keyword", "cannot be read as TOML: "),
         ("count = 2000", "count = 2000\ncount = 1", "cannot be read as TOML: Cannot overwrite a value (at line 4"),
     ],

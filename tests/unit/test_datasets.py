@@ -16,7 +16,7 @@ from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_runners.planning import dataset_plan
-from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword, known_dataset, proposed
+from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, dataset_records, plan_missing
 
 LIMITS = {"openverse": 24, "bing": 100}
 
@@ -28,10 +28,10 @@ def cats(
     licenses: Sequence[str] = (),
     chunk_size: int = 4,
     dataset: str = "pets",
-) -> Wanted:
+) -> DatasetSpec:
     """What is asked for; out of the folder of cats, if no source is named."""
-    one = WantedKeyword(sources or ("folder:/cats",), keyword, count, licenses=licenses)
-    return Wanted((one,), chunk_size, dataset)
+    one = KeywordSpec(sources or ("folder:/cats",), keyword, count, licenses=licenses)
+    return DatasetSpec((one,), chunk_size, dataset)
 
 
 class Sources:
@@ -52,10 +52,10 @@ class Sources:
         yield Listing(Lane("folder", folder, used, self.lengths[folder], snapshot="x"), BytesIO())
 
 
-def extend(wanted: Wanted, status: MemoryStatusRepo, sources: Sources) -> list[ChunkRequest]:
+def extend(wanted: DatasetSpec, status: MemoryStatusRepo, sources: Sources) -> list[ChunkRequest]:
     """Plan what is lacking and write it down; all that the dataset has then."""
-    with proposed(wanted, status, sources) as proposal:
-        list(proposal.write_down(status, MemoryBlobStore()))
+    with plan_missing(wanted, status, sources) as proposal:
+        list(proposal.save(status, MemoryBlobStore()))
     return [record.chunk.request for record in status.find(wanted.dataset)]
 
 
@@ -84,7 +84,7 @@ def test_names_left_out_are_filled_in(
     sources: tuple[str, ...], keyword: str, dataset: str, named: tuple[str, str]
 ) -> None:
     """The keyword is the first folder's name; the dataset is called as its keyword, as far as it can be."""
-    wanted = cats(None, *sources, keyword=keyword, dataset=dataset).named()
+    wanted = cats(None, *sources, keyword=keyword, dataset=dataset).with_names()
     assert (wanted.keywords[0].keyword, wanted.dataset) == named
 
 
@@ -92,30 +92,30 @@ def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.Monke
     """``folder:.`` is not a keyword of one dot."""
     (tmp_path / "cats").mkdir()
     monkeypatch.chdir(tmp_path / "cats")
-    assert cats(None, "folder:.", keyword="").named().keywords[0].keyword == "cats"
+    assert cats(None, "folder:.", keyword="").with_names().keywords[0].keyword == "cats"
 
 
 @given(st.text(min_size=1).filter(str.strip))
 def test_every_keyword_makes_a_dataset_name(keyword: str) -> None:
     """Nobody has to name a dataset because a keyword is odd; and a name stays itself."""
-    wanted = cats(keyword=keyword, dataset="").named()
-    assert wanted.named() == wanted
+    wanted = cats(keyword=keyword, dataset="").with_names()
+    assert wanted.with_names() == wanted
 
 
 @pytest.mark.parametrize(
     ("wanted", "complaint"),
     [
-        (Wanted((WantedKeyword((), "cats"),), 4), "no source is given"),
+        (DatasetSpec((KeywordSpec((), "cats"),), 4), "no source is given"),
         (cats(None, "flickr:cats"), "unknown source 'flickr:cats'"),
-        (cats(None, "folder"), "names nothing"),
+        (cats(None, "folder"), "is incomplete"),
         (cats(None, "folder:/cats", "bing", keyword=" "), "bing needs a keyword to search for"),
         (cats(dataset=".hidden"), "dataset name '.hidden' cannot be used"),
     ],
 )
-def test_what_cannot_be_named_is_refused(wanted: Wanted, complaint: str) -> None:
+def test_what_cannot_be_named_is_refused(wanted: DatasetSpec, complaint: str) -> None:
     """Before any folder is read."""
     with pytest.raises(InvalidRequest, match=complaint):
-        wanted.named()
+        wanted.with_names()
 
 
 # -- planning --------------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def test_a_dataset_is_planned_once() -> None:
     first = extend(cats(10), status, sources)
     assert [request.target for request in first] == [4, 4, 2]
     for count in (10, 3, None):
-        with proposed(cats(count), status, sources) as proposal:
+        with plan_missing(cats(count), status, sources) as proposal:
             assert list(proposal.requests) == []
 
 
@@ -135,7 +135,7 @@ def test_a_count_that_is_reached_needs_no_folder() -> None:
     """The photos may be gone once they are packed."""
     status = MemoryStatusRepo()
     extend(cats(4), status, Sources(cats=4))
-    with proposed(cats(4), status, Sources()) as proposal:
+    with plan_missing(cats(4), status, Sources()) as proposal:
         assert list(proposal.requests) == []
 
 
@@ -213,7 +213,9 @@ def test_what_no_variation_can_give_is_refused_with_the_number() -> None:
 
 def test_a_search_needs_a_count() -> None:
     """Nobody means all that a search engine has."""
-    with pytest.raises(InvalidRequest, match=r"how many images of 'cats' are wanted.*--count N, at most 2000 here"):
+    with pytest.raises(
+        InvalidRequest, match=r"the number of images of 'cats' is missing.*--count N, at most 2000 here"
+    ):
         extend(cats(None, "bing"), MemoryStatusRepo(), Sources())
 
 
@@ -271,17 +273,17 @@ def test_other_licences_are_other_results() -> None:
 
 def test_a_folder_knows_no_licences() -> None:
     """Better refused than believed to be free."""
-    with pytest.raises(InvalidRequest, match="folder:/cats does not tell licences"):
+    with pytest.raises(InvalidRequest, match="folder:/cats gives no licences"):
         extend(cats(4, "openverse", "folder:/cats", licenses=("by",)), MemoryStatusRepo(), Sources(cats=4))
 
 
 def test_several_keywords_are_one_dataset() -> None:
     """Chunks are numbered through, each of one keyword with its label, and a query two keywords share is shared out."""
     status = MemoryStatusRepo()
-    wanted = Wanted(
+    wanted = DatasetSpec(
         [
-            WantedKeyword(("openverse",), "cat", 26, label="Felis"),
-            WantedKeyword(("openverse",), "cat photo", 8),
+            KeywordSpec(("openverse",), "cat", 26, label="Felis"),
+            KeywordSpec(("openverse",), "cat photo", 8),
         ],
         chunk_size=20,
         dataset="pets",
@@ -306,8 +308,8 @@ def test_a_dataset_of_another_store_is_refused() -> None:
             raise StoreNotFound("there is no blob 'x'")
 
     with (
-        pytest.raises(InvalidRequest, match=r"planned with another store .*there is no blob 'x'.*name that one"),
-        proposed(cats(), MemoryStatusRepo(), Elsewhere()),
+        pytest.raises(InvalidRequest, match=r"planned with another store .*there is no blob 'x'.*name that store"),
+        plan_missing(cats(), MemoryStatusRepo(), Elsewhere()),
     ):
         pass
 
@@ -322,8 +324,8 @@ def test_chunks_are_written_down_in_batches() -> None:
             return super().ensure(requests, beside=beside)
 
     status = Counting()
-    with proposed(cats(chunk_size=1), status, Sources(cats=2500)) as proposal:
-        chunks = list(proposal.write_down(status, MemoryBlobStore()))
+    with plan_missing(cats(chunk_size=1), status, Sources(cats=2500)) as proposal:
+        chunks = list(proposal.save(status, MemoryBlobStore()))
     assert sizes == [1000, 1000, 500]
     assert [chunk.request.index for chunk in chunks] == list(range(2500))
 
@@ -331,19 +333,19 @@ def test_chunks_are_written_down_in_batches() -> None:
 def test_an_unknown_dataset_names_the_known_ones() -> None:
     """And where to look when there is none at all."""
     status = MemoryStatusRepo()
-    with pytest.raises(InvalidRequest, match=r"knows none yet.*--status"):
-        known_dataset("pets", status)
+    with pytest.raises(InvalidRequest, match=r"it holds: none.*--status"):
+        dataset_records("pets", status)
     extend(cats(), status, Sources(cats=4))
     extend(cats(dataset="zoo"), status, Sources(cats=4))
-    with pytest.raises(InvalidRequest, match="no dataset 'pest' in the status database, which knows pets, zoo"):
-        known_dataset("pest", status)
-    assert [record.chunk.request.dataset for record in known_dataset("zoo", status)] == ["zoo"]
+    with pytest.raises(InvalidRequest, match="no dataset 'pest' in the status database; it holds: pets, zoo"):
+        dataset_records("pest", status)
+    assert [record.chunk.request.dataset for record in dataset_records("zoo", status)] == ["zoo"]
 
 
 def test_listings_are_kept_only_when_the_chunks_are_written_down() -> None:
     """What is refused or only looked at leaves nothing in the store; each source is read once either way."""
     store, status = MemoryBlobStore(), MemoryStatusRepo()
-    with proposed(cats(), status, Sources(cats=4)) as proposal:
+    with plan_missing(cats(), status, Sources(cats=4)) as proposal:
         assert list(store.list()) == []
-        list(proposal.write_down(status, store))
+        list(proposal.save(status, store))
     assert [blob.key for blob in store.list()] == ["x/000000.jsonl"]

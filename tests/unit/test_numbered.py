@@ -61,7 +61,7 @@ def test_without_a_keyword_nothing_is_made(assembly: Assembly, metadata: Mapping
     ("changed", "named_word"),
     [
         ({"count": "many"}, "count"),
-        ({"count": -1}, "images"),
+        ({"count": -1}, "at least 1 image"),
         ({"dataset": "../x"}, "dataset name"),
         ({"sources": ["nowhere"]}, "nowhere"),
         ({"slices": [{"source": "urls"}]}, "slices"),

@@ -8,7 +8,7 @@ from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.observing import card_refresh
-from pixcore_runners.planning.dataset_plan import known_dataset
+from pixcore_runners.planning.dataset_plan import dataset_records
 
 
 @click.command("cancel")
@@ -23,7 +23,7 @@ def command(shell: Shell, dataset: str) -> None:
     """
     assembly = assemble(shell.settings)
     name = namespace(dataset)
-    known_dataset(name, assembly.status)
+    dataset_records(name, assembly.status)
     asked = assembly.status.cancel(name)
     card_refresh.refresh(name, assembly.status, assembly.store)
     table = plain_table("dataset", "cancelled")

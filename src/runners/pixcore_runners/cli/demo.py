@@ -25,7 +25,7 @@ from pixcore_runners.cli.tables import add, plain_table, reasons
 from pixcore_runners.cli.work import stopping
 from pixcore_runners.direct.run import run_chunks
 from pixcore_runners.observing.logs import log_to_stderr
-from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword, proposed
+from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, plan_missing
 from pixcore_runners.settings import Settings, load
 from pixcore_runners.settings.urls import anchored
 
@@ -122,9 +122,11 @@ def _fresh(folder: Path) -> Path:
 
 def _run(shell: Shell, assembly: Assembly, lists: Mapping[str, Path], verdicts: "Verdicts") -> list[str]:
     """Work every keyword's list off as one chunk; tell what is wrong with the stored archives."""
-    keywords = [WantedKeyword((f"urls:{path}",), keyword) for keyword, path in lists.items()]
-    with proposed(Wanted(keywords, shell.settings.chunk_size, _DATASET), assembly.status, assembly) as proposal:
-        chunks = [chunk.key for chunk in proposal.write_down(assembly.status, assembly.store)]
+    keywords = [KeywordSpec((f"urls:{path}",), keyword) for keyword, path in lists.items()]
+    with plan_missing(
+        DatasetSpec(keywords, shell.settings.chunk_size, _DATASET), assembly.status, assembly
+    ) as proposal:
+        chunks = [chunk.key for chunk in proposal.save(assembly.status, assembly.store)]
     with (
         stopping(shell) as stop,
         progress(shell, len(chunks)) as shown,

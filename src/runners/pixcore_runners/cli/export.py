@@ -18,7 +18,7 @@ from pixcore_runners.cli.counted import counted
 from pixcore_runners.cli.document import DONE, INTERRUPTED, PARTIAL, VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.planning.dataset_plan import known_dataset
+from pixcore_runners.planning.dataset_plan import dataset_records
 from pixcore_runners.registry.tables import LAYOUTS
 
 
@@ -42,7 +42,7 @@ def command(shell: Shell, dataset: str, kind: str, out: Path, *, ratios: str, la
     chosen = layout(kind, by_label=label is not None)
     require_empty(out)
     assembly = assemble(shell.settings)
-    known = known_dataset(name, assembly.status)
+    known = dataset_records(name, assembly.status)
     records = [record for record in known if record.status is Status.COMPLETED]
     if not records:
         raise NoValidImages(f"no chunk of dataset {name} is completed, so there is nothing to export")

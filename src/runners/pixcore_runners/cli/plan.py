@@ -11,7 +11,7 @@ from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.planning import wanted, wanting
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.planning.dataset_plan import proposed
+from pixcore_runners.planning.dataset_plan import plan_missing
 
 
 @click.command("plan")
@@ -27,7 +27,7 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None
     known = (record.chunk.request for record in assembly.status.find(wish.dataset))
     table = plain_table("index", "keyword", "target", "slices")
     chunks = []
-    with proposed(wish, assembly.status, assembly) as proposal:
+    with plan_missing(wish, assembly.status, assembly) as proposal:
         for request in chain(known, proposal.requests):
             add(table, request.index, request.keyword, request.target, _slices(request))
             chunks.append(

@@ -8,7 +8,7 @@ from attrs import evolve
 from pixcore import InvalidRequest
 from pixcore_runners.cli.shell import Shell, adding
 from pixcore_runners.planning.dataset_file import read
-from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword, answering
+from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, usable_sources
 from pixcore_runners.settings import Settings
 from pixcore_runners.settings.source_names import FORMS, LICENSES, caution
 
@@ -34,7 +34,7 @@ wanting = adding(
 )
 
 
-def wanted(shell: Shell, keyword: str, count: int | None, dataset: str) -> Wanted:
+def wanted(shell: Shell, keyword: str, count: int | None, dataset: str) -> DatasetSpec:
     """What these arguments mean, with the names left out filled in; says what the person should know of it.
 
     Raises:
@@ -48,9 +48,9 @@ def wanted(shell: Shell, keyword: str, count: int | None, dataset: str) -> Wante
             raise InvalidRequest(f"--{given[0]} is for a keyword on the command line; write it into {keyword}")
         wish = read(Path(keyword), settings)
     else:
-        one = WantedKeyword(settings.source, keyword, count, licenses=settings.license)
-        wish = Wanted((one,), settings.chunk_size, dataset, settings.quality)
-    wish = wish.named()
+        one = KeywordSpec(settings.source, keyword, count, licenses=settings.license)
+        wish = DatasetSpec((one,), settings.chunk_size, dataset, settings.quality)
+    wish = wish.with_names()
     if left_out := set(shell.settings.source) - set(settings.source) - set(wish.sources):
         shell.say(f"{min(left_out)} is left out: it answers only those who say how to reach them; set user_agent")
     if told := caution(wish.sources):
@@ -61,4 +61,6 @@ def wanted(shell: Shell, keyword: str, count: int | None, dataset: str) -> Wante
 def _with_usual_sources(shell: Shell) -> Settings:
     """The settings; where nobody named a source, without those that the user agent keeps from answering."""
     settings = shell.settings
-    return settings if shell.loaded.origins["source"] != "default" else evolve(settings, source=answering(settings))
+    return (
+        settings if shell.loaded.origins["source"] != "default" else evolve(settings, source=usable_sources(settings))
+    )

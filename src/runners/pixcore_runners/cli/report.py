@@ -12,7 +12,7 @@ from pixcore_runners.cli.counted import counted
 from pixcore_runners.cli.document import DONE, PARTIAL, VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.planning.dataset_plan import known_dataset
+from pixcore_runners.planning.dataset_plan import dataset_records
 
 
 @click.command("report")
@@ -35,7 +35,7 @@ def command(shell: Shell, dataset: str, out: str) -> None:
     check(target)
     assembly = assemble(shell.settings)
     name = dataset_name(dataset)
-    records = known_dataset(name, assembly.status)
+    records = dataset_records(name, assembly.status)
     near = assembly.seen.near(name, shell.settings.near)
     stored = sum(record.result.progress.accepted for record in records if record.result)
     with counted(shell, "images", stored) as done:

@@ -7,7 +7,7 @@ from pixcore.model.requests import namespace
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.work import work_off, working
-from pixcore_runners.planning.dataset_plan import known_dataset
+from pixcore_runners.planning.dataset_plan import dataset_records
 from pixcore_runners.queueing.dispatch import submit
 from pixcore_runners.queueing.runner import RUNNERS, open_runner
 
@@ -27,7 +27,7 @@ def command(shell: Shell, dataset: str, runner: str | None) -> None:
     """
     assembly = assemble(shell.settings)
     name = namespace(dataset)
-    again = [record.chunk.key for record in known_dataset(name, assembly.status) if _worth_it(record)]
+    again = [record.chunk.key for record in dataset_records(name, assembly.status) if _worth_it(record)]
     reopened = sum(assembly.status.reopen(key) for key in again)
     shell.say(f"dataset {name}: chunks opened again: {reopened}")
     if runner is None:

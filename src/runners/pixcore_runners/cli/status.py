@@ -14,7 +14,7 @@ from pixcore_runners.cli.document import VERSION, document, near_document
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, chunk_table, near_tables, plain_table
 from pixcore_runners.cli.watch import watch
-from pixcore_runners.planning.dataset_plan import known_dataset
+from pixcore_runners.planning.dataset_plan import dataset_records
 
 
 @click.command("status")
@@ -39,7 +39,7 @@ def command(shell: Shell, dataset: str | None, watched: bool, duplicates: bool) 
     if watched:
         watch(shell, name or "", _watched(assembly.status, name))
     elif name is not None:
-        records = known_dataset(name, assembly.status)
+        records = dataset_records(name, assembly.status)
         if duplicates:
             rule = shell.settings.near
             _show_near(shell, name, rule, near_groups(assembly.seen.near(name, rule)))
@@ -64,7 +64,7 @@ def _show_all(shell: Shell, status: StatusRepo) -> None:
 def _watched(status: StatusRepo, dataset: str | None) -> Callable[[], Overview]:
     """What to look at: the chunks of the dataset, or of all."""
     if dataset is not None and not status.overview(dataset).phases:
-        known_dataset(dataset, status)  # says that there is none
+        dataset_records(dataset, status)  # says that there is none
     return lambda: status.overview(dataset)
 
 

@@ -9,7 +9,7 @@ from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.planning import wanted, wanting
 from pixcore_runners.cli.shell import Shell, creating, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.planning.dataset_plan import Wanted, proposed
+from pixcore_runners.planning.dataset_plan import DatasetSpec, plan_missing
 from pixcore_runners.queueing.dispatch import submit
 from pixcore_runners.queueing.runner import RUNNERS, open_runner
 from pixcore_runners.settings.source_names import parse
@@ -36,9 +36,9 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str, *, runn
     queue = open_runner(runner, shell.settings)
     queue.waiting()  # a broker that is away is found before anything is planned
     looking = assemble(shell.settings)
-    with proposed(wish, looking.status, looking) as proposal:
+    with plan_missing(wish, looking.status, looking) as proposal:
         assembly = assemble(shell.settings, make=True)
-        new = sum(1 for _ in proposal.write_down(assembly.status, assembly.store))
+        new = sum(1 for _ in proposal.save(assembly.status, assembly.store))
     sent = submit(wish.dataset, assembly.status, queue, runner)
     counts = assembly.status.summary().get(wish.dataset, {})
     document = {"planned": new, "enqueued": sent, **{str(state): counts.get(state, 0) for state in Status}}
@@ -47,7 +47,7 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str, *, runn
     shell.show({"version": VERSION, "dataset": wish.dataset, **document}, table)
 
 
-def _require_shared_folders(wish: Wanted, *, shared_path: bool) -> None:
+def _require_shared_folders(wish: DatasetSpec, *, shared_path: bool) -> None:
     folders = [source for source in wish.sources if parse(source)[0] == "folder"]
     if folders and not shared_path:
         raise InvalidRequest(

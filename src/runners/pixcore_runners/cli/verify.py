@@ -19,7 +19,7 @@ from pixcore_runners.cli.counted import counted
 from pixcore_runners.cli.document import DONE, PARTIAL, VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.observing.logs import escaped
-from pixcore_runners.planning.dataset_plan import known_dataset
+from pixcore_runners.planning.dataset_plan import dataset_records
 
 
 @click.command("verify")
@@ -43,7 +43,7 @@ def command(shell: Shell, what: str, repairing: bool) -> None:
 
 def _dataset(shell: Shell, dataset: str, *, repairing: bool) -> NoReturn:
     assembly = assemble(shell.settings)
-    records = known_dataset(dataset, assembly.status)
+    records = dataset_records(dataset, assembly.status)
     completed = sum(record.status is Status.COMPLETED for record in records)
     if others := len(records) - completed:
         shell.say(f"dataset {dataset}: chunks that are not completed, and so not looked at: {others}")

@@ -1,1 +1,1 @@
-"""From what a user asks for to the chunks that are still missing."""
+"""Plan chunks: of a dataset, of a DATASET.toml, and single ones that callers number themselves."""

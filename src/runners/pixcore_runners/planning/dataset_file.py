@@ -1,4 +1,4 @@
-"""DATASET.toml: a dataset of several keywords, written down in a file. What is wrong in it is said by line and key."""
+"""Read a DATASET.toml: a dataset of several keywords. Messages name the line and the key of what is wrong."""
 
 import difflib
 import tomllib
@@ -9,34 +9,36 @@ from typing import Any, NoReturn
 from attrs import frozen
 
 from pixcore import InvalidRequest
-from pixcore_runners.planning.dataset_plan import Wanted, WantedKeyword
+from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec
 from pixcore_runners.settings import Settings, placed
 from pixcore_runners.settings.conversion import typed
 
-_Key = tuple[str | int, ...]  # where a value stands, such as ("keyword", 0, "count")
+_Key = tuple[str | int, ...]  # the place of a value, such as ("keyword", 0, "count")
 
-# By table, the settings that it may hold; the rest of its keys are its own.
+# The settings that each table may hold. Its other keys are no settings.
 _HEAD = ("source", "license", "chunk_size")
 _KEYWORD = ("source", "license")
 _QUALITY = ("min_width", "min_height", "near_phash", "near_dhash")
 
 
-def read(path: Path, settings: Settings) -> Wanted:
-    """What the file wants; what it leaves out is as the settings say. Relative paths start from its folder.
+def read(path: Path, settings: Settings) -> DatasetSpec:
+    """Return the dataset that the file describes. The settings fill what it leaves out.
+
+    Relative paths in the file start from its folder.
 
     Raises:
-        InvalidRequest: It cannot be read, or something in it is unknown, missing or impossible.
+        InvalidRequest: The file cannot be read, or a key is unknown, missing or has an invalid value.
     """
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
         reason = getattr(exc, "strerror", None) or "it is not UTF-8"
-        raise InvalidRequest(f"{path} cannot be read ({reason}); name a TOML file that is there") from exc
+        raise InvalidRequest(f"{path} cannot be read ({reason}); name an existing TOML file") from exc
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as exc:
         raise InvalidRequest(f"{path} cannot be read as TOML: {exc}") from exc
-    return _File(path, text).wanted(table, settings)
+    return _File(path, text).spec(table, settings)
 
 
 @frozen
@@ -44,47 +46,51 @@ class _File:
     path: Path
     text: str
 
-    def wanted(self, table: Mapping[str, Any], settings: Settings) -> Wanted:
+    def spec(self, table: Mapping[str, Any], settings: Settings) -> DatasetSpec:
         settings = self._set(settings, table, _HEAD, own=("dataset", "count", "quality", "keyword"))
         settings = self._set(settings, self._table(table.get("quality", {}), ("quality",)), _QUALITY, ("quality",))
         count = self._count(table)
         listed = table.get("keyword", [])
         if not isinstance(listed, list) or not listed:
             self._refuse(("keyword",), "write at least one table [[keyword]] with a name")
-        keywords: dict[str, WantedKeyword] = {}
-        for number, one in enumerate(listed):
+        keywords: dict[str, KeywordSpec] = {}
+        for number, entry in enumerate(listed):
             at: _Key = ("keyword", number)
-            keyword = self._keyword(self._table(one, at), settings, count, at)
+            keyword = self._keyword(self._table(entry, at), settings, count, at)
             if keyword.keyword in keywords:
-                self._refuse((*at, "name"), f"name {keyword.keyword!r} stands here twice; once is enough")
+                self._refuse((*at, "name"), f"name {keyword.keyword!r} is already in this file; remove one of the two")
             keywords[keyword.keyword] = keyword
         dataset = self._text(table, "dataset") or self.path.stem
-        return Wanted(tuple(keywords.values()), settings.chunk_size, dataset, settings.quality)
+        return DatasetSpec(tuple(keywords.values()), settings.chunk_size, dataset, settings.quality)
 
-    def _keyword(self, table: Mapping[str, Any], settings: Settings, count: int | None, at: _Key) -> WantedKeyword:
+    def _keyword(self, table: Mapping[str, Any], settings: Settings, count: int | None, at: _Key) -> KeywordSpec:
         settings = self._set(settings, table, _KEYWORD, at, own=("name", "label", "count"))
         name = self._text(table, "name", at).strip()
         if not name:
-            self._refuse(at, 'this keyword has no name; write one, such as name = "red panda"')
+            self._refuse(at, 'this keyword has no name; add one, such as name = "red panda"')
         label = self._text(table, "label", at)
-        return WantedKeyword(settings.source, name, self._count(table, at) or count, label, settings.license)
+        return KeywordSpec(settings.source, name, self._count(table, at) or count, label, settings.license)
 
     def _set(
         self, settings: Settings, table: Mapping[str, Any], names: Sequence[str], at: _Key = (), own: Sequence[str] = ()
     ) -> Settings:
-        """The settings with those of the table in their place; every other key must be the table's ``own``."""
+        """Return the settings changed by those of the table, whose other keys must be in ``own``."""
         for key, value in table.items():
             if key in names:
                 settings = placed(settings, key, value, self._origin((*at, key)), self.path.absolute().parent)
             elif key not in own:
                 near = difflib.get_close_matches(key, [*own, *names], n=1)
-                remedy = f"did you mean {near[0]}?" if near else f"there are: {', '.join([*own, *names])}"
-                self._refuse((*at, key), f"{key!r} is no key here; {remedy}")
+                remedy = f"did you mean {near[0]}?" if near else f"use one of: {', '.join([*own, *names])}"
+                self._refuse((*at, key), f"unknown key {key!r}; {remedy}")
         return settings
 
     def _text(self, table: Mapping[str, Any], key: str, at: _Key = ()) -> str:
         value = table.get(key, "")
-        return value if isinstance(value, str) else self._refuse((*at, key), f"{key} cannot be {value!r}; give a text")
+        return (
+            value
+            if isinstance(value, str)
+            else self._refuse((*at, key), f"{key} cannot be {value!r}; write a string in quotes")
+        )
 
     def _count(self, table: Mapping[str, Any], at: _Key = ()) -> int | None:
         if "count" not in table:
@@ -92,7 +98,7 @@ class _File:
         try:
             return _positive(typed(table["count"], int))
         except (TypeError, ValueError):
-            self._refuse((*at, "count"), f"count cannot be {table['count']!r}; give a whole number, at least 1")
+            self._refuse((*at, "count"), f"count cannot be {table['count']!r}; write a whole number, at least 1")
 
     def _table(self, value: object, at: _Key) -> Mapping[str, Any]:
         return (
@@ -101,8 +107,8 @@ class _File:
             else self._refuse(at, f"{at[0]} is a table; write [{at[0]}] before its keys")
         )
 
-    def _refuse(self, key: _Key, complaint: str) -> NoReturn:
-        raise InvalidRequest(f"{self._origin(key)}: {complaint}")
+    def _refuse(self, key: _Key, message: str) -> NoReturn:
+        raise InvalidRequest(f"{self._origin(key)}: {message}")
 
     def _origin(self, key: _Key) -> str:
         return f"{self.path}:{_line(self.text, key)}"
@@ -115,16 +121,16 @@ def _positive(number: int) -> int:
 
 
 def _line(text: str, key: _Key) -> int:
-    """The line on which a value begins; 1 for one that is missing.
+    """Return the number of the line on which a value begins, or 1 if the value is missing.
 
-    tomllib tells no lines. But the shortest beginning of the file in which a key is there ends with its value, and
-    the longest in which it is not ends right before it.
+    tomllib gives no line numbers. Therefore the file is cut: the shortest part from its start that holds the key ends
+    with the value, and the longest part that does not hold it ends right before it.
     """
     lines = text.splitlines(keepends=True)
     without, end = 0, len(lines) + 1
     while end - without > 1:
         middle = (without + end) // 2
-        # a beginning that ends within a value cannot be read: the next one that can decides
+        # a part that ends within a value cannot be parsed: the next longer part that can be decides
         whole = next((n for n in range(middle, end) if _parsed(lines[:n]) is not None), None)
         if whole is None or _has(_parsed(lines[:whole]), key):
             end = middle
@@ -140,7 +146,7 @@ def _parsed(lines: Iterable[str]) -> dict[str, Any] | None:
         return None
 
 
-def _has(value: Any, key: _Key) -> bool:  # noqa: ANN401 - whatever TOML holds
+def _has(value: Any, key: _Key) -> bool:  # noqa: ANN401 - any value of TOML
     for part in key:
         try:
             value = value[part]

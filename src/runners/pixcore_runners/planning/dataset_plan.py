@@ -1,4 +1,4 @@
-"""From what a user asks for to the chunks of a dataset: planned once, extended when more is wanted."""
+"""Plan the chunks of a dataset from what a user asks for. A later, larger request adds chunks to the plan."""
 
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -34,22 +34,27 @@ _BATCH = 1000
 
 
 class Catalogue(Protocol):
-    """What the sources hold, as far as planning needs to know."""
+    """What planning needs to know of the sources."""
 
     def listing(self, source: str, dataset: str, planned: Iterable[Slice]) -> AbstractContextManager[Listing]:
-        """List a source such as ``folder:DIR`` behind the slices that are planned already."""
+        """List a source such as ``folder:DIR``. The lane of the listing begins behind the slices ``planned``."""
         ...
 
     def capacity(self, source: str, licenses: Sequence[str]) -> int:
-        """How many results a source that is searched by keyword gives a query at most."""
+        """Return how many results a searched source gives a query at most."""
         ...
 
 
 @frozen
-class WantedKeyword:
-    """One keyword: ``count`` images of it from ``sources``, written as by ``pixcore_runners.settings.source_names``.
+class KeywordSpec:
+    """What a user asks for of one keyword.
 
-    ``licenses`` are slugs such as ``by-sa``; none for any licence. ``count`` None means all that the sources hold.
+    Attributes:
+        sources: As ``pixcore_runners.settings.source_names`` parses them.
+        keyword: What to search for, and what the images show.
+        count: How many images; None means all that the sources hold.
+        label: The label of the images.
+        licenses: Slugs such as ``by-sa``; none means any licence.
 
     Raises:
         InvalidRequest: A count below 1.
@@ -63,57 +68,59 @@ class WantedKeyword:
 
     def __attrs_post_init__(self) -> None:
         if self.count is not None and self.count < 1:
-            raise InvalidRequest(f"a count of {self.count} images is not possible; ask for at least 1")
+            raise InvalidRequest(f"count cannot be {self.count}; ask for at least 1 image")
 
 
 @frozen
-class Wanted:
-    """What a dataset is to hold."""
+class DatasetSpec:
+    """What a user asks for: the keywords of a dataset, and how to cut it into chunks."""
 
-    keywords: Sequence[WantedKeyword]
+    keywords: Sequence[KeywordSpec]
     chunk_size: int
     dataset: str = ""
     quality: Quality = field(factory=Quality)
 
     @property
     def sources(self) -> list[str]:
-        """Every source of any keyword, once."""
+        """The sources of all keywords, each once."""
         return list(dict.fromkeys(source for keyword in self.keywords for source in keyword.sources))
 
-    def named(self) -> "Wanted":
-        """Fill in the names left out: a keyword is called as its first source, the dataset as its first keyword.
+    def with_names(self) -> "DatasetSpec":
+        """Return the spec with the missing names filled in.
+
+        An unnamed keyword takes the name of its first source, an unnamed dataset that of its first keyword.
 
         Raises:
-            InvalidRequest: No source, an unknown one, no keyword to search for, or a name that cannot be used.
+            InvalidRequest: No source, an unknown source, no keyword to search for, or an invalid name.
         """
         keywords = [_named(keyword) for keyword in self.keywords]
         slug = re.sub(r"[^\w.-]+", "-", keywords[0].keyword).strip("-._")[:100]
         return evolve(self, keywords=keywords, dataset=dataset_name(self.dataset or slug or "dataset"))
 
 
-def _named(wanted: WantedKeyword) -> WantedKeyword:
-    if not wanted.sources:
-        raise InvalidRequest("no source is given; name one, such as --source openverse or --source folder:./photos")
-    names = [parse(source)[0] for source in wanted.sources]
-    if keyword := wanted.keyword.strip():
-        return evolve(wanted, keyword=keyword)
+def _named(spec: KeywordSpec) -> KeywordSpec:
+    if not spec.sources:
+        raise InvalidRequest("no source is given; add one, such as --source openverse or --source folder:./photos")
+    names = [parse(source)[0] for source in spec.sources]
+    if keyword := spec.keyword.strip():
+        return evolve(spec, keyword=keyword)
     if searched := [name for name in names if name not in LISTED]:
         raise InvalidRequest(
-            f"{searched[0]} needs a keyword to search for, such as 'red panda'; or name a folder or a list with"
-            " --source"
+            f"{searched[0]} needs a keyword to search for, such as 'red panda'; to collect a folder or a list, name it"
+            " with --source"
         )
-    return evolve(wanted, keyword=title(wanted.sources[0]))
+    return evolve(spec, keyword=title(spec.sources[0]))
 
 
 @frozen
-class Proposal:
-    """The chunks that a dataset still lacks, not written down yet, and the listings that their slices refer to."""
+class Plan:
+    """The chunks that a dataset still lacks, not saved yet, and the listings that their slices refer to."""
 
     requests: Iterator[ChunkRequest]
     _listings: Sequence[Listing]
 
-    def write_down(self, status: StatusRepo, store: BlobStore, beside: int | None = None) -> Iterator[Chunk]:
-        """Keep the listings, then make the chunks, in batches; yield them under their ids.
+    def save(self, status: StatusRepo, store: BlobStore, beside: int | None = None) -> Iterator[Chunk]:
+        """Store the listings, then create the chunks, in batches; yield the chunks with their ids.
 
         ``beside`` is as for ``StatusRepo.ensure``.
         """
@@ -124,74 +131,76 @@ class Proposal:
 
 
 @contextmanager
-def proposed(wanted: Wanted, status: StatusRepo, catalogue: Catalogue) -> Generator[Proposal]:
-    """The chunks that the dataset still lacks for what is wanted; none when it is planned that far already.
+def plan_missing(spec: DatasetSpec, status: StatusRepo, catalogue: Catalogue) -> Generator[Plan]:
+    """Give the block the chunks that the dataset still lacks; none if its plan already fulfils the spec.
 
-    Every listed source is read once, and nothing is written.
+    Reads every listed source once, and writes nothing.
 
     Raises:
-        InvalidRequest, NoValidImages: As ``pixcore.plan`` says, and for sources that cannot be listed, whose earlier
-            listing is in another store, or that cannot keep to the licences.
+        InvalidRequest, NoValidImages: As for ``pixcore.plan``; also if a source cannot be listed, its earlier listing
+            is in another store, or it cannot be limited to the licences.
     """
-    known = _Known(record.chunk.request for record in status.find(wanted.dataset))
-    with _proposed(wanted, known, known.chunks, catalogue) as proposal:
-        yield proposal
+    existing = _Known(record.chunk.request for record in status.find(spec.dataset))
+    with _plan(spec, existing, existing.chunks, catalogue) as missing:
+        yield missing
 
 
 @contextmanager
-def proposed_chunk(
-    number: int, wanted: Wanted, known: Iterable[ChunkRequest], catalogue: Catalogue
-) -> Generator[Proposal]:
-    """One chunk that its caller numbers, of as many images as wanted, behind the ``known`` ones of its keyword.
+def plan_numbered_chunk(
+    number: int, spec: DatasetSpec, known: Iterable[ChunkRequest], catalogue: Catalogue
+) -> Generator[Plan]:
+    """Give the block one chunk of ``spec.chunk_size`` images, with a number of its caller.
+
+    Its slices begin behind those of ``known``, the chunks of its keyword.
 
     Raises:
-        InvalidRequest, NoValidImages: As for ``proposed``.
+        InvalidRequest, NoValidImages: As for ``plan_missing``.
     """
     others = _Known(known)
-    (keyword,) = wanted.keywords
-    more = evolve(keyword, count=wanted.chunk_size + others.images.get(keyword.keyword, 0))
-    with _proposed(evolve(wanted, keywords=[more]), others, number, catalogue) as proposal:
-        yield proposal
+    (keyword,) = spec.keywords
+    more = evolve(keyword, count=spec.chunk_size + others.images.get(keyword.keyword, 0))
+    with _plan(evolve(spec, keywords=[more]), others, number, catalogue) as missing:
+        yield missing
 
 
 @contextmanager
-def _proposed(wanted: Wanted, known: "_Known", first_index: int, catalogue: Catalogue) -> Generator[Proposal]:
+def _plan(spec: DatasetSpec, known: "_Known", first_index: int, catalogue: Catalogue) -> Generator[Plan]:
     with ExitStack() as opened:
-        lanes = _Lanes(wanted.dataset, known, catalogue, opened)
+        lanes = _Lanes(spec.dataset, known, catalogue, opened)
         try:
-            lacking = [lack for keyword in wanted.keywords if (lack := _lacking(keyword, known, lanes))]
+            lacking = [missing for keyword in spec.keywords if (missing := _lacking(keyword, known, lanes))]
         except StoreNotFound as exc:
             raise InvalidRequest(
-                f"dataset {wanted.dataset!r} was planned with another store ({exc}); name that one, or another dataset"
+                f"dataset {spec.dataset!r} was planned with another store ({exc}); name that store, or another dataset"
             ) from exc
-        request = DatasetRequest(wanted.dataset, lacking, wanted.chunk_size, first_index, wanted.quality)
-        yield Proposal(plan(request), list(lanes.listings.values()))
+        request = DatasetRequest(spec.dataset, lacking, spec.chunk_size, first_index, spec.quality)
+        yield Plan(plan(request), list(lanes.listings.values()))
 
 
 class _Known:
-    """What chunks have taken already, in whichever order they were made."""
+    """Sums over the chunks that exist, whatever their order."""
 
     def __init__(self, requests: Iterable[ChunkRequest]) -> None:
         self.chunks = 0
-        self.images: dict[str, int] = {}  # planned, by keyword
-        self.variations: dict[str, int] = {}  # their version, by keyword
-        self.furthest: dict[tuple[str, str, str], Slice] = {}  # by source, query and licences
+        self.images: dict[str, int] = {}  # planned images by keyword
+        self.variations: dict[str, int] = {}  # version of the variations by keyword
+        self.furthest: dict[tuple[str, str, str], Slice] = {}  # last slice by source, query and licences
         for request in requests:
             self.chunks += 1
             self.images[request.keyword] = self.images.get(request.keyword, 0) + request.target
             if request.variations:
                 self.variations[request.keyword] = request.variations
-            for piece in request.slices:
-                self._reach((piece.source, piece.query, piece.licenses), piece)
+            for slice_ in request.slices:
+                self._reach((slice_.source, slice_.query, slice_.licenses), slice_)
 
-    def _reach(self, lane: tuple[str, str, str], piece: Slice) -> None:
-        if lane not in self.furthest or self.furthest[lane].stop < piece.stop:
-            self.furthest[lane] = piece
+    def _reach(self, lane: tuple[str, str, str], slice_: Slice) -> None:
+        if lane not in self.furthest or self.furthest[lane].stop < slice_.stop:
+            self.furthest[lane] = slice_
 
 
 @frozen
 class _Lanes:
-    """The lanes of the sources, behind what is known; each listing is opened once, until ``opened`` closes."""
+    """The lanes of the sources, behind the known slices. Each listing is opened once, and closed by ``opened``."""
 
     dataset: str
     known: _Known
@@ -200,58 +209,61 @@ class _Lanes:
     listings: dict[str, Listing] = field(factory=dict)
 
     def listed(self, source: str) -> Lane:
-        """The lane of a source such as ``folder:DIR``."""
+        """Return the lane of a source such as ``folder:DIR``."""
         if source not in self.listings:
             listing = self.catalogue.listing(source, self.dataset, self.known.furthest.values())
             self.listings[source] = self.opened.enter_context(listing)
         return self.listings[source].lane
 
     def searched(self, source: str, query: str, licenses: Sequence[str]) -> Lane:
-        """The lane of a source that is searched."""
+        """Return the lane of a searched source."""
         limited = ",".join(sorted(set(licenses)))
         last = self.known.furthest.get((source, query, limited))
         capacity = self.catalogue.capacity(source, licenses)
         return Lane(source, query, last.stop if last else 0, capacity, licenses=limited)
 
 
-def _lacking(wanted: WantedKeyword, known: _Known, lanes: _Lanes) -> KeywordRequest | None:
-    missing = None if wanted.count is None else wanted.count - known.images.get(wanted.keyword, 0)
+def _lacking(spec: KeywordSpec, known: _Known, lanes: _Lanes) -> KeywordRequest | None:
+    """Return a request for the images that the keyword still lacks, or None if it lacks none."""
+    missing = None if spec.count is None else spec.count - known.images.get(spec.keyword, 0)
     if missing is not None and missing <= 0:
         return None
-    listed = {source for source in wanted.sources if parse(source)[0] in LISTED}
-    searched = [source for source in wanted.sources if source not in listed]
-    if listed and wanted.licenses:
-        raise InvalidRequest(f"{min(listed)} does not tell licences; leave it out, or ask without --license")
+    listed = {source for source in spec.sources if parse(source)[0] in LISTED}
+    searched = [source for source in spec.sources if source not in listed]
+    if listed and spec.licenses:
+        raise InvalidRequest(f"{min(listed)} gives no licences; leave it out, or leave out --license")
     if not searched:
-        return KeywordRequest(wanted.keyword, map(lanes.listed, wanted.sources), missing, wanted.label)
-    version = known.variations.get(wanted.keyword, NEWEST)
-    first, *others = queries(wanted.keyword, version)
+        return KeywordRequest(spec.keyword, map(lanes.listed, spec.sources), missing, spec.label)
+    version = known.variations.get(spec.keyword, NEWEST)
+    first, *others = queries(spec.keyword, version)
     found = [
-        lanes.listed(source) if source in listed else lanes.searched(source, first, wanted.licenses)
-        for source in wanted.sources
+        lanes.listed(source) if source in listed else lanes.searched(source, first, spec.licenses)
+        for source in spec.sources
     ]
-    found += (lanes.searched(source, query, wanted.licenses) for query in others for source in searched)
+    found += (lanes.searched(source, query, spec.licenses) for query in others for source in searched)
     if missing is None:
         raise InvalidRequest(
-            f"how many images of {wanted.keyword!r} are wanted? add --count N, at most {sum(map(len, found))} here"
+            f"the number of images of {spec.keyword!r} is missing; add --count N, at most {sum(map(len, found))} here"
         )
-    return KeywordRequest(wanted.keyword, found, missing, wanted.label, version)
+    return KeywordRequest(spec.keyword, found, missing, spec.label, version)
 
 
-def answering(settings: Settings) -> tuple[str, ...]:
-    """The sources of the settings, without those that answer only a user agent with an address, if it has none."""
+def usable_sources(settings: Settings) -> tuple[str, ...]:
+    """Return the sources of the settings, without those that require a contact address if the user agent has none."""
     reachable = FetchPolicy(user_agent=settings.user_agent).contact
     return tuple(source for source in settings.source if reachable or source not in CONTACTABLE)
 
 
-def known_dataset(dataset: str, status: StatusRepo) -> list[ChunkRecord]:
-    """The chunks of a dataset by rising index.
+def dataset_records(dataset: str, status: StatusRepo) -> list[ChunkRecord]:
+    """Return the records of a dataset's chunks, in order of their index.
 
     Raises:
         InvalidRequest: There is no such dataset.
     """
     records = list(status.find(dataset))
     if not records:
-        names = ", ".join(name for name in status.summary() if name) or "none yet; is it the right one, see --status?"
-        raise InvalidRequest(f"no dataset {dataset!r} in the status database, which knows {names}")
+        names = (
+            ", ".join(name for name in status.summary() if name) or "none; if that is the wrong database, set --status"
+        )
+        raise InvalidRequest(f"no dataset {dataset!r} in the status database; it holds: {names}")
     return records
