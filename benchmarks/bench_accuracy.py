@@ -1,10 +1,11 @@
-"""Which variants of a picture the default rule finds, by pixcore's hashes and by imagehash's of the whole picture.
+"""Recall of the default near-duplicate rule on variants of pictures, for pixcore's hashes and for imagehash's.
 
     .venv/bin/python benchmarks/bench_accuracy.py --full          # painted pictures
     .venv/bin/python benchmarks/bench_accuracy.py --pictures DIR  # photographs of your own, all different
 
-Recall is the share of the originals that are near to their variant, in percent; false pairs are originals that are near
-to each other. Painted pictures hold fewer details than photographs: for numbers that mean something, give photographs.
+imagehash hashes the whole picture, pixcore a scaled one. Recall is the percentage of originals that are near their
+variant. False pairs are different originals that are near each other. Painted pictures have fewer details than
+photographs, so only figures from photographs are meaningful.
 """
 
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import imagehash
 import numpy as np
-from figures import asked
+from figures import arguments
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from pixcore.model.quality import Fingerprint, NearRule
@@ -31,8 +32,8 @@ Hashing = Callable[[bytes], Fingerprint]
 
 def main() -> None:
     """Measure and print."""
-    given = asked(__doc__, pictures=True, count=(50, 100))
-    originals = photographs(given.pictures, given.count) if given.pictures else painted(given.count)
+    args = arguments(__doc__, pictures=True, count=(50, 100))
+    originals = photographs(args.pictures, args.count) if args.pictures else painted(args.count)
     with tempfile.TemporaryDirectory(prefix="pixcore-bench-") as scratch:
         hashings: Mapping[str, Hashing] = {"imagehash": whole, "pixcore": Small(Path(scratch) / "picture")}
         print(f"{len(originals)} originals; phash <= {RULE.phash} and dhash <= {RULE.dhash} of 64 bits; recall in %")
@@ -47,24 +48,24 @@ def main() -> None:
             print(f"{variant:18}" + "".join(f"{recall[-1]:12.1f}" for recall in recalls.values()), flush=True)
         print(f"{'mean':18}" + "".join(f"{np.mean(recall):12.1f}" for recall in recalls.values()))
         print(f"{'false pairs':18}" + "".join(f"{false_pairs(prints):12}" for prints in firsts.values()))
-        print(f"of {len(originals) * (len(originals) - 1) // 2:,} pairs; bits of pixcore's hashes unlike imagehash's:")
+        print(f"of {len(originals) * (len(originals) - 1) // 2:,} pairs; bits that differ from imagehash's hashes:")
         for name in ("phash", "dhash"):
-            off = [
+            bits = [
                 (getattr(one, name) ^ getattr(other, name)).bit_count()
                 for one, other in zip(*firsts.values(), strict=True)
             ]
-            print(f"{name}: none in {100 * off.count(0) / len(off):.0f} %, mean {np.mean(off):.2f}, at most {max(off)}")
+            print(f"{name}: 0 bits for {bits.count(0) / len(bits):.0%}, mean {np.mean(bits):.2f}, at most {max(bits)}")
 
 
 def whole(data: bytes) -> Fingerprint:
-    """The reference: imagehash's hashes of the fully decoded picture."""
+    """Return imagehash's hashes of the fully decoded picture, the reference."""
     with Image.open(BytesIO(data)) as image:
         phash, dhash = (int(str(hashed(image)), 16) for hashed in (imagehash.phash, imagehash.dhash))
     return Fingerprint(phash, dhash, "imagehash", flat=False)
 
 
 class Small:
-    """The fingerprint that pixcore gives a file; the file is written to ``path``."""
+    """Hash a file as pixcore does; the file is written to ``path`` first."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -74,29 +75,29 @@ class Small:
         self._path.write_bytes(data)
         outcome = decode(self._path, Limits())
         if not isinstance(outcome, Picture):
-            raise SystemExit(f"refused: {outcome}")
+            raise SystemExit(f"pixcore rejected a picture: {outcome}")
         return outcome.fingerprint
 
 
 def false_pairs(prints: Sequence[Fingerprint]) -> int:
-    """How many pairs of different pictures the rule takes for the same."""
+    """Count the pairs of different pictures that the rule calls near."""
     return sum(RULE.holds(one, other) for one, other in combinations(prints, 2))
 
 
 def saved(image: Image.Image, format_: str = "JPEG", **options: int) -> bytes:
-    """The file, at the quality of most pictures of the web."""
+    """Encode an image, by default at a JPEG quality that is common on the web."""
     file = BytesIO()
     image.save(file, format_, **({"quality": 88} | options if format_ == "JPEG" else options))
     return file.getvalue()
 
 
 def resized(share: float) -> Change:
-    """Both sides by this factor."""
+    """Scale both sides by this factor."""
     return lambda image: saved(image.resize((int(image.width * share), int(image.height * share))))
 
 
 def cropped(share: float) -> Change:
-    """So much less of both sides, evenly."""
+    """Cut this share off the width and the height, evenly on all sides."""
 
     def crop(image: Image.Image) -> bytes:
         across, down = round(image.width * share / 2), round(image.height * share / 2)
@@ -106,7 +107,7 @@ def cropped(share: float) -> Change:
 
 
 def watermarked(image: Image.Image) -> bytes:
-    """With white words along the lower edge."""
+    """Write white text along the lower edge."""
     size = image.height // 12
     ImageDraw.Draw(image).text((size, image.height - 2 * size), "(c) example photographs", "white", font_size=size)
     return saved(image)
@@ -130,19 +131,19 @@ VARIANTS: Mapping[str, Change] = {
 
 
 def photographs(folder: Path, count: int) -> list[bytes]:
-    """The first files of a folder."""
+    """Read the first files of a folder."""
     return [path.read_bytes() for path in sorted(folder.iterdir())[:count]]
 
 
 def painted(count: int) -> list[bytes]:
-    """Pictures of the demo, in turns, and soft shapes under grain; no care is taken that they differ."""
+    """Paint scenes of the demo, and soft shapes under grain. Nothing ensures that they all differ."""
     rng = np.random.default_rng(0)
     scenes = [saved(paint(painter, rng)) for painter in islice(cycle(SCENES.values()), count // 2)]
     return scenes + [saved(shapes(rng)) for _ in range(count - len(scenes))]
 
 
 def shapes(rng: np.random.Generator) -> Image.Image:
-    """Colours of several scales, 500 x 375."""
+    """Paint random colours at several scales, 500 x 375 pixels."""
     pixels = np.full((375, 500, 3), 128.0)
     for cells, weight in ((3, 60), (7, 40), (20, 20), (60, 8)):
         coarse = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), dtype=np.uint8))

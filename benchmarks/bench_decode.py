@@ -1,9 +1,9 @@
-"""One image decoded, hashed and judged: what that costs of CPU, beside Pillow and imagehash in the same run.
+"""The CPU cost of decoding, hashing and validating one image, beside Pillow and imagehash in the same run.
 
-    .venv/bin/python benchmarks/bench_decode.py --pictures DIR    # JPEGs of your own
+    .venv/bin/python benchmarks/bench_decode.py --pictures DIR    # your own JPEGs
 
-"whole picture" is the recipe that pixcore had before: verify, a full decode, both hashes by imagehash. All of them
-decode the same files in this process, in turns; only the start of a child and the whole validator use others.
+"whole picture" is pixcore's earlier method: verify, a full decode, and both hashes by imagehash. All methods decode
+the same files in this process, interleaved; only the start of a child and the whole validator use other processes.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import imagehash
-from figures import asked
+from figures import arguments
 from jpegs import originals
 from PIL import Image, ImageStat
 
@@ -30,8 +30,8 @@ from pixcore_adapters.validator.pillow import PillowValidator
 
 STARTS = {
     "python -c pass": ("-c", "pass"),
-    "a decoder child, without scipy": ("-c", "import pixcore_adapters.validator.child"),
-    "and with it, as before": (
+    "a decoder child": ("-c", "import pixcore_adapters.validator.child"),
+    "the same with imagehash and scipy": (
         "-c",
         "import pixcore_adapters.validator.child, imagehash, PIL.Image; imagehash.phash(PIL.Image.new('L', (9, 9)))",
     ),
@@ -40,41 +40,41 @@ STARTS = {
 
 def main() -> None:
     """Measure and print."""
-    given = asked(__doc__, pictures=True, count=(60, 200), runs=(3, 5))
-    paths = originals(given.pictures, given.count)
+    args = arguments(__doc__, pictures=True, count=(60, 200), runs=(3, 5))
+    paths = originals(args.pictures, args.count)
     size = statistics.mean(path.stat().st_size for path in paths)
-    print(f"{len(paths)} JPEGs, mean {size / 1000:.0f} kB; medians of {given.runs} runs, one core")
+    print(f"{len(paths)} JPEGs, mean {size / 1000:.0f} kB; medians of {args.runs} runs, one core")
     print(f"{'':32}{'ms of CPU':>10}{'images/s':>10}")
-    recipes: dict[str, Callable[[Path], object]] = {
+    methods: dict[str, Callable[[Path], object]] = {
         "Pillow load": load,
         "load, imagehash.phash": load_and_phash,
         "whole picture, as before": whole,
         "pixcore": now,
     }
-    for name, seconds in compared(recipes, paths, given.runs).items():
+    for name, seconds in compared(methods, paths, args.runs).items():
         print(f"{name:32}{1000 * seconds:10.2f}{1 / seconds:10.0f}")
-    parent, children = validated(paths, given.runs)
+    parent, children = validated(paths, args.runs)
     print(f"{'the validator: this process':32}{1000 * parent:10.2f}")
     print(f"{'the validator: its children':32}{1000 * children:10.2f}")
     print("\nstart-up, ms of CPU")
     for name, command in STARTS.items():
-        print(f"{name:32}{1000 * started(command, given.runs):10.0f}")
+        print(f"{name:32}{1000 * started(command, args.runs):10.0f}")
 
 
 def load(path: Path) -> None:
-    """Every pixel, nothing else."""
+    """Decode every pixel, and nothing else."""
     with Image.open(path) as image:
         image.load()
 
 
 def load_and_phash(path: Path) -> None:
-    """What most scripts do."""
+    """Decode and hash, as most scripts do."""
     with Image.open(path) as image:
         imagehash.phash(image)
 
 
 def whole(path: Path) -> None:
-    """All that pixcore finds out about an image, from the whole picture."""
+    """Compute everything that pixcore records about an image, from the whole picture."""
     data = path.read_bytes()
     walk(data, 0, 100)
     with Image.open(path) as image:
@@ -86,25 +86,25 @@ def whole(path: Path) -> None:
 
 
 def now(path: Path) -> None:
-    """The same, as pixcore does it."""
+    """Compute the same as pixcore does now."""
     if not isinstance(decode(path, Limits()), Picture):
-        raise SystemExit(f"{path} is no picture")
+        raise SystemExit(f"pixcore rejected {path}")
 
 
-def compared(recipes: dict[str, Callable[[Path], object]], paths: Sequence[Path], runs: int) -> dict[str, float]:
-    """The median of this process's CPU seconds an image, by recipe; they take turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in recipes}
+def compared(methods: dict[str, Callable[[Path], object]], paths: Sequence[Path], runs: int) -> dict[str, float]:
+    """Return the median CPU seconds an image of each method; the methods run interleaved."""
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
     for _ in range(runs):
-        for name, recipe in recipes.items():
+        for name, method in methods.items():
             began = time.process_time()
             for path in paths:
-                recipe(path)
+                method(path)
             seconds[name].append((time.process_time() - began) / len(paths))
     return {name: statistics.median(found) for name, found in seconds.items()}
 
 
 def validated(paths: Sequence[Path], runs: int) -> tuple[float, float]:
-    """CPU seconds an image of the validator's own process, and of its children without their start."""
+    """Return the CPU seconds an image of the validator's own process, and of its children without their start."""
     downloads = [
         Download(Candidate(CandidateKey("bench", "", number), path.name), path, 1, datetime.now(UTC))
         for number, path in enumerate(paths)
@@ -121,31 +121,31 @@ def validated(paths: Sequence[Path], runs: int) -> tuple[float, float]:
 
 
 def children_of(downloads: Sequence[Download]) -> float:
-    """CPU seconds of the one child that judges these, its start included."""
-    before = spent()
+    """Return the CPU seconds of the one child that validates the downloads, its start included."""
+    before = cpu_of_children()
     with PillowValidator(workers=1) as validator:
         judge(validator, downloads)
-    return spent() - before
+    return cpu_of_children() - before
 
 
 def judge(validator: PillowValidator, downloads: Sequence[Download]) -> None:
-    """Have them all accepted."""
+    """Validate the downloads; exit unless all are accepted."""
     if not all(isinstance(verdict, Accepted) for verdict in validator.validate(downloads)):
         raise SystemExit("not every picture was accepted")
 
 
 def started(command: Sequence[str], runs: int) -> float:
-    """The median of CPU seconds of a process like this one."""
+    """Return the median CPU seconds of a Python process with these arguments."""
     seconds = []
     for _ in range(runs):
-        before = spent()
+        before = cpu_of_children()
         subprocess.run((sys.executable, "-P", *command), env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}, check=True)
-        seconds.append(spent() - before)
+        seconds.append(cpu_of_children() - before)
     return statistics.median(seconds)
 
 
-def spent() -> float:
-    """CPU seconds of all children that have ended."""
+def cpu_of_children() -> float:
+    """Return the CPU seconds of all children that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

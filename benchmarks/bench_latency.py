@@ -1,9 +1,9 @@
-"""A chunk of 500 images whose server takes 100 ms for each answer: beside the time that nobody can avoid.
+"""A chunk of 500 images from a server that takes 100 ms for each response, beside the least possible time.
 
     .venv/bin/python benchmarks/bench_latency.py --full
 
-That time is the latency times the images by the requests in flight: 16 at one host, and 64 at several. Beside it stands
-the time from the chunk's claim to its completion, as the status database says. Connections are kept alive.
+The least time is latency x images / requests in flight: 16 at one host, and 64 at several. It is compared with the
+time from the chunk's claim to its completion, from the status database. Connections are kept alive.
 """
 
 import os
@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 
 from aiohttp import web
-from figures import asked, goal, in_turns, median
+from figures import arguments, interleaved, median, print_figure
 from jpegs import originals
-from sites import LATENCY, late
-from whole_job import Job, List, pixcore
+from sites import LATENCY, slow_site
+from whole_job import Job, UrlList, pixcore
 
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 
@@ -26,37 +26,38 @@ IMAGES = 500
 
 def main() -> None:
     """Measure and print."""
-    given = asked(__doc__, pictures=True, runs=(3, 5))
-    bodies = [path.read_bytes() for path in originals(given.pictures, IMAGES)]
+    args = arguments(__doc__, pictures=True, runs=(3, 5))
+    bodies = [path.read_bytes() for path in originals(args.pictures, IMAGES)]
 
     async def picture(request: web.Request) -> web.Response:
         return web.Response(body=bodies[int(request.match_info["number"])], content_type="image/jpeg")
 
     print(
-        f"{IMAGES} JPEGs, {1000 * LATENCY:.0f} ms an answer, medians of {given.runs} in turns, {os.cpu_count()} cores"
+        f"{IMAGES} JPEGs, {1000 * LATENCY:.0f} ms a response, medians of {args.runs} interleaved runs,"
+        f" {os.cpu_count()} cores"
     )
-    with late(
+    with slow_site(
         lambda _: [web.get(r"/{number:\d+}.jpg", picture)], [f"127.0.0.{2 + host}" for host in range(HOSTS)]
     ) as sites:
         ways = {"at one host": partial(job, sites=sites[:1]), f"at {HOSTS} hosts": partial(job, sites=sites)}
-        found = in_turns(given.runs, ways)
+        found = interleaved(args.runs, ways)
     for (name, jobs), in_flight in zip(found.items(), (POLICY.per_host, POLICY.in_flight), strict=True):
         least = LATENCY * IMAGES / in_flight
         seconds = median(jobs, taken)
-        print(f"{in_flight} in flight {name:14} {seconds:6.2f} s; {least:.2f} s cannot be avoided")
-        if in_flight == POLICY.per_host:  # with more, the cores are what there is too little of
-            goal("times that", seconds / least, most=1.15)
+        print(f"{in_flight} in flight {name:14} {seconds:6.2f} s; the least is {least:.2f} s")
+        if in_flight == POLICY.per_host:  # with more in flight, the cores are the limit
+            print_figure("of the least time", seconds / least, most=1.15)
 
 
 def job(folder: Path, sites: Sequence[str]) -> Job:
-    """One run."""
-    given = List(folder / "list.txt")
-    given.path.write_text("".join(f"http://{sites[image % len(sites)]}/{image}.jpg\n" for image in range(IMAGES)))
-    return pixcore(folder, given)
+    """Run pixcore once."""
+    url_list = UrlList(folder / "list.txt")
+    url_list.path.write_text("".join(f"http://{sites[image % len(sites)]}/{image}.jpg\n" for image in range(IMAGES)))
+    return pixcore(folder, url_list)
 
 
 def taken(job: Job) -> float:
-    """Seconds from claim to completion."""
+    """Return the seconds from claim to completion."""
     return job.ended - job.began
 
 

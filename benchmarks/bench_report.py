@@ -1,10 +1,10 @@
-"""A report of thousands of images: how long it takes to make, how large it is, and how soon a browser shows it.
+"""A report of thousands of images: the time to write it, its size, and the time until a browser shows it.
 
     .venv/bin/python benchmarks/bench_report.py --full
 
-The archives hold 250 different JPEG files of 800 x 600 pixels, over and over, with a row of its own for each image. The
-page is opened in headless Chromium in a fresh context each time: until it has loaded, and until every thumbnail on the
-first page of the contact sheet is decoded. A filter is timed from the key to the next frame.
+The archives repeat 250 different JPEG files of 800 x 600 pixels; each image has its own row. Headless Chromium opens
+the page in a new context each time. Measured are the time until it has loaded, and until every thumbnail on the first
+page of the contact sheet is decoded. A filter is timed from the key press to the next frame.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from figures import asked
+from figures import arguments
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from browser.chromium import Browser, browser
@@ -44,27 +44,27 @@ FILTERED = """new Promise((done) => {
 
 def main() -> None:
     """Measure and print."""
-    given = asked(__doc__, images=(2000, 10_000), runs=(3, 5))
+    args = arguments(__doc__, images=(2000, 10_000), runs=(3, 5))
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "report.html"
         files = [encoded(photo(seed, 800, 600), quality=85) for seed in range(FILES)]
-        images = [(_row(number), files[number % FILES]) for number in range(given.images)]
-        chunks = [images[start : start + CHUNK] for start in range(0, given.images, CHUNK)]
+        images = [(_row(number), files[number % FILES]) for number in range(args.images)]
+        chunks = [images[start : start + CHUNK] for start in range(0, args.images, CHUNK)]
         dataset = made(Path(folder), chunks, LocalBlobStore(Path(folder) / "blobs"))
         before = resource.getrusage(resource.RUSAGE_SELF)
         began = time.monotonic()
         size = write(dataset.report(), page)
         seconds = time.monotonic() - began
         after = resource.getrusage(resource.RUSAGE_SELF)
-        print(f"{given.images:,} images, {size / 1e6:.1f} MB, {size / given.images:.0f} bytes an image")
+        print(f"{args.images:,} images, {size / 1e6:.1f} MB, {size / args.images:.0f} bytes an image")
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         print(
-            f"made in {seconds:.1f} s, {cpu:.1f} s of CPU;"
-            f" the peak of memory grew by {(after.ru_maxrss - before.ru_maxrss) / 1024:.0f} MiB"
+            f"written in {seconds:.1f} s, {cpu:.1f} s of CPU;"
+            f" peak memory grew by {(after.ru_maxrss - before.ru_maxrss) / 1024:.0f} MiB"
         )
         with browser() as chromium:
-            print(f"Chromium, medians (worst) of {given.runs}, in seconds:")
-            opened = [_opened(chromium, page) for _ in range(given.runs)]
+            print(f"Chromium, medians (worst) of {args.runs}, in seconds:")
+            opened = [_opened(chromium, page) for _ in range(args.runs)]
         for name, times in zip(
             ("loaded", "first thumbnails seen", "text filter"), zip(*opened, strict=True), strict=True
         ):

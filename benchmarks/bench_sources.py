@@ -1,12 +1,12 @@
 """From a keyword to images on disk: pixcore's downloader beside icrawler's own crawl, on the same loopback Bing.
 
     .venv/bin/python benchmarks/bench_sources.py --full            # tries all numbers of threads
-    .venv/bin/python benchmarks/bench_sources.py --pictures DIR    # JPEGs of your own
+    .venv/bin/python benchmarks/bench_sources.py --pictures DIR    # your own JPEGs
 
-Every page and every image is answered after 100 ms, images by eight hosts, all from a process of its own. icrawler is
-first tried with several numbers of threads, and its best goes on. Then both run in turn, each in a fresh process, timed
-from the call to its return, without imports. Counted are files with the bytes of a served picture, each picture once.
-icrawler's threads wait 5 s for more before they return, so the time to its last image is told beside.
+One server process serves pages and images, each after 100 ms; the images have eight hosts. icrawler is tried with
+several numbers of threads, and the best is used. Then both run interleaved, each in a new process, timed from the call
+to its return, without imports. The benchmark counts the files that equal a served picture, each picture once.
+icrawler's threads wait 5 s for more URLs before they return, so the time to its last image is shown too.
 """
 
 import hashlib
@@ -25,20 +25,20 @@ from types import SimpleNamespace
 
 from aiohttp import web
 from attrs import frozen
-from figures import asked
+from figures import arguments
 from from_tests import bing_page, founds
 from jpegs import SMALL, originals
-from sites import LATENCY, late
+from sites import LATENCY, slow_site
 
 HOSTS = tuple(f"127.0.0.{number}" for number in range(2, 10))
 THREADS = ((1, 1), (1, 2), (1, 4), (1, 8), (1, 16), (1, 32), (4, 16), (4, 32), (4, 64))  # for pages, for images
 PAGE = 20
-LIMIT = 120  # seconds for one run, of which nothing is known to need half
+LIMIT = 120  # seconds for one run; all known runs need less than half of it
 
 
 @frozen
 class Run:
-    """One crawl: until it returned, until its last file was whole, and how many files are exactly as served."""
+    """One crawl: seconds until it returned, seconds until its last file was complete, and its numbers of files."""
 
     seconds: float
     last: float
@@ -52,33 +52,33 @@ class Run:
 
     @property
     def busy_rate(self) -> float:
-        """The same, without what the call waited after its last file."""
+        """Exact images a second until the last file, without the wait after it."""
         return self.exact / self.last
 
 
 def main() -> None:
-    """Measure and print; or be one of the processes that are measured."""
-    given = asked(__doc__, pictures=True, also=hidden, count=(500, 500), runs=(2, 5))
-    if given.crawl:
-        began, ended = CRAWLS[given.crawl.pop("by")](**given.crawl)
+    """Measure and print, or run as a measured child process."""
+    args = arguments(__doc__, pictures=True, also=add_child_option, count=(500, 500), runs=(2, 5))
+    if args.crawl:
+        began, ended = CRAWLS[args.crawl.pop("by")](**args.crawl)
         print(json.dumps({"began": began, "ended": ended}))
         return
     with tempfile.TemporaryDirectory(prefix="pixcore-bench-") as temporary:
         scratch = Path(temporary)
-        pictures = originals(given.pictures, given.count, SMALL)
-        with late(bing(pictures), ("127.0.0.1", *HOSTS)) as hosts:
-            compare(scratch, pictures, hosts, given.runs, THREADS if given.full else THREADS[-2:])
+        pictures = originals(args.pictures, args.count, SMALL)
+        with slow_site(bing(pictures), ("127.0.0.1", *HOSTS)) as hosts:
+            compare(scratch, pictures, hosts, args.runs, THREADS if args.full else THREADS[-2:])
 
 
-def hidden(parser: ArgumentParser) -> None:
-    """What the measured processes are told."""
+def add_child_option(parser: ArgumentParser) -> None:
+    """Add the hidden option of the measured processes."""
     parser.add_argument("--crawl", type=json.loads, help=SUPPRESS)
 
 
 def compare(
     scratch: Path, pictures: list[Path], hosts: list[str], runs: int, threads: Sequence[tuple[int, int]]
 ) -> None:
-    """Find icrawler's best, then measure both in turn."""
+    """Find icrawler's best number of threads, then measure both interleaved."""
     served = {digest(path): path for path in pictures}
     size = sum(path.stat().st_size for path in pictures) / len(pictures) / 1000
 
@@ -93,8 +93,8 @@ def compare(
     for pages, images in threads:
         run = crawl(f"try-{pages}-{images}", by="icrawler", pages=pages, images=images)
         tried[pages, images] = run
-        print(f"icrawler, {pages} threads for pages, {images:2} for images: {said(run)}", flush=True)
-    # it returns on the second: of equals, the one that is sooner with its last image
+        print(f"icrawler, {pages} threads for pages, {images:2} for images: {describe(run)}", flush=True)
+    # icrawler returns on full seconds; among equal rates, take the one with the earliest last image
     pages, images = max(tried, key=lambda threads: (round(tried[threads].rate), tried[threads].busy_rate))
     pairs = [
         (
@@ -103,56 +103,58 @@ def compare(
         )
         for number in range(runs)
     ]
-    print(f"in turn, icrawler with {pages} and {images} threads:")
+    print(f"interleaved, icrawler with {pages} and {images} threads:")
     for ours, theirs in pairs:
-        print(f"  pixcore {said(ours)};  icrawler {said(theirs)}")
-    for what, of in (("whole call", whole), ("to the last image", busy)):
+        print(f"  pixcore {describe(ours)};  icrawler {describe(theirs)}")
+    for period, of in (("whole call", whole), ("to the last image", busy)):
         mine, other = (statistics.median(of(pair[side]) for pair in pairs) for side in (0, 1))
         ratio = statistics.median(of(pair[0]) / of(pair[1]) for pair in pairs)
-        print(f"medians, {what:17}: pixcore {mine:5.0f} images/s   icrawler {other:5.0f} images/s   ratio {ratio:.2f}")
+        print(
+            f"medians, {period:17}: pixcore {mine:5.0f} images/s   icrawler {other:5.0f} images/s   ratio {ratio:.2f}"
+        )
 
 
 def whole(run: Run) -> float:
-    """Images a second of the whole call."""
+    """Return the images a second of the whole call."""
     return run.rate
 
 
 def busy(run: Run) -> float:
-    """Images a second to the last image."""
+    """Return the images a second until the last image."""
     return run.busy_rate
 
 
-def said(run: Run) -> str:
-    """One run in words."""
+def describe(run: Run) -> str:
+    """Describe one run."""
     return f"{run.rate:5.0f} images/s, {run.exact} exact of {run.files} files in {run.seconds:.1f} s"
 
 
 def measured(folder: Path, served: Mapping[str, Path], crawl: Mapping[str, object]) -> Run:
-    """Run one crawl in a process of its own, and look at what it left."""
+    """Run one crawl in its own process, and count the files that it wrote."""
     folder.mkdir()
     command = [sys.executable, __file__, "--crawl", json.dumps({**crawl, "into": str(folder)})]
-    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=LIMIT, check=True)
-    told = json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, stdout=subprocess.PIPE, timeout=LIMIT, check=True)
+    times = json.loads(process.stdout.splitlines()[-1])
     files = [path for path in folder.rglob("*") if path.is_file()]
-    last = max((path.stat().st_mtime for path in files), default=told["ended"])
+    last = max((path.stat().st_mtime for path in files), default=times["ended"])
     return Run(
-        told["ended"] - told["began"],
-        last - told["began"],
+        times["ended"] - times["began"],
+        last - times["began"],
         len(served.keys() & {digest(path) for path in files}),
         len(files),
     )
 
 
 def digest(path: Path) -> str:
-    """What a file holds."""
+    """Return the sha256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def crawl_with_pixcore(base: str, hosts: list[str], count: int, into: str) -> tuple[float, float]:
-    """The web downloader as it is by default, allowed to reach the loopback hosts."""
-    import icrawler.builtin.bing  # noqa: F401, PLC0415 - pixcore would load it only when it is first needed
+    """Run the web downloader with its defaults, allowed to reach the loopback hosts."""
+    import icrawler.builtin.bing  # noqa: F401, PLC0415 - imported before the clock starts; pixcore imports it on first use
 
-    from pixcore.model.requests import Slice  # noqa: PLC0415 - a process loads what it measures, nothing else
+    from pixcore.model.requests import Slice  # noqa: PLC0415 - each process imports only what it measures
     from pixcore_adapters.downloader.fetch.policy import FetchPolicy  # noqa: PLC0415 - the same
     from pixcore_adapters.downloader.sources.icrawler import Bing  # noqa: PLC0415 - the same
     from pixcore_adapters.downloader.sources.paged import PagedSource  # noqa: PLC0415 - the same
@@ -166,8 +168,8 @@ def crawl_with_pixcore(base: str, hosts: list[str], count: int, into: str) -> tu
 
 
 def crawl_with_icrawler(base: str, pages: int, images: int, count: int, into: str) -> tuple[float, float]:
-    """BingImageCrawler.crawl; only the pages' addresses are turned to the loopback."""
-    from icrawler.builtin import BingImageCrawler  # noqa: PLC0415 - a process loads what it measures, nothing else
+    """Run BingImageCrawler.crawl; only the URLs of the result pages are redirected to loopback."""
+    from icrawler.builtin import BingImageCrawler  # noqa: PLC0415 - each process imports only what it measures
     from icrawler.builtin.bing import BingFeeder  # noqa: PLC0415 - the same
 
     class Feeder(BingFeeder):
@@ -195,14 +197,14 @@ CRAWLS: Mapping[str, Callable[..., tuple[float, float]]] = {
 
 
 def bing(pictures: list[Path]) -> Callable[[Sequence[str]], Iterable[web.RouteDef]]:
-    """A Bing on the first host, and its pictures on the others."""
+    """Return the routes: Bing's result pages on the first host, the pictures on the others."""
     bodies = [path.read_bytes() for path in pictures]
 
     def routes(hosts: Sequence[str]) -> Iterable[web.RouteDef]:
         results = founds(f"http://{hosts[1 + number % len(HOSTS)]}/{number}.jpg" for number in range(len(bodies)))
 
         async def page(request: web.Request) -> web.Response:
-            # from 0 or from 1, as it is asked: either way 20 results a page, none missing
+            # `first` counts from 0 or from 1; either way a page has 20 results
             start = int(request.query["first"]) // PAGE * PAGE
             return web.Response(body=bing_page(results[start : start + PAGE]), content_type="text/html")
 

@@ -1,9 +1,9 @@
-"""How long it takes until pixcore is there: the library to import, and the command to say what it can do.
+"""Start-up time: of importing the library, and of ``pixcore --help``.
 
     .venv/bin/python benchmarks/bench_startup.py --full
 
-Each is a fresh process, timed from outside, in turns with one that does not have pixcore. SDKs and libraries that only
-some work needs are to be imported when that work begins; the help is asked which of them it has.
+Each run is a new process, timed from outside, interleaved with one without pixcore. SDKs and libraries that only some
+commands need must be imported on first use; the benchmark counts those that ``pixcore --help`` imports.
 """
 
 import os
@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from figures import asked, goal, in_turns, median
-from process_cost import bare
+from figures import arguments, interleaved, median, print_figure
+from process_cost import clean_environment
 
 LATER = (
     *("aiohttp", "azure", "boto3", "botocore", "celery", "icrawler", "imagehash", "jinja2", "kombu", "numpy", "PIL"),
@@ -34,26 +34,28 @@ COMMANDS: dict[str, Sequence[str | Path]] = {
 
 def main() -> None:
     """Measure and print."""
-    given = asked(__doc__, runs=(10, 30))
-    found = in_turns(given.runs, {name: partial(seconds, command=command) for name, command in COMMANDS.items()})
-    print(f"medians of {given.runs} in turns, {os.cpu_count()} cores")
+    args = arguments(__doc__, runs=(10, 30))
+    found = interleaved(args.runs, {name: partial(seconds, command=command) for name, command in COMMANDS.items()})
+    print(f"medians of {args.runs} interleaved runs, {os.cpu_count()} cores")
     times = {name: 1000 * median(each, float) for name, each in found.items()}
     for name, time_ in times.items():
         print(f"{name:34} {time_:9.0f} ms")
-    goal(
+    print_figure(
         "ms that pixcore adds to attrs and tenacity", times["import pixcore"] - times["import attrs, tenacity"], most=15
     )
-    goal("ms that the help adds to python", times["pixcore --help"] - times["python -c pass"], most=250)
+    print_figure("ms that pixcore --help adds to python", times["pixcore --help"] - times["python -c pass"], most=250)
     loaded = subprocess.run(
         [sys.executable, "-c", HELP + LOADED], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True
     ).stderr.split()
-    goal(f"libraries too early in the help{': ' * bool(loaded)}{', '.join(loaded)}", len(loaded), most=0)
+    print_figure(
+        f"libraries that the help imports too early{': ' * bool(loaded)}{', '.join(loaded)}", len(loaded), most=0
+    )
 
 
 def seconds(folder: Path, command: Sequence[str | Path]) -> float:
-    """One process; the first of each fills the system's cache."""
+    """Time one process. The first run of each command fills the file cache."""
     began = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=bare(), stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(command, cwd=folder, env=clean_environment(), stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - began
 
 

@@ -1,10 +1,10 @@
-"""A 60 MB archive into each store: pixcore's adapter beside the SDK with its defaults, also on a slow line.
+"""Upload of a 60 MB archive to each store: pixcore's adapter beside the SDK with its defaults, also on a slow line.
 
     .venv/bin/python benchmarks/bench_stores.py --full --stores azurite
 
-The servers are Azurite, Swift and moto on loopback; "7 MB/s" goes through a proxy that gives each connection no more.
-Each upload is a fresh process, timed without imports and connecting; its memory is what its peak grew by meanwhile.
-The two take turns. Emulators say how the clients compare, and nothing about the services that they stand for.
+The servers are Azurite, Swift and moto on loopback; "7 MB/s" goes through a proxy that limits each connection. Each
+upload runs in a new process, timed without imports and connecting. Memory is the growth of the process's peak. Both
+run interleaved. Emulators show how the clients compare, but say nothing about the real services.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from figures import asked
+from figures import arguments
 from from_tests import S3, Azure, FaultProxy, RealStore, azurite, moto, real_store, servers_of_this_run, started, swift
 
 SIZE = 60 << 20
-RATE = 7_000_000  # bytes a second, a connection
+RATE = 7_000_000  # bytes a second on each connection
 KEY = "bench/data/chunk_1.zip"
 PREPARE = {"azurite": azurite.prepare, "swift": swift.prepare, "moto": moto.prepare}
 LIMIT = 120  # seconds for one upload
@@ -34,31 +34,31 @@ Upload = Callable[[], object]
 
 
 def main() -> None:
-    """Measure and print; or be one of the processes that are measured."""
-    given = asked(__doc__, also=options, runs=(1, 5))
-    if given.upload:
-        how, url, file = given.upload
+    """Measure and print, or run as a measured child process."""
+    args = arguments(__doc__, also=options, runs=(1, 5))
+    if args.upload:
+        how, url, file = args.upload
         print(json.dumps(measured(UPLOADS[how](url, Path(file)))))
         return
-    print(f"{SIZE >> 20} MiB, medians of {given.runs} in turn: MB/s, and MB that the peak of memory grew by")
+    print(f"{SIZE >> 20} MiB, medians of {args.runs} interleaved runs: MB/s, and growth of peak memory")
     print(f"{'store':8} {'line':9} {'pixcore':>14} {'SDK defaults':>14} {'ratio':>6}")
     with tempfile.TemporaryDirectory(prefix="pixcore-bench-") as folder, servers_of_this_run():
         archive = Path(folder, "archive")
         archive.write_bytes(os.urandom(SIZE))
-        for name in given.stores:
+        for name in args.stores:
             with started(PREPARE[name]) as server:
                 for rate in (None, RATE):
-                    compare(name, server.address, archive, rate, given.runs)
+                    compare(name, server.address, archive, rate, args.runs)
 
 
 def options(parser: ArgumentParser) -> None:
-    """Which stores; and what the measured processes are told."""
+    """Add the option of the stores, and the hidden option of the measured processes."""
     parser.add_argument("--stores", nargs="+", choices=PREPARE, default=list(PREPARE))
     parser.add_argument("--upload", nargs=3, help=SUPPRESS)
 
 
 def compare(name: str, server: Azure | S3, archive: Path, rate: int | None, runs: int) -> None:
-    """Print one line."""
+    """Measure one store and print one line."""
     found: dict[str, list[tuple[float, float]]] = {"pixcore": [], "sdk": []}
     with line(server, rate) as port:
         for _ in range(runs):
@@ -73,7 +73,7 @@ def compare(name: str, server: Azure | S3, archive: Path, rate: int | None, runs
 
 @contextmanager
 def line(server: Azure | S3, rate: int | None) -> Iterator[int]:
-    """The port to connect to."""
+    """Yield the port to connect to; with a rate, that of a limiting proxy."""
     if rate is None:
         yield server.port
         return
@@ -82,17 +82,17 @@ def line(server: Azure | S3, rate: int | None) -> Iterator[int]:
 
 
 def run(how: str, store: RealStore, archive: Path) -> tuple[float, float]:
-    """One upload in a process of its own: MB/s, and MB of memory."""
+    """Run one upload in its own process; return MB/s and MB of memory."""
     environ = {**os.environ, **store.environ, "AWS_EC2_METADATA_DISABLED": "true"}
     command = [sys.executable, __file__, "--upload", how, store.url, str(archive)]
-    done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, check=True, timeout=LIMIT)
-    seconds, grown = json.loads(done.stdout)
+    process = subprocess.run(command, env=environ, stdout=subprocess.PIPE, check=True, timeout=LIMIT)
+    seconds, grown = json.loads(process.stdout)
     return SIZE / 1e6 / seconds, grown / 1e6
 
 
 def measured(upload: Upload) -> tuple[float, int]:
-    """Seconds of an upload, and bytes that the peak of memory grew by."""
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of what was imported
+    """Return the seconds of an upload, and the growth of peak memory in bytes."""
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak, which the imports set
     before = resident("VmRSS")
     began = time.perf_counter()
     upload()
@@ -100,15 +100,15 @@ def measured(upload: Upload) -> tuple[float, int]:
     return seconds, resident("VmHWM") - before
 
 
-def resident(which: str) -> int:
-    """What Linux says of this process's memory, in bytes."""
+def resident(name: str) -> int:
+    """Read a figure of this process's memory from /proc/self/status, in bytes."""
     status = Path("/proc/self/status").read_text()
-    return int(status.partition(f"{which}:")[2].split()[0]) << 10
+    return int(status.partition(f"{name}:")[2].split()[0]) << 10
 
 
 def by_pixcore(url: str, file: Path) -> Upload:
-    """Put it as a chunk's archive is put: its sha256 is known from packing."""
-    from pixcore_runners.assembly.assembly import assemble  # noqa: PLC0415 - only what is measured is in memory
+    """Prepare an upload by pixcore. The sha256 is computed before, as packing a chunk does."""
+    from pixcore_runners.assembly.assembly import assemble  # noqa: PLC0415 - each process imports only what it measures
     from pixcore_runners.settings import Settings  # noqa: PLC0415 - the same
 
     store = assemble(Settings(store=url, status="memory://", create_container=True)).store
@@ -117,10 +117,10 @@ def by_pixcore(url: str, file: Path) -> Upload:
 
 
 def by_sdk(url: str, file: Path) -> Upload:
-    """Upload it as the SDK's first example does."""
+    """Prepare an upload as in the SDK's first example."""
     name, _, _ = url.partition("://")[2].partition("/")
     if url.startswith("azure:"):
-        from azure.storage.blob import ContainerClient  # noqa: PLC0415 - only what is measured is in memory
+        from azure.storage.blob import ContainerClient  # noqa: PLC0415 - each process imports only what it measures
 
         container = ContainerClient.from_connection_string(os.environ["AZURE_STORAGE_CONNECTION_STRING"], name)
         container.create_container()
@@ -130,7 +130,7 @@ def by_sdk(url: str, file: Path) -> Upload:
                 container.upload_blob(KEY, data)
 
         return to_azure
-    import boto3  # noqa: PLC0415 - only what is measured is in memory
+    import boto3  # noqa: PLC0415 - each process imports only what it measures
 
     client = boto3.client("s3", endpoint_url=url.partition("endpoint=")[2].partition("&")[0], region_name="us-east-1")
     client.create_bucket(Bucket=name)

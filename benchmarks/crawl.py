@@ -1,8 +1,8 @@
-"""How it is often done: icrawler fetches a list, then a script opens, hashes and zips what came.
+"""The usual way without pixcore: icrawler fetches a list, then a script opens, hashes and zips the images.
 
     .venv/bin/python benchmarks/crawl.py list.txt FOLDER THREADS
 
-Prints when it began, when the last image was there, when icrawler returned, when all was done, and of how many images.
+Prints when it began, when the last image was stored, when icrawler returned, when it ended, and the number of images.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ CHUNK = 500
 
 
 def main() -> None:
-    """Do both, and say when."""
+    """Crawl and pack, and print the times."""
     urls, into, threads = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     began = time.time()
     crawler = UrlListCrawler(
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def pack(archive: Path, paths: list[Path]) -> int:
-    """Keep each picture that is whole and new, with what is known of it; gives how many."""
+    """Pack each sound picture with a new phash, and its metadata; return the number of pictures."""
     seen = {}
     with zipfile.ZipFile(archive, "w") as packed:
         for path in paths:

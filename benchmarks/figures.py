@@ -1,4 +1,4 @@
-"""How benchmarks are asked and how they answer: quick or full, medians of runs in turns, ratios beside goals."""
+"""The command line and the output of benchmarks: quick or full, medians of interleaved runs, ratios beside goals."""
 
 import argparse
 import statistics
@@ -10,30 +10,30 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def asked(
+def arguments(
     doc: str | None,
     *,
     pictures: bool = False,
     also: Callable[[argparse.ArgumentParser], object] = lambda _: None,
     **sizes: tuple[int, int],
 ) -> argparse.Namespace:
-    """What the command line says; each size has a quick default and a full one. ``also`` adds options."""
+    """Parse the command line. Each size has a quick default and one for ``--full``. ``also`` adds options."""
     parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="take the time that good figures need")
+    parser.add_argument("--full", action="store_true", help="run longer, for reliable figures")
     if pictures:
-        parser.add_argument("--pictures", type=Path, metavar="DIR", help="JPEGs of your own, all different")
+        parser.add_argument("--pictures", type=Path, metavar="DIR", help="a folder of your own JPEGs, all different")
     for name, (quick, full) in sizes.items():
         parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{quick}, or {full} with --full")
     also(parser)
-    given = parser.parse_args()
+    args = parser.parse_args()
     for name, pair in sizes.items():
-        if getattr(given, name) is None:
-            setattr(given, name, pair[given.full])
-    return given
+        if getattr(args, name) is None:
+            setattr(args, name, pair[args.full])
+    return args
 
 
-def in_turns(runs: int, measures: Mapping[str, Callable[[Path], T]]) -> dict[str, list[T]]:
-    """All of them so many times, each time one after the other; each has an empty folder to work in."""
+def interleaved(runs: int, measures: Mapping[str, Callable[[Path], T]]) -> dict[str, list[T]]:
+    """Run all measures in turn, ``runs`` times, each in an empty folder; return the results by name."""
     found: dict[str, list[T]] = {name: [] for name in measures}
     for _ in range(runs):
         for name, measure in measures.items():
@@ -43,20 +43,20 @@ def in_turns(runs: int, measures: Mapping[str, Callable[[Path], T]]) -> dict[str
 
 
 def median(found: Sequence[T], of: Callable[[T], float]) -> float:
-    """Of one figure of every run."""
+    """Return the median of one figure over all runs."""
     return statistics.median(map(of, found))
 
 
 def ratio(ours: Sequence[T], theirs: Sequence[T], of: Callable[[T], float]) -> float:
-    """The median of the ratios of the pairs."""
+    """Return the median of the ratios of paired runs."""
     return statistics.median(of(one) / of(other) for one, other in zip(ours, theirs, strict=True))
 
 
-def goal(what: str, found: float, *, least: float | None = None, most: float | None = None) -> None:
-    """One line: what was found, beside what is wanted where something is."""
-    wanted = ""
+def print_figure(name: str, found: float, *, least: float | None = None, most: float | None = None) -> None:
+    """Print one figure, beside its goal if it has one."""
+    goal = ""
     if least is not None:
-        wanted = f"   wanted at least {least:<5g} {'' if found >= least else 'MISSED'}"
+        goal = f"   goal: at least {least:<5g} {'' if found >= least else 'MISSED'}"
     if most is not None:
-        wanted = f"   wanted at most  {most:<5g} {'' if found <= most else 'MISSED'}"
-    print(f"  {what:48} {found:8.2f}{wanted}".rstrip(), flush=True)
+        goal = f"   goal: at most  {most:<5g} {'' if found <= most else 'MISSED'}"
+    print(f"  {name:48} {found:8.2f}{goal}".rstrip(), flush=True)

@@ -1,10 +1,10 @@
-"""The parts of the job with nothing around them: fetch, decode, hash, zip, as many processes as cores.
+"""The minimal job: fetch, decode, hash and zip, in as many processes as there are cores.
 
     .venv/bin/python benchmarks/floor.py list.txt FOLDER 500
 
-No listing, no checks, no status, no memory of what was seen, no files but the archives, nothing that survives a fault.
-The decoding is that of pixcore's validator for a JPEG. Prints when the first fetch began and the last archive was
-whole.
+It has no listing, no checks, no status database, no search for duplicates, no files but the archives, and no fault
+tolerance. It decodes a JPEG as pixcore's validator does. It prints when the first fetch began and when the last
+archive was complete.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from PIL import Image, ImageStat
 
 from pixcore_adapters.validator.hashes import dhash, phash
 
-IN_FLIGHT = 16  # as many as pixcore has at one host
+IN_FLIGHT = 16  # pixcore's limit for one host
 SIDE = 80
 
 
 def main() -> None:
-    """Work the list off, and say when."""
+    """Process the list, and print the times."""
     urls, into, size = Path(sys.argv[1]).read_text().split(), Path(sys.argv[2]), int(sys.argv[3])
     chunks = [(into / f"{start}.zip", urls[start : start + size]) for start in range(0, len(urls), size)]
     with multiprocessing.Pool(os.cpu_count()) as pool:
@@ -37,19 +37,19 @@ def main() -> None:
 
 
 def chunk(archive: Path, urls: list[str]) -> tuple[float, float]:
-    """Make one archive; gives when it began and ended."""
+    """Write one archive; return when it began and ended."""
     began = time.time()
     asyncio.run(pack(archive, urls))
     return began, time.time()
 
 
 async def pack(archive: Path, urls: list[str]) -> None:
-    """Fetch so many at a time; what has come is decoded and stored before anything else happens."""
+    """Fetch ``IN_FLIGHT`` images at a time. Each is decoded and stored at once, while the other fetches wait."""
     with zipfile.ZipFile(archive, "w") as packed:
-        todo = iter(urls)
+        pending = iter(urls)
 
-        async def work() -> None:
-            for url in todo:
+        async def fetch_all() -> None:
+            for url in pending:
                 async with session.get(url) as response:
                     data = await response.read()
                 packed.writestr(url.rpartition("/")[2], data)
@@ -57,12 +57,12 @@ async def pack(archive: Path, urls: list[str]) -> None:
 
         rows: list[tuple[str | int | float, ...]] = []
         async with aiohttp.ClientSession(raise_for_status=True) as session:
-            await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
+            await asyncio.gather(*(fetch_all() for _ in range(IN_FLIGHT)))
         packed.writestr("metadata.jsonl", "\n".join(map(json.dumps, rows)))
 
 
 def hashes(data: bytes) -> tuple[int, int, float]:
-    """Both hashes, and how much contrast there is."""
+    """Return both hashes and the contrast."""
     with Image.open(BytesIO(data)) as image:
         image.draft("L", (SIDE, SIDE))
         image.load()

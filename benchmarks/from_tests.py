@@ -1,4 +1,4 @@
-"""What benchmarks have from the tests: servers that end with the run, a cache of what is installed, Bing's pages."""
+"""Parts of the tests that benchmarks use: servers that stop with the run, the cache of installations, Bing's pages."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""JPEGs to measure with: photographs of your own, or painted ones; and many different files out of few."""
+"""JPEGs for benchmarks: your own photographs or painted ones, and copies that differ in their bytes."""
 
 import struct
 from pathlib import Path
@@ -12,7 +12,7 @@ from PIL import Image
 
 @frozen
 class Kind:
-    """What to paint: smooth colours under fine grain, as compressible as photographs are."""
+    """A kind of painted JPEG: smooth colours under fine grain, which compress like photographs."""
 
     width: int
     height: int
@@ -26,15 +26,15 @@ PAINTED = 500
 
 
 def originals(folder: Path | None, count: int, kind: Kind = PHOTO) -> list[Path]:
-    """So many JPEGs: the first of a folder, or else painted ones, which stay in the cache for the next time.
+    """Return the first ``count`` JPEGs of a folder; without one, painted JPEGs, which are kept in the cache.
 
     Raises:
-        SystemExit: There are fewer.
+        SystemExit: The folder has fewer JPEGs.
     """
-    found = folder or installed("jpegs", f"{PAINTED} {kind} {PIL.__version__}", lambda made: paint(made, kind))
+    found = folder or installed("jpegs", f"{PAINTED} {kind} {PIL.__version__}", lambda new: paint(new, kind))
     paths = sorted(path for path in found.iterdir() if path.suffix.lower() in {".jpg", ".jpeg"})[:count]
     if len(paths) < count:
-        raise SystemExit(f"{count} JPEGs are needed, and {found} holds {len(paths)}")
+        raise SystemExit(f"{count} JPEGs are needed, but {found} has only {len(paths)}")
     return paths
 
 
@@ -49,8 +49,8 @@ def paint(folder: Path, kind: Kind) -> None:
         Image.fromarray(pixels).save(folder / f"{number:05}.jpg", quality=kind.quality)
 
 
-def numbered(paths: list[Path], folder: Path, count: int) -> list[str]:
-    """Write so many files, no two alike in their bytes; a chunk of them holds no picture twice. Gives their names."""
+def write_copies(paths: list[Path], folder: Path, count: int) -> list[str]:
+    """Write ``count`` files that all differ in their bytes; return their names. A chunk contains no picture twice."""
     folder.mkdir()
     names = [f"{number:06}.jpg" for number in range(count)]
     for number, name in enumerate(names):
@@ -59,6 +59,6 @@ def numbered(paths: list[Path], folder: Path, count: int) -> list[str]:
 
 
 def marked(jpeg: bytes, number: int) -> bytes:
-    """The same picture with a number in a comment."""
+    """Return the same picture with a number in a JPEG comment."""
     comment = str(number).encode()
     return jpeg[:2] + b"\xff\xfe" + struct.pack(">H", 2 + len(comment)) + comment + jpeg[2:]

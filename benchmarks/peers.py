@@ -1,6 +1,6 @@
-r"""Other programs, each in an environment of its own in the cache, with the versions and hashes in ``locks/``.
+r"""Other programs to compare with, each in its own virtual environment in the cache, locked by ``locks/``.
 
-How the locks are refreshed; img2dataset needs what setuptools has dropped, and a dataclasses that takes Python 3.11::
+To refresh the locks (img2dataset needs pkg_resources of old setuptools, and a dataclasses that accepts Python 3.11)::
 
     cd benchmarks/locks
     options='--universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade'
@@ -20,10 +20,10 @@ LOCKS = Path(__file__).parent / "locks"
 
 
 def program(name: str, lock: str, python: str = sys.executable) -> Path:
-    """A command of an environment with what ``locks/LOCK.lock`` says, made on first use, for this Python.
+    """Return the path of a command in the environment of ``locks/LOCK.lock``, created on first use for this Python.
 
     Raises:
-        Unavailable: it cannot be installed.
+        Unavailable: The environment cannot be installed.
     """
     path = LOCKS / f"{lock}.lock"
 
@@ -36,23 +36,23 @@ def program(name: str, lock: str, python: str = sys.executable) -> Path:
 
 
 def version(lock: str, package: str) -> str:
-    """What the lock says of a package."""
+    """Return the locked version of a package."""
     return (LOCKS / f"{lock}.lock").read_text().partition(f"{package}==")[2].split()[0]
 
 
 def about(python: str) -> str:
-    """Which Python this is; empty when it does not run."""
-    asked = subprocess.run(
+    """Return the version and prefix of a Python, or an empty string if it does not run."""
+    process = subprocess.run(
         [python, "-Ic", "import sys; print(sys.version, sys.base_prefix)"], capture_output=True, text=True, check=False
     )
-    return asked.stdout if asked.returncode == 0 else ""
+    return process.stdout if process.returncode == 0 else ""
 
 
 def python_of(series: str) -> str | None:
-    """A Python of this machine, such as 3.12: this one, or one on the path or of pyenv; None when there is none."""
+    """Find a Python of a version such as 3.12: this one, one on the path, or one of pyenv; None if there is none."""
     if series == "{}.{}".format(*sys.version_info):
         return sys.executable
     name = f"python{series}"
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     found = [shutil.which(name), *map(str, sorted(pyenv.glob(f"versions/{series}*/bin/{name}"), reverse=True))]
-    return next((python for python in found if python and about(python)), None)  # a shim of pyenv may fail
+    return next((python for python in found if python and about(python)), None)  # a pyenv shim may exist but fail

@@ -1,9 +1,9 @@
-"""What a command costs, everything that it starts included: time, CPU, memory, and how busy the machine was.
+"""The cost of a command and of all processes that it starts: time, CPU, memory, and load of the machine.
 
-Memory is the sum of what Linux calls PSS, in which a page that processes share counts once, every 0.1 s; reading it
-costs whoever is measured about 1 % of a core for each 100 MB.
+Memory is the sum of Linux's PSS, which counts shared pages once, sampled every 0.1 s. Sampling costs the measured
+processes about 1 % of a core for each 100 MB.
 
-Everybody's temporary files are in memory, as /tmp is on most Linux distributions; what is made goes to the disk.
+Temporary files of every measured program are in memory, as /tmp is on most Linux distributions; its output is on disk.
 """
 
 import os
@@ -18,27 +18,27 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-PAUSE = 0.1  # seconds between two looks
-# a caller's settings; and what would keep Python from having bytecode in its cache, as installed programs do
+PAUSE = 0.1  # seconds between two samples
+# the caller's settings, and the variable that disables Python's bytecode cache, which installed programs have
 LEFT_OUT = ("PIXCORE_", "TEST_SERVERS", "PYTHONDONTWRITEBYTECODE")
-MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - each run makes a folder of its own there
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - each run creates its own folder there
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 @frozen
-class Look:
-    """One moment."""
+class Sample:
+    """The state of the processes and of the machine at one time."""
 
     at: float
-    """As ``time.time`` says."""
+    """Unix seconds."""
     memory: int
-    """Bytes, of all processes together."""
+    """Bytes of PSS, of all processes."""
     cpu: float
-    """Seconds that they have used so far."""
+    """CPU seconds that they have used so far."""
     busy: float
-    """Seconds that all cores have been busy since the machine was started, whoever had them do what."""
+    """Seconds of all cores spent busy since the machine booted, by any process."""
     ready: float
-    """Seconds that they have been there for it."""
+    """Seconds of all cores since the machine booted, busy or idle."""
 
 
 @frozen
@@ -48,30 +48,30 @@ class Cost:
     began: float
     ended: float
     cpu: float
-    """Seconds, of all of its processes."""
-    looks: Sequence[Look] = field(repr=False)
+    """CPU seconds of all of its processes."""
+    samples: Sequence[Sample] = field(repr=False)
 
     @property
     def seconds(self) -> float:
-        """Start-up and all."""
+        """Wall time, start-up included."""
         return self.ended - self.began
 
     def peak(self, began: float = 0.0, ended: float = float("inf")) -> int:
-        """The most memory in a part of the time, in bytes."""
-        return max(look.memory for look in self._within(began, ended))
+        """Return the most memory within a period, in bytes."""
+        return max(sample.memory for sample in self._within(began, ended))
 
     def cpu_between(self, began: float, ended: float) -> float:
-        """Seconds of CPU in a part of the time."""
+        """Return the CPU seconds within a period."""
         within = self._within(began, ended)
         return within[-1].cpu - within[0].cpu
 
     def busy(self, began: float, ended: float) -> float:
-        """The share of all cores' time in which something ran, a server included, in a part of the time."""
+        """Return the share of all cores' time that was busy within a period, by any process."""
         first, *_, last = self._within(began, ended)
         return (last.busy - first.busy) / (last.ready - first.ready)
 
-    def _within(self, began: float, ended: float) -> list[Look]:
-        return [look for look in self.looks if began - PAUSE <= look.at <= ended + PAUSE]
+    def _within(self, began: float, ended: float) -> list[Sample]:
+        return [sample for sample in self.samples if began - PAUSE <= sample.at <= ended + PAUSE]
 
 
 def run(
@@ -80,24 +80,24 @@ def run(
     environment: Mapping[str, str] | None = None,
     codes: Sequence[int] = (0,),
 ) -> Cost:
-    """Run a command in a folder, its output in the files ``out`` and ``err`` there, and nobody's settings around it.
+    """Run a command in a folder, without the caller's settings. Its output goes to the files ``out`` and ``err`` there.
 
     Raises:
-        SystemExit: It ended with another code than those; with the end of what it said.
+        SystemExit: The exit code is not one of ``codes``; quotes the end of the error output.
     """
     with (
         (folder / "out").open("wb") as out,
         (folder / "err").open("wb") as err,
         tempfile.TemporaryDirectory(prefix="pixcore-bench-", dir=MEMORY) as temporary,
     ):
-        before, began = spent(), time.time()
-        surroundings = {**bare(), "TMPDIR": temporary, **(environment or {})}
-        child = subprocess.Popen(command, cwd=folder, env=surroundings, stdout=out, stderr=err)
+        before, began = cpu_of_children(), time.time()
+        variables = {**clean_environment(), "TMPDIR": temporary, **(environment or {})}
+        child = subprocess.Popen(command, cwd=folder, env=variables, stdout=out, stderr=err)
         ending = os.pidfd_open(child.pid)
         try:
-            looks = [look(child.pid)]
+            samples = [sample(child.pid)]
             while not select.select([ending], [], [], PAUSE)[0]:
-                looks.append(look(child.pid))
+                samples.append(sample(child.pid))
             ended = time.time()
         except BaseException:
             child.terminate()
@@ -106,28 +106,28 @@ def run(
             child.wait()
             os.close(ending)
     if child.returncode not in codes:
-        raise SystemExit(f"{command[0]} ended with {child.returncode}:\n{(folder / 'err').read_text()[-2000:]}")
-    return Cost(began, ended, spent() - before, looks)
+        raise SystemExit(f"{command[0]} exited with {child.returncode}:\n{(folder / 'err').read_text()[-2000:]}")
+    return Cost(began, ended, cpu_of_children() - before, samples)
 
 
-def bare() -> dict[str, str]:
-    """The environment without anybody's settings."""
+def clean_environment() -> dict[str, str]:
+    """Return the environment without the caller's settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)}
 
 
-def spent() -> float:
-    """CPU seconds of all children that have ended, and of theirs."""
+def cpu_of_children() -> float:
+    """Return the CPU seconds of all children that have ended, and of their descendants."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
-def look(pid: int) -> Look:
-    """How it stands with a process and all that descend from it; what a hypervisor took away is nobody's."""
+def sample(pid: int) -> Sample:
+    """Sample a process and its descendants. Time that a hypervisor took away (steal) counts neither busy nor idle."""
     total = Path("/proc/stat").read_text().partition("\n")[0]
     user, nice, system, idle, waiting, irq, soft = (TICK * int(ticks) for ticks in total.split()[1:8])
     busy = user + nice + system + irq + soft
     members = list(family(pid))
-    return Look(
+    return Sample(
         at=time.time(),
         memory=sum(memory(member) for member, _ in members),
         cpu=sum(cpu for _, cpu in members),
@@ -137,12 +137,12 @@ def look(pid: int) -> Look:
 
 
 def family(pid: int) -> Iterator[tuple[int, float]]:
-    """A process and all that descend from it, with the CPU seconds of each and of those that it has seen end."""
+    """Yield a process and its descendants, each with its CPU seconds and those of its reaped children."""
     children: dict[int, list[int]] = {}
     cpu = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            # pid (name) state ppid ...; the name may hold anything
+            # pid (name) state ppid ...; the name may contain any characters
             fields = path.read_text().rpartition(")")[2].split()
             one = int(path.parent.name)
             children.setdefault(int(fields[1]), []).append(one)
@@ -155,7 +155,7 @@ def family(pid: int) -> Iterator[tuple[int, float]]:
 
 
 def memory(pid: int) -> int:
-    """A process's part of the memory, in bytes; 0 when it has gone."""
+    """Return a process's PSS in bytes, or 0 if it has ended."""
     with suppress(OSError):
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         return int(rollup.partition("\nPss:")[2].split(maxsplit=1)[0]) << 10

@@ -1,4 +1,4 @@
-"""Sites on loopback to fetch from: Caddy, which costs least, and one whose every answer is late."""
+"""Web sites on loopback: Caddy, which uses little CPU, and one that delays every response."""
 
 import asyncio
 import multiprocessing
@@ -14,25 +14,25 @@ from attrs import frozen
 from from_tests import Setup, free_port, speaks_http, started
 from peers import program
 
-LATENCY = 0.1  # seconds before any answer of a late site
+LATENCY = 0.1  # seconds before each response of the slow site
 
 Routes = Callable[[Sequence[str]], Iterable[web.AbstractRouteDef]]
 
 
 @frozen
 class Site:
-    """A folder, by HTTP and by HTTPS."""
+    """A folder served by HTTP and by HTTPS."""
 
     plain: str
-    """Address without a path, as is ``encrypted``."""
+    """The URL without a path; so is ``encrypted``."""
     encrypted: str
     bundle: Path
-    """The authorities that certifi trusts, and the one that vouches for this site: as many as everywhere."""
+    """The certificate authorities of certifi and this site's own, so that loading them costs as much as usual."""
 
 
 @contextmanager
 def caddy(folder: Path, scratch: Path) -> Iterator[Site]:
-    """Serve the files of a folder until the end of the block."""
+    """Serve the files of a folder until the block ends."""
     authority = trustme.CA()
     bundle = scratch / "authorities.pem"
     bundle.write_bytes(Path(certifi.where()).read_bytes() + authority.cert_pem.bytes())
@@ -44,11 +44,11 @@ def caddy(folder: Path, scratch: Path) -> Iterator[Site]:
         issued = authority.issue_cert("127.0.0.1")
         certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
         key.write_bytes(issued.private_key_pem.bytes())
-        served = f"bind 127.0.0.1\nroot * {folder}\nfile_server\n"
+        directives = f"bind 127.0.0.1\nroot * {folder}\nfile_server\n"
         (home / "Caddyfile").write_text(
             "{\nadmin off\nauto_https off\npersist_config off\ndefault_sni 127.0.0.1\n}\n"
-            f"http://127.0.0.1:{plain} {{\n{served}}}\n"
-            f"https://127.0.0.1:{encrypted} {{\ntls {certificate} {key}\n{served}}}\n"
+            f"http://127.0.0.1:{plain} {{\n{directives}}}\n"
+            f"https://127.0.0.1:{encrypted} {{\ntls {certificate} {key}\n{directives}}}\n"
         )
         command = (str(caddy_program), "run", "--config", "Caddyfile", "--adapter", "caddyfile")
         site = Site(f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{encrypted}", bundle)
@@ -59,13 +59,13 @@ def caddy(folder: Path, scratch: Path) -> Iterator[Site]:
 
 
 @contextmanager
-def late(routes: Routes, hosts: Sequence[str] = ("127.0.0.1",)) -> Iterator[list[str]]:
-    """Answer on these hosts, from a process of its own, all after ``LATENCY``; gives ``HOST:PORT`` of each.
+def slow_site(routes: Routes, hosts: Sequence[str] = ("127.0.0.1",)) -> Iterator[list[str]]:
+    """Serve on these hosts, in a separate process, each response after ``LATENCY``; yield the ``HOST:PORT`` of each.
 
-    ``routes`` is told those, too.
+    ``routes`` is called with these addresses.
     """
     listening = [socket.create_server((host, 0), backlog=1024) for host in hosts]
-    addresses = ["{}:{}".format(*one.getsockname()) for one in listening]
+    addresses = ["{}:{}".format(*server.getsockname()) for server in listening]
     serving = multiprocessing.get_context("fork").Process(
         target=lambda: asyncio.run(_serve(routes(addresses), listening)), daemon=True
     )
@@ -75,22 +75,22 @@ def late(routes: Routes, hosts: Sequence[str] = ("127.0.0.1",)) -> Iterator[list
     finally:
         serving.terminate()
         serving.join()
-        for one in listening:
-            one.close()
+        for server in listening:
+            server.close()
 
 
 async def _serve(routes: Iterable[web.AbstractRouteDef], listening: Sequence[socket.socket]) -> None:
-    app = web.Application(middlewares=[_late])
+    app = web.Application(middlewares=[_delay])
     app.add_routes(routes)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    for one in listening:
-        await web.SockSite(runner, one).start()
+    for server in listening:
+        await web.SockSite(runner, server).start()
     await asyncio.Event().wait()
 
 
 @web.middleware
-async def _late(
+async def _delay(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     await asyncio.sleep(LATENCY)

@@ -1,4 +1,4 @@
-"""The whole job on a list of URLs, once: by pixcore, by img2dataset, and its parts alone; each in an empty folder."""
+"""One run of the whole job on a list of URLs, by pixcore, by img2dataset, or by the minimal job ``floor.py``."""
 
 import json
 import os
@@ -15,31 +15,31 @@ from process_cost import Cost, run
 
 CHUNK = 500
 HERE = Path(__file__).parent
-THREADS = 32  # of each of img2dataset's processes
+THREADS = 32  # in each process of img2dataset
 
 
 @frozen
-class List:
-    """What is to be fetched: a file with a URL a line, and the authorities that vouch for the hosts."""
+class UrlList:
+    """The URLs to fetch: a file with one a line, and the certificate authorities of the hosts."""
 
     path: Path
     bundle: Path = Path(certifi.where())
     chunk: int = CHUNK
-    """How many images go into an archive."""
+    """Images in one archive."""
 
     @property
     def urls(self) -> list[str]:
-        """In order."""
+        """The URLs in order."""
         return self.path.read_text().split()
 
     @property
     def hosts(self) -> list[str]:
-        """With their ports."""
+        """The hosts with their ports."""
         return sorted({urlsplit(url).netloc for url in self.urls})
 
     @property
     def environment(self) -> dict[str, str]:
-        """How everybody is told of the authorities."""
+        """The environment variable that names the certificate authorities."""
         return {"SSL_CERT_FILE": str(self.bundle)}
 
 
@@ -49,56 +49,67 @@ class Job:
 
     images: int
     began: float
-    """When the first chunk did; start-up, planning and listing are over."""
+    """When the first chunk began, after start-up, planning and listing."""
     ended: float
-    """When the last chunk was whole."""
+    """When the last chunk was complete."""
     cost: Cost
 
     @property
     def steady(self) -> float:
-        """Images a second while at work."""
+        """Images a second while at work, from ``began`` to ``ended``."""
         return self.images / (self.ended - self.began)
 
     @property
     def whole(self) -> float:
-        """Images a second, start-up and end included."""
+        """Images a second of the whole process."""
         return self.images / self.cost.seconds
 
     @property
     def busy(self) -> float:
-        """The share of all cores' time that was used while at work, by the server too."""
+        """The share of all cores' time that was busy while at work, by the server too."""
         return self.cost.busy(self.began, self.ended)
 
     @property
     def cpu(self) -> float:
-        """Milliseconds of CPU for an image."""
+        """Milliseconds of CPU an image."""
         return 1000 * self.cost.cpu / self.images
 
     @property
     def peak(self) -> float:
-        """MB of memory, of all processes together."""
+        """Peak memory of all processes together, in MB."""
         return self.cost.peak() / 1e6
 
 
 def pixcore(
-    folder: Path, given: List, workers: int = 1, store: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    folder: Path,
+    url_list: UrlList,
+    workers: int = 1,
+    store: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Job:
-    """``pixcore run`` into a fresh store and status database, which knows when chunks were claimed and completed.
+    """Run ``pixcore run`` with a new store and status database, which records when chunks were claimed and completed.
 
-    ``store`` are the options of another one than a folder, and ``environment`` its credentials.
+    ``store`` are the options of a store other than a folder, and ``environment`` holds its credentials.
 
     Raises:
-        SystemExit: Some image was not fetched or not readable.
+        SystemExit: An image could not be fetched or read.
     """
-    images = len(given.urls)
+    images = len(url_list.urls)
     command: list[str | Path] = [
-        *(Path(sys.executable).with_name("pixcore"), "run", "--source", f"urls:{given.path}", "--count", str(images)),
-        *("--chunk-size", str(given.chunk), "--workers", str(workers), "--dataset", "bench", "--json", "--quiet"),
+        *(
+            Path(sys.executable).with_name("pixcore"),
+            "run",
+            "--source",
+            f"urls:{url_list.path}",
+            "--count",
+            str(images),
+        ),
+        *("--chunk-size", str(url_list.chunk), "--workers", str(workers), "--dataset", "bench", "--json", "--quiet"),
         *store,
-        *(f"--allow-private-hosts={host}" for host in given.hosts),
+        *(f"--allow-private-hosts={host}" for host in url_list.hosts),
     ]
-    # 3: photographs that are near-duplicates of each other leave a chunk short
-    cost = run(command, folder, {**given.environment, **(environment or {})}, codes=(0, 3))
+    # exit code 3: near-duplicates among the photographs leave a chunk short
+    cost = run(command, folder, {**url_list.environment, **(environment or {})}, codes=(0, 3))
     chunks = json.loads((folder / "out").read_text())["chunks"]
     judged = sum(chunk["accepted"] + chunk["rejected"].get("near_duplicate", 0) for chunk in chunks)
     if judged != images:
@@ -108,15 +119,17 @@ def pixcore(
     return Job(images, began, ended, cost)
 
 
-def img2dataset(folder: Path, given: List, python: str = sys.executable) -> Job:
-    """A process for each core, original bytes kept, decoded and hashed; its shards' statistics say when.
+def img2dataset(folder: Path, url_list: UrlList, python: str = sys.executable) -> Job:
+    """Run img2dataset with a process for each core. It keeps the original bytes, and decodes and hashes each image.
+
+    The times come from the statistics of its shards.
 
     Raises:
-        SystemExit: Some image was not fetched.
-        Unavailable: It cannot be installed.
+        SystemExit: An image could not be fetched.
+        Unavailable: img2dataset cannot be installed.
     """
     options = {
-        "url_list": given.path,
+        "url_list": url_list.path,
         "input_format": "txt",
         "output_folder": folder / "shards",
         "output_format": "webdataset",
@@ -124,22 +137,24 @@ def img2dataset(folder: Path, given: List, python: str = sys.executable) -> Job:
         "thread_count": THREADS,
         "resize_mode": "no",
         "skip_reencode": True,
-        "number_sample_per_shard": given.chunk,
+        "number_sample_per_shard": url_list.chunk,
         "compute_hash": "sha256",
     }
     command: list[str | Path] = [program("img2dataset", "img2dataset", python)]
     command += [f"--{name}={value}" for name, value in options.items()]
-    # a library of its own would ask the network for its own newest version
-    cost = run(command, folder, given.environment | {"NO_ALBUMENTATIONS_UPDATE": "1"})
+    # the variable keeps albumentations, which img2dataset uses, from looking for updates on the network
+    cost = run(command, folder, url_list.environment | {"NO_ALBUMENTATIONS_UPDATE": "1"})
     shards = [json.loads(path.read_text()) for path in (folder / "shards").glob("*_stats.json")]
     images = sum(shard["successes"] for shard in shards)
-    if images != len(given.urls):
-        raise SystemExit(f"img2dataset had {images} of {len(given.urls)} images")
+    if images != len(url_list.urls):
+        raise SystemExit(f"img2dataset fetched {images} of {len(url_list.urls)} images")
     return Job(images, min(shard["start_time"] for shard in shards), max(shard["end_time"] for shard in shards), cost)
 
 
-def floor(folder: Path, given: List) -> Job:
-    """What ``floor.py`` does."""
-    cost = run([sys.executable, HERE / "floor.py", given.path, folder, str(given.chunk)], folder, given.environment)
-    told = json.loads((folder / "out").read_text())
-    return Job(len(given.urls), told["began"], told["ended"], cost)
+def floor(folder: Path, url_list: UrlList) -> Job:
+    """Run the minimal job, ``floor.py``."""
+    cost = run(
+        [sys.executable, HERE / "floor.py", url_list.path, folder, str(url_list.chunk)], folder, url_list.environment
+    )
+    times = json.loads((folder / "out").read_text())
+    return Job(len(url_list.urls), times["began"], times["ended"], cost)
