@@ -1,4 +1,4 @@
-"""What every archiver must keep of the promises in ``pixcore.ports.archiver``."""
+"""The contract of every archiver: the promises of ``pixcore.ports.archiver``."""
 
 import hashlib
 import os
@@ -27,24 +27,24 @@ from .disk import no_file_above
 
 Images = list[tuple[Row, Path]]
 
-# what a stranger may call a picture
+# image names from other people
 texts = st.text(st.characters()) | st.sampled_from(
     ["🐈", '"quoted"\'', "two\nlines\r\n", "\0\x1b[31m", "\u2028", "\udce9"]
 )
-# every example writes over the one before, and every subclass runs the same test on its own archiver
+# each example overwrites the one before, and every subclass runs the same test on its own archiver
 _PER_ARCHIVER = settings(
-    deadline=None,  # a slow machine is no failure
+    deadline=None,  # a slow machine must not fail the test
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
 
 
 def picture(number: int, size: int = 300) -> bytes:
-    """Bytes that do not compress, like a picture's; the same for the same number."""
+    """Return incompressible bytes, like a picture's. The same number gives the same bytes."""
     return random.Random(number).randbytes(size)  # noqa: S311 - no secret
 
 
 def image(folder: Path, number: int, data: bytes, title: str = "") -> tuple[Row, Path]:
-    """Put a picture into a folder and describe it truly."""
+    """Write a picture into a folder and return it with its row."""
     path = folder / f"{number}"
     path.write_bytes(data)
     candidate = Candidate(CandidateKey("memory", "cat", number), f"memory:cat/{number}", Provenance(title=title))
@@ -60,47 +60,47 @@ def image(folder: Path, number: int, data: bytes, title: str = "") -> tuple[Row,
 
 
 class ArchiverContract:
-    """The promises, one a test. A subclass says which archiver."""
+    """The promises, one for each test. A subclass provides the archiver."""
 
     @pytest.fixture
     def archiver(self) -> Archiver:
-        """Give the archiver."""
+        """Return the archiver."""
         raise NotImplementedError
 
     @pytest.fixture
     def images(self, tmp_path: Path) -> Images:
-        """Give three pictures, one of them of more than a copy buffer."""
+        """Return three pictures, one of them larger than a copy buffer."""
         folder = tmp_path / "images"
         folder.mkdir()
         return [image(folder, n, picture(n, size)) for n, size in enumerate((300, 200_000, 1))]
 
     @pytest.fixture
     def target(self, tmp_path: Path) -> Path:
-        """Give the path of the archive to be."""
+        """Return the path of the archive to create."""
         return tmp_path / "archive"
 
     def test_the_archive_is_as_described(self, archiver: Archiver, images: Images, target: Path) -> None:
-        """Size and sha256 are what the blob is compared with."""
+        """Size and sha256 of the description match the file; they are compared with the blob's."""
         archive = archiver.pack(images, target)
         data = target.read_bytes()
         assert archive == Archive(target, len(data), hashlib.sha256(data).hexdigest(), images=3)
 
     def test_what_was_packed_comes_out(self, archiver: Archiver, images: Images, target: Path) -> None:
-        """Rows and files, in order, byte for byte."""
+        """Rows and files come back in order, byte for byte."""
         archiver.pack(images, target)
         contents = archiver.contents(target)
         assert list(contents.rows) == [asdict(described) for described, _ in images]
         assert list(contents.files) == [(described.file_name, path.read_bytes()) for described, path in images]
 
     def test_a_packed_archive_is_whole(self, archiver: Archiver, images: Images, target: Path) -> None:
-        """It must pass the check that users run on it."""
+        """A packed archive passes the check that users run on it."""
         archiver.pack(images, target)
         assert list(check_contents(archiver.contents(target))) == []
 
     def test_the_same_images_are_the_same_bytes(
         self, archiver: Archiver, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A rerun must recognise its own blob, on another day, on another machine."""
+        """The same images give the same bytes on another day and machine, so that a rerun recognises its own blob."""
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
         before = os.umask(0o077)
@@ -121,35 +121,35 @@ class ArchiverContract:
         assert first.sha256 == second.sha256
 
     def test_other_images_are_other_bytes(self, archiver: Archiver, images: Images, tmp_path: Path) -> None:
-        """Order counts: it is what `images/000000` means."""
+        """The order of images changes the bytes: `images/000000` depends on it."""
         packed = [archiver.pack(some, tmp_path / "a").sha256 for some in (images, images[::-1], images[:2])]
         assert len(set(packed)) == 3
 
     def test_the_target_is_replaced(self, archiver: Archiver, images: Images, target: Path) -> None:
-        """A second try at packing must not append to the first one's rubbish."""
+        """A second attempt at packing replaces the file that the first one left."""
         target.write_bytes(b"rubbish" * 100_000)
         archiver.pack(images, target)
         assert list(check_contents(archiver.contents(target))) == []
 
     def test_no_images_are_an_archive_too(self, archiver: Archiver, target: Path) -> None:
-        """Whether an empty chunk is wanted is not the archiver's to decide; the check reports it."""
+        """An archiver accepts an empty chunk; the check reports it."""
         assert archiver.pack([], target).images == 0
         contents = archiver.contents(target)
         assert (contents.rows, list(contents.files)) == ((), [])
         assert list(check_contents(archiver.contents(target))) == ["the archive holds no image"]
 
-    @pytest.mark.parametrize("there", [False, True], ids=["new", "over an older one"])
+    @pytest.mark.parametrize("exists", [False, True], ids=["new", "over an older one"])
     @pytest.mark.parametrize("error", [Cancelled("stop"), KeyboardInterrupt(), RuntimeError("bug")])
     def test_nothing_is_left_when_the_images_end_in_an_error(
-        self, archiver: Archiver, images: Images, target: Path, error: BaseException, *, there: bool
+        self, archiver: Archiver, images: Images, target: Path, error: BaseException, *, exists: bool
     ) -> None:
-        """Half an archive would be uploaded as a whole one by whoever finds it."""
+        """An error while collecting leaves no partial archive, which could be uploaded as a complete one."""
 
         def failing() -> Iterator[tuple[Row, Path]]:
             yield images[1]
             raise error
 
-        if there:
+        if exists:
             target.write_bytes(b"older")
         with pytest.raises(type(error)) as raised:
             archiver.pack(failing(), target)
@@ -159,7 +159,7 @@ class ArchiverContract:
     def test_each_image_is_drawn_when_the_one_before_is_written(
         self, archiver: Archiver, images: Images, target: Path
     ) -> None:
-        """Images are packed while others are still being fetched; whoever hoards them first makes everybody wait."""
+        """Each image is taken only after the one before is written, because later images are still being fetched."""
 
         def one_at_a_time() -> Iterator[tuple[Row, Path]]:
             for described, path in images:
@@ -170,7 +170,7 @@ class ArchiverContract:
         assert list(check_contents(archiver.contents(target))) == []
 
     def test_nothing_is_left_when_an_image_is_gone(self, archiver: Archiver, images: Images, target: Path) -> None:
-        """Somebody tidies the work directory: no archive with a row too many."""
+        """An image that vanishes from the work directory leaves no archive."""
         images[2][1].unlink()
         with pytest.raises(TransientError, match="No such file"):
             archiver.pack(images, target)
@@ -179,7 +179,7 @@ class ArchiverContract:
     def test_a_target_that_cannot_be_made_is_no_foreign_error(
         self, archiver: Archiver, images: Images, tmp_path: Path
     ) -> None:
-        """The work directory was removed under a worker that lost its claim."""
+        """A missing work directory, as of a worker that lost its claim, raises a TransientError."""
         with pytest.raises(TransientError, match="No such file"):
             archiver.pack(images, tmp_path / "gone" / "archive")
 
@@ -187,7 +187,7 @@ class ArchiverContract:
     def test_no_room_is_said_and_nothing_left(
         self, archiver: Archiver, images: Images, target: Path, room: int
     ) -> None:
-        """Wherever the disk is full: at the first picture, at a later one, or at the very end."""
+        """A full disk raises WorkspaceFull and leaves nothing, at the first picture, at a later one and at the end."""
         with no_file_above(room), pytest.raises(WorkspaceFull, match="free some room"):
             archiver.pack(images, target)
         assert not target.exists()
@@ -195,7 +195,7 @@ class ArchiverContract:
     @_PER_ARCHIVER
     @given(titles=st.lists(texts, min_size=1, max_size=3))
     def test_any_text_comes_out_as_it_went_in(self, archiver: Archiver, tmp_path: Path, titles: Sequence[str]) -> None:
-        """Titles are strangers' text: quotes, line breaks, emoji, control characters, halves of characters."""
+        """Any text in a row comes back unchanged: quotes, line breaks, emoji, control characters, lone surrogates."""
         images = [image(tmp_path, n, b"picture", title) for n, title in enumerate(titles)]
         archiver.pack(images, tmp_path / "archive")
         assert list(archiver.contents(tmp_path / "archive").rows) == [asdict(described) for described, _ in images]
@@ -203,7 +203,7 @@ class ArchiverContract:
     @_PER_ARCHIVER
     @given(cut=st.floats(0, 1, exclude_max=True))
     def test_a_truncated_archive_is_refused(self, archiver: Archiver, tmp_path: Path, cut: float) -> None:
-        """A copy that broke off must never look like a smaller dataset."""
+        """A truncated archive is refused; it must not look like a smaller dataset."""
         packed = packed_bytes(archiver, tmp_path)
         (tmp_path / "archive").write_bytes(packed[: int(len(packed) * cut)])
         with pytest.raises(InvalidRequest, match="archive is not a complete"):
@@ -214,7 +214,7 @@ class ArchiverContract:
     def test_a_flipped_byte_is_no_foreign_error(
         self, archiver: Archiver, tmp_path: Path, place: float, flip: int
     ) -> None:
-        """Disks rot: `verify` must go on to the next archive, and name this one's fault where it matters."""
+        """A flipped byte is reported as InvalidRequest, so that `verify` can continue with the next archive."""
         packed = bytearray(packed_bytes(archiver, tmp_path))
         packed[int(len(packed) * place)] ^= flip
         (tmp_path / "archive").write_bytes(packed)
@@ -223,23 +223,23 @@ class ArchiverContract:
 
     @pytest.mark.parametrize("data", [b"", b"<html>404</html>", b"[]", b"5", b"\0" * 1000])
     def test_what_is_no_archive_is_refused(self, archiver: Archiver, target: Path, data: bytes) -> None:
-        """An error page stored under an archive's name."""
+        """A file that is not an archive, such as an HTML error page, is refused."""
         target.write_bytes(data)
         with pytest.raises(InvalidRequest, match="archive is not a complete"):
             list(archiver.contents(target).files)
 
     def test_an_archive_that_is_not_there_is_refused(self, archiver: Archiver, target: Path) -> None:
-        """A mistyped path is the user's to mend."""
+        """A missing archive is refused with the operating system's reason."""
         with pytest.raises(InvalidRequest, match=r"archive is not a complete .+No such file"):
             archiver.contents(target)
 
     def test_it_says_what_it_makes(self, archiver: Archiver) -> None:
-        """The suffix ends the blob's key, the content type is what a browser is told."""
+        """The suffix ends the blob's key, and the content type is sent to browsers."""
         assert archiver.suffix.startswith(".")
         assert archiver.content_type.startswith("application/")
 
 
 def packed_bytes(archiver: Archiver, folder: Path) -> bytes:
-    """A small archive."""
+    """Return the bytes of a small archive."""
     images: Iterable[tuple[Row, Path]] = [image(folder, n, picture(n, 30)) for n in range(2)]
     return archiver.pack(images, folder / "whole").path.read_bytes()

@@ -1,4 +1,4 @@
-"""The Azure store under faults: what the SDK raises, what a proxy breaks, what must not be told."""
+"""The Azure store under faults: the SDK's errors, failures of the connection, and secrets."""
 
 import errno
 import hashlib
@@ -52,7 +52,7 @@ SMALL, LARGE = noise(1, 300_000), noise(2, 2 * BLOCK + 1)
 
 @pytest.fixture(scope="module")
 def container(azurite: Azure) -> str:
-    """A container that is there; each test has keys of its own."""
+    """Return a container that exists. Each test uses its own keys."""
     name = azure_stores.container()
     azure_stores.store(azurite, name).create()
     return name
@@ -60,45 +60,45 @@ def container(azurite: Azure) -> str:
 
 @pytest.fixture
 def prefix(request: pytest.FixtureRequest) -> str:
-    """Where a test's keys are."""
+    """Return the prefix of a test's keys."""
     return f"{request.node.name}"
 
 
 @pytest.fixture
 def store(azurite: Azure, container: str, prefix: str) -> AzureBlobStore:
-    """The store itself, to see what was done to it."""
+    """Return the store without a proxy, to inspect it."""
     return azure_stores.store(azurite, container, prefix)
 
 
 @pytest.fixture
 def proxy(azurite: Azure) -> Iterator[FaultProxy]:
-    """A way to the server that may fail."""
+    """Return a proxy to the server, which may fail."""
     with FaultProxy(azurite.port) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def through(azurite: Azure, container: str, prefix: str, proxy: FaultProxy) -> AzureBlobStore:
-    """The store, reached through the proxy."""
+    """Return the store behind the proxy."""
     return azure_stores.store(evolve(azurite, port=proxy.port), container, prefix, read_timeout=0.5)
 
 
 def translated(error: Exception) -> PixcoreError:
-    """What the store raises instead of an error."""
+    """Return the store error for an error of the SDK."""
     with pytest.raises(PixcoreError, match=r"^what: ") as caught, store_errors("what"):
         raise error
     return caught.value
 
 
 def answered(status: int, code: str = "") -> HttpResponseError:
-    """The SDK's error for an answer of the service."""
+    """Return the SDK's error for a response of the service."""
     headers = {"x-ms-error-code": code} if code else {}
     response: Any = SimpleNamespace(status_code=status, reason="", headers=headers)
     return HttpResponseError("a text", response=response)
 
 
 def classes(of: type[Exception]) -> Iterator[type[Exception]]:
-    """A class and all below it."""
+    """Yield a class and all its subclasses."""
     yield of
     for below in of.__subclasses__():
         yield from classes(below)
@@ -109,7 +109,7 @@ SDK = sorted({*classes(AzureError), SerializationError, DeserializationError}, k
 
 @pytest.mark.parametrize("kind", SDK, ids=lambda kind: kind.__qualname__)
 def test_every_class_of_the_sdk_is_translated(kind: type[Exception]) -> None:
-    """A foreign exception would pass every retry and every report by."""
+    """Every exception class of the SDK is translated; another one would not be retried or reported."""
     error = kind.__new__(kind)  # their constructors differ
     base: Any = next(each for each in (HttpResponseError, AzureError, ValueError) if issubclass(kind, each))
     base.__init__(error, "a text")
@@ -135,13 +135,13 @@ def test_every_class_of_the_sdk_is_translated(kind: type[Exception]) -> None:
     ],
 )
 def test_without_an_answer_the_class_decides(name: str, expected: type[PixcoreError]) -> None:
-    """What did not arrive may arrive next time; who could not sign will not."""
+    """Without a response, the class decides: a network error is transient, a failed signature is permanent."""
     (kind,) = [each for each in SDK if each.__name__ == name]
     assert type(translated(kind("a text"))) is expected
 
 
 def test_every_status_is_translated() -> None:
-    """Only what may pass is tried again: overload, time-outs and faults of the server's own."""
+    """Only overload, timeouts and server errors are transient."""
     ours = {status: translated(answered(status)) for status in range(300, 600)}
     transient = {408, 429, *range(500, 600)} - {501, 505}
     assert {status for status, error in ours.items() if isinstance(error, StoreUnavailable)} == transient
@@ -171,7 +171,7 @@ def test_every_status_is_translated() -> None:
     ],
 )
 def test_a_code_says_more_than_a_status(status: int, code: str, expected: type[PixcoreError], remedy: str) -> None:
-    """Whoever reads the message learns what to do."""
+    """The error code takes precedence over the status, and selects the remedy."""
     ours = translated(answered(status, code))
     assert type(ours) is expected
     assert code in str(ours)
@@ -179,7 +179,7 @@ def test_a_code_says_more_than_a_status(status: int, code: str, expected: type[P
 
 
 def over_tls(port: int) -> AzureBlobStore:
-    """A store that expects TLS at a port."""
+    """Return a store that uses TLS at a port."""
     connection = f"AccountName=a;AccountKey=aaaa;BlobEndpoint=https://127.0.0.1:{port}/a"
     environ = {"AZURE_STORAGE_CONNECTION_STRING": connection}
     return AzureBlobStore.from_environment("container", "", environ, retry_policy=azure_stores.at_once(0))
@@ -197,7 +197,7 @@ def over_tls(port: int) -> AzureBlobStore:
 def test_no_trust_is_no_fault_that_passes(
     server: Callable[[socket.socket], object], expected: type[PixcoreError]
 ) -> None:
-    """The SDK takes a bad certificate for a bad line; only the latter is worth trying again."""
+    """A bad certificate is a permanent error, although the SDK treats it like a failed connection."""
 
     def serve() -> None:
         peer, _ = listener.accept()
@@ -213,7 +213,7 @@ def test_no_trust_is_no_fault_that_passes(
 
 
 def untrusted() -> ssl.SSLContext:
-    """A server's side of TLS, with a certificate of an authority that nobody knows."""
+    """Return a server's TLS context, with a certificate of an unknown authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -233,7 +233,7 @@ REQUESTS = [
 def test_a_request_is_sent_four_times(
     through: AzureBlobStore, proxy: FaultProxy, use: Callable[[AzureBlobStore], object], fault: Fault
 ) -> None:
-    """The SDK's tries are bounded within one of the pipeline's."""
+    """The SDK sends a request four times within one attempt of the pipeline."""
     proxy.play(*[fault] * 100)
     with pytest.raises(StoreUnavailable):
         use(through)
@@ -243,7 +243,7 @@ def test_a_request_is_sent_four_times(
 def test_the_tries_are_spaced_and_soon_over(
     azurite: Azure, container: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other tests do not wait; users do, 3 + 5 + 9 seconds with a second of jitter each."""
+    """The retries wait 3 + 5 + 9 seconds, with a second of jitter each."""
     waits: list[float] = []
     monkeypatch.setattr(HttpTransport, "sleep", lambda _, seconds: waits.append(seconds))
     environ = {"AZURE_STORAGE_CONNECTION_STRING": evolve(azurite, port=proxy.port).connection_string}
@@ -255,7 +255,7 @@ def test_the_tries_are_spaced_and_soon_over(
 
 
 def test_a_whole_upload_is_twenty_requests(through: AzureBlobStore, proxy: FaultProxy) -> None:
-    """The pipeline's 5 attempts times the SDK's 4; a server that is overloaded gets no more."""
+    """An upload is at most 20 requests: 5 attempts of the pipeline with 4 requests of the SDK each."""
     proxy.play(*[Answer(503)] * 100)
     with pytest.raises(StoreUnavailable):
         retrying(Policies().upload, sleep=lambda _: None)(put, through, "key", SMALL)
@@ -263,7 +263,7 @@ def test_a_whole_upload_is_twenty_requests(through: AzureBlobStore, proxy: Fault
 
 
 def test_what_cannot_help_is_not_repeated(through: AzureBlobStore, proxy: FaultProxy) -> None:
-    """A wrong key stays wrong."""
+    """A permanent error, such as a wrong key, is not retried."""
     proxy.play(*[Answer(403)] * 100)
     with pytest.raises(StoreDenied):
         put(through, "key", SMALL)
@@ -287,7 +287,7 @@ def test_what_cannot_help_is_not_repeated(through: AzureBlobStore, proxy: FaultP
 def test_an_upload_survives_faults(
     store: AzureBlobStore, through: AzureBlobStore, proxy: FaultProxy, data: bytes, script: list[Fault]
 ) -> None:
-    """An answer that was lost is found again, and what was sent again is the same bytes, in order."""
+    """An upload survives lost responses and resets, and the bytes stay complete and in order."""
     proxy.play(*script)
     stored = put(through, "new", data)
     assert evolve(stored, url="") == evolve(store.head("new"), url="")
@@ -300,7 +300,7 @@ def test_an_upload_survives_faults(
 
 
 def test_what_was_lost_is_not_claimed(store: AzureBlobStore, through: AzureBlobStore, proxy: FaultProxy) -> None:
-    """Another's blob with the same bytes and metadata is still another's: nobody may think that he wrote it."""
+    """Another writer's blob is not claimed as ours, even with the same bytes and metadata."""
     theirs = put(store, "key", SMALL)
     proxy.play(Answer(503))
     with pytest.raises(StoreConflict):
@@ -312,7 +312,7 @@ def test_what_was_lost_is_not_claimed(store: AzureBlobStore, through: AzureBlobS
 def test_an_upload_that_failed_is_not_seen_and_can_be_repeated(
     store: AzureBlobStore, through: AzureBlobStore, proxy: FaultProxy, data: bytes
 ) -> None:
-    """The next attempt reads the file from its start."""
+    """A failed upload leaves no blob, and the next attempt reads the file from its start."""
     proxy.play(*[Reset(200_000)] * 100)
     with pytest.raises(StoreUnavailable):
         put(through, "key", data)
@@ -325,10 +325,10 @@ def test_an_upload_that_failed_is_not_seen_and_can_be_repeated(
 def test_what_was_stored_short_is_removed(
     store: AzureBlobStore, through: AzureBlobStore, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A blob that is not whole must not stay, or every later attempt would meet it."""
-    mine = UUID(int=7)
-    monkeypatch.setattr(adapter, "uuid", SimpleNamespace(uuid4=lambda: mine))
-    headers = (("x-ms-meta-pixcore_put", mine.hex), ("x-ms-blob-type", "BlockBlob"))
+    """An incomplete blob is removed, because it would block every later attempt."""
+    own_id = UUID(int=7)
+    monkeypatch.setattr(adapter, "uuid", SimpleNamespace(uuid4=lambda: own_id))
+    headers = (("x-ms-meta-pixcore_put", own_id.hex), ("x-ms-blob-type", "BlockBlob"))
     proxy.play(Pass(), Answer(200, headers, b"short"))
     with pytest.raises(StoreUnavailable, match="5 of 300000 bytes"):
         put(through, "key", SMALL)
@@ -337,7 +337,7 @@ def test_what_was_stored_short_is_removed(
 
 @pytest.fixture
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait a second for each repeated part of a download, which the SDK's policy does not govern."""
+    """Remove the wait of a second before a part is downloaded again, which the SDK's policy does not control."""
     monkeypatch.setattr("azure.storage.blob._download.time", SimpleNamespace(sleep=lambda _: None))
 
 
@@ -346,7 +346,7 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_download_survives_faults(
     store: AzureBlobStore, through: AzureBlobStore, proxy: FaultProxy, script: list[Fault]
 ) -> None:
-    """A part that came short is asked for again."""
+    """A part of a download that came incomplete is requested again."""
     put(store, "key", LARGE)
     proxy.play(*script)
     assert read(through, "key") == LARGE
@@ -356,7 +356,7 @@ def test_a_download_survives_faults(
 def test_a_download_that_stays_short_is_noticed(
     store: AzureBlobStore, through: AzureBlobStore, proxy: FaultProxy
 ) -> None:
-    """An archive without its end must not be taken for whole."""
+    """A download that stays incomplete raises an error."""
     put(store, "key", SMALL)
     proxy.play(*[Truncate(1_000)] * 100)
     with pytest.raises(StoreUnavailable):
@@ -368,11 +368,11 @@ def test_a_download_that_stays_short_is_noticed(
 def test_a_blob_replaced_while_it_is_copied_is_copied_again(
     store: AzureBlobStore, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    """The parts that were read are of one version; a blob that never rests is given up."""
+    """A blob replaced during a download is downloaded again, up to the limit of attempts."""
     newest = put(store, "key", LARGE)
     left, copy = times, adapter._copy
 
-    def disturbed(download: Any) -> Any:  # noqa: ANN401 - as it is
+    def disturbed(download: Any) -> Any:  # noqa: ANN401 - as the SDK passes it
         nonlocal left, newest
         if left:
             left -= 1
@@ -388,7 +388,7 @@ def test_a_blob_replaced_while_it_is_copied_is_copied_again(
 
 
 def test_a_full_disk_is_named(store: AzureBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The copy is this machine's, and so is the remedy."""
+    """A full disk of this machine is named, with the remedy."""
     put(store, "key", SMALL)
 
     def full() -> None:
@@ -400,7 +400,7 @@ def test_a_full_disk_is_named(store: AzureBlobStore, monkeypatch: pytest.MonkeyP
 
 
 def test_a_slow_line_takes_no_more_memory(azurite: Azure, container: str, prefix: str, tmp_path: Path) -> None:
-    """All connections hold a block at once when none gets rid of it; 64 MB must not wait in memory."""
+    """A slow connection takes no more memory: each connection holds one block of the 64 MB."""
     block = noise(4, 1 << 20)
     (source := tmp_path / "source").write_bytes(block * 64)
     described: Any = {"sha256": hashlib.sha256(block * 64).hexdigest(), "size": 64 << 20}
@@ -413,9 +413,9 @@ def test_a_slow_line_takes_no_more_memory(azurite: Azure, container: str, prefix
 
 
 def test_a_large_download_takes_little_memory(store: AzureBlobStore) -> None:
-    """64 MB are read in parts, few at a time."""
+    """A download of 64 MB takes bounded memory."""
     put(store, "key", data := noise(3, 64 << 20))
-    read(store, "key")  # what is connected once
+    read(store, "key")  # connects once
     digest = hashlib.sha256(data).hexdigest()
     del data
     with growth() as grown, store.open("key") as file:
@@ -426,13 +426,13 @@ def test_a_large_download_takes_little_memory(store: AzureBlobStore) -> None:
 def test_nothing_secret_is_told(
     azurite: Azure, container: str, proxy: FaultProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A signature in a log, a traceback or a URL lets its reader in: at DEBUG, in success and in every failure."""
+    """No signature appears in logs at DEBUG, tracebacks or URLs, on success and on every failure."""
     token = sas(azurite, container, "rcwdl")
     signature = token.rpartition("sig=")[2]
     server = evolve(azurite, port=proxy.port)
     signed = f"BlobEndpoint={server.url};SharedAccessSignature={token}"
     caplog.set_level(logging.DEBUG)
-    told = []
+    texts = []
     for connection in (signed, server.connection_string):
         store = AzureBlobStore.from_environment(
             container,
@@ -441,28 +441,28 @@ def test_nothing_secret_is_told(
             retry_policy=azure_stores.at_once(0),
             read_timeout=0.5,
         )
-        told += [repr(store), repr(put(store, f"key{len(told)}", SMALL)), *map(repr, store.list())]
+        texts += [repr(store), repr(put(store, f"key{len(texts)}", SMALL)), *map(repr, store.list())]
         for fault in (Answer(403, body=signed.encode()), Answer(503), Reset(), Stall(), Answer(200, body=b"<bad")):
             for use in REQUESTS:
                 proxy.play(fault)
                 try:
                     use.values[0](store)
                 except PixcoreError as error:
-                    told += traceback.format_exception(error)
+                    texts += traceback.format_exception(error)
                     logging.getLogger("pixcore").exception("failed")
-        proxy._server.to = 1  # nobody is there
+        proxy._server.to = 1  # nothing listens there
         with pytest.raises(StoreUnavailable) as caught:
             store.head("key")
-        told += traceback.format_exception(caught.value)
+        texts += traceback.format_exception(caught.value)
         proxy._server.to = azurite.port
-    text = "".join((*told, caplog.text))
-    assert f"GET /{azurite.account}/{container}" in text  # the log was searched, and is still of use
+    text = "".join((*texts, caplog.text))
+    assert f"GET /{azurite.account}/{container}" in text  # the filtered log still has the rest
     for secret in (signature, quote(signature, safe=""), azurite.key, quote(azurite.key, safe="")):
         assert secret not in text
 
 
 def test_a_refused_connection_tells_no_signature(azurite: Azure, container: str) -> None:
-    """urllib3 quotes the URL of what it could not send."""
+    """A refused connection does not reveal the signature in the URL that urllib3 quotes."""
     token = sas(azurite, container, "r")
     nobody = f"BlobEndpoint=http://127.0.0.1:1/a;SharedAccessSignature={token}"
     store = AzureBlobStore.from_environment(
@@ -474,7 +474,7 @@ def test_a_refused_connection_tells_no_signature(azurite: Azure, container: str)
 
 
 def sas(server: Azure, container: str, rights: str) -> str:
-    """A shared access signature for a container."""
+    """Return a shared access signature for a container."""
     return generate_container_sas(
         server.account,
         container,
@@ -485,7 +485,7 @@ def sas(server: Azure, container: str, rights: str) -> str:
 
 
 def test_a_signature_lets_in_as_far_as_its_rights_go(azurite: Azure, container: str) -> None:
-    """What it does not cover is denied, with the remedy; what it covers works."""
+    """A shared access signature grants its rights; the others are denied with the remedy."""
     environ = {"AZURE_STORAGE_SERVICE_ENDPOINT": azurite.url, "AZURE_STORAGE_SAS_TOKEN": sas(azurite, container, "rl")}
     reader = AzureBlobStore.from_environment(container, "rights", environ)
     stored = put(azure_stores.store(azurite, container, "rights"), "key", SMALL)
@@ -503,7 +503,7 @@ def test_a_signature_lets_in_as_far_as_its_rights_go(azurite: Azure, container: 
 
 
 def test_an_account_and_its_key_let_in(azurite: Azure, container: str) -> None:
-    """Those who have set up Azure's command line have set up pixcore."""
+    """The account and key that Azure's command line uses work."""
     environ = {
         "AZURE_STORAGE_ACCOUNT": azurite.account,
         "AZURE_STORAGE_KEY": azurite.key,
@@ -514,7 +514,7 @@ def test_an_account_and_its_key_let_in(azurite: Azure, container: str) -> None:
 
 
 def test_an_account_alone_is_entered_by_whoever_is_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A managed identity needs no secret at all; one that cannot be found is denied, not tried again."""
+    """Without a secret, the signed-in identity is used. If there is none, the error is permanent."""
 
     class Nobody:
         def get_token(self, *_: object, **__: object) -> None:
@@ -530,7 +530,7 @@ def test_an_account_alone_is_entered_by_whoever_is_signed_in(monkeypatch: pytest
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only who signs in this way needs it."""
+    """A missing azure-identity is named with the extra to install."""
     monkeypatch.setitem(sys.modules, "azure.identity", None)
     with pytest.raises(InvalidRequest, match=r"pixcore\[azure\]"):
         AzureBlobStore.from_environment("container", "", {"AZURE_STORAGE_ACCOUNT": "account"})
@@ -549,20 +549,20 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["nothing", "no account", "no TLS", "no connection string", "half of one", "no URL"],
 )
 def test_what_names_no_account_is_refused(environ: dict[str, str]) -> None:
-    """At once, and without telling the secret in it."""
+    """An invalid account configuration is refused at once, without revealing its secret."""
     with pytest.raises(InvalidRequest, match="AZURE_STORAGE_CONNECTION_STRING") as caught:
         AzureBlobStore.from_environment("container", "", environ)
     assert "c2VjcmV0" not in "".join(traceback.format_exception(caught.value)).replace(repr(environ), "")
 
 
 def test_a_key_that_is_none_is_denied(azurite: Azure) -> None:
-    """The SDK finds out when it signs."""
+    """An invalid key is denied when the SDK signs the request."""
     with pytest.raises(StoreDenied, match="rights"):
         azure_stores.store(evolve(azurite, key="no base64!"), "container").head("key")
 
 
 def test_a_prefix_is_a_key(azurite: Azure) -> None:
-    """One that names would lose on the way would mix stores up."""
+    """A prefix must be a valid key, because a changed name would mix stores up."""
     with pytest.raises(StoreDenied, match="key"):
         azure_stores.store(azurite, "container", "a./b")
 
@@ -573,7 +573,7 @@ def test_a_prefix_is_a_key(azurite: Azure) -> None:
     ids=["1024 characters", "1025 characters", "254 parts", "255 parts"],
 )
 def test_names_have_limits(azurite: Azure, container: str, key: str, held: bool) -> None:
-    """The service would refuse them after the upload, or not, as its version likes."""
+    """Names that are too long are refused before the upload."""
     store = azure_stores.store(azurite, container)
     if held:
         assert put(store, key, b"x") == store.head(key)
@@ -592,7 +592,7 @@ def test_names_have_limits(azurite: Azure, container: str, key: str, held: bool)
     )
 )
 def test_any_metadata_comes_back(store: AzureBlobStore, metadata: dict[str, str]) -> None:
-    """Headers lose the spaces at their ends, and listings tell nothing for an empty value."""
+    """Any metadata comes back, also with spaces at the ends and empty values."""
     store.delete("key")
     stored = put(store, "key", b"x", metadata=metadata)
     assert stored.metadata == metadata
@@ -602,14 +602,14 @@ def test_any_metadata_comes_back(store: AzureBlobStore, metadata: dict[str, str]
 
 @pytest.mark.parametrize("name", ["1st", "pixcore_sha256", "pixcore_put"])
 def test_metadata_that_azure_or_the_store_cannot_have_is_refused(store: AzureBlobStore, name: str) -> None:
-    """Names there are identifiers, and two of them are the store's own."""
+    """Metadata keys that Azure refuses, or that are the store's own, are refused."""
     with pytest.raises(StoreDenied, match=name):
         put(store, "key", b"x", metadata={name: "x"})
     assert keys(store) == []
 
 
 def test_blobs_of_others_are_blobs(store: AzureBlobStore) -> None:
-    """Without a sha256; those whose names are no keys are passed over."""
+    """Blobs of other programs are listed without sha256. Those whose names are not keys are not listed."""
     for name in ("a", "b//c", "d/"):
         store._container.get_blob_client(f"{store._root}{name}").upload_blob(b"x", metadata={"Colour": "red"})
     (found,) = store.list()
@@ -620,7 +620,7 @@ def test_blobs_of_others_are_blobs(store: AzureBlobStore) -> None:
 
 
 def test_a_blob_that_is_held_is_not_deleted(store: AzureBlobStore) -> None:
-    """Snapshots and leases are somebody's wish; the message says what to do."""
+    """A blob with snapshots or a lease is not deleted, and the error names the remedy."""
     for key, hold in (("snapshot", lambda blob: blob.create_snapshot()), ("lease", lambda blob: blob.acquire_lease())):
         put(store, key, SMALL)
         hold(store._container.get_blob_client(f"{store._root}{key}"))
@@ -630,13 +630,13 @@ def test_a_blob_that_is_held_is_not_deleted(store: AzureBlobStore) -> None:
 
 
 def test_delete_from_a_missing_container_is_idempotent(azurite: Azure) -> None:
-    """A blob that is not there is no error."""
+    """Deleting a blob in a missing container is no error."""
     azure_stores.store(azurite, azure_stores.container()).delete("key")
 
 
 @pytest.mark.soak
 def test_a_listing_passes_the_longest_page(store: AzureBlobStore) -> None:
-    """The service lists 5,000 at once."""
+    """A listing continues after the service's page of 5,000."""
     expected = sorted(f"d/{number}" for number in range(5_010))
     for key in expected:
         put(store, key, b"")

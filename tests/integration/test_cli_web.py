@@ -101,7 +101,7 @@ def test_a_list_that_grew_extends_its_dataset(site: Site) -> None:
     listed(*urls[1:])
     changed = run(site)
     assert (changed.code, changed.out) == (2, "")
-    assert "the list cats.txt has changed at its entry 1" in changed.err
+    assert "the list cats.txt has changed at entry 1" in changed.err
     assert "add lines at its end only, or name another dataset" in changed.err
 
 

@@ -1,4 +1,4 @@
-"""What icrawler's parsers do to the process that uses them."""
+"""The effects of icrawler's parsers on the process that uses them."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ assert not [name for name in seen if name.startswith(ends) and name not in ("os.
 
 
 def test_icrawler_leaves_no_trace() -> None:
-    """It starts nothing, calls nobody, logs nothing (its lines hold the keyword) and leaves the log's set-up alone."""
+    """It starts no thread, connects nowhere, logs nothing (log lines hold the keyword) and keeps logging's set-up."""
     tests = Path(__file__).parent.parent
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"import sys; sys.path.append({str(tests)!r})\n{WITNESS}"],

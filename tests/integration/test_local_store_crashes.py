@@ -1,4 +1,4 @@
-"""What a store in a folder withstands beside other processes, and when the disk is full."""
+"""The store in a folder beside other processes, and on a full disk."""
 
 import hashlib
 import os
@@ -29,37 +29,37 @@ def put(data, **more):
 
 
 def start(code: str, root: Path, source: Path) -> "subprocess.Popen[bytes]":
-    """Run code in another process, with ``store`` and ``put`` of the bytes in ``source`` at hand."""
+    """Run code in another process, with ``store``, and ``put`` of the bytes in ``source``, defined."""
     return subprocess.Popen([sys.executable, "-c", CHILD + code, root, source])
 
 
 def private_files(root: Path) -> list[str]:
-    """The files that the store keeps for itself, but for its lock."""
+    """Return the store's private files except for its lock."""
     files = (root / ".pixcore").rglob("*")
     return sorted(str(path.relative_to(root)) for path in files if path.is_file() and path.name != "lock")
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Name a folder that is not made yet."""
+    """Return the path of a folder that does not exist yet."""
     return tmp_path / "store"
 
 
 @pytest.fixture
 def store(root: Path) -> LocalBlobStore:
-    """Give an empty store."""
+    """Return an empty store."""
     return LocalBlobStore(root)
 
 
 @pytest.fixture
 def pipe(tmp_path: Path) -> Path:
-    """Make a pipe: whoever stores what comes out of it waits in the middle of ``put``."""
+    """Return a named pipe. A writer that stores from it blocks in the middle of ``put``."""
     os.mkfifo(tmp_path / "pipe")
     return tmp_path / "pipe"
 
 
 def test_a_killed_writer_leaves_nothing_visible(store: LocalBlobStore, root: Path, pipe: Path) -> None:
-    """SIGKILL in the middle of a copy: no half archive is seen, and the next writer clears up."""
+    """A writer killed in the middle of a copy leaves no visible blob, and the next writer removes its file."""
     writer = start("put(bytes(2_000_000))", root, pipe)
     with pipe.open("wb", buffering=0) as feed:
         feed.write(bytes(1_000_000))
@@ -75,7 +75,7 @@ def test_a_killed_writer_leaves_nothing_visible(store: LocalBlobStore, root: Pat
 
 
 def test_a_living_writer_is_not_swept(store: LocalBlobStore, root: Path, pipe: Path) -> None:
-    """Another worker's start must not destroy an upload that is under way."""
+    """The sweep does not remove the file of a writer that is still running."""
     writer = start("put(bytes(2_000_000))", root, pipe)
     with pipe.open("wb", buffering=0) as feed:
         feed.write(bytes(1_000_000))
@@ -94,7 +94,7 @@ def test_a_living_writer_is_not_swept(store: LocalBlobStore, root: Path, pipe: P
 def test_a_crash_beside_the_rename_is_old_or_new(
     store: LocalBlobStore, root: Path, tmp_path: Path, moment: str, survivor: bytes
 ) -> None:
-    """Either version is described by its own card; the card of the other goes with the next put."""
+    """A crash at the rename leaves the old or the new version with its sidecar. The next put removes the other's."""
     old = put(store, "key", b"old", metadata={"by": "parent"})
     (tmp_path / "source").write_bytes(b"new")
     code = f"{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\nput(b'new', replacing={old.etag!r})"
@@ -108,7 +108,7 @@ def test_a_crash_beside_the_rename_is_old_or_new(
 
 
 def test_a_forked_child_does_not_keep_the_lock(root: Path, tmp_path: Path) -> None:
-    """Task queues fork at any moment; a child that inherits the open lock would block every writer for ever."""
+    """A forked child does not keep the lock, which would block every writer."""
     (tmp_path / "source").write_bytes(b"x")
     code = """
 with store._locked():
@@ -123,7 +123,7 @@ os.kill(child, signal.SIGKILL)
 
 
 def test_processes_lose_no_update(store: LocalBlobStore, root: Path, tmp_path: Path) -> None:
-    """Compare-and-replace holds between processes, or two workers would overwrite each other's archive."""
+    """Concurrent processes lose no update: comparing and replacing is atomic between processes."""
     put(store, "key", b"0")
     code = """
 done = 0
@@ -145,7 +145,7 @@ while done < 20:
 
 
 def test_a_file_beyond_the_limit_is_refused(store: LocalBlobStore, root: Path, tmp_path: Path) -> None:
-    """The kernel allows the beginning of the file: nothing of it may stay."""
+    """A file beyond the size limit is refused and leaves nothing, although the kernel writes its beginning."""
     (tmp_path / "source").write_bytes(bytes(1_000_000))
     code = """
 import resource
@@ -161,7 +161,7 @@ sys.exit("stored beyond the limit")
 
 
 def test_a_full_disk_is_refused_at_every_byte(root: Path) -> None:
-    """Room may end in the blob, in its card or in a folder: either all of it is stored, or nothing stays."""
+    """If the disk fills up in the blob, its sidecar or a folder, the put is complete or leaves nothing."""
     root.mkdir()
     try:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", root], check=True, capture_output=True)
@@ -174,7 +174,7 @@ def test_a_full_disk_is_refused_at_every_byte(root: Path) -> None:
             try:
                 put(store, "d/key", data)
             except StoreDenied as error:
-                assert str(root) in str(error)  # noqa: PT017 - either outcome is right
+                assert str(root) in str(error)  # noqa: PT017 - either outcome is correct
                 assert keys(store) == private_files(root) == []
                 assert not (root / "d").exists()
                 outcomes.add("refused")

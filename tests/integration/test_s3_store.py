@@ -1,4 +1,4 @@
-"""What the S3 store makes of faults: boto3's errors, lost answers, servers that cannot do all of S3."""
+"""The S3 store under faults: boto3's errors, lost responses, and servers with less than the whole of S3."""
 
 import hashlib
 import logging
@@ -43,19 +43,19 @@ Proxied = Callable[..., tuple[S3BlobStore, FaultProxy]]
 
 @pytest.fixture
 def client(moto: S3) -> Client:
-    """Connect to moto; try once."""
+    """Connect to moto, without retries."""
     return s3_clients.client(moto)
 
 
 @pytest.fixture
 def store(client: Client) -> S3BlobStore:
-    """Give an empty store on moto."""
+    """Return an empty store on moto."""
     return s3_clients.store(client)
 
 
 @pytest.fixture
 def proxied(moto: S3, store: S3BlobStore) -> Iterator[Proxied]:
-    """Give the store through a proxy, which begins its script when the server has been asked what it enforces."""
+    """Return the store behind a proxy, which starts its script after the server has been probed."""
     with FaultProxy(moto.port) as proxy:
 
         def behind(*script: Fault, attempts: int = 1) -> tuple[S3BlobStore, FaultProxy]:
@@ -74,25 +74,25 @@ def proxied(moto: S3, store: S3BlobStore) -> Iterator[Proxied]:
 
 @pytest.fixture
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the SDK try again at once."""
+    """Let the SDK retry without waiting."""
     monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: None, time=lambda: 0.0))
 
 
 def uploads(store: S3BlobStore) -> list[str]:
-    """The keys whose upload in parts has begun and not ended."""
+    """Return the keys of unfinished multipart uploads."""
     listed = store._client.list_multipart_uploads(Bucket=store._bucket).get("Uploads", [])
     return [upload["Key"] for upload in listed]
 
 
 def refused_with(status: int, code: str) -> boto.ClientError:
-    """An error as boto3 raises it for an answer."""
+    """Return boto3's error for a response."""
     return boto.ClientError(
         {"Error": {"Code": code, "Message": "…"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Operation"
     )
 
 
 def translated(error: Exception) -> PixcoreError:
-    """What the store raises for an error of boto3's."""
+    """Return the store error for an error of boto3."""
     with pytest.raises(PixcoreError) as raised, store_errors("cannot do it"):
         raise error
     assert raised.value.__cause__ is error
@@ -100,11 +100,11 @@ def translated(error: Exception) -> PixcoreError:
 
 
 class TestErrors:
-    """Foreign errors become the store's, in one place."""
+    """boto3's exceptions become store errors in one place."""
 
     @pytest.mark.parametrize("module", [boto, boto3_exceptions], ids=["botocore", "boto3"])
     def test_none_is_left_untranslated(self, module: object) -> None:
-        """A new class in a new release must not fall through, whatever it needs to be made.
+        """Every exception class is translated, also those of new releases.
 
         Two of botocore's concern the making of a client's model. Of s3transfer, only a reader of files is used.
         """
@@ -150,13 +150,13 @@ class TestErrors:
         ids=lambda value: value.__name__ if isclass(value) else ascii(str(value))[1:60],
     )
     def test_each_says_whether_trying_again_helps(self, error: Exception, expected: type[PixcoreError]) -> None:
-        """By status and code, because one class of boto3's stands for most of them; in one line, with a remedy."""
-        told = translated(error)
-        assert type(told) is expected
-        assert re.fullmatch("cannot do it: .+; .+", str(told))
+        """Each error says whether to retry, by status and code, in one line with the remedy."""
+        raised = translated(error)
+        assert type(raised) is expected
+        assert re.fullmatch("cannot do it: .+; .+", str(raised))
 
     def test_a_certificate_that_nobody_vouches_for_is_denied(self, moto: S3) -> None:
-        """To try again would be to knock at a stranger's door."""
+        """A certificate that cannot be verified is a permanent error."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
         with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
@@ -169,7 +169,7 @@ class TestErrors:
             thread.join()
 
     def test_no_credentials_are_denied(self, monkeypatch: pytest.MonkeyPatch, moto: S3) -> None:
-        """Whoever forgot to say who he is learns it, and is not asked for ever by the cloud's own address."""
+        """Missing credentials are a permanent error, and do not wait for the cloud's metadata service."""
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -179,18 +179,18 @@ class TestErrors:
 
 
 class TestUrls:
-    """A store is found by its URL and boto3's own configuration."""
+    """A URL and boto3's own configuration select a store."""
 
     def test_a_url_says_where_and_the_environment_who(self, monkeypatch: pytest.MonkeyPatch, moto: S3) -> None:
-        """What is stored through one URL is found through the other, whose endpoint boto3 finds itself."""
+        """The endpoint may be in the URL or in boto3's configuration; both reach the same blobs."""
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", moto.access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", moto.secret_key)
         bucket = s3_clients.bucket()
-        told = S3BlobStore.at(f"s3://{bucket}/a%20b/c/?endpoint={moto.endpoint}&region=eu-west-1", {})
-        told.create()
-        stored = put(told, "d e", b"x")
+        named = S3BlobStore.at(f"s3://{bucket}/a%20b/c/?endpoint={moto.endpoint}&region=eu-west-1", {})
+        named.create()
+        stored = put(named, "d e", b"x")
         assert stored.url == f"s3://{bucket}/a%20b/c/d%20e"
-        assert told._client.get_bucket_location(Bucket=bucket)["LocationConstraint"] == "eu-west-1"
+        assert named._client.get_bucket_location(Bucket=bucket)["LocationConstraint"] == "eu-west-1"
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto.endpoint)
         monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
         found = S3BlobStore.at(f"s3://{bucket}", {})
@@ -217,13 +217,13 @@ class TestUrls:
         ],
     )
     def test_another_url_is_refused(self, url: str) -> None:
-        """A mistake is told at once, and a secret not repeated."""
+        """An invalid URL is refused without repeating a secret."""
         with pytest.raises(InvalidRequest) as refused:
             S3BlobStore.at(url, {})
         assert "sesame" not in str(refused.value)
 
     def test_a_profile_that_is_not_there_is_denied(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """boto3 looks for it as soon as it is asked for a client."""
+        """A missing profile is a permanent error; boto3 raises it when it creates a client."""
         monkeypatch.setenv("AWS_PROFILE", "nobody")
         with pytest.raises(StoreDenied, match="nobody"):
             S3BlobStore.at("s3://bucket", {})
@@ -231,10 +231,10 @@ class TestUrls:
 
 @pytest.mark.usefixtures("_no_waiting")
 class TestAttempts:
-    """The SDK tries again inside one attempt of the pipeline's, and both are bounded."""
+    """The SDK retries within one attempt of the pipeline, and both are bounded."""
 
     def test_a_call_is_four_requests_at_most(self, proxied: Proxied) -> None:
-        """An overloaded server is asked again a few times; what has come through by then is a success."""
+        """The SDK sends at most four requests; the store is used if one succeeds."""
         store, proxy = proxied(*[Answer(503)] * 4, attempts=4)
         with pytest.raises(StoreUnavailable):
             store.head("key")
@@ -244,14 +244,14 @@ class TestAttempts:
         assert [line.split()[0] for line in proxy.requests] == ["PUT"] * 4 + ["HEAD"]
 
     def test_an_upload_phase_is_bounded(self, proxied: Proxied) -> None:
-        """Five attempts of the pipeline's, each of them four writes and four questions whether one got through."""
+        """An upload phase is at most five attempts with four writes and four reads each."""
         store, proxy = proxied(*[Answer(503)] * 100, attempts=4)
         with pytest.raises(StoreUnavailable):
             retrying(Policies().upload, lambda _: None)(put, store, "key", b"x")
         assert len(proxy.requests) == 5 * (4 + 4)
 
     def test_the_store_of_a_url_tries_as_often(self, monkeypatch: pytest.MonkeyPatch, moto: S3) -> None:
-        """Whatever the environment says of attempts: they are part of the pipeline's sum."""
+        """The environment cannot change the number of the SDK's attempts."""
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", moto.access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", moto.secret_key)
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "9")
@@ -262,12 +262,12 @@ class TestAttempts:
 
 
 class TestLostAnswers:
-    """A write whose answer is lost has happened or not; the store finds out which."""
+    """A write whose response is lost may have happened; the store finds out."""
 
     @pytest.mark.parametrize("attempts", [1, 4], ids=["once", "tried again"])
     @pytest.mark.usefixtures("_no_waiting")
     def test_a_whole_write_is_recognised(self, proxied: Proxied, attempts: int) -> None:
-        """The SDK's second try is refused because of the first one, which must not look like somebody else's."""
+        """The SDK's retry is refused because of the first write, which is recognised as ours."""
         store, _ = proxied(Drop(), attempts=attempts)
         stored = put(store, "key", b"x", metadata={"attempt": "1"})
         assert store.head("key") == stored
@@ -275,7 +275,7 @@ class TestLostAnswers:
     @pytest.mark.parametrize("attempts", [1, 4], ids=["once", "tried again"])
     @pytest.mark.usefixtures("_no_waiting")
     def test_a_write_in_parts_is_recognised(self, proxied: Proxied, attempts: int) -> None:
-        """After the list of old uploads, the beginning and three parts, the end is what makes the blob."""
+        """A multipart upload whose last response is lost is recognised as ours."""
         store, proxy = proxied(*[Pass()] * 5, Drop(), attempts=attempts)
         stored = put(store, "key", LARGE)
         assert "POST" in proxy.requests[5]
@@ -283,17 +283,17 @@ class TestLostAnswers:
         assert read(store, "key") == LARGE
 
     def test_a_replacement_is_recognised(self, proxied: Proxied) -> None:
-        """Of the two versions, the one that is there now is told by its name."""
+        """A replacement whose response is lost is recognised by its version's id."""
         store, proxy = proxied()
         old = put(store, "key", b"same")
-        put(store, "other", b"x", replacing=put(store, "other", b"x").etag)  # asks what is enforced
+        put(store, "other", b"x", replacing=put(store, "other", b"x").etag)  # probes the server
         proxy.play(Pass(), Drop())
         new = put(store, "key", b"same", replacing=old.etag)
         assert new.etag != old.etag
         assert store.head("key") == new
 
     def test_the_same_bytes_of_another_are_not_ours(self, proxied: Proxied, store: S3BlobStore) -> None:
-        """Whoever lost must learn of it, although what is there looks the same; whose chunk it is, publish asks."""
+        """Another writer's blob with the same bytes is a conflict; ``publish`` decides whose chunk it is."""
         theirs = put(store, "key", b"same", metadata={"attempt": "2"})
         tried, _ = proxied(Drop())
         with pytest.raises(StoreUnavailable):
@@ -303,7 +303,7 @@ class TestLostAnswers:
         assert store.head("key") == theirs
 
     def test_a_write_that_never_came_is_worth_trying_again(self, proxied: Proxied) -> None:
-        """Nothing was stored: the next attempt creates it."""
+        """A write that never arrived raises StoreUnavailable, and the next attempt creates the blob."""
         store, _ = proxied(Reset())
         with pytest.raises(StoreUnavailable):
             put(store, "key", b"x")
@@ -312,16 +312,16 @@ class TestLostAnswers:
 
 
 class TestBrokenConnections:
-    """Half of a blob is never taken for a whole one."""
+    """A partial blob is never accepted as a complete one."""
 
     def test_a_part_is_sent_again_from_its_beginning(self, proxied: Proxied) -> None:
-        """What is left of a half-read source would be stored as a whole one."""
+        """A part is sent again from its start."""
         store, _ = proxied(*[Pass()] * 3, Reset(after=1 << 20), attempts=4)
         put(store, "key", LARGE)
         assert read(store, "key") == LARGE
 
     def test_an_upload_that_fails_leaves_nothing(self, proxied: Proxied) -> None:
-        """Neither a blob nor parts that cost money; and the next one begins with a source opened anew."""
+        """A failed upload leaves neither a blob nor parts, and the next one reads the source from its start."""
         store, _ = proxied(*[Pass()] * 3, Reset(after=1 << 20))
         with pytest.raises(StoreUnavailable):
             put(store, "key", LARGE)
@@ -331,7 +331,7 @@ class TestBrokenConnections:
 
     @pytest.mark.parametrize("after", [0, 1 << 20], ids=["at its start", "in its middle"])
     def test_a_download_that_breaks_off_is_noticed(self, proxied: Proxied, after: int) -> None:
-        """The end of a connection is not the end of a blob."""
+        """A download that breaks off raises an error."""
         store, proxy = proxied()
         put(store, "key", LARGE)
         proxy.play(Truncate(after))
@@ -339,7 +339,7 @@ class TestBrokenConnections:
             file.read()
 
     def test_a_blob_that_was_shortened_on_its_way_is_not_ours(self, client: Client, store: S3BlobStore) -> None:
-        """A server that says it stored everything is asked how much."""
+        """A blob that the server stored incompletely raises an error, although the server reported success."""
 
         def shorter(parsed: dict[str, Any], **_: object) -> None:
             parsed["ContentLength"] = 1
@@ -350,12 +350,12 @@ class TestBrokenConnections:
 
 
 class TestRightAfter:
-    """What others do between a write and the look at what came of it."""
+    """Other writers act between a write and the check of its result."""
 
     def test_a_blob_that_is_replaced_at_once_is_a_conflict(self, client: Client, store: S3BlobStore, moto: S3) -> None:
-        """A newer attempt was waiting: publish finds out that it is one."""
+        """A blob that is replaced at once raises StoreConflict, so that ``publish`` checks the newer attempt."""
         other = S3BlobStore(s3_clients.client(moto), store._bucket, "some/prefix")
-        put(store, "other", b"x")  # asks what is enforced
+        put(store, "other", b"x")  # probes the server
 
         def replace(**_: object) -> None:
             put(other, "key", b"newer", replacing=other.head("key").etag)
@@ -368,20 +368,20 @@ class TestRightAfter:
     def test_a_blob_that_is_not_there_at_once_is_worth_trying_again(
         self, client: Client, store: S3BlobStore, moto: S3
     ) -> None:
-        """Somebody deleted it, or the server shows it later: in both cases, it is not known to be stored."""
+        """A blob that is missing right after the write raises StoreUnavailable."""
         other = S3BlobStore(s3_clients.client(moto), store._bucket, "some/prefix")
-        put(store, "other", b"x")  # asks what is enforced
+        put(store, "other", b"x")  # probes the server
         client.meta.events.register("after-call.s3.PutObject", lambda **_: other.delete("key"))
         with pytest.raises(StoreUnavailable, match="cannot be found"):
             put(store, "key", b"x")
 
 
 class TestServersThatCannot:
-    """What a server does not enforce is not relied on."""
+    """The store relies on nothing that a server does not enforce."""
 
     @staticmethod
     def without(header: str, client: Client) -> None:
-        """Make a server of moto that ignores a condition, by taking it away before it gets there."""
+        """Make a server that ignores a condition, by removing it from the requests to moto."""
 
         def ignore(request: AWSRequest, **_: object) -> None:
             del request.headers[header]
@@ -390,7 +390,7 @@ class TestServersThatCannot:
 
     @pytest.mark.parametrize("data", [b"x", LARGE], ids=["whole", "in parts"])
     def test_one_that_overwrites_is_refused(self, client: Client, store: S3BlobStore, data: bytes) -> None:
-        """Before anything is stored: two workers would overwrite each other's archives in silence."""
+        """A server without If-None-Match is refused before anything is stored: workers would overwrite each other."""
         self.without("If-None-Match", client)
         for _ in range(2):
             with pytest.raises(StoreDenied, match=r"If-None-Match.*take another store"):
@@ -398,7 +398,7 @@ class TestServersThatCannot:
         assert keys(store) == []
 
     def test_one_that_replaces_any_version_is_refused(self, client: Client, store: S3BlobStore) -> None:
-        """It may still create."""
+        """A server without If-Match can create blobs, but not replace them."""
         self.without("If-Match", client)
         old = put(store, "key", b"old")
         with pytest.raises(StoreDenied, match=r"If-Match.*delete it yourself"):
@@ -406,7 +406,7 @@ class TestServersThatCannot:
         assert store.head("key") == old
 
     def test_where_parts_are_not_protected_a_large_blob_is_sent_whole(self, proxied: Proxied) -> None:
-        """Moto ends an upload in parts whatever If-Match says, and obeys it for whole writes."""
+        """A large blob is sent whole to a server that ignores If-Match for parts, as moto does."""
         store, proxy = proxied()
         old = put(store, "key", LARGE)
         new = put(store, "key", LARGE, replacing=old.etag)
@@ -418,7 +418,7 @@ class TestServersThatCannot:
         assert [line.split("/")[-1] for line in begun] == ["key?uploads", "probe?uploads"]
 
     def test_a_server_is_asked_once(self, proxied: Proxied) -> None:
-        """The object that it is asked with stays, private, and costs later writes nothing."""
+        """A server is probed once. The private object for it stays, and later writes cost no probe."""
         store, proxy = proxied()
         put(store, "first", b"x")
         put(store, "second", LARGE)
@@ -431,8 +431,8 @@ class TestServersThatCannot:
         client: Client,
         store: S3BlobStore,
     ) -> None:
-        """Servers say of it that there is no such key, which is not what is wrong with the store."""
-        put(store, "other", b"x", replacing=put(store, "other", b"x").etag)  # asks what is enforced
+        """A version that vanishes during its replacement is a conflict, although servers report a missing key."""
+        put(store, "other", b"x", replacing=put(store, "other", b"x").etag)  # probes the server
         old = put(store, "key", b"old")
         other = S3BlobStore(s3_clients.client(moto), store._bucket, "some/prefix")
         client.meta.events.register("before-sign.s3.PutObject", lambda **_: other.delete("key"))
@@ -441,18 +441,18 @@ class TestServersThatCannot:
 
 
 class TestVersions:
-    """S3 compares ETags, and equal bytes may have equal ones."""
+    """S3 compares ETags, which equal bytes may share."""
 
     def test_equal_bytes_in_parts_differ_to_the_server(self, store: S3BlobStore) -> None:
-        """So it is the server that tells an older attempt's archive from a newer one's of the same bytes."""
+        """Equal bytes sent in parts get different ETags, so that the server distinguishes the versions."""
         etags = set()
         for _ in range(4):
             etags.add(put(store, "key", LARGE).etag.partition(".")[0])
             store.delete("key")
-        assert len(etags) > 1  # their sizes are random, so two may be equal
+        assert len(etags) > 1  # the sizes are random, so two may be equal
 
     def test_a_later_version_of_equal_bytes_is_not_replaced(self, store: S3BlobStore) -> None:
-        """For small blobs the server cannot tell; the store looks at the version's name before it writes."""
+        """A later version of equal small bytes is not replaced: the store compares the id of the version first."""
         first = put(store, "key", b"same")
         second = put(store, "key", b"same", replacing=first.etag)
         with pytest.raises(StoreConflict):
@@ -461,21 +461,21 @@ class TestVersions:
 
 
 class TestUploadsLeftBehind:
-    """A writer that is killed leaves parts that nobody sees and somebody pays for."""
+    """A killed writer leaves parts that are invisible and cost money."""
 
     def begin(self, store: S3BlobStore, key: str) -> None:
-        """Begin an upload in parts and go away."""
+        """Start a multipart upload and abandon it."""
         store._client.create_multipart_upload(Bucket=store._bucket, Key=f"some/prefix/{key}")
 
     def test_those_of_the_key_go_with_its_next_upload(self, store: S3BlobStore) -> None:
-        """Moto says of every upload that it began in 2010. Those of other keys are not this writer's business."""
+        """An upload aborts abandoned uploads of its key, but of no other key. Moto dates all uploads to 2010."""
         for key in ("key", "key", "key2", "key/below"):
             self.begin(store, key)
         put(store, "key", LARGE)
         assert sorted(uploads(store)) == ["some/prefix/key/below", "some/prefix/key2"]
 
     def test_one_that_may_live_stays(self, swift: S3) -> None:
-        """Another worker with the same chunk, a moment ago, is no dead one."""
+        """A recent upload of another worker is not aborted."""
         store = s3_clients.store(s3_clients.client(swift, attempts=4))
         self.begin(store, "key")
         put(store, "key", LARGE)
@@ -483,10 +483,10 @@ class TestUploadsLeftBehind:
 
 
 class TestObjectsOfOthers:
-    """Buckets are shared with people and their tools."""
+    """Other people and programs use the same bucket."""
 
     def test_what_others_put_there_is_a_blob(self, client: Client, store: S3BlobStore) -> None:
-        """It is read to describe it, and replaced by its version like any other."""
+        """An object of another program is read whole to describe it, and can be replaced by its version."""
         client.put_object(Bucket=store._bucket, Key="some/prefix/theirs", Body=b"x", Metadata={"by": "hand"})
         (theirs,) = store.list()
         assert theirs == store.head("theirs")
@@ -495,17 +495,17 @@ class TestObjectsOfOthers:
         assert put(store, "theirs", b"ours", replacing=theirs.etag) == store.head("theirs")
 
     def test_what_no_store_takes_is_not_listed(self, client: Client, store: S3BlobStore) -> None:
-        """Consoles make an object ``folder/`` of a folder; beside the prefix is another store."""
+        """Objects whose names are not keys, or that are outside of the prefix, are not listed."""
         for key in ("some/prefix/folder/", "some/prefix//a", "some/prefix/.pixcore/a", "some/prefix2/a", "some/a"):
             client.put_object(Bucket=store._bucket, Key=key, Body=b"x")
         assert keys(store) == []
 
 
 def use_and_tell(client: Client, stranger: Client) -> list[str]:
-    """Do all that a store does, fail in all ways, and give every text that comes of it."""
+    """Use every method of a store, with success and failure, and return all texts that result."""
     store = s3_clients.store(client)
     denied = S3BlobStore(stranger, store._bucket)
-    told = [str(put(store, "key", LARGE)), *map(str, store.list()), str(len(read(store, "key")))]
+    texts = [str(put(store, "key", LARGE)), *map(str, store.list()), str(len(read(store, "key")))]
     failures = (
         lambda: put(store, "key", b"x"),
         lambda: store.head("missing"),
@@ -517,30 +517,30 @@ def use_and_tell(client: Client, stranger: Client) -> list[str]:
         try:
             fail()
         except PixcoreError as error:
-            told.append(f"{error!r} {error.__cause__!r}")
-    return told
+            texts.append(f"{error!r} {error.__cause__!r}")
+    return texts
 
 
 def test_no_secret_is_told(moto: S3, swift: S3, caplog: pytest.LogCaptureFixture) -> None:
-    """Not by the SDK at DEBUG, not by an error, and not by a blob's URL: logs are copied into reports."""
+    """No secret appears in the SDK's log at DEBUG, in errors or in URLs."""
     signatures: set[str] = set()
 
     def listen(request: AWSRequest, **_: object) -> None:
         signatures.update(re.findall(r"Signature=(\w+)", request.headers["Authorization"].decode()))
 
-    told: list[str] = []
+    texts: list[str] = []
     wrong, token = moto.secret_key[::-1], swift.secret_key[::-1]
     with caplog.at_level(logging.DEBUG):
         for server in (moto, swift):
             client, stranger = s3_clients.client(server), s3_clients.client(server, secret=wrong)
-            if server is moto:  # which does not mind
+            if server is moto:  # moto does not check it
                 client._request_signer._credentials = Credentials(server.access_key, server.secret_key, token)
             for heard in (client, stranger):
                 heard.meta.events.register("before-send.s3", listen)
-            told += use_and_tell(client, stranger)
+            texts += use_and_tell(client, stranger)
     for name in ("botocore.endpoint", "urllib3.connectionpool"):
         assert any(record.name == name for record in caplog.records)
-    text = "\n".join([caplog.text, *told])
+    text = "\n".join([caplog.text, *texts])
     assert len(signatures) > 20
     for secret in (moto.secret_key, swift.secret_key, wrong, token, *signatures):
         assert secret not in text

@@ -1,4 +1,4 @@
-"""Images from the web through the whole pipeline, decoded in processes of their own."""
+"""Images from the web through the whole pipeline, decoded in child processes."""
 
 import gzip
 import tracemalloc
@@ -38,13 +38,13 @@ from pixcore_adapters.validator.pillow import PillowValidator
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a site with ten good pages."""
+    """Return a site with ten good pages."""
     with Site({f"/{n}.jpg": picture(PICTURE + bytes([n])) for n in range(10)}) as site:
         yield site
 
 
 def bad_ones(decoy: Site) -> dict[str, tuple[Answer, str]]:
-    """By path: what the server does, and how it ends."""
+    """Return the bad images by path: the response and the reason with which each ends."""
     whole = encoded(photo(99))
     half = whole[: len(whole) // 2]
     types = {"Content_Type": "image/jpeg"}
@@ -72,7 +72,7 @@ def bad_ones(decoy: Site) -> dict[str, tuple[Answer, str]]:
 
 
 def test_forty_good_images_beside_every_kind_of_bad_one(site: Site, tmp_path: Path) -> None:
-    """Each bad one ends with its own reason, the good ones are all there, and memory stays flat."""
+    """Each bad image ends with its reason, the 40 good ones are accepted, and memory is bounded."""
     assembly = MemoryAssembly(tmp_path / "work", [])
     good = {f"/good/{n}.jpg": picture(encoded(photo(n, 96, 96))) for n in range(40)}
     with Site({"/secret.jpg": picture()}) as decoy, PillowValidator(workers=2) as validator:
@@ -110,7 +110,7 @@ def test_forty_good_images_beside_every_kind_of_bad_one(site: Site, tmp_path: Pa
 
 
 def ends(events: list[Any]) -> dict[str, str]:
-    """How each bad candidate ended, by its URL."""
+    """Return the reason of each bad candidate, by its URL."""
     found = {}
     for event in events:
         match event:

@@ -1,4 +1,4 @@
-"""Only addresses of the open internet are public, however they are written."""
+"""Only addresses of the public internet are public, in every spelling."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -8,7 +8,7 @@ from hypothesis.strategies import integers, ip_addresses, one_of, sampled_from
 
 from pixcore_adapters.downloader.fetch.address import is_numeric, is_public, is_public_host
 
-# from IANA's registries of special-purpose addresses, and the hosts' side of one cloud
+# from IANA's registries of special-purpose addresses, and the host side of one cloud
 SPECIAL_V4 = [
     IPv4Network(net)
     for net in (
@@ -22,7 +22,7 @@ UNICAST = IPv6Network("2000::/3")
 
 
 def near(nets: list[IPv4Network] | list[IPv6Network]) -> list[int]:
-    """Give the addresses around the edges of networks, where a wrong mask shows."""
+    """Return the addresses at the edges of networks, where a wrong mask shows."""
     edges = [(int(net.network_address), int(net.broadcast_address)) for net in nets]
     return [number for first, last in edges for number in (first, last, max(first - 1, 0), last + 1)]
 
@@ -33,27 +33,27 @@ v6 = one_of(ip_addresses(v=6), sampled_from(near([*SPECIAL_V6, UNICAST])).map(IP
 
 @given(v4)
 def test_v4(address: IPv4Address) -> None:
-    """Public is what no registry sets apart."""
+    """An IPv4 address is public if no registry reserves it."""
     assert is_public(address) == (not any(address in net for net in SPECIAL_V4))
 
 
 @given(v6)
 def test_v6(address: IPv6Address) -> None:
-    """Public is global unicast that no registry sets apart."""
+    """An IPv6 address is public if it is global unicast and no registry reserves it."""
     if address not in IPv6Network("64:ff9b::/96"):
         assert is_public(address) == (address in UNICAST and not any(address in net for net in SPECIAL_V6))
 
 
 @given(v4, integers(0, 2**64 - 1))
 def test_v4_in_disguise(address: IPv4Address, rest: int) -> None:
-    """A v4 address inside a v6 one is public through NAT64 at most, and then only if it is by itself."""
+    """An IPv4 address inside an IPv6 address is public only through NAT64, and only if it is public itself."""
     number = int(address)
     assert is_public(IPv6Address((0x64FF9B << 96) | number)) == is_public(address)
     for disguise in (
-        (0xFFFF << 32) | number,  # mapped
-        number,  # compatible
-        (0xFFFF << 48) | number,  # translated
-        (0x64FF9B0001 << 80) | number,  # NAT64 of one's own network
+        (0xFFFF << 32) | number,  # IPv4-mapped
+        number,  # IPv4-compatible
+        (0xFFFF << 48) | number,  # IPv4-translated
+        (0x64FF9B0001 << 80) | number,  # NAT64 with a local prefix
         (0x2002 << 112) | (number << 80) | rest,  # 6to4
         (0x20010000 << 96) | (number << 64) | rest,  # Teredo server
         (0x20010000 << 96) | (rest >> 32 << 32) | (number ^ 0xFFFFFFFF),  # Teredo client
@@ -75,19 +75,19 @@ def test_v4_in_disguise(address: IPv4Address, rest: int) -> None:
     ],
 )  # fmt: skip
 def test_refused(host: str) -> None:
-    """Special addresses in every spelling, and public ones in a spelling that no honest URL uses."""
+    """Special addresses in every spelling, and public ones in an unusual spelling, are refused."""
     assert is_numeric(host)
     assert not is_public_host(host)
 
 
 @pytest.mark.parametrize("host", ["8.8.8.8", "93.184.216.34", "2606:4700::1111", "64:ff9b::808:808"])
 def test_public(host: str) -> None:
-    """The open internet stays open."""
+    """Public addresses are accepted."""
     assert is_numeric(host)
     assert is_public_host(host)
 
 
 @pytest.mark.parametrize("host", ["example.org", "1.example", "localhost", "127.0.0.1.example.org", "face.b00c", "a1"])
 def test_names(host: str) -> None:
-    """A name is no address; what it stands for is for the look-up to say."""
+    """A name is not an address; the resolver decides about it."""
     assert not is_numeric(host)

@@ -1,4 +1,4 @@
-"""Several downloaders as one: a chunk may have slices of several sources."""
+"""Several downloaders as one, for chunks with slices of several sources."""
 
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from pixcore_adapters.downloader.memory import MemoryDownloader
 
 @define
 class Failing:
-    """Yields what another downloader does, then fails; notes whether it was left open."""
+    """Yields another downloader's items, then raises. Records whether it is still open."""
 
     error: Exception
     results: Sequence[bytes | None] = ()
@@ -42,7 +42,7 @@ A, B = MemoryDownloader({"a": [b"0", b"1", b"2"]}, source="a"), MemoryDownloader
 
 
 def contents(downloader: Downloader, into: Path, *sources: str, skip: frozenset[CandidateKey] = frozenset()) -> str:
-    """What comes of one candidate from each of the sources, each time the next."""
+    """Return the results of one candidate from each of the sources in turn."""
     slices = [
         Slice(source, source, sources[:n].count(source), sources[:n].count(source) + 1)
         for n, source in enumerate(sources)
@@ -52,24 +52,24 @@ def contents(downloader: Downloader, into: Path, *sources: str, skip: frozenset[
 
 
 def test_slices_come_in_turn_from_whom_they_belong_to(tmp_path: Path) -> None:
-    """The order of a chunk's slices counts, also across sources."""
+    """The slices are downloaded in their order, across sources."""
     assert contents(BySource({"a": A, "b": B}), tmp_path, "a", "a", "b", "a", "b") == "01324"
 
 
 def test_what_is_to_be_skipped_is_passed_on(tmp_path: Path) -> None:
-    """After a failure nothing is fetched twice."""
+    """Candidates in `skip` are passed to the downloaders."""
     skip = frozenset({CandidateKey("a", "a", 0), CandidateKey("b", "b", 0)})
     assert contents(BySource({"a": A, "b": B}), tmp_path, "a", "a", "b", "b", skip=skip) == "14"
 
 
 def test_an_unknown_source_names_the_known_ones(tmp_path: Path) -> None:
-    """A worker that lacks a source must say so."""
+    """An unknown source is refused with the names of the known ones."""
     with pytest.raises(InvalidRequest, match="unknown source 'c'; known sources: a, b"):
         contents(BySource({"a": A, "b": B}), tmp_path, "c")
 
 
 def test_closing_early_closes_what_is_open(tmp_path: Path) -> None:
-    """The downloader below holds threads and sockets."""
+    """Closing early closes the downloader that is running, which holds threads and sockets."""
     bad = Failing(SourceUnavailable("down"), [b"x", b"y"])
     items = BySource({"bad": bad}).download([Slice("bad", "bad", 0, 2)], tmp_path)
     next(items)
@@ -79,12 +79,12 @@ def test_closing_early_closes_what_is_open(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sources", [("a", "bad"), ("bad", "a"), ("bad", "a", "bad")])
 def test_a_source_that_changed_does_not_end_the_others(tmp_path: Path, sources: tuple[str, ...]) -> None:
-    """One search engine's new markup must not fail a chunk that another source fills."""
+    """A search engine's new markup does not end the other sources."""
     assert contents(BySource({"a": A, "bad": Failing(SourceChanged("new"))}), tmp_path, *sources) == "0"
 
 
 def test_a_source_that_changed_is_said_when_none_delivered(tmp_path: Path) -> None:
-    """An empty chunk would hide it; but not what an earlier call delivered."""
+    """SourceChanged is raised if nothing was delivered, neither now nor in an earlier call."""
     both = BySource({"a": MemoryDownloader({"a": []}, source="a"), "bad": Failing(SourceChanged("new"))})
     with pytest.raises(SourceChanged, match="new"):
         contents(both, tmp_path, "bad", "a")
@@ -92,6 +92,6 @@ def test_a_source_that_changed_is_said_when_none_delivered(tmp_path: Path) -> No
 
 
 def test_a_source_that_is_down_is_said_at_once(tmp_path: Path) -> None:
-    """It is worth asking again, which is for the pipeline to decide."""
+    """SourceUnavailable is raised at once, so that the pipeline can retry."""
     with pytest.raises(SourceUnavailable, match="down"):
         contents(BySource({"a": A, "bad": Failing(SourceUnavailable("down"))}), tmp_path, "a", "bad", "a")

@@ -1,4 +1,4 @@
-"""Wikimedia Commons: asked as its API is documented, and read with suspicion; its answers come from loopback."""
+"""Wikimedia Commons: requests follow the API's documentation, and responses are checked. A loopback server responds."""
 
 import json
 from collections.abc import Iterator
@@ -41,13 +41,13 @@ JSON = st.recursive(
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a site without pages."""
+    """Return a site without pages."""
     with Site() as site:
         yield site
 
 
 def api(site: Site, count: int) -> CommonsApi:
-    """Open the API on the site, with so many files; every third is CC0."""
+    """Serve the API on the site with this many files. Every third is CC0."""
     licences = [{"License": "cc0", "LicenseShortName": "CC0"} if n % 3 == 0 else {} for n in range(count)]
     entries = [commons_entry(url, n, **licences[n]) for n, url in enumerate(pictures(site, count))]
     site.routes[PATH] = found = CommonsApi(entries)
@@ -55,37 +55,37 @@ def api(site: Site, count: int) -> CommonsApi:
 
 
 def downloader(site: Site) -> WebDownloader:
-    """Give the downloader that users get, with the API's address as the only difference."""
+    """Return the downloader that users get, except for the API's URL."""
     return WebDownloader({"commons": PagedSource(Commons(api=site.url(PATH)))}, policy(site))
 
 
-def piece(start: int, stop: int, licenses: str = "") -> Slice:
-    """A slice of what there is of red pandas."""
+def slice_of(start: int, stop: int, licenses: str = "") -> Slice:
+    """Return a slice of the results for red pandas."""
     return Slice("commons", "red panda", start, stop, licenses=licenses)
 
 
 def positions(items: list[Download | Miss]) -> list[int]:
-    """Where the items stand in their source."""
+    """Return the items' positions in their source."""
     return [item.candidate.key.position for item in items]
 
 
 def read(*files: object) -> list[Result | None]:
-    """Read a page of these files."""
+    """Parse a page of these files."""
     return list(Commons().read(json.dumps({"batchcomplete": True, "query": {"pages": files}}).encode()))
 
 
 def read_one(**metadata: object) -> Result:
-    """Read a page of one file with this metadata."""
+    """Parse a page of one file with this metadata."""
     (result,) = read(commons_entry("https://a.example/1.jpg", **metadata) | {"index": 1})
     assert result
     return result
 
 
-# -- what is asked, and what is read ---------------------------------------------------------------------------------
+# -- requests and parsing --------------------------------------------------------------------------------------------
 
 
 def test_a_page_is_asked_for_as_documented() -> None:
-    """Images only, with what a row needs and no more, in the newer of the API's formats."""
+    """A request asks for images only, with just the metadata that a row needs, in format version 2."""
     assert query(Commons().url("C&A = 100%|größe\ud800", "by,cc0", 3)) == {
         "action": "query",
         "format": "json",
@@ -103,13 +103,13 @@ def test_a_page_is_asked_for_as_documented() -> None:
 
 
 def test_the_public_domain_is_asked_for() -> None:
-    """It is rare: else most of the pages would be read for nothing."""
+    """Public domain is filtered by the API: it is rare, and most pages would be fetched for nothing."""
     for licenses in ("cc0", "cc0,pdm"):
         assert query(Commons().url("cat", licenses, 0))["gsrsearch"] == "cat filetype:bitmap haslicense:unrestricted"
 
 
 def test_a_file_keeps_all_of_its_provenance() -> None:
-    """Who publishes a dataset has to name creator, licence and place of each image."""
+    """A file keeps creator, licence and page, which whoever publishes a dataset must name."""
     (result,) = read(commons_entry("https://upload.example/1.jpg", 7) | {"index": 1})
     assert result == Result(
         "https://upload.example/1.jpg",
@@ -125,7 +125,7 @@ def test_a_file_keeps_all_of_its_provenance() -> None:
 
 
 def test_what_is_missing_is_empty() -> None:
-    """Many files have no object name and no licence's address; the title then is the file's."""
+    """Missing metadata is empty; without an object name, the title is the file's name."""
     nothing = dict.fromkeys(["ObjectName", "Artist", "License", "LicenseShortName", "LicenseUrl"])
     result = read_one(**nothing)
     page = "https://commons.wikimedia.org/wiki/File:Red_panda_0.jpg"
@@ -145,13 +145,13 @@ def test_what_is_missing_is_empty() -> None:
     ],
 )
 def test_a_creator_is_plain_text(html: str, creator: str) -> None:
-    """Commons gives markup; rows and reports want a name."""
+    """A creator's HTML becomes plain text."""
     assert read_one(Artist=html).provenance.creator == creator
 
 
 @given(st.text(st.sampled_from("<>!-[]?/&#;=\"' aAscriptyle\n"), max_size=60))
 def test_no_markup_breaks_the_reader(html: str) -> None:
-    """Anybody may edit it."""
+    """Any markup can be parsed, because anybody may edit it."""
     creator = read_one(Artist=html).provenance.creator
     assert creator == " ".join(creator.split())
 
@@ -176,12 +176,12 @@ def test_no_markup_breaks_the_reader(html: str) -> None:
     ],
 )
 def test_licences_have_slugs(license: str, slug: str) -> None:  # noqa: A002 - the word for it
-    """`--license by` means any version of it, of any country; what is not known is not allowed."""
+    """`--license by` means any version and country of it. An unknown licence is not allowed."""
     assert read_one(License=license).license == slug
 
 
 def test_files_come_by_rank_and_gaps_stay() -> None:
-    """The API gives them in no order, leaves some out, and gives others without their image."""
+    """Files are ordered by index. A gap or a file without an image keeps its position."""
     files = [commons_entry(f"https://a.example/{n}.jpg", n) | {"index": 101 + n} for n in (5, 0, 2, 3)]
     del files[2]["imageinfo"]
     files[3]["imageinfo"] = []
@@ -196,7 +196,7 @@ def test_files_come_by_rank_and_gaps_stay() -> None:
 
 
 def test_an_answer_without_a_query_is_the_end() -> None:
-    """So the API answers when nothing is left."""
+    """A response without `query` means that there are no more results."""
     assert Commons().read(b'{"batchcomplete":true}') == []
 
 
@@ -214,14 +214,14 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("page", UNREADABLE.values(), ids=UNREADABLE)
 def test_another_page_is_unreadable(page: bytes) -> None:
-    """No page that holds no readable result may pass for the end of the results."""
+    """A page without any readable result is unreadable; it is not the end of the results."""
     with pytest.raises(Unreadable):
         Commons().read(page)
 
 
 @pytest.mark.parametrize("code", ["maxlag", "ratelimited", "cirrussearch-too-busy-error"])
 def test_load_is_no_change(code: str) -> None:
-    """The API tells it with status 200."""
+    """An overloaded API raises Overloaded, although its status is 200."""
     error = {"error": {"code": code, "info": "Waiting for 10.0.0.1: 7 seconds lagged", "lag": 7}}
     with pytest.raises(Overloaded, match=f"{code}: Waiting for 10.0.0.1: 7 seconds lagged"):
         Commons().read(json.dumps(error).encode())
@@ -229,7 +229,7 @@ def test_load_is_no_change(code: str) -> None:
 
 @given(JSON)
 def test_no_answer_breaks_the_reader(value: object) -> None:
-    """Types change, and fields vanish; that must be told from a fault of ours."""
+    """Any response gives results, Unreadable or Overloaded, and never another exception."""
     try:
         results = Commons().read(json.dumps(value).encode())
     except (Unreadable, Overloaded):
@@ -237,13 +237,13 @@ def test_no_answer_breaks_the_reader(value: object) -> None:
     assert all(result is None or result.url for result in results)
 
 
-# -- the whole, over loopback ----------------------------------------------------------------------------------------
+# -- the whole source, over loopback ---------------------------------------------------------------------------------
 
 
 def test_pages_to_the_last_one(site: Site, tmp_path: Path) -> None:
-    """The last is short; what comes is in order, whole, and the pages were asked for once, one at a time."""
+    """All pages are fetched once, one at a time, and the results are complete and in order."""
     found = api(site, 107)
-    items = list(downloader(site).download([piece(0, 10_000)], tmp_path))
+    items = list(downloader(site).download([slice_of(0, 10_000)], tmp_path))
     assert positions(items) == list(range(107))
     assert [item.path.read_bytes() for item in items if isinstance(item, Download)] == [body(n) for n in range(107)]
     assert found.pages == [0, 1, 2, 3]
@@ -251,34 +251,34 @@ def test_pages_to_the_last_one(site: Site, tmp_path: Path) -> None:
 
 
 def test_slices_share_a_page(site: Site, tmp_path: Path) -> None:
-    """Chunks begin and end in the middle of pages."""
+    """A slice may begin and end in the middle of a page."""
     found = api(site, 107)
-    first = list(downloader(site).download([piece(0, 63)], tmp_path))
-    second = list(downloader(site).download([piece(63, 107)], tmp_path))
+    first = list(downloader(site).download([slice_of(0, 63)], tmp_path))
+    second = list(downloader(site).download([slice_of(63, 107)], tmp_path))
     assert (positions(first), positions(second)) == (list(range(63)), list(range(63, 107)))
     assert found.pages == [0, 1, 1, 2]
 
 
 @pytest.mark.parametrize(("count", "start"), [(0, 0), (30, 70)], ids=["empty", "beyond"])
 def test_nothing_there(site: Site, tmp_path: Path, count: int, start: int) -> None:
-    """A keyword that nothing is known of is no error here, and asks for one page."""
+    """A keyword without results is no error and takes one request."""
     found = api(site, count)
-    assert list(downloader(site).download([piece(start, 240)], tmp_path)) == []
+    assert list(downloader(site).download([slice_of(start, 240)], tmp_path)) == []
     assert found.pages == [start // 50]
 
 
 def test_the_last_results_that_are_shown(site: Site, tmp_path: Path) -> None:
-    """Behind the ten-thousandth the search shows nothing, and is not asked."""
+    """Nothing is requested beyond the search's limit of ten thousand results."""
     found = api(site, 0)
-    assert list(downloader(site).download([piece(9_990, 10_000)], tmp_path)) == []
-    assert list(downloader(site).download([piece(10_000, 10_100)], tmp_path)) == []
+    assert list(downloader(site).download([slice_of(9_990, 10_000)], tmp_path)) == []
+    assert list(downloader(site).download([slice_of(10_000, 10_100)], tmp_path)) == []
     assert found.pages == [199]
 
 
 def test_other_licences_are_misses(site: Site, tmp_path: Path) -> None:
-    """They keep their places, and no second try changes it."""
+    """Results with other licences are permanent misses and keep their positions."""
     api(site, 6)
-    items = list(downloader(site).download([piece(0, 50, "by,cc0")], tmp_path))
+    items = list(downloader(site).download([slice_of(0, 50, "by,cc0")], tmp_path))
     assert [item.reason if isinstance(item, Miss) else item.candidate.provenance.license for item in items] == [
         "CC0",
         "license_not_allowed",
@@ -287,28 +287,28 @@ def test_other_licences_are_misses(site: Site, tmp_path: Path) -> None:
 
 
 def test_an_overloaded_api_is_worth_asking_again(site: Site, tmp_path: Path) -> None:
-    """What came before it counts."""
+    """An overloaded API raises SourceUnavailable, after the earlier results."""
     found = api(site, 70)
     lagged = {"error": {"code": "maxlag", "info": "Waiting for a database: 9 seconds lagged"}}
     found.instead[1] = answer(lagged, Retry_After=5, MediaWiki_API_Error="maxlag")
-    items = downloader(site).download([piece(0, 70)], tmp_path)
+    items = downloader(site).download([slice_of(0, 70)], tmp_path)
     assert positions([next(items) for _ in range(50)]) == list(range(50))
     with pytest.raises(SourceUnavailable, match=r"commons: maxlag: .*; try again later"):
         next(items)
 
 
 def test_a_change_ends_the_source_and_its_page_is_kept(site: Site, tmp_path: Path) -> None:
-    """A chunk that has something goes on with that; with nothing, the error names the page."""
+    """An unreadable page ends the source. It is saved, and the error names it if there was no result."""
     found = api(site, 70)
     found.instead[1] = status(200, b"<!doctype html>", Content_Type="text/html")
     into, kept = tmp_path / "into", tmp_path / "kept"
     into.mkdir()
     source = PagedSource(Commons(api=site.url(PATH)), keep_pages=kept)
     keeping = evolve(downloader(site), sources={"commons": source})
-    items = list(keeping.download([piece(0, 70)], into))
+    items = list(keeping.download([slice_of(0, 70)], into))
     assert positions(items) == list(range(51))
     assert isinstance(items[50], Miss)
     assert items[50].reason == MissReason.CHANGED
     with pytest.raises(SourceChanged, match=r"a page of commons cannot be read: it is not JSON; .* page saved as "):
-        list(keeping.download([piece(50, 70)], into))
+        list(keeping.download([slice_of(50, 70)], into))
     assert [path.read_bytes() for path in kept.iterdir()] == [b"<!doctype html>"]

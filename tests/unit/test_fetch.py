@@ -1,4 +1,4 @@
-"""Every way in which a server can go wrong ends as one typed miss, and every good answer as a whole file."""
+"""Every failure of a server ends as one typed miss, and every good response as a complete file."""
 
 import asyncio
 import gc
@@ -58,20 +58,20 @@ CHUNKED_HEAD = head(200, Content_Type="image/jpeg", Transfer_Encoding="chunked")
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a site without pages."""
+    """Return a site without pages."""
     with Site() as site:
         yield site
 
 
 def get(site: Site, into: Path, answer: Answer, **values: Any) -> Fetched | Missed:  # noqa: ANN401 - as for policy
-    """Fetch one image that the site answers for like this."""
+    """Fetch one image with the given response."""
     site.routes["/x.jpg"] = answer
     (outcome,) = fetch(site.url("/x.jpg"), into, policy(site, **values))
     return outcome
 
 
 def asked(site: Site) -> int:
-    """Count how often the image was asked for."""
+    """Return how often the image was requested."""
     return site.paths().count("/x.jpg")
 
 
@@ -94,7 +94,7 @@ GOOD = {
 
 @pytest.mark.parametrize("answer", GOOD.values(), ids=GOOD)
 def test_good_answer(site: Site, tmp_path: Path, answer: Answer) -> None:
-    """Whatever way a server has to send a whole picture, the file holds just its bytes."""
+    """However a server sends a complete picture, the file holds exactly its bytes."""
     site.routes["/moved.jpg"] = picture()
     outcome = get(site, tmp_path, answer)
     assert isinstance(outcome, Fetched), outcome
@@ -104,7 +104,7 @@ def test_good_answer(site: Site, tmp_path: Path, answer: Answer) -> None:
 
 
 def test_request(site: Site, tmp_path: Path) -> None:
-    """A site learns who asks, gets the URL as it was written, and is asked for no encoding."""
+    """A request has the user agent, the URL as written, and asks for no encoding."""
     site.routes |= {"/a%2Cb(c).jpg": redirect("/caf\u00e9?x=%2F&y=\u00e9"), "/caf%C3%A9": picture(Set_Cookie="a=b")}
     (outcome,) = fetch(site.url("/a%2Cb(c).jpg?sig=%3D#frag"), tmp_path, policy(site))
     assert isinstance(outcome, Fetched)
@@ -116,14 +116,14 @@ def test_request(site: Site, tmp_path: Path) -> None:
 
 
 def bomb(wbits: int) -> bytes:
-    """Make a small body that inflates to 256 MB."""
+    """Return a small body that inflates to 256 MB."""
     packer = zlib.compressobj(wbits=wbits)
     return b"".join(packer.compress(bytes(2**20)) for _ in range(256)) + packer.flush()
 
 
 GZIP_BOMB, DEFLATE_BOMB = bomb(zlib.MAX_WBITS | 16), bomb(zlib.MAX_WBITS)
 
-BAD: dict[str, tuple[Answer, str, bool]] = {  # answer, reason, permanent
+BAD: dict[str, tuple[Answer, str, bool]] = {  # response, reason, permanent
     "404": (status(404), "http_404", True),
     "410": (status(410), "http_410", True),
     "401": (status(401), "http_401", True),
@@ -173,13 +173,13 @@ BAD: dict[str, tuple[Answer, str, bool]] = {  # answer, reason, permanent
 
 @pytest.mark.parametrize(("answer", "reason", "permanent"), BAD.values(), ids=BAD)
 def test_bad_answer(site: Site, tmp_path: Path, answer: Answer, reason: str, permanent: bool) -> None:
-    """One typed miss, no file, and tried again only when that may help."""
+    """A failure is one typed miss without a file, retried only if that may help."""
     outcome = get(site, tmp_path, answer, max_bytes=2**20, max_redirects=3)
     assert isinstance(outcome, Missed), outcome
     assert (outcome.reason, outcome.permanent) == (reason, permanent)
     assert not list(tmp_path.iterdir())
     hops = 4 if reason == "too_many_redirects" else 1
-    sent = 2 if reason == "unreachable" else 1  # aiohttp itself repeats, once, what was hung up on
+    sent = 2 if reason == "unreachable" else 1  # aiohttp itself retries once when the connection was closed
     assert asked(site) == hops * sent * (1 if permanent else 3)
 
 
@@ -194,7 +194,7 @@ SLOW = {
 
 @pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW)
 def test_deadline(site: Site, tmp_path: Path, answer: Answer) -> None:
-    """The deadline covers the whole attempt, not each read or hop, and may be tried again."""
+    """The deadline covers the whole attempt, not each read or hop, and is transient."""
     started = time.monotonic()
     outcome = get(site, tmp_path, answer, seconds=0.5, attempts=1, max_redirects=20)
     assert outcome == Missed("timeout", permanent=False, detail="TimeoutError")
@@ -203,7 +203,7 @@ def test_deadline(site: Site, tmp_path: Path, answer: Answer) -> None:
 
 
 def test_malformed_chunks(site: Site, tmp_path: Path) -> None:
-    """Junk for a chunk is a miss; aiohttp may notice it and tell nobody, and then the deadline does."""
+    """An invalid chunk is a miss. aiohttp may report nothing for it; then the deadline ends it."""
     outcome = get(site, tmp_path, raw(CHUNKED_HEAD, b"zz\r\nabcd\r\n"), seconds=0.5, attempts=1)
     assert isinstance(outcome, Missed)
     assert outcome.reason in {"malformed_answer", "truncated", "timeout"}
@@ -211,14 +211,14 @@ def test_malformed_chunks(site: Site, tmp_path: Path) -> None:
 
 
 def test_waiting_for_a_turn_is_no_time(site: Site, tmp_path: Path) -> None:
-    """A long queue in front of a host costs nobody his deadline."""
+    """The wait for a slot of a host does not count towards the deadline."""
     site.routes["/x.jpg"] = slow(0.15, picture())
     outcomes = fetch([site.url("/x.jpg")] * 6, tmp_path, policy(site, per_host=1, seconds=0.6, attempts=1))
     assert all(isinstance(outcome, Fetched) for outcome in outcomes), outcomes
 
 
 def test_memory(site: Site, tmp_path: Path) -> None:
-    """Bombs and endless bodies, many at a time, cost little memory: less than one of them, held, would."""
+    """Many bombs and endless bodies at once take less memory than one of them."""
     site.routes |= {
         "/endless": endless(OPEN_HEAD, bytes(1 << 20)),
         "/bomb": picture(GZIP_BOMB, Content_Encoding="gzip"),
@@ -235,7 +235,7 @@ def test_memory(site: Site, tmp_path: Path) -> None:
 
 
 def later(seconds: float) -> str:
-    """Write a moment as HTTP does."""
+    """Return a time in HTTP's format."""
     return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
@@ -256,7 +256,7 @@ def later(seconds: float) -> str:
 def test_retry_after(
     site: Site, tmp_path: Path, *, code: int, retry_after: str, least: float | None, most: float
 ) -> None:
-    """The server's wish is honoured up to a minute, refused above it, and replaced when it makes no sense."""
+    """Retry-After is honoured up to a minute, gives up above that, and is ignored if it is invalid."""
     site.routes["/x.jpg"] = in_turn(status(code, Retry_After=retry_after), picture())
     naps = Naps()
     (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site), sleep=naps)
@@ -270,7 +270,7 @@ def test_retry_after(
 
 
 def test_retry_after_a_date(site: Site, tmp_path: Path) -> None:
-    """A date is as good as a number of seconds."""
+    """Retry-After may be a date."""
     site.routes["/x.jpg"] = in_turn(status(429, Retry_After=later(20)), picture())
     naps = Naps()
     fetch(site.url("/x.jpg"), tmp_path, policy(site), sleep=naps)
@@ -279,7 +279,7 @@ def test_retry_after_a_date(site: Site, tmp_path: Path) -> None:
 
 
 def test_waits_grow(site: Site, tmp_path: Path) -> None:
-    """Without a wish the waits double, with jitter, and end with the attempts."""
+    """Without Retry-After the waits double, with jitter, up to the number of attempts."""
     site.routes["/x.jpg"] = status(500)
     naps = Naps()
     fetch(site.url("/x.jpg"), tmp_path, policy(site, attempts=4), sleep=naps)
@@ -287,19 +287,19 @@ def test_waits_grow(site: Site, tmp_path: Path) -> None:
 
 
 def test_rate_of_a_host(site: Site, tmp_path: Path) -> None:
-    """Starts at one host keep their distance."""
+    """Requests to one host start at the given rate."""
     site.routes["/x.jpg"] = picture()
     naps = Naps()
     how = policy(site, per_host_rate=0.01, ignore_opt_out=False)
     site.routes["/robots.txt"] = status(404)
     outcomes = fetch([site.url("/x.jpg")] * 3, tmp_path, how, sleep=naps)
     assert all(isinstance(outcome, Fetched) for outcome in outcomes)
-    assert naps.taken == pytest.approx([100, 200, 300], abs=5)  # robots.txt went first
+    assert naps.taken == pytest.approx([100, 200, 300], abs=5)  # robots.txt was fetched first
 
 
 @pytest.mark.parametrize(("limits", "most"), [({"per_host": 3}, 3), ({"in_flight": 4}, 4)])
 def test_at_once(site: Site, tmp_path: Path, limits: dict[str, int], most: int) -> None:
-    """As many run at once as allowed, and no more."""
+    """As many requests run at once as allowed, and no more."""
     site.routes["/x.jpg"] = crowd(most, slow(0.05, picture()))
     outcomes = fetch([site.url("/x.jpg")] * 24, tmp_path, policy(site, **limits))
     assert all(isinstance(outcome, Fetched) for outcome in outcomes)
@@ -307,14 +307,14 @@ def test_at_once(site: Site, tmp_path: Path, limits: dict[str, int], most: int) 
 
 
 def test_keep_alive(site: Site, tmp_path: Path) -> None:
-    """Connections are used again."""
+    """Connections are reused."""
     site.routes["/x.jpg"] = picture()
     fetch([site.url("/x.jpg")] * 50, tmp_path, policy(site, per_host=2))
     assert site.connections <= 2
 
 
 def test_full_disk(site: Site, tmp_path: Path) -> None:
-    """A full disk is no fault of the image: it is raised, and nothing half-written stays."""
+    """A full disk raises an error and leaves no file; it is not a miss of the image."""
     site.routes["/x.jpg"] = picture()
     with no_file_above(1000), pytest.raises(WorkspaceFull):
         fetch(site.url("/x.jpg"), tmp_path, policy(site))
@@ -322,7 +322,7 @@ def test_full_disk(site: Site, tmp_path: Path) -> None:
 
 
 def test_cancelling(site: Site, tmp_path: Path) -> None:
-    """Whoever is cancelled in the middle of a body leaves no file behind."""
+    """Cancelling a fetch in the middle of a body leaves no file."""
 
     async def run() -> None:
         async with Fetcher(policy(site)) as fetcher:
@@ -338,7 +338,7 @@ def test_cancelling(site: Site, tmp_path: Path) -> None:
 
 
 def test_closing(site: Site, tmp_path: Path) -> None:
-    """Nothing is left of a closed fetcher: no task, thread, socket or file, whatever it met."""
+    """A closed fetcher leaves no task, thread, socket or file."""
 
     def handles() -> set[str]:
         gc.collect()
@@ -350,9 +350,9 @@ def test_closing(site: Site, tmp_path: Path) -> None:
             urls = [*map(site.url, site.routes), "http://localhost/", "http://nothing.invalid/"]
             await asyncio.gather(*(fetcher.fetch(url, tmp_path / str(n)) for n, url in enumerate(urls)))
         assert asyncio.all_tasks() == before[2]
-        # the one thread more belongs to the loop, which waited in it for the look-ups' threads
+        # the one other thread belongs to the loop, which used it to wait for the resolver's threads
         assert threading.active_count() <= before[1] + 1
-        await until(lambda: handles() <= before[0])  # the site's own ends of the connections need a moment
+        await until(lambda: handles() <= before[0])  # the site's ends of the connections need a moment to close
 
     site.routes |= {"/a": picture(), "/b": dripping(GOOD_HEAD, PICTURE), "/c": silent(), "/d": redirect("/a")}
     asyncio.run(run())
@@ -360,7 +360,7 @@ def test_closing(site: Site, tmp_path: Path) -> None:
 
 
 def test_page(site: Site, tmp_path: Path) -> None:
-    """A page of any type comes whole, in memory or in a file, after as many tries as an image."""
+    """A page of any type is fetched completely, into memory or a file, after as many attempts as an image."""
     site.routes["/list.csv"] = in_turn(status(503), text("a,b"))
     site.routes["/robots.txt"] = text("User-agent: *\nDisallow: /")
 
@@ -385,7 +385,7 @@ def test_page(site: Site, tmp_path: Path) -> None:
     ],
 )
 def test_no_page(site: Site, path: str, error: type[Exception]) -> None:
-    """Whoever asked for a page learns in one line whether to wait or to mend, and no secret is told."""
+    """An unreachable page raises one line that says whether to retry or to correct the URL, without secrets."""
     site.routes |= {"/503": status(503), "/large": text("x" * 101)}
     url = site.url(path) if path.startswith("/") else path
 
@@ -400,7 +400,7 @@ def test_no_page(site: Site, path: str, error: type[Exception]) -> None:
 
 
 def test_a_page_waits_as_asked(site: Site) -> None:
-    """A source's busy minute is waited out, as an image's is."""
+    """A page waits as a busy server requests, like an image."""
     site.routes["/page"] = in_turn(status(429, Retry_After="45"), text("a"))
     naps = Naps()
 
@@ -412,7 +412,7 @@ def test_a_page_waits_as_asked(site: Site) -> None:
 
 
 def limits(**left: tuple[str, object]) -> dict[str, object]:
-    """Write a server's limits: for each its rate, and how many requests are left."""
+    """Return a server's rate limits as headers: the rate of each and how many requests are left."""
     return {
         f"X-RateLimit-{kind}-{name}": value
         for name, pair in left.items()
@@ -422,7 +422,7 @@ def limits(**left: tuple[str, object]) -> dict[str, object]:
 
 @pytest.mark.parametrize("code", [200, 429])
 def test_a_limit_of_a_host_that_is_used_up(site: Site, tmp_path: Path, code: int) -> None:
-    """Pages and images alike wait for the window that the answer states, and for that host only."""
+    """Pages and images of that host, but no other, wait for the window of an exhausted limit."""
     used_up = limits(anon_burst=("20/min", 0), anon_sustained=("200/day", 7))
     site.routes |= {"/page": in_turn(status(code, b"a", **used_up), text("b")), "/x.jpg": picture()}
     naps = Naps()
@@ -442,7 +442,7 @@ def test_a_limit_of_a_host_that_is_used_up(site: Site, tmp_path: Path, code: int
 
 
 def test_a_limit_that_is_used_up_for_long(site: Site, tmp_path: Path) -> None:
-    """Nothing is asked any more, nothing waited for, and both kinds of error say which limit it is."""
+    """A limit that is exhausted for long ends the fetch without a request or a wait, and the error names the limit."""
     site.routes |= {"/page": status(200, b"a", **limits(day=("200/day", 0), hour=("9/h", 0))), "/x.jpg": picture()}
     naps = Naps()
     detail = "the rate limit 200/day is exhausted for at most 86400 seconds"
@@ -459,7 +459,7 @@ def test_a_limit_that_is_used_up_for_long(site: Site, tmp_path: Path) -> None:
 
 
 def test_the_longest_limit_counts(site: Site) -> None:
-    """Answers that are on their way together come in any order; a short limit does not open what a long one closed."""
+    """The longest limit counts, in whatever order concurrent responses arrive."""
     everybody = threading.Event()
     site.routes |= {
         "/day": status(200, b"a", **limits(day=("200/day", 0))),
@@ -494,7 +494,7 @@ def test_the_longest_limit_counts(site: Site) -> None:
     ids=["some left", "no number", "no rate", "no unit", "no rest", "no limit", "others' words", "better word"],
 )
 def test_no_limit(site: Site, headers: dict[str, object]) -> None:
-    """What is not said, or not understood, stops nobody; a Retry-After knows better than the window's length."""
+    """A missing or unknown limit stops nothing, and Retry-After takes precedence over the window."""
     site.routes["/page"] = status(200, b"a", **headers)
     naps = Naps()
 
@@ -509,7 +509,7 @@ def test_no_limit(site: Site, headers: dict[str, object]) -> None:
     ("host", "most"), [("upload.wikimedia.org", 2), ("commons.wikimedia.org", 1), ("example.org", 16)]
 )
 def test_hosts_that_ask_for_few_at_once(host: str, most: int) -> None:
-    """Wikimedia's policy asks it of every client, whatever a user's settings say; who sets less gets less."""
+    """Hosts with a published limit, such as Wikimedia's, keep it whatever the settings say; lower settings count."""
 
     async def run(how: FetchPolicy) -> int:
         pace, running, counts = Pace(how, Naps()), [0], [0]
@@ -529,7 +529,7 @@ def test_hosts_that_ask_for_few_at_once(host: str, most: int) -> None:
 
 
 def subclasses(kind: type[Exception]) -> Iterator[type[Exception]]:
-    """Yield a class and all that descend from it."""
+    """Yield a class and all its subclasses."""
     yield kind
     for below in kind.__subclasses__():
         yield from subclasses(below)
@@ -548,7 +548,7 @@ NOT_AIOHTTPS = {
 
 @pytest.mark.parametrize("kind", sorted({*subclasses(aiohttp.ClientError), *NOT_AIOHTTPS}, key=str))
 def test_every_error_has_a_meaning(kind: type[Exception]) -> None:
-    """No exception class of aiohttp or of what it stands on is left untranslated."""
+    """Every exception class of aiohttp and its dependencies is translated."""
     error = kind.__new__(kind)
     about = SimpleNamespace(host="h", port=1, ssl=True, is_ssl=True)
     error.__dict__.update(_conn_key=about, _os_error=OSError(), _certificate_error=OSError(), _path="")
@@ -559,7 +559,7 @@ def test_every_error_has_a_meaning(kind: type[Exception]) -> None:
 
 @pytest.mark.parametrize("agent", ["", "two\r\nlines", "(+https://example.org)", "böt/1.0"])
 def test_user_agent(agent: str) -> None:
-    """A user agent that robots.txt could not address, or that no header can hold, is refused at once."""
+    """A user agent that robots.txt cannot address, or that no header can hold, is refused."""
     with pytest.raises(InvalidRequest, match="user agent"):
         FetchPolicy(user_agent=agent)
 
@@ -574,12 +574,12 @@ def test_user_agent(agent: str) -> None:
     ],
 )
 def test_contact(agent: str, contact: bool) -> None:
-    """Some services refuse whoever does not say how to be reached."""
+    """`contact` tells whether the user agent has a contact address, which some services require."""
     assert FetchPolicy(user_agent=agent).contact is contact
 
 
 def test_strangers_words(site: Site, tmp_path: Path) -> None:
-    """What a server writes reaches us as one short line of printable characters."""
+    """Text from a server becomes one short line of printable characters."""
     outcome = get(site, tmp_path, status(200, Content_Type="text/\udcff\x1b[31m" + "x" * 5000))
     assert isinstance(outcome, Missed)
     assert outcome.detail.isascii()

@@ -1,4 +1,4 @@
-"""The fetcher cannot be turned against the network that it runs in."""
+"""The fetcher cannot be used to attack the network it runs in."""
 
 import socket
 from asyncio.selector_events import BaseSelectorEventLoop
@@ -19,13 +19,13 @@ PUBLIC = "93.184.216.34"
 
 
 class Names(AbstractResolver):
-    """Answers look-ups out of a table, each time with the next answer; the last one stays."""
+    """A resolver with a table of results. Each call returns the next one, and the last one repeats."""
 
     def __init__(self, answers: Mapping[str, Sequence[Sequence[str]]]) -> None:
         self._answers = {name: chain(each, repeat(each[-1])) for name, each in answers.items()}
 
     async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
-        """Look up."""
+        """Return the next result."""
         if host not in self._answers:
             raise socket.gaierror(socket.EAI_NONAME, "no such name")
         return [
@@ -34,19 +34,19 @@ class Names(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 @pytest.fixture
 def decoy() -> Iterator[Site]:
-    """Give a site on loopback that must never be asked."""
+    """Return a site on loopback that must never receive a request."""
     with Site({"/x.jpg": picture()}) as site:
         yield site
 
 
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Lead connections to the public address to loopback instead; give where connections were made to."""
+    """Redirect connections to the public address to loopback. Return the addresses of all connections."""
     connected: list[tuple[str, int]] = []
     connect = BaseSelectorEventLoop.sock_connect
 
@@ -59,8 +59,8 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
 
 def guarded(**values: object) -> FetchPolicy:
-    """Give a policy without any private host."""
-    return FetchPolicy(**{"user_agent": AGENT, "attempts": 1, **values})  # type: ignore[arg-type]  # values of any kind
+    """Return a policy without private hosts."""
+    return FetchPolicy(**{"user_agent": AGENT, "attempts": 1, **values})  # type: ignore[arg-type]  # values of any type
 
 
 SPELLINGS = [
@@ -76,7 +76,7 @@ SPELLINGS = [
 @pytest.mark.parametrize("host", SPELLINGS)
 @pytest.mark.parametrize("way", ["asked for", "redirected to"])
 def test_private_address(decoy: Site, tmp_path: Path, wire: list[tuple[str, int]], host: str, way: str) -> None:
-    """No spelling of a loopback address leads there, neither at first nor by a redirect; nothing is even connected."""
+    """No spelling of a loopback address connects there, neither directly nor by a redirect."""
     url = f"http://{host}:{decoy.port}/x.jpg"
     names = Names(
         {
@@ -101,7 +101,7 @@ def test_private_address(decoy: Site, tmp_path: Path, wire: list[tuple[str, int]
     "target", ["http://169.254.169.254/latest/meta-data/", "http://[fd00:ec2::254]/", "http://168.63.129.16/"]
 )
 def test_metadata(tmp_path: Path, wire: list[tuple[str, int]], target: str) -> None:
-    """A redirect to a cloud's metadata service is refused, from a host that is trusted too."""
+    """A redirect to a cloud's metadata service is refused, even from a trusted host."""
     with Site({"/x.jpg": redirect(target)}) as site:
         (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
     assert isinstance(outcome, Missed)
@@ -110,7 +110,7 @@ def test_metadata(tmp_path: Path, wire: list[tuple[str, int]], target: str) -> N
 
 
 def test_rebinding(decoy: Site, tmp_path: Path, wire: list[tuple[str, int]]) -> None:
-    """A name that is public when checked and private a moment later is connected to where it was checked, or not."""
+    """A name that becomes private after the check is connected to the checked address, or not at all."""
     names = Names({f"{n}.example": [[PUBLIC], ["127.0.0.1"]] for n in range(5)})
     with Site({"/x.jpg": picture()}) as site:
         public = [f"http://{n}.example:{site.port}/x.jpg" for n in range(5)]
@@ -125,7 +125,7 @@ def test_rebinding(decoy: Site, tmp_path: Path, wire: list[tuple[str, int]]) -> 
 
 @pytest.mark.usefixtures("wire")
 def test_rebinding_between_hops(decoy: Site, tmp_path: Path) -> None:
-    """A name that was public for the first hop is looked at again for a hop to another port."""
+    """A name that was public for the first hop is checked again for a hop to another port."""
     with Site({"/x.jpg": redirect(f"http://flip.example:{decoy.port}/x.jpg")}) as site:
         names = Names({"flip.example": [[PUBLIC], ["127.0.0.1"]]})
         (outcome,) = fetch(f"http://flip.example:{site.port}/x.jpg", tmp_path, guarded(), resolver=names)
@@ -136,7 +136,7 @@ def test_rebinding_between_hops(decoy: Site, tmp_path: Path) -> None:
 
 
 def test_public_among_private(tmp_path: Path, wire: list[tuple[str, int]]) -> None:
-    """Of a name with private and public addresses, the public ones are used."""
+    """Only the public addresses of a name are used."""
     with Site({"/x.jpg": picture()}) as site:
         names = Names({"mixed.example": [["10.0.0.1", "127.0.0.1", PUBLIC, "fe80::1"]]})
         (outcome,) = fetch(f"http://mixed.example:{site.port}/x.jpg", tmp_path, guarded(), resolver=names)
@@ -145,7 +145,7 @@ def test_public_among_private(tmp_path: Path, wire: list[tuple[str, int]]) -> No
 
 
 def test_socket_is_the_last_gate(decoy: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even if every check before it were fooled, no socket is made for a private address."""
+    """The socket factory refuses a private address even if every earlier check were bypassed."""
     module = "pixcore_adapters.downloader.fetch.connections"
     monkeypatch.setattr(f"{module}.is_public_host", lambda _host: True)
     names = Names({"fooled.example": [["127.0.0.1"]]})
@@ -170,7 +170,7 @@ def test_socket_is_the_last_gate(decoy: Site, tmp_path: Path, monkeypatch: pytes
     ],
 )
 def test_private_hosts(tmp_path: Path, allowed: str, host: str, reached: bool) -> None:
-    """An exception is for the host as the URL writes it, on that port if one is named, and for nothing else."""
+    """A private host is allowed as the URL spells it, on the named port, and nothing else is."""
     with Site({"/x.jpg": picture()}) as site:
         names = Names({"intranet.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]]})
         how = guarded(private_hosts={allowed.format(port=site.port)})
@@ -181,21 +181,21 @@ def test_private_hosts(tmp_path: Path, allowed: str, host: str, reached: bool) -
 
 @pytest.mark.parametrize(("allowed", "reason"), [("[::1]:1", "unreachable"), ("[::1]:2", "address_refused")])
 def test_private_hosts_v6(tmp_path: Path, allowed: str, reason: str) -> None:
-    """An IPv6 address is named in brackets; that nobody listens there is another matter."""
+    """An IPv6 address is written in brackets. Nothing listens there, so an allowed one is unreachable."""
     (outcome,) = fetch("http://[::1]:1/x.jpg", tmp_path, guarded(private_hosts={allowed}))
     assert isinstance(outcome, Missed)
     assert outcome.reason == reason
 
 
 def test_no_such_name(tmp_path: Path) -> None:
-    """A name that does not exist is not asked for again and again."""
+    """A name that does not exist is a permanent miss."""
     (outcome,) = fetch("http://gone.example/x.jpg", tmp_path, guarded(attempts=3), resolver=Names({}))
     assert isinstance(outcome, Missed)
     assert (outcome.reason, outcome.permanent) == ("unreachable", True)
 
 
 def test_refused_connection(tmp_path: Path) -> None:
-    """A closed port may open again."""
+    """A closed port is a transient miss."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     how = guarded(private_hosts={"127.0.0.1"})
@@ -224,7 +224,7 @@ JUNK = [
 
 @pytest.mark.parametrize("url", JUNK)
 def test_junk(tmp_path: Path, wire: list[tuple[str, int]], url: str) -> None:
-    """Whatever stands in a list, it is one permanent miss and connects nowhere."""
+    """Any invalid line of a list is one permanent miss and connects nowhere."""
     (outcome,) = fetch(url, tmp_path, guarded())
     assert isinstance(outcome, Missed)
     assert outcome.reason in {"not_a_url", "unreachable"}
@@ -244,7 +244,7 @@ def test_junk(tmp_path: Path, wire: list[tuple[str, int]], url: str) -> None:
     ],
 )
 def test_url(text: str, url: str) -> None:
-    """A URL is sent as it was written, as far as HTTP can write it."""
+    """A URL is sent as written, as far as HTTP allows."""
     assert str(web_url(text)) == url
 
 
@@ -255,7 +255,7 @@ def test_no_control_characters() -> None:
 
 
 def test_userinfo_in_detail() -> None:
-    """A password in a URL is not repeated."""
+    """A password in a URL is not repeated in the miss."""
     with pytest.raises(FetchFailed) as raised:
         web_url("http://me:s3cret@example.org/")
     assert "s3cret" not in raised.value.missed.detail
@@ -263,7 +263,7 @@ def test_userinfo_in_detail() -> None:
 
 @pytest.mark.usefixtures("wire")
 def test_no_cookies(tmp_path: Path) -> None:
-    """A cookie is not given back, not even on the next hop: nobody follows us around."""
+    """Cookies are never sent back, not even on the next hop."""
     with Site({"/x.jpg": status(302, Location="/y.jpg", Set_Cookie="a=b"), "/y.jpg": picture()}) as site:
         url = f"http://site.example:{site.port}/x.jpg"
         fetch(url, tmp_path, guarded(), resolver=Names({"site.example": [[PUBLIC]]}))
@@ -273,7 +273,7 @@ def test_no_cookies(tmp_path: Path) -> None:
 
 @pytest.fixture
 def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """Give a proxy on loopback that the environment names, with a password."""
+    """Return a proxy on loopback with a password, set in the environment."""
     with Site({"/x.jpg": picture()}) as proxy:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST_METHOD"):
             monkeypatch.delenv(name, raising=False)
@@ -286,7 +286,7 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 @pytest.mark.usefixtures("wire")
 def test_proxy_is_not_used_unasked(proxied: Site, tmp_path: Path) -> None:
-    """Proxies of the environment would see addresses for us, so they stay unused."""
+    """Proxies in the environment are unused by default, because they resolve names themselves."""
     names = Names({"site.example": [[PUBLIC]]})
     with Site({"/x.jpg": picture()}) as site:
         (outcome,) = fetch(f"http://site.example:{site.port}/x.jpg", tmp_path, guarded(), resolver=names)
@@ -296,7 +296,7 @@ def test_proxy_is_not_used_unasked(proxied: Site, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("wire")
 def test_proxy(proxied: Site, tmp_path: Path) -> None:
-    """When asked for, the proxy is used, with its password, but not for names and addresses that are not public."""
+    """With the setting, the proxy is used, with its password, but not for addresses that are not public."""
     names = Names({"site.example": [[PUBLIC]], "direct.example": [[PUBLIC]], "inside.example": [["10.0.0.1"]]})
     with Site({"/x.jpg": picture()}) as direct:
         urls = [
@@ -317,10 +317,10 @@ def test_proxy(proxied: Site, tmp_path: Path) -> None:
 
 
 def test_proxy_tunnel(proxied: Site, tmp_path: Path) -> None:
-    """For https the proxy's password is for the tunnel."""
+    """For https, the proxy's password is sent in the CONNECT request."""
     names = Names({"site.example": [[PUBLIC]]})
     (outcome,) = fetch("https://site.example/x.jpg", tmp_path, guarded(proxy_from_environment=True), resolver=names)
-    assert isinstance(outcome, Missed)  # this proxy makes no tunnels
+    assert isinstance(outcome, Missed)  # this proxy supports no tunnels
     assert (outcome.reason, outcome.permanent) == ("unreachable", False)
     assert {(request.method, request.target) for request in proxied.asked} == {("CONNECT", "site.example:443")}
     assert proxied.asked[0].headers["proxy-authorization"] == "Basic bWU6d0ByZA=="
@@ -328,7 +328,7 @@ def test_proxy_tunnel(proxied: Site, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://[", "://"])
 def test_bad_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, proxy: str) -> None:
-    """A proxy that cannot be used is an error, not a reason to go without."""
+    """An invalid proxy raises an error; the fetcher does not bypass it."""
     monkeypatch.setenv("all_proxy", proxy)
     with pytest.raises(InvalidRequest, match="proxy"):
         fetch("http://site.example/x.jpg", tmp_path, guarded(proxy_from_environment=True), resolver=Names({}))

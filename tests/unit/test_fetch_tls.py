@@ -1,4 +1,4 @@
-"""Encrypted sites: who proves what he is may answer."""
+"""TLS: only a server with a valid certificate is trusted."""
 
 import ssl
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from pixcore_adapters.downloader.fetch.policy import Fetched, Missed
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """Give a private certificate authority."""
+    """Return a private certificate authority."""
     return trustme.CA()
 
 
 @contextmanager
 def secure_site(authority: trustme.CA, name: str = "127.0.0.1") -> Iterator[Site]:
-    """Serve a picture under a certificate for a name."""
+    """Serve a picture with a certificate for a name."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(name).configure_cert(tls)
     with Site({"/x.jpg": picture()}, tls=tls) as site:
@@ -28,7 +28,7 @@ def secure_site(authority: trustme.CA, name: str = "127.0.0.1") -> Iterator[Site
 
 
 def test_private_authority(authority: trustme.CA, tmp_path: Path) -> None:
-    """A context that trusts a private authority is used for all that is fetched."""
+    """A context that trusts a private authority is used for images and robots.txt."""
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with secure_site(authority) as site:
@@ -37,7 +37,7 @@ def test_private_authority(authority: trustme.CA, tmp_path: Path) -> None:
 
 
 def test_environment(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SSL_CERT_FILE is the way to trust an authority without a line of code."""
+    """SSL_CERT_FILE adds an authority without code."""
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with secure_site(authority) as site:
@@ -46,7 +46,7 @@ def test_environment(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_unknown_authority(authority: trustme.CA, tmp_path: Path) -> None:
-    """A certificate of unknown origin is a permanent miss, and nothing is asked."""
+    """A certificate of an unknown authority is a permanent miss, and no request is sent."""
     with secure_site(authority) as site:
         (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
         assert not site.asked
@@ -55,7 +55,7 @@ def test_unknown_authority(authority: trustme.CA, tmp_path: Path) -> None:
 
 
 def test_other_name(authority: trustme.CA, tmp_path: Path) -> None:
-    """So is somebody else's certificate."""
+    """A certificate for another name is a permanent miss."""
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with secure_site(authority, "example.org") as site:
@@ -65,7 +65,7 @@ def test_other_name(authority: trustme.CA, tmp_path: Path) -> None:
 
 
 def test_no_tls_at_all(tmp_path: Path) -> None:
-    """A plain server under an https address is a miss that another try may mend."""
+    """A plain server at an https URL is a transient miss."""
     with Site({"/x.jpg": picture()}) as site:
         url = site.url("/x.jpg").replace("http:", "https:")
         (outcome,) = fetch(url, tmp_path, policy(site, seconds=0.5, attempts=1))

@@ -1,4 +1,4 @@
-"""The fetcher's thread: it answers, and it ends with its block, however that ends."""
+"""The fetcher's thread runs jobs and ends with its block, however the block ends."""
 
 import asyncio
 import signal
@@ -20,14 +20,14 @@ from pixcore_adapters.downloader.fetching import Submit, fetching
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a site with a good page and one that never answers."""
+    """Return a site with one good page and one that never responds."""
     with Site({"/good.jpg": picture(), "/silent.jpg": silent()}) as site:
         yield site
 
 
 @pytest.fixture(autouse=True)
 def no_thread_stays() -> Iterator[None]:
-    """Whatever happens in a test, no thread is left of it."""
+    """No test leaves a thread."""
     before = set(threading.enumerate())
     yield
     assert not {thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("pixcore")}
@@ -39,7 +39,7 @@ def begin(submit: Submit, site: Site, path: str, into: Path) -> Future[Fetched |
 
 
 def test_what_was_started_runs_while_the_caller_waits_for_something_else(site: Site, tmp_path: Path) -> None:
-    """Many are in flight while their consumer works on others."""
+    """Jobs run concurrently while the caller waits for one of them."""
     with fetching(partial(Fetcher, policy(site))) as submit:
         slow, good = (begin(submit, site, path, tmp_path) for path in ("/silent.jpg", "/good.jpg"))
         outcome = good.result(10)
@@ -48,7 +48,7 @@ def test_what_was_started_runs_while_the_caller_waits_for_something_else(site: S
 
 
 def test_the_end_of_the_block_cancels_what_still_runs(site: Site, tmp_path: Path) -> None:
-    """Whether it was begun long ago or just now; nobody waits for it."""
+    """The end of the block cancels all running jobs, old and new."""
     with fetching(partial(Fetcher, policy(site))) as submit:
         futures = [begin(submit, site, "/silent.jpg", tmp_path) for _ in range(5)]
         begin(submit, site, "/good.jpg", tmp_path.parent).result(10)
@@ -60,7 +60,7 @@ def test_the_end_of_the_block_cancels_what_still_runs(site: Site, tmp_path: Path
 
 
 def test_an_error_in_the_block_ends_it_too(site: Site, tmp_path: Path) -> None:
-    """A chunk may fail in the middle."""
+    """An exception in the block cancels the jobs too."""
     with pytest.raises(ZeroDivisionError), fetching(partial(Fetcher, policy(site))) as submit:  # noqa: PT012 - the block is what is tested
         future = begin(submit, site, "/silent.jpg", tmp_path)
         raise ZeroDivisionError
@@ -68,7 +68,7 @@ def test_an_error_in_the_block_ends_it_too(site: Site, tmp_path: Path) -> None:
 
 
 def test_what_fails_on_the_fetcher_is_raised_to_who_asked(site: Site) -> None:
-    """And others go on."""
+    """An exception of a job is raised by its future, and other jobs continue."""
 
     async def fail(_: Fetcher) -> None:
         raise ZeroDivisionError
@@ -83,7 +83,7 @@ def test_what_fails_on_the_fetcher_is_raised_to_who_asked(site: Site) -> None:
 
 
 def test_a_fetcher_that_cannot_be_made_is_said_to_who_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread has nobody to tell."""
+    """An error of the fetcher's configuration is raised in the caller's thread."""
     monkeypatch.setenv("HTTP_PROXY", "socks5://proxy.example:1080")
     how = FetchPolicy(proxy_from_environment=True)
     with (
@@ -94,7 +94,7 @@ def test_a_fetcher_that_cannot_be_made_is_said_to_who_opens_it(monkeypatch: pyte
 
 
 def test_a_loop_that_cannot_be_made_is_said_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process out of file handles must fail, not wait for ever."""
+    """An error in creating the loop is raised in the caller's thread; it must not wait forever."""
 
     def fail() -> None:
         raise OSError(24, "Too many open files")
@@ -105,7 +105,7 @@ def test_a_loop_that_cannot_be_made_is_said_too(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_interrupt_while_it_opens_ends_it() -> None:
-    """Ctrl-C and a queue's time limit may come at any moment, and must not find a thread that never ends."""
+    """An interrupt while the thread starts, such as Ctrl-C, ends the thread."""
     main = threading.main_thread().ident
     assert main is not None
 
@@ -120,7 +120,7 @@ def test_an_interrupt_while_it_opens_ends_it() -> None:
 
 
 def waits_for_a_result(thread: int) -> bool:
-    """Whether the thread is in ``Future.result``."""
+    """Return whether the thread is in ``Future.result``."""
     frame = sys._current_frames().get(thread)
     while frame and frame.f_code is not Future.result.__code__:
         frame = frame.f_back

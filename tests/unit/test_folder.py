@@ -1,4 +1,4 @@
-"""A folder holds whatever people put there; the plan must stand, and every file end as a download or a miss."""
+"""A folder may hold anything: planned positions stay valid, and every file becomes a download or a miss."""
 
 import errno
 import io
@@ -25,19 +25,19 @@ Items = list[Download | Miss]
 
 @pytest.fixture
 def store() -> MemoryBlobStore:
-    """Give the store that keeps the listings."""
+    """Return the store that keeps the listings."""
     return MemoryBlobStore()
 
 
 @pytest.fixture
 def downloader(store: MemoryBlobStore) -> FolderDownloader:
-    """Give the downloader."""
+    """Return the downloader."""
     return FolderDownloader(store, max_bytes=1000)
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Give an empty folder."""
+    """Return an empty folder."""
     folder = tmp_path / "photos"
     folder.mkdir()
     return folder
@@ -45,31 +45,31 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def into(tmp_path: Path) -> Path:
-    """Give an empty work directory."""
+    """Return an empty work directory."""
     folder = tmp_path / "work"
     folder.mkdir()
     return folder
 
 
 def put(folder: Path, *names: str) -> None:
-    """Make files, each holding its own name."""
+    """Create files that hold their own names."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(os.fsencode(name))
 
 
 def whole(lane: Lane) -> list[Slice]:
-    """All that is left of the lane, as one slice."""
+    """Return one slice of the whole lane."""
     return [Slice(lane.source, lane.query, lane.start, lane.stop, lane.snapshot)]
 
 
 def names(items: Sequence[Download | Miss]) -> list[str]:
-    """What the items are called in the folder."""
+    """Return the items' paths in the folder."""
     return [item.candidate.url for item in items]
 
 
 def reasons(items: Sequence[Download | Miss]) -> dict[str, str]:
-    """Why each file could not be had; "" for those that could."""
+    """Return the reason of each miss, "" for downloads."""
     return {item.candidate.url: item.reason if isinstance(item, Miss) else "" for item in items}
 
 
@@ -78,13 +78,13 @@ def all_of(downloader: FolderDownloader, folder: Path, into: Path) -> Items:
     return list(downloader.download(whole(lane_of(downloader, folder, "cats")), into))
 
 
-# -- what is listed ---------------------------------------------------------------------------------------------------
+# -- listing ---------------------------------------------------------------------------------------------------------
 
 
 def test_folders_below_are_listed_and_hidden_files_are_not(
     downloader: FolderDownloader, photos: Path, into: Path
 ) -> None:
-    """Pictures lie in albums; thumbnails and tools' files lie in hidden ones."""
+    """Subfolders are listed; hidden files and folders are not."""
     put(photos, "b.jpg", "a/z.jpg", "a/b/c.JPG", "A.jpg", ".hidden.jpg", ".cache/x.jpg", "a/.DS_Store")
     assert names(all_of(downloader, photos, into)) == ["A.jpg", "a/b/c.JPG", "a/z.jpg", "b.jpg"]
 
@@ -92,7 +92,7 @@ def test_folders_below_are_listed_and_hidden_files_are_not(
 def test_a_listing_is_in_the_store_under_its_own_hash(
     downloader: FolderDownloader, store: MemoryBlobStore, photos: Path
 ) -> None:
-    """Any worker on any machine must find it; two plans of the same files need one."""
+    """A listing is stored under its own hash, so that every worker finds it and equal listings are stored once."""
     put(photos, "a.jpg")
     lanes = [lane_of(downloader, photos, "cats"), lane_of(downloader, photos, "cats"), lane_of(downloader, photos, "")]
     cats, none = [blob.key for blob in store.list()]
@@ -102,7 +102,7 @@ def test_a_listing_is_in_the_store_under_its_own_hash(
 
 
 def test_names_of_any_bytes_are_told_apart_and_found(downloader: FolderDownloader, photos: Path, into: Path) -> None:
-    """A file name is bytes without a slash: Latin-1, line breaks, a leading dash, what looks like JSON."""
+    """File names of any bytes are listed and found: Latin-1, line breaks, leading dashes, text that looks like JSON."""
     odd = [b"caf\xe9.jpg", "café.jpg".encode(), b"two\nlines.jpg", b"-rf", b'"quoted".jpg', b"back\\slash", b"\x1b[31m"]
     decoded = [os.fsdecode(name) for name in odd]
     put(photos, *decoded)
@@ -113,7 +113,7 @@ def test_names_of_any_bytes_are_told_apart_and_found(downloader: FolderDownloade
 
 
 def test_files_added_and_removed_later_shift_no_slice(downloader: FolderDownloader, photos: Path, into: Path) -> None:
-    """Chunks of one plan run for days; each must find the files that it was given, and no others."""
+    """Files added or removed after planning shift no slice."""
     put(photos, "b", "d", "f", "h")
     slices = whole(lane_of(downloader, photos, "cats"))
     put(photos, "a", "c", "e")
@@ -122,28 +122,28 @@ def test_files_added_and_removed_later_shift_no_slice(downloader: FolderDownload
 
 
 def test_an_extension_goes_on_behind_what_is_planned(downloader: FolderDownloader, photos: Path, into: Path) -> None:
-    """New files come after all the old ones, wherever they sort, and no file comes twice."""
+    """A later listing appends the new files, wherever they sort, and repeats none."""
     put(photos, "b", "d", "f", "h")
     cats = KeywordRequest("cat", [lane_of(downloader, photos, "cats")], count=2)
     first = list(plan(DatasetRequest("cats", [cats], chunk_size=2)))
-    planned = [piece for chunk in first for piece in chunk.slices]
+    planned = [slice_ for chunk in first for slice_ in chunk.slices]
     assert names(list(downloader.download(planned, into))) == ["b", "d"]
     put(photos, "a", "c")
     lane = lane_of(downloader, photos, "cats", [Slice("bing", "cat", 0, 99), *planned])
     assert names(list(downloader.download(whole(lane), into))) == ["f", "h", "a", "c"]
-    # the chunks of the first plan still mean what they meant
+    # the slices of the first plan still name the same files
     assert names(list(downloader.download(planned, into))) == ["b", "d"]
 
 
 def test_nothing_new_is_an_empty_lane(downloader: FolderDownloader, photos: Path) -> None:
-    """Running a finished dataset again must not plan anything."""
+    """A folder without new files gives an empty lane."""
     put(photos, "a", "b")
     lane = lane_of(downloader, photos, "cats")
     assert lane_of(downloader, photos, "cats", whole(lane)) == Lane("folder", str(photos), 2, 2, lane.snapshot)
 
 
 def test_an_empty_folder_is_an_empty_lane(downloader: FolderDownloader, photos: Path) -> None:
-    """The plan says what that means."""
+    """An empty folder gives an empty lane; the plan reports it."""
     lane = lane_of(downloader, photos, "cats")
     assert (lane.start, lane.stop) == (0, 0)
 
@@ -151,7 +151,7 @@ def test_an_empty_folder_is_an_empty_lane(downloader: FolderDownloader, photos: 
 def test_the_folder_is_the_same_by_any_name(
     downloader: FolderDownloader, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`./photos`, its full path and a link to it are one source; a worker has another current folder."""
+    """A relative path, the full path and a symlink name the same source, because workers have other current folders."""
     put(photos, "a")
     (photos.parent / "link").symlink_to(photos)
     monkeypatch.chdir(photos.parent)
@@ -163,7 +163,7 @@ def test_the_folder_is_the_same_by_any_name(
 def test_what_is_no_folder_is_refused_when_the_plan_is_made(
     downloader: FolderDownloader, photos: Path, wrong: str
 ) -> None:
-    """A mistyped path must not become a dataset of nothing."""
+    """A path that is not a folder is refused when the plan is made."""
     put(photos, "file")
     (photos / "loop").symlink_to("loop")
     with pytest.raises(InvalidRequest, match=rf"the folder .+{wrong} cannot be listed: "):
@@ -173,7 +173,7 @@ def test_what_is_no_folder_is_refused_when_the_plan_is_made(
 def test_a_folder_that_cannot_be_listed_to_the_end_is_refused(
     downloader: FolderDownloader, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A listing that silently lacks an album would be fixed like that for ever."""
+    """A subfolder that cannot be listed is an error; the incomplete listing would be kept forever."""
     put(photos, "a", "album/b")
     scandir = os.scandir
 
@@ -190,7 +190,7 @@ def test_a_folder_that_cannot_be_listed_to_the_end_is_refused(
 def test_somebody_elses_blob_in_the_listings_place_is_refused(
     store: MemoryBlobStore, photos: Path, tmp_path: Path
 ) -> None:
-    """The name is a hash of the content: what stands there with another is damaged or not ours."""
+    """A blob at the listing's key with another hash is damaged or foreign, so it is refused."""
 
     class Damaged(MemoryBlobStore):
         def head(self, key: str) -> Blob:
@@ -208,7 +208,7 @@ def test_somebody_elses_blob_in_the_listings_place_is_refused(
 def test_a_listing_that_is_gone_is_said(
     downloader: FolderDownloader, store: MemoryBlobStore, photos: Path, into: Path
 ) -> None:
-    """Without it nobody knows which files the chunk was given: never a guess."""
+    """A missing listing is an error: without it, the files of a chunk are unknown."""
     put(photos, "a")
     slices = whole(lane_of(downloader, photos, "cats"))
     store.delete(f"{slices[0].snapshot}/000000.jsonl")
@@ -216,11 +216,11 @@ def test_a_listing_that_is_gone_is_said(
         next(downloader.download(slices, into))
 
 
-# -- what is downloaded -----------------------------------------------------------------------------------------------
+# -- downloading -----------------------------------------------------------------------------------------------------
 
 
 def test_links_are_followed_within_the_folder_only(downloader: FolderDownloader, photos: Path, into: Path) -> None:
-    """An album may link to a picture in another; nobody may have /etc/passwd packed and published."""
+    """Symlinks within the folder are followed. Those that lead outside are misses."""
     put(photos, "real.jpg", "album/own.jpg")
     put(photos.parent, "secret", "outside/more.jpg", "photos2/neighbour.jpg")
     (photos / "album" / "inside.jpg").symlink_to("../real.jpg")
@@ -249,7 +249,7 @@ def test_links_are_followed_within_the_folder_only(downloader: FolderDownloader,
 def test_a_folder_swapped_for_a_link_since_the_plan_is_not_followed_out(
     downloader: FolderDownloader, photos: Path, into: Path
 ) -> None:
-    """The check must be of the file that is read, not of the one that was listed."""
+    """A folder replaced by a symlink after planning is not followed outside."""
     put(photos, "album/a.jpg")
     put(photos.parent, "outside/a.jpg")
     slices = whole(lane_of(downloader, photos, "cats"))
@@ -261,7 +261,7 @@ def test_a_folder_swapped_for_a_link_since_the_plan_is_not_followed_out(
 def test_a_folder_moved_and_linked_back_is_still_the_folder(
     downloader: FolderDownloader, photos: Path, into: Path
 ) -> None:
-    """People move their photos to a larger disk in the middle of a dataset."""
+    """A folder that was moved and replaced by a symlink to it is still the same source."""
     put(photos, "a.jpg")
     slices = whole(lane_of(downloader, photos, "cats"))
     photos.rename(photos.parent / "larger-disk")
@@ -272,7 +272,7 @@ def test_a_folder_moved_and_linked_back_is_still_the_folder(
 def test_what_is_no_file_is_a_miss_that_neither_hangs_nor_leaks(
     downloader: FolderDownloader, photos: Path, into: Path
 ) -> None:
-    """Opening a pipe waits for its writer, for ever; and a folder may hold thousands of them."""
+    """A pipe, and a file that became a folder, are misses. Opening them neither blocks nor leaks descriptors."""
     handles = len(list(Path("/dev/fd").iterdir()))
     os.mkfifo(photos / "pipe")
     put(photos, "became-folder", "became-part-of-path/x")
@@ -292,15 +292,15 @@ def test_what_is_no_file_is_a_miss_that_neither_hangs_nor_leaks(
 def test_a_socket_is_a_miss(
     downloader: FolderDownloader, photos: Path, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Programs leave their sockets anywhere."""
-    monkeypatch.chdir(photos)  # a socket's path has little room
+    """A socket is a miss."""
+    monkeypatch.chdir(photos)  # the path of a socket must be short
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket")
         assert reasons(all_of(downloader, photos, into)) == {"socket": "unreadable"}
 
 
 def test_a_file_above_the_limit_is_a_miss(downloader: FolderDownloader, photos: Path, into: Path) -> None:
-    """A film among the photos must not fill the work directory."""
+    """A file above the size limit is a miss."""
     for size in (999, 1000, 1001):
         (photos / f"{size:04}").write_bytes(bytes(size))
     items = all_of(downloader, photos, into)
@@ -312,7 +312,7 @@ def test_a_file_above_the_limit_is_a_miss(downloader: FolderDownloader, photos: 
 def test_a_file_without_permission_is_a_miss(
     downloader: FolderDownloader, photos: Path, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One file that belongs to somebody else must cost one file."""
+    """A file without read permission is one miss."""
     put(photos, "mine", "theirs")
     opens = os.open
 
@@ -332,7 +332,7 @@ def test_a_file_without_permission_is_a_miss(
 def test_a_file_that_breaks_off_is_a_miss_that_may_pass(
     downloader: FolderDownloader, photos: Path, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bad sector, or a network disk's bad moment: nothing half-read is left, and the others go on."""
+    """A read error is a transient miss, leaves no partial file, and the others follow."""
     put(photos, "a", "b")
 
     class Broken(io.FileIO):
@@ -351,10 +351,10 @@ def test_a_file_that_breaks_off_is_a_miss_that_may_pass(
 def test_going_on_with_a_second_folder_spares_the_first_ones_files(
     downloader: FolderDownloader, tmp_path: Path, into: Path
 ) -> None:
-    """Both have a file at position 0; the first one's is in the work directory already, and is skipped."""
+    """Resuming with the second folder does not overwrite the downloads of the first one."""
     for name in ("one", "two"):
         put(tmp_path / name, f"{name}.jpg")
-    slices = [piece for name in ("one", "two") for piece in whole(lane_of(downloader, tmp_path / name, "cats"))]
+    slices = [slice_ for name in ("one", "two") for slice_ in whole(lane_of(downloader, tmp_path / name, "cats"))]
     broken_off = downloader.download(slices, into)
     first = next(broken_off)
     broken_off.close()
@@ -368,7 +368,7 @@ def test_going_on_with_a_second_folder_spares_the_first_ones_files(
 def test_a_folder_that_vanished_may_come_back(
     downloader: FolderDownloader, photos: Path, into: Path, when: str
 ) -> None:
-    """An unmounted disk is no folder of files that are gone for good."""
+    """A missing folder raises SourceUnavailable, because an unmounted disk may come back."""
     put(photos, "a", "b", "c")
     items = downloader.download(whole(lane_of(downloader, photos, "cats")), into)
     if when == "in the middle":
@@ -381,7 +381,7 @@ def test_a_folder_that_vanished_may_come_back(
 def test_a_folder_that_may_not_be_looked_at_may_come_back(
     downloader: FolderDownloader, photos: Path, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker runs as another user than the planner: said in our words, on every Python."""
+    """A folder without permission raises SourceUnavailable, on every version of Python."""
     put(photos, "a")
     slices = whole(lane_of(downloader, photos, "cats"))
     stat = os.stat
@@ -389,7 +389,7 @@ def test_a_folder_that_may_not_be_looked_at_may_come_back(
     def refusing(path: Path, *args: object, **kwargs: object) -> os.stat_result:
         if Path(path) == photos:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return stat(path, *args, **kwargs)  # type: ignore[arg-type] # whatever it was given
+        return stat(path, *args, **kwargs)  # type: ignore[arg-type] # any type
 
     monkeypatch.setattr(os, "stat", refusing)
     with pytest.raises(SourceUnavailable, match="photos does not exist"):
@@ -402,7 +402,7 @@ def test_a_folder_that_may_not_be_looked_at_may_come_back(
 def test_no_modification_time_is_too_absurd(
     downloader: FolderDownloader, photos: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, year: int
 ) -> None:
-    """Cameras and archives write years that no calendar has: the beginning of time, always the same, must do."""
+    """A modification time outside of the calendar becomes 1970-01-01."""
     put(photos, "a")
     slices = whole(lane_of(downloader, photos, "cats"))
     fstat = os.fstat
@@ -410,14 +410,14 @@ def test_no_modification_time_is_too_absurd(
     def dated(handle: int) -> os.stat_result:
         return os.stat_result(list(fstat(handle)), {"st_mtime": seconds})
 
-    monkeypatch.setattr(os, "fstat", dated)  # not every file system can hold these
+    monkeypatch.setattr(os, "fstat", dated)  # not every file system can store these times
     (item,) = downloader.download(slices, photos.parent)
     assert isinstance(item, Download)
     assert item.fetched_at.year == year
 
 
 def test_the_moment_is_the_modification_time(downloader: FolderDownloader, photos: Path, into: Path) -> None:
-    """Not that of the last access or of the download: the same folder must give the same rows."""
+    """`fetched_at` is the modification time, so that the same folder gives the same rows."""
     put(photos, "a")
     os.utime(photos / "a", (1, 1_500_000_000))
     (item,) = all_of(downloader, photos, into)

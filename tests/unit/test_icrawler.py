@@ -1,4 +1,4 @@
-"""Search engines by way of icrawler: what is asked of them, what is read from them, and what never is."""
+"""Search engines through icrawler: the requests, the parsing of pages, and what must never happen."""
 
 import json
 import re
@@ -47,7 +47,7 @@ KEYWORD = "red panda"
 
 @frozen
 class Kind:
-    """An engine: how it is searched, and how it answers."""
+    """An engine: its search, and the pages that it responds with."""
 
     search: type[Bing | Google | Baidu]
     path: str
@@ -67,25 +67,25 @@ KINDS = {
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Kind:
-    """Each engine in turn."""
+    """Return each engine in turn."""
     return KINDS[request.param]
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a site without pages."""
+    """Return a site without pages."""
     with Site() as site:
         yield site
 
 
 def hosted(site: Site, count: int) -> list[Found]:
-    """Put so many distinct pictures on the site."""
+    """Serve this many distinct pictures on the site."""
     site.routes |= {f"/{n}.jpg": picture(PICTURE + n.to_bytes(2)) for n in range(count)}
     return founds(site.url(f"/{n}.jpg") for n in range(count))
 
 
 def items(site: Site, kind: Kind, into: Path, start: int = 0, stop: int = 1000) -> list[Download | Miss]:
-    """What comes of a slice, through the real downloader."""
+    """Download a slice with the real downloader."""
     search = kind.search(site.url(""))
     downloader = WebDownloader({search.name: PagedSource(search)}, policy(site))
     into.mkdir(exist_ok=True)
@@ -93,20 +93,20 @@ def items(site: Site, kind: Kind, into: Path, start: int = 0, stop: int = 1000) 
 
 
 def urls(taken: Sequence[Download | Miss]) -> list[str]:
-    """Where the downloads among them come from."""
+    """Return the URLs of the downloads."""
     return [item.candidate.url for item in taken if isinstance(item, Download)]
 
 
 def asked(site: Site, kind: Kind) -> list[str]:
-    """Where the pages begin that were asked for, in order."""
+    """Return the offsets of the requested pages, in order."""
     return [parse_qs(urlsplit(path).query)[kind.start][0] for path in site.paths() if path.startswith(f"{kind.path}?")]
 
 
-# -- what is asked ---------------------------------------------------------------------------------------------------
+# -- requests --------------------------------------------------------------------------------------------------------
 
 
 def test_the_real_engines_are_asked_over_https() -> None:
-    """Whatever icrawler writes: it asks Baidu in the clear."""
+    """All engines are requested over https, although icrawler uses http for Baidu."""
     assert [kind.search().url("cat", "", 0) for kind in KINDS.values()] == [
         "https://www.bing.com/images/async?q=cat&first=1",
         "https://www.google.com/search?q=cat&ijn=0&start=0&tbs=&tbm=isch",
@@ -117,7 +117,7 @@ def test_the_real_engines_are_asked_over_https() -> None:
 @given(st.text(min_size=1))
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def test_any_keyword_arrives_as_it_is(kind: Kind, keyword: str) -> None:
-    """An ampersand must not end it, nor a brace break the address."""
+    """Any keyword is sent unchanged, also with ampersands and braces."""
     address = urlsplit(kind.search("http://127.0.0.1:1").url(keyword, "", 2))
     assert (address.scheme, address.netloc, address.path) == ("http", "127.0.0.1:1", kind.path)
     values = parse_qs(address.query)
@@ -125,16 +125,16 @@ def test_any_keyword_arrives_as_it_is(kind: Kind, keyword: str) -> None:
 
 
 def test_a_keyword_that_is_no_text_is_asked_for_all_the_same(kind: Kind) -> None:
-    """Half a surrogate pair comes from a broken terminal."""
+    """A lone surrogate, as from a broken terminal, is replaced."""
     values = parse_qs(urlsplit(kind.search().url("cat\ud83d", "", 0)).query)
     assert values[kind.word] == ["cat?"]
 
 
-# -- what is read ----------------------------------------------------------------------------------------------------
+# -- parsing ---------------------------------------------------------------------------------------------------------
 
 
 def test_all_results_of_a_page_are_read_in_order(kind: Kind) -> None:
-    """Their rank is their position: a shift would give chunks each other's images."""
+    """All results of a page are read in order, because their ranks are their positions."""
     results = founds(f"https://host.example/{n}.jpg" for n in range(kind.search.size))
     read = kind.search().read(kind.write(results))
     assert [one and one.url for one in read] == [found.url for found in results]
@@ -142,7 +142,7 @@ def test_all_results_of_a_page_are_read_in_order(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", [KINDS["bing"], KINDS["baidu"]], ids=["bing", "baidu"])
 def test_page_and_title_are_kept(kind: Kind) -> None:
-    """They are the image's provenance; the engine's markup is not part of them."""
+    """Page and title are kept as provenance, without the engine's markup."""
     found = Found("https://a.example/1.jpg", "https://a.example/page?x=1&y=2", "Tom's  red panda &amp; co\n(2024)")
     (result,) = kind.search().read(kind.write([found]))
     assert result == Result(
@@ -152,13 +152,13 @@ def test_page_and_title_are_kept(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", [KINDS["bing"], KINDS["baidu"]], ids=["bing", "baidu"])
 def test_a_page_that_has_no_address_is_not_told(kind: Kind) -> None:
-    """It would stand in the row, and be shown as a link."""
+    """A page address that is not a web URL is dropped, because reports show it as a link."""
     (result,) = kind.search().read(kind.write([Found("https://a.example/1.jpg", "javascript:alert(1)", "")]))
     assert result == Result("https://a.example/1.jpg", Provenance())
 
 
 def test_a_title_can_be_written_to_a_file() -> None:
-    """Half a surrogate pair comes escaped through JSON, and no file can hold it."""
+    """A title with a lone surrogate becomes text that can be written to a file."""
     (result,) = Bing().read(bing_links([r'{"murl": "https://a.example/1.jpg", "t": "a \ud83d b\u0007c"}']))
     assert result is not None
     assert result.provenance.title == "a ? bc"
@@ -175,37 +175,37 @@ def test_a_title_can_be_written_to_a_file() -> None:
     ],
 )
 def test_bing_gives_what_icrawler_by_itself_would_lose(url: str) -> None:
-    """Its parser keeps lower-case .jpg only and cuts the query off: most modern sites would be missing."""
+    """Bing's results include those that icrawler's parser drops: other suffixes, upper case, query strings."""
     (result,) = Bing().read(bing_page([Found(url)]))
     assert result is not None
     assert result.url == url
 
 
 @pytest.mark.parametrize(
-    "said",
+    "attribute",
     [
         *("", "{", "[]", "null", "{}", "[" * 99_999, '{"murl": 1}', '{"murl": "//a.example/x"}', '{"murl": "data:,x"}'),
         r'{"murl": "https://a.example/\ud83d.jpg"}',
     ],
-    ids=lambda said: said[:40] or "nothing",
+    ids=lambda attribute: attribute[:40] or "nothing",
 )
-def test_a_link_of_bing_that_cannot_be_read_keeps_its_place(said: str) -> None:
-    """Or those after it would move into the next chunk's positions."""
+def test_a_link_of_bing_that_cannot_be_read_keeps_its_place(attribute: str) -> None:
+    """A link of Bing that cannot be parsed keeps its position, so that later ones do not shift."""
     good = json.dumps({"murl": "https://a.example/1.jpg"})
-    assert [bool(one) for one in Bing().read(bing_links([good, said, good]))] == [True, False, True]
+    assert [bool(one) for one in Bing().read(bing_links([good, attribute, good]))] == [True, False, True]
 
 
 @pytest.mark.parametrize(
     "item", [{"objURL": ""}, {"objURL": None}, {"objURL": 3}, {"thumbURL": "https://a.example"}, 7, None, "x", []]
 )
 def test_an_item_of_baidu_that_cannot_be_read_keeps_its_place(item: object) -> None:
-    """The same."""
+    """An item of Baidu that cannot be parsed keeps its position."""
     good = {"objURL": ciphered("https://a.example/1.jpg")}
     assert [bool(one) for one in Baidu().read(baidu_items([good, item, good]))] == [True, False, True]
 
 
 def test_baidus_cipher_is_undone() -> None:
-    """On an address as Baidu wrote it, not as these tests do."""
+    """Baidu's encoded URLs are decoded; the example is a real one."""
     item = {"objURL": "ippr_z2C$qAzdH3FAzdH3Fooo_z&e3B99ln_z&e3Bv54AzdH3Fxtg22wg45pjAzdH3Fdab00AzdH3F8_z&e3Bip4"}
     (result,) = Baidu().read(baidu_items([item]))
     assert result is not None
@@ -213,7 +213,7 @@ def test_baidus_cipher_is_undone() -> None:
 
 
 def test_google_gives_no_assets_of_its_own_no_markup_and_nothing_twice() -> None:
-    """Its parser takes all that looks like a picture's address, from a script full of other things."""
+    """Google's own assets, markup and repeated URLs are dropped from the parser's result."""
     page = r"""<script>[["https://www.gstatic.com/logo.png",48],["https://www.google.com/images/x.png",1],
         ["https:\/\/a.example\/caf\u00e9.jpg",1],["https://a.example/熊猫.png",1],
         ["https://page.example/1","IMG 1.jpg"],["https://lh3.googleusercontent.com/u.jpg",1],
@@ -251,19 +251,19 @@ def test_google_gives_no_assets_of_its_own_no_markup_and_nothing_twice() -> None
     ],
 )
 def test_what_is_no_page_of_results_is_said(search: Bing | Google | Baidu, page: bytes, why: str) -> None:
-    """With the reason, and never as if there were no more results."""
+    """A page that is not a page of results raises Unreadable with the reason."""
     with pytest.raises(Unreadable, match=why):
         search.read(page)
 
 
 def test_a_page_made_to_be_slow_is_refused() -> None:
-    """Half a megabyte of this would keep icrawler's regular expression busy for a quarter of an hour."""
+    """A page crafted to be slow is refused: half a megabyte would take icrawler's parser 15 minutes."""
     with pytest.raises(Unreadable, match="would take too long"):
         Google().read(b"<script>" + b"http" * 125_000)
 
 
 def test_deep_nesting_is_read(kind: Kind) -> None:
-    """It would end in RecursionError, in a parser that recurses."""
+    """Deep nesting is parsed without RecursionError."""
     try:
         assert kind.search().read(b"<div>" * 9_999 + b"<script>" * 9_999) == []
     except Unreadable:
@@ -271,7 +271,7 @@ def test_deep_nesting_is_read(kind: Kind) -> None:
 
 
 def read(kind: Kind, page: bytes) -> None:
-    """Read, and check what any page must give."""
+    """Parse a page and check what holds for every page."""
     try:
         results = kind.search().read(page)
     except Unreadable:
@@ -280,21 +280,21 @@ def read(kind: Kind, page: bytes) -> None:
     for result in filter(None, results):
         assert result.url.lower().startswith(("http://", "https://"))
         shown = result.url + result.provenance.page_url + result.provenance.title
-        assert shown.encode()  # a file can hold it
+        assert shown.encode()  # must be writable to a file
         assert not re.search(r"[\x00-\x1f\x7f]", shown)
 
 
 @given(page=st.binary())
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def test_any_bytes_give_results_or_are_unreadable(kind: Kind, page: bytes) -> None:
-    """Nothing else may come out of a page, whoever made it."""
+    """Any bytes give results or Unreadable."""
     read(kind, page)
 
 
 @given(data=st.data(), junk=st.binary() | st.text("<>\"'\\/&;!?[]{}:,-unx0dmhtp.jg").map(str.encode))
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def test_any_damage_gives_results_or_is_unreadable(kind: Kind, data: st.DataObject, junk: bytes) -> None:
-    """Bytes alone seldom get as far as the parts that read."""
+    """Any damage to a page gives results or Unreadable. Random bytes seldom reach the inner parsers."""
     page = kind.write(founds(f"https://host.example/{n}.jpg" for n in range(3)))
     cuts = st.integers(0, len(page))
     read(kind, page[: data.draw(cuts)] + junk + page[data.draw(cuts) :])
@@ -309,21 +309,21 @@ ADDRESSES = st.text(st.characters()).map("https://{}".format) | JSON
 
 @given(st.lists(st.fixed_dictionaries({"murl": ADDRESSES}, optional={"purl": ADDRESSES, "t": JSON})))
 def test_any_values_of_bing_are_read(values: list[dict[str, object]]) -> None:
-    """Strangers choose titles and addresses; what no file can hold comes escaped."""
+    """Any values in Bing's JSON are read."""
     read(KINDS["bing"], bing_links(map(json.dumps, values)))
 
 
 @given(st.lists(st.fixed_dictionaries({}, optional={"objURL": JSON, "hoverURL": ADDRESSES, "fromPageTitle": JSON})))
 def test_any_values_of_baidu_are_read(values: list[dict[str, object]]) -> None:
-    """The same."""
+    """Any values in Baidu's JSON are read."""
     read(KINDS["baidu"], json.dumps({"data": values}).encode())
 
 
-# -- paging, through the real downloader -----------------------------------------------------------------------------
+# -- paging, with the real downloader --------------------------------------------------------------------------------
 
 
 def test_pages_are_turned_to_the_last_result(kind: Kind, site: Site, tmp_path: Path) -> None:
-    """Two whole pages and a part of the third, each result once and in order."""
+    """All pages to the last, partial one are read; each result comes once and in order."""
     results = hosted(site, 2 * kind.search.size + 7)
     site.routes[kind.path] = engine(kind.serve(results))
     taken = items(site, kind, tmp_path)
@@ -334,7 +334,7 @@ def test_pages_are_turned_to_the_last_result(kind: Kind, site: Site, tmp_path: P
 
 
 def test_a_slice_asks_for_no_page_but_its_own(kind: Kind, site: Site, tmp_path: Path) -> None:
-    """A chunk in the middle costs the engine nothing at the front, and reads nobody else's positions."""
+    """A slice in the middle requests only its own pages."""
     size = kind.search.size
     results = hosted(site, 3 * size)
     site.routes[kind.path] = engine(kind.serve(results))
@@ -344,7 +344,7 @@ def test_a_slice_asks_for_no_page_but_its_own(kind: Kind, site: Site, tmp_path: 
 
 
 def test_nothing_found(kind: Kind, site: Site, tmp_path: Path) -> None:
-    """Baidu says so in data; of a page of the others, nobody can tell it from new markup."""
+    """An empty page is the end for Baidu; for the others it may be new markup, so it is SourceChanged."""
     site.routes[kind.path] = engine(kind.serve([]))
     if kind.search is Baidu:
         assert items(site, kind, tmp_path) == []
@@ -354,7 +354,7 @@ def test_nothing_found(kind: Kind, site: Site, tmp_path: Path) -> None:
 
 
 def test_a_consent_page_is_said_unless_there_was_something_before_it(kind: Kind, site: Site, tmp_path: Path) -> None:
-    """An empty chunk must say why it is empty; one that got something goes on with that, and notes the change."""
+    """A consent page raises SourceChanged if nothing came before; otherwise it is a miss."""
     results = hosted(site, kind.search.size)
     site.routes[kind.path] = status(200, CONSENT)
     with pytest.raises(SourceChanged, match=f"a page of {kind.search.name} cannot be read"):
@@ -366,7 +366,7 @@ def test_a_consent_page_is_said_unless_there_was_something_before_it(kind: Kind,
 
 
 def test_a_page_that_ends_in_the_middle_gives_what_is_whole(site: Site, tmp_path: Path) -> None:
-    """A server may close early without a length."""
+    """A page that ends in the middle gives its complete results."""
     page = bing_page(hosted(site, 5))
     site.routes["/images/async"] = in_turn(status(200, page[: page.index(b"/3.jpg")]), status(200, bing_page([])))
     assert urls(items(site, KINDS["bing"], tmp_path)) == [site.url(f"/{n}.jpg") for n in range(3)]
@@ -375,7 +375,7 @@ def test_a_page_that_ends_in_the_middle_gives_what_is_whole(site: Site, tmp_path
 def test_an_engine_that_asks_to_wait_is_waited_for(
     kind: Kind, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As long as it says, and then it gives all it has."""
+    """Retry-After is honoured, and then all results follow."""
     naps = Naps()
     monkeypatch.setattr(web, "Fetcher", partial(Fetcher, sleep=naps))
     results = hosted(site, 3)
@@ -385,7 +385,7 @@ def test_an_engine_that_asks_to_wait_is_waited_for(
 
 
 def test_an_engine_that_asks_to_come_back_tomorrow_is_unavailable(kind: Kind, site: Site, tmp_path: Path) -> None:
-    """No worker is held up for it: the chunk comes again."""
+    """A long Retry-After raises SourceUnavailable, so that no worker waits for it."""
     site.routes[kind.path] = status(429, Retry_After="86400")
     with pytest.raises(SourceUnavailable, match="http_429"):
         items(site, kind, tmp_path)
@@ -393,7 +393,7 @@ def test_an_engine_that_asks_to_come_back_tomorrow_is_unavailable(kind: Kind, si
 
 
 def test_what_two_pages_both_hold_is_fetched_once(kind: Kind, site: Site, tmp_path: Path) -> None:
-    """Engines shuffle between two requests."""
+    """An image on two pages is fetched once, because engines reorder results between requests."""
     size = kind.search.size
     results = hosted(site, 2 * size - 5)
     both = [*results[:size], *results[size - 5 :]]
@@ -407,7 +407,7 @@ def test_what_two_pages_both_hold_is_fetched_once(kind: Kind, site: Site, tmp_pa
 
 
 def test_two_chunks_of_a_keyword_share_nothing(site: Site, tmp_path: Path) -> None:
-    """Although pages overlap, as Bing's do; and every image comes with its page and title."""
+    """Two chunks of a keyword share no image although pages overlap, and keep page and title."""
     results = hosted(site, 100)
     site.routes["/images/async"] = engine(bing(results))
     first = items(site, KINDS["bing"], tmp_path / "1", 0, 40)
@@ -423,7 +423,7 @@ def test_two_chunks_of_a_keyword_share_nothing(site: Site, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("missing", ["icrawler", "icrawler.builtin.bing", "icrawler.utils", "bs4", "class"])
 def test_without_icrawler_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    """It is optional; and another version of it may have moved its parts."""
+    """Without icrawler, or with another version, the error names the extra to install."""
     if missing == "class":
         monkeypatch.setitem(sys.modules, "icrawler.builtin.bing", ModuleType("icrawler.builtin.bing"))
     else:

@@ -1,4 +1,4 @@
-"""Listings: positions stay what they were, however long the list, however often it is taken, in bounded memory."""
+"""Listings keep positions for lists of any length, in bounded memory."""
 
 import tracemalloc
 from collections.abc import Iterable, Iterator
@@ -19,21 +19,21 @@ from pixcore_adapters.downloader.listing import read
 
 
 class Store(MemoryBlobStore):
-    """A store that notes what is opened."""
+    """A store that records the blobs that are opened."""
 
     def __init__(self) -> None:
         super().__init__()
         self.opened: list[str] = []
 
     def open(self, key: str) -> BinaryIO:
-        """Open, and note the last part of the key."""
+        """Record the last part of the key and open the blob."""
         self.opened.append(key.rpartition("/")[2])
         return super().open(key)
 
 
 @pytest.fixture
 def store() -> Store:
-    """Give an empty store."""
+    """Return an empty store."""
     return Store()
 
 
@@ -47,20 +47,20 @@ def listed(
 def grown(
     store: MemoryBlobStore | LocalBlobStore, grow: listing.Grow, planned: Iterable[Slice] = (), *, keep: bool = True
 ) -> Lane:
-    """List what the known entries have grown to."""
-    with listing.new_listing("s", "q", grow, store=store, dataset="cats", planned=planned) as made:
+    """Store the listing that ``grow`` makes and return its lane."""
+    with listing.new_listing("s", "q", grow, store=store, dataset="cats", planned=planned) as new:
         if keep:
-            made.keep(store)
-        return made.lane
+            new.keep(store)
+        return new.lane
 
 
-def piece(lane: Lane, start: int, stop: int) -> Slice:
-    """A slice of the lane's listing."""
+def slice_of(lane: Lane, start: int, stop: int) -> Slice:
+    """Return a slice of the lane's listing."""
     return Slice(lane.source, lane.query, start, stop, lane.snapshot)
 
 
 def test_a_slice_across_parts_opens_those_parts_alone(store: Store) -> None:
-    """A chunk of a list of millions must cost no more than one of a list of hundreds."""
+    """A slice opens only the parts that it covers, so that its cost does not depend on the list's length."""
     lane = listed(store, range(30_001))
     assert (lane.start, lane.stop) == (0, 30_001)
     assert list(read(store, lane.snapshot, 9_998, 10_003)) == [9_998, 9_999, 10_000, 10_001, 10_002]
@@ -72,7 +72,7 @@ def test_a_slice_across_parts_opens_those_parts_alone(store: Store) -> None:
 
 @pytest.mark.parametrize("entries", [0, 1, 9_999, 10_000, 10_001, 20_000])
 def test_a_listing_ends_where_it_ends(store: Store, entries: int) -> None:
-    """Also where that is the end of a part, and however far a slice goes beyond."""
+    """A listing ends after its last entry, also at the end of a part or if a slice is longer."""
     lane = listed(store, range(entries))
     assert list(read(store, lane.snapshot)) == list(range(entries))
     assert list(read(store, lane.snapshot, max(0, entries - 2), entries + 5)) == list(range(entries))[-2:]
@@ -80,7 +80,7 @@ def test_a_listing_ends_where_it_ends(store: Store, entries: int) -> None:
 
 
 def test_the_same_entries_are_the_same_listing(store: Store) -> None:
-    """Planning again must find the chunks that are there, and one changed entry must be another listing."""
+    """The same entries give the same listing; one changed entry gives another."""
     one, again, other = (listed(store, entries) for entries in (["a", "b"], ["a", "b"], ["a", "c"]))
     assert one == again
     assert one.snapshot != other.snapshot
@@ -88,7 +88,7 @@ def test_the_same_entries_are_the_same_listing(store: Store) -> None:
 
 
 def test_what_is_added_lies_behind_what_was_planned(store: Store) -> None:
-    """An extended dataset goes on where its last chunk ended, in a listing that begins with the one known."""
+    """Added entries come after the planned ones, in a listing that begins with the earlier entries."""
 
     def grow(known: Iterator[Any]) -> Iterator[Any]:
         yield from known
@@ -99,33 +99,33 @@ def test_what_is_added_lies_behind_what_was_planned(store: Store) -> None:
 
     first = listed(store, ["a", "b"])
     strangers = [Slice("s", "other", 0, 9, "x"), Slice("other", "q", 0, 9, "x")]
-    more = extended(piece(first, 0, 1), *strangers)
+    more = extended(slice_of(first, 0, 1), *strangers)
     assert (more.start, more.stop) == (1, 4)
     assert list(read(store, more.snapshot)) == ["a", "b", "c", "d"]
-    most = extended(piece(more, 1, 3), piece(first, 0, 1))
+    most = extended(slice_of(more, 1, 3), slice_of(first, 0, 1))
     assert (most.start, list(read(store, most.snapshot))) == (3, ["a", "b", "c", "d", "c", "d"])
 
 
 def test_who_only_looks_writes_nothing(store: Store) -> None:
-    """``plan`` tells what ``run`` would do: the same lane, and no blob."""
-    looked = listed(store, range(5), keep=False)
+    """Listing without `keep`, as for ``plan``, gives the same lane and stores no blob."""
+    unsaved = listed(store, range(5), keep=False)
     assert list(store.list()) == []
-    assert looked == listed(store, range(5))
+    assert unsaved == listed(store, range(5))
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])
 def test_a_missing_part_is_said(store: Store, part: int) -> None:
-    """Going on without it would give candidates to the wrong positions."""
+    """A missing part is an error: skipping it would shift positions."""
     lane = listed(store, range(25_000))
     store.delete(f"{lane.snapshot}/{part:06d}.jsonl")
     with pytest.raises(StoreNotFound):
         list(read(store, lane.snapshot, 0, 25_000))
     with pytest.raises(StoreNotFound):
-        grown(store, list, [piece(lane, 0, 9)], keep=False)
+        grown(store, list, [slice_of(lane, 0, 9)], keep=False)
 
 
 def test_another_blob_in_its_place_is_not_taken_for_it(store: Store, tmp_path: Path) -> None:
-    """A store may hold anything; a listing is what its name says or an error."""
+    """Another blob at a listing's key is an error."""
     lane = listed(store, ["a"])
     kept = store.head(f"{lane.snapshot}/000000.jsonl")
     (tmp_path / "x").write_bytes(b"1")
@@ -144,13 +144,13 @@ JSON = st.recursive(
 
 @given(st.lists(JSON | st.text(st.characters()), max_size=6))
 def test_any_entry_comes_back_as_it_was(entries: list[Any]) -> None:
-    """Line ends, lone surrogates and control characters in names and titles must not shift a position."""
+    """Any entry comes back unchanged, also with line ends, lone surrogates and control characters."""
     store = MemoryBlobStore()
     assert list(read(store, listed(store, entries).snapshot)) == entries
 
 
 def test_memory_does_not_grow_with_the_list(tmp_path: Path) -> None:
-    """Lists of millions are cut into parts on the disk; neither reading what is known nor adding to it holds them."""
+    """Memory does not grow with the number of entries, neither for known nor for added ones."""
     store = LocalBlobStore(tmp_path)
     entries = 300_000
 
@@ -161,7 +161,7 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path) -> None:
     lane = listed(store, range(entries))
     tracemalloc.start()
     try:
-        longer = grown(store, grow, [piece(lane, 0, 1)])
+        longer = grown(store, grow, [slice_of(lane, 0, 1)])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -170,7 +170,7 @@ def test_memory_does_not_grow_with_the_list(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_entries(tmp_path: Path) -> None:
-    """Ten thousand of the longest lines a list may have would be a gigabyte."""
+    """Memory does not grow with the length of entries: ten thousand of the longest would take a gigabyte."""
     store = LocalBlobStore(tmp_path)
     line = "x" * (1 << 17)
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""What a store in a folder must withstand: crashes, full disks, missing rights, users with their own tools."""
+"""The store in a folder: full disks, missing rights, races, and users with their own tools."""
 
 import errno
 import hashlib
@@ -18,14 +18,14 @@ from pixcore_adapters.blob_store.local import LocalBlobStore
 
 
 def private_files(root: Path) -> list[str]:
-    """The files that the store keeps for itself, but for its lock."""
+    """Return the store's private files except for its lock."""
     files = (root / ".pixcore").rglob("*")
     return sorted(str(path.relative_to(root)) for path in files if path.is_file() and path.name != "lock")
 
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """Be nobody for a while, because no folder is closed to root. A child process might not reach its interpreter."""
+    """Drop root's rights for a while. A child process could fail to reach its interpreter."""
     if os.geteuid():
         yield
         return
@@ -38,21 +38,21 @@ def unprivileged() -> Iterator[None]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Name a folder that is not made yet."""
+    """Return the path of a folder that does not exist yet."""
     return tmp_path / "store"
 
 
 @pytest.fixture
 def store(root: Path) -> LocalBlobStore:
-    """Give an empty store."""
+    """Return an empty store."""
     return LocalBlobStore(root)
 
 
 class TestPlainFiles:
-    """Users open, copy and move what is stored with their own tools."""
+    """Users open, copy and move blobs with their own tools."""
 
     def test_a_blob_is_an_ordinary_file(self, store: LocalBlobStore, root: Path) -> None:
-        """Under its key, readable to whom the umask allows, with a URL that leads there."""
+        """A blob is a file at its key, with the umask's permissions, and the URL points to it."""
         umask = os.umask(0o027)
         try:
             url = put(store, "d/data/50 %.zip", b"images").url
@@ -65,14 +65,14 @@ class TestPlainFiles:
         assert url == file.as_uri()
 
     def test_a_relative_root_stays_where_it_was(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A program that changes its folder must not change its store."""
+        """A later change of the current folder does not move a store with a relative root."""
         monkeypatch.chdir(tmp_path)
         store = LocalBlobStore(Path("blobs"))
         monkeypatch.chdir("/")
         assert put(store, "key", b"x").url == (tmp_path / "blobs/key").as_uri()
 
     def test_a_linked_root_works(self, tmp_path: Path) -> None:
-        """Data disks are linked to where programs look for them."""
+        """The root may be a symlink, as to a data disk."""
         (tmp_path / "disk").mkdir()
         (tmp_path / "link").symlink_to("disk")
         store = LocalBlobStore(tmp_path / "link")
@@ -81,7 +81,7 @@ class TestPlainFiles:
         assert keys(store) == ["a/b"]
 
     def test_a_file_copied_there_is_a_blob(self, store: LocalBlobStore, root: Path) -> None:
-        """It is described by reading it, and can be replaced and deleted like any other."""
+        """A file that a user copied in is described by reading it, and can be replaced and deleted."""
         (root / "d").mkdir(parents=True)
         (root / "d/mine").write_bytes(b"mine")
         (blob,) = store.list()
@@ -95,7 +95,7 @@ class TestPlainFiles:
         assert not (root / "d").exists()
 
     def test_a_changed_file_is_described_as_it_is(self, store: LocalBlobStore, root: Path) -> None:
-        """A stale hash would let a damaged archive pass as the one that was stored."""
+        """A changed file gets a new hash: a stale one would let a damaged archive pass."""
         old = put(store, "key", b"images", metadata={"attempt": "1"})
         (root / "key").write_bytes(b"edited")
         new = store.head("key")
@@ -103,7 +103,7 @@ class TestPlainFiles:
         assert new.etag != old.etag
 
     def test_a_damaged_card_is_as_good_as_none(self, store: LocalBlobStore, root: Path) -> None:
-        """The blob is whole; it must not become unreadable through what lies beside it."""
+        """A damaged sidecar counts as missing; the blob stays readable."""
         put(store, "key", b"images", metadata={"attempt": "1"})
         (card,) = (root / ".pixcore/meta").rglob("*.json")
         for damage in ("", "\0" * 99, "null", "[]", '{"sha256": '):
@@ -111,7 +111,7 @@ class TestPlainFiles:
             assert store.head("key").sha256 == hashlib.sha256(b"images").hexdigest()
 
     def test_what_is_no_blob_is_not_listed(self, store: LocalBlobStore, root: Path) -> None:
-        """Pipes would block, links may go in circles, and a name that is not Unicode cannot be a key."""
+        """Pipes, symlinks to folders and names that are not Unicode are not listed."""
         put(store, "d/key", b"x")
         os.mkfifo(root / "pipe")
         (root / "circle").symlink_to(".")
@@ -122,17 +122,17 @@ class TestPlainFiles:
             store.open("pipe")
 
     def test_nothing_is_made_by_looking(self, store: LocalBlobStore, root: Path) -> None:
-        """A mistyped path must not come into being because somebody listed it."""
+        """Reading creates no folder, so a mistyped path does not come into existence."""
         assert keys(store) == keys(store, "a") == []
         store.delete("key")
         assert not root.exists()
 
 
 class TestKeys:
-    """What a folder cannot hold is refused with the reason."""
+    """Keys that a folder cannot hold are refused with the reason."""
 
     def test_a_name_that_is_too_long_is_refused(self, store: LocalBlobStore, root: Path) -> None:
-        """Limits of the file system are no reason to try again."""
+        """A name that is too long for the file system raises a permanent error."""
         for key in ("é" * 200, "/".join(["part"] * 2000)):
             with pytest.raises(StoreDenied, match="another key"):
                 put(store, key, b"x")
@@ -140,7 +140,7 @@ class TestKeys:
         assert sorted(path.name for path in root.iterdir()) == [".pixcore", "x" * 255]
 
     def test_a_file_is_no_folder(self, store: LocalBlobStore, root: Path) -> None:
-        """The one thing that a flat map allows and a folder does not: ``a`` beside ``a/b``."""
+        """A folder cannot hold both ``a`` and ``a/b``; the second is refused."""
         put(store, "a", b"x")
         put(store, "b/c", b"x")
         for key in ("a/b", "a/b/c", "b"):
@@ -150,9 +150,9 @@ class TestKeys:
         assert len(private_files(root)) == 2
 
     def test_deep_keys_are_listed(self) -> None:
-        """Deeper than the interpreter can recurse."""
+        """Keys nested deeper than Python's recursion limit are listed."""
         key = "/".join("k" * 1200)
-        with tempfile.TemporaryDirectory() as name:  # not pytest's, which could not be removed if anything failed here
+        with tempfile.TemporaryDirectory() as name:  # not pytest's folder, which a failing test could not remove
             store = LocalBlobStore(Path(name))
             put(store, key, b"x")
             try:
@@ -167,7 +167,7 @@ class TestCrashes:
     def test_an_interrupted_writer_clears_up(
         self, store: LocalBlobStore, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Ctrl-C and time limits are raised in the middle of anything."""
+        """An exception in the middle of a put, such as Ctrl-C, leaves nothing."""
 
         def interrupted(*_: object) -> None:
             raise KeyboardInterrupt
@@ -180,12 +180,12 @@ class TestCrashes:
 
 
 class TestVersions:
-    """An etag is made of a file's time and size, and yet never comes twice."""
+    """An etag consists of a file's time and size, and never repeats for a key."""
 
     def test_a_clock_that_stands_still_makes_new_versions(
         self, store: LocalBlobStore, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Two writes can fall into one tick, and clocks are set back; the files' times must not run away for that."""
+        """Versions differ although the clock stands still or is set back; the files' times stay near the clock."""
         monkeypatch.setattr(time, "time_ns", lambda: 10**18)
         etags = [put(store, "key", b"same").etag]
         for _ in range(9):
@@ -196,7 +196,7 @@ class TestVersions:
     def test_a_file_system_of_whole_seconds_makes_new_versions(
         self, store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Some file systems keep no nanoseconds: a version must not look like the one it replaces."""
+        """Versions differ on a file system that stores whole seconds."""
         utime = os.utime
         monkeypatch.setattr(os, "utime", lambda file, ns: utime(file, ns=(ns[0], ns[1] // 10**9 * 10**9)))
         first = put(store, "key", b"1st", metadata={"attempt": "1"})
@@ -206,12 +206,12 @@ class TestVersions:
 
 
 class TestRaces:
-    """Looking takes several steps, and others do not wait for it."""
+    """Describing a blob takes several steps, while other processes write."""
 
     def test_a_blob_replaced_meanwhile_is_described_as_it_is_now(
         self, store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The card of the version that was seen first is gone by then; the file has other bytes."""
+        """A blob replaced in between is described as its new version, though the sidecar of the first one is gone."""
         versions = [put(store, "key", b"old", metadata={"attempt": "1"})]
         read_card = store._read_sidecar
 
@@ -226,7 +226,7 @@ class TestRaces:
     def test_a_blob_deleted_meanwhile_is_not_found(
         self, store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """It must not be described from what was seen first."""
+        """A blob deleted in between is not found, although its status was read before."""
         put(store, "key", b"x")
         read_card = store._read_sidecar
 
@@ -241,7 +241,7 @@ class TestRaces:
     def test_a_blob_deleted_by_two_is_deleted(
         self, store: LocalBlobStore, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The slower one finds neither the blob nor the folder that it lay in."""
+        """Of two processes that delete a blob, the slower one finds neither the blob nor its folder. No error."""
         put(store, "d/key", b"x")
         locked = store._locked
 
@@ -255,13 +255,13 @@ class TestRaces:
 
 
 class TestRefusals:
-    """What the system refuses ends as a store error that names the place, and leaves nothing behind."""
+    """An error of the operating system becomes a store error that names the path, and leaves nothing."""
 
     @pytest.mark.parametrize("call", ["fsync", "utime"])
     def test_every_system_error_is_translated(
         self, store: LocalBlobStore, root: Path, monkeypatch: pytest.MonkeyPatch, call: str
     ) -> None:
-        """The pipeline knows store errors only; what it cannot name would end a worker."""
+        """Every errno becomes a store error; any other exception would end a worker."""
         put(store, "old", b"old")
         for number in errno.errorcode:
 
@@ -287,7 +287,7 @@ class TestRefusals:
     def test_only_what_may_pass_is_worth_another_try(
         self, store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
     ) -> None:
-        """A network disk comes back by itself; rights and room do not."""
+        """A network disk may recover, so its errors are transient. Missing rights and a full disk are permanent."""
 
         def failing(_: object) -> None:
             raise OSError(number, os.strerror(number))
@@ -297,8 +297,8 @@ class TestRefusals:
             put(store, "key", b"x")
 
     def test_a_disk_that_fails_while_reading_is_unavailable(self, store: LocalBlobStore, root: Path) -> None:
-        """The blob is open by then: the error comes out of the file, and must still be a store's."""
-        memory = Path("/proc/self/mem")  # a regular file by its looks, of which the first page cannot be read
+        """An error while an open blob is read is a store error too."""
+        memory = Path("/proc/self/mem")  # looks like a regular file, but its first page cannot be read
         if not memory.exists():
             pytest.skip("no /proc/self/mem to fail with EIO")
         root.mkdir()
@@ -310,7 +310,7 @@ class TestRefusals:
                 file.read(size)
 
     def test_a_root_that_is_a_file_is_refused(self, tmp_path: Path) -> None:
-        """A mistyped path is told from an empty store, whatever is asked first."""
+        """A root that is a file is refused by every operation; it must not look like an empty store."""
         (tmp_path / "file").write_bytes(b"precious")
         for path in (tmp_path / "file", tmp_path / "file/below"):
             store = LocalBlobStore(path)
@@ -328,8 +328,8 @@ class TestRefusals:
         assert (tmp_path / "file").read_bytes() == b"precious"
 
     def test_a_folder_without_permission_is_refused(self) -> None:
-        """The user learns which folder, and what to do about it."""
-        with tempfile.TemporaryDirectory() as name:  # not pytest's, whose parents are closed to nobody anyway
+        """A folder without permission is named, with the remedy."""
+        with tempfile.TemporaryDirectory() as name:  # not pytest's folder, whose parents are closed to other users
             folder = Path(name)
             folder.chmod(0o555)
             root = folder / "store"
@@ -339,7 +339,7 @@ class TestRefusals:
             folder.chmod(0o755)
 
     def test_a_store_that_may_only_be_read_is_read(self) -> None:
-        """Reading writes nothing, not even a lock; what may not be done is refused."""
+        """A read-only store can be read, because reading takes no lock. Writing is refused."""
         with tempfile.TemporaryDirectory() as name:
             root = Path(name)
             store = LocalBlobStore(root)

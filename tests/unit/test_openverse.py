@@ -1,4 +1,4 @@
-"""Openverse: asked as its API is documented, and read with suspicion; its answers come from loopback."""
+"""Openverse: requests follow the API's documentation, and responses are checked. A loopback server responds."""
 
 import json
 import threading
@@ -31,13 +31,13 @@ JSON = st.recursive(
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a site without pages."""
+    """Return a site without pages."""
     with Site() as site:
         yield site
 
 
 def api(site: Site, count: int) -> OpenverseApi:
-    """Open the API on the site, with so many results; every third is CC0."""
+    """Serve the API on the site with this many results. Every third is CC0."""
     urls = pictures(site, count)
     entries = [openverse_entry(url, n, license="by-sa" if n % 3 else "cc0") for n, url in enumerate(urls)]
     site.routes[PATH] = found = OpenverseApi(entries)
@@ -45,26 +45,26 @@ def api(site: Site, count: int) -> OpenverseApi:
 
 
 def downloader(site: Site) -> WebDownloader:
-    """Give the downloader that users get, with the API's address as the only difference."""
+    """Return the downloader that users get, except for the API's URL."""
     search = Openverse(api=site.url(PATH))
     return WebDownloader({"openverse": PagedSource(search), "other": PagedSource(search)}, policy(site))
 
 
-def piece(start: int, stop: int, licenses: str = "") -> Slice:
-    """A slice of what there is of red pandas."""
+def slice_of(start: int, stop: int, licenses: str = "") -> Slice:
+    """Return a slice of the results for red pandas."""
     return Slice("openverse", "red panda", start, stop, licenses=licenses)
 
 
 def positions(items: list[Download | Miss]) -> list[int]:
-    """Where the items stand in their source."""
+    """Return the items' positions in their source."""
     return [item.candidate.key.position for item in items]
 
 
-# -- what is asked, and what is read ---------------------------------------------------------------------------------
+# -- requests and parsing --------------------------------------------------------------------------------------------
 
 
 def test_a_page_is_asked_for_as_documented() -> None:
-    """Pages count from 1; whatever stands in a keyword stays in it."""
+    """Pages count from 1, and a keyword is quoted."""
     search = Openverse()
     url = search.url("C&A = 100%+ größe?\ud800", "", 0)
     assert urlsplit(url)._replace(query="").geturl() == "https://api.openverse.org/v1/images/"
@@ -78,7 +78,7 @@ def test_a_page_is_asked_for_as_documented() -> None:
 
 
 def test_a_result_keeps_all_of_its_provenance() -> None:
-    """Who publishes a dataset has to name creator, licence and place of each image."""
+    """A result keeps creator, licence and page, which whoever publishes a dataset must name."""
     (result,) = Openverse().read(json.dumps({"results": [openverse_entry("https://a.example/1.jpg", 7)]}).encode())
     assert result
     assert (result.url, result.license) == ("https://a.example/1.jpg", "by-sa")
@@ -104,7 +104,7 @@ def test_a_result_keeps_all_of_its_provenance() -> None:
     ],
 )
 def test_licences_read_as_people_write_them(slug: str | None, version: str | None, name: str) -> None:
-    """A row says "CC BY 2.0", not "by"."""
+    """A row has the licence's usual name, "CC BY 2.0", not the slug."""
     entry = openverse_entry("https://a.example/1.jpg", license=slug, license_version=version)
     (result,) = Openverse().read(json.dumps({"results": [entry]}).encode())
     assert result
@@ -113,7 +113,7 @@ def test_licences_read_as_people_write_them(slug: str | None, version: str | Non
 
 
 def test_what_is_null_or_odd_is_empty() -> None:
-    """Old collections lack titles and creators; no row may hold "None"."""
+    """Null and values of other types are empty; no row holds "None"."""
     bare = {"url": " https://a.example/1.jpg ", "title": None, "creator": 7, "license_url": ["x"]}
     odd = {"url": "https://a.example/2.jpg", "title": "two\n lines\ud800", "foreign_landing_url": {}}
     first, second = Openverse().read(json.dumps({"results": [bare, odd]}).encode())
@@ -124,7 +124,7 @@ def test_what_is_null_or_odd_is_empty() -> None:
 
 
 def test_a_result_that_is_no_image_keeps_its_place() -> None:
-    """Else all that come after it would be other candidates than the plan says."""
+    """A result without an image keeps its position, so that later ones do not shift."""
     entries = [openverse_entry("https://a.example/0.jpg"), {}, "junk", openverse_entry("https://a.example/3.jpg")]
     entries += [openverse_entry("https://a.example/" + "x" * 8000)]
     results = Openverse().read(json.dumps({"results": entries}).encode())
@@ -150,14 +150,14 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("page", UNREADABLE.values(), ids=UNREADABLE)
 def test_another_page_is_unreadable(page: bytes) -> None:
-    """No page that holds no readable result may pass for the end of the results."""
+    """A page without any readable result is unreadable; it is not the end of the results."""
     with pytest.raises(Unreadable):
         Openverse().read(page)
 
 
 @given(JSON)
 def test_no_answer_breaks_the_reader(value: object) -> None:
-    """Types change, and fields vanish; that must be told from a fault of ours."""
+    """Any response gives results or Unreadable, and never another exception."""
     try:
         results = Openverse().read(json.dumps(value).encode())
     except Unreadable:
@@ -165,13 +165,13 @@ def test_no_answer_breaks_the_reader(value: object) -> None:
     assert all(result is None or result.url for result in results)
 
 
-# -- the whole, over loopback ----------------------------------------------------------------------------------------
+# -- the whole source, over loopback ---------------------------------------------------------------------------------
 
 
 def test_pages_to_the_last_one(site: Site, tmp_path: Path) -> None:
-    """The last is short; what comes is in order, whole, and the pages were asked for once."""
+    """All pages are fetched once, and the results are complete and in order."""
     found = api(site, 45)
-    items = list(downloader(site).download([piece(0, 240)], tmp_path))
+    items = list(downloader(site).download([slice_of(0, 240)], tmp_path))
     assert positions(items) == list(range(45))
     assert [item.path.read_bytes() for item in items if isinstance(item, Download)] == [body(n) for n in range(45)]
     assert found.pages == [0, 1, 2, 3]
@@ -179,38 +179,38 @@ def test_pages_to_the_last_one(site: Site, tmp_path: Path) -> None:
 
 
 def test_slices_share_a_page(site: Site, tmp_path: Path) -> None:
-    """Chunks begin and end in the middle of pages."""
+    """A slice may begin and end in the middle of a page."""
     found = api(site, 45)
-    first = list(downloader(site).download([piece(0, 27)], tmp_path))
-    second = list(downloader(site).download([piece(27, 45)], tmp_path))
+    first = list(downloader(site).download([slice_of(0, 27)], tmp_path))
+    second = list(downloader(site).download([slice_of(27, 45)], tmp_path))
     assert (positions(first), positions(second)) == (list(range(27)), list(range(27, 45)))
     assert found.pages == [0, 1, 1, 2]
 
 
 @pytest.mark.parametrize(("count", "start"), [(0, 0), (30, 40), (40, 40)], ids=["empty", "beyond", "just beyond"])
 def test_nothing_there(site: Site, tmp_path: Path, count: int, start: int) -> None:
-    """A keyword that nothing is known of is no error here, and asks for one page."""
+    """A keyword without results is no error and takes one request."""
     found = api(site, count)
-    assert list(downloader(site).download([piece(start, 240)], tmp_path)) == []
+    assert list(downloader(site).download([slice_of(start, 240)], tmp_path)) == []
     assert found.pages == [start // 20]
 
 
 def test_licences_are_asked_for_and_looked_at(site: Site, tmp_path: Path) -> None:
-    """The API filters; what it gives all the same is a miss, which no second try changes."""
+    """Licences are filtered by the API and checked again; another licence is a permanent miss."""
     found = api(site, 9)
-    items = list(downloader(site).download([piece(0, 20, "by,cc0")], tmp_path))
+    items = list(downloader(site).download([slice_of(0, 20, "by,cc0")], tmp_path))
     assert found.asked[0]["license"] == "by,cc0"
     assert [item.candidate.provenance.title for item in items] == ["Red panda 0", "Red panda 3", "Red panda 6"]
     found.instead[0] = answer({"results": found.entries})
-    items = list(downloader(site).download([piece(0, 20, "by,cc0")], tmp_path))
+    items = list(downloader(site).download([slice_of(0, 20, "by,cc0")], tmp_path))
     assert [item.reason if isinstance(item, Miss) else "" for item in items[:3]] == ["", *["license_not_allowed"] * 2]
 
 
 def test_an_image_of_an_earlier_page_is_not_fetched_again(site: Site, tmp_path: Path) -> None:
-    """Results move between pages while they are read; two sources may know the same image."""
+    """A URL that an earlier page had is not fetched again: results move between pages, and sources overlap."""
     found = api(site, 22)
     found.entries = [*found.entries[:20], *found.entries[19:]]
-    slices = [piece(0, 240), evolve(piece(0, 240), source="other")]
+    slices = [slice_of(0, 240), evolve(slice_of(0, 240), source="other")]
     items = list(downloader(site).download(slices, tmp_path))
     missed = {(item.candidate.key.position, item.reason, item.permanent) for item in items if isinstance(item, Miss)}
     assert missed == {(n, "repeated_url", True) for n in range(23)}
@@ -227,7 +227,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 def test_a_change_ends_the_source_and_others_carry_on(site: Site, tmp_path: Path, broken: Answer) -> None:
-    """One API's new form must not fail a chunk that others can fill; alone, it is said."""
+    """An unreadable page ends one source, and the others continue; alone, it raises SourceChanged."""
     found = api(site, 45)
     found.instead[1] = broken
     with Site() as second:
@@ -236,24 +236,24 @@ def test_a_change_ends_the_source_and_others_carry_on(site: Site, tmp_path: Path
         other = PagedSource(Openverse(api=second.url(PATH)))
         sources = {"openverse": PagedSource(Openverse(api=site.url(PATH))), "other": other}
         both = WebDownloader(sources, policy(site, private_hosts={site.host, second.host}))
-        items = list(both.download([piece(0, 45), evolve(piece(0, 45), source="other")], tmp_path))
+        items = list(both.download([slice_of(0, 45), evolve(slice_of(0, 45), source="other")], tmp_path))
     assert positions(items) == [*range(20), 20, 0, 1, 2]
     assert [item.reason for item in items if isinstance(item, Miss)] == [MissReason.CHANGED]
     with pytest.raises(SourceChanged):
-        list(downloader(site).download([piece(20, 45)], tmp_path))
+        list(downloader(site).download([slice_of(20, 45)], tmp_path))
 
 
 def test_too_many_requests(site: Site, tmp_path: Path) -> None:
-    """Who is asked to wait for longer than a minute leaves the rest for later, and asks no more."""
+    """A wait of more than a minute raises SourceUnavailable, without further requests."""
     found = api(site, 45)
     found.instead[1] = answer({"detail": "Request was throttled."}, 429, Retry_After="3600")
     with pytest.raises(SourceUnavailable, match="http_429; try again later"):
-        list(downloader(site).download([piece(0, 45)], tmp_path))
+        list(downloader(site).download([slice_of(0, 45)], tmp_path))
     assert found.pages == [0, 1]
 
 
 def test_a_limit_that_is_used_up(site: Site, tmp_path: Path) -> None:
-    """The answer says that it was the last of the day: nothing is asked any more, and the error says how long."""
+    """After the last request of the day, nothing more is requested, and the error names the wait."""
     found = api(site, 45)
     found.headers = lambda: {
         "X_RateLimit_Limit_anon_burst": "20/min",
@@ -262,20 +262,20 @@ def test_a_limit_that_is_used_up(site: Site, tmp_path: Path) -> None:
         "X_RateLimit_Available_anon_sustained": 2 - len(found.pages),
     }
     with Site() as elsewhere:
-        host = f"localhost:{elsewhere.port}"  # limits are a host's, whatever the port
+        host = f"localhost:{elsewhere.port}"  # limits are by host, whatever the port
         urls = [url.replace(elsewhere.host, host) for url in pictures(elsewhere, 45)]
         found.entries = [openverse_entry(url, n) for n, url in enumerate(urls)]
         both = evolve(downloader(site), policy=policy(site, private_hosts={site.host, host}))
-        items = both.download([piece(0, 45)], tmp_path)
-        came = [next(items) for _ in range(40)]
+        items = both.download([slice_of(0, 45)], tmp_path)
+        delivered = [next(items) for _ in range(40)]
         with pytest.raises(SourceUnavailable, match="the rate limit 200/day is exhausted for at most 86400 seconds"):
             next(items)
-    assert [item.path.read_bytes() for item in came if isinstance(item, Download)] == [body(n) for n in range(40)]
+    assert [item.path.read_bytes() for item in delivered if isinstance(item, Download)] == [body(n) for n in range(40)]
     assert found.pages == [0, 1]
 
 
 def test_stop_while_a_page_hangs(site: Site, tmp_path: Path) -> None:
-    """Ctrl-C must not wait for a search page's deadline."""
+    """Ctrl-C ends the download while a page hangs; it does not wait for the deadline."""
     asked = threading.Event()
 
     async def hang(client: Client) -> bool:
@@ -291,15 +291,15 @@ def test_stop_while_a_page_hangs(site: Site, tmp_path: Path) -> None:
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        list(patient.download([piece(0, 45)], tmp_path, waiting=waiting))
+        list(patient.download([slice_of(0, 45)], tmp_path, waiting=waiting))
     assert time.monotonic() - began < 10
 
 
 def test_closing_while_a_page_is_on_its_way(site: Site, tmp_path: Path) -> None:
-    """The chunk has its target: the page that was asked for ahead is wanted by nobody."""
+    """Closing early cancels the page that is being fetched ahead."""
     api(site, 45).instead[1] = silent()
     before = threading.enumerate()
-    items = downloader(site).download([piece(0, 45)], tmp_path)
+    items = downloader(site).download([slice_of(0, 45)], tmp_path)
     assert positions([next(items)]) == [0]
     items.close()
     assert threading.enumerate() == before

@@ -1,4 +1,4 @@
-"""What a site asks crawlers to leave alone is left alone, unless somebody spells out that it is not."""
+"""Opt-outs of sites are respected unless the policy ignores them."""
 
 import asyncio
 import threading
@@ -37,7 +37,7 @@ OURS = "pixcore-test"
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a site with a picture."""
+    """Return a site with a picture."""
     with Site({"/x.jpg": picture(), "/free.jpg": picture()}) as site:
         yield site
 
@@ -53,7 +53,7 @@ def site() -> Iterator[Site]:
     ],
 )  # fmt: skip
 def test_tag_forbids(value: str) -> None:
-    """Each known word forbids, in any company, when it speaks to us or to everybody; it is reported as it was."""
+    """Each known directive forbids, among others too, if it addresses this agent or all. It is reported verbatim."""
     assert robots_tag([value], OURS) == f"X-Robots-Tag: {value}"
 
 
@@ -67,7 +67,7 @@ def test_tag_forbids(value: str) -> None:
     ],
 )  # fmt: skip
 def test_tag_allows(value: str) -> None:
-    """Other words, and words to other robots, forbid us nothing."""
+    """Other directives, and directives for other agents, do not forbid."""
     assert not robots_tag([value], OURS)
 
 
@@ -77,7 +77,7 @@ def test_several_tags() -> None:
 
 
 def test_tag(site: Site, tmp_path: Path) -> None:
-    """A forbidding header ends the fetch before the body; no file is made."""
+    """A forbidding header ends the fetch before the body, and no file is created."""
     site.routes["/x.jpg"] = picture(X_Robots_Tag=["nofollow", "noai, noimageai"])
     (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
     assert outcome == Missed("opted_out", permanent=True, detail="X-Robots-Tag: noai, noimageai")
@@ -85,7 +85,7 @@ def test_tag(site: Site, tmp_path: Path) -> None:
 
 
 def test_robots(site: Site, tmp_path: Path) -> None:
-    """What robots.txt forbids is not asked for; the rest is."""
+    """URLs that robots.txt forbids are not requested."""
     site.routes["/robots.txt"] = FORBIDDING
     outcomes = fetch([site.url("/x.jpg"), site.url("/free.jpg")], tmp_path, policy(site))
     assert outcomes[0] == Missed("opted_out", permanent=True, detail=f"robots.txt of http://{site.host}")
@@ -97,7 +97,7 @@ def test_robots(site: Site, tmp_path: Path) -> None:
     "path", ["/a/../x.jpg", "/private/a.jpg?b", "/./private/", "/%70rivate/a.jpg", "/a/%2e%2e/x.jpg"]
 )
 def test_robots_in_disguise(site: Site, tmp_path: Path, path: str) -> None:
-    """Another spelling of a forbidden path is forbidden."""
+    """Another spelling of a forbidden path is forbidden too."""
     site.routes["/robots.txt"] = FORBIDDING
     (outcome,) = fetch(site.url(path), tmp_path, policy(site))
     assert isinstance(outcome, Missed)
@@ -105,7 +105,7 @@ def test_robots_in_disguise(site: Site, tmp_path: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "allowed"),
+    ("robots_txt", "allowed"),
     [
         ("User-agent: *\nDisallow: /", False),
         ("User-agent: *\nDisallow:", True),
@@ -123,15 +123,15 @@ def test_robots_in_disguise(site: Site, tmp_path: Path, path: str) -> None:
         ("Disallow: /", True),
     ],
 )
-def test_robots_rules(site: Site, tmp_path: Path, words: str, allowed: bool) -> None:
-    """The rules of our own group count, else those for everybody."""
-    site.routes["/robots.txt"] = text(words)
+def test_robots_rules(site: Site, tmp_path: Path, robots_txt: str, allowed: bool) -> None:
+    """The rules of this agent's group apply, or else those for all agents."""
+    site.routes["/robots.txt"] = text(robots_txt)
     (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
     assert isinstance(outcome, Fetched) == allowed
 
 
 def test_robots_of_each_hop(site: Site, tmp_path: Path) -> None:
-    """A redirect to another site does not get around that site's robots.txt."""
+    """The robots.txt of each redirect's site applies."""
     with Site({"/robots.txt": FORBIDDING, "/x.jpg": picture()}) as other:
         site.routes["/x.jpg"] = redirect(other.url("/x.jpg"))
         how = policy(site, private_hosts={site.host, other.host})
@@ -141,7 +141,7 @@ def test_robots_of_each_hop(site: Site, tmp_path: Path) -> None:
 
 
 def test_robots_is_read_once(site: Site, tmp_path: Path) -> None:
-    """A hundred tasks at the same time ask for one robots.txt, however few may fly at once."""
+    """A hundred concurrent fetches request one robots.txt, whatever the concurrency limit."""
     outcomes = fetch([site.url("/x.jpg")] * 100, tmp_path, policy(site, in_flight=2, per_host=1))
     assert all(isinstance(outcome, Fetched) for outcome in outcomes)
     assert site.paths().count("/robots.txt") == 1
@@ -161,7 +161,7 @@ ABSENT: dict[str, Answer] = {
 
 @pytest.mark.parametrize("answer", ABSENT.values(), ids=ABSENT)
 def test_no_robots(site: Site, tmp_path: Path, answer: Answer) -> None:
-    """Where there is no robots.txt that can be read, nothing is forbidden."""
+    """If there is no readable robots.txt, nothing is forbidden."""
     site.routes["/robots.txt"] = answer
     (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
     assert isinstance(outcome, Fetched)
@@ -172,7 +172,7 @@ UNKNOWN: dict[str, Answer] = {"500": status(500), "503": status(503), "429": sta
 
 @pytest.mark.parametrize("answer", UNKNOWN.values(), ids=UNKNOWN)
 def test_unknown_robots(site: Site, tmp_path: Path, answer: Answer) -> None:
-    """Where nobody can tell, nothing is fetched for now; it is asked for as often as an image, not once an image."""
+    """If robots.txt is unreachable, nothing is fetched. It is retried like an image, but not again for each image."""
     site.routes["/robots.txt"] = answer
     naps = Naps()
     outcomes = fetch([site.url("/x.jpg")] * 20, tmp_path, policy(site), sleep=naps)
@@ -183,7 +183,7 @@ def test_unknown_robots(site: Site, tmp_path: Path, answer: Answer) -> None:
 
 
 def test_robots_after_a_while(site: Site, tmp_path: Path) -> None:
-    """A robots.txt that comes at the second try counts."""
+    """A robots.txt that arrives at a retry applies."""
     site.routes["/robots.txt"] = in_turn(status(503), FORBIDDING)
     (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
     assert isinstance(outcome, Missed)
@@ -191,7 +191,7 @@ def test_robots_after_a_while(site: Site, tmp_path: Path) -> None:
 
 
 def test_whoever_gives_up_takes_nothing_from_others(site: Site, tmp_path: Path) -> None:
-    """Cancelling the task that asked for robots.txt first does not cancel those who wait for it too."""
+    """Cancelling the task that requested robots.txt first does not cancel the others that wait for it."""
     said = threading.Event()
     site.routes["/robots.txt"] = held(said, FORBIDDING)
 
@@ -213,7 +213,7 @@ def test_whoever_gives_up_takes_nothing_from_others(site: Site, tmp_path: Path) 
 
 
 def test_closing_while_robots_is_read(site: Site, tmp_path: Path) -> None:
-    """A robots.txt that nobody waits for any more keeps nothing open."""
+    """Closing the fetcher cancels a robots.txt that is being fetched."""
     site.routes["/robots.txt"] = silent()
 
     async def run() -> None:
@@ -228,7 +228,7 @@ def test_closing_while_robots_is_read(site: Site, tmp_path: Path) -> None:
 
 
 def test_ignoring(site: Site, tmp_path: Path) -> None:
-    """Whoever spells out that he ignores the signals gets the image, and what was ignored for its row."""
+    """With `ignore_opt_out`, the image is fetched and the ignored signal is reported."""
     site.routes |= {"/robots.txt": FORBIDDING, "/x.jpg": picture(X_Robots_Tag="noai")}
     outcomes = fetch([site.url("/x.jpg"), site.url("/free.jpg")], tmp_path, policy(site, ignore_opt_out=True))
     assert [outcome.opt_out for outcome in outcomes if isinstance(outcome, Fetched)] == [
@@ -238,14 +238,14 @@ def test_ignoring(site: Site, tmp_path: Path) -> None:
 
 
 def test_ignoring_what_nobody_can_tell(site: Site, tmp_path: Path) -> None:
-    """Then a robots.txt that cannot be had stops nobody either."""
+    """With `ignore_opt_out`, an unreachable robots.txt is ignored too."""
     site.routes["/robots.txt"] = status(500)
     (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site, ignore_opt_out=True))
     assert isinstance(outcome, Fetched)
 
 
 def test_large_robots(site: Site, tmp_path: Path) -> None:
-    """Of a huge robots.txt the first 500 KiB count, sent with its length or not."""
+    """The first 500 KiB of a large robots.txt are read, with or without a Content-Length."""
     start = b"User-agent: *\nDisallow: /x.jpg\n"
     rest = b"#" * 600 * 1024 + b"\nDisallow: /free.jpg"
     urls = [site.url("/x.jpg"), site.url("/free.jpg")]
@@ -259,7 +259,7 @@ def test_large_robots(site: Site, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("agent", ["User-agent: bot{}", "useragent bot{}", "User agent\tbot{}", "  USER-AGENT  bot{}"])
 def test_robots_with_a_crowd_of_agents(agent: str) -> None:
-    """Thousands of rules for each of thousands of robots cost nobody minutes; ours still count."""
+    """Thousands of rules for thousands of agents are parsed quickly, and this agent's rules apply."""
     agents = "\n".join(agent.format(n) for n in range(10_000))
     rules = "\n".join(f"Disallow: /{n}$" for n in range(20_000))
     parsed = robots_rules(f"{agents}\nUser-agent: {OURS}\n{rules}", OURS)
@@ -268,12 +268,12 @@ def test_robots_with_a_crowd_of_agents(agent: str) -> None:
 
 
 def test_robots_with_a_crowd_of_wildcards() -> None:
-    """Rules that would cost seconds for each image forbid everything: no honest file has them."""
+    """A robots.txt with too many wildcards forbids everything; matching it would take seconds for each image."""
     parsed = robots_rules("User-agent: *\n" + "Disallow: /*a*b\n" * 10_000, OURS)
     assert not parsed.can_fetch("http://example.org/c", OURS)
 
 
 @given(st.text(alphabet=st.sampled_from("User-agent: *Dislow/#\n\r\x00\x85x"), max_size=200), st.text(max_size=30))
-def test_any_robots(words: str, path: str) -> None:
-    """Whatever a robots.txt holds, it is read."""
-    robots_rules(words, OURS).can_fetch(f"http://example.org/{path}", OURS)
+def test_any_robots(robots_txt: str, path: str) -> None:
+    """Any robots.txt can be parsed."""
+    robots_rules(robots_txt, OURS).can_fetch(f"http://example.org/{path}", OURS)

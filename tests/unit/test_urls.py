@@ -1,4 +1,4 @@
-"""URL lists come from spreadsheets, scripts and strangers: every line is a candidate or a miss, in its place."""
+"""URL lists come from spreadsheets and scripts: every line becomes a candidate or a miss at its position."""
 
 import gzip
 import json
@@ -27,42 +27,42 @@ A, B, C = "http://a.example/1.jpg", "https://b.example/2.jpg?w=1,2&h=3", "http:/
 
 @pytest.fixture
 def source() -> Urls:
-    """Give the source, with a store of its own."""
+    """Return the source, with its own store."""
     return Urls(MemoryBlobStore(), FetchPolicy())
 
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the folder in which temporary files are made."""
+    """Return the folder for temporary files."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return tmp_path
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a site without pages."""
+    """Return a site without pages."""
     with Site() as site:
         yield site
 
 
 def proposed(source: Urls, lane: Lane) -> list[Candidate | Miss]:
-    """What the source proposes for all of the lane."""
+    """Return all that the source proposes for the lane."""
     return read(source, Slice(lane.source, lane.query, lane.start, lane.stop, lane.snapshot))
 
 
-def read(source: Urls, piece: Slice) -> list[Candidate | Miss]:
-    """What the source proposes for the slice; it asks for no page."""
+def read(source: Urls, slice_: Slice) -> list[Candidate | Miss]:
+    """Return what the source proposes for the slice, which requests no page."""
     pages = Paper(no_page)
-    return list(pages.read(source.candidates(piece, pages)))
+    return list(pages.read(source.candidates(slice_, pages)))
 
 
 def found(path: Path) -> list[dict[str, str]]:
-    """What the list holds."""
+    """Return the entries of the list."""
     return list(entries(path, str(path)))
 
 
 def packed(path: Path, data: bytes) -> Path:
-    """Write a list as its name says."""
+    """Write a list in the format that its name says."""
     path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
     return path
 
@@ -80,19 +80,19 @@ FORMS = {
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("ending", FORMS)
 def test_every_form_gives_the_same_urls(tmp_path: Path, ending: str, line_end: str, bom: str, packing: str) -> None:
-    """Whatever wrote the list: commas in plain lists are part of the URL, and Excel begins a file with a BOM."""
+    """Every format gives the same URLs: commas belong to URLs in plain lists, and Excel writes a BOM."""
     text = bom + FORMS[ending].replace("\n", line_end)
     listed = found(packed(tmp_path / f"List{ending.upper()}{packing}", text.encode()))
     assert [entry["url"] for entry in listed] == [A, B, C]
 
 
 def test_a_list_without_a_last_line_end_is_whole(tmp_path: Path) -> None:
-    """Many editors write none."""
+    """A last line without a line end is read."""
     assert found(packed(tmp_path / "list.txt", f"{A}\n{B}".encode())) == [{"url": A}, {"url": B}]
 
 
 def test_quoted_cells_hold_commas_quotes_and_lines(tmp_path: Path) -> None:
-    """Titles do, in every table that comes out of a spreadsheet."""
+    """Quoted cells may hold commas, quotes and line breaks, as spreadsheets write them."""
     text = f'title,url\n"two\nlines, ""quoted""","{B}"\n'
     assert found(packed(tmp_path / "list.csv", text.encode())) == [{"url": B, "title": 'two\nlines, "quoted"'}]
 
@@ -123,7 +123,7 @@ def test_quoted_cells_hold_commas_quotes_and_lines(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_list_says_of_provenance_is_the_candidates(source: Urls, tmp_path: Path, ending: str, text: str) -> None:
-    """It ends in the row of the image; what sites say of opt-outs is for the fetcher alone to tell."""
+    """Provenance columns reach the candidate. A column `opt_out` does not; only the fetcher sets it."""
     lane = lane_of(source, str(packed(tmp_path / f"list{ending}", text.encode())), "cats")
     (candidate,) = proposed(source, lane)
     assert isinstance(candidate, Candidate)
@@ -146,7 +146,7 @@ def test_what_a_list_says_of_provenance_is_the_candidates(source: Urls, tmp_path
     ],
 )
 def test_junk_is_a_miss_in_its_place(source: Urls, tmp_path: Path, ending: str, lines: list[str]) -> None:
-    """One bad line costs one candidate, is counted, and shifts nobody's position."""
+    """A line without a URL is one miss at its position and shifts no other line."""
     good = {".txt": A, ".csv": f"{A},t", ".jsonl": json.dumps({"url": A})}[ending]
     rows = ["url,title"] * (ending == ".csv") + [row for line in lines for row in (good, line, "")]
     lane = lane_of(source, str(packed(tmp_path / f"list{ending}", "\n".join(rows).encode("latin-1"))), "cats")
@@ -162,7 +162,7 @@ def test_junk_is_a_miss_in_its_place(source: Urls, tmp_path: Path, ending: str, 
 
 @pytest.mark.parametrize("ending", FORMS)
 def test_a_line_without_end_costs_no_memory(tmp_path: Path, ending: str) -> None:
-    """A file that is no list at all may be one line of gigabytes; what comes behind it still counts."""
+    """A line of gigabytes takes bounded memory, and the lines after it are read."""
     header, good = {".csv": ("url\n", A), ".tsv": ("url\n", A)}.get(ending, ("", json.dumps(A)))
     good = A if ending == ".txt" else good
     path = packed(tmp_path / f"list{ending}.gz", f"{header}{good}\n{'y' * (24 << 20)}\n{good}\n".encode())
@@ -178,7 +178,7 @@ def test_a_line_without_end_costs_no_memory(tmp_path: Path, ending: str) -> None
 
 
 def test_a_quote_that_is_never_closed_ends_with_its_cell(tmp_path: Path) -> None:
-    """A stray quote swallows lines up to the longest cell there may be, not the rest of a list of millions."""
+    """An unclosed quote ends at the longest possible cell and does not swallow the rest of the list."""
     text = "url\n" + f"{A}\n" * 10 + '"http://a.example/\n' + f"{A}\n" * 20_000
     listed = found(packed(tmp_path / "list.csv", text.encode()))
     assert [entry.get("url") for entry in listed[:10]] == [A] * 10
@@ -214,7 +214,7 @@ def test_a_quote_that_is_never_closed_ends_with_its_cell(tmp_path: Path) -> None
 def test_no_list_is_refused_by_its_name(
     source: Urls, tmp_path: Path, name: str, data: bytes | None, complaint: str
 ) -> None:
-    """Before anything is planned from it, and with what to do about it."""
+    """A file that is not a list is refused before planning, with the remedy."""
     path = tmp_path / name
     if data is not None:
         path.write_bytes(data)
@@ -226,7 +226,7 @@ def test_no_list_is_refused_by_its_name(
 
 
 def test_a_folder_is_no_list(source: Urls, tmp_path: Path) -> None:
-    """Even if it is called like one."""
+    """A folder with a list's name is refused."""
     (tmp_path / "list.txt").mkdir()
     with pytest.raises(InvalidRequest, match=r"list\.txt cannot be read: IsADirectoryError"):
         lane_of(source, str(tmp_path / "list.txt"), "cats")
@@ -236,12 +236,12 @@ def test_a_folder_is_no_list(source: Urls, tmp_path: Path) -> None:
 
 
 def planned(lane: Lane) -> list[Slice]:
-    """A plan that takes all of the lane."""
+    """Return a plan's slices that cover the whole lane."""
     return [Slice(lane.source, lane.query, lane.start, lane.stop, lane.snapshot)]
 
 
 def test_a_list_that_grew_at_its_end_goes_on(source: Urls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From wherever it is named; positions that are planned stay what they were."""
+    """A list that grew at its end continues after the planned positions, by any spelling of its path."""
     monkeypatch.chdir(tmp_path)
     path = packed(tmp_path / "list.txt", f"{A}\njunk\n".encode())
     first = lane_of(source, "list.txt", "cats")
@@ -257,7 +257,7 @@ def test_a_list_that_grew_at_its_end_goes_on(source: Urls, tmp_path: Path, monke
 
 @pytest.mark.parametrize(("text", "entry"), [(f"{B}\n{A}\n", 1), (f"{A}\n", 2), ("", 1), (f"{A}\njunk\n{B}\n", 2)])
 def test_a_list_that_changed_before_its_end_is_refused(source: Urls, tmp_path: Path, text: str, entry: int) -> None:
-    """Chunks planned from it would not be what they are called, or take images twice."""
+    """A list that changed before its end is refused, because planned positions would change."""
     path = packed(tmp_path / "list.txt", f"{A}\n{B}\n".encode())
     first = lane_of(source, str(path), "cats")
     packed(path, text.encode())
@@ -281,7 +281,7 @@ def test_a_list_that_changed_before_its_end_is_refused(source: Urls, tmp_path: P
     ],
 )
 def test_a_list_on_the_web_is_read_as_it_is_called(site: Site, path: str, data: bytes) -> None:
-    """By the path of its address, whatever the server says that it is; a token is neither stored nor shown."""
+    """A web list's path selects its format, whatever the Content-Type. Its query is neither stored nor shown."""
     site.routes[path.partition("?")[0]] = status(200, data, Content_Type="text/html")
     source = Urls(MemoryBlobStore(), policy(site))
     lane = lane_of(source, site.url(path), "cats")
@@ -305,7 +305,7 @@ def test_a_list_on_the_web_is_read_as_it_is_called(site: Site, path: str, data: 
 def test_a_list_on_the_web_that_cannot_be_had_is_said(
     site: Site, temporary: Path, answer: Answer, error: type[Exception], complaint: str
 ) -> None:
-    """With the address and the reason, but no signature, and no temporary file stays."""
+    """The error for an unreachable list names the address without signature, and no temporary file remains."""
     site.routes["/list.txt.gz"] = answer
     source = Urls(MemoryBlobStore(), policy(site, seconds=0.2, attempts=1))
     with pytest.raises(error, match=complaint) as refused:
@@ -316,7 +316,7 @@ def test_a_list_on_the_web_that_cannot_be_had_is_said(
 
 
 def test_a_list_at_a_private_address_is_refused(site: Site) -> None:
-    """Who may name a list must not be able to read the intranet's pages through it."""
+    """A list at a private address is refused, so that lists cannot read pages of an intranet."""
     site.routes["/list.txt"] = status(200, A.encode())
     with pytest.raises(InvalidRequest, match=r"address_refused.*allow it as a private host"):
         lane_of(Urls(MemoryBlobStore(), FetchPolicy()), site.url("/list.txt"), "cats")
@@ -324,7 +324,7 @@ def test_a_list_at_a_private_address_is_refused(site: Site) -> None:
 
 
 def test_what_is_no_list_is_not_even_asked_for(site: Site) -> None:
-    """It would be downloaded in full, gigabytes perhaps, to be refused by its name."""
+    """A web address without a list's extension is refused before it is fetched."""
     site.routes["/list"] = status(200, A.encode())
     with pytest.raises(InvalidRequest, match=r"'127[0-9.:]+/list' is not a list; name a file that ends in \.txt"):
         lane_of(Urls(MemoryBlobStore(), policy(site)), site.url("/list").replace("//", "//me:hidden@"), "cats")
@@ -336,7 +336,7 @@ def test_what_is_no_list_is_not_even_asked_for(site: Site) -> None:
 
 @given(st.lists(st.text(st.characters(exclude_characters="\r\n\x85\u2028\u2029"))), st.sampled_from(list(FORMS)))
 def test_no_text_is_too_strange(tmp_path_factory: pytest.TempPathFactory, lines: list[str], ending: str) -> None:
-    """Whatever stands in a list, each entry becomes a candidate or a miss."""
+    """Whatever a list holds, each entry becomes a candidate or a miss."""
     folder = tmp_path_factory.mktemp("list", numbered=True)
     text = "\n".join((["url"] if ending in (".csv", ".tsv") else []) + lines)
     source = Urls(MemoryBlobStore(), FetchPolicy())
@@ -348,7 +348,7 @@ def test_no_text_is_too_strange(tmp_path_factory: pytest.TempPathFactory, lines:
 
 
 def peak_of_a_list(tmp_path: Path, lines: int) -> int:
-    """Most bytes held at a time while a list of so many lines is fixed, and its length checked."""
+    """Return the peak of memory while a list of this many lines is listed and its length checked."""
     path = tmp_path / "list.txt"
     with path.open("w") as file:
         file.writelines(f"http://host.example/pictures/{n:09}.jpg\n" for n in range(lines))
@@ -367,11 +367,11 @@ def peak_of_a_list(tmp_path: Path, lines: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_list(tmp_path: Path) -> None:
-    """Lists have millions of lines; none is held as a whole."""
+    """Memory does not grow with the list."""
     assert peak_of_a_list(tmp_path, 40_000) < 4 << 20
 
 
 @pytest.mark.soak
 def test_memory_does_not_grow_with_a_list_of_a_million(tmp_path: Path) -> None:
-    """Nor at the size people really have."""
+    """Memory does not grow with a list of a million lines."""
     assert peak_of_a_list(tmp_path, 1_000_000) < 4 << 20

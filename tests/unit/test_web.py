@@ -1,4 +1,4 @@
-"""Images from the web: in order, lazily, and with nothing left behind, whatever sources and servers do."""
+"""Images from the web are yielded lazily and in order, and nothing remains, whatever sources and servers do."""
 
 import threading
 import time
@@ -41,13 +41,13 @@ EVERYTHING = 1_000_000
 
 @define
 class Fake:
-    """Proposes these URLs for every query, then raises ``error``; notes how far it was asked."""
+    """Proposes these URLs for every query, then raises ``error``. Counts the proposals."""
 
     urls: Callable[[], Iterator[str]]
     error: Exception | None = None
     proposed: int = field(default=0, init=False)
 
-    def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002 - it needs none
+    def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002
         """See ``Source``."""
         for position, url in enumerate(self.urls()):
             if position in range(slice_.start, slice_.stop):
@@ -58,29 +58,29 @@ class Fake:
 
 
 def fake(site: Site, *paths: str, error: Exception | None = None) -> Fake:
-    """Propose these pages of the site."""
+    """Return a source that proposes these pages of the site."""
     return Fake(lambda: map(site.url, paths), error)
 
 
-def piece(source: str = "a", start: int = 0, stop: int = EVERYTHING) -> Slice:
-    """A slice of a source."""
+def slice_of(source: str = "a", start: int = 0, stop: int = EVERYTHING) -> Slice:
+    """Return a slice of a source."""
     return Slice(source, "q", start, stop)
 
 
 def positions(items: list[Download | Miss]) -> list[int]:
-    """Where the items stand in their source."""
+    """Return the items' positions in their source."""
     return [item.candidate.key.position for item in items]
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a site with ten good pages."""
+    """Return a site with ten good pages."""
     with Site({f"/{n}.jpg": picture(PICTURE + bytes([n])) for n in range(10)}) as site:
         yield site
 
 
 def telling(event: threading.Event, then: Answer) -> Answer:
-    """Tell the test that somebody asked."""
+    """Signal the test that the page was requested."""
 
     async def answer(client: Client) -> bool:
         event.set()
@@ -93,20 +93,20 @@ def telling(event: threading.Event, then: Answer) -> Answer:
 
 
 def test_candidates_stay_in_order_although_answers_do_not(site: Site, tmp_path: Path) -> None:
-    """The head is answered after the last one was: others go on meanwhile, and which is first does not change."""
+    """Candidates are yielded in order although the first one is answered last, and others continue meanwhile."""
     last = threading.Event()
     site.routes["/0.jpg"] = held(last, picture(PICTURE + bytes([0])))
     site.routes["/9.jpg"] = telling(last, picture(PICTURE + bytes([9])))
     source = fake(site, *(f"/{n}.jpg" for n in range(10)))
-    items = list(WebDownloader({"a": source}, policy(site)).download([piece()], tmp_path))
+    items = list(WebDownloader({"a": source}, policy(site)).download([slice_of()], tmp_path))
     assert positions(items) == list(range(10))
     assert [item.path.read_bytes()[-1] for item in items if isinstance(item, Download)] == list(range(10))
 
 
 def test_it_runs_ahead_by_a_window_only(site: Site, tmp_path: Path) -> None:
-    """A source may have millions of candidates and search pages that cost money; a consumer may want one."""
+    """The downloader runs ahead only by its window, because sources may have millions of candidates."""
     source = Fake(lambda: (site.url(f"/{n}.jpg") for n in count()))
-    items = WebDownloader({"a": source}, policy(site, in_flight=3)).download([piece()], tmp_path)
+    items = WebDownloader({"a": source}, policy(site, in_flight=3)).download([slice_of()], tmp_path)
     assert source.proposed == 0
     next(items)
     first = source.proposed
@@ -118,7 +118,7 @@ def test_it_runs_ahead_by_a_window_only(site: Site, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pulled", [0, 1, 2])
 def test_closing_early_leaves_nothing(site: Site, tmp_path: Path, pulled: int) -> None:
-    """No thread, socket, file handle or file, in the middle of silence, of a dripping body and of whole ones."""
+    """Closing early leaves no thread, socket or file, whether bodies are silent, slow or complete."""
     data = PICTURE + bytes(1 << 20)
     begun = threading.Event()
     site.routes |= {
@@ -129,7 +129,7 @@ def test_closing_early_leaves_nothing(site: Site, tmp_path: Path, pulled: int) -
     before = threading.enumerate(), handles(site)
     into = tmp_path / "into"
     into.mkdir()
-    items = WebDownloader({"a": fake(site, *paths)}, policy(site)).download([piece()], into)
+    items = WebDownloader({"a": fake(site, *paths)}, policy(site)).download([slice_of()], into)
     taken = [next(items) for _ in range(pulled)]
     assert not pulled or begun.wait(10)
     items.close()
@@ -139,7 +139,7 @@ def test_closing_early_leaves_nothing(site: Site, tmp_path: Path, pulled: int) -
 
 
 def test_an_error_leaves_nothing_even_while_it_is_held(site: Site, tmp_path: Path) -> None:
-    """A traceback keeps what it passed through: the list that was being read must be closed all the same."""
+    """An error closes the source's generator, although the traceback refers to it."""
     (tmp_path / "urls.txt").write_text("".join(f"{site.url('/0.jpg')}\n" for _ in range(9_000)))
     source = Urls(LocalBlobStore(tmp_path / "store"), policy(site))
     lane = lane_of(source, str(tmp_path / "urls.txt"), "cats")
@@ -154,16 +154,16 @@ def test_an_error_leaves_nothing_even_while_it_is_held(site: Site, tmp_path: Pat
 
 
 def test_what_is_to_be_skipped_is_not_asked_for(site: Site, tmp_path: Path) -> None:
-    """After a failure nothing is fetched twice."""
+    """Candidates in `skip` are not fetched."""
     skip = frozenset(CandidateKey("a", "q", n) for n in (0, 2, 99))
     source = fake(site, "/0.jpg", "/1.jpg", "/2.jpg", "/3.jpg")
-    items = list(WebDownloader({"a": source}, policy(site)).download([piece(stop=4)], tmp_path, skip))
+    items = list(WebDownloader({"a": source}, policy(site)).download([slice_of(stop=4)], tmp_path, skip))
     assert positions(items) == [1, 3]
     assert sorted(site.paths()) == ["/1.jpg", "/3.jpg", "/robots.txt"]
 
 
 def test_stop_ends_it_soon_although_the_head_hangs(site: Site, tmp_path: Path) -> None:
-    """Ctrl-C must not wait for the slowest server's deadline."""
+    """Ctrl-C ends the download although the first candidate hangs."""
     asked = threading.Event()
     site.routes["/silent.jpg"] = telling(asked, silent())
     source = fake(site, "/silent.jpg", "/0.jpg")
@@ -175,18 +175,18 @@ def test_stop_ends_it_soon_although_the_head_hangs(site: Site, tmp_path: Path) -
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        list(downloader.download([piece()], tmp_path, waiting=waiting))
+        list(downloader.download([slice_of()], tmp_path, waiting=waiting))
     assert time.monotonic() - began < 10
     assert list(tmp_path.iterdir()) == []
 
 
-# -- a URL that came before -------------------------------------------------------------------------------------------
+# -- repeated URLs ---------------------------------------------------------------------------------------------------
 
 
 def test_the_same_url_is_fetched_once(site: Site, tmp_path: Path) -> None:
-    """Whether a list, two pages or two sources have it twice: the first place counts, the others say why not."""
+    """A URL that lists, pages or sources repeat is fetched once; the others are misses with that reason."""
     sources = {"a": fake(site, "/0.jpg", "/1.jpg", "/0.jpg"), "b": fake(site, "/1.jpg", "/2.jpg")}
-    items = list(WebDownloader(sources, policy(site)).download([piece("a"), piece("b")], tmp_path))
+    items = list(WebDownloader(sources, policy(site)).download([slice_of("a"), slice_of("b")], tmp_path))
     assert [(item.reason, item.permanent) if isinstance(item, Miss) else "" for item in items] == [
         "",
         "",
@@ -198,10 +198,10 @@ def test_the_same_url_is_fetched_once(site: Site, tmp_path: Path) -> None:
 
 
 def test_going_on_keeps_the_place_of_a_url(site: Site, tmp_path: Path) -> None:
-    """What was delivered before counts as proposed; what only failed for now is tried again where it first stood."""
+    """On resuming, delivered URLs count as proposed, and a transient miss is tried again at its first position."""
     sources = {"a": fake(site, "/0.jpg", "/1.jpg", "/0.jpg", "/1.jpg")}
     skip = frozenset({CandidateKey("a", "q", 0)})
-    items = list(WebDownloader(sources, policy(site)).download([piece()], tmp_path, skip))
+    items = list(WebDownloader(sources, policy(site)).download([slice_of()], tmp_path, skip))
     assert [(item.candidate.key.position, isinstance(item, Miss)) for item in items] == [
         (1, False),
         (2, True),
@@ -211,7 +211,7 @@ def test_going_on_keeps_the_place_of_a_url(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_url_that_its_source_refused_is_not_proposed(site: Site, tmp_path: Path) -> None:
-    """A licence may be stated wrongly in one place and well in another."""
+    """A URL that one source refused may still be fetched for another one."""
 
     @define
     class Refusing:
@@ -220,7 +220,7 @@ def test_a_url_that_its_source_refused_is_not_proposed(site: Site, tmp_path: Pat
             yield Miss(Candidate(CandidateKey("b", "q", 0), site.url("/0.jpg")), "license_not_allowed", permanent=True)
 
     sources = {"b": Refusing(), "a": fake(site, "/0.jpg")}
-    items = list(WebDownloader(sources, policy(site)).download([piece("b"), piece("a")], tmp_path))
+    items = list(WebDownloader(sources, policy(site)).download([slice_of("b"), slice_of("a")], tmp_path))
     assert [item.reason if isinstance(item, Miss) else "" for item in items] == ["license_not_allowed", ""]
 
 
@@ -228,9 +228,9 @@ def test_a_url_that_its_source_refused_is_not_proposed(site: Site, tmp_path: Pat
 
 
 def came(sources: Mapping[str, Source], site: Site, into: Path, *names: str, skip: bool = False) -> list[str]:
-    """What came of all the candidates of these sources; a miss with its reason."""
+    """Return the results of all candidates of these sources, a miss with its reason."""
     done = frozenset({CandidateKey("a", "q", 99)}) if skip else frozenset()
-    items = WebDownloader(sources, policy(site)).download([piece(name) for name in names], into, done)
+    items = WebDownloader(sources, policy(site)).download([slice_of(name) for name in names], into, done)
     return [
         f"{item.candidate.key.source}{item.candidate.key.position}"
         + (f" {item.reason}" if isinstance(item, Miss) else "")
@@ -239,14 +239,14 @@ def came(sources: Mapping[str, Source], site: Site, into: Path, *names: str, ski
 
 
 def test_an_unknown_source_names_the_known_ones(site: Site, tmp_path: Path) -> None:
-    """A worker that lacks a source must say so."""
+    """An unknown source is refused with the names of the known ones."""
     with pytest.raises(InvalidRequest, match="unknown source 'c'; known sources: a, b"):
         came({"a": fake(site), "b": fake(site)}, site, tmp_path, "c")
 
 
 @pytest.mark.parametrize("names", [("bad", "good"), ("good", "bad")])
 def test_a_source_that_changed_ends_and_the_others_carry_on(site: Site, tmp_path: Path, names: tuple[str, ...]) -> None:
-    """What it gave before counts; one engine's consent page must not fail the chunk."""
+    """A source that changed ends after its earlier results, and the others continue."""
     bad, good = fake(site, "/0.jpg", error=SourceChanged("consent page")), fake(site, "/1.jpg", "/2.jpg")
     assert sorted(came({"bad": bad, "good": good}, site, tmp_path, *names)) == [
         "bad0",
@@ -263,7 +263,7 @@ def test_a_source_that_changed_ends_and_the_others_carry_on(site: Site, tmp_path
 
 
 def test_a_source_that_changed_is_said_when_none_delivered(site: Site, tmp_path: Path) -> None:
-    """An empty chunk would hide it; but not what an earlier call delivered."""
+    """SourceChanged is raised if nothing was delivered, neither now nor in an earlier call."""
     sources = {"a": fake(site, error=SourceChanged("consent page")), "b": fake(site)}
     with pytest.raises(SourceChanged, match="consent page"):
         came(sources, site, tmp_path, "a", "b")
@@ -271,9 +271,9 @@ def test_a_source_that_changed_is_said_when_none_delivered(site: Site, tmp_path:
 
 
 def test_a_source_that_is_down_is_said_after_what_it_gave(site: Site, tmp_path: Path) -> None:
-    """The pipeline asks again, with what it got in ``skip``: what was fetched before is fetched once."""
+    """SourceUnavailable is raised after the earlier results, and resuming fetches those no second time."""
     down = fake(site, "/0.jpg", "/1.jpg", error=SourceUnavailable("down"))
-    items = WebDownloader({"a": down}, policy(site)).download([piece()], tmp_path)
+    items = WebDownloader({"a": down}, policy(site)).download([slice_of()], tmp_path)
     assert positions([next(items), next(items)]) == [0, 1]
     with pytest.raises(SourceUnavailable, match="down"):
         next(items)
@@ -281,35 +281,35 @@ def test_a_source_that_is_down_is_said_after_what_it_gave(site: Site, tmp_path: 
 
 
 def test_a_full_disk_is_no_miss(site: Site, tmp_path: Path) -> None:
-    """It is no candidate's fault, and would end as a chunk of misses."""
+    """A full disk raises WorkspaceFull; it is not a miss."""
     with no_file_above(1000), pytest.raises(WorkspaceFull, match="free some room"):
         came({"a": fake(site, "/0.jpg", "/1.jpg")}, site, tmp_path, "a")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_fetcher_that_cannot_be_opened_is_said_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the thread that asked, and no other one stays."""
+    """An error of the fetcher's configuration is raised in the consumer's thread, and no thread remains."""
     monkeypatch.setenv("HTTP_PROXY", "socks5://proxy.example:1080")
     before = threading.enumerate()
     downloader = WebDownloader({"a": Fake(lambda: iter(()))}, FetchPolicy(proxy_from_environment=True))
     with pytest.raises(InvalidRequest, match="socks5"):
-        next(downloader.download([piece()], tmp_path))
+        next(downloader.download([slice_of()], tmp_path))
     assert threading.enumerate() == before
 
 
-# -- what a download says --------------------------------------------------------------------------------------------
+# -- what a download states ------------------------------------------------------------------------------------------
 
 
 def test_an_opt_out_that_was_ignored_stands_in_the_provenance(site: Site, tmp_path: Path) -> None:
-    """As the site said it, beside what the source said; where nothing was said, nothing stands."""
+    """An ignored opt-out is added to the provenance verbatim. Without one, the field is empty."""
     site.routes |= {
         "/robots.txt": text("User-agent: *\nDisallow: /1.jpg\n"),
         "/0.jpg": picture(X_Robots_Tag="noai, noimageai"),
     }
     sources = {"a": fake(site, "/0.jpg", "/1.jpg", "/2.jpg")}
-    heeding = list(WebDownloader(sources, policy(site)).download([piece()], tmp_path))
+    heeding = list(WebDownloader(sources, policy(site)).download([slice_of()], tmp_path))
     assert [item.reason if isinstance(item, Miss) else "" for item in heeding] == ["opted_out", "opted_out", ""]
-    ignoring = list(WebDownloader(sources, policy(site, ignore_opt_out=True)).download([piece()], tmp_path))
+    ignoring = list(WebDownloader(sources, policy(site, ignore_opt_out=True)).download([slice_of()], tmp_path))
     assert [item.candidate.provenance for item in ignoring] == [
         Provenance(title="a title", opt_out="X-Robots-Tag: noai, noimageai"),
         Provenance(title="a title", opt_out=f"robots.txt of {site.url('')}"),
@@ -318,14 +318,11 @@ def test_an_opt_out_that_was_ignored_stands_in_the_provenance(site: Site, tmp_pa
 
 
 def test_the_moment_of_a_fetch_may_be_given(site: Site, tmp_path: Path) -> None:
-    """The time is all that differs between two runs over the same bytes."""
+    """A given time replaces the time of the fetch, so that runs over the same bytes are identical."""
     moment = datetime(2001, 2, 3, tzinfo=UTC)
     sources = {"a": fake(site, "/0.jpg")}
-    (given,) = WebDownloader(sources, policy(site), moment=moment).download([piece()], tmp_path)
-    (own,) = WebDownloader(sources, policy(site)).download([piece()], tmp_path)
+    (given,) = WebDownloader(sources, policy(site), moment=moment).download([slice_of()], tmp_path)
+    (own,) = WebDownloader(sources, policy(site)).download([slice_of()], tmp_path)
     assert isinstance(given, Download)
     assert isinstance(own, Download)
     assert (given.fetched_at, own.fetched_at > moment) == (moment, True)
-
-
-# -- the whole -------------------------------------------------------------------------------------------------------
