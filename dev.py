@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
-"""The project's commands; they need Python >= 3.11 and nothing else.
+"""The project's commands. They need Python 3.11 or newer and nothing else.
 
-python3 dev.py demo  [arguments of pixcore demo]   show the whole of pixcore at work
-python3 dev.py test                                every check, then every test, with branch coverage of the core
-python3 dev.py test  ARGUMENTS OF PYTEST           pytest alone, with these arguments
-python3 dev.py check                               format, lint, types and import arrows
-python3 dev.py bench [--full]                      every benchmarks/bench_*.py, quickly or in full, beside its peers
-python3 dev.py soak  [arguments of pytest]         the tests marked soak
+python3 dev.py demo  [ARGUMENTS OF pixcore demo]   run the demo
+python3 dev.py test                                run the checks, then all tests, with branch coverage of the core
+python3 dev.py test  --fast                        run the checks and the tests that start no process, within a minute
+python3 dev.py test  ARGUMENTS OF pytest           run pytest alone, with these arguments
+python3 dev.py check                               run the checks: format, lint, types, imports between packages
+python3 dev.py bench [--full]                      run every benchmarks/bench_*.py, with smaller or full amounts of data
+python3 dev.py soak  [ARGUMENTS OF pytest]         run the tests marked `soak`, which take minutes each
 
-Everything runs in this folder, with the locked tools of .venv, which is made when it is missing or out of date.
+Every command runs in this folder, with the locked tools of .venv. It creates .venv if it is missing or out of date.
 """
 
-from __future__ import annotations  # too old a Python shall read this file, to say so
+from __future__ import annotations  # an older Python must parse this file, to say that it is too old
 
 import fcntl
 import hashlib
@@ -21,13 +22,14 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import NoReturn
+    from typing import IO, NoReturn
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -39,7 +41,7 @@ MEASURED = ("pillow", "numpy", "aiohttp", "imagehash", "icrawler", "faiss-cpu", 
 
 CHECKS = (
     ("ruff", "format", "--check", "."),
-    ("ruff", "check", "--no-cache", "."),  # a cache does not notice that a folder has become a package
+    ("ruff", "check", "--no-cache", "."),  # the cache does not notice that a folder has become a package
     ("mypy",),
     ("pyright",),
     ("lint-imports", "--no-logo"),
@@ -55,50 +57,107 @@ TESTS = (
     "--cov-branch",
     "--cov-fail-under=95",
 )
+# as many processes as cores: these tests compute and do not wait
+FAST = (
+    "pytest",
+    "-q",
+    "-n",
+    str(os.cpu_count() or 1),
+    "-m",
+    "not (process or server or browser or loaders or pip or soak)",
+    "tests/unit",
+    "tests/contract",
+)
 
 
 def main() -> int:
-    """Run the command that was asked for; gives its exit code, or 2 when it could not be run."""
+    """Run the command that the arguments name. Return its exit code, or 2 if the arguments name none."""
     name, arguments = (sys.argv[1:2] or [""])[0], sys.argv[2:]
     if name in {"-h", "--help"}:
         print(__doc__)
         return 0
     if name == "demo":
-        # in the caller's environment: the commands that it suggests are for the caller's shell
+        # without .venv activated: the demo suggests commands for the caller's shell
         become("pixcore", "demo", *arguments, environment=dict(os.environ))
-    if name == "test" and arguments:
+    if name == "test" and arguments not in ([], ["--fast"]):
         become("pytest", *arguments, environment=environment())
     if name == "soak":
         become("pytest", "-m", "soak", *arguments, environment=environment())
-    if name == "test":
-        return run_all([*CHECKS, TESTS])
-    if name == "check" and not arguments:
-        return run_all(CHECKS)
+    if name == "test" or (name == "check" and not arguments):
+        return check(() if name == "check" else FAST if arguments else TESTS, at_once=bool(arguments))
     if name == "bench" and arguments in ([], ["--full"]):
         return bench(arguments)
     print(__doc__, file=sys.stderr)
     return 2
 
 
+def check(tests: tuple[str, ...], *, at_once: bool) -> int:
+    """Run the checks at the same time, and the tests after them or ``at_once``.
+
+    The output of a check is printed as a whole when the check has ended. The output of the tests is shown as it comes.
+    Every command runs, whichever fails. Return the first exit code that is not 0, or 0.
+    """
+    set_up()
+    checks = [(command, *start(command)) for command in CHECKS]
+    codes: dict[str, int] = {}
+
+    def run_tests() -> None:
+        if tests:
+            say(" ".join(tests))
+            codes[" ".join(tests)] = run(tool(tests[0]), *tests[1:])
+
+    try:
+        if at_once:
+            run_tests()
+        for command, child, output in checks:
+            code = codes[" ".join(command)] = child.wait()
+            say(f"{' '.join(command)}: {f'failed with {code}' if code else 'passed'}")
+            output.seek(0)
+            print(output.read(), end="", flush=True)
+        if not at_once:
+            run_tests()
+    finally:
+        for _, child, output in checks:
+            child.wait()  # after Ctrl-C, which reaches every child
+            output.close()
+    return summary({command: code for command, code in codes.items() if code})
+
+
+def start(command: tuple[str, ...]) -> tuple[subprocess.Popen[str], IO[str]]:
+    """Start a tool of .venv. Return its process and the file that gets its output."""
+    output = tempfile.TemporaryFile("w+")  # noqa: SIM115 (its user closes it)
+    child = subprocess.Popen(
+        (tool(command[0]), *command[1:]), cwd=ROOT, env=environment(), stdout=output, stderr=output, text=True
+    )
+    return child, output
+
+
+def summary(failed: dict[str, int]) -> int:
+    """Name the commands that failed. Return the first one's exit code, or 0 if there is none."""
+    if failed:
+        say(f"FAILED: {'; '.join(failed)}")
+    return next(iter(failed.values()), 0)
+
+
 def bench(options: list[str]) -> int:
-    """Run every benchmark, and keep what they print in benchmarks/results.md; gives what ``run_all`` gives."""
-    scripts = sorted(BENCHMARKS.glob("bench_*.py")) or give_up("nothing to run: there is no benchmarks/bench_*.py")
+    """Run every benchmark, and write their output to benchmarks/results.md. Return what ``run_all`` returns."""
+    scripts = sorted(BENCHMARKS.glob("bench_*.py")) or give_up("there is no benchmarks/bench_*.py to run")
     results = [machine()]
 
-    def heard(*command: str) -> int:
-        code, printed = overheard(*command)
+    def record(*command: str) -> int:
+        code, printed = capture(*command)
         failed = f"\nIt failed with {code}.\n" if code else ""
         results.append(f"\n## {Path(command[1]).stem}\n\n```\n{printed}```\n{failed}")
         return code
 
-    code = run_all([("python", str(script), *options) for script in scripts], heard)
+    code = run_all([("python", str(script), *options) for script in scripts], record)
     (BENCHMARKS / "results.md").write_text("".join(results))
-    say("all of it is in benchmarks/results.md")
+    say("the results are in benchmarks/results.md")
     return code
 
 
 def machine() -> str:
-    """What results depend on: the day, the machine, what else it does, and versions by the locks."""
+    """Describe what the results depend on: the day, the machine, its load, and the locked versions."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     locks = "\n".join(lock.read_text() for lock in (LOCK, *sorted(BENCHMARKS.glob("locks/*.lock"))))
@@ -115,28 +174,26 @@ def machine() -> str:
 
 
 def become(*command: str, environment: dict[str, str]) -> NoReturn:
-    """Turn into a tool of .venv, so that its signals and its exit code are its own."""
+    """Replace this process by a tool of .venv, which then gets the signals and sets the exit code."""
     set_up()
     os.chdir(ROOT)
     os.execve(tool(command[0]), command, environment)
 
 
-def run_all(commands: Iterable[tuple[str, ...]], how: Callable[..., int] | None = None) -> int:
-    """Run every tool, whatever becomes of the others; gives the first exit code that is not 0, or 0."""
+def run_all(commands: Iterable[tuple[str, ...]], how: Callable[..., int]) -> int:
+    """Run every tool of .venv in turn, whichever fails. Return the first exit code that is not 0, or 0."""
     set_up()
     failed: dict[str, int] = {}
     for command in commands:
         say(" ".join(command))
-        if code := (how or run)(tool(command[0]), *command[1:]):
+        if code := how(tool(command[0]), *command[1:]):
             failed[" ".join(command)] = code
-    if failed:
-        say(f"FAILED: {'; '.join(failed)}")
-    return next(iter(failed.values()), 0)
+    return summary(failed)
 
 
 def set_up() -> None:
-    """Make .venv, unless it is whole and made from the present lock and pyproject.toml."""
-    if sys.version_info < (3, 11):  # noqa: UP036 - this is where an older Python is turned away
+    """Create .venv, unless it is complete and was made from the present lock and pyproject.toml."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - older versions are refused here
         give_up(
             f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: run `python3.11 dev.py`, or install it"
         )
@@ -145,38 +202,38 @@ def set_up() -> None:
             package = f"python3.{sys.version_info.minor}-venv"
             give_up(f"this Python has no `{module}` module: install it (Debian, Ubuntu: `apt-get install {package}`)")
     with Path(__file__).open() as this_file:
-        fcntl.flock(this_file, fcntl.LOCK_EX)  # two commands started at once make one .venv
+        fcntl.flock(this_file, fcntl.LOCK_EX)  # of two commands that start at once, one creates .venv
         if STAMP.is_file() and STAMP.read_text() == recipe():
             return
         make_venv()
 
 
 def make_venv() -> None:
-    """Make .venv afresh; the stamp comes last, so that one that was interrupted is never taken for whole."""
-    STAMP.unlink(missing_ok=True)  # before the rest, or a stamp could outlive half of what it vouches for
-    # the lock is whole: nothing is left for pip to resolve, and what it resolves changes with every release
+    """Create .venv from nothing. The stamp is written last, so an interrupted .venv does not count as complete."""
+    STAMP.unlink(missing_ok=True)  # before anything is removed
+    # the lock names every package, so pip must not resolve versions: the result would change with every release
     install = (tool("python"), "-m", "pip", "install", "--no-deps")
     for doing, command in (
-        ("making .venv", (sys.executable, "-m", "venv", "--clear", str(VENV))),
+        ("creating .venv", (sys.executable, "-m", "venv", "--clear", str(VENV))),
         (f"installing {LOCK.name}", (*install, "--require-hashes", "-r", str(LOCK))),
         ("installing pixcore", (*install, "--no-build-isolation", "-e", str(ROOT))),
         ("checking .venv", (tool("python"), "-m", "pip", "check")),
     ):
         say(doing)
         if code := run(*command):
-            say(f"{doing} failed, see above; the next run starts it again")
+            say(f"{doing} failed, see above; run the command again to repeat it")
             sys.exit(code)
     STAMP.write_text(recipe())
 
 
 def recipe() -> str:
-    """Everything that decides what .venv holds, as a sha256."""
+    """Return the sha256 of everything that decides what .venv holds."""
     parts = (str(VENV), sys.version, sys.base_prefix, LOCK.read_text(), PROJECT.read_text())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def run(*command: str) -> int:
-    """Run a program here and give its exit code; Ctrl-C reaches it too, and it is waited for."""
+    """Run a program in this folder and return its exit code. After Ctrl-C, which it gets too, wait for its end."""
     child = subprocess.Popen(command, cwd=ROOT, env=environment())
     try:
         return child.wait()
@@ -185,8 +242,8 @@ def run(*command: str) -> int:
         raise
 
 
-def overheard(*command: str) -> tuple[int, str]:
-    """Run a program here, its output shown as it comes; gives its exit code and the output."""
+def capture(*command: str) -> tuple[int, str]:
+    """Run a program in this folder and show its output as it comes. Return its exit code and the output."""
     printed: list[str] = []
     with subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True) as child:
         for line in child.stdout or ():
@@ -196,24 +253,24 @@ def overheard(*command: str) -> tuple[int, str]:
 
 
 def tool(name: str) -> str:
-    """The path of a tool of .venv."""
+    """Return the path of a tool of .venv."""
     return str(VENV / "bin" / name)
 
 
 def environment() -> dict[str, str]:
-    """The caller's environment with .venv activated."""
+    """Return the caller's environment with .venv activated."""
     path = os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
-    # pyright would ask a server for its newest version; the lock says which one is wanted
+    # pyright would look for its newest version on a server; the lock names the version
     return {**os.environ, "PATH": path, "VIRTUAL_ENV": str(VENV), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
 
 
 def say(message: str) -> None:
-    """One line to the person, on standard error, for standard output belongs to the tools."""
+    """Print a line on standard error; standard output is for the tools."""
     print(f"dev.py: {message}", file=sys.stderr, flush=True)
 
 
 def give_up(message: str) -> NoReturn:
-    """Say what is missing and exit with 2."""
+    """Print what is missing and exit with 2."""
     say(message)
     sys.exit(2)
 

@@ -1,7 +1,8 @@
-"""How the tests run: property tests without a clock, contract suites with readable asserts, real servers."""
+"""How the tests run: property tests without a deadline, readable asserts in contract suites, servers, markers."""
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,18 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
 
 pytest.register_assert_rewrite("contract")  # the suites are libraries, not test modules
 
+# A fixture, or the value of a parameter that names one, and the markers of the tests that use it.
+NEEDS = {
+    "redis": ("server", "redis"),
+    "postgres": ("server", "postgres"),
+    "azurite": ("server", "azurite"),
+    "moto": ("server", "s3"),
+    "swift": ("server", "s3"),
+    "own": ("server",),
+    "chromium": ("browser",),
+}
+PROCESSES = (Path(__file__).parent / "integration", Path(__file__).parent / "e2e")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have the servers' fixtures in every folder, that of the documents too; and let Ctrl-C be sent."""
@@ -19,3 +32,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # a shell has what it starts in the background ignore it, and with it all that the tests start
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest deselects by marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with what it needs."""
+    for item in items:
+        if any(folder in item.path.parents for folder in PROCESSES):
+            item.add_marker("process")
+        parameters = (
+            item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+        )
+        for need in {*getattr(item, "fixturenames", ()), *(each for each in parameters if isinstance(each, str))}:
+            for marker in NEEDS.get(need, ()):
+                item.add_marker(marker)

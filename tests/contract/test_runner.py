@@ -24,6 +24,8 @@ from pixcore_runners.celery import make_app
 from pixcore_runners.celery.task import NAME
 from pixcore_runners.rq import process_chunk
 
+pytestmark = [pytest.mark.process, pytest.mark.server]
+
 
 @frozen
 class Direct:

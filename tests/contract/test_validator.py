@@ -17,6 +17,7 @@ def shared() -> Iterator[PillowValidator]:
         yield validator
 
 
+@pytest.mark.process
 class TestPillowValidator(ValidatorContract):
     """Real pictures, in several formats, through real children."""
 

@@ -19,6 +19,8 @@ from pixcore_adapters.outputs.card.counts import count
 from pixcore_adapters.outputs.card.croissant import pieces
 from pixcore_runners.observing import card_refresh
 
+pytestmark = pytest.mark.loaders
+
 TITLES = (
     "🐈 кот قطة",
     "\"quotes\" 'and' \\back\\",

@@ -1,5 +1,6 @@
-"""What ``python3 dev.py bench`` makes of what benchmarks print."""
+"""``python3 dev.py`` records what benchmarks print, runs every check, and keeps the checks' outputs apart."""
 
+import os
 import sys
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
@@ -76,3 +77,53 @@ def test_every_benchmark_is_quick_and_full() -> None:
     scripts = sorted((DEV.parent / "benchmarks").glob("bench_*.py"))
     assert scripts
     assert [script.name for script in scripts if "asked(__doc__" not in script.read_text()] == []
+
+
+def python(program: str, *more: str) -> tuple[str, ...]:
+    """The command that runs a program of Python."""
+    return ("python", "-c", program, *more)
+
+
+@pytest.fixture
+def called(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Call ``dev.py`` with two checks, one of which fails; each ends only after the other has started."""
+    meet = "import sys; a, b = sys.argv[1:]; (open(a, 'w'), open(b)) if a < b else (open(b), open(a, 'w'))"
+    folder = dev.BENCHMARKS
+    one, other = str(folder / "1"), str(folder / "2")
+    os.mkfifo(one)
+    os.mkfifo(other)
+    first = python(
+        f"{meet}; print('first out', flush=True); print('first err', file=sys.stderr); sys.exit(7)", one, other
+    )
+    monkeypatch.setattr(dev, "CHECKS", (first, python(f"{meet}; print('second out')", other, one)))
+    monkeypatch.setattr(dev, "TESTS", python("print('all tests', flush=True)"))
+    monkeypatch.setattr(dev, "FAST", python("print('fast tests', flush=True)"))
+
+    def call(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["dev.py", *arguments])
+        return int(dev.main())
+
+    return call
+
+
+CHECKED = "first out\nfirst err\nsecond out\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (("check",), CHECKED),
+        (("test",), f"{CHECKED}all tests\n"),
+        (("test", "--fast"), f"fast tests\n{CHECKED}"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
+)
+def test_checks_run_at_the_same_time(
+    called: Callable[..., int], capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], output: str
+) -> None:
+    """Each output is printed in one piece. A check that fails stops nothing, and its code is the exit code."""
+    assert called(*arguments) == 7
+    out, err = capfd.readouterr()
+    assert out == output
+    assert err.splitlines()[-1].startswith("dev.py: FAILED: python -c")
+    assert err.count("failed with 7") == 1

@@ -22,6 +22,8 @@ from pixcore_adapters.outputs.export.imagefolder import ImageFolder
 from pixcore_adapters.outputs.export.parquet import parquet
 from pixcore_adapters.outputs.export.webdataset import webdataset
 
+pytestmark = pytest.mark.loaders
+
 # the name of an image's file is told in other ways, and Arrow reads the time as a time
 COMPARED = sorted({*COLUMNS} - {"file_name", "fetched_at"})
 IN_STORE = (("load_dataset", "store/cats"), ("imagefolder", "store/cats/data"))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.pip
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "pixcore": ROOT / "src/pixcore",
