@@ -135,8 +135,9 @@ __all__ = [
     "plan",
 ]
 
-# Each is imported when somebody asks for a name that those before it lack, so that a program which uses little of the
-# core, such as the decoder child, starts sooner. What imports the others comes last.
+# A public name is looked up in these modules in order, and each is imported only if those before it lack the name. So
+# a program that uses little of the core, such as the decoder child, starts sooner. Modules that import many others come
+# last.
 _MODULES = (
     "errors",
     "model.quality",
@@ -154,13 +155,13 @@ _MODULES = (
     "chunk.pipeline",
 )
 
-if not TYPE_CHECKING:  # to type checkers, a module with __getattr__ would have any name
+if not TYPE_CHECKING:  # type checkers assume that a module with __getattr__ has every name
 
     def __getattr__(name: str) -> object:
         for module in _MODULES if name in __all__ else ():
-            home = import_module(f"{__name__}.{module}")
-            if hasattr(home, name):
-                globals()[name] = value = getattr(home, name)
+            imported = import_module(f"{__name__}.{module}")
+            if hasattr(imported, name):
+                globals()[name] = value = getattr(imported, name)
                 return value
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

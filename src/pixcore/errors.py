@@ -1,34 +1,34 @@
-"""What can go wrong, as a tree whose two great branches decide about retries.
+"""The exceptions of pixcore. Two branches of their tree decide about retries: TransientError and PermanentError.
 
 ::
 
     PixcoreError
-    ├── TransientError                 trying again may help
+    ├── TransientError                 a retry may help
     │   ├── SourceUnavailable          (also a ConnectionError)
-    │   ├── StoreUnavailable           connection, time-out, 429, 5xx
+    │   ├── StoreUnavailable           connection, timeout, 429, 5xx
     │   └── StatusUnavailable
-    ├── PermanentError                 trying again cannot help
+    ├── PermanentError                 a retry cannot help
     │   ├── InvalidRequest             (also a ValueError) bad chunk, URL or configuration
     │   ├── NoValidImages              (also a ValueError)
-    │   ├── SourceChanged              a page came, but no result could be read from it
+    │   ├── SourceChanged              the page arrived, but holds no readable result
     │   ├── StoreDenied                wrong key, forbidden
     │   ├── StoreNotFound
     │   ├── StoreConflict
     │   ├── WorkspaceFull              the work directory's disk or quota is used up
-    │   └── Cancelled                  somebody asked for the chunk to stop
-    └── ClaimLost                      this worker's claim was taken over
+    │   └── Cancelled                  a cancel was requested
+    └── ClaimLost                      another worker took over the claim
 
-Adapters translate foreign exceptions into these, ``raise … from exc``. A message names the thing and the remedy, in
-one line, and never holds a credential.
+Adapters translate foreign exceptions into these with ``raise … from exc``. A message is one line. It says what
+happened, to what, and what to do, and never holds a credential.
 """
 
 
 class PixcoreError(Exception):
-    """The root: catch it to catch everything that pixcore raises on purpose."""
+    """The root of the tree: the base class of everything that pixcore raises on purpose."""
 
 
 class TransientError(PixcoreError):
-    """Trying again later may help."""
+    """A later retry may help."""
 
 
 class SourceUnavailable(TransientError, ConnectionError):
@@ -36,7 +36,7 @@ class SourceUnavailable(TransientError, ConnectionError):
 
 
 class StoreUnavailable(TransientError):
-    """A blob store could not be reached, was overloaded, or its answer was lost."""
+    """A blob store could not be reached or was overloaded, or its response was lost."""
 
 
 class StatusUnavailable(TransientError):
@@ -44,19 +44,19 @@ class StatusUnavailable(TransientError):
 
 
 class PermanentError(PixcoreError):
-    """Trying again, unchanged, cannot help."""
+    """A retry of the same request cannot help."""
 
 
 class InvalidRequest(PermanentError, ValueError):
-    """What was asked for is malformed or contradicts what is there."""
+    """The request is malformed, or contradicts what exists."""
 
 
 class NoValidImages(PermanentError, ValueError):
-    """Not one image could be collected."""
+    """No image could be collected."""
 
 
 class SourceChanged(PermanentError):
-    """A source answered, but in a form that holds no readable result."""
+    """A source responded, but no result could be read from the response."""
 
 
 class StoreDenied(PermanentError):
@@ -68,7 +68,7 @@ class StoreNotFound(PermanentError):
 
 
 class StoreConflict(PermanentError):
-    """A different blob stands under that key, or the version to be replaced is gone."""
+    """Another blob has that key, or the version to be replaced is gone."""
 
 
 class WorkspaceFull(PermanentError):
@@ -76,15 +76,15 @@ class WorkspaceFull(PermanentError):
 
 
 class Cancelled(PermanentError):
-    """Somebody asked for the chunk to stop."""
+    """A cancel of the chunk was requested."""
 
 
 class ClaimLost(PixcoreError):
-    """This worker's claim was taken over: it must change nothing any more."""
+    """Another worker took over the claim. This worker must not change the chunk any more."""
 
 
 def one_line(error: BaseException) -> str:
-    """What went wrong, on one line, fit for a log or a status row; foreign errors with the name of their type."""
+    """Return an error's message as one line, for a log or a status row. Foreign errors get the name of their type."""
     text = " ".join(str(error).split())
     if isinstance(error, PixcoreError):
         return text or type(error).__name__

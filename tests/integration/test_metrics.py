@@ -402,7 +402,7 @@ def test_metrics_that_cannot_be_written_fail_no_chunk(
     (folder / "0.lock").mkdir()
     ran = pixcore("run", "--source", "folder:photos", "--chunk-size", "2", "--verbose")
     assert ran.code == 0
-    assert ran.err.count("failed and is ignored from now on") == 1
+    assert ran.err.count("its further failures are not reported") == 1
     assert home.exists()
 
 

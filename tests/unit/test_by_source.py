@@ -10,7 +10,7 @@ from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable
 from pixcore.model.images import CandidateKey, Download, Miss
 from pixcore.model.requests import Slice
 from pixcore.ports import Downloader
-from pixcore.ports.downloader import at_leisure
+from pixcore.ports.downloader import do_nothing
 from pixcore_adapters.downloader.by_source import BySource
 from pixcore_adapters.downloader.memory import MemoryDownloader
 
@@ -28,7 +28,7 @@ class Failing:
         slices: Sequence[Slice],
         into: Path,
         skip: frozenset[CandidateKey] = frozenset(),
-        waiting: Callable[[], None] = at_leisure,
+        waiting: Callable[[], None] = do_nothing,
     ) -> Generator[Download | Miss]:
         """See ``Downloader``."""
         try:

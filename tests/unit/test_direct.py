@@ -22,7 +22,7 @@ from pixcore import (
     Status,
     StatusUnavailable,
 )
-from pixcore.chunk.events import ChunkClaimed, Event, ImageAccepted, StepRetried, everyone
+from pixcore.chunk.events import ChunkClaimed, Event, ImageAccepted, StepRetried, combined
 from pixcore.model.chunks import Claimed, Outcome
 from pixcore.model.images import Download, Miss
 from pixcore_adapters.downloader.memory import MemoryDownloader
@@ -316,7 +316,7 @@ def test_an_interrupt_of_the_main_thread_stops_the_workers(assembly: MemoryAssem
 def test_log_lines_name_the_owner_as_their_task(assembly: MemoryAssembly, caplog: pytest.LogCaptureFixture) -> None:
     """From the worker's threads, too; after the run, no task is named any more."""
     caplog.handler.addFilter(context := ChunkContext())
-    pipeline = assembly.pipeline(everyone(LogObserver()))
+    pipeline = assembly.pipeline(combined(LogObserver()))
     with caplog.at_level(logging.DEBUG, logger="pixcore"):
         run(pipeline, *chunks(assembly, 2))
         logging.getLogger("pixcore").info("after")

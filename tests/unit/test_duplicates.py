@@ -74,7 +74,7 @@ def test_of_near_twins_the_first_stays() -> None:
     first, second = image(0, "a", phash=0b0), image(1, "b", phash=0b1011)
     assert list(drop_duplicates([first, second], NearRule())) == [
         first,
-        Rejected(second.download, "near_duplicate", "3 of 64 phash bits from 0.jpg"),
+        Rejected(second.download, "near_duplicate", "differs from 0.jpg in 3 of 64 phash bits"),
     ]
 
 

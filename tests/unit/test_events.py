@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from pixcore.chunk.events import ChunkEnded, Event, Observer, everyone, shielded, silent
+from pixcore.chunk.events import ChunkEnded, Event, Observer, combined, shielded, silent
 from pixcore.model.chunks import ChunkKey
 
 EVENT = ChunkEnded(ChunkKey("cats", 1), attempt=1)
@@ -50,16 +50,16 @@ def test_an_interrupt_passes_through(interrupt: BaseException) -> None:
 
 
 @pytest.mark.parametrize("interrupt", [TimeLimit(), KeyboardInterrupt()])
-def test_an_interrupt_passes_through_everyone(interrupt: BaseException) -> None:
+def test_an_interrupt_passes_through_combined_observers(interrupt: BaseException) -> None:
     """The same, where several watch."""
-    tell = everyone(silent, failing(interrupt), interrupts=(TimeLimit,))
+    observe = combined(silent, failing(interrupt), interrupts=(TimeLimit,))
     with pytest.raises(type(interrupt)):
-        shielded(tell, (TimeLimit,))(EVENT)
+        shielded(observe, (TimeLimit,))(EVENT)
 
 
 def test_everyone_is_told_in_order_though_one_fails(caplog: pytest.LogCaptureFixture) -> None:
     """The metrics must not stop because the progress bar broke."""
     told: list[str] = []
-    everyone(lambda _: told.append("first"), failing(OSError("pipe")), lambda _: told.append("last"))(EVENT)
+    combined(lambda _: told.append("first"), failing(OSError("pipe")), lambda _: told.append("last"))(EVENT)
     assert told == ["first", "last"]
     assert len(caplog.records) == 1

@@ -17,7 +17,7 @@ SLICE = Slice("folder", "/a", 0, 5)
 @pytest.mark.parametrize(("start", "stop"), [(-1, 3), (3, 3), (4, 3)])
 def test_a_slice_holds_something(start: int, stop: int) -> None:
     """An empty or negative slice would silently collect nothing."""
-    with pytest.raises(InvalidRequest, match=r"holds nothing; take 0 <= start < stop"):
+    with pytest.raises(InvalidRequest, match=r"is empty; use 0 <= start < stop"):
         Slice("folder", "/a", start, stop)
 
 

@@ -66,7 +66,7 @@ def test_without_a_keyword_nothing_is_made(assembly: Assembly, metadata: Mapping
         ({"sources": ["nowhere"]}, "nowhere"),
         ({"slices": [{"source": "urls"}]}, "slices"),
         ({"slices": [{"source": "urls", "query": "q", "start": 0, "stop": 1, "color": "red"}]}, "slices"),
-        ({"slices": [{"source": "urls", "query": "q", "start": 5, "stop": 5}]}, "holds nothing"),
+        ({"slices": [{"source": "urls", "query": "q", "start": 5, "stop": 5}]}, "is empty"),
         ({"labels": 5}, "labels"),
     ],
     ids=str,

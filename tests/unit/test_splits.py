@@ -31,18 +31,18 @@ def test_ratios_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("train=0.9", "make 0.9 together"),
-        ("train=0.9,test=0.2", "make 1.1 together"),
+        ("train=0.9", "add up to 0.9"),
+        ("train=0.9,test=0.2", "add up to 1.1"),
         ("train=1,test=0", "split test would be empty"),
         ("train=2,test=-1", "split test would be empty"),
         ("train=0.5,train=0.5", "'train' is named twice"),
-        ("train", "'train' is no split; write them as in train=0.9,test=0.1"),
-        ("train=nan", "'train=nan' is no split"),
-        ("train=1/0", "'train=1/0' is no split"),
-        ("", "'' is no split"),
-        ("../x=1", "cannot be called '../x'"),
-        ("=1", "cannot be called ''"),
-        ("træn=1", "cannot be called 'træn'"),
+        ("train", "'train' is not a split; write splits as in train=0.9,test=0.1"),
+        ("train=nan", "'train=nan' is not a split"),
+        ("train=1/0", "'train=1/0' is not a split"),
+        ("", "'' is not a split"),
+        ("../x=1", "name '../x' is invalid"),
+        ("=1", "name '' is invalid"),
+        ("træn=1", "name 'træn' is invalid"),
     ],
 )
 def test_what_makes_no_splits_is_refused(text: str, said: str) -> None:

@@ -1,6 +1,6 @@
-"""What happens to a chunk, as values; whoever wants to know is an Observer.
+"""The events of a chunk, as values, and the observers that receive them.
 
-A chunk's events begin with ``ChunkClaimed`` and end with exactly one ``ChunkEnded``, after which nothing happens.
+The first event of an attempt is ``ChunkClaimed``, the last is exactly one ``ChunkEnded``.
 """
 
 import logging
@@ -16,7 +16,7 @@ from pixcore.model.requests import ChunkRequest
 
 @frozen
 class Event:
-    """Something that happened to an attempt at a chunk."""
+    """Something that happened in an attempt at a chunk."""
 
     chunk: ChunkKey
     attempt: int
@@ -24,42 +24,42 @@ class Event:
 
 @frozen
 class ChunkClaimed(Event):
-    """The attempt begins."""
+    """The attempt has begun."""
 
     request: ChunkRequest
 
 
 @frozen
 class PhaseEntered(Event):
-    """The attempt went on to another phase."""
+    """The attempt has begun another phase."""
 
     phase: Phase
 
 
 @frozen
 class CandidateMissed(Event):
-    """A candidate's bytes could not be had."""
+    """A candidate's bytes could not be obtained."""
 
     miss: Miss
 
 
 @frozen
 class ImageAccepted(Event):
-    """An image counts towards the target."""
+    """An image was accepted, and counts towards the target."""
 
     image: Accepted
 
 
 @frozen
 class ImageRejected(Event):
-    """A download is not wanted."""
+    """A download was rejected."""
 
     image: Rejected
 
 
 @frozen
 class StepRetried(Event):
-    """A step failed ``failures`` times so far and is tried again after ``wait`` seconds."""
+    """A step has failed ``failures`` times so far and will be retried after ``wait`` seconds."""
 
     phase: Phase
     failures: int
@@ -69,7 +69,7 @@ class StepRetried(Event):
 
 @frozen
 class CleanupFailed(Event):
-    """Something of the work directory could not be removed; a later start sweeps it."""
+    """A file of the work directory could not be removed. ``workspace.sweep`` removes it at a later start."""
 
     path: Path
     error: str
@@ -77,19 +77,19 @@ class CleanupFailed(Event):
 
 @frozen
 class ChunkEnded(Event):
-    """The last event of an attempt, after the clean-up."""
+    """The attempt has ended. This is its last event, after the cleanup."""
 
 
 @frozen
 class ChunkCompleted(ChunkEnded):
-    """The archive is stored and recorded."""
+    """The chunk is completed: its archive is stored and recorded."""
 
     result: ChunkResult
 
 
 @frozen
 class ChunkFailed(ChunkEnded):
-    """The attempt failed. ``status`` is what was recorded: failed, pending for another try, or None if unrecorded."""
+    """The attempt failed. ``status`` was recorded: failed, or pending for a retry. None: it could not be recorded."""
 
     error: str
     status: Status | None
@@ -97,12 +97,12 @@ class ChunkFailed(ChunkEnded):
 
 @frozen
 class ChunkInterrupted(ChunkEnded):
-    """The attempt was stopped from outside and its claim given back, no failure counted."""
+    """The attempt was interrupted from outside. Its claim was given back; that counts as no failure."""
 
 
 @frozen
 class ChunkLost(ChunkEnded):
-    """The claim was taken over; this worker changed nothing."""
+    """Another worker took over the claim. This worker changed nothing since."""
 
     error: str
 
@@ -111,32 +111,32 @@ Observer = Callable[[Event], None]
 
 
 def silent(_: Event) -> None:
-    """The observer that does not care."""
+    """Ignore an event: the observer for callers that need none."""
 
 
-def everyone(*observers: Observer, interrupts: tuple[type[BaseException], ...] = ()) -> Observer:
-    """One observer that tells each of several, in order; one that fails does not keep it from the rest.
+def combined(*observers: Observer, interrupts: tuple[type[BaseException], ...] = ()) -> Observer:
+    """Return an observer that calls several in order. If one fails, the others are called all the same.
 
     ``interrupts`` are those of the pipeline, as for ``shielded``.
     """
-    guarded = [shielded(observer, interrupts) for observer in observers]
+    all_shielded = [shielded(observer, interrupts) for observer in observers]
 
-    def tell(event: Event) -> None:
-        for observer in guarded:
+    def observe(event: Event) -> None:
+        for observer in all_shielded:
             observer(event)
 
-    return tell
+    return observe
 
 
 def shielded(observer: Observer, interrupts: tuple[type[BaseException], ...] = ()) -> Observer:
-    """Wrap an observer so that its failure is logged once, as a warning of the logger ``pixcore``, and goes no further.
+    """Wrap an observer so that its exceptions do not reach the caller.
 
-    ``interrupts`` are exceptions that a runner raises from outside in the middle of anything, such as a time limit:
-    they pass through.
+    The first exception is logged as a warning of the logger ``pixcore``, later ones are dropped. ``interrupts`` pass
+    through: a runner may raise them at any point, such as its time limits.
     """
     failed = False
 
-    def tell(event: Event) -> None:
+    def observe(event: Event) -> None:
         nonlocal failed
         try:
             observer(event)
@@ -146,7 +146,7 @@ def shielded(observer: Observer, interrupts: tuple[type[BaseException], ...] = (
             if not failed:
                 failed = True
                 logging.getLogger("pixcore").warning(
-                    "observer %r failed and is ignored from now on when it does", observer, exc_info=True
+                    "observer %r failed; its further failures are not reported", observer, exc_info=True
                 )
 
-    return tell
+    return observe

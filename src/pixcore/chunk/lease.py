@@ -1,4 +1,4 @@
-"""Lease: keeps a claim alive while its chunk runs, and tells the chunk when to stop."""
+"""Lease: renew a claim while its chunk runs, and make the chunk stop when it must."""
 
 import threading
 import time
@@ -15,7 +15,12 @@ from pixcore.ports import StatusRepo
 
 @frozen
 class LeaseTerms:
-    """Seconds: a claim lives ``ttl`` without renewal, is renewed every third of it, and at most ``deadline`` in all."""
+    """How long a claim lives, in seconds.
+
+    Attributes:
+        ttl: How long it lives without renewal. It is renewed after each third of that time.
+        deadline: How long an attempt may take in all; after that the claim is no longer renewed.
+    """
 
     ttl: float = 60.0
     deadline: float = 1500.0
@@ -23,10 +28,10 @@ class LeaseTerms:
 
 @define(eq=False)
 class Lease:
-    """A context manager: inside it a thread renews ``claim``; ``check`` raises once the work must stop.
+    """A context manager. Within its block, a thread renews ``claim``, and ``check`` raises once the work must stop.
 
-    Renewal ends with the deadline, because a worker that hangs would otherwise keep its chunk for ever. An
-    unreachable status database is tried again until the lease must be taken for expired.
+    Renewal stops at the deadline, because a worker that hangs would otherwise keep its chunk for ever. When the status
+    database cannot be reached, renewal is retried until the lease may have expired.
     """
 
     status: StatusRepo
@@ -44,7 +49,9 @@ class Lease:
 
     def __enter__(self) -> Self:
         self._began = self._renewed = self.clock()
-        self._thread = threading.Thread(target=self._keep, name=f"pixcore-lease-{self.claim.chunk}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._renew_until_ended, name=f"pixcore-lease-{self.claim.chunk}", daemon=True
+        )
         self._thread.start()
         return self
 
@@ -55,7 +62,7 @@ class Lease:
         self._thread.join()
 
     def beat(self) -> bool:
-        """Renew once; true while the lease should be kept on."""
+        """Renew the claim once; return whether to go on renewing it."""
         now = self.clock()
         if now - self._began >= self.terms.deadline:
             return False
@@ -64,19 +71,19 @@ class Lease:
         except TransientError as error:
             if now - self._renewed >= self.terms.ttl:
                 self._lost = error
-        except Exception as error:  # noqa: BLE001 - this thread has no caller: check() raises it in the worker's
+        except Exception as error:  # noqa: BLE001 - nothing calls this thread: check() raises it in the worker's thread
             self._lost = error
         else:
             self._renewed = now
         return self._lost is None
 
     def check(self) -> None:
-        """Return at once if the work may go on.
+        """Return at once if the work may go on, otherwise raise. Costs no request.
 
         Raises:
-            KeyboardInterrupt: The runner wants to stop; the claim is to be given back.
+            KeyboardInterrupt: The runner wants to stop. The caller gives the claim back.
             Cancelled: A cancel was requested.
-            ClaimLost: Another worker may hold the chunk by now.
+            ClaimLost: Another worker may have the chunk by now.
             TransientError: The deadline has passed.
         """
         if self.stop():
@@ -91,6 +98,6 @@ class Lease:
                 " plan smaller chunks or raise the deadline"
             )
 
-    def _keep(self) -> None:
+    def _renew_until_ended(self) -> None:
         while not self._ended.wait(self.terms.ttl / 3) and self.beat():
             pass

@@ -1,4 +1,4 @@
-"""What to do with a chunk's blob: create it, recognise it as ours, replace an older attempt, or refuse."""
+"""Publish a chunk's archive: create its blob, accept an equal one, replace an older attempt's, or refuse."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,22 +10,22 @@ from pixcore.ports import BlobStore
 
 _STATUS, _CHUNK, _ATTEMPT = "pixcore_status", "pixcore_chunk", "pixcore_attempt"
 
-# Each round loses a race against another, older attempt of the same chunk; that many cannot be alive at once.
+# A round is lost when an older attempt of the same chunk writes in between. More such attempts are not alive at once.
 _ROUNDS = 4
 
 
 def publish(store: BlobStore, archive: Archive, *, key: str, content_type: str, claim: Claim, identity: str) -> Blob:
-    """Make ``archive`` the blob at ``key``; idempotent.
+    """Store ``archive`` under ``key``. Idempotent.
 
-    ``identity`` is the status database's: blobs of another database's chunks are never replaced.
+    ``identity`` is the status database's: a blob of another database's chunk is never replaced.
 
     Raises:
         ClaimLost: A newer attempt of the same chunk has published already.
-        StoreConflict: Something else stands there; it is left as it is.
-        StoreDenied, StoreNotFound, StoreUnavailable: As the store says.
+        StoreConflict: Another blob has that key; it is left as it is.
+        StoreDenied, StoreNotFound, StoreUnavailable: As ``BlobStore.put`` raises them.
     """
     metadata = _metadata(claim, identity)
-    there: Blob | None = None  # an older attempt's
+    older: Blob | None = None  # what an older attempt stored, once it was found
     for _ in range(_ROUNDS):
         try:
             return store.put(
@@ -35,11 +35,11 @@ def publish(store: BlobStore, archive: Archive, *, key: str, content_type: str, 
                 size=archive.size,
                 content_type=content_type,
                 metadata=metadata,
-                replacing=there.etag if there else None,
+                replacing=older.etag if older else None,
             )
         except StoreDenied:
-            if there and _same(there, archive):
-                return there  # a store that cannot replace, so that no attempt in between can
+            if older and _same(older, archive):
+                return older  # safe to accept: the store cannot replace blobs, so no other attempt can overwrite it
             raise
         except StoreConflict as conflict:
             try:
@@ -48,49 +48,49 @@ def publish(store: BlobStore, archive: Archive, *, key: str, content_type: str, 
                 raise conflict from None
             written = _attempt(found.metadata, claim, identity)
             if written is not None and written < claim.attempt:
-                # even if it holds the same: under the older attempt's name, one in between could replace it
-                there = found
+                # Replace even identical bytes: under the older attempt's number, an attempt between the two could
+                # overwrite them.
+                older = found
             elif _same(found, archive):
                 return found
             elif written is None:
                 raise StoreConflict(
-                    f"{found.url} holds something that is not this chunk's; move it away or choose another store or"
-                    " dataset name"
+                    f"{found.url} was not written for this chunk; move it away, or choose another store or dataset name"
                 ) from conflict
             else:
                 raise ClaimLost(
-                    f"attempt {written} of chunk {claim.chunk} has published already; this is {claim.attempt}"
+                    f"attempt {written} of chunk {claim.chunk} has published already; this is attempt {claim.attempt}"
                 ) from conflict
     raise StoreConflict(
-        f"{key} kept changing under attempt {claim.attempt} of chunk {claim.chunk}; nothing was written"
+        f"{key} changed {_ROUNDS} times while attempt {claim.attempt} of chunk {claim.chunk} tried to replace it;"
+        " nothing was written; stop what else writes there"
     )
 
 
-def hand_over(
-    store: BlobStore, there: Blob, source: Path, *, sha256: str, size: int, claim: Claim, identity: str
-) -> None:
-    """Put the name of a completed attempt on what stands at its chunk's key; ``source`` holds its bytes, which stay.
+def relabel(store: BlobStore, blob: Blob, source: Path, *, sha256: str, size: int, claim: Claim, identity: str) -> None:
+    """Write the claim's attempt into the metadata of a blob, so that the next attempt may replace it.
 
-    After a mix-up or damage, a blob may no longer say whose it is, and ``publish`` would refuse to replace it for ever.
-    Only for blobs that somebody has asked to be replaced.
+    ``source`` holds the blob's bytes, which stay as they are. After a mix-up or damage, a blob's metadata may no longer
+    name its chunk, and ``publish`` would refuse to replace it for ever. Call this only for a blob that a user has asked
+    to be replaced.
 
     Raises:
-        StoreConflict: It is no longer that version.
-        StoreDenied, StoreNotFound, StoreUnavailable: As the store says.
+        StoreConflict: The blob is no longer at that version.
+        StoreDenied, StoreNotFound, StoreUnavailable: As ``BlobStore.put`` raises them.
     """
     store.put(
-        there.key,
+        blob.key,
         source,
         sha256=sha256,
         size=size,
-        content_type=there.content_type,
+        content_type=blob.content_type,
         metadata=_metadata(claim, identity),
-        replacing=there.etag,
+        replacing=blob.etag,
     )
 
 
 def replaceable(blob: Blob, claim: Claim, identity: str) -> bool:
-    """Whether the next attempt after the claim's would replace the blob."""
+    """Return whether the next attempt after the claim's would replace the blob."""
     written = _attempt(blob.metadata, claim, identity)
     return written is not None and written <= claim.attempt
 
@@ -104,7 +104,7 @@ def _same(blob: Blob, archive: Archive) -> bool:
 
 
 def _attempt(metadata: Mapping[str, str], claim: Claim, identity: str) -> int | None:
-    """The attempt that wrote a blob of this chunk, or None for a blob of something else."""
+    """Return the attempt that wrote a blob, or None if the blob was not written for this chunk."""
     written = metadata.get(_ATTEMPT, "")
     if metadata.get(_STATUS) != identity or metadata.get(_CHUNK) != str(claim.chunk.id) or not written.isdecimal():
         return None

@@ -1,4 +1,4 @@
-"""How often and how patiently a step is tried again: a value, and its one binding to tenacity."""
+"""How often a step is tried and how long it waits between tries; the only module that configures tenacity."""
 
 import random
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from pixcore.errors import TransientError
 
 @frozen
 class RetryPolicy:
-    """At most ``attempts`` tries; between them an exponential wait with jitter, in seconds.
+    """At most ``attempts`` tries, with an exponential wait in seconds between them.
 
-    The wait after failure ``n`` is ``first * 2 ** (n - 1)``, at most ``longest``, plus up to ``jitter``, so that
-    workers that failed together do not come back together.
+    The wait after failure ``n`` is ``first * 2 ** (n - 1)``, at most ``longest``, plus a random part of up to
+    ``jitter``, so that workers that failed together do not retry together.
     """
 
     attempts: int = field(validator=ge(1))
@@ -24,14 +24,14 @@ class RetryPolicy:
     jitter: float = 1.0
 
     def wait(self, failures: int) -> float:
-        """Seconds to wait after that many failures, at least 1."""
-        doublings = min(failures - 1, 63)  # beyond, the float overflows long after `longest` has won
+        """Return the seconds to wait after that many failures, which are at least 1."""
+        doublings = min(failures - 1, 63)  # more could overflow the float, and `longest` limits the wait long before
         return min(self.first * 2.0**doublings, self.longest) + random.uniform(0, self.jitter)  # noqa: S311 - no secret
 
 
 @frozen
 class Policies:
-    """The policies of a chunk. ``chunk`` spaces whole attempts; its budget is kept by the status repo."""
+    """The policies of a chunk. ``chunk`` gives the wait between attempts; the StatusRepo limits their number."""
 
     download: RetryPolicy = RetryPolicy(attempts=3)
     compress: RetryPolicy = RetryPolicy(attempts=2)
@@ -40,24 +40,24 @@ class Policies:
     chunk: RetryPolicy = RetryPolicy(attempts=3, first=5.0, longest=300.0, jitter=5.0)
 
 
-def _untold(_failures: int, _seconds: float, _error: BaseException) -> None:
+def _no_report(_failures: int, _seconds: float, _error: BaseException) -> None:
     pass
 
 
 def retrying(
     policy: RetryPolicy,
     sleep: Callable[[float], None],
-    tell: Callable[[int, float, BaseException], None] = _untold,
+    report: Callable[[int, float, BaseException], None] = _no_report,
 ) -> Retrying:
-    """Tenacity's loop over ``policy``: only a TransientError is tried again, the last one is raised as it is.
+    """Return tenacity's retry loop for ``policy``. Only a TransientError is retried; the last one is raised as it is.
 
-    ``tell(failures, seconds, error)`` is called before each wait.
+    ``report(failures, seconds, error)`` is called before each wait.
     """
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if error:
-            tell(state.attempt_number, state.upcoming_sleep, error)
+            report(state.attempt_number, state.upcoming_sleep, error)
 
     return Retrying(
         retry=retry_if_exception_type(TransientError),

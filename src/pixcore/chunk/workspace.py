@@ -1,6 +1,6 @@
-"""The work directory of one attempt: private, locked while in use, gone afterwards whatever happened.
+"""The work directory of one attempt: private, locked while it is in use, and removed however the attempt ends.
 
-Directories of a process that was killed stay behind unlocked; ``sweep`` removes them at a later start. POSIX only.
+The directories of a killed process remain, without their locks. ``sweep`` removes them at a later start. POSIX only.
 """
 
 import errno
@@ -23,10 +23,10 @@ _LOCK = ".lock"
 
 @contextmanager
 def local_disk(doing: str) -> Generator[None]:
-    """Translate what the local disk raises while ``doing`` something, such as "writing the archive".
+    """Translate the OSErrors of the block. ``doing`` says in the message what it does, such as "writing the archive".
 
     Raises:
-        WorkspaceFull: No space, quota or file size left.
+        WorkspaceFull: The disk, a quota or the largest file size is used up.
         TransientError: Any other OSError.
     """
     try:
@@ -44,13 +44,13 @@ def local_disk(doing: str) -> Generator[None]:
 
 @contextmanager
 def workspace(root: Path, left_behind: Callable[[Path, OSError], None]) -> Generator[Path]:
-    """Make a directory of mode 0700 below ``root``, locked for as long as the block lasts, then removed.
+    """Create a directory of mode 0700 below ``root``. It is locked until the end of the block, and then removed.
 
-    What cannot be removed is handed to ``left_behind`` and raises nothing.
+    ``left_behind`` is called with each path that cannot be removed and its error; that raises nothing.
 
     Raises:
         InvalidRequest: ``root`` cannot be used.
-        WorkspaceFull, TransientError: As ``local_disk`` says.
+        WorkspaceFull, TransientError: As ``local_disk`` raises them.
     """
     folder: Path | None = None
     lock = -1
@@ -70,7 +70,7 @@ def workspace(root: Path, left_behind: Callable[[Path, OSError], None]) -> Gener
 
 
 def sweep(root: Path) -> list[Path]:
-    """Remove the directories below ``root`` whose process is gone; give their paths. Live ones are left alone.
+    """Remove the directories below ``root`` whose process has ended; return their paths. Keep those in use.
 
     Raises:
         InvalidRequest, WorkspaceFull, TransientError: As for ``workspace``.
@@ -86,16 +86,16 @@ def sweep(root: Path) -> list[Path]:
 
 @contextmanager
 def _root_locked(root: Path) -> Generator[None]:
-    # without this lock a sweep could meet a directory between its making and its locking
+    # Without this lock, a sweep could remove a directory between its creation and its locking.
     with local_disk("preparing the work directory"):
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                about = os.fstat(handle)
-                if about.st_uid != os.geteuid() or stat.S_IMODE(about.st_mode) & 0o022:
+                status = os.fstat(handle)
+                if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o022:
                     raise InvalidRequest(
-                        f"the work directory {root} belongs to somebody else or is open to others for writing;"
+                        f"the work directory {root} belongs to another user or is writable by others;"
                         " set `work` to a folder of your own"
                     )
                 fcntl.flock(handle, fcntl.LOCK_EX)
@@ -125,14 +125,14 @@ def _in_use(folder: Path) -> bool:
 
 
 def _remove(folder: Path, left_behind: Callable[[Path, OSError], None]) -> None:
-    def note(_: object, path: str, info: tuple[type[BaseException], BaseException, object]) -> None:
+    def report(_: object, path: str, info: tuple[type[BaseException], BaseException, object]) -> None:
         error = info[1]
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
             left_behind(Path(path), error)
 
     try:
-        shutil.rmtree(folder, onerror=note)
+        shutil.rmtree(folder, onerror=report)
     except BaseException:
-        # interrupted half-way: the interrupt stands, but so does the promise
+        # Interrupted: finish the removal, then let the interrupt go on.
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -1,4 +1,4 @@
-"""Drop duplicates within a chunk: equal bytes, and pictures whose perceptual hashes are near."""
+"""Drop duplicates within a chunk: images with equal bytes, and images whose perceptual hashes are near."""
 
 from collections.abc import Generator, Iterable
 
@@ -24,7 +24,7 @@ def drop_duplicates(verdicts: Iterable[Accepted | Rejected], rule: NearRule | No
             yield Rejected(
                 verdict.download,
                 RejectReason.NEAR_DUPLICATE,
-                f"{bits} of 64 phash bits from {twin.download.candidate.url}",
+                f"differs from {twin.download.candidate.url} in {bits} of 64 phash bits",
             )
         else:
             exact[verdict.sha256] = verdict

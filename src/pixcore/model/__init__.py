@@ -1,1 +1,1 @@
-"""The values that travel through pixcore: frozen, comparable, and free of behaviour that needs an adapter."""
+"""The values that pixcore passes around: frozen, comparable, and without behaviour that needs an adapter."""

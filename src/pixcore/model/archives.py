@@ -1,4 +1,4 @@
-"""A packed chunk, on the local disk and in a blob store."""
+"""An archive on the local disk, and a blob in a blob store."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from attrs import frozen
 
 @frozen
 class Archive:
-    """A packed chunk on the local disk: ``images`` images in ``size`` bytes with that ``sha256`` at ``path``."""
+    """A packed chunk on the local disk: a file, its size in bytes, its sha256 in hex and its number of images."""
 
     path: Path
     size: int
@@ -18,7 +18,7 @@ class Archive:
 
 @frozen
 class Blob:
-    """An object in a blob store. ``etag`` names this version of it; ``url`` never carries a query string."""
+    """An object in a blob store. ``etag`` names this version of it. ``url`` never has a query string."""
 
     key: str
     url: str

@@ -1,4 +1,4 @@
-"""A chunk, from its request to its record in the status database."""
+"""A chunk as the status database knows it: its key, claim, progress, result and record."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -9,7 +9,7 @@ from pixcore.model.requests import ChunkRequest
 
 
 class Phase(StrEnum):
-    """Where a chunk is; ``download`` and ``validate`` overlap."""
+    """What an attempt does. Downloading, validating and packing overlap; ``compress`` begins after the last image."""
 
     INIT = "init"
     DOWNLOAD = "download"
@@ -22,7 +22,7 @@ class Phase(StrEnum):
 
 
 class Status(StrEnum):
-    """What the status database says of a chunk."""
+    """The status of a chunk in the status database."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -32,7 +32,7 @@ class Status(StrEnum):
 
 @frozen(order=True)
 class ChunkKey:
-    """What names a chunk in a status database: its id within the namespace of a dataset, or of none (``""``)."""
+    """The name of a chunk in a status database: its dataset, or ``""`` for none, and its id within that."""
 
     dataset: str
     id: int
@@ -41,27 +41,27 @@ class ChunkKey:
         return f"{self.dataset}/{self.id}" if self.dataset else str(self.id)
 
     def blob_key(self, suffix: str) -> str:
-        """Key of the chunk's archive below the store's prefix; ``suffix`` such as ``.zip``. The id is unpadded."""
+        """Return the key of the chunk's blob in the store; ``suffix`` is such as ``.zip``. The id is not padded."""
         name = f"chunk_{self.id}{suffix}"
         return f"{self.dataset}/data/{name}" if self.dataset else name
 
 
 @frozen
 class Chunk:
-    """A request that the status database knows, under the id it is known by."""
+    """A request that is in the status database, and the id that it has there."""
 
     id: int
     request: ChunkRequest
 
     @property
     def key(self) -> ChunkKey:
-        """What names the chunk everywhere."""
+        """The chunk's name."""
         return ChunkKey(self.request.dataset, self.id)
 
 
 @frozen
 class Claim:
-    """A worker's right to work on a chunk: ``attempt`` is the fencing token and only ever grows."""
+    """A worker's right to work on a chunk. ``attempt`` is the fencing token: it only ever grows."""
 
     chunk: ChunkKey
     owner: str
@@ -70,7 +70,7 @@ class Claim:
 
 @frozen
 class Progress:
-    """How far an attempt has come: images accepted, rejected and missed by reason."""
+    """How many images an attempt has accepted, and how many it has rejected and missed, by reason."""
 
     accepted: int = 0
     rejected: Mapping[str, int] = field(factory=dict[str, int])
@@ -79,7 +79,7 @@ class Progress:
 
 @frozen
 class Reject:
-    """A download that was not wanted, remembered as a sample of its reason."""
+    """A rejected download, kept in the result as a sample of its reason."""
 
     url: str
     reason: str
@@ -92,12 +92,20 @@ def _rejects(rejects: Iterable[Reject]) -> tuple[Reject, ...]:
 
 @frozen
 class ChunkResult:
-    """What became of a completed chunk.
+    """The result of a completed chunk.
 
-    ``bytes`` and ``sha256`` are the blob's; ``seconds`` are by phase. ``tally`` counts its images by ``source``,
-    ``license`` and ``format``; ``rejects`` are a few samples of each reason, in the order in which they were met.
-    ``columns`` maps each column of its rows to ``"string"`` or ``"integer"``; it is empty for archives that were made
-    before pixcore recorded it.
+    Attributes:
+        url: Where the blob is.
+        sha256: The blob's, in hex.
+        bytes: The blob's size.
+        target: How many images were wanted.
+        attempt: The attempt that completed the chunk.
+        progress: The attempt's final counts.
+        seconds: How long each phase took. Phases overlap; each second counts for one of them.
+        tally: How many images there are of each ``source``, ``license`` and ``format``.
+        rejects: A few samples of each reason, in the order in which they were rejected.
+        columns: The columns of the rows, each with ``"string"`` or ``"integer"``; empty for archives that were made
+            before pixcore recorded it.
     """
 
     url: str
@@ -113,17 +121,29 @@ class ChunkResult:
 
     @property
     def shortfall(self) -> int:
-        """How many images are missing to the target."""
+        """How many images are missing from the target."""
         return self.target - self.progress.accepted
 
 
 @frozen
 class ChunkRecord:
-    """One row of the status database.
+    """One row of the status database. Its times are in seconds, relative to the database's clock when it was read.
 
-    ``lease_left``, ``running`` and ``due_in`` are seconds from the database's now: what is left of a running attempt's
-    lease (negative once expired; 0 when none runs), how long ago that attempt began (0 when none runs), and the wait
-    until a pending chunk may be claimed (0 when it may). ``queue`` names the queue that delivers the chunk, if any.
+    Attributes:
+        chunk: The chunk.
+        status: Its status.
+        phase: The phase of its last attempt.
+        attempt: The number of its last attempt; 0 before the first.
+        failures: How many failures count against its budget.
+        owner: Who holds the claim.
+        lease_left: What is left of a running attempt's lease; negative once it has expired, 0 if none runs.
+        running: How long ago the running attempt began; 0 if none runs.
+        due_in: The wait until a pending chunk may be claimed; 0 if it may be claimed now.
+        cancel_requested: Whether the chunk is to stop.
+        progress: The counts of its last attempt.
+        result: The result of a completed chunk.
+        error: The error of the last attempt; empty if there is none.
+        queue: The queue that delivers the chunk; empty for none.
     """
 
     chunk: Chunk
@@ -144,16 +164,16 @@ class ChunkRecord:
 
 @frozen
 class Overview:
-    """What many chunks are doing, at one look.
+    """A summary of many chunks.
 
     Attributes:
-        phases: How many chunks are in each status and phase; only what occurs.
-        accepted: Images accepted in all of them.
+        phases: How many chunks are in each status and phase; only those that occur.
+        accepted: How many images all chunks together have accepted.
         workers: How many owners hold a lease that has not expired.
-        expired: Chunks in processing whose lease has expired.
-        oldest: Seconds since the longest running of the live claims was made; 0 if there is none.
+        expired: How many chunks are processing with an expired lease.
+        oldest: Seconds since the oldest claim with a live lease was made; 0 if there is none.
         errors: How many failed or pending chunks have each error, most frequent first, at most 20. Quoted parts and
-            numbers are masked (``'…'``, ``N``), so that alike errors count together.
+            numbers are masked (``'…'``, ``N``), so that similar errors count as one.
     """
 
     phases: Mapping[Status, Mapping[Phase, int]]
@@ -166,10 +186,10 @@ class Overview:
 
 @frozen
 class Attempt:
-    """What is remembered of an attempt at a chunk. Times are in Unix seconds, by the database's clock.
+    """One attempt in a chunk's history. Times are Unix seconds of the database's clock.
 
-    ``ended`` and ``status`` are None until it is over; ``status`` is what it left the chunk in: pending without an
-    ``error`` if it was interrupted. ``phase`` is where it ended.
+    ``ended`` and ``status`` are None while the attempt runs. ``status`` is the chunk's status after the attempt;
+    pending without an ``error`` means that the attempt was interrupted. ``phase`` is the phase in which it ended.
     """
 
     chunk: ChunkKey
@@ -183,7 +203,7 @@ class Attempt:
 
 @frozen
 class Claimed:
-    """Answer to a claim: the chunk is yours. ``failures`` so far, for the wait after the next one."""
+    """Answer to a claim: the caller has the chunk. ``failures`` so far decide how long to wait after the next one."""
 
     claim: Claim
     chunk: Chunk
@@ -192,28 +212,28 @@ class Claimed:
 
 @frozen
 class Done:
-    """Answer to a claim: nothing to do, this is the stored result."""
+    """Answer to a claim: the chunk is completed, with this result."""
 
     result: ChunkResult
 
 
 @frozen
 class Busy:
-    """Answer to a claim: another worker holds it; ask again in ``retry_in`` seconds."""
+    """Answer to a claim: another worker has the chunk. Claim again in ``retry_in`` seconds."""
 
     retry_in: float
 
 
 @frozen
 class NotDue:
-    """Answer to a claim: it failed a moment ago; ask again in ``retry_in`` seconds."""
+    """Answer to a claim: the chunk failed and waits for its retry. Claim again in ``retry_in`` seconds."""
 
     retry_in: float
 
 
 @frozen
 class Exhausted:
-    """Answer to a claim: it failed for good, with this error."""
+    """Answer to a claim: the chunk failed for good, with this error."""
 
     error: str
 

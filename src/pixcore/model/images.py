@@ -1,4 +1,4 @@
-"""One image on its way: a candidate, then a download or a miss, then accepted or rejected."""
+"""The states of one image: a candidate, then a download or a miss, then accepted or rejected."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -10,9 +10,9 @@ from pixcore.model.quality import Fingerprint
 
 
 class MissReason(StrEnum):
-    """Why a candidate's bytes could not be had; a third-party downloader may add its own words.
+    """Why a candidate's bytes could not be obtained. A downloader of a third party may use further reasons.
 
-    An HTTP status that is no success is ``http_404`` and so on.
+    The reason for an HTTP status without success is ``http_404`` and so on.
     """
 
     GONE = "gone"
@@ -38,7 +38,7 @@ class MissReason(StrEnum):
 
 
 class RejectReason(StrEnum):
-    """Why a download was not accepted; a third-party validator may add its own words."""
+    """Why a download was rejected. A validator of a third party may use further reasons."""
 
     NOT_AN_IMAGE = "not_an_image"
     FORMAT = "format_not_allowed"
@@ -58,7 +58,7 @@ class RejectReason(StrEnum):
 
 @frozen
 class CandidateKey:
-    """One position of one source's results for one query: what makes a candidate the same on a second try."""
+    """One position of one source's results for one query. It identifies a candidate when a source is opened again."""
 
     source: str
     query: str
@@ -67,7 +67,7 @@ class CandidateKey:
 
 @frozen
 class Provenance:
-    """Where an image comes from and what may be done with it; what the source does not tell is ``""``."""
+    """Where an image comes from and under which licence. What the source does not state is ``""``."""
 
     page_url: str = ""
     title: str = ""
@@ -79,7 +79,7 @@ class Provenance:
 
 @frozen
 class Candidate:
-    """What a source proposes, before any bytes. ``url`` of a file is its path relative to the folder."""
+    """What a source proposes: an image before its download. A file's ``url`` is its path relative to the folder."""
 
     key: CandidateKey
     url: str
@@ -98,7 +98,7 @@ class Download:
 
 @frozen
 class Miss:
-    """A candidate whose bytes could not be had; ``permanent`` when asking again within the chunk cannot help."""
+    """A candidate whose bytes could not be obtained. ``permanent``: another try within the chunk cannot help."""
 
     candidate: Candidate
     reason: str
@@ -108,10 +108,10 @@ class Miss:
 
 @frozen
 class Accepted:
-    """A download that really is an image: decoded, hashed, of allowed size, and no duplicate within its chunk.
+    """A download that is a sound image: decoded, hashed and within the limits.
 
-    ``sha256`` is of the bytes at ``download.path``; ``width`` and ``height`` are in pixels as stored, before any
-    orientation tag; ``format`` is the decoder's upper-case word for what was found, whatever the file's name said.
+    ``sha256`` is that of the bytes at ``download.path``. ``width`` and ``height`` are in pixels as stored, before any
+    orientation tag. ``format`` is the decoder's upper-case name of the format that it found, whatever the file's name.
     """
 
     download: Download
@@ -124,7 +124,7 @@ class Accepted:
 
 @frozen
 class Rejected:
-    """A download that is not wanted, and why."""
+    """A download that was rejected, and why."""
 
     download: Download
     reason: str

@@ -1,6 +1,6 @@
-"""What a dataset asks of its images beyond being images: a smallest size, and that no two are the same picture.
+"""The rules of a dataset for its images, and the fingerprints by which near-duplicates are found.
 
-It is part of the plan, so that every worker keeps to it, whatever its own settings say.
+The rules are part of the plan, so that every worker applies the same ones, whatever its own settings are.
 """
 
 from attrs import field, frozen
@@ -11,9 +11,12 @@ from attrs.validators import and_, ge, le
 class Fingerprint:
     """Perceptual hashes of one image, 64 bits each, most significant bit first as imagehash prints them.
 
-    ``method`` names how they were made, with the version of the decoder, because hashes drift between versions.
-    ``flat`` marks a picture with too little contrast for its hashes to mean anything.
+    ``method`` names how they were made and the version of the decoder, because hashes differ between versions. ``flat``
+    marks a picture with so little contrast that its hashes mean nothing.
     """
+
+    # The built-in decoder makes these hashes from a small grey picture, and decodes a JPEG only that far. This is fast,
+    # and good enough for hashes alone: a measure such as sharpness or colour needs another picture.
 
     phash: int
     dhash: int
@@ -23,18 +26,18 @@ class Fingerprint:
 
 @frozen
 class NearRule:
-    """Two images are near-duplicates when both distances, in bits of 64, are at most these.
+    """Two images are near-duplicates if both distances between their hashes, in bits of 64, are at most these.
 
-    Flat pictures are never near-compared: their hashes are all alike. The default finds 92.9 % of rescaled,
-    recompressed and slightly cropped variants at 15 false pairs among 38 million pairs of distinct pictures (300
-    photographs x 12 variants, measured with Pillow 13 and imagehash 4.3). Mirrored pictures are not found.
+    Flat pictures are no near-duplicates of anything, because their hashes are all alike. The default finds 92.9 % of
+    rescaled, recompressed and slightly cropped variants, with 15 false pairs among 38 million pairs of distinct
+    pictures (300 photographs x 12 variants, measured with Pillow 13 and imagehash 4.3). It finds no mirrored pictures.
     """
 
     phash: int = field(default=10, validator=and_(ge(0), le(64)))
     dhash: int = field(default=10, validator=and_(ge(0), le(64)))
 
     def holds(self, one: Fingerprint, other: Fingerprint) -> bool:
-        """Whether the two are near-duplicates; symmetric."""
+        """Return whether the two are near-duplicates. Symmetric."""
         return (
             not (one.flat or other.flat)
             and (one.phash ^ other.phash).bit_count() <= self.phash
@@ -44,12 +47,12 @@ class NearRule:
 
 @frozen
 class Quality:
-    """What an accepted image must satisfy.
+    """The rules that an image must satisfy to be kept. ``pixcore.filters`` applies them.
 
     Attributes:
-        min_width: In pixels, as stored, before any orientation tag.
-        min_height: The same.
-        near: When two images of a chunk are near-duplicates, of which the first stays; None: never.
+        min_width: The smallest width in pixels, as stored, before any orientation tag.
+        min_height: The smallest height, likewise.
+        near: Which images of a chunk are near-duplicates; the first of them stays. None: near-duplicates are kept.
     """
 
     min_width: int = field(default=50, validator=ge(1))

@@ -17,12 +17,13 @@ class Slice:
     """``[start, stop)`` of one source's results for one query.
 
     Attributes:
-        source: Its name, such as ``folder``.
-        query: What the source is asked: a keyword, the path of a folder or the address of a list.
-        start: The first position, from 0.
-        stop: The position after the last.
-        snapshot: Key of the blob that fixes the query's results, for sources that change under a plan; else empty.
-        licenses: Slugs of the licences that the results are limited to, such as ``by,cc0``; empty for any.
+        source: The source's name, such as ``folder``.
+        query: A keyword, the path of a folder or the address of a list.
+        start: The first position, counted from 0.
+        stop: The position after the last one.
+        snapshot: The prefix of the blobs that list the query's results, for sources whose results change after
+            planning; otherwise empty.
+        licenses: Slugs of the licences to which the results are limited, such as ``by,cc0``; empty for any.
     """
 
     source: str
@@ -35,7 +36,7 @@ class Slice:
     def __attrs_post_init__(self) -> None:
         if not 0 <= self.start < self.stop:
             raise InvalidRequest(
-                f"the slice [{self.start}, {self.stop}) of {self.source} holds nothing; take 0 <= start < stop"
+                f"the slice [{self.start}, {self.stop}) of {self.source} is empty; use 0 <= start < stop"
             )
 
     def __len__(self) -> int:
@@ -43,10 +44,11 @@ class Slice:
 
 
 def dataset_name(text: str) -> str:
-    """Check a dataset's name and give it back in Unicode normal form C.
+    """Check a dataset's name, and return it in Unicode normal form C.
 
     Raises:
-        InvalidRequest: Anything but letters, digits, ``_``, ``.`` and ``-``, or longer than 100 characters.
+        InvalidRequest: The name has other characters than letters, digits, ``_``, ``.`` and ``-``, begins with ``.`` or
+            ``-``, is empty, or has more than 100 characters.
     """
     name = unicodedata.normalize("NFC", text)
     if not _DATASET.fullmatch(name):
@@ -62,24 +64,24 @@ def _slices(slices: Iterable[Slice]) -> tuple[Slice, ...]:
 
 
 def namespace(text: str) -> str:
-    """A dataset's name, checked as by ``dataset_name``, or ``""`` for the chunks without a dataset."""
+    """Check a dataset's name as ``dataset_name`` does, but accept ``""`` for chunks without a dataset."""
     return dataset_name(text) if text else ""
 
 
 @frozen
 class ChunkRequest:
-    """What is asked for in one chunk.
+    """What one chunk asks for.
 
     Attributes:
-        index: Its place in the dataset, from 0; without a dataset, the id that the caller gave it.
+        index: The chunk's position in the dataset, counted from 0; without a dataset, the id that the caller chose.
         keyword: What the images show; never empty.
         target: How many accepted images are wanted, at least 1.
-        slices: Where they may come from, in order; belong to this chunk alone.
+        slices: Where the images may come from, in order. No other chunk of the dataset has them.
         dataset: The dataset's name, or ``""``.
-        label: The class written into each row; the keyword if none is given.
-        quality: What its images must satisfy.
-        variations: Version of the keyword variations (``pixcore.planning.variations``) that the slices' queries come
-            from; 0 if the queries are no variations.
+        label: The class that is written into each row; the keyword if it is empty.
+        quality: The rules for the chunk's images.
+        variations: The version of the keyword variations (``pixcore.planning.variations``) that made the slices'
+            queries; 0 if none did.
     """
 
     index: int
@@ -94,7 +96,7 @@ class ChunkRequest:
     def __attrs_post_init__(self) -> None:
         name = f"chunk {self.index} of {self.dataset or 'no dataset'}"
         if self.index < 0:
-            raise InvalidRequest(f"{name}: a chunk's number cannot be negative")
+            raise InvalidRequest(f"{name}: the index of a chunk cannot be negative")
         if not self.keyword.strip():
             raise InvalidRequest(f"{name} has no `keyword`; name what its images show")
         if self.target < 1:

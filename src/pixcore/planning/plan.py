@@ -1,9 +1,9 @@
-"""From a dataset to chunks whose slices share nothing.
+"""Plan a dataset: divide it into chunks whose slices do not overlap.
 
-A *lane* is one source's results for one query, of known length. The free part of a keyword's lanes, laid end to end, is
-cut into one piece a chunk: contiguous, in order, in proportion to the chunk's target. What one keyword takes of a lane
-is no longer free for the next. So slices are disjoint by construction, and a dataset that is extended later continues
-where its last chunk ended.
+A *lane* is one source's results for one query, of known length. The free parts of a keyword's lanes are joined end to
+end and divided among its chunks: contiguously, in order, and in proportion to each chunk's target. The part of a lane
+that one keyword takes is not free for the next keyword. So slices never overlap, and a dataset that is extended later
+continues where its last chunk ended.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,12 +15,12 @@ from pixcore.errors import InvalidRequest, NoValidImages
 from pixcore.model.quality import Quality
 from pixcore.model.requests import ChunkRequest, Slice
 
-# How many candidates a chunk gets for each image wanted, where there are as many: room for misses and rejects.
-# A judgement, not a measurement: open web lists lose about a fifth.
+# How many candidates a chunk gets for each wanted image, if there are enough, to make up for misses and rejects.
+# An estimate, not a measurement: open web lists lose about a fifth.
 OVER_FETCH = 1.25
 
 
-_Key = tuple[str, str, str]  # source, query and licences: what makes two lanes the same
+_Key = tuple[str, str, str]  # source, query and licences: they identify a lane
 
 
 @frozen
@@ -47,14 +47,14 @@ def _lanes(lanes: Iterable[Lane]) -> tuple[Lane, ...]:
 
 @frozen
 class KeywordRequest:
-    """One keyword of a dataset: ``count`` images of it out of ``lanes``, in order; None means all that they hold.
+    """One keyword of a dataset: ``count`` images from ``lanes``, in order. None: as many as the lanes hold.
 
     Attributes:
-        label: The class written into each row; the keyword if none is given.
-        variations: Version of the keyword variations that the lanes' queries come from; 0 where they are none.
+        label: The class that is written into each row; the keyword if it is empty.
+        variations: The version of the keyword variations that made the lanes' queries; 0 if none did.
 
     Raises:
-        InvalidRequest: A count below 1.
+        InvalidRequest: The count is below 1.
     """
 
     keyword: str
@@ -74,12 +74,12 @@ def _keywords(keywords: Iterable[KeywordRequest]) -> tuple[KeywordRequest, ...]:
 
 @frozen
 class DatasetRequest:
-    """A dataset as it is asked for: some keywords, in chunks of ``chunk_size`` images of one keyword each.
+    """A dataset to plan: its keywords, in chunks of ``chunk_size`` images of one keyword each.
 
-    ``first_index`` is the number of chunks that it has already.
+    ``first_index`` is the number of chunks that the dataset has already.
 
     Raises:
-        InvalidRequest: A chunk size below 1.
+        InvalidRequest: The chunk size is below 1.
     """
 
     dataset: str
@@ -90,12 +90,12 @@ class DatasetRequest:
 
     def __attrs_post_init__(self) -> None:
         if self.chunk_size < 1:
-            raise InvalidRequest(f"a chunk size of {self.chunk_size} is not possible; take at least 1")
+            raise InvalidRequest(f"a chunk size of {self.chunk_size} is not possible; use at least 1")
 
 
 @frozen
 class _Share:
-    """What one keyword gets: ``count`` images out of the first ``candidates`` positions of ``lanes``, none empty."""
+    """What one keyword takes: ``count`` images from the first ``candidates`` positions of ``lanes``, all non-empty."""
 
     request: KeywordRequest
     lanes: tuple[Lane, ...]
@@ -104,20 +104,20 @@ class _Share:
 
 
 def plan(request: DatasetRequest) -> Iterator[ChunkRequest]:
-    """Yield the chunks, keyword by keyword, lazily; the same request gives the same chunks.
+    """Return an iterator over the chunks, keyword by keyword. The same request gives the same chunks.
 
-    A keyword's targets add up to its count, all but its last are ``chunk_size``, and each chunk has at least as many
-    candidates as its target.
+    The targets of a keyword's chunks add up to its count; all but the last are ``chunk_size``. Each chunk has at least
+    as many candidates as its target. Errors are raised by the call, the chunks are made lazily.
 
     Raises:
-        NoValidImages: A keyword's lanes are empty, and the dataset has no chunk yet.
+        NoValidImages: A keyword's lanes are empty, and the dataset has no chunks yet.
         InvalidRequest: More images are wanted than there are candidates.
     """
     taken: dict[_Key, int] = {}
     shares: list[_Share] = []
     for keyword in request.keywords:
         share = _share(keyword, taken, extending=request.first_index > 0)
-        taken |= {_key(piece): piece.stop for piece in _slices(share.lanes, 0, share.candidates)}
+        taken |= {_key(part): part.stop for part in _slices(share.lanes, 0, share.candidates)}
         shares.append(share)
     return _chunks(request, shares)
 
@@ -127,7 +127,7 @@ def _share(request: KeywordRequest, taken: Mapping[_Key, int], *, extending: boo
     lanes = tuple(lane for lane in free if len(lane))
     capacity = sum(map(len, lanes))
     if not capacity and not extending:
-        raise NoValidImages(f"nothing to collect: {_named(request.lanes)} has no candidates")
+        raise NoValidImages(f"nothing to collect: {_named(request.lanes)} has no candidates; name another source")
     count = capacity if request.count is None else request.count
     if count > capacity:
         more = "more " if extending else ""
@@ -143,6 +143,7 @@ def _key(lane: Lane | Slice) -> _Key:
 
 
 def _named(lanes: Iterable[Lane]) -> str:
+    """Describe lanes for a message: each source, with its query or the number of its queries."""
     by_source: dict[str, dict[str, None]] = {}
     for lane in lanes:
         by_source.setdefault(lane.source, {})[lane.query] = None
@@ -158,7 +159,7 @@ def _chunks(request: DatasetRequest, shares: Iterable[_Share]) -> Iterator[Chunk
     for share in shares:
         for planned in range(0, share.count, request.chunk_size):
             target = min(request.chunk_size, share.count - planned)
-            # the proportional ends of this piece, in integers, so that rounding neither loses nor repeats a candidate
+            # Divide in proportion to the target, in integers, so that rounding neither loses nor repeats a candidate.
             begin, end = (share.candidates * images // share.count for images in (planned, planned + target))
             yield ChunkRequest(
                 index=index,
@@ -174,7 +175,7 @@ def _chunks(request: DatasetRequest, shares: Iterable[_Share]) -> Iterator[Chunk
 
 
 def _slices(lanes: Iterable[Lane], begin: int, end: int) -> Iterator[Slice]:
-    """Where the positions ``[begin, end)`` of the lanes, laid end to end, lie."""
+    """Yield the slices that make up the positions ``[begin, end)`` of the lanes, joined end to end."""
     for lane in lanes:
         start, stop = lane.start + max(begin, 0), min(lane.start + end, lane.stop)
         if start < stop:

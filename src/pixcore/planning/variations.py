@@ -1,7 +1,7 @@
-"""More ways to ask for a keyword, because a source gives only so many results a query.
+"""Variations of a keyword: further queries, because a source gives a limited number of results for one query.
 
-A list never changes once it is published: a dataset keeps to the version that it was planned with, and a better list
-becomes a new version. Later entries are more special, so that small datasets are made of what the keyword alone finds.
+A published list never changes: a dataset keeps the version with which it was planned, and a better list becomes a new
+version. Later entries are more special, so that a small dataset consists of the results for the keyword alone.
 """
 
 from collections.abc import Mapping
@@ -34,5 +34,5 @@ NEWEST = max(VARIATIONS)
 
 
 def queries(keyword: str, version: int = NEWEST) -> tuple[str, ...]:
-    """What is asked for a keyword, the keyword itself first; ``version`` is one of ``VARIATIONS``."""
+    """Return the queries for a keyword, the keyword itself first. ``version`` is a key of ``VARIATIONS``."""
     return tuple(variation.replace("{}", keyword) for variation in VARIATIONS[version])

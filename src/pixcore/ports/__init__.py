@@ -1,4 +1,4 @@
-"""The six ports: what the core needs from the outside, one a file. Their signatures use no third-party types."""
+"""The six ports: the interfaces through which the core uses the outside. Their signatures use no third-party types."""
 
 from pixcore.ports.archiver import Archiver, Contents
 from pixcore.ports.blob_store import BlobStore

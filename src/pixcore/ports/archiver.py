@@ -1,4 +1,4 @@
-"""Archiver: from accepted images to one file, and back."""
+"""Archiver: pack images into one file, and read them back."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,9 +12,9 @@ from pixcore.model.rows import Row
 
 @frozen
 class Contents:
-    """What an archive holds, as it stands there: nothing is checked yet (see pixcore.stored.check).
+    """The contents of an archive, unchecked (``pixcore.stored.check`` checks them).
 
-    ``rows`` are the metadata rows in order; ``files`` yields every other member as (name, bytes), lazily, once.
+    ``rows`` are the metadata rows in order. ``files`` yields every other member as (name, bytes), lazily and once.
     """
 
     rows: tuple[Mapping[str, object], ...]
@@ -22,11 +22,11 @@ class Contents:
 
 
 class Archiver(Protocol):
-    """Packs a chunk into one file."""
+    """Packs a chunk's images into one file."""
 
     @property
     def suffix(self) -> str:
-        """What ends the blob's key, such as ``.zip``."""
+        """The end of the blob's key, such as ``.zip``."""
         ...
 
     @property
@@ -35,24 +35,24 @@ class Archiver(Protocol):
         ...
 
     def pack(self, images: Iterable[tuple[Row, Path]], target: Path) -> Archive:
-        """Write the images and their rows, in order, to ``target``, which is replaced if it exists.
+        """Write the images and their rows, in order, to ``target``; replace it if it exists.
 
-        Draws each image when the one before is written, for the next may still have to be fetched. What ``images``
-        raises, which may be a BaseException, passes through as it is.
+        Iterates over ``images`` once, and draws an image only after writing the one before: the next may still have to
+        be downloaded. What ``images`` raises, which may be a BaseException, passes through unchanged.
 
         Deterministic: the same rows and bytes give the same archive, whatever the time, the umask or the machine.
-        Formats that are compressed already are stored as they are. Nothing is left at ``target`` on failure.
+        Formats that are compressed already are stored as they are. On failure, nothing is left at ``target``.
 
         Raises:
-            WorkspaceFull: No room for the archive.
-            TransientError: An image or the archive could not be read or written for another reason.
+            WorkspaceFull: The disk has no space for the archive.
+            TransientError: An image could not be read or the archive not be written, for another reason.
         """
         ...
 
     def contents(self, archive: Path) -> Contents:
-        """Read an archive back; the file must stay until ``files`` is used up or closed.
+        """Read an archive back. The file must stay until ``files`` is exhausted or closed.
 
         Raises:
-            InvalidRequest: It is no whole archive of this kind; also while ``files`` is being read.
+            InvalidRequest: It is not a whole archive of this kind. Also raised while ``files`` is read.
         """
         ...

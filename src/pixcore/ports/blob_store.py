@@ -1,4 +1,4 @@
-"""BlobStore: where archives end up. It raises Store errors only; pixcore.chunk.publish decides what they mean."""
+"""BlobStore: keep archives. It raises Store errors only; ``pixcore.chunk.publish`` decides what they mean."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,22 +21,22 @@ class BlobStore(Protocol):
         metadata: Mapping[str, str],
         replacing: str | None = None,
     ) -> Blob:
-        """Store the file ``source`` under ``key``, atomically: until it is whole, nobody sees it.
+        """Store the file ``source`` under ``key``. Atomic: no reader sees the blob until it is complete.
 
-        Creates only; with ``replacing``, replaces exactly the version with that etag. The store itself enforces
-        both, so of two writers one wins whole. ``size`` (bytes) and ``sha256`` (hex) are what ``source`` holds, and
-        what is stored was compared with them. ``metadata`` keys are ``[a-z0-9_]+``, values printable ASCII.
+        Creates a blob only; with ``replacing``, replaces exactly the version with that etag. The store itself enforces
+        both, so one of two concurrent writers wins entirely. ``size`` (bytes) and ``sha256`` (hex) describe ``source``;
+        the stored bytes are compared with them. ``metadata`` keys are ``[a-z0-9_]+``, values printable ASCII.
 
         Raises:
             StoreConflict: The key exists, or is no longer at ``replacing``; or ``source`` is not as described.
             StoreNotFound: The container does not exist.
-            StoreDenied: The credentials, the rights or the key were refused, or there is no room.
-            StoreUnavailable: Worth trying again; the blob may or may not have been stored.
+            StoreDenied: The credentials, the rights or the key were refused, or the store is full.
+            StoreUnavailable: A retry may help. The blob may or may not have been stored.
         """
         ...
 
     def head(self, key: str) -> Blob:
-        """Describe a blob without reading it.
+        """Return a blob's description without reading its bytes.
 
         Raises:
             StoreNotFound, StoreDenied, StoreUnavailable: As for ``put``.
@@ -44,10 +44,10 @@ class BlobStore(Protocol):
         ...
 
     def open(self, key: str) -> BinaryIO:
-        """Read a blob from its start; the caller closes it. A version opened stays readable while it is replaced.
+        """Open a blob for reading from its start. The caller closes it. An opened version stays readable when replaced.
 
         Raises:
-            StoreNotFound, StoreDenied, StoreUnavailable: As for ``put``; the last also while reading.
+            StoreNotFound, StoreDenied, StoreUnavailable: As for ``put``. The last is also raised while reading.
         """
         ...
 
@@ -60,7 +60,7 @@ class BlobStore(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Remove a blob. Idempotent: a blob that is not there is no error, nor is, on some servers, its container.
+        """Delete a blob. Idempotent: a missing blob is no error; on some servers, a missing container is none either.
 
         Raises:
             StoreNotFound, StoreDenied, StoreUnavailable: As for ``put``.

@@ -1,4 +1,4 @@
-"""Downloader: from slices to files in the work directory."""
+"""Downloader: fetch the candidates of slices into files of the work directory."""
 
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -8,36 +8,36 @@ from pixcore.model.images import CandidateKey, Download, Miss
 from pixcore.model.requests import Slice
 
 
-def at_leisure() -> None:
-    """Have nothing else to do meanwhile."""
+def do_nothing() -> None:
+    """Do nothing: the default of ``Downloader.download``'s callback."""
 
 
 class Downloader(Protocol):
-    """Gets the bytes of the candidates in slices of sources."""
+    """Fetches the bytes of the candidates in slices of sources."""
 
     def download(
         self,
         slices: Sequence[Slice],
         into: Path,
         skip: frozenset[CandidateKey] = frozenset(),
-        waiting: Callable[[], None] = at_leisure,
+        waiting: Callable[[], None] = do_nothing,
     ) -> Generator[Download | Miss]:
-        """Yield one item a candidate, lazily, in candidate order: the slices in turn, each by rising position.
+        """Yield one item for each candidate, lazily, in candidate order: slice by slice, each by rising position.
 
-        Runs ahead of its consumer by a bounded window only. Closing the iterator stops it and leaves no thread,
-        socket or partial file behind; what was already yielded stays in ``into`` and belongs to the consumer.
-        Candidates in ``skip`` are passed over, so calling again after a failure continues.
+        Fetches ahead of its consumer by a bounded window only. When the iterator is closed, no thread, socket or
+        partial file stays behind; the files of items already yielded stay in ``into`` and belong to the consumer.
+        Candidates in ``skip`` are left out, so that a second call continues after a failure.
 
-        ``waiting`` is called, by whoever asks for the next item, several times a second while that does not come; what
-        it raises ends the iteration.
+        Calls ``waiting`` several times a second while the consumer waits for the next item, in the consumer's thread.
+        An exception of ``waiting`` ends the iteration.
 
-        One bad candidate is a ``Miss``, never an exception. Every ``Download`` is whole: its file has the size that
-        it states. Fewer items than the slices are long means that the source had no more.
+        One bad candidate is a ``Miss``, never an exception. Every ``Download`` is complete: its file has the size that
+        it states. Fewer items than the slices have positions means that the source had no more candidates.
 
         Raises:
-            SourceUnavailable: The source as a whole cannot be reached; worth calling again with ``skip``.
-            SourceChanged: The source answers in a form that cannot be read, and no other slice delivered.
-            InvalidRequest: A slice of a source that this downloader does not serve.
-            WorkspaceFull: ``into`` has no room left.
+            SourceUnavailable: The source as a whole cannot be reached. Another call with ``skip`` may help.
+            SourceChanged: The source's responses cannot be read, and no other slice delivered a candidate.
+            InvalidRequest: This downloader does not serve the source of a slice.
+            WorkspaceFull: The disk of ``into`` is full.
         """
         ...

@@ -1,4 +1,4 @@
-"""StatusRepo: the truth about every chunk. Queues deliver at least once; this makes the result effectively once."""
+"""StatusRepo: store the state of every chunk. Queues deliver at least once; claims make the result effectively once."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
@@ -21,134 +21,137 @@ from pixcore.model.requests import ChunkRequest
 
 
 class StatusRepo(Protocol):
-    """A table of chunks. Each method is atomic and may raise StatusUnavailable; time is the database's, in seconds.
+    """A table of chunks. Each method is atomic and may raise StatusUnavailable. Times are in seconds of its own clock.
 
-    ``renew, advance, complete, fail`` and ``release`` compare the claim's attempt with the row's and raise
-    ``ClaimLost`` without a change when the row has moved on.
+    ``renew``, ``advance``, ``complete``, ``fail`` and ``release`` compare the claim's attempt with the row's. If that
+    attempt no longer runs, they change nothing and raise ``ClaimLost``.
     """
 
     @property
     def identity(self) -> str:
-        """A UUID made with the database: chunk ids mean something only beside it."""
+        """A UUID that was made with the database. Chunk ids are unique only together with it."""
         ...
 
     def ensure(self, requests: Sequence[ChunkRequest], *, beside: int | None = None) -> Sequence[Chunk]:
-        """Make the chunks that do not exist yet, pending, all or none; give all back in the order asked for.
+        """Create the chunks that do not exist yet, as pending, all or none. Return all in the order of the requests.
 
-        Idempotent. A dataset's chunk gets an id that is unique among the chunks of all datasets and the same for
-        ever for its (dataset, index); without a dataset, its id is its index.
+        Idempotent. A dataset's chunk gets an id that is unique among the chunks of all datasets, and always the same
+        for one (dataset, index). Without a dataset, the id is the index.
 
         ``beside`` is how many other chunks of the first request's dataset and keyword the plan took into account. If
-        there are more or fewer, none is made, so that of two plans of one keyword the later one begins anew. It does
-        not matter where all requested chunks are there already.
+        their number differs, nothing is created: of two plans for one keyword, the later one has to be made again.
+        ``beside`` is ignored if all requested chunks exist already.
 
         Raises:
-            InvalidRequest: A chunk is there already with another request; nothing was made.
-            TransientError: Not so many chunks are beside them; nothing was made. Plan again.
+            InvalidRequest: A chunk exists already with another request; nothing was created.
+            TransientError: The number of other chunks differs from ``beside``; nothing was created. Plan again.
         """
         ...
 
     def claim(self, key: ChunkKey, owner: str, ttl: float) -> Claimed | Outcome:
-        """Take the chunk for ``ttl`` seconds, or say why not. One atomic compare-and-set.
+        """Claim the chunk for ``ttl`` seconds, or return why that is not possible. One atomic compare-and-set.
 
-        Claims what is pending and due, or processing with an expired lease, which counts as a failure. Every claim
-        raises the attempt by one, and clears phase, progress and error.
+        A chunk can be claimed if it is pending and due, or processing with an expired lease, which counts as a failure.
+        Each claim raises the attempt by one, and clears phase, progress and error.
 
         Raises:
-            InvalidRequest: No such chunk.
+            InvalidRequest: There is no such chunk.
         """
         ...
 
     def renew(self, claim: Claim, ttl: float, progress: Progress) -> bool:
-        """Keep the claim for ``ttl`` seconds from now and note the progress; true when a cancel was requested."""
+        """Extend the lease to ``ttl`` seconds from now, store the progress; return whether a cancel was requested."""
         ...
 
     def advance(self, claim: Claim, phase: Phase, progress: Progress) -> None:
-        """Note the phase and the progress."""
+        """Store the phase and the progress."""
         ...
 
     def complete(self, claim: Claim, result: ChunkResult) -> None:
-        """End the chunk completed. Idempotent for the claim that completed it."""
+        """End the attempt: the chunk is completed. Idempotent for the claim that completed it."""
         ...
 
     def fail(self, claim: Claim, error: str, *, retry_in: float | None) -> Status:
-        """End the attempt: failed for good when ``retry_in`` is None or the budget of failures is spent.
+        """End the attempt with one more failure; return the chunk's new status.
 
-        Otherwise pending, due in ``retry_in`` seconds. Counts one failure. Gives the new status.
+        The chunk failed for good if ``retry_in`` is None or the budget of failures is spent. Otherwise it is pending,
+        and due in ``retry_in`` seconds.
         """
         ...
 
     def release(self, claim: Claim) -> None:
-        """Give an interrupted claim back: pending, due now, no failure counted."""
+        """Give an interrupted claim back: the chunk is pending and due now; no failure is counted."""
         ...
 
     def free(self, key: ChunkKey) -> Status:
-        """End a claim whose lease has expired, which counts as a failure; gives the status.
+        """End a claim whose lease has expired; return the chunk's status. Idempotent.
 
-        The chunk is pending and due now, or failed when the budget is spent or a cancel was requested. Any other is
-        left as it is. Idempotent.
+        The expired lease counts as a failure. The chunk is then pending and due now, or failed if the budget is spent
+        or a cancel was requested. A chunk without an expired lease is not changed.
 
         Raises:
-            InvalidRequest: No such chunk.
+            InvalidRequest: There is no such chunk.
         """
         ...
 
     def reopen(self, key: ChunkKey) -> bool:
-        """Make a failed or completed chunk pending again, failures and cancel request cleared; keep its attempt.
+        """Make a failed or completed chunk pending again; return whether it was one of these.
 
-        Gives false and changes nothing when it is pending or processing.
+        Clears its failures and its cancel request, and keeps its attempt. A pending or processing chunk is not changed.
 
         Raises:
-            InvalidRequest: No such chunk.
+            InvalidRequest: There is no such chunk.
         """
         ...
 
     def cancel(self, dataset: str) -> int:
-        """Ask every unfinished chunk of a dataset to stop; gives how many. Pending ones fail at once."""
+        """Request that every unfinished chunk of a dataset stops; return their number. Pending ones fail at once."""
         ...
 
     def assign(self, keys: Sequence[ChunkKey], queue: str) -> None:
-        """Note which queue delivers these chunks, ``""`` for none, all or none. Idempotent; disturbs no claim.
+        """Store which queue delivers these chunks, ``""`` for no queue; for all of them or none. Keeps all claims.
+
+        Idempotent.
 
         Raises:
-            InvalidRequest: No such chunk; nothing was noted.
+            InvalidRequest: There is no such chunk; nothing was stored.
         """
         ...
 
     def get(self, key: ChunkKey) -> ChunkRecord:
-        """Look one chunk up.
+        """Return one chunk's record.
 
         Raises:
-            InvalidRequest: No such chunk.
+            InvalidRequest: There is no such chunk.
         """
         ...
 
     def find(self, dataset: str, status: Status | None = None, keyword: str | None = None) -> Iterator[ChunkRecord]:
-        """Yield a dataset's chunks by rising index, all or those in one status or of one keyword; in bounded memory."""
+        """Yield a dataset's chunks by rising index, all or those of one status or keyword. Bounded memory."""
         ...
 
     def overdue(self, queue: str) -> Iterator[ChunkRecord]:
-        """Yield the chunks assigned to a queue that a claim would not send away now; in bounded memory, each once.
+        """Yield the chunks assigned to a queue, of all datasets, that can be claimed now. Each once; bounded memory.
 
-        First those whose lease has expired, then those pending and due; of every dataset, by dataset and index. Each
-        is as it was when it was read: it may have been claimed meanwhile.
+        Those with an expired lease come first, then those pending and due, each group by dataset and index. A record is
+        as it was when it was read: the chunk may have been claimed meanwhile.
         """
         ...
 
     def summary(self) -> Mapping[str, Mapping[Status, int]]:
-        """Count the chunks of every dataset by status, datasets by name; only statuses that occur."""
+        """Return the number of chunks in each status that occurs, for every dataset, ordered by the datasets' names."""
         ...
 
     def overview(self, dataset: str | None = None) -> Overview:
-        """Sum up what the chunks of one dataset, or of all, are doing; all zero and empty where there are none.
+        """Return a summary of the chunks of one dataset, or of all; all zero and empty if there are none.
 
-        One part is counted after the other, so those of a chunk that changes meanwhile may not fit together.
+        Its parts are counted one after another, so they may disagree about a chunk that changes meanwhile.
         """
         ...
 
     def history(self, dataset: str) -> Iterator[Attempt]:
-        """Yield the attempts at a dataset's chunks by rising index and attempt, the running ones too; bounded memory.
+        """Yield the attempts at a dataset's chunks by rising index and attempt, running ones included. Bounded memory.
 
-        Attempts of a time when none were remembered are missing.
+        Attempts from before pixcore recorded them are missing.
         """
         ...

@@ -1,4 +1,4 @@
-"""Validator: is it an image?"""
+"""Validator: decide whether a download is a sound image."""
 
 from collections.abc import Generator, Iterable
 from typing import Protocol
@@ -7,17 +7,17 @@ from pixcore.model.images import Accepted, Download, Rejected
 
 
 class Validator(Protocol):
-    """Judges downloads, each by itself; what a chunk keeps of those accepted is the core's to say."""
+    """Judges each download by itself. Which of the accepted images a chunk keeps is decided by ``pixcore.filters``."""
 
     def validate(self, downloads: Iterable[Download]) -> Generator[Accepted | Rejected]:
-        """Yield exactly one verdict a download, in order, lazily, pulling ahead by a bounded number only.
+        """Yield exactly one verdict for each download, lazily and in order.
 
-        Pulls ``downloads`` in the thread that consumes the verdicts. Accepted means: decoded to the last pixel
-        and within the validator's limits. Whatever a file holds ends as a verdict, never as an exception, and
-        within bounded time and memory. Leaves the files as they are.
+        Draws from ``downloads`` in the thread that consumes the verdicts, and ahead of them by a bounded number only.
+        Accepted means: decoded to the last pixel, and within the validator's limits. Whatever a file holds, the result
+        is a verdict, never an exception, within bounded time and memory. The files stay as they are.
 
         Raises:
-            TransientError: The validator itself cannot work now, which says nothing about any download.
-            Exception: Whatever ``downloads`` raises.
+            TransientError: The validator itself does not work now. This says nothing about any download.
+            Exception: What ``downloads`` raises.
         """
         ...

@@ -1,4 +1,4 @@
-"""Which part of a dataset an image is for, decided by its bytes alone, so that it is the same in every export."""
+"""Divide a dataset into splits. An image's bytes alone decide its split, so it is the same in every export."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,38 +10,38 @@ from attrs import frozen
 from pixcore.errors import InvalidRequest
 from pixcore.stored.near_groups import NearGroup
 
-# as Hugging Face allows them
+# The split names that Hugging Face allows.
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
 
 @frozen
 class Splits:
-    """Named parts that make up a dataset: ``{"train": 9/10, "test": 1/10}``.
+    """Named parts of a dataset and their ratios, such as ``{"train": 9/10, "test": 1/10}``.
 
-    An image belongs where its sha256, taken for a number in [0, 1), falls. So what was added to a dataset moves nothing
-    that was there, and other ratios move only the images between two bounds.
+    An image's sha256, read as a number in [0, 1), decides its split. So additions to a dataset move no existing image,
+    and a change of the ratios moves only the images between the old and the new bounds.
 
     Raises:
-        InvalidRequest: The ratios are not above 0 or do not make 1, or a name is no word of ASCII letters, digits and
-            ``_``.
+        InvalidRequest: A ratio is not above 0, the ratios do not add up to 1, or a name is not made of ASCII letters,
+            digits and ``_``.
     """
 
     ratios: Mapping[str, Fraction]
 
     def __attrs_post_init__(self) -> None:
-        if unfit := [name for name in self.ratios if not _NAME.fullmatch(name)]:
-            raise InvalidRequest(f"a split cannot be called {unfit[0]!r}; take ASCII letters, digits and '_'")
+        if invalid := [name for name in self.ratios if not _NAME.fullmatch(name)]:
+            raise InvalidRequest(f"the split name {invalid[0]!r} is invalid; use ASCII letters, digits and '_'")
         if empty := [name for name, ratio in self.ratios.items() if ratio <= 0]:
             raise InvalidRequest(f"split {empty[0]} would be empty; give it a ratio above 0, or leave it out")
         if (total := sum(self.ratios.values())) != 1:
-            raise InvalidRequest(f"the ratios of the splits make {float(total):g} together; let them make 1")
+            raise InvalidRequest(f"the ratios of the splits add up to {float(total):g}; they must add up to 1")
 
     @classmethod
     def parse(cls, text: str) -> "Splits":
-        """Read ``train=0.9,test=0.1``; a ratio may also be a fraction, such as ``1/3``.
+        """Parse ``train=0.9,test=0.1``. A ratio may also be a fraction, such as ``1/3``.
 
         Raises:
-            InvalidRequest: It cannot be read, or names a split twice; or as the class says.
+            InvalidRequest: The text cannot be parsed or names a split twice; or as the class raises it.
         """
         ratios: dict[str, Fraction] = {}
         for part in text.split(","):
@@ -51,20 +51,21 @@ class Splits:
             try:
                 ratios[name] = Fraction(ratio)
             except (ValueError, ZeroDivisionError) as exc:
-                raise InvalidRequest(f"{part!r} is no split; write them as in train=0.9,test=0.1") from exc
+                raise InvalidRequest(f"{part!r} is not a split; write splits as in train=0.9,test=0.1") from exc
         return cls(ratios)
 
     def place(self, sha256: str) -> str:
-        """The name of the split that an image of that sha256 (hex) belongs to."""
+        """Return the name of the split to which an image with that sha256 (hex) belongs."""
         number = Fraction(int(sha256[:16], 16), 1 << 64)
         bounds = accumulate(self.ratios.values())
         return next(name for name, bound in zip(self.ratios, bounds, strict=True) if number < bound)
 
 
 def representatives(groups: Iterable[NearGroup]) -> dict[str, str]:
-    """For each image that has near-duplicates, by sha256: the image that its group is placed by, so in one split.
+    """Map the sha256 of each image that has near-duplicates to the sha256 that decides its group's split.
 
-    It is the one with the least sha256; an image without near-duplicates stands for itself and is not in here.
+    This is the smallest sha256 of the group, so a whole group is in one split. Images without near-duplicates are not
+    in the result: their own sha256 decides.
     """
     found: dict[str, str] = {}
     for group in groups:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from pixcore.chunk.publish import hand_over, replaceable
+from pixcore.chunk.publish import relabel, replaceable
 from pixcore.chunk.workspace import workspace
 from pixcore.errors import InvalidRequest, StoreNotFound
 from pixcore.model.chunks import ChunkKey, ChunkRecord, ChunkResult, Claim, Status
@@ -84,7 +84,7 @@ def repair(chunk: ChunkKey, *, archives: StoredArchives, status: StatusRepo) -> 
         blob = archives.store.head(archives.key(record))
         if not replaceable(blob, claim, status.identity):
             with archives.fetch(record) as archive:
-                hand_over(
+                relabel(
                     archives.store,
                     blob,
                     archive.path,

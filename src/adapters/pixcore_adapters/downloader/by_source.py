@@ -10,7 +10,7 @@ from pixcore.errors import InvalidRequest
 from pixcore.model.images import CandidateKey, Download, Miss
 from pixcore.model.requests import Slice
 from pixcore.ports import Downloader
-from pixcore.ports.downloader import at_leisure
+from pixcore.ports.downloader import do_nothing
 from pixcore_adapters.downloader.changed import skip_changed
 
 
@@ -29,7 +29,7 @@ class BySource:
         slices: Sequence[Slice],
         into: Path,
         skip: frozenset[CandidateKey] = frozenset(),
-        waiting: Callable[[], None] = at_leisure,
+        waiting: Callable[[], None] = do_nothing,
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``."""
         # grouped by downloader, not by source: one that serves several sources must see all of them, because it raises

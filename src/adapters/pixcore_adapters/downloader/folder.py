@@ -19,7 +19,7 @@ from pixcore.errors import InvalidRequest, SourceUnavailable, one_line
 from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
 from pixcore.model.requests import Slice
 from pixcore.ports import BlobStore
-from pixcore.ports.downloader import at_leisure
+from pixcore.ports.downloader import do_nothing
 from pixcore_adapters.downloader.listing import Listing, new_listing, read
 
 SOURCE = "folder"
@@ -64,7 +64,7 @@ class FolderDownloader:
         slices: Sequence[Slice],
         into: Path,
         skip: frozenset[CandidateKey] = frozenset(),
-        waiting: Callable[[], None] = at_leisure,  # noqa: ARG002 - a folder never waits
+        waiting: Callable[[], None] = do_nothing,  # noqa: ARG002 - a folder never waits
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``. Copies one file at a time: on a local disk, concurrency gains nothing."""
         number = 0

@@ -11,7 +11,7 @@ from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest
 from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
 from pixcore.model.requests import Slice
-from pixcore.ports.downloader import at_leisure
+from pixcore.ports.downloader import do_nothing
 
 
 @frozen
@@ -33,7 +33,7 @@ class MemoryDownloader:
         slices: Sequence[Slice],
         into: Path,
         skip: frozenset[CandidateKey] = frozenset(),
-        waiting: Callable[[], None] = at_leisure,  # noqa: ARG002 - memory never waits
+        waiting: Callable[[], None] = do_nothing,  # noqa: ARG002 - memory never waits
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``."""
         for slice_ in slices:

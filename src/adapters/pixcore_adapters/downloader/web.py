@@ -15,7 +15,7 @@ from attrs import define, evolve, field, frozen
 from pixcore.errors import InvalidRequest, SourceChanged, TransientError
 from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
 from pixcore.model.requests import Slice
-from pixcore.ports.downloader import at_leisure
+from pixcore.ports.downloader import do_nothing
 from pixcore_adapters.downloader.changed import mark_changed, skip_changed
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
@@ -98,7 +98,7 @@ class WebDownloader:
         slices: Sequence[Slice],
         into: Path,
         skip: frozenset[CandidateKey] = frozenset(),
-        waiting: Callable[[], None] = at_leisure,
+        waiting: Callable[[], None] = do_nothing,
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``."""
         window = _Window(2 * self.policy.in_flight)

@@ -20,7 +20,7 @@ from pixcore import (
     StatusRepo,
     Validator,
 )
-from pixcore.chunk.events import Observer, everyone
+from pixcore.chunk.events import Observer, combined
 from pixcore.chunk.workspace import sweep
 from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.downloader.listing import Listing
@@ -212,4 +212,4 @@ def _counted(
     with needing("metrics"):
         from pixcore_runners.observing.metrics import Metrics  # noqa: PLC0415 - an extra
     metrics = closed_at_end.enter_context(closing(Metrics(settings.metrics_dir)))
-    return everyone(observer, metrics, interrupts=interrupts)
+    return combined(observer, metrics, interrupts=interrupts)

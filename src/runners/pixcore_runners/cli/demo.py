@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from pixcore import Archiver, BlobStore, ChunkRecord, InvalidRequest
-from pixcore.chunk.events import everyone
+from pixcore.chunk.events import combined
 from pixcore.chunk.workspace import local_disk
 from pixcore.stored.check import check_contents
 from pixcore_runners.assembly.assembly import Assembly, assemble
@@ -130,7 +130,7 @@ def _run(shell: Shell, assembly: Assembly, lists: Mapping[str, Path], verdicts: 
     with (
         stopping(shell) as stop,
         progress(shell, len(chunks)) as shown,
-        assembly.pipeline(everyone(verdicts, shown), stop.is_set) as pipeline,
+        assembly.pipeline(combined(verdicts, shown), stop.is_set) as pipeline,
     ):
         run_chunks(pipeline, chunks, workers=shell.settings.workers, stop=stop)
         records = list(assembly.status.find(_DATASET))

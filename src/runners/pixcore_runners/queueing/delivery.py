@@ -23,7 +23,7 @@ from pixcore import (
     StatusUnavailable,
     TransientError,
 )
-from pixcore.chunk.events import Observer, everyone
+from pixcore.chunk.events import Observer, combined
 from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker
 from pixcore_runners.observing import card_refresh
 from pixcore_runners.observing.logs import LogObserver, task
@@ -100,7 +100,7 @@ class Deliveries:
                 assembly, pipeline = self._made()
             except TransientError as error:
                 return Later(_PATIENCE, str(error))
-            told = everyone(pipeline.observer, observer, interrupts=self.interrupts)
+            told = combined(pipeline.observer, observer, interrupts=self.interrupts)
             try:
                 outcome = evolve(pipeline, observer=told, sleep=self._nap).run(key)
             except KeyboardInterrupt:
