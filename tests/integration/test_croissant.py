@@ -1,4 +1,4 @@
-"""The dataset's folder, card and all, in the tools that read it: every image with its row, by each of them."""
+"""Tools read a dataset's folder with its card: each of them gives every image with its row."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from pixcore.model.rows import COLUMNS, ROW_VERSION
 from pixcore_adapters.archiver.tar import TarArchiver
 from pixcore_adapters.outputs.card import counts
 from pixcore_adapters.outputs.card.counts import count
-from pixcore_adapters.outputs.card.croissant import pieces
+from pixcore_adapters.outputs.card.croissant import render
 from pixcore_runners.observing import card_refresh
 
 pytestmark = pytest.mark.loaders
@@ -34,7 +34,7 @@ TITLES = (
 
 @frozen
 class Home:
-    """A dataset's folder, and the rows of each of its chunks by file name, with ``image`` as the loaders give it."""
+    """A dataset's folder, and the rows of each chunk by file name, with ``image`` as the loaders give it."""
 
     folder: Path
     rows: dict[str, dict[str, Mapping[str, object]]]
@@ -42,7 +42,7 @@ class Home:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Three chunks with their card."""
+    """Make three chunks with their card."""
     root = tmp_path_factory.mktemp("test-train")
     shelf = Shelf(root)
     rows = {}
@@ -58,10 +58,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def test_mlcroissant_gives_every_row_with_its_image(home: Home, tmp_path: Path) -> None:
-    """A document may be valid and yet join nothing to nothing; as 1.0 it is read by older tools."""
+    """A valid document may join no row to any image. Older tools read it as Croissant 1.0."""
     document = json.loads((home.folder / "croissant.json").read_bytes())
     assert document["conformsTo"] == "http://mlcommons.org/croissant/1.1"
-    for key in ("arrayShape", "containedIn", "description", "isArray", "name"):  # what 1.1 has added
+    for key in ("arrayShape", "containedIn", "description", "isArray", "name"):  # new in 1.1
         del document["@context"][key]
     former = home.folder / "former.json"
     former.write_text(json.dumps({**document, "conformsTo": "http://mlcommons.org/croissant/1.0"}))
@@ -87,21 +87,21 @@ def test_mlcroissant_gives_each_archive_the_columns_that_it_has(tmp_path: Path) 
 
 
 def test_datasets_gives_every_row_with_its_image(home: Home, tmp_path: Path) -> None:
-    """What stands beside the archives is not taken for data, whatever the folders are called."""
+    """Files beside the archives are not taken for data, whatever the names of the folders."""
     (splits,) = load("loaders", [["load_dataset", str(home.folder)]], tmp_path)
     assert list(splits) == ["train"]
     rows = [row for chunk in home.rows.values() for row in chunk.values()]
-    compared = {"image", *COLUMNS} - {"file_name", "fetched_at"}  # the image has taken the one's place, one is a time
+    compared = {"image", *COLUMNS} - {"file_name", "fetched_at"}  # replaced by the image; read as a time
     assert by_image(splits["train"]["rows"], compared) == by_image(rows, compared)
 
 
 def by_image(rows: list[Any], columns: set[str]) -> list[dict[str, object]]:
-    """These columns of the rows, in an order that does not depend on the loader's."""
+    """Return these columns of the rows, in an order that does not depend on the loader."""
     return sorted(({column: row[column] for column in columns} for row in rows), key=lambda row: str(row["image"]))
 
 
 def test_tar_archives_give_their_images_and_their_rows(tmp_path: Path) -> None:
-    """They are made for WebDataset, with a row in a file beside each image: Croissant has no word to join those."""
+    """Tar archives have each row in a file of its own, for WebDataset. Croissant cannot join such files."""
     shelf = Shelf(tmp_path, TarArchiver())
     record = shelf.add([Picture(jpeg(seed)) for seed in range(2)])
     card_refresh.publish("cats", shelf.status, shelf.store)
@@ -119,7 +119,7 @@ def test_tar_archives_give_their_images_and_their_rows(tmp_path: Path) -> None:
 
 
 def test_too_many_archives_are_one_set_of_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A hundred thousand record sets are no document that anything opens; it is valid without them, and short."""
+    """No tool opens a document with 100,000 record sets. Without them it is valid and short."""
     monkeypatch.setattr(counts, "ARCHIVES", 2)
     shelf = Shelf(tmp_path)
     for number in range(3):
@@ -129,22 +129,22 @@ def test_too_many_archives_are_one_set_of_files(monkeypatch: pytest.MonkeyPatch,
     assert load("loaders", [["mlcroissant", str(document)]], tmp_path) == [{}]
     (files,) = json.loads(document.read_bytes())["distribution"]
     assert files["includes"] == "data/chunk_*.zip"
-    assert "too many for a record set for each" in document.with_name("README.md").read_text()
+    assert "too many to give each a record set" in document.with_name("README.md").read_text()
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
-    """Every retry would otherwise replace a card that has not changed."""
+    """Otherwise every retry would replace a card that has not changed."""
     shelf = Shelf(tmp_path)
     shelf.add([Picture(jpeg(1))])
-    assert len({b"".join(pieces(count("cats", shelf.records()))) for _ in range(2)}) == 1
+    assert len({b"".join(render(count("cats", shelf.records()))) for _ in range(2)}) == 1
 
 
-def test_an_archive_is_told_with_its_checksum(tmp_path: Path) -> None:
-    """Whoever downloads it sees whether it came whole."""
+def test_an_archive_is_described_with_its_checksum(tmp_path: Path) -> None:
+    """People who download it can check that it is complete."""
     shelf = Shelf(tmp_path)
     record = shelf.add([Picture(jpeg(1))])
     assert record.result is not None
-    archive, _, _ = json.loads(b"".join(pieces(count("cats", [record]))))["distribution"]
+    archive, _, _ = json.loads(b"".join(render(count("cats", [record]))))["distribution"]
     assert {name: archive[name] for name in ("contentUrl", "sha256", "contentSize", "encodingFormat")} == {
         "contentUrl": "data/chunk_1.zip",
         "sha256": record.result.sha256,

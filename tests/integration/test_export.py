@@ -272,7 +272,7 @@ def test_the_keyword_stands_in_for_the_label(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("cats", "--out", "photos"), 2, "photos is there already and not empty"),
+        (("cats", "--out", "photos"), 2, "photos already exists and is not an empty folder"),
         (("dogs", "--out", "out"), 2, "no dataset 'dogs'"),
         (("cats", "--out", "out", "--split", "train=0.5"), 2, "add up to 0.5"),
         (("cats",), 2, "Missing option '--out'"),

@@ -1,4 +1,4 @@
-"""The card tells what the chunks' records tell, in a form that strangers' words cannot break, once all are settled."""
+"""The card sums up the chunks' records once all have ended, and text from outside cannot break it."""
 
 import hashlib
 import logging
@@ -31,7 +31,7 @@ from pixcore import (
 from pixcore.model.chunks import Claimed
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.outputs.card import counts, readme
-from pixcore_adapters.outputs.card.counts import Counts, Words, count
+from pixcore_adapters.outputs.card.counts import Counts, Frequencies, count
 from pixcore_adapters.outputs.card.text import plain
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_runners.observing import card_refresh
@@ -41,19 +41,19 @@ CARD, CROISSANT = "cats/README.md", "cats/croissant.json"
 
 @define
 class Home:
-    """A dataset ``cats`` whose chunks end as a test says, and the store for its card."""
+    """A dataset ``cats`` whose chunks end as a test wants, and the store for its card."""
 
     status: MemoryStatusRepo = field(factory=MemoryStatusRepo)
     store: MemoryBlobStore = field(factory=MemoryBlobStore)
 
     def plan(self, index: int, target: int = 10, keyword: str = "cat", label: str = "") -> Chunk:
-        """A chunk that is pending."""
+        """Plan a chunk."""
         request = ChunkRequest(index, keyword, target, (Slice("urls", "q", 0, 99),), dataset="cats", label=label)
         (chunk,) = self.status.ensure([request])
         return chunk
 
     def claim(self, chunk: Chunk) -> Claimed:
-        """Take it."""
+        """Claim a chunk."""
         claimed = self.status.claim(chunk.key, "owner", 60)
         assert isinstance(claimed, Claimed)
         return claimed
@@ -66,7 +66,7 @@ class Home:
         left_out: Progress = Progress(),  # noqa: B008 - frozen
         suffix: str = ".zip",
     ) -> None:
-        """Complete it."""
+        """Claim a chunk and complete it."""
         claim = self.claim(chunk).claim
         url = f"memory:///{chunk.key.blob_key(suffix)}"
         progress = evolve(left_out, accepted=images)
@@ -75,20 +75,20 @@ class Home:
         self.status.complete(claim, result)
 
     def fail(self, chunk: Chunk) -> None:
-        """Fail it for good."""
+        """Claim a chunk and fail it permanently."""
         self.status.fail(self.claim(chunk).claim, "no image", retry_in=None)
 
     def counts(self) -> Counts:
-        """The sums."""
+        """Add up the chunks."""
         return count("cats", self.status.find("cats"))
 
     def publish(self, store: BlobStore | None = None, attempts: int = 5) -> None:
-        """Write the card without a wait between tries."""
+        """Write the card, without a wait between retries."""
         policy = RetryPolicy(attempts)
         card_refresh.publish("cats", self.status, store or self.store, policy=policy, sleep=lambda _: None)
 
     def card(self) -> str:
-        """The card in the store."""
+        """Return the card in the store."""
         with self.store.open(CARD) as blob:
             return blob.read().decode()
 
@@ -100,13 +100,13 @@ def home() -> Home:
 
 
 def front_matter(card: bytes) -> dict[str, Any]:
-    """What the card's YAML says."""
-    said: dict[str, Any] = yaml.safe_load(card.decode().split("---\n")[1])
-    return said
+    """Return the card's YAML."""
+    loaded: dict[str, Any] = yaml.safe_load(card.decode().split("---\n")[1])
+    return loaded
 
 
 def table(card: bytes, heading: str) -> list[list[str]]:
-    """The rows of the table whose first column has this heading, as a reader sees them."""
+    """Return the rows of the table whose first column has this heading, as rendered."""
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(card.decode())
     cells: list[list[str]] = []
     for before, token in pairwise(tokens):
@@ -122,7 +122,7 @@ def table(card: bytes, heading: str) -> list[list[str]]:
 
 
 def test_its_yaml_tells_loaders_which_files_are_the_dataset(home: Home) -> None:
-    """Without it, what stands beside the archives would be taken for data."""
+    """Without it, loaders would take the files beside the archives for data."""
     home.complete(home.plan(0))
     assert front_matter(readme.card(home.counts())) == {
         "pretty_name": "cats",
@@ -132,8 +132,8 @@ def test_its_yaml_tells_loaders_which_files_are_the_dataset(home: Home) -> None:
     }
 
 
-def test_archives_of_another_kind_are_to_be_loaded_by_themselves(home: Home) -> None:
-    """No loader reads both at once: it would take the rows of one of them for nothing."""
+def test_archives_of_another_kind_are_to_be_loaded_separately(home: Home) -> None:
+    """No loader reads both kinds at once; it would ignore the rows of one of them."""
     for index, suffix in enumerate((".zip", ".tar", ".tar")):
         home.complete(home.plan(index), suffix=suffix)
     card = readme.card(home.counts())
@@ -157,7 +157,7 @@ def test_archives_of_another_kind_are_to_be_loaded_by_themselves(home: Home) -> 
     ],
 )
 def test_a_licence_is_named_only_where_every_image_has_it(home: Home, licenses: dict[str, int], name: str) -> None:
-    """Whoever filters datasets by licence trusts that field; one image with another makes it wrong."""
+    """People filter datasets by this field; one image with another licence makes it wrong."""
     home.complete(home.plan(0), tally={"license": licenses})
     assert front_matter(readme.card(home.counts()))["license"] == name
 
@@ -165,69 +165,69 @@ def test_a_licence_is_named_only_where_every_image_has_it(home: Home, licenses: 
 @pytest.mark.parametrize(
     ("images", "size"), [(999, "n<1K"), (1_000, "1K<n<10K"), (9_999_999, "1M<n<10M"), (10**13, "n>1T")]
 )
-def test_its_size_is_told_in_classes(images: int, size: str) -> None:
-    """The hub knows a dozen words and rejects others."""
+def test_its_size_is_one_of_the_classes_of_the_hub(images: int, size: str) -> None:
+    """The hub knows a dozen classes and rejects other values."""
     assert front_matter(readme.card(Counts("cats", images=images)))["size_categories"] == [size]
 
 
 def test_its_tables_add_the_chunks_up(home: Home) -> None:
-    """The numbers are the records', the most frequent first, images of which nothing is recorded counted too."""
+    """The most frequent value comes first, and images without a recorded value are counted, too."""
     tally = {"source": {"openverse": 7, "urls": 1}, "license": {"CC BY 4.0": 8}, "format": {"JPEG": 8}}
     home.complete(home.plan(0), 8, tally, Progress(missed={"http_404": 3}, rejected={"too_small": 2}))
     home.complete(home.plan(1, keyword="dog", label="pet"), 2, left_out=Progress(missed={"http_404": 1, "tls": 1}))
     home.fail(home.plan(2))
     card = readme.card(home.counts())
-    assert table(card, "Source") == [["openverse", "7"], ["not told", "2"], ["urls", "1"]]
-    assert table(card, "Licence") == [["CC BY 4.0", "8"], ["not told", "2"]]
+    assert table(card, "Source") == [["openverse", "7"], ["not stated", "2"], ["urls", "1"]]
+    assert table(card, "Licence") == [["CC BY 4.0", "8"], ["not stated", "2"]]
     assert table(card, "Label") == [["cat", "cat", "8"], ["pet", "dog", "2"]]
-    assert table(card, "Could not be had") == [["http_404", "4"], ["tls", "1"]]
-    assert table(card, "Was not wanted") == [["too_small", "2"]]
+    assert table(card, "Not downloaded because") == [["http_404", "4"], ["tls", "1"]]
+    assert table(card, "Rejected because") == [["too_small", "2"]]
     assert "10 images in 2 archives, 2.0 kB" in card.decode()
-    assert "30 were asked for: 20 are missing." in card.decode()
-    assert "fewer than planned: 2. Chunks that failed and have no archive: 1." in card.decode().replace("\n  ", " ")
+    assert "The plan asked for 30 images: 20 are missing." in card.decode()
+    assert "fewer images than planned: 2. Failed chunks without an archive: 1." in card.decode().replace("\n  ", " ")
 
 
 def test_a_full_dataset_has_nothing_missing(home: Home) -> None:
-    """A limit that is none would make readers doubt the others."""
+    """A limit that does not apply would make readers doubt the others."""
     home.complete(home.plan(0))
     assert "missing" not in readme.card(home.counts()).decode()
 
 
 def test_a_table_ends_with_all_that_it_does_not_show(home: Home) -> None:
-    """A thousand labels make no card, and leaving them out silently would make the sum wrong."""
+    """A card cannot show a thousand labels, and without the rest the sum would be wrong."""
     for number in range(60):
         home.complete(home.plan(number, keyword=f"word {number:02}"), images=1 + number // 50)
     rows = table(readme.card(home.counts()), "Label")
     assert (len(rows), rows[0], rows[-1]) == (51, ["word 50", "word 50", "2"], ["all others", "", "10"])
 
 
-def test_words_are_counted_one_by_one_only_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list may give every image a licence of its own, and a worker's memory is not the list's."""
-    monkeypatch.setattr(counts, "_WORDS", 2)
-    words = Words()
-    for word in ("a", "b", "c" * 10_000, "b", "d"):
-        words.add(1, word)
-    assert (words.top(9), words.others, words.total) == ([(("b",), 2), (("a",), 1)], 2, 5)
+def test_only_so_many_values_are_counted_separately(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list may give every image a licence of its own; a worker's memory must not grow with the list."""
+    monkeypatch.setattr(counts, "_VALUES", 2)
+    frequencies = Frequencies()
+    for value in ("a", "b", "c" * 10_000, "b", "d"):
+        frequencies.add(1, value)
+    assert (frequencies.top(9), frequencies.others, frequencies.total) == ([(("b",), 2), (("a",), 1)], 2, 5)
 
 
 @given(st.text(st.characters(), min_size=1) | st.text("<>&\"'|`*_[]()!#~\\:@.w/- \n\r\t\x85\u2028x1", min_size=1))
-def test_a_strangers_word_is_text_and_nothing_else(word: str) -> None:
-    """A licence or a label could otherwise put a link, a picture or a script into the card, or break its tables."""
+def test_a_value_from_outside_is_only_text(value: str) -> None:
+    """Otherwise a licence or a label could put a link, a picture or a script into the card, or break its tables."""
     home = Home()
-    home.complete(home.plan(0), tally={"license": {word: 10}})
+    home.complete(home.plan(0), tally={"license": {value: 10}})
     card = readme.card(home.counts())
-    assert table(card, "Licence") == [[plain(word).strip() or "not told", "10"]]
+    assert table(card, "Licence") == [[plain(value).strip() or "not stated", "10"]]
     html = MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(card.decode().split("---\n", 2)[2])
     assert {tag for tag in ("<a", "<img", "<em", "<strong", "<s>", "<script", "<b>") if tag in html} == set()
 
 
-def test_a_word_as_long_as_a_book_is_cut() -> None:
-    """One creator's licence would otherwise be most of the card."""
+def test_a_very_long_value_is_shortened() -> None:
+    """Otherwise one creator's licence would be most of the card."""
     assert plain("long " * 1000) == f"{'long ' * 20}"[:99] + "…"
 
 
 def test_both_files_are_written_when_the_last_chunk_has_ended(home: Home) -> None:
-    """Whoever opens the dataset finds them beside ``data/``, typed for browsers."""
+    """They are beside ``data/``, with the content types that browsers need."""
     home.complete(home.plan(0))
     home.fail(home.plan(1))
     home.publish()
@@ -239,7 +239,7 @@ def test_both_files_are_written_when_the_last_chunk_has_ended(home: Home) -> Non
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.PROCESSING])
 def test_nothing_is_written_while_a_chunk_is_left_to_do(home: Home, status: Status) -> None:
-    """Half a dataset would be described as all of it."""
+    """The card would describe half a dataset as the whole."""
     home.complete(home.plan(0))
     chunk = home.plan(1)
     if status is Status.PROCESSING:
@@ -248,8 +248,8 @@ def test_nothing_is_written_while_a_chunk_is_left_to_do(home: Home, status: Stat
     assert list(home.store.list()) == []
 
 
-def test_a_chunk_that_is_opened_again_while_others_are_counted_stops_the_card(home: Home) -> None:
-    """It was settled at the first look, and what is counted is not what there will be."""
+def test_a_chunk_that_is_reopened_while_others_are_counted_stops_the_card(home: Home) -> None:
+    """It had ended when the check began; the counts will change."""
     chunk = home.plan(0)
     home.complete(chunk)
     store = Meddled(on_head=lambda: home.status.reopen(chunk.key))
@@ -257,23 +257,23 @@ def test_a_chunk_that_is_opened_again_while_others_are_counted_stops_the_card(ho
     assert list(store.list()) == []
 
 
-def test_nothing_is_written_where_no_chunk_was_completed(home: Home) -> None:
-    """Loaders would look for archives that are not there."""
+def test_nothing_is_written_if_no_chunk_was_completed(home: Home) -> None:
+    """Loaders would look for archives that do not exist."""
     home.fail(home.plan(0))
     home.publish()
     assert list(home.store.list()) == []
 
 
 def test_chunks_without_a_dataset_have_no_card(home: Home) -> None:
-    """They share one namespace, and belong together by nothing but that."""
+    """They only share a namespace; they are no dataset."""
     (chunk,) = home.status.ensure([ChunkRequest(7, "cat", 10, (Slice("urls", "q", 0, 9),))])
     home.complete(chunk)
     card_refresh.publish("", home.status, home.store)
     assert list(home.store.list()) == []
 
 
-def test_a_retry_that_brings_more_makes_the_card_anew(home: Home) -> None:
-    """The card would otherwise tell of the first run for ever."""
+def test_a_retry_that_adds_images_updates_the_card(home: Home) -> None:
+    """Otherwise the card would describe the first run for ever."""
     chunk = home.plan(0)
     home.complete(chunk, 4)
     home.publish()
@@ -286,7 +286,7 @@ def test_a_retry_that_brings_more_makes_the_card_anew(home: Home) -> None:
 
 
 def test_a_chunk_that_fails_in_a_retry_keeps_its_archive_in_the_card(home: Home) -> None:
-    """Its earlier archive is still there, and loaders find it."""
+    """Its earlier archive is still stored, and loaders find it."""
     chunk = home.plan(0)
     home.complete(chunk, 4)
     home.status.reopen(chunk.key)
@@ -295,8 +295,8 @@ def test_a_chunk_that_fails_in_a_retry_keeps_its_archive_in_the_card(home: Home)
     assert "4 images in 1 archives" in home.card()
 
 
-def test_a_card_that_says_the_same_is_left_as_it_is(home: Home) -> None:
-    """Every worker that ends a chunk looks; none of them has to write for that."""
+def test_an_unchanged_card_is_not_written_again(home: Home) -> None:
+    """Every worker that ends a chunk checks the card; that alone must not cause writes."""
     home.complete(home.plan(0))
     home.publish()
     before = [blob.etag for blob in home.store.list()]
@@ -304,8 +304,8 @@ def test_a_card_that_says_the_same_is_left_as_it_is(home: Home) -> None:
     assert [blob.etag for blob in home.store.list()] == before
 
 
-def test_a_file_of_somebody_else_stays_and_is_told(home: Home, tmp_path: Path) -> None:
-    """Somebody's own README took longer to write than ours, which is beside it all but for that."""
+def test_a_file_that_pixcore_did_not_write_stays_and_is_reported(home: Home, tmp_path: Path) -> None:
+    """A user's own README is worth more than ours. The other file is written nevertheless."""
     home.complete(home.plan(0))
     put(home.store, CARD, b"# My cats\n", tmp_path)
     with pytest.raises(StoreConflict, match=r"memory:///cats/README.md: not written by pixcore .* move it away"):
@@ -315,7 +315,7 @@ def test_a_file_of_somebody_else_stays_and_is_told(home: Home, tmp_path: Path) -
 
 
 def test_a_card_of_another_status_database_stays(home: Home) -> None:
-    """Its dataset of the same name has chunks that this database knows nothing of."""
+    """A dataset of the same name there has chunks that this database does not know."""
     home.complete(home.plan(0))
     home.publish()
     other = Home(store=home.store)
@@ -326,8 +326,8 @@ def test_a_card_of_another_status_database_stays(home: Home) -> None:
 
 
 @pytest.mark.parametrize("moment", ["on_head", "on_put"])
-def test_of_two_workers_the_one_that_counted_later_has_the_last_word(home: Home, moment: str) -> None:
-    """The first one slept, before it looked or before it wrote: what it counted is old."""
+def test_of_two_workers_the_one_that_counted_later_wins(home: Home, moment: str) -> None:
+    """The first one paused, before it read the old card or before it wrote: its counts are outdated."""
     chunk = home.plan(0)
     home.complete(chunk, 4)
     home.publish()
@@ -343,8 +343,8 @@ def test_of_two_workers_the_one_that_counted_later_has_the_last_word(home: Home,
     assert "8 images in 1 archives" in home.card()
 
 
-def test_one_that_always_comes_second_gives_up(home: Home) -> None:
-    """A worker has chunks to do."""
+def test_a_worker_that_always_loses_the_race_gives_up(home: Home) -> None:
+    """It has chunks to work on."""
     home.complete(home.plan(0))
     store = Meddled(always=StoreConflict("there"))
     with pytest.raises(TransientError, match=r"cats/README.md was written by another worker at the same moment"):
@@ -352,10 +352,10 @@ def test_one_that_always_comes_second_gives_up(home: Home) -> None:
     assert store.puts == 3
 
 
-def test_where_nothing_can_be_replaced_the_old_card_stays_and_that_is_told(
+def test_if_the_store_cannot_replace_blobs_the_old_card_stays_with_a_warning(
     home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Some stores only create; the retried chunks are stored there nevertheless, so nothing may fail for it."""
+    """Some stores only create blobs. The retried chunks are stored nevertheless, so the refresh must not fail."""
     chunk = home.plan(0)
     home.complete(chunk, 4)
     home.publish()
@@ -371,7 +371,7 @@ def test_where_nothing_can_be_replaced_the_old_card_stays_and_that_is_told(
 
 
 def test_no_mistake_in_the_card_fails_a_chunk(home: Home, caplog: pytest.LogCaptureFixture) -> None:
-    """The chunk is stored already; what is wrong is in the log, with where."""
+    """The chunk is already stored; the log has the error with its traceback."""
     home.complete(home.plan(0))
     card_refresh.refresh("cats", home.status, Meddled(always=RuntimeError("a mistake")))
     assert "the card of dataset cats is not up to date" in caplog.text
@@ -379,10 +379,10 @@ def test_no_mistake_in_the_card_fails_a_chunk(home: Home, caplog: pytest.LogCapt
 
 
 def test_what_stops_a_worker_passes(home: Home) -> None:
-    """A queue's time limit is an exception like any other, and must end what it is meant to end."""
+    """A queue's time limit is an ordinary exception, and it must end the job."""
 
     class TimeIsUp(Exception):
-        """As queues raise it."""
+        """A time limit as queues raise it."""
 
     home.complete(home.plan(0))
     with pytest.raises(TimeIsUp):
@@ -390,7 +390,7 @@ def test_what_stops_a_worker_passes(home: Home) -> None:
 
 
 class Meddled(MemoryBlobStore):
-    """A store, or a view of one, in which something happens before a head or a put, for the first time or always."""
+    """A store, or a view of one, that calls a function before the first head or put, or fails every put."""
 
     def __init__(
         self,
@@ -425,7 +425,7 @@ class Meddled(MemoryBlobStore):
 
 
 def put(store: BlobStore, key: str, data: bytes, folder: Path) -> None:
-    """Put bytes as a user would."""
+    """Store bytes as a user would."""
     file = folder / "file"
     file.write_bytes(data)
     store.put(

@@ -17,7 +17,7 @@ from pixcore.stored.samples import samples
 from pixcore.stored.splits import Splits
 from pixcore.stored.verify import verify_archives, verify_dataset
 from pixcore_adapters.outputs.card.counts import count
-from pixcore_adapters.outputs.card.croissant import pieces
+from pixcore_adapters.outputs.card.croissant import render
 from pixcore_adapters.outputs.card.readme import card
 from pixcore_adapters.outputs.export import Layout, export
 from pixcore_adapters.outputs.report import page
@@ -151,7 +151,7 @@ def test_a_card_describes_each_archive(
     shelf = Shelf(tmp_path)
     fill(shelf)
     counts = count("cats", shelf.records())
-    document = json.loads(b"".join(pieces(counts)))
+    document = json.loads(b"".join(render(counts)))
     described = {one["name"]: [field["name"] for field in one["field"]] for one in document["recordSet"]}
     assert described["chunk_1"] == [*required(1), *([] if fill is not later else FURTHER), "image"]
     if fill is mixed:

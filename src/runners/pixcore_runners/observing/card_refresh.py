@@ -82,7 +82,7 @@ def _publish(dataset: str, status: StatusRepo, store: BlobStore) -> None:
     foreign = {name: blob for name, blob in there.items() if blob and blob.metadata.get(_STATUS) != status.identity}
     written: dict[str, tuple[str, Iterable[bytes]]] = {
         "README.md": (readme.MEDIA_TYPE, [readme.card(counts)]),
-        "croissant.json": (croissant.MEDIA_TYPE, croissant.pieces(counts)),
+        "croissant.json": (croissant.MEDIA_TYPE, croissant.render(counts)),
     }
     for name, (media_type, pieces) in written.items():
         if name not in foreign:

@@ -1,1 +1,1 @@
-"""What lies beside a dataset's archives for whoever finds it there: its card, and the same for machines (Croissant)."""
+"""Describe a dataset beside its archives: the card for people and loaders, and Croissant for programs."""

@@ -1,4 +1,4 @@
-"""What a dataset's chunks add up to: their records in one pass, in memory that does not grow with the dataset."""
+"""Add up the records of a dataset's chunks in one pass, in memory that does not grow with the dataset."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
@@ -8,17 +8,17 @@ from attrs import define, field, frozen
 from pixcore.model.chunks import ChunkRecord, ChunkResult, Status
 from pixcore.model.rows import COLUMN_TYPES, required
 
-ARCHIVES = 200
+ARCHIVES = 200  # described one by one at most
 
 # The columns of archives that were made before pixcore recorded their columns.
 _FIRST_COLUMNS = {column: COLUMN_TYPES[column] for column in required(1)}
 
-_WORDS = 10_000  # counted one by one at most
-_LONGEST = 200  # characters of a word that are looked at
+_VALUES = 10_000  # counted one by one at most
+_LONGEST = 200  # characters of a value that are compared
 
 
 @frozen
-class StoredArchive:
+class DescribedArchive:
     """A chunk's archive in the dataset's folder.
 
     Attributes:
@@ -39,32 +39,35 @@ class StoredArchive:
 
 
 @define
-class Words:
-    """How often words occur; of those that come after the first 10,000, only how often they all do.
+class Frequencies:
+    """How often values occur, such as labels or reasons. Only the first 10,000 different values are counted separately.
 
-    A word is one text or several, each looked at as far as its 200th character.
+    A value is one text or several; texts that start with the same 200 characters count as the same.
+
+    Attributes:
+        others: The occurrences of all values that are not counted separately.
     """
 
     others: int = 0
     _counts: dict[tuple[str, ...], int] = field(factory=dict[tuple[str, ...], int])
 
-    def add(self, count: int, *word: str) -> None:
-        """Count a word so many times more; none is no mention."""
-        key = tuple(text[:_LONGEST] for text in word)
+    def add(self, count: int, *value: str) -> None:
+        """Add ``count`` occurrences of a value; zero is ignored."""
+        key = tuple(text[:_LONGEST] for text in value)
         if not count:
             return
-        if key in self._counts or len(self._counts) < _WORDS:
+        if key in self._counts or len(self._counts) < _VALUES:
             self._counts[key] = self._counts.get(key, 0) + count
         else:
             self.others += count
 
     def top(self, most: int) -> list[tuple[tuple[str, ...], int]]:
-        """The most frequent words, ties by their letters."""
+        """Return the most frequent values with their counts; equally frequent ones in alphabetical order."""
         return sorted(self._counts.items(), key=lambda one: (-one[1], one[0]))[:most]
 
     @property
     def total(self) -> int:
-        """How often all words occur."""
+        """Return how often all values occur."""
         return sum(self._counts.values()) + self.others
 
 
@@ -73,18 +76,19 @@ class Counts:
     """The sums over a dataset's chunks.
 
     Attributes:
-        dataset: Its name.
-        archives: Chunks with an archive, and of them ``short`` with fewer images than planned.
-        failed: Chunks that failed and have none.
-        unsettled: Chunks that may still change.
+        dataset: The dataset's name.
+        archives: Chunks that have an archive.
+        short: Chunks that have an archive with fewer images than planned.
+        failed: Chunks that failed and have no archive.
+        unsettled: Chunks that are pending or being processed.
         images: Images in the archives.
-        bytes: What the archives weigh.
-        wanted: Images that all chunks were to have.
-        sources, licenses, formats: Images by what their rows say, ``""`` where that is nothing or not recorded.
+        bytes: The size of all archives.
+        wanted: Images that all chunks together were planned to have.
+        sources, licenses, formats: Images by the values in their rows; ``""`` if a row has none or it was not recorded.
         labels: Images by label and keyword.
         missed, rejected: Candidates that were left out, by reason.
-        suffixes: Archives by how their names end.
-        described: The archives; none where there are more than ``ARCHIVES``.
+        suffixes: Archives by the extension of their names.
+        described: The archives; empty if there are more than ``ARCHIVES``.
         mixed_columns: Whether the rows of the archives do not all have the same columns.
     """
 
@@ -96,25 +100,25 @@ class Counts:
     images: int = 0
     bytes: int = 0
     wanted: int = 0
-    sources: Words = field(factory=Words)
-    licenses: Words = field(factory=Words)
-    formats: Words = field(factory=Words)
-    labels: Words = field(factory=Words)
-    missed: Words = field(factory=Words)
-    rejected: Words = field(factory=Words)
-    suffixes: Words = field(factory=Words)
-    described: list[StoredArchive] = field(factory=list[StoredArchive])
+    sources: Frequencies = field(factory=Frequencies)
+    licenses: Frequencies = field(factory=Frequencies)
+    formats: Frequencies = field(factory=Frequencies)
+    labels: Frequencies = field(factory=Frequencies)
+    missed: Frequencies = field(factory=Frequencies)
+    rejected: Frequencies = field(factory=Frequencies)
+    suffixes: Frequencies = field(factory=Frequencies)
+    described: list[DescribedArchive] = field(factory=list[DescribedArchive])
     mixed_columns: bool = False
     _columns: Mapping[str, str] = field(factory=dict[str, str])
 
     def add(self, record: ChunkRecord) -> None:
-        """Count a chunk. One that has failed anew still has its earlier archive, which loaders find."""
+        """Count a chunk. A chunk that failed after it was completed keeps its archive, which loaders find."""
         self.unsettled += record.status in (Status.PENDING, Status.PROCESSING)
         self.wanted += record.chunk.request.target
         progress = record.result.progress if record.result else record.progress
-        for words, reasons in ((self.missed, progress.missed), (self.rejected, progress.rejected)):
+        for frequencies, reasons in ((self.missed, progress.missed), (self.rejected, progress.rejected)):
             for reason, count in reasons.items():
-                words.add(count, reason)
+                frequencies.add(count, reason)
         if record.result:
             self._add_archive(record, record.result)
         else:
@@ -127,11 +131,11 @@ class Counts:
         self.images += images
         self.bytes += result.bytes
         self.labels.add(images, request.label or request.keyword, request.keyword)
-        for words, column in ((self.sources, "source"), (self.licenses, "license"), (self.formats, "format")):
-            told = result.tally.get(column, {})
-            for word, count in told.items():
-                words.add(count, word)
-            words.add(images - sum(told.values()), "")
+        for frequencies, column in ((self.sources, "source"), (self.licenses, "license"), (self.formats, "format")):
+            recorded = result.tally.get(column, {})
+            for value, count in recorded.items():
+                frequencies.add(count, value)
+            frequencies.add(images - sum(recorded.values()), "")
         columns = result.columns or _FIRST_COLUMNS
         self._columns = self._columns or columns
         self.mixed_columns |= columns != self._columns
@@ -142,7 +146,7 @@ class Counts:
             return
         path = record.chunk.key.blob_key(suffix).removeprefix(f"{self.dataset}/")
         formats = tuple(sorted(result.tally.get("format", {})))
-        self.described.append(StoredArchive(record.chunk.id, path, result.sha256, result.bytes, formats, columns))
+        self.described.append(DescribedArchive(record.chunk.id, path, result.sha256, result.bytes, formats, columns))
 
 
 def count(dataset: str, records: Iterable[ChunkRecord]) -> Counts:

@@ -1,6 +1,6 @@
-"""The dataset for machines: Croissant 1.1 (https://docs.mlcommons.org/croissant/), which ``mlcroissant`` reads.
+"""Describe the dataset for programs in Croissant 1.1 (https://docs.mlcommons.org/croissant/), as ``mlcroissant`` reads.
 
-What only a publisher can say, such as an address or a date, is not in it.
+Facts that only a publisher knows, such as an address or a date, are left out.
 """
 
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from pixcore.model.rows import METADATA
-from pixcore_adapters.outputs.card.counts import Counts, StoredArchive
+from pixcore_adapters.outputs.card.counts import Counts, DescribedArchive
 from pixcore_adapters.outputs.card.text import plain
 
 MEDIA_TYPE = "application/ld+json"
@@ -60,23 +60,23 @@ _CONTEXT: _Json = {
     "transform": "cr:transform",
 }
 _ARCHIVE_TYPES = {".zip": "application/zip", ".tar": "application/x-tar"}
-_WORDS = 50
+_MOST = 50  # keywords, licences and suffixes each
 
 _CONTENT = {"extract": {"fileProperty": "content"}}
 _PATH = {"extract": {"fileProperty": "fullpath"}}
-_NO_JSON = ("images/*.jpg", "images/*.[!j]*")  # there is no pattern for all but some
+_NO_JSON = ("images/*.jpg", "images/*.[!j]*")  # globs cannot express "everything except .json"
 
 
-def pieces(counts: Counts) -> Iterator[bytes]:
-    """The document, piece by piece; the same counts give the same bytes.
+def render(counts: Counts) -> Iterator[bytes]:
+    """Yield the document in parts; the same counts give the same bytes.
 
-    Each archive is a file with its checksum, and its images with their rows are a record set named as it is without the
-    suffix; of a tar archive, the rows are one of their own, unread. Where there are too many archives for that, they
-    are one set of files, and there is no record set.
+    Each archive is a file with its checksum. Its images and their rows are a record set that has the archive's name
+    without the suffix. The rows of a tar archive are a record set of their own, as JSON text. If there are too many
+    archives to describe one by one, they are one set of files, without record sets.
     """
     head = _json(_head(counts)).removesuffix("}")
     described = counts.described
-    suffixes = (suffix for (suffix,), _ in counts.suffixes.top(_WORDS))
+    suffixes = (suffix for (suffix,), _ in counts.suffixes.top(_MOST))
     files = chain.from_iterable(map(_files, described)) if described else map(_all_archives, suffixes)
     record_sets = chain.from_iterable(map(_record_sets, described))
     for opening, items in ((f'{head},"distribution":[', files), ('],"recordSet":[', record_sets)):
@@ -87,24 +87,24 @@ def pieces(counts: Counts) -> Iterator[bytes]:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))  # in ASCII: whatever a word holds can be written
+    return json.dumps(value, separators=(",", ":"))  # ASCII, so that lone surrogates can be written, too
 
 
 def _head(counts: Counts) -> _Json:
-    keywords = (plain(keyword) for (_, keyword), _ in counts.labels.top(_WORDS))
-    licenses = (plain(name) for (name,), _ in counts.licenses.top(_WORDS) if name)
-    said = {"keywords": list(dict.fromkeys(keywords)), "license": list(dict.fromkeys(licenses))}
+    keywords = (plain(keyword) for (_, keyword), _ in counts.labels.top(_MOST))
+    licenses = (plain(name) for (name,), _ in counts.licenses.top(_MOST) if name)
+    texts = {"keywords": list(dict.fromkeys(keywords)), "license": list(dict.fromkeys(licenses))}
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "name": counts.dataset,
         "description": f"{counts.images} images in {counts.archives} archives, collected by pixcore.",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
-        **{name: words for name, words in said.items() if words},
+        **{name: values for name, values in texts.items() if values},
     }
 
 
-def _files(archive: StoredArchive) -> Sequence[_Json]:
+def _files(archive: DescribedArchive) -> Sequence[_Json]:
     name, suffix = _name(archive), _suffix(archive)
     whole = {
         "@type": "cr:FileObject",
@@ -126,7 +126,7 @@ def _files(archive: StoredArchive) -> Sequence[_Json]:
             return (whole,)
 
 
-def _metadata(archive: StoredArchive) -> _Json:
+def _metadata(archive: DescribedArchive) -> _Json:
     return {
         "@type": "cr:FileObject",
         "@id": f"{_name(archive)}/{METADATA}",
@@ -137,11 +137,11 @@ def _metadata(archive: StoredArchive) -> _Json:
     }
 
 
-def _file_set(archive: StoredArchive, what: str, includes: Sequence[str], types: Sequence[str]) -> _Json:
+def _file_set(archive: DescribedArchive, name: str, includes: Sequence[str], types: Sequence[str]) -> _Json:
     return {
         "@type": "cr:FileSet",
-        "@id": f"{_name(archive)}/{what}",
-        "name": what,
+        "@id": f"{_name(archive)}/{name}",
+        "name": name,
         "containedIn": {"@id": archive.path},
         "includes": includes,
         "encodingFormat": types,
@@ -159,14 +159,14 @@ def _all_archives(suffix: str) -> _Json:
     }
 
 
-def _record_sets(archive: StoredArchive) -> Sequence[_Json]:
+def _record_sets(archive: DescribedArchive) -> Sequence[_Json]:
     name = _name(archive)
-    images, rows = ({"fileSet": {"@id": f"{name}/{what}"}} for what in ("images", "rows"))
+    images, rows = ({"fileSet": {"@id": f"{name}/{files}"}} for files in ("images", "rows"))
     image = {"image": ("sc:ImageObject", {**images, **_CONTENT})}
     match _suffix(archive):
         case ".zip":
             return (_joined(archive, images, image),)
-        case ".tar":  # rows in files of their own, which nothing in Croissant reads column by column
+        case ".tar":  # each row is a file, and Croissant cannot split such files into columns
             row = {"row": ("sc:Text", {**rows, **_CONTENT})}
             path = {"file_name": ("sc:Text", {**images, **_PATH})}
             of_row = {"file_name": ("sc:Text", {**rows, **_PATH})}
@@ -175,8 +175,8 @@ def _record_sets(archive: StoredArchive) -> Sequence[_Json]:
             return ()
 
 
-def _joined(archive: StoredArchive, images: _Json, image: _Fields) -> _Json:
-    """The images with their rows: the other way round, ``mlcroissant`` would lose the images."""
+def _joined(archive: DescribedArchive, images: _Json, image: _Fields) -> _Json:
+    """Join the rows to the images. ``mlcroissant`` loses the images if they are joined to the rows."""
     name = _name(archive)
     rows: _Json = {"fileObject": {"@id": f"{name}/{METADATA}"}}
     fields: dict[str, tuple[str, _Json]] = {
@@ -189,7 +189,7 @@ def _joined(archive: StoredArchive, images: _Json, image: _Fields) -> _Json:
 
 
 def _record_set(name: str, fields: _Fields, reference: _Json | None = None) -> _Json:
-    """The record set; its ``file_name`` is the key, and carries the ``reference`` of a join."""
+    """Describe a record set. Its key is ``file_name``, which also has the ``reference`` of a join."""
     return {
         "@type": "cr:RecordSet",
         "@id": name,
@@ -209,11 +209,11 @@ def _record_set(name: str, fields: _Fields, reference: _Json | None = None) -> _
     }
 
 
-def _name(archive: StoredArchive) -> str:
+def _name(archive: DescribedArchive) -> str:
     return f"chunk_{archive.chunk}"
 
 
-def _suffix(archive: StoredArchive) -> str:
+def _suffix(archive: DescribedArchive) -> str:
     return archive.path.removeprefix(f"data/{_name(archive)}")
 
 

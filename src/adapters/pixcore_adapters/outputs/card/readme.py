@@ -1,7 +1,7 @@
-"""The card: the README.md that Hugging Face, and whoever opens the folder, reads first.
+"""Write the card: the README.md that Hugging Face and visitors of the folder read first.
 
-Its YAML tells loaders which files are the dataset. Labels, licences and whatever else strangers wrote is in its tables
-as text: no character of it means anything in Markdown or HTML, and none of it is in the YAML.
+Its YAML names the dataset's files for loaders. Labels, licences and other text from outside appear only in its tables,
+escaped so that no character has a meaning in Markdown or HTML. None of it is in the YAML.
 """
 
 import re
@@ -17,10 +17,10 @@ MEDIA_TYPE = "text/markdown"
 
 _ROWS = 50  # of a table
 
-# Letters that may mean something in Markdown, HTML or a table; `_` does at the edge of a word, `.` makes www. a link.
+# Characters with a meaning in Markdown, HTML or tables. `_` has one at the edge of a word; `.` makes a link of `www.`.
 _SPECIAL = re.compile(r"[!-+/:-@\[-^`{-~]|(?<![^\W_])_|_(?![^\W_])|(?<=[wW]{3})\.")
 
-# Those of Hugging Face's names of licences that sources tell; the versions that it knows.
+# The names of licences that both Hugging Face and sources know, in the versions that Hugging Face knows.
 _LICENSES = frozenset(
     {
         "apache-2.0",
@@ -62,7 +62,7 @@ _SIZES = {
 
 
 def card(counts: Counts) -> bytes:
-    """The card of the dataset; the same counts give the same bytes."""
+    """Return the card of the dataset; the same counts give the same bytes."""
     text = (
         _environment()
         .get_template("README.md")
@@ -78,20 +78,20 @@ def card(counts: Counts) -> bytes:
     return text.encode()
 
 
-def cell(word: str) -> Markup:
-    """A word of a stranger as the text of a table's cell; "not told" if it is empty."""
-    text = _SPECIAL.sub(lambda letter: f"&#{ord(letter[0])};", plain(word)) or "not told"
-    return Markup(text)  # noqa: S704 - every letter that could be markup is gone
+def cell(value: str) -> Markup:
+    """Escape a value from outside as the text of a table's cell; an empty one becomes "not stated"."""
+    text = _SPECIAL.sub(lambda letter: f"&#{ord(letter[0])};", plain(value)) or "not stated"
+    return Markup(text)  # noqa: S704 - every character that could be markup is escaped
 
 
 def _size(images: int) -> Markup:
-    return Markup(next((name for most, name in _SIZES.items() if images < most), "n>1T"))  # noqa: S704 - our own words
+    return Markup(next((name for most, name in _SIZES.items() if images < most), "n>1T"))  # noqa: S704 - a constant of this module
 
 
 def _license(counts: Counts) -> str:
-    told = counts.licenses.top(2)
-    if len(told) == 1 and not counts.licenses.others:
-        (((name,), _),) = told
+    found = counts.licenses.top(2)
+    if len(found) == 1 and not counts.licenses.others:
+        (((name,), _),) = found
         slug = "-".join(name.lower().split())
         slug = "cc0-1.0" if slug == "cc0" else slug
         if slug in _LICENSES:

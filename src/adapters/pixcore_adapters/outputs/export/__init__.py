@@ -1,4 +1,4 @@
-"""Other layouts of a dataset, one a file, and what they share: an export is whole or not there at all."""
+"""Write a dataset in other layouts, one module each. An export appears whole or not at all."""
 
 import errno
 import shutil
@@ -11,9 +11,9 @@ from uuid import uuid4
 from pixcore.errors import InvalidRequest, WorkspaceFull
 from pixcore.stored.samples import Sample
 
-_IN_A_FILE = 1000  # samples, where a layout puts many into one
+_IN_A_FILE = 1000  # samples, in layouts whose files hold many
 
-# Writes the samples below a folder; gives, for each split, the pattern of its files there.
+# Writes the samples into a folder; returns the glob pattern of the files of each split, relative to it.
 Layout = Callable[[Iterable[Sample], Path], Mapping[str, str]]
 
 Add = Callable[[Sample], None]
@@ -22,14 +22,14 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def export(samples: Iterable[Sample], layout: Layout, out: Path, title: str) -> Mapping[str, int]:
-    """Write the samples in a layout to the folder ``out``, with a card that names the splits; gives their sizes.
+    """Write the samples in a layout to the folder ``out``, with a card that names the splits; return their sizes.
 
-    The folder appears when all is written. Whatever ends it before, nothing is left, unless the process is killed:
-    then a folder ``.NAME.partial-…`` beside it. The same samples give the same files.
+    The folder appears when everything is written. If the export fails before, nothing is left. If the process is
+    killed, a folder ``.NAME.partial-…`` stays beside it. The same samples give the same files.
 
     Raises:
-        InvalidRequest: ``out`` holds something, or cannot be written.
-        WorkspaceFull: No room.
+        InvalidRequest: ``out`` is not empty, or cannot be written.
+        WorkspaceFull: The disk is full.
         Exception: Whatever ``samples`` raises.
     """
     counts: Counter[str] = Counter()
@@ -46,13 +46,15 @@ def export(samples: Iterable[Sample], layout: Layout, out: Path, title: str) -> 
 
 
 def require_empty(out: Path) -> None:
-    """Refuse what may not be written to, before any work.
+    """Raise an error if an export cannot be written to ``out``.
 
     Raises:
-        InvalidRequest: It is no folder, or holds something.
+        InvalidRequest: It exists and is not an empty folder.
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InvalidRequest(f"{out} is there already and not empty; nothing was overwritten, name another folder")
+        raise InvalidRequest(
+            f"{out} already exists and is not an empty folder; nothing was written: choose another folder"
+        )
 
 
 def spread(
@@ -60,7 +62,7 @@ def spread(
 ) -> Mapping[str, str]:
     """Write the samples of each split to files ``{split}-000000.{kind}`` and so on; see ``Layout``.
 
-    ``opened`` opens a file and gives what adds a sample to it.
+    ``opened`` opens a file and returns the function that adds a sample to it.
     """
     written: Counter[str] = Counter()
     adding: dict[str, Add] = {}
@@ -85,23 +87,23 @@ def _whole_or_nothing(out: Path) -> Generator[Path]:
         require_empty(target)
         partial.mkdir(parents=True)
         yield partial
-        partial.rename(target)  # in place of an empty folder; where something has come in meanwhile, it fails
+        partial.rename(target)  # replaces an empty folder; fails if that is not empty any more
     except OSError as exc:
         if exc.errno in _FULL:
             raise WorkspaceFull(
-                f"nothing was exported to {out}: {exc.strerror}; free some room there, or name another folder"
+                f"nothing was exported to {out}: {exc.strerror}; free some space there or choose another folder"
             ) from exc
         if exc.errno in (errno.ENOTEMPTY, errno.EEXIST):
             require_empty(target)
         raise InvalidRequest(
-            f"nothing was exported to {out}: {exc.strerror or exc}; name a folder that you may write to"
+            f"nothing was exported to {out}: {exc.strerror or exc}; choose a folder that you can write to"
         ) from exc
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def _card(title: str, patterns: Mapping[str, str], counts: Mapping[str, int]) -> str:
-    """What tells ``load_dataset`` the splits, whatever they are called, and people what this is."""
+    """Return a card that names the splits for ``load_dataset``, and their sizes for people."""
     lines = ["---", "configs:", "- config_name: default", "  data_files:"]
     for split, pattern in patterns.items():
         lines += [f"  - split: {split}", f"    path: {pattern}"]

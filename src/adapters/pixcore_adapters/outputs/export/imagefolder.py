@@ -1,4 +1,4 @@
-"""One folder a split, with its images as files and a ``metadata.jsonl`` that describes them."""
+"""Write one folder for each split, with the images as files and a ``metadata.jsonl`` that describes them."""
 
 import json
 import re
@@ -14,9 +14,9 @@ from pixcore.model.rows import METADATA
 from pixcore.stored.samples import Sample
 
 _SPLITS = "train|training|valid|validation|dev|val|test|testing|eval|evaluation"
-# What may not stay in a folder's name: all but letters and digits of any language, and marks that no file system and no
-# loader minds; what hides it or gets lost at its ends; and the first letter of what loaders take for a split's name,
-# where it stands as a word.
+# Characters that are escaped in the name of a folder: all but letters, digits and the punctuation that every file
+# system and loader accepts; a first character that hides the folder, or a last one that file systems drop; and the
+# first letter of a word that loaders take for the name of a split.
 _UNSAFE = re.compile(rf"[^\w ,'()&+.-]|^[._ ]|[. ]$|(?<![^\W\d_])(?=(?:{_SPLITS})(?![^\W\d_])).")
 _LONGEST = 200  # bytes; file systems take 255
 
@@ -25,7 +25,7 @@ _LONGEST = 200  # bytes; file systems take 255
 class ImageFolder:
     """Writes ``{split}/{file}``, or with ``by_label`` ``{split}/{label}/{file}``.
 
-    A label's folder is called as the label; characters that would harm there are written ``%XX``, as in URLs.
+    The folder of a label has the label as its name; unsafe characters are written as ``%XX``, as in URLs.
     """
 
     by_label: bool
@@ -39,15 +39,15 @@ class ImageFolder:
                 if sample.split not in described:
                     folder.mkdir()
                     described[sample.split] = opened.enter_context((folder / METADATA).open("w", encoding="ascii"))
-                place = Path(_folder(str(sample.row["label"])) if self.by_label else "", str(sample.row["file_name"]))
-                (folder / place.parent).mkdir(exist_ok=True)
-                (folder / place).write_bytes(sample.data)
-                described[sample.split].write(f"{json.dumps({**sample.row, 'file_name': place.as_posix()})}\n")
+                path = Path(_folder(str(sample.row["label"])) if self.by_label else "", str(sample.row["file_name"]))
+                (folder / path.parent).mkdir(exist_ok=True)
+                (folder / path).write_bytes(sample.data)
+                described[sample.split].write(f"{json.dumps({**sample.row, 'file_name': path.as_posix()})}\n")
         return {split: f"{split}/**" for split in described}
 
 
 def _folder(label: str) -> str:
-    """Another name for every other label."""
+    """Map distinct labels to distinct folder names."""
     name = _UNSAFE.sub(_escaped, label)
     if len(name.encode()) > _LONGEST:
         name = f"{name.encode()[: _LONGEST - 80].decode(errors='ignore')}%{sha256(label.encode()).hexdigest()}"

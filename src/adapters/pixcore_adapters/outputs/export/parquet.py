@@ -17,7 +17,7 @@ from pixcore_adapters.outputs.export import Add, Layout, spread
 _ROWS, _BYTES = 100, 64 << 20
 
 
-def layout(*, by_label: bool) -> Layout:  # noqa: ARG001 - the label of an image stands in its row
+def layout(*, by_label: bool) -> Layout:  # noqa: ARG001 - the row of an image has its label
     """Return the layout."""
     return parquet
 

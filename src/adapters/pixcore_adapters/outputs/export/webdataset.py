@@ -1,4 +1,4 @@
-"""Tar shards as WebDataset reads them: an image and its row side by side, under a key without dots."""
+"""Write tar shards for WebDataset: an image and its row are adjacent and share a key without dots."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from pixcore.stored.samples import Sample
 from pixcore_adapters.outputs.export import Add, Layout, spread
 
 
-def layout(*, by_label: bool) -> Layout:  # noqa: ARG001 - the label of an image stands in its row
+def layout(*, by_label: bool) -> Layout:  # noqa: ARG001 - the row of an image has its label
     """Return the layout."""
     return webdataset
 
@@ -26,7 +26,7 @@ def _shard(path: Path) -> Generator[Add]:
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as shard:
 
         def put(name: str, data: bytes) -> None:
-            member = tarfile.TarInfo(name)  # nobody's, at the epoch's beginning: the same on every day and machine
+            member = tarfile.TarInfo(name)  # without owner and time, so that the same samples give the same bytes
             member.size = len(data)
             shard.addfile(member, io.BytesIO(data))
 
