@@ -1,4 +1,4 @@
-"""Datasets for the report, made without a pipeline: archives in a store and the records that go with them."""
+"""Datasets for the report, made without a pipeline: archives in a store and their records."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ DATASET = "d"
 
 
 def a_row(number: int, **changes: object) -> Row:
-    """The row of an image; whatever is not given is plain and the same for the same number."""
+    """Return the row of an image. Values that are not given depend only on the number."""
     values: dict[str, Any] = {column: 0 if column in NUMBERS else "" for column in COLUMNS}
     plain = {
         "file_name": f"images/{number:06d}.jpg",
@@ -57,7 +57,7 @@ class Made:
         most: int = IMAGES,
         dataset: str = DATASET,
     ) -> Report:
-        """What the report tells of it."""
+        """Gather its report."""
         return gather(
             dataset, self.records, self.archives, groups=groups, attempts=attempts, done=lambda: None, most=most
         )
@@ -112,7 +112,7 @@ def a_record(
     attempt: int = 1,
     target: int | None = None,
 ) -> ChunkRecord:
-    """A chunk's row in the status database; completed ones have a result."""
+    """Return a chunk's record; a completed one has a result."""
     wanted = target or max(accepted, 1)
     request = ChunkRequest(number - 1, keyword, wanted, (Slice("urls", "list.csv", 0, 1000),), dataset=DATASET)
     progress = Progress(accepted, rejected or {}, missed or {})
@@ -144,5 +144,5 @@ def a_record(
 
 
 def jpegs(count: int) -> list[bytes]:
-    """So many different small JPEGs."""
+    """Return so many different small JPEGs."""
     return [encoded(photo(number, 64, 48), quality=60) for number in range(count)]

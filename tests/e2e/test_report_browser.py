@@ -1,4 +1,4 @@
-"""The report in a real browser, as a reader meets it: by mouse, by keyboard, in the dark, with strangers' titles."""
+"""The report in a real browser: by mouse, by keyboard, in light and dark, with hostile titles."""
 
 from base64 import b64decode
 from collections.abc import Iterator
@@ -44,13 +44,13 @@ PROBES = (
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser of this module's tests."""
+    """Start a browser for the tests of this module."""
     with ExitStack() as stack:
         yield had(lambda: stack.enter_context(browser()))
 
 
 def dataset(work: Path) -> Made:
-    """Two chunks: cats of two sources and three licences, and dogs."""
+    """Make two chunks: cats of two sources and three licences, and dogs."""
     data = [encoded(photo(number, 160, 120)) for number in range(6)]
     images = [
         (
@@ -72,7 +72,7 @@ def dataset(work: Path) -> Made:
 
 
 def near(*pairs: tuple[int, int]) -> list[NearGroup]:
-    """Groups of near-duplicates that these images make, by their numbers."""
+    """Group these pairs of images, given by their numbers."""
 
     def seen(number: int) -> SeenImage:
         row = a_row(number)
@@ -90,7 +90,7 @@ ATTEMPTS = (
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of the dataset, in a file."""
+    """Write the page of the dataset."""
     work = tmp_path_factory.mktemp("report")
     whole = dataset(work)
     short = a_record(3, status=Status.FAILED, keyword="red panda", target=50, error="the source cannot be reached")
@@ -108,44 +108,44 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opened(chromium: Browser, page: Path) -> Iterator[Browser]:
-    """The page as it is when it has just been opened; in the end, it must have behaved."""
+    """Open the page; after the test, check that it behaved."""
     chromium.open(page)
     yield chromium
     behaved(chromium, page)
 
 
 def behaved(chromium: Browser, page: Path) -> None:
-    """Nothing was fetched but the page, nothing was complained of, no rule of its policy was broken."""
+    """Check that only the page was fetched, and that the browser reported no error and no violation of the policy."""
     assert chromium("seen") == {"console": [], "requests": [page.as_uri()], "violations": []}
 
 
 def titles(chromium: Browser) -> list[str]:
-    """What the tiles on the contact sheet are called."""
+    """Return the names of the tiles on the contact sheet."""
     found: list[str] = chromium("evaluate", f"[...document.querySelectorAll('{TILES} img')].map((one) => one.alt)")
     return found
 
 
 def text(chromium: Browser, selector: str) -> str:
-    """An element's text."""
+    """Return the text of an element."""
     return str(chromium("innerText", selector))
 
 
 def until(chromium: Browser, condition: str) -> None:
-    """Wait; not with Playwright's means, which need an ``eval`` that the page's policy forbids."""
-    look = f"const look = () => ({condition}) ? done() : requestAnimationFrame(look); look();"
-    chromium("evaluate", f"new Promise((done) => {{ {look} }})")
+    """Wait for a condition. Playwright's own waiting needs ``eval``, which the page's policy forbids."""
+    check = f"const check = () => ({condition}) ? done() : requestAnimationFrame(check); check();"
+    chromium("evaluate", f"new Promise((done) => {{ {check} }})")
 
 
 FOCUSED = "(document.activeElement.querySelector('img')?.alt ?? document.activeElement.textContent)"
 
 
 def focused(chromium: Browser) -> str:
-    """The name of the image, or else the text, that has the focus."""
+    """Return the name of the image that has the focus, or else the text of the element."""
     return str(chromium("evaluate", FOCUSED))
 
 
 def returns_to(chromium: Browser, name: str) -> None:
-    """The focus comes there, which the end of a dialog brings about a moment later."""
+    """Wait until the focus is on an element, which happens shortly after a dialog is closed."""
     until(chromium, f"{FOCUSED} === '{name}'")
 
 
@@ -156,16 +156,16 @@ def press(chromium: Browser, *keys: str) -> None:
 
 
 def is_open(chromium: Browser) -> bool:
-    """Whether the details are shown."""
+    """Return whether the details are shown."""
     return bool(chromium("evaluate", "document.querySelector('#details').open"))
 
 
-def test_it_tells_the_numbers_the_funnel_and_the_chunks(opened: Browser) -> None:
-    """What people ask first is there without a click."""
-    said = " ".join(text(opened, "main").split())
+def test_it_shows_the_numbers_the_funnel_and_the_chunks(opened: Browser) -> None:
+    """The most important facts need no click."""
+    shown = " ".join(text(opened, "main").split())
     for part in ("Images 130", "Candidates 144", "Downloaded 136 94.4 %", "\u22128 8 timeout", "4 damaged", "3 chunks"):
-        assert part in said or part in " ".join(text(opened, "header").split())
-    assert "1 chunk holds no archive" in said
+        assert part in shown or part in " ".join(text(opened, "header").split())
+    assert "1 chunk has no archive" in shown
     assert opened("evaluate", "document.querySelectorAll('.strip rect').length") == 3
     opened("click", ".chunks tr.more summary >> nth=0")
     assert "the store answered 503" in text(opened, ".attempts >> nth=0")
@@ -179,7 +179,7 @@ def test_the_pictures_are_seen(opened: Browser) -> None:
 
 
 def box(chromium: Browser, selector: str) -> object:
-    """Where an element is on the screen, once it is there."""
+    """Scroll to an element and return its place on the screen."""
     first, _, place = selector.partition(" >> nth=")
     return chromium(
         "evaluate",
@@ -190,7 +190,7 @@ def box(chromium: Browser, selector: str) -> object:
 
 
 def test_filters_narrow_the_sheet_and_say_how_many(opened: Browser) -> None:
-    """Keyword, source, licence and text, together; and all of them back."""
+    """Keyword, source, licence and text work together; the reset shows all images again."""
     assert (len(titles(opened)), text(opened, "#found")) == (120, "130 images")
     opened("selectOption", "[name=keyword]", {"label": "dog (30)"})
     assert text(opened, "#found") == "30 of 130 images"
@@ -209,7 +209,7 @@ def test_filters_narrow_the_sheet_and_say_how_many(opened: Browser) -> None:
 
 
 def test_pages_are_turned(opened: Browser) -> None:
-    """What is not on the first page is one click away."""
+    """The second page is one click away."""
     assert opened("isDisabled", "[data-turn='-1'] >> nth=0")
     opened("click", "[data-turn='1'] >> nth=0")
     assert titles(opened) == [f"picture {number}" for number in range(120, IMAGES)]
@@ -218,8 +218,8 @@ def test_pages_are_turned(opened: Browser) -> None:
     assert titles(opened)[0] == "picture 0"
 
 
-def test_a_click_shows_where_an_image_comes_from(opened: Browser) -> None:
-    """Every column of the row, links that tell the other side nothing, and a way back."""
+def test_a_click_shows_the_details_of_an_image(opened: Browser) -> None:
+    """All columns of the row, links that send no referrer, and a button to close them."""
     opened("click", f"{TILES} >> nth=7")
     shown = text(opened, "#details")
     for part in (
@@ -241,9 +241,9 @@ def test_a_click_shows_where_an_image_comes_from(opened: Browser) -> None:
 
 
 def test_the_keyboard_is_enough(opened: Browser) -> None:
-    """Tab to the sheet, arrows on it and in the details, escape back to where one has come to."""
+    """Tab reaches the sheet, arrows move on it and in the details, and Escape returns to the last image."""
     opened("focus", "#filters button[type=reset]")
-    press(opened, "Tab", "Tab")  # past the button that turns the page: the other one cannot be pressed
+    press(opened, "Tab", "Tab")  # skip the button for the next page; the other one is disabled
     assert focused(opened) == "picture 0"
     press(opened, "ArrowRight", "ArrowRight", "ArrowLeft")
     assert focused(opened) == "picture 1"
@@ -268,7 +268,7 @@ def test_the_keyboard_is_enough(opened: Browser) -> None:
 
 
 def test_the_focus_is_seen(opened: Browser) -> None:
-    """Whoever goes by keyboard has to know where they are."""
+    """People who use the keyboard must see where they are."""
     press(opened, "Tab")
     assert focused(opened) == "Skip to the content"
     for _ in range(12):
@@ -278,7 +278,7 @@ def test_the_focus_is_seen(opened: Browser) -> None:
 
 
 def test_pairs_are_side_by_side_with_their_distance(opened: Browser) -> None:
-    """Both pictures at one height, and each leads to its details."""
+    """Both pictures are at the same height, and each opens its details."""
     one, other = (box(opened, f".two button >> nth={place}") for place in (0, 1))
     assert isinstance(one, dict)
     assert isinstance(other, dict)
@@ -293,40 +293,40 @@ def test_pairs_are_side_by_side_with_their_distance(opened: Browser) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_light_and_dark_follow_the_system_until_one_is_chosen(chromium: Browser, page: Path, scheme: str) -> None:
-    """The choice outlives the page."""
+    """The choice is kept when the page is loaded again."""
     chromium.open(page, colorScheme=scheme)
-    before = darkness(chromium)
+    before = lightness(chromium)
     assert (before < 0.2) == (scheme == "dark")
     chromium("click", "#theme")
-    after = darkness(chromium)
+    after = lightness(chromium)
     assert (after < 0.2) != (before < 0.2)
     chromium("reload")
-    assert darkness(chromium) == after
+    assert lightness(chromium) == after
     seen = chromium("seen")
     assert (seen["console"], seen["violations"]) == ([], [])
 
 
-def darkness(chromium: Browser) -> float:
-    """How light the paper is, from 0 to 1."""
+def lightness(chromium: Browser) -> float:
+    """Return the lightness of the background, from 0 to 1."""
     corner = {"clip": {"x": 2, "y": 300, "width": 2, "height": 2}}
     return float(np.asarray(Image.open(BytesIO(b64decode(chromium("screenshot", corner)))).convert("L")).mean() / 255)
 
 
 def test_where_storage_is_forbidden_the_choice_lasts_as_long_as_the_page(chromium: Browser, page: Path) -> None:
-    """Browsers that forbid it to files raise an error where it is asked for."""
+    """Some browsers raise an error if a page from a file accesses the storage."""
     chromium.open(page)
     chromium("addInitScript", {"content": "Object.defineProperty(window, 'localStorage', { get() { throw 1; } });"})
     chromium("reload")
-    before = darkness(chromium)
+    before = lightness(chromium)
     chromium("click", "#theme")
-    assert abs(darkness(chromium) - before) > 0.5
+    assert abs(lightness(chromium) - before) > 0.5
     assert chromium("seen")["console"] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_it_is_accessible(chromium: Browser, page: Path, scheme: str, width: int) -> None:
-    """No finding of axe, contrast and names among them, with everything open; and nothing juts out of the screen."""
+    """Axe finds nothing with everything open, contrast and names included, and nothing is wider than the screen."""
     options = {"colorScheme": scheme, "viewport": {"width": width, "height": 800}, "reducedMotion": "reduce"}
     chromium.open(page, **options)
     chromium("evaluate", "document.querySelectorAll('details').forEach((one) => { one.open = true; })")
@@ -338,7 +338,7 @@ def test_it_is_accessible(chromium: Browser, page: Path, scheme: str, width: int
 
 
 def hostile(work: Path, probe: str) -> Report:
-    """A report that holds the probe wherever a stranger's text may come to."""
+    """Return a report with the probe in every place for text from outside."""
     columns = [field.name for field in fields(Row) if field.name not in {*NUMBERS, "file_name", "sha256"}]
     row = a_row(0, **dict.fromkeys(columns, probe))
     other = a_row(1)
@@ -363,10 +363,10 @@ def hostile(work: Path, probe: str) -> Report:
 
 @pytest.mark.parametrize("guarded", [True, False], ids=["policy", "bare"])
 @pytest.mark.parametrize("probe", PROBES, ids=range(len(PROBES)))
-def test_strangers_texts_are_shown_and_never_run(
+def test_text_from_outside_is_shown_and_never_run(
     chromium: Browser, tmp_path: Path, probe: str, *, guarded: bool
 ) -> None:
-    """Not even with the policy switched off, which is only the second guard."""
+    """Not even without the policy, which is only the second line of defence."""
     report = hostile(tmp_path, probe)
     write(report, tmp_path / "page.html")
     chromium.open(tmp_path / "page.html", bypassCSP=not guarded)
@@ -385,7 +385,7 @@ def test_strangers_texts_are_shown_and_never_run(
     facts = chromium("evaluate", "[...document.querySelectorAll('#details dd')].map((one) => one.textContent)")
     assert facts.count(probe) == len(asdict(a_row(0))) - len(NUMBERS) - len(("file_name", "sha256", "title", "format"))
     assert chromium("evaluate", "document.querySelector('#details-title').textContent") == probe
-    # what a parser makes of a NUL and of a line's end in the page's own markup is its affair
+    # a parser may drop a NUL and change line ends in the page's own markup
     written = probe.replace("\0", "")
     seen = chromium("evaluate", "[...document.querySelectorAll('main bdi, header bdi')].map((one) => one.textContent)")
     assert seen.count(written) >= 12

@@ -1,4 +1,4 @@
-"""What the report tells of a dataset, and the page that it becomes."""
+"""The contents of a report, and the page that is written from them."""
 
 import json
 import re
@@ -27,7 +27,7 @@ from pixcore_adapters.outputs.report import charts
 from pixcore_adapters.outputs.report.build import Report, Shown, gather
 from pixcore_adapters.outputs.report.figures import Figures
 from pixcore_adapters.outputs.report.funnel import funnel
-from pixcore_adapters.outputs.report.page import pieces, write
+from pixcore_adapters.outputs.report.page import render, write
 from pixcore_adapters.outputs.report.thumbnails import Thumbnails
 
 THUMBNAILS = Thumbnails(budget=3000, side=128)
@@ -35,7 +35,7 @@ LIMIT = 25_000_000  # bytes of a page with 10,000 images
 
 
 class Page(HTMLParser):
-    """A page as a browser's parser cuts it up, as far as these tests ask."""
+    """The parts of a page that these tests need, as a browser's parser finds them."""
 
     def __init__(self, report: Report) -> None:
         super().__init__(convert_charrefs=True)
@@ -44,10 +44,10 @@ class Page(HTMLParser):
         self.metas: dict[str, str] = {}
         self.text = ""
         self._open = ""
-        self.feed(b"".join(pieces(report)).decode())
+        self.feed(b"".join(render(report)).decode())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what it is."""
+        """Remember the element."""
         named = dict(attrs)
         self._open = tag
         if tag == "meta":
@@ -56,7 +56,7 @@ class Page(HTMLParser):
             self.scripts.append((named, ""))
 
     def handle_data(self, data: str) -> None:
-        """Put the text where it belongs."""
+        """Add the text to its element."""
         if self._open == "script":
             attributes, text = self.scripts.pop()
             self.scripts.append((attributes, text + data))
@@ -66,32 +66,32 @@ class Page(HTMLParser):
             self.text += data
 
     def handle_endtag(self, tag: str) -> None:
-        """Go on outside of it."""
+        """Leave the element."""
         del tag
         self._open = ""
 
     @property
     def images(self) -> list[dict[str, Any]]:
-        """The images of the data block, by column."""
+        """Return the images of the data block, by column."""
         ((_, text),) = [script for script in self.scripts if script[0].get("id") == "data"]
         data = json.loads(text)
-        words = data["words"]
+        values = data["values"]
         lines = [dict(zip(data["columns"], line, strict=True)) for line in data["images"]]
-        return [{name: words[name][held] if name in words else held for name, held in line.items()} for line in lines]
+        return [{name: values[name][item] if name in values else item for name, item in line.items()} for line in lines]
 
 
 def empty() -> Report:
-    """The report of a dataset with one chunk that failed."""
+    """Return the report of a dataset whose only chunk failed."""
     return gather_none([a_record(1, status=Status.FAILED)])
 
 
 def gather_none(records: list[Any]) -> Report:
-    """The report of chunks without archives."""
+    """Return the report of chunks without archives."""
     return gather("d", records, made(Path("none"), []).archives, groups=[], attempts=[], done=lambda: None)
 
 
 def test_the_funnel_accounts_for_every_candidate() -> None:
-    """Whoever wonders where the images went adds the numbers up."""
+    """People who miss images add up the numbers."""
     stages = funnel(
         [
             a_record(1, accepted=5, rejected={"damaged": 2, "near_duplicate": 1}, missed={"http_404": 3}),
@@ -127,12 +127,12 @@ def test_figures_put_every_image_into_one_class() -> None:
 
 
 def opened(thumbnail: bytes) -> Image.Image:
-    """A thumbnail as it is seen."""
+    """Decode a thumbnail."""
     return Image.open(BytesIO(thumbnail)).convert("RGB")
 
 
-def test_a_thumbnail_keeps_to_its_budget_whatever_the_picture() -> None:
-    """The page's size is promised, and noise compresses badly."""
+def test_a_thumbnail_never_exceeds_its_budget() -> None:
+    """The size of the page is limited, and noise compresses badly."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 900, 3), np.uint8))
     for image in (noise, photo(1, 1200, 800), photo(2, 3000, 40), photo(3, 20, 30)):
         thumbnail = THUMBNAILS.of(encoded(image, "PNG"))
@@ -143,17 +143,17 @@ def test_a_thumbnail_keeps_to_its_budget_whatever_the_picture() -> None:
 
 
 @pytest.mark.parametrize("images", [0, 1, 500, 10_000, 10_400])
-def test_so_many_thumbnails_leave_room_for_what_is_said_of_them(images: int) -> None:
+def test_so_many_thumbnails_leave_room_for_their_rows(images: int) -> None:
     """Ten thousand images fit into one page with their provenance."""
     assert images * Thumbnails.of_so_many(images).budget * 4 / 3 <= LIMIT - 6_000_000
 
 
 def test_a_thumbnail_is_upright() -> None:
-    """Cameras store pictures lying on their side, with a tag that says so."""
+    """Cameras store rotated pictures with a tag that says so."""
     image = Image.new("RGB", (400, 200), "blue")
     image.paste("red", (0, 0, 200, 200))
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise
     seen = opened(THUMBNAILS.of(encoded(image, exif=exif)))
     assert seen.height > seen.width
     red, _, blue = seen.getpixel((seen.width // 2, 2))  # type: ignore[misc] - three bands
@@ -161,7 +161,7 @@ def test_a_thumbnail_is_upright() -> None:
 
 
 def test_a_thumbnail_shows_what_a_viewer_shows() -> None:
-    """Transparent parts on white, 16 bits as 8, palettes as colours: else charts and maps are black squares."""
+    """Transparency on white, 16 bits scaled to 8, palettes as colours. Otherwise charts and maps are black squares."""
     clear = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
     palette = Image.new("RGB", (64, 64), "red").quantize(4)
     deep = Image.fromarray(np.full((64, 64), 0x8000, np.uint16))
@@ -170,15 +170,15 @@ def test_a_thumbnail_shows_what_a_viewer_shows() -> None:
     assert np.abs(np.array(seen) - expected).max() < 12
 
 
-def test_what_is_no_picture_has_no_thumbnail() -> None:
-    """Nor is a format tried that no validator accepts, some of which start other programs."""
+def test_a_file_that_is_no_picture_has_no_thumbnail() -> None:
+    """Formats that no validator accepts are not tried: decoders of some start other programs."""
     other = encoded(photo(1, 64, 64), "PPM")
     half = encoded(photo(1))[:2000]
     assert [THUMBNAILS.of(data) for data in (b"", b"<html>", postscript(), other, half)] == [b""] * 5
 
 
-def test_every_image_is_told_with_its_row(tmp_path: Path) -> None:
-    """What is shown is what the archives hold, in their order."""
+def test_every_image_is_shown_with_its_row(tmp_path: Path) -> None:
+    """The page shows what the archives hold, in their order."""
     images = [(a_row(number), data) for number, data in enumerate(jpegs(5))]
     page = Page(made(tmp_path, [images[:3], images[3:]]).report())
     assert [{column: image[column] for column in COLUMNS} for image in page.images] == [
@@ -189,7 +189,7 @@ def test_every_image_is_told_with_its_row(tmp_path: Path) -> None:
 
 
 def test_of_too_many_images_a_sample_is_shown_and_all_are_counted(tmp_path: Path) -> None:
-    """The sample is spread evenly, and the page says that it is one; images of near pairs are in it in any case."""
+    """The sample is spread evenly and named as a sample; images of near pairs are always shown."""
     images = [(a_row(number), data) for number, data in enumerate(jpegs(20))]
     fingerprint = Fingerprint(0, 0, "x", flat=False)
     one, other = (SeenImage(ChunkKey("d", 1), row.sha256, row.url, fingerprint) for row, _ in (images[0], images[1]))
@@ -201,8 +201,8 @@ def test_of_too_many_images_a_sample_is_shown_and_all_are_counted(tmp_path: Path
     assert "7 of 20 images are shown" in " ".join(Page(report).text.split())
 
 
-def test_an_archive_that_cannot_be_read_is_told_and_the_others_are_shown(tmp_path: Path) -> None:
-    """A report is wanted most when something is wrong."""
+def test_an_unreadable_archive_is_reported_and_the_others_are_shown(tmp_path: Path) -> None:
+    """People need a report most when something is wrong."""
     store = MemoryBlobStore()
     images = [(a_row(number), data) for number, data in enumerate(jpegs(3))]
     dataset = made(tmp_path, [images[:1], images[1:2], images[2:]], store)
@@ -211,7 +211,7 @@ def test_an_archive_that_cannot_be_read_is_told_and_the_others_are_shown(tmp_pat
     report = evolve(dataset, records=wrong).report()
     assert list(report.unread) == [1, 2]
     assert [image.row["title"] for image in report.images] == ["picture 2"]
-    assert "Chunk 1 could not be read" in Page(report).text
+    assert "The archive of chunk 1 could not be read" in Page(report).text
 
 
 def test_a_store_that_refuses_is_an_error_and_no_empty_report(tmp_path: Path) -> None:
@@ -225,8 +225,8 @@ def test_a_store_that_refuses_is_an_error_and_no_empty_report(tmp_path: Path) ->
         made(tmp_path, [[(a_row(0), jpegs(1)[0])]], Refusing()).report()
 
 
-def test_rejects_are_told_by_reason_with_samples_of_all_chunks() -> None:
-    """Of many, a few of each chunk say more than all of the first."""
+def test_rejects_are_listed_by_reason_with_samples_of_all_chunks() -> None:
+    """A few samples of each chunk say more than all samples of the first."""
     records = [
         a_record(
             number, accepted=1, rejected={"damaged": 60, "odd": 1}, rejects=[Reject(f"u{number}", "damaged", "")] * 20
@@ -239,15 +239,15 @@ def test_rejects_are_told_by_reason_with_samples_of_all_chunks() -> None:
 
 
 def test_the_same_dataset_gives_the_same_page(tmp_path: Path) -> None:
-    """Two reports that differ tell of a difference in the dataset, not of the hour."""
+    """Two reports differ only if the dataset differs, not with the time."""
     images = [(a_row(number), data) for number, data in enumerate(jpegs(4))]
     dataset = made(tmp_path, [images])
-    one, other = (b"".join(pieces(dataset.report())) for _ in range(2))
+    one, other = (b"".join(render(dataset.report())) for _ in range(2))
     assert one == other
 
 
-def test_the_policy_allows_this_script_and_this_style_alone() -> None:
-    """What a stranger's title might bring along must not run; nothing may be fetched."""
+def test_the_policy_allows_only_this_script_and_this_style() -> None:
+    """A script in a title from outside must not run, and nothing may be fetched."""
     page = Page(empty())
     policy = dict(part.split(" ", 1) for part in page.metas["Content-Security-Policy"].split("; "))
     (script,) = [text for attributes, text in page.scripts if "type" not in attributes]
@@ -282,8 +282,8 @@ ROWS = st.builds(Row, **{column: st.integers(0, 2**53) if column in NUMBERS else
 
 
 @given(rows=st.lists(ROWS, min_size=1, max_size=3))
-def test_whatever_a_row_holds_is_in_the_page_as_it_was(rows: list[Row]) -> None:
-    """Titles and addresses come from strangers: nothing is lost, and nothing ends the block of data."""
+def test_any_row_is_in_the_page_unchanged(rows: list[Row]) -> None:
+    """Titles and addresses come from outside: none is changed, and none ends the block of data."""
     report = evolve(empty(), images=tuple(Shown(1, asdict(row), b"") for row in rows))
     page = Page(report)
     assert [{column: image[column] for column in COLUMNS} for image in page.images] == [asdict(row) for row in rows]
@@ -291,10 +291,10 @@ def test_whatever_a_row_holds_is_in_the_page_as_it_was(rows: list[Row]) -> None:
 
 
 @given(reason=HARD, url=HARD, detail=HARD, error=HARD, keyword=HARD.filter(str.strip))
-def test_whatever_the_status_database_holds_is_text(
+def test_any_text_of_the_status_database_is_shown_as_text(
     reason: str, url: str, detail: str, error: str, keyword: str
 ) -> None:
-    """These are in the page's own markup: they must come out of a parser as they went in, and make no element."""
+    """It is in the page's own markup: a parser must find the same text, and no further element."""
     record = a_record(
         1, keyword=keyword, error=error, rejected={reason: 1}, rejects=[Reject(url, reason, detail)], accepted=1
     )
@@ -312,7 +312,7 @@ def test_whatever_the_status_database_holds_is_text(
 def test_charts_stay_within_their_frames(
     counts: list[tuple[str, int]], about: str, spans: list[tuple[float, float]]
 ) -> None:
-    """Whatever the numbers are, nothing is drawn outside, and names are text."""
+    """For any numbers, nothing is drawn outside, and names are text."""
     last = max((began + lasted for began, lasted in spans), default=0.0)
     strip = charts.strip([charts.Span(began, began + lasted, "done", about) for began, lasted in spans], 0.0, last)
     for drawn, width in ((charts.columns(counts, about), 360), (strip, 100), (charts.share(*_two(counts)), 100)):
@@ -329,36 +329,36 @@ def _two(counts: list[tuple[str, int]]) -> tuple[float, float]:
     return numbers[0], numbers[-1]
 
 
-def test_a_report_replaces_nothing_but_a_report(tmp_path: Path) -> None:
-    """One letter too few on the command line must not cost a photograph."""
+def test_a_report_replaces_only_a_report(tmp_path: Path) -> None:
+    """A typing error on the command line must not destroy a photograph."""
     target = tmp_path / "page.html"
     first = write(empty(), target)
     assert first == target.stat().st_size
     write(evolve(empty(), dataset="other"), target)
     assert "<title>other" in target.read_text()
-    for there in (tmp_path, tmp_path / "cat.jpg"):
-        if not there.exists():
-            there.write_bytes(b"a cat")
-        with pytest.raises(InvalidRequest, match="is no report of pixcore; name another file"):
-            write(empty(), there)
+    for existing in (tmp_path, tmp_path / "cat.jpg"):
+        if not existing.exists():
+            existing.write_bytes(b"a cat")
+        with pytest.raises(InvalidRequest, match="is not a report of pixcore; choose another file"):
+            write(empty(), existing)
     assert (tmp_path / "cat.jpg").read_bytes() == b"a cat"
-    with pytest.raises(InvalidRequest, match="is no folder; make it"):
+    with pytest.raises(InvalidRequest, match="is not a folder; create it"):
         write(empty(), tmp_path / "nowhere" / "page.html")
 
 
 def test_a_page_that_fails_half_way_leaves_the_earlier_one(tmp_path: Path) -> None:
-    """Nobody opens half a page, and nothing is left beside it."""
+    """No half page and no temporary file stay."""
     target = tmp_path / "page.html"
     write(empty(), target)
     before = target.read_bytes()
     with pytest.raises(AttributeError):
-        write(evolve(empty(), lines=(None,)), target)  # type: ignore[arg-type] - that is the fault
+        write(evolve(empty(), lines=(None,)), target)  # type: ignore[arg-type] - the fault
     assert target.read_bytes() == before
     assert list(tmp_path.iterdir()) == [target]
 
 
 def test_ten_thousand_images_fit(tmp_path: Path) -> None:
-    """Every thumbnail as large as it may be, every address long: still a page that can be sent and opened."""
+    """With the largest thumbnails and long addresses, the page can still be sent and opened."""
     thumbnail = bytes(Thumbnails.of_so_many(10_000).budget)
     images = tuple(Shown(number // 500, asdict(a_row(number, **_long(number))), thumbnail) for number in range(10_000))
     assert write(evolve(empty(), images=images), tmp_path / "page.html") < LIMIT

@@ -22,9 +22,9 @@ from pixcore_runners.planning.dataset_plan import dataset_records
 def command(shell: Shell, dataset: str, out: str) -> None:
     """Write one HTML page that shows DATASET: its images, what was left out and why, and how its chunks fared.
 
-    It loads nothing from anywhere and can be sent to anybody. Every archive is read once. All images are counted; of
-    more than 10,000, as many are shown, spread evenly. A file that is no report is never replaced. Exits with 3 when
-    an archive could not be read.
+    The page loads nothing from the network, so it can be sent as a file. Every archive is read once. All images are
+    counted; if there are more than 10,000, so many are shown, spread evenly. A file that is not a report is never
+    replaced. Exits with 3 if an archive could not be read.
 
     Example: `pixcore report red-panda --out red-panda.html`
     """
@@ -43,7 +43,7 @@ def command(shell: Shell, dataset: str, out: str) -> None:
         report = gather(name, records, assembly.archives, groups=near_groups(near), attempts=attempts, done=done)
     size = write(report, target)
     for chunk, error in report.unread.items():
-        shell.say(f"chunk {chunk} could not be read: {error}")
+        shell.say(f"the archive of chunk {chunk} could not be read: {error}")
     table = plain_table("report", "images", "shown", "bytes")
     add(table, target, report.figures.images, len(report.images), size)
     document = {

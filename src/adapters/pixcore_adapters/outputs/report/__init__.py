@@ -1,1 +1,1 @@
-"""The report: what a dataset holds and how it came about, as one HTML page that needs nothing else."""
+"""Show a dataset and its history as one HTML page that loads nothing else."""

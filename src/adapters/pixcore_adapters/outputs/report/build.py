@@ -1,4 +1,4 @@
-"""What a report tells, gathered from the ports: one archive on the local disk at a time, one image in memory."""
+"""Gather the contents of a report from the ports, with one archive on the local disk and one image in memory."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -15,14 +15,14 @@ from pixcore_adapters.outputs.report.figures import Figures
 from pixcore_adapters.outputs.report.funnel import Stage, funnel
 from pixcore_adapters.outputs.report.thumbnails import Thumbnails
 
-IMAGES = 10_000  # shown at most; more would be a page that no browser opens quickly
+IMAGES = 10_000  # shown at most; browsers open larger pages slowly
 _PAIRS = 200
-_SAMPLES = 40  # of one reason
+_SAMPLES = 40  # for each reason
 
 
 @frozen
 class Shown:
-    """An image in the page: its row, its chunk and its thumbnail, ``b""`` where there is none."""
+    """An image in the page: its row, the id of its chunk and its thumbnail, or ``b""`` if that could not be made."""
 
     chunk: int
     row: Mapping[str, object]
@@ -31,7 +31,13 @@ class Shown:
 
 @frozen
 class Twins:
-    """A pair of near-duplicates out of the ``group``, counted from 1; ``places`` of its two in the report's images."""
+    """A pair of near-duplicates.
+
+    Attributes:
+        group: The number of its group, from 1.
+        pair: The two images and their distances.
+        places: The positions of the two in the report's images; None for one that is not shown.
+    """
 
     group: int
     pair: NearPair
@@ -40,7 +46,7 @@ class Twins:
 
 @frozen
 class Refused:
-    """``count`` downloads that were rejected for one reason, and some of them with their chunks' ids."""
+    """``count`` downloads that were rejected for one reason, with samples and the ids of their chunks."""
 
     reason: str
     count: int
@@ -49,7 +55,7 @@ class Refused:
 
 @frozen
 class Line:
-    """A chunk and its attempts, the first one first."""
+    """A chunk and its attempts, the oldest first."""
 
     record: ChunkRecord
     attempts: tuple[Attempt, ...]
@@ -57,21 +63,21 @@ class Line:
 
 @frozen
 class Report:
-    """Everything that the page tells.
+    """The contents of the page.
 
     Attributes:
-        dataset: Its name.
-        lines: Its chunks by rising index.
-        stages: From candidates to stored images.
-        stored: How many images its archives hold, as recorded.
+        dataset: The dataset's name.
+        lines: The chunks by rising index.
+        stages: The steps from candidates to stored images.
+        stored: How many images the archives hold, as recorded.
         figures: Counts of all images that were read.
-        images: Those shown; fewer than ``figures`` counts where there are too many.
-        side: About how many pixels wide and high the thumbnails are.
-        groups: How many groups of near-duplicates there are.
-        pairs: How many near pairs.
-        twins: Those shown, the nearest ones first.
-        refused: By reason, the most frequent first.
-        unread: Why a chunk's archive could not be read, by the chunk's id.
+        images: The images that are shown; fewer than ``figures`` counts if there are too many.
+        side: The width and height of the thumbnails, about, in pixels.
+        groups: The number of groups of near-duplicates.
+        pairs: The number of near pairs.
+        twins: The pairs that are shown, the nearest ones first.
+        refused: Rejected downloads by reason, the most frequent reason first.
+        unread: For each chunk whose archive could not be read, by its id, the error.
     """
 
     dataset: str
@@ -98,13 +104,13 @@ def gather(
     done: Callable[[], None],
     most: int = IMAGES,
 ) -> Report:
-    """Read every archive of the dataset once. ``done`` is called after each image.
+    """Read every archive of the dataset once, and call ``done`` after each image.
 
-    All images are counted; at most ``most`` are shown, spread evenly over the dataset, and those of the near pairs. An
-    archive that is missing or damaged is noted and costs the page its images. The same dataset gives the same report.
+    All images are counted. At most ``most`` are shown, spread evenly over the dataset, and those of the near pairs. The
+    report names an archive that is missing or damaged, and lacks its images. The same dataset gives the same report.
 
     Raises:
-        StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As the store and the local disk say.
+        StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As the store and the local disk raise them.
     """
     stored = sum(record.result.progress.accepted for record in records if record.result)
     nearest = _nearest(groups)
@@ -139,7 +145,10 @@ def gather(
 
 @define
 class _Reading:
-    """What has been read so far. At most ``most`` of ``stored`` images are shown, and those ``wanted``, by sha256."""
+    """The images read so far.
+
+    It selects at most ``most`` of the ``stored`` images, and those whose sha256 is in ``wanted``.
+    """
 
     archives: StoredArchives
     thumbnails: Thumbnails
@@ -150,31 +159,31 @@ class _Reading:
     figures: Figures = field(init=False, factory=Figures)
     images: list[Shown] = field(init=False, factory=list[Shown])
     unread: dict[int, str] = field(init=False, factory=dict[int, str])
-    _passed: int = field(init=False, default=0)  # images in the chunks before, whether they could be read or not
+    _passed: int = field(init=False, default=0)  # images of earlier chunks, readable or not
 
     def read(self, record: ChunkRecord) -> None:
-        """Count a completed chunk's images, and show some."""
+        """Count a completed chunk's images, and select some."""
         try:
             with closing(self.archives.images(record)) as images:
                 for place, (row, data) in enumerate(images, self._passed):
                     self.figures.add(row)
-                    if self._has_its_turn(place) or row.get("sha256") in self.wanted:
+                    if self._selects(place) or row.get("sha256") in self.wanted:
                         self.images.append(Shown(record.chunk.id, row, self.thumbnails.of(data)))
                     self.done()
         except (InvalidRequest, StoreNotFound) as error:
             self.unread[record.chunk.id] = one_line(error)
         self._passed += record.result.progress.accepted if record.result else 0
 
-    def _has_its_turn(self, place: int) -> bool:
+    def _selects(self, place: int) -> bool:
         if self.stored <= self.most:
             return True
         return (place + 1) * self.most // self.stored > place * self.most // self.stored
 
 
 def _nearest(groups: Sequence[NearGroup]) -> list[tuple[int, NearPair]]:
-    """The nearest pairs, each with the number of its group."""
+    """Return the nearest pairs, each with the number of its group."""
     pairs = ((number, pair) for number, group in enumerate(groups, 1) for pair in group.pairs)
-    return sorted(pairs, key=lambda one: one[1].phash + one[1].dhash)[:_PAIRS]  # a stable sort: groups stay in order
+    return sorted(pairs, key=lambda one: one[1].phash + one[1].dhash)[:_PAIRS]  # stable: groups stay in order
 
 
 def _refused(records: Iterable[ChunkRecord]) -> tuple[Refused, ...]:
@@ -185,11 +194,11 @@ def _refused(records: Iterable[ChunkRecord]) -> tuple[Refused, ...]:
         for reject in record.result.rejects if record.result else ():
             samples.setdefault(reject.reason, []).append((record.chunk.id, reject))
     return tuple(
-        Refused(reason, count, tuple(_some(samples.get(reason, []), _SAMPLES)))
+        Refused(reason, count, tuple(_spread(samples.get(reason, []), _SAMPLES)))
         for reason, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     )
 
 
-def _some(samples: Sequence[tuple[int, Reject]], most: int) -> Iterable[tuple[int, Reject]]:
-    """So many of them, spread evenly."""
+def _spread(samples: Sequence[tuple[int, Reject]], most: int) -> Iterable[tuple[int, Reject]]:
+    """Return at most so many of them, spread evenly."""
     return samples[:: -(-len(samples) // most)] if samples else ()

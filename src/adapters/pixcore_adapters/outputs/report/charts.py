@@ -1,20 +1,20 @@
-"""Charts as SVG: values in, markup out. Colours and letters are the style sheet's."""
+"""Draw charts as SVG. The style sheet has the colours and fonts."""
 
 from collections.abc import Sequence
 
 from attrs import frozen
 from markupsafe import Markup
 
-_WIDTH, _HEIGHT = 360, 150  # user units, about as many pixels as it gets
-_TOP, _BOTTOM = 18, 22  # for the figures above the columns and the names below
-_GAP = 0.28  # of a column's room
+_WIDTH, _HEIGHT = 360, 150  # user units, about one pixel each
+_TOP, _BOTTOM = 18, 22  # margins for the numbers above the columns and the names below
+_GAP = 0.28  # of the width of a column
 
-_SLIVER = 0.4  # percent: the narrowest span that is still seen
+_LEAST = 0.4  # percent: the narrowest span that is visible
 
 
 @frozen
 class Span:
-    """Something that lasted from ``began`` to ``ended``, seconds in one count; ``kind`` chooses its colour."""
+    """A span of time from ``began`` to ``ended``, in seconds of the same clock; ``kind`` is its CSS class."""
 
     began: float
     ended: float
@@ -23,7 +23,7 @@ class Span:
 
 
 def share(value: float, most: float) -> Markup:
-    """A bar as long as ``value`` is of ``most``, for a cell that holds the figure as text, too."""
+    """Draw a bar for ``value``; ``most`` would fill it. Screen readers skip it: the number is beside it as text."""
     width = 100 * value / most if most else 0
     return Markup(
         '<svg class="share" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
@@ -32,18 +32,18 @@ def share(value: float, most: float) -> Markup:
 
 
 def columns(counts: Sequence[tuple[str, int]], about: str) -> Markup:
-    """A column for each count, in their order; ``about`` says what the chart shows to those who do not see it."""
+    """Draw a column for each count, in their order; ``about`` describes the chart for screen readers."""
     most = max((count for _, count in counts), default=0)
     room = _WIDTH / max(len(counts), 1)
     drawn = [
         _column(name, count, count / most if most else 0, (place * room, room))
         for place, (name, count) in enumerate(counts)
     ]
-    said = "; ".join(f"{name}: {count}" for name, count in counts if count)
+    values = "; ".join(f"{name}: {count}" for name, count in counts if count)
     return Markup('<svg class="columns" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}</svg>').format(
         _WIDTH,
         _HEIGHT,
-        f"{about}. {said}",
+        f"{about}. {values}",
         Markup('<line class="base" x1="0" x2="{}" y1="{}" y2="{}"/>').format(
             _WIDTH, _HEIGHT - _BOTTOM, _HEIGHT - _BOTTOM
         ),
@@ -71,13 +71,13 @@ def _column(name: str, count: int, part: float, place: tuple[float, float]) -> M
 
 
 def strip(spans: Sequence[Span], began: float, ended: float) -> Markup:
-    """The spans side by side, on a line of time that runs from ``began`` to ``ended``."""
+    """Draw the spans on one time line from ``began`` to ``ended``."""
     length = ended - began or 1.0
     drawn = Markup().join(
         Markup('<rect class="{}" x="{}" width="{}" height="10"><title>{}</title></rect>').format(
             span.kind,
-            _short(min(100 * (span.began - began) / length, 100 - _SLIVER)),
-            _short(max(100 * (span.ended - span.began) / length, _SLIVER)),
+            _short(min(100 * (span.began - began) / length, 100 - _LEAST)),
+            _short(max(100 * (span.ended - span.began) / length, _LEAST)),
             span.title,
         )
         for span in spans

@@ -1,4 +1,4 @@
-"""What there is to count in the rows of a dataset's images."""
+"""Count the images of a dataset by the values in their rows."""
 
 import math
 from bisect import bisect_right
@@ -11,7 +11,7 @@ from attrs import define, field
 Counts = Sequence[tuple[str, int]]
 
 _SIDES = (128, 256, 512, 1024, 2048, 4096)  # pixels
-_SIDE_NAMES = ("<128", "128", "256", "512", "1024", "2048", "4096+")  # each up to the next
+_SIDE_NAMES = ("<128", "128", "256", "512", "1024", "2048", "4096+")  # the lower bound of each class
 _WEIGHTS = (10_000, 50_000, 200_000, 1_000_000, 5_000_000)  # bytes
 _WEIGHT_NAMES = ("<10 kB", "10 kB", "50 kB", "200 kB", "1 MB", "5 MB+")
 _ASPECTS = {  # width : height
@@ -31,11 +31,17 @@ _ASPECTS = {  # width : height
 
 @define
 class Figures:
-    """Counts of the images that were added."""
+    """Counts of the images that were added.
+
+    Attributes:
+        images: How many.
+        bytes: The size of their files.
+        first, last: When the earliest and the latest one were fetched, as in their rows; ``""`` if no row says.
+    """
 
     images: int = 0
     bytes: int = 0
-    first: str = ""  # when the earliest was fetched, as in its row; "" if no row says
+    first: str = ""
     last: str = ""
     _texts: Mapping[str, Counter[str]] = field(
         factory=lambda: {name: Counter[str]() for name in ("keyword", "source", "license", "format", "host")}
@@ -61,27 +67,27 @@ class Figures:
             self.last = max(self.last, fetched)
 
     def by(self, column: str) -> Counts:
-        """How many images have each ``keyword``, ``source``, ``license``, ``format`` or ``host``, most first."""
+        """Count the images by ``keyword``, ``source``, ``license``, ``format`` or ``host``, the most frequent first."""
         return sorted(self._texts[column].items(), key=lambda one: (-one[1], one[0]))
 
     @property
     def sides(self) -> Counts:
-        """How many images have a longer side of so many pixels up to the next number."""
+        """Count the images by their longer side in pixels; each class reaches up to the next number."""
         return [(name, self._classes["side"][place]) for place, name in enumerate(_SIDE_NAMES)]
 
     @property
     def weights(self) -> Counts:
-        """How many image files weigh so much, up to the next number."""
+        """Count the images by the size of their files; each class reaches up to the next number."""
         return [(name, self._classes["weight"][place]) for place, name in enumerate(_WEIGHT_NAMES)]
 
     @property
     def aspects(self) -> Counts:
-        """How many images are nearest to each shape, from tall to wide."""
+        """Count the images by the nearest aspect ratio, from tall to wide."""
         return [(name, self._classes["aspect"][name]) for name in _ASPECTS]
 
 
 def host(url: str) -> str:
-    """The host that a URL names; ``""`` for the path of a file and for what is no URL."""
+    """Return the host of a URL; ``""`` for the path of a file and for anything else that is no URL."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
@@ -93,5 +99,5 @@ def _number(row: Mapping[str, object], column: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _nearest(shape: float) -> str:
-    return min(_ASPECTS, key=lambda name: abs(math.log(shape / _ASPECTS[name])))
+def _nearest(aspect: float) -> str:
+    return min(_ASPECTS, key=lambda name: abs(math.log(aspect / _ASPECTS[name])))

@@ -1,4 +1,4 @@
-"""From candidates to the images that are stored: how many are left after each step, and why the others are not."""
+"""Count the images after each step from candidates to the dataset, and the losses between them by reason."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _DUPLICATES = frozenset({RejectReason.DUPLICATE, RejectReason.NEAR_DUPLICATE, Re
 
 @frozen
 class Stage:
-    """A step: ``left`` passed it, the others are in ``lost`` by reason, most first."""
+    """A step. ``left`` images passed it; ``lost`` counts the others by reason, the most frequent first."""
 
     name: str
     left: int
@@ -21,12 +21,12 @@ class Stage:
 
     @property
     def gone(self) -> int:
-        """How many were lost in it."""
+        """Return how many were lost in this step."""
         return sum(count for _, count in self.lost)
 
 
 def funnel(records: Iterable[ChunkRecord]) -> tuple[Stage, ...]:
-    """The steps of all chunks together; of a chunk that holds no archive, of its last attempt."""
+    """Add up the steps of all chunks. A chunk without an archive counts with its last attempt."""
     missed, unusable, duplicates = Counter[str](), Counter[str](), Counter[str]()
     accepted = stored = 0
     for record in records:
@@ -36,13 +36,13 @@ def funnel(records: Iterable[ChunkRecord]) -> tuple[Stage, ...]:
         missed.update(progress.missed)
         for reason, count in progress.rejected.items():
             (duplicates if reason in _DUPLICATES else unusable)[reason] += count
-    different = accepted + duplicates.total()
-    downloaded = different + unusable.total()
+    usable = accepted + duplicates.total()
+    downloaded = usable + unusable.total()
     unfinished = Counter({"chunk_not_complete": accepted - stored})
     return (
         Stage("Candidates", downloaded + missed.total()),
         Stage("Downloaded", downloaded, _most_first(missed)),
-        Stage("Usable images", different, _most_first(unusable)),
+        Stage("Usable images", usable, _most_first(unusable)),
         Stage("Not duplicates", accepted, _most_first(duplicates)),
         Stage("In the dataset", stored, _most_first(unfinished)),
     )

@@ -1,8 +1,8 @@
-"""The page itself: one HTML file that loads nothing and runs nothing but its own style sheet and script.
+"""Write the page: one HTML file that loads nothing and runs only its own style sheet and script.
 
-Titles, addresses and errors come from strangers. In the page's text they are escaped by the template engine; what the
-script shows is in a block of JSON, and the script makes text of it, never markup. Should something slip through, the
-content security policy lets no other script or style run, and no address be fetched.
+Titles, addresses and errors are text from outside. The template engine escapes it in the page. The script reads its
+data from a block of JSON and inserts it as text, never as markup. If anything gets past that, the content security
+policy forbids other scripts and styles, and every request.
 """
 
 import json
@@ -28,7 +28,7 @@ from pixcore_adapters.outputs.report.figures import Counts
 from pixcore_adapters.outputs.report.thumbnails import MEDIA_TYPE
 from pixcore_adapters.outputs.report.timeline import outcome, timeline
 
-# The page's first bytes: what tells a report from any other file.
+# The page's first bytes. They distinguish a report from other files.
 SIGN = b'<!doctype html>\n<meta charset="utf-8">\n<meta name="generator" content="pixcore report">\n'
 
 _WEB_ADDRESS = re.compile(r"""https?://[^\s\x00-\x20\x7f"'<>\\]+""", re.IGNORECASE)
@@ -37,21 +37,21 @@ _BARS = 8
 
 
 def check(target: Path) -> None:
-    """See that a report may be written to ``target``: nothing is there, or an earlier report.
+    """Raise an error unless ``target`` is free, or an earlier report that may be replaced.
 
     Raises:
-        InvalidRequest: Something else is there, or its folder is missing.
-        WorkspaceFull, TransientError: As the local disk says.
+        InvalidRequest: Another file or folder is there, or the folder for it is missing.
+        WorkspaceFull, TransientError: As the local disk raises them.
     """
-    with local_disk("looking at what is there"):
+    with local_disk("reading the file at the report's place"):
         if target.is_dir() or (target.exists() and not _is_report(target)):
-            raise InvalidRequest(f"{target} is there and is no report of pixcore; name another file with --out")
+            raise InvalidRequest(f"{target} exists and is not a report of pixcore; choose another file with --out")
         if not target.parent.is_dir():
-            raise InvalidRequest(f"{target.parent} is no folder; make it, or name another file with --out")
+            raise InvalidRequest(f"{target.parent} is not a folder; create it or choose another file with --out")
 
 
 def write(report: Report, target: Path) -> int:
-    """Write the page beside ``target``, then put it there in one step; gives its size in bytes.
+    """Write the page to a file beside ``target``, then move it there in one step; return its size in bytes.
 
     Raises:
         InvalidRequest, WorkspaceFull, TransientError: As for ``check``.
@@ -61,8 +61,8 @@ def write(report: Report, target: Path) -> int:
         beside = target.with_name(f".{uuid4().hex}.html")
         try:
             with beside.open("xb") as file:
-                for piece in pieces(report):
-                    file.write(piece)
+                for part in render(report):
+                    file.write(part)
                 size = file.tell()
             beside.replace(target)
         except BaseException:
@@ -71,10 +71,10 @@ def write(report: Report, target: Path) -> int:
     return size
 
 
-def pieces(report: Report) -> Iterator[bytes]:
-    """The page, piece by piece."""
+def render(report: Report) -> Iterator[bytes]:
+    """Yield the page in parts."""
     yield SIGN
-    style, script = (Markup(_text(name)) for name in ("report.css", "report.js"))  # noqa: S704 - our own files
+    style, script = (Markup(_text(name)) for name in ("report.css", "report.js"))  # noqa: S704 - files of this package
     page = _environment().get_template("report.html")
     for text in page.generate(
         report=report,
@@ -84,12 +84,12 @@ def pieces(report: Report) -> Iterator[bytes]:
         data=_data(report),
         timeline=timeline(report.lines),
     ):
-        yield text.encode(errors="xmlcharrefreplace")  # a lone surrogate cannot be written otherwise
+        yield text.encode(errors="xmlcharrefreplace")  # for lone surrogates, which UTF-8 cannot hold
 
 
 def _is_report(file: Path) -> bool:
-    with file.open("rb") as there:
-        return there.read(len(SIGN)) == SIGN
+    with file.open("rb") as existing:
+        return existing.read(len(SIGN)) == SIGN
 
 
 def _text(name: str) -> str:
@@ -137,17 +137,20 @@ def _environment() -> Environment:
 
 
 def _data(report: Report) -> Iterator[Markup]:
-    """The images as JSON that may stand in a script element, an image a line; words that return are counted off."""
-    words: dict[str, dict[str, int]] = {column: {} for column in _CODED}
+    """Yield the images as JSON that is safe in a script element, one image a line.
+
+    Values of the columns in ``_CODED`` recur: each image has their positions in ``values``.
+    """
+    values: dict[str, dict[str, int]] = {column: {} for column in _CODED}
     lines = [
-        [shown.chunk, *(_coded(column, shown.row.get(column, ""), words) for column in COLUMNS)]
+        [shown.chunk, *(_coded(column, shown.row.get(column, ""), values) for column in COLUMNS)]
         for shown in report.images
     ]
     head = {
         "type": MEDIA_TYPE,
         "side": report.side,
         "columns": ["chunk", *COLUMNS, "thumbnail"],
-        "words": {column: list(places) for column, places in words.items()},
+        "values": {column: list(places) for column, places in values.items()},
         "images": [],
     }
     yield _json(head).removesuffix("]}")
@@ -156,23 +159,23 @@ def _data(report: Report) -> Iterator[Markup]:
     yield Markup("\n]}")
 
 
-def _coded(column: str, value: object, words: dict[str, dict[str, int]]) -> object:
-    if column not in words:
+def _coded(column: str, value: object, values: dict[str, dict[str, int]]) -> object:
+    if column not in values:
         return value
-    return words[column].setdefault(str(value), len(words[column]))
+    return values[column].setdefault(str(value), len(values[column]))
 
 
 def _json(value: object) -> Markup:
-    text = json.dumps(value, separators=(",", ":"))  # in ASCII: whatever a title holds is written and read as it was
+    text = json.dumps(value, separators=(",", ":"))  # ASCII, so that every title survives unchanged
     for letter in "<>&":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return Markup(text)  # noqa: S704 - nothing in it can end the script element
+    return Markup(text)  # noqa: S704 - it cannot end the script element
 
 
 def _size(count: int) -> str:
     value, unit = float(count), "B"
     for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":  # noqa: PLR2004 - what the prefixes mean
+        if value < 1000 or unit == "TB":  # noqa: PLR2004 - the step between prefixes
             break
         value /= 1000
     return f"{value:.0f} {unit}" if value >= 100 or unit == "B" else f"{value:.1f} {unit}"  # noqa: PLR2004 - 3 digits
@@ -195,7 +198,7 @@ def _duration(seconds: float) -> str:
 
 
 def _top(counts: Counts) -> Counts:
-    """The most frequent ones, and the others together."""
+    """Return the most frequent values, and the sum of the others."""
     if len(counts) <= _BARS + 1:
         return counts
     others = counts[_BARS:]

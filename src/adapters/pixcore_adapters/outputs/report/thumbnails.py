@@ -1,4 +1,4 @@
-"""Small pictures of images that were validated before, each within a budget of bytes."""
+"""Make thumbnails of validated images, each within a limit of bytes."""
 
 import math
 import warnings
@@ -11,42 +11,42 @@ from pixcore_adapters.rendering import render_frame
 
 MEDIA_TYPE = "image/webp"
 
-# The formats that validators accept. No other decoder is tried, whatever the bytes look like.
+# The formats that validators accept. Pillow must not try another decoder, whatever the file contains.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 
-_ALL_BYTES = 14_000_000  # of all thumbnails together; in base64, a third more
-_MOST_BYTES = 12_000  # of one
+_ALL_BYTES = 14_000_000  # for all thumbnails together; base64 adds a third
+_MOST_BYTES = 12_000  # for one
 _SIDES = (96, 288)  # pixels
-_PIXELS_A_BYTE = 6.0  # at which WebP still looks fine
-_LONGEST = 3.0  # sides: of a strip or a panorama
+_PIXELS_A_BYTE = 6.0  # WebP still looks good with so many
+_LONGEST = 3.0  # times `side`: the longer side of a strip or a panorama
 _QUALITIES = (75, 60, 45, 30, 15)
 
 
 @frozen
 class Thumbnails:
-    """Makes thumbnails of at most ``budget`` bytes and about ``side`` x ``side`` pixels, whatever their shape."""
+    """Make thumbnails of at most ``budget`` bytes and about ``side`` x ``side`` pixels, in any aspect ratio."""
 
     budget: int
     side: int
 
     @classmethod
     def of_so_many(cls, images: int) -> "Thumbnails":
-        """As large as that many of them may be in one page."""
+        """Choose the size with which so many thumbnails fit into one page."""
         budget = min(_MOST_BYTES, _ALL_BYTES // max(images, 1))
         least, most = _SIDES
         return cls(budget, max(least, min(most, int(math.sqrt(budget * _PIXELS_A_BYTE)))))
 
     def of(self, image: bytes) -> bytes:
-        """A WebP picture of the first frame, upright; ``b""`` where there can be none. The same bytes give the same.
+        """Return a WebP picture of the first frame, upright; ``b""`` if it cannot be made. It is deterministic.
 
-        Not for two threads at a time: warnings are a matter of the process.
+        Only one thread may call it at a time, because it changes the warning filters of the process.
         """
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 return self._encoded(self._small(image))
-        except Exception:  # noqa: BLE001 - Pillow raises OSError, SyntaxError and more; a page goes without one picture
+        except Exception:  # noqa: BLE001 - Pillow raises OSError, SyntaxError and more; the page then lacks one picture
             return b""
 
     def _small(self, data: bytes) -> Image.Image:

@@ -1,4 +1,4 @@
-"""When the chunks were worked on: their attempts on one line of time."""
+"""Show when workers worked on the chunks: all attempts on one time line."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ _KINDS = {Status.COMPLETED: "done", Status.FAILED: "failed", Status.PENDING: "ag
 
 @frozen
 class Timeline:
-    """From the first attempt's beginning to the last known moment, Unix seconds; ``strips`` by the chunk's id."""
+    """The time from the first attempt's start to the last known moment, in Unix seconds; ``strips`` by chunk id."""
 
     began: float
     ended: float
@@ -22,7 +22,7 @@ class Timeline:
 
 
 def timeline(lines: Sequence[Line]) -> Timeline | None:
-    """Draw the attempts; None where none is known."""
+    """Draw the attempts; return None if there are none."""
     attempts = [attempt for line in lines for attempt in line.attempts]
     if not attempts:
         return None
@@ -40,12 +40,12 @@ def timeline(lines: Sequence[Line]) -> Timeline | None:
 
 
 def outcome(attempt: Attempt) -> str:
-    """What an attempt came to, in words."""
+    """Return the outcome of an attempt as text."""
     match attempt.status:
         case None:
             return "running"
         case Status.PENDING:
-            return "to be tried again" if attempt.error else "interrupted"
+            return "to be retried" if attempt.error else "interrupted"
         case other:
             return str(other)
 

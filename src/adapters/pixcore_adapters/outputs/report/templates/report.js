@@ -14,15 +14,15 @@
     return element;
   }
 
-  // ---- light and dark: what the reader chose, else what the system says ----
+  // ---- light and dark: the reader's choice, else the system's setting ----
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  // storage may be forbidden to a page from a file: then the choice lasts as long as the page
+  // The browser may forbid storage to a page from a file. Then the choice lasts until the page is closed.
   function remembered() {
     try { return localStorage.getItem("pixcore-theme"); } catch { return null; }
   }
   function remember(theme) {
-    try { localStorage.setItem("pixcore-theme", theme); } catch { /* it is not kept */ }
+    try { localStorage.setItem("pixcore-theme", theme); } catch { /* the choice is not kept */ }
   }
   const shownTheme = () => root.dataset.theme || (dark.matches ? "dark" : "light");
   const chosen = remembered();
@@ -44,12 +44,12 @@
   // ---- the images ----
 
   let data;
-  let column;  // by name, its place in an image's line
+  let column;  // the position of each column in the array of an image, by name
 
   const code = (number, name) => data.images[number][column[name]];
   function value(number, name) {
-    const held = code(number, name);
-    return String(name in data.words ? data.words[name][held] : held);
+    const stored = code(number, name);
+    return String(name in data.values ? data.values[name][stored] : stored);
   }
   const called = (number) => value(number, "title") || value(number, "url") || value(number, "file_name");
 
@@ -100,13 +100,13 @@
     button.focus();
   }
 
-  function focusPlace(place) {  // among those found, turning the page if need be
+  function focusPlace(place) {  // a position among the found images; turns the page if necessary
     const wanted = Math.floor(place / PAGE);
     if (wanted !== page) showPage(wanted);
     focusOn(tiles()[place - page * PAGE]);
   }
 
-  // the nearest tile in the row above or below
+  // Find the nearest tile in the row above or below.
   function across(from, rows) {
     const middle = from.offsetLeft + from.offsetWidth / 2;
     const beyond = tiles().filter((one) => (one.offsetTop - from.offsetTop) * rows > 0);
@@ -138,7 +138,7 @@
 
   const CHOICES = ["keyword", "source", "license"];
   const SEARCHED = ["title", "creator", "url", "page_url", "label", "file_name"];
-  let texts;  // of each image, all that is searched, in lower case; made by the first search
+  let texts;  // the searched text of each image, in lower case; made by the first search
 
   function search(number, words) {
     texts ??= data.images.map((_, each) => SEARCHED.map((name) => value(each, name)).join("\n").toLowerCase());
@@ -150,7 +150,7 @@
     const words = form.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     const wanted = CHOICES.filter((name) => form[name].value !== "").map((name) => [name, Number(form[name].value)]);
     found = [...data.images.keys()].filter(
-      (number) => wanted.every(([name, word]) => code(number, name) === word) && search(number, words));
+      (number) => wanted.every(([name, chosen]) => code(number, name) === chosen) && search(number, words));
     const all = data.images.length;
     find("#found").textContent = found.length === all ? `${count(all)} images` : `${count(found.length)} of ${count(all)} images`;
     showPage(0);
@@ -160,7 +160,7 @@
     const numbers = new Map();
     for (const line of data.images) numbers.set(line[column[name]], (numbers.get(line[column[name]]) ?? 0) + 1);
     const listed = [...numbers].sort((one, other) => other[1] - one[1] || one[0] - other[0]);
-    const options = listed.map(([word, held]) => new Option(`${data.words[name][word].slice(0, 80) || "not stated"} (${count(held)})`, word));
+    const options = listed.map(([place, images]) => new Option(`${data.values[name][place].slice(0, 80) || "not stated"} (${count(images)})`, place));
     find("#filters").elements[name].replaceChildren(new Option("all", ""), ...options);
   }
 
@@ -182,23 +182,23 @@
     filter();
   }
 
-  // ---- where an image comes from ----
+  // ---- the details of an image ----
 
   const FACTS = [
     ["Creator", "creator"], ["Licence", "license"], ["Terms", "license_url"], ["Opt-out", "opt_out"], ["Page", "page_url"],
     ["Address", "url"], ["Source", "source"], ["Keyword", "keyword"], ["Label", "label"], ["Fetched", "fetched_at"],
     ["File", "file_name"], ["sha256", "sha256"], ["phash", "phash"], ["dhash", "dhash"], ["Hashed by", "hash_method"],
   ];
-  const ALWAYS = new Set(["creator", "license", "page_url"]);  // that a source does not tell them is worth knowing
+  const ALWAYS = new Set(["creator", "license", "page_url"]);  // shown as "not stated" if they are empty
   let around = [];  // the images that the arrow keys go through
-  let current = 0;  // place in them
+  let current = 0;  // position in them
 
-  // only ever text, and a link only to the web
+  // Only text, never markup; links only to http and https addresses.
   function shown(text) {
-    const held = make("bdi", text);
-    if (!WEB_ADDRESS.test(text) || !URL.canParse(text)) return held;
+    const plain = make("bdi", text);
+    if (!WEB_ADDRESS.test(text) || !URL.canParse(text)) return plain;
     const link = make("a", "", { href: text, target: "_blank", rel: "noopener noreferrer nofollow" });
-    link.append(held);
+    link.append(plain);
     return link;
   }
 
@@ -217,12 +217,12 @@
     const line = (name) => value(number, name);
     find("#details-title").replaceChildren(make("bdi", called(number)));
     const stand = picture(number);
-    // as large as a thumbnail can bear
+    // as large as the thumbnail's resolution allows
     stand.style.setProperty("--width", `${Math.round(2.4 * data.side * Math.sqrt(ratio(number)))}px`);
     find("#details .stand").replaceChildren(stand);
     const size = `${line("width")} × ${line("height")} pixels, ${line("format")}, ${weight(code(number, "bytes"))}`;
-    const told = FACTS.filter(([, name]) => line(name) || ALWAYS.has(name));
-    const facts = told.flatMap(([title, name]) => fact(title, line(name) ? shown(line(name)) : make("span", "not stated", { class: "quiet" })));
+    const stated = FACTS.filter(([, name]) => line(name) || ALWAYS.has(name));
+    const facts = stated.flatMap(([title, name]) => fact(title, line(name) ? shown(line(name)) : make("span", "not stated", { class: "quiet" })));
     find("#details .facts").replaceChildren(...fact("Size", size), ...facts, ...fact("Chunk", line("chunk")));
     find("[data-place]").textContent = `${count(current + 1)} of ${count(around.length)}`;
     find('[data-step="-1"]').disabled = current === 0;
@@ -266,7 +266,7 @@
     data = JSON.parse(find("#data").textContent);
     column = Object.fromEntries(data.columns.map((name, place) => [name, place]));
     if (data.images.length) contactSheet();
-    else find("#sheet").replaceWith(make("p", "There is no image to show.", { class: "quiet" }));
+    else find("#sheet").replaceWith(make("p", "There are no images to show.", { class: "quiet" }));
     for (const button of findAll("#duplicates [data-image]")) button.append(picture(Number(button.dataset.image)));
     details();
   });
