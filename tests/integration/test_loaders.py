@@ -120,7 +120,7 @@ def test_archives_of_different_versions_load_together(tmp_path: Path) -> None:
     layouts: dict[str, Layout] = {"flat": ImageFolder(by_label=False), "parquet": parquet, "webdataset": webdataset}
     for name, layout in layouts.items():
         export(
-            samples(shelf.records(), shelf.shards, Splits.parse("train=1"), {}, "label"), layout, tmp_path / name, "c"
+            samples(shelf.records(), shelf.archives, Splits.parse("train=1"), {}, "label"), layout, tmp_path / name, "c"
         )
     loaders = {
         "store/cats": "load_dataset",
