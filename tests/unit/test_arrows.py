@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import pixcore.model
+import pixcore
 
-CORE = Path(pixcore.model.__file__).parent
+CORE = Path(pixcore.__file__).parent
 ALLOWED = {*sys.stdlib_module_names, "attrs", "tenacity", "pixcore"}
 
 

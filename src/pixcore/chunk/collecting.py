@@ -68,7 +68,11 @@ class Collector:
         return number < len(self.selection.images)
 
     def _collect(self) -> Generator[bool]:
-        """Yield True each time that images were added to the selection; end when it is full or nothing is left."""
+        """Yield True each time that images were added to the selection; end when it is full or nothing is left.
+
+        The validator draws downloads ahead of its verdicts, and the downloader fetches ahead of both. So fetching,
+        decoding in other processes, and packing in this thread overlap.
+        """
         context, selection = self.context, self.selection
         downloads = self._downloads()
         with (
@@ -87,7 +91,7 @@ class Collector:
                 if len(selection.images) > yielded:
                     yielded = len(selection.images)
                     yield True
-        # All downloading has stopped here, before the last images are packed.
+        # Downloading and validating have ended here, before the last images are packed.
         selection.decide()
         if not selection.images:
             raise self._no_images()

@@ -63,7 +63,7 @@ def publish(store: BlobStore, archive: Archive, *, key: str, content_type: str, 
                 ) from conflict
     raise StoreConflict(
         f"{key} changed {_ROUNDS} times while attempt {claim.attempt} of chunk {claim.chunk} tried to replace it;"
-        " nothing was written; stop what else writes there"
+        " nothing was written; stop the other writers of that blob"
     )
 
 

@@ -24,7 +24,7 @@ class RetryPolicy:
     jitter: float = 1.0
 
     def wait(self, failures: int) -> float:
-        """Return the seconds to wait after that many failures, which are at least 1."""
+        """Return the seconds to wait after a number of failures, at least 1."""
         doublings = min(failures - 1, 63)  # more could overflow the float, and `longest` limits the wait long before
         return min(self.first * 2.0**doublings, self.longest) + random.uniform(0, self.jitter)  # noqa: S311 - no secret
 

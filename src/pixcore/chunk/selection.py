@@ -23,6 +23,9 @@ class Selection:
 
     A selection calls neither the downloader nor the validator. So ``decide`` may also be called while the downloader
     waits for its next item, in the middle of ``Collector``'s loop.
+
+    ``Collector`` reads ``images`` by number while packing runs. The first ones may be in the archive already: after a
+    change to one of those, the archive has to be packed again from the first image.
     """
 
     context: AttemptContext

@@ -135,7 +135,7 @@ class ChunkRecord:
         phase: The phase of its last attempt.
         attempt: The number of its last attempt; 0 before the first.
         failures: How many failures count against its budget.
-        owner: Who holds the claim.
+        owner: The worker that holds the claim; empty if none does.
         lease_left: What is left of a running attempt's lease; negative once it has expired, 0 if none runs.
         running: How long ago the running attempt began; 0 if none runs.
         due_in: The wait until a pending chunk may be claimed; 0 if it may be claimed now.
