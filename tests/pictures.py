@@ -27,6 +27,15 @@ def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> byte
     return file.getvalue()
 
 
+def encoded_heic(image: Image.Image) -> bytes:
+    """The HEIC file of an image, as phones write it; needs the extra `heif`."""
+    from pillow_heif import from_pillow  # noqa: PLC0415 (an extra)
+
+    file = BytesIO()
+    from_pillow(image).save(file)
+    return file.getvalue()
+
+
 def exif_with_thumbnail(seed: int) -> bytes:
     """EXIF data whose second directory points to a whole small JPEG, as cameras write it."""
     thumbnail = encoded(photo(seed, 160, 120))

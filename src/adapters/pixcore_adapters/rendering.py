@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, MpoImagePlugin
+from PIL import ExifTags, Image, ImageFile
 
+SINGLE = ("MPO", "HEIF")  # formats of one picture, whatever else the file holds
 UPRIGHT = 1  # the EXIF orientation of a picture that is stored as it is seen
 
 # What to do with a picture of each EXIF orientation to see it upright.
@@ -37,16 +38,26 @@ def orientation(image: Image.Image) -> int:
     """
     if image.format == "TIFF":
         return UPRIGHT
-    value = image.getexif().get(ExifTags.Base.Orientation)
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001 (corrupt EXIF data: Pillow raises SyntaxError, struct.error and more)
+        return UPRIGHT
     return value if isinstance(value, int) and value in _TURNS else UPRIGHT
+
+
+def upright(picture: Image.Image, turn: int) -> Image.Image:
+    """Turn the pixels of a picture of this EXIF orientation as a viewer does."""
+    method = _TURNS.get(turn)
+    return picture if method is None else picture.transpose(method)
 
 
 def frames(image: Image.Image) -> int:
     """Return how many frames or pages the picture has.
 
-    An MPO has one: its other images are previews, gain maps or the view of a second lens, and loaders read the first.
+    An MPO and an HEIF have one: their other images are previews, gain maps, the view of a second lens or the rest of a
+    burst, and loaders read the first.
     """
-    return 1 if isinstance(image, MpoImagePlugin.MpoImageFile) else int(getattr(image, "n_frames", 1))
+    return 1 if image.format in SINGLE else int(getattr(image, "n_frames", 1))
 
 
 def render(image: ImageFile.ImageFile, at_least: int) -> Image.Image:
@@ -82,9 +93,8 @@ def render_frame(image: Image.Image, at_least: int) -> Image.Image:
     """
     if isinstance(image, ImageFile.ImageFile) and image.format in ("JPEG", "MPO"):
         image.draft(None, (at_least, at_least))
-    turn = _TURNS.get(orientation(image))
-    picture = _opaque(image, at_least).convert("RGB")
-    return picture if turn is None else picture.transpose(turn)
+    turn = orientation(image)
+    return upright(_opaque(image, at_least).convert("RGB"), turn)
 
 
 def _opaque(image: Image.Image, at_least: int) -> Image.Image:

@@ -110,8 +110,18 @@ class Miss:
 class Accepted:
     """A download that is a sound image: decoded, hashed and within the limits.
 
-    ``sha256`` is that of the bytes at ``download.path``. ``width`` and ``height`` are in pixels as stored, before any
-    orientation tag. ``format`` is the decoder's upper-case name of the format that it found, whatever the file's name.
+    Attributes:
+        download: What was judged.
+        sha256: Of the bytes at ``download.path``.
+        width: In pixels, as the file stores it, before ``orientation`` is applied.
+        height: The same.
+        format: The decoder's upper-case name for what was found, whatever the file is called.
+        fingerprint: Hashes of what is seen: upright, opaque, in 8 bits, of all frames.
+        grey: The small picture that the hashes were made from: 32 x 32 levels of grey, row by row, or ``b""``. It
+            serves to propose near-duplicates within a chunk and is never stored.
+        frames: Frames of an animation or pages of a document; else 1.
+        mode: The decoder's name for the colour mode, such as RGB; ``""`` where it does not say.
+        orientation: The EXIF orientation that a viewer applies to the stored pixels, 1 to 8; 1 is upright.
     """
 
     download: Download
@@ -120,6 +130,10 @@ class Accepted:
     height: int
     format: str
     fingerprint: Fingerprint
+    grey: bytes = b""
+    frames: int = 1
+    mode: str = ""
+    orientation: int = 1
 
 
 @frozen
