@@ -77,6 +77,9 @@ class ValidatorContract(ABC):
         assert min(accepted.width, accepted.height) >= 50
         assert accepted.format
         assert accepted.fingerprint.method
+        assert len(accepted.grey) in (0, 32 * 32)
+        assert accepted.frames == 1
+        assert accepted.orientation in range(1, 9)
 
     def test_bad_files_are_rejected_with_their_reasons(self, validator: Validator, store: Store) -> None:
         """Each must be told from the others in the counters."""

@@ -183,7 +183,7 @@ def _validator(settings: Settings, closed_at_end: ExitStack) -> "PillowValidator
     from pixcore_adapters.validator.picture import Limits  # noqa: PLC0415 - Pillow and numpy are slow to import
     from pixcore_adapters.validator.pillow import PillowValidator  # noqa: PLC0415 - likewise
 
-    limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
+    limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels, max_frames=settings.max_frames)
     share = max(1, (os.cpu_count() or 1) // settings.workers)  # each running chunk has decoders of its own
     return closed_at_end.enter_context(PillowValidator(limits, seconds=settings.decode_seconds, workers=share))
 

@@ -181,6 +181,11 @@ class Settings:
         validator=ge(1),
         metadata=_about("Images of more pixels, all frames together, are rejected.", _COUNT),
     )
+    max_frames: int = field(
+        default=_LIMITS.max_frames,
+        validator=ge(1),
+        metadata=_about("Animations and documents of more frames or pages are rejected.", _COUNT),
+    )
     decode_seconds: float = field(
         default=10.0,
         validator=gt(0),
