@@ -1,4 +1,4 @@
-"""Exports: whole or not there, the same each time, nothing lost of any row, and no twin in another split."""
+"""Exports appear whole or not at all, are deterministic, keep every row, and keep near-duplicates in one split."""
 
 import fcntl
 import os
@@ -31,7 +31,7 @@ from pixcore_adapters.outputs.export.parquet import parquet
 from pixcore_adapters.outputs.export.webdataset import webdataset
 
 each_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-# what a stranger may write, as a row can hold it
+# text from outside that a row can hold
 texts = st.text(st.characters(codec="utf-8")) | st.sampled_from(
     [
         "🐈",
@@ -49,7 +49,7 @@ texts = st.text(st.characters(codec="utf-8")) | st.sampled_from(
 
 
 def sample(number: int, split: str = "train", data: bytes | None = None, **values: str) -> Sample:
-    """An image of an export."""
+    """Make an image of an export."""
     row: dict[str, object] = {column: number if column in NUMBERS else "" for column in COLUMNS}
     described = {**row, "label": "cat", **values, "file_name": f"1-{number:06d}.jpg"}
     return Sample(split, f"1-{number:06d}", "jpg", described, f"picture {number}".encode() if data is None else data)
@@ -58,10 +58,10 @@ def sample(number: int, split: str = "train", data: bytes | None = None, **value
 @each_layout
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(rows=st.lists(st.tuples(texts, texts), min_size=1, max_size=4))
-def test_any_row_comes_out_as_it_went_in(
+def test_any_row_is_exported_unchanged(
     layout: Layout, tmp_path_factory: pytest.TempPathFactory, rows: Sequence[tuple[str, str]]
 ) -> None:
-    """Titles and labels are strangers' text, and a label is even a folder's name."""
+    """Titles and labels are text from outside, and a label is even the name of a folder."""
     out = tmp_path_factory.mktemp("export") / "out"
     wanted = [sample(number, title=title, label=label) for number, (title, label) in enumerate(rows)]
     assert export(wanted, layout, out, "cats") == {"train": len(rows)}
@@ -74,8 +74,8 @@ def test_any_row_comes_out_as_it_went_in(
 
 @given(one=texts, other=texts)
 def test_another_label_is_another_folder(one: str, other: str) -> None:
-    """Two classes in one folder would be one class to who trains on it."""
-    from pixcore_adapters.outputs.export.imagefolder import _folder  # noqa: PLC0415 (the one rule that is tested)
+    """Two classes in one folder would be trained on as one class."""
+    from pixcore_adapters.outputs.export.imagefolder import _folder  # noqa: PLC0415 (the rule that is tested)
 
     assert (_folder(one) == _folder(other)) == (one == other)
 
@@ -97,14 +97,14 @@ def test_another_label_is_another_folder(one: str, other: str) -> None:
     ],
 )
 def test_a_label_names_its_folder(label: str, folder: str, tmp_path: Path) -> None:
-    """As it is, but for what leads elsewhere, is hidden, or is taken for a split by loaders."""
+    """Unchanged, except for names that lead elsewhere, are hidden, or that loaders take for a split."""
     export([sample(0, label=label)], ImageFolder(by_label=True), tmp_path / "out", "cats")
     assert files(tmp_path / "out") == sorted(["README.md", f"train/{folder}/1-000000.jpg", "train/metadata.jsonl"])
 
 
 @each_layout
 def test_the_same_samples_are_the_same_bytes(layout: Layout, tmp_path: Path) -> None:
-    """Whoever exports again must be able to see that nothing has changed."""
+    """People who export again must be able to see that nothing has changed."""
     some = [sample(number, split) for number, split in enumerate(["train", "test", "train"])]
     for name in ("one", "other"):
         export(iter(some), layout, tmp_path / name, "cats")
@@ -116,12 +116,12 @@ def test_the_same_samples_are_the_same_bytes(layout: Layout, tmp_path: Path) -> 
 
 
 @each_layout
-@pytest.mark.parametrize("there", [False, True], ids=["new folder", "empty folder"])
+@pytest.mark.parametrize("existing", [False, True], ids=["new folder", "empty folder"])
 @pytest.mark.parametrize("error", [StoreUnavailable("away"), KeyboardInterrupt(), RuntimeError("bug")])
 def test_nothing_is_left_of_an_export_that_ended_early(
-    layout: Layout, tmp_path: Path, error: BaseException, *, there: bool
+    layout: Layout, tmp_path: Path, error: BaseException, *, existing: bool
 ) -> None:
-    """Half a dataset would be trained on as a whole one."""
+    """People would train on half a dataset as if it were whole."""
 
     def failing() -> Iterator[Sample]:
         yield sample(0)
@@ -129,33 +129,33 @@ def test_nothing_is_left_of_an_export_that_ended_early(
         raise error
 
     out = tmp_path / "out"
-    if there:
+    if existing:
         out.mkdir()
     with pytest.raises(type(error)) as raised:
         export(failing(), layout, out, "cats")
     assert raised.value is error
-    assert [path.name for path in tmp_path.rglob("*")] == (["out"] if there else [])
+    assert [path.name for path in tmp_path.rglob("*")] == (["out"] if existing else [])
 
 
 @each_layout
 @pytest.mark.parametrize("room", [0, 100, 5_000, 60_000])
-def test_no_room_is_said_and_nothing_left(layout: Layout, tmp_path: Path, room: int) -> None:
-    """Wherever the disk is full."""
+def test_a_full_disk_is_reported_and_nothing_is_left(layout: Layout, tmp_path: Path, room: int) -> None:
+    """At whatever point the disk is full."""
     some = [sample(number, data=Random(number).randbytes(100_000)) for number in range(3)]  # noqa: S311 - no secret
-    with no_file_above(room), pytest.raises(WorkspaceFull, match=r"nothing was exported to .*free some room"):
+    with no_file_above(room), pytest.raises(WorkspaceFull, match=r"nothing was exported to .*free some space"):
         export(some, layout, tmp_path / "out", "cats")
     assert not list(tmp_path.iterdir())
 
 
 @each_layout
-def test_what_is_there_is_not_overwritten(layout: Layout, tmp_path: Path) -> None:
-    """Neither a file, nor a folder that holds something, nor what has come into it meanwhile."""
+def test_existing_files_are_not_overwritten(layout: Layout, tmp_path: Path) -> None:
+    """Neither a file, nor a folder with files, nor files that appear during the export."""
     taken, file = tmp_path / "taken", tmp_path / "file"
     taken.mkdir()
     file.write_text("mine")
     (taken / "mine").write_text("mine")
     for out in (taken, file):
-        with pytest.raises(InvalidRequest, match="not empty; nothing was overwritten"):
+        with pytest.raises(InvalidRequest, match="is not an empty folder; nothing was written"):
             export([sample(0)], layout, out, "cats")
 
     def slow() -> Iterator[Sample]:
@@ -163,21 +163,21 @@ def test_what_is_there_is_not_overwritten(layout: Layout, tmp_path: Path) -> Non
         (tmp_path / "late").mkdir()
         (tmp_path / "late" / "mine").write_text("mine")
 
-    with pytest.raises(InvalidRequest, match="not empty; nothing was overwritten"):
+    with pytest.raises(InvalidRequest, match="is not an empty folder; nothing was written"):
         export(slow(), layout, tmp_path / "late", "cats")
     assert files(tmp_path) == ["file", "late/mine", "taken/mine"]
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
-    """In one line, with the remedy."""
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
+    """In one line, with a remedy."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(InvalidRequest, match=r"nothing was exported to .*Not a directory; name a folder"):
+    with pytest.raises(InvalidRequest, match=r"nothing was exported to .*Not a directory; choose a folder"):
         export([sample(0)], webdataset, tmp_path / "file" / "out", "cats")
 
 
 @pytest.mark.parametrize("name", ["webdataset", "parquet"])
 def test_files_hold_a_thousand_samples(name: str, tmp_path: Path) -> None:
-    """A million images in one file could neither be shuffled nor fetched in parts; none is lost between two files."""
+    """A file with a million images could not be shuffled or fetched in parts. None is lost between two files."""
     some = [sample(number, "test" if number % 4 == 3 else "train") for number in range(2_800)]
     export(some, LAYOUTS[name], tmp_path / "out", "cats")
     kind = {"webdataset": "tar", "parquet": "parquet"}[name]
@@ -187,7 +187,7 @@ def test_files_hold_a_thousand_samples(name: str, tmp_path: Path) -> None:
 
 
 def test_row_groups_are_small(tmp_path: Path) -> None:
-    """A reader holds one in memory."""
+    """A reader holds one row group in memory."""
     export([sample(number) for number in range(250)], parquet, tmp_path / "many", "cats")
     export([sample(number, data=bytes(30 << 20)) for number in range(4)], parquet, tmp_path / "large", "cats")
     for name, sizes in (("many", [100, 100, 50]), ("large", [3, 1])):
@@ -197,7 +197,7 @@ def test_row_groups_are_small(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "most"), [("imagefolder", 60), ("webdataset", 60), ("parquet", 300)])
 def test_memory_is_bounded(name: str, most: int, tmp_path: Path) -> None:
-    """However large the dataset: here 480 MB, in megabytes at most that many."""
+    """It does not grow with the dataset, here of 480 MB; the limits are in megabytes."""
     some = (sample(number, data=bytes([number]) * (8 << 20)) for number in range(60))
     with growth() as grown:
         export(some, LAYOUTS[name], tmp_path / "out", "cats")
@@ -205,7 +205,7 @@ def test_memory_is_bounded(name: str, most: int, tmp_path: Path) -> None:
 
 
 def test_near_duplicates_are_in_one_split_by_the_datasets_rule(tmp_path: Path) -> None:
-    """Of chunks that were planned with different rules, any that calls two images near keeps them together."""
+    """If chunks were planned with different rules, one rule that finds two images near keeps them together."""
     shelf = Shelf(tmp_path)
     loose = Quality(near=NearRule(8, 8))
     hashes = (0, 0x0F, 0xFF, 0xFFFF_FFFF_0000)
@@ -222,7 +222,7 @@ def test_near_duplicates_are_in_one_split_by_the_datasets_rule(tmp_path: Path) -
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with a dataset of nine photos in three chunks; the last three are the first, recompressed."""
+    """Make a dataset of nine photos in three chunks; the last three are the first three, recompressed."""
     at_home(tmp_path, monkeypatch)
     photos = fill(tmp_path / "photos", 6)
     for number in range(3):
@@ -232,14 +232,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def titles(found: Sequence[tuple[bytes, Mapping[str, Any]]]) -> set[str]:
-    """Which files the images were."""
+    """Return the names of the original files."""
     return {row["url"] for _, row in found}
 
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_dataset_is_exported_in_splits(name: str) -> None:
-    """All images, each once, as one document says; twins together, the same in every layout and order of splits."""
+    """Each image is exported once, with its near-duplicates, and in the same split in every layout."""
     ran = pixcore("export", "cats", "--format", name, "--out", "out", "--split", "train=0.6,test=0.4", "--json")
     assert (ran.code, ran.document["dataset"], ran.document["format"], ran.document["out"]) == (0, "cats", name, "out")
     found = read_back(Path("out"))
@@ -253,15 +253,15 @@ def test_a_dataset_is_exported_in_splits(name: str) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_a_label_or_the_keyword_names_the_folders() -> None:
-    """Without --label, images lie side by side."""
+    """Without --label, all images of a split are in one folder."""
     for label, folder in (("label", "cat/"), ("keyword", "cat/"), ("", "")):
         more = ("--label", label) if label else ()
         assert pixcore("export", "cats", "--format", "imagefolder", "--out", f"by-{label}", *more).code == 0
         assert files(Path(f"by-{label}"))[1] == f"train/{folder}1-000000.jpg"
 
 
-def test_the_keyword_stands_in_for_the_label(tmp_path: Path) -> None:
-    """Who searched for two breeds as one class may want the breeds after all."""
+def test_the_keyword_can_replace_the_label(tmp_path: Path) -> None:
+    """People who searched for two breeds as one class may want the breeds later."""
     shelf = Shelf(tmp_path)
     shelf.add([Picture(jpeg(0))], keyword="siamese", label="cat")
     for column, wanted in (("label", "cat"), ("keyword", "siamese")):
@@ -270,7 +270,7 @@ def test_the_keyword_stands_in_for_the_label(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (("cats", "--out", "photos"), 2, "photos already exists and is not an empty folder"),
         (("dogs", "--out", "out"), 2, "no dataset 'dogs'"),
@@ -279,25 +279,25 @@ def test_the_keyword_stands_in_for_the_label(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("home")
-def test_what_cannot_be_exported_is_said_at_once(words: tuple[str, ...], code: int, said: str) -> None:
-    """In one line, before anything is fetched."""
+def test_an_impossible_export_is_refused_at_once(words: tuple[str, ...], code: int, message: str) -> None:
+    """With one line, before anything is fetched."""
     ran = pixcore("export", *words, "--format", "imagefolder")
     assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1)
-    assert said in ran.err
+    assert message in ran.err
     assert not Path("out").exists()
 
 
 @pytest.mark.usefixtures("home")
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what installs it."""
+    """With the command that installs it."""
     monkeypatch.setitem(__import__("sys").modules, "pixcore_adapters.outputs.export.parquet", None)
     ran = pixcore("export", "cats", "--format", "parquet", "--out", "out")
     assert (ran.code, ran.out) == (2, "")
     assert "pip install 'pixcore[parquet]'" in ran.err
 
 
-def test_a_dataset_that_is_not_complete_is_exported_as_far_as_it_is(home: Path) -> None:
-    """And the exit code says that there is more to come; with no chunk at all, nothing is made."""
+def test_the_completed_chunks_of_an_incomplete_dataset_are_exported(home: Path) -> None:
+    """The exit code says that chunks are missing. Without any completed chunk, nothing is written."""
     data = home / "pixcore-data/blobs/cats/data"
     for number, code, images in ((2, 3, {"train": 6}), (1, 3, {"train": 3}), (3, 4, None)):
         (data / f"chunk_{number}.zip").unlink()
@@ -314,9 +314,9 @@ def test_a_dataset_that_is_not_complete_is_exported_as_far_as_it_is(home: Path) 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_export_leaves_nothing(number: signal.Signals) -> None:
-    """Neither Ctrl-C nor a scheduler's stop leaves half of it; the exit code says so."""
+    """Neither Ctrl-C nor a stop by a scheduler leaves half an export; the exit code says so."""
     before = files(Path())
-    # a work directory lock that this test holds keeps the export waiting in its midst
+    # this test holds the lock of the work directory, so that the export waits in the middle
     Path("work").mkdir(mode=0o700, exist_ok=True)
     held = os.open("work", os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
@@ -336,7 +336,7 @@ def test_an_interrupted_export_leaves_nothing(number: signal.Signals) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_damage_is_not_exported() -> None:
-    """It is said which command tells more."""
+    """The message names the command that lists the faults."""
     path = Path("pixcore-data/blobs/cats/data/chunk_2.zip")
     path.write_bytes(path.read_bytes()[:-1])
     ran = pixcore("export", "cats", "--format", "imagefolder", "--out", "out")

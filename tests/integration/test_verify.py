@@ -1,4 +1,4 @@
-"""``pixcore verify``: every kind of damage is found and named, and after a repair and a run it is gone."""
+"""``pixcore verify`` finds and names every kind of damage; a repair and a run remove it."""
 
 import hashlib
 import io
@@ -30,7 +30,7 @@ MEMBER = "images/000001.jpg"
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with a dataset of three chunks of three images each."""
+    """Make a current folder with a dataset of three chunks of three images each."""
     at_home(tmp_path, monkeypatch)
     fill(tmp_path / "photos", 9)
     assert pixcore(*RUN).code == 0
@@ -38,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def repacked(change: Callable[[dict[str, bytes]], None]) -> Callable[[], None]:
-    """A damage done with a zip program: the archive is a whole zip again."""
+    """Return a damage that a zip program does: the archive is a valid zip file again."""
 
     def damage() -> None:
         with zipfile.ZipFile(FIRST) as packed:
@@ -54,7 +54,7 @@ def repacked(change: Callable[[dict[str, bytes]], None]) -> Callable[[], None]:
 
 
 def flip_a_byte() -> None:
-    """In the middle of a picture."""
+    """Change a byte in the middle of a picture."""
     data = bytearray(FIRST.read_bytes())
     with zipfile.ZipFile(FIRST) as packed:
         data[packed.getinfo(MEMBER).header_offset + 200] ^= 1
@@ -62,7 +62,7 @@ def flip_a_byte() -> None:
 
 
 def flip_a_byte_unnoticed() -> None:
-    """As a rotting disk does it: the file's times, and so the blob's metadata, stay."""
+    """Change a byte as a failing disk does: the times of the file, and so the metadata of the blob, stay."""
     times = FIRST.stat()
     flip_a_byte()
     os.utime(FIRST, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -70,26 +70,26 @@ def flip_a_byte_unnoticed() -> None:
 
 @repacked
 def drop_a_row(members: dict[str, bytes]) -> None:
-    """The picture stays."""
+    """Remove a row; its picture stays."""
     rows = members["metadata.jsonl"].splitlines(keepends=True)
     members["metadata.jsonl"] = b"".join(row for row in rows if MEMBER.encode() not in row)
 
 
 @repacked
 def add_a_file(members: dict[str, bytes]) -> None:
-    """As an operating system leaves it in archives that it repacks."""
+    """Add a file, as an operating system does when it repacks archives."""
     members["__MACOSX/._000001.jpg"] = b"rubbish"
 
 
 def swap() -> None:
-    """Two blobs under each other's names."""
+    """Exchange two blobs."""
     FIRST.rename(DATA / "aside")
     SECOND.rename(FIRST)
     (DATA / "aside").rename(SECOND)
 
 
 def truncate() -> None:
-    """A copy that broke off."""
+    """Cut the archive, as an interrupted copy does."""
     FIRST.write_bytes(FIRST.read_bytes()[:1000])
 
 
@@ -121,7 +121,7 @@ DAMAGES: Mapping[str, tuple[Callable[[], None], list[tuple[int, str]]]] = {
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(("damage", "expected"), DAMAGES.values(), ids=DAMAGES)
 def test_damage_is_found_and_repaired(damage: Callable[[], None], expected: list[tuple[int, str]]) -> None:
-    """What is wrong is said exactly; the chunk, and no other, is then made anew, and all is well again."""
+    """Every fault is named; only the damaged chunk is made again, and then the dataset is as before."""
     before = {name: (DATA.parent / name).read_bytes() for name in files(DATA.parent)}
     assert pixcore("verify", "cats", "--quiet").out == "archives: 3, images: 9, faults: 0\n"
     damage()
@@ -131,9 +131,9 @@ def test_damage_is_found_and_repaired(damage: Callable[[], None], expected: list
     assert (ran.code, ran.document["archives"]) == (3, 3)
     faults = ran.document["faults"]
     assert len(faults) == len(expected)
-    for fault, (chunk, said) in zip(faults, expected, strict=True):
+    for fault, (chunk, message) in zip(faults, expected, strict=True):
         assert (fault["chunk"], fault["blob"]) == (chunk, f"cats/data/chunk_{chunk}.zip")
-        assert said in fault["fault"]
+        assert message in fault["fault"]
     damaged = sorted({chunk for chunk, _ in expected})
     assert ran.document["reopened"] == damaged
     assert "pixcore retry cats" in ran.err
@@ -147,7 +147,7 @@ def test_damage_is_found_and_repaired(damage: Callable[[], None], expected: list
 
 @pytest.mark.usefixtures("home")
 def test_blobs_of_no_chunk_are_named() -> None:
-    """Loaders take whatever lies among the archives; the dataset's card and lists belong there."""
+    """Loaders read all files among the archives. The dataset's card and lists belong there."""
     dataset = DATA.parent
     for name in ("README.md", "croissant.json"):
         (dataset / name).write_text("")
@@ -165,10 +165,10 @@ def test_blobs_of_no_chunk_are_named() -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_every_fault_is_a_line_that_steers_no_terminal() -> None:
-    """People read them as they come; what a stranger called a member is shown, not obeyed."""
+def test_every_fault_is_a_line_without_control_characters() -> None:
+    """The name of a member comes from outside and must not control the terminal."""
     members = {"images/\x1b[2J.jpg": b"rubbish"}
-    repacked(lambda there: there.update(members))()
+    repacked(lambda packed: packed.update(members))()
     ran = pixcore("verify", "cats", "--quiet")
     *faults, sums = ran.out.splitlines()
     assert (ran.code, ran.err, sums) == (3, "", f"archives: 3, images: 9, faults: {len(faults)}")
@@ -178,7 +178,7 @@ def test_every_fault_is_a_line_that_steers_no_terminal() -> None:
 
 @pytest.mark.usefixtures("home")
 def test_names_that_loaders_do_not_expect_are_faults() -> None:
-    """Rows and files agree, and yet a key with a dot in it would be another sample to WebDataset."""
+    """Rows and files agree, but WebDataset takes a key with a dot for another sample."""
 
     def rename(members: dict[str, bytes]) -> None:
         members["images/1.small.jpg"] = members.pop(MEMBER)
@@ -193,15 +193,15 @@ def test_names_that_loaders_do_not_expect_are_faults() -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_progress_is_told_beside_the_data() -> None:
-    """One line for each tenth where there is no terminal, on standard error."""
+def test_progress_is_on_standard_error() -> None:
+    """Without a terminal, one line for each tenth."""
     ran = pixcore("verify", "cats")
     assert ran.err.splitlines() == [f"archives: {number} of 3" for number in (1, 2, 3)]
 
 
 @pytest.mark.usefixtures("home")
-def test_a_chunk_that_waits_is_not_looked_at() -> None:
-    """Its old archive may be damaged, but nothing is promised of it; that it waits is said."""
+def test_a_pending_chunk_is_not_read() -> None:
+    """Its old archive may be damaged, because the chunk will be made again. The message counts such chunks."""
     truncate()
     assert pixcore("verify", "cats", "--repair").code == 3
     ran = pixcore("verify", "cats")
@@ -210,8 +210,8 @@ def test_a_chunk_that_waits_is_not_looked_at() -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_an_empty_store_opens_no_chunk_again() -> None:
-    """A disk that is not mounted, or a mistyped URL, must not cost the whole dataset's work once more."""
+def test_an_empty_store_reopens_no_chunk() -> None:
+    """An unmounted disk or a mistyped URL must not cause all work to be done again."""
     ran = pixcore("verify", "cats", "--repair", "--store", "file:./elsewhere")
     assert (ran.code, ran.out.count("is missing; it was stored as file:///")) == (2, 3)
     assert "holds no archive of dataset cats at all, so nothing was opened again" in ran.err
@@ -219,7 +219,7 @@ def test_an_empty_store_opens_no_chunk_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (("dogs",), 2, "no dataset 'dogs'"),
         (("./photos",), 2, "no archive such as chunk_1.zip is at or below photos"),
@@ -228,19 +228,19 @@ def test_an_empty_store_opens_no_chunk_again() -> None:
     ],
 )
 @pytest.mark.usefixtures("home")
-def test_what_cannot_be_looked_into_is_said(
-    words: tuple[str, ...], code: int, said: str, monkeypatch: pytest.MonkeyPatch
+def test_what_cannot_be_read_is_reported(
+    words: tuple[str, ...], code: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In one line, with the exit code that tells a mistake from a service that is away."""
+    """In one line; the exit code distinguishes a mistake from a service that cannot be reached."""
     for name, value in (("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x"), ("AWS_MAX_ATTEMPTS", "1")):
         monkeypatch.setenv(name, value)
     ran = pixcore("verify", *words, "--quiet")
     assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1)
-    assert said in ran.err
+    assert message in ran.err
 
 
 def test_a_folder_is_verified_without_a_status_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever was given archives can tell whether they are whole: pixels and hashes are looked at, not only sums."""
+    """People who were given archives can check them: pixels and hashes are compared, not only checksums."""
     at_home(tmp_path, monkeypatch)
     whole = jpeg(1)
     prints = decode(fill(tmp_path / "photos", 2) / "0001.jpg", Limits())
@@ -265,14 +265,14 @@ def test_a_folder_is_verified_without_a_status_database(tmp_path: Path, monkeypa
     assert not list((tmp_path / "work").iterdir())
 
 
-class Looking:
-    """A validator that accepts everything, after something has happened."""
+class Accepting:
+    """A validator that accepts everything, and calls a function before each verdict."""
 
     def __init__(self, happens: Callable[[], None] = lambda: None) -> None:
         self._happens = happens
 
     def validate(self, downloads: Iterable[Download]) -> Generator[Accepted | Rejected]:
-        """Read the sizes and hashes that the shelf has written."""
+        """Yield the sizes and hashes that the shelf has written."""
         for download in downloads:
             self._happens()
             data = download.path.read_bytes()
@@ -281,21 +281,21 @@ class Looking:
             )
 
 
-def inspected(shelf: shelves.Shelf, validator: Validator | None = None) -> list[tuple[str, tuple[str, ...]]]:
-    """What is found of each blob."""
-    found = verify_dataset("cats", archives=shelf.archives, status=shelf.status, validator=validator or Looking())
+def checked(shelf: shelves.Shelf, validator: Validator | None = None) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the faults of each blob."""
+    found = verify_dataset("cats", archives=shelf.archives, status=shelf.status, validator=validator or Accepting())
     return [(each.blob, each.faults) for each in found]
 
 
 def again(shelf: shelves.Shelf, record: ChunkRecord) -> None:
-    """A later attempt at the chunk, as a run makes it."""
+    """Make the chunk again, as a run does."""
     claimed = shelf.status.claim(record.chunk.key, "owner", 60)
     assert isinstance(claimed, Claimed)
     shelf.finish(claimed, [shelves.Picture(jpeg(7))])
 
 
-def test_a_chunk_made_anew_meanwhile_is_not_damaged(tmp_path: Path) -> None:
-    """A run goes on beside: what was read under the old record is judged by the new one."""
+def test_a_chunk_that_is_made_again_during_the_check_is_not_damaged(tmp_path: Path) -> None:
+    """A run may be active: an archive is compared with the record that is valid after it was read."""
     shelf = shelves.Shelf(tmp_path)
     record = shelf.add([shelves.Picture(jpeg(1))])
     shelf.status.reopen(record.chunk.key)
@@ -303,7 +303,7 @@ def test_a_chunk_made_anew_meanwhile_is_not_damaged(tmp_path: Path) -> None:
     old = evolve(shelf.status.get(record.chunk.key), result=record.result)
 
     class Stale:
-        """A status database that lists the chunk as it was a moment ago."""
+        """A status database that lists an outdated record."""
 
         def __getattr__(self, name: str) -> object:
             return getattr(shelf.status, name)
@@ -311,16 +311,16 @@ def test_a_chunk_made_anew_meanwhile_is_not_damaged(tmp_path: Path) -> None:
         def find(self, *_: object) -> list[ChunkRecord]:
             return [old]
 
-    found = verify_dataset("cats", archives=shelf.archives, status=Stale(), validator=Looking())  # type: ignore[arg-type] # enough of one
+    found = verify_dataset("cats", archives=shelf.archives, status=Stale(), validator=Accepting())  # type: ignore[arg-type] # has what is needed
     assert [each.faults for each in found] == [()]
 
 
-def test_a_chunk_opened_again_meanwhile_is_passed_over(tmp_path: Path) -> None:
-    """Nothing is promised of its archive any more."""
+def test_a_chunk_that_is_reopened_during_the_check_is_skipped(tmp_path: Path) -> None:
+    """Its archive will be replaced."""
     shelf = shelves.Shelf(tmp_path)
     record = shelf.add([shelves.Picture(jpeg(1)[:-1], format="PNG")])
-    assert len(inspected(shelf)) == 1
-    assert inspected(shelf, Looking(lambda: shelf.status.reopen(record.chunk.key) and None)) == []
+    assert len(checked(shelf)) == 1
+    assert checked(shelf, Accepting(lambda: shelf.status.reopen(record.chunk.key) and None)) == []
 
 
 @pytest.mark.parametrize(
@@ -333,8 +333,8 @@ def test_a_chunk_opened_again_meanwhile_is_passed_over(tmp_path: Path) -> None:
     ],
     ids=["none", "of another database", "of another chunk", "of a later attempt"],
 )
-def test_whatever_stands_there_a_repaired_chunk_replaces_it(metadata: dict[str, str | None], tmp_path: Path) -> None:
-    """A blob that names somebody else is refused for ever otherwise; its bytes stay until the new ones are there."""
+def test_a_repaired_chunk_replaces_any_blob_in_its_place(metadata: dict[str, str | None], tmp_path: Path) -> None:
+    """Otherwise a blob of another owner would block the chunk for ever. Its bytes stay until they are replaced."""
     shelf = shelves.Shelf(tmp_path)
     record = shelf.add([shelves.Picture(jpeg(1))])
     key, other = shelf.archives.key(record), tmp_path / "other"
@@ -348,17 +348,17 @@ def test_whatever_stands_there_a_repaired_chunk_replaces_it(metadata: dict[str, 
         metadata={name: value or shelf.status.identity for name, value in metadata.items()},
         replacing=shelf.store.head(key).etag,
     )
-    assert len(inspected(shelf)[0][1]) == 3
+    assert len(checked(shelf)[0][1]) == 3
     assert repair(record.chunk.key, archives=shelf.archives, status=shelf.status)
     with shelf.store.open(key) as blob:
         assert blob.read() == b"something else"
     assert not repair(record.chunk.key, archives=shelf.archives, status=shelf.status)
     again(shelf, record)
-    assert inspected(shelf) == [(key, ())]
+    assert checked(shelf) == [(key, ())]
 
 
 def test_a_store_that_cannot_replace_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The chunk stays completed, for its next attempt could not be published; others are opened all the same."""
+    """That chunk stays completed, because its next attempt could not be published; others are reopened."""
     put = LocalBlobStore.put
 
     def create_only(self: LocalBlobStore, key: str, *args: Any, replacing: str | None = None, **more: Any) -> Blob:  # noqa: ANN401 - whatever the port takes
