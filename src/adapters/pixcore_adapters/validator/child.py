@@ -10,13 +10,15 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from pixcore_adapters.validator.decode import decode, fingerprint_of
+from pixcore_adapters.validator.decode import decode, fingerprint
 from pixcore_adapters.validator.picture import Limits, to_json
 
 # After so many, garbage is looked for that reference counts do not find; a picture leaves hardly any.
@@ -26,26 +28,37 @@ _FORBIDDEN = ("subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn",
 
 
 def main(descriptor: str, settings: str) -> None:
-    """Serve the pipe at ``descriptor``; ``settings`` is JSON: ``limits``, ``seconds`` an image, ``memory`` in bytes."""
+    """Decode files: paths come in at the pipe ``descriptor``, outcomes as JSON go out.
+
+    ``settings`` is JSON: ``limits``, and what ``serve`` needs.
+    """
     values = json.loads(settings)
     limits = Limits(**values["limits"])
-    _prepare(limits)
-    _confine(values["memory"])
-    with Connection(int(descriptor)) as pipe, suppress(EOFError, ConnectionError):
+    prepare(limits)
+    serve(int(descriptor), values, lambda request: to_json(decode(Path(os.fsdecode(request)), limits)))
+
+
+def serve(descriptor: int, settings: Mapping[str, Any], answer: Callable[[bytes], bytes]) -> None:
+    """Confine this process, then answer every request at the pipe until its other end is closed.
+
+    ``settings`` holds ``seconds``, how long one request may take, and ``memory``, in bytes.
+    """
+    _confine(settings["memory"])
+    with Connection(descriptor) as pipe, suppress(EOFError, ConnectionError):
         pipe.send_bytes(b"ready")
         while True:
-            path = Path(os.fsdecode(pipe.recv_bytes()))
-            # The parent keeps the deadline; this one is for the day the parent is no more.
-            signal.setitimer(signal.ITIMER_REAL, 2 * values["seconds"])
-            outcome = decode(path, limits)
+            request = pipe.recv_bytes()
+            # The parent keeps the deadline. This timer ends the child if the parent has died.
+            signal.setitimer(signal.ITIMER_REAL, 2 * settings["seconds"])
+            outcome = answer(request)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            pipe.send_bytes(to_json(outcome))
+            pipe.send_bytes(outcome)
 
 
-def _prepare(limits: Limits) -> None:
+def prepare(limits: Limits) -> None:
     """Import now what nearly every file needs: later there is less room, and the clock runs."""
     Image.preinit()  # Pillow imports the other formats when the first file is none of the common ones
-    fingerprint_of(Image.new("L", (64, 64)))
+    fingerprint(Image.new("L", (64, 64)))
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     gc.freeze()  # what is imported stays: nothing to be looked through again and again
     gc.set_threshold(_NEW_OBJECTS)

@@ -1,4 +1,8 @@
-"""The parent's handle on a decoder child: time, memory and crashes of a decode end there, as a refusal here."""
+"""The parent's handle on a child process that opens files: what a file does to the child is a refusal here.
+
+A file may take too much time or memory, or crash the child. ``Child`` is for any program that answers requests about
+files; ``Decoder`` is the one that decodes images.
+"""
 
 import json
 import os
@@ -8,10 +12,11 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from attrs import asdict
 
@@ -22,7 +27,8 @@ from pixcore_adapters.validator.picture import Limits, Picture, Refusal, from_js
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-_PROGRAM = "pixcore_adapters.validator.child"
+_Request = TypeVar("_Request")
+_Answer = TypeVar("_Answer")
 
 _START = 60.0  # seconds; imports take 0.2 on an idle machine
 _PARTING = 0.1  # seconds that a child which is to be used again has for what nobody waits for any more
@@ -34,20 +40,39 @@ _PASSED_ON = ("PYTHON", "LD_", "DYLD_", "LC_", "LANG", "PATH", "HOME", "TMPDIR",
 _ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
 
 
-class Decoder:
-    """A child process that decodes images in the order in which they are given, ahead of whoever takes the outcomes.
+class Child(Generic[_Request, _Answer]):
+    """A child process that answers requests in the order in which they are given, ahead of ``take``.
 
-    It is started by the first, and again after its end. For one thread at a time.
+    The first request starts it, and so does a request after its end. For one thread at a time.
+
+    Args:
+        program: The module that the child runs: it calls ``pixcore_adapters.validator.child.serve``.
+        settings: What the program needs to know, as JSON values.
+        seconds: How long one request may take.
+        memory: How many bytes of data the child may hold.
+        encode: Write a request.
+        decode: Read an answer.
     """
 
-    def __init__(self, limits: Limits, seconds: float, memory: int) -> None:
+    def __init__(
+        self,
+        program: str,
+        settings: Mapping[str, object],
+        seconds: float,
+        memory: int,
+        *,
+        encode: Callable[[_Request], bytes],
+        decode: Callable[[bytes], _Answer],
+    ) -> None:
+        self._program = program
         self._seconds = seconds
-        self._settings = json.dumps({"limits": asdict(limits), "seconds": seconds, "memory": memory})
+        self._settings = json.dumps({**settings, "seconds": seconds, "memory": memory})
+        self._encode, self._decode = encode, decode
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
         self._arrival = select.poll()
-        self._given: deque[Path] = deque()  # not answered yet
-        self._outcomes: deque[Picture | Refusal] = deque()  # not taken yet
+        self._given: deque[_Request] = deque()  # not answered yet
+        self._outcomes: deque[_Answer | Refusal] = deque()  # not taken yet
         self._since = 0.0  # when it had nothing to do but the first of them, or its start
         self._started = False
         self._in_step = True  # what was sent and received is what the queues say
@@ -64,13 +89,13 @@ class Decoder:
         self._end()
         self._pipe, theirs = Pipe()
         with theirs:
-            self._process = _start(theirs.fileno(), self._settings)
+            self._process = _start(self._program, theirs.fileno(), self._settings)
         self._arrival = select.poll()
         self._arrival.register(self._pipe, select.POLLIN)
         self._started, self._since = False, time.monotonic()
 
-    def give(self, path: Path) -> None:
-        """Have one more file decoded.
+    def give(self, request: _Request) -> None:
+        """Send one more request.
 
         Raises:
             TransientError: No child can be started.
@@ -78,11 +103,11 @@ class Decoder:
         self._in_step = False
         if not self._given:
             self.start()
-        self._given.append(path)
-        self._send(path)
+        self._given.append(request)
+        self._send(request)
         self._in_step = True
 
-    def take(self) -> Picture | Refusal:
+    def take(self) -> _Answer | Refusal:
         """Wait for the next outcome, in the order given; whatever a file does to the child comes back as its refusal.
 
         Raises:
@@ -131,11 +156,11 @@ class Decoder:
         self._since = time.monotonic()
         if self._given and not self._pipe:
             self.start()
-            for path in self._given:
-                self._send(path)
+            for request in self._given:
+                self._send(request)
         self._in_step = True
 
-    def _outcome(self) -> Picture | Refusal:
+    def _outcome(self) -> _Answer | Refusal:
         try:
             if not self._started:
                 self._await_start()
@@ -145,7 +170,7 @@ class Decoder:
         if answer is None:
             self._end()
             return Refusal(RejectReason.TOO_SLOW, f"not decoded within {self._seconds:g} seconds")
-        return from_json(answer)
+        return self._decode(answer)
 
     def _await_start(self) -> None:
         try:
@@ -154,8 +179,8 @@ class Decoder:
             ready = None
         if not ready:
             raise TransientError(
-                f"the decoder child did not start ({self._end()}); see whether `{sys.executable} -m {_PROGRAM}` can"
-                " import its libraries"
+                f"the decoder child did not start ({self._end()}); see whether"
+                f" `{sys.executable} -m {self._program}` can import its libraries"
             )
         self._started, self._since = True, time.monotonic()
 
@@ -166,10 +191,10 @@ class Decoder:
             raise EOFError
         return self._pipe.recv_bytes(_LONGEST) if self._arrival.poll(max(0.0, 1000 * left)) else None
 
-    def _send(self, path: Path) -> None:
+    def _send(self, request: _Request) -> None:
         with suppress(ConnectionError):  # it has ended; whoever waits for the answer will see how
             if self._pipe:
-                self._pipe.send_bytes(os.fsencode(path.absolute()))
+                self._pipe.send_bytes(self._encode(request))
 
     def _end(self) -> str:
         """Kill the child, if there is one; say how it ended."""
@@ -184,10 +209,30 @@ class Decoder:
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def _start(descriptor: int, settings: str) -> "subprocess.Popen[bytes]":
+class Decoder(Child[Path, Picture | Refusal]):
+    """A child process that decodes images.
+
+    Args:
+        limits: What an image may be.
+        seconds: How long one image may take.
+        memory: How many bytes of data the child may hold.
+    """
+
+    def __init__(self, limits: Limits, seconds: float, memory: int) -> None:
+        super().__init__(
+            "pixcore_adapters.validator.child",
+            {"limits": asdict(limits)},
+            seconds,
+            memory,
+            encode=lambda path: os.fsencode(path.absolute()),
+            decode=from_json,
+        )
+
+
+def _start(program: str, descriptor: int, settings: str) -> "subprocess.Popen[bytes]":
     try:
         return subprocess.Popen(  # noqa: S603 (our own interpreter and program)
-            [sys.executable, "-P", "-m", _PROGRAM, str(descriptor), settings],
+            [sys.executable, "-P", "-m", program, str(descriptor), settings],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[descriptor],
