@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from pixcore_adapters.validator.decode import decode, fingerprint
+from pixcore_adapters.validator.decode import decode, fingerprint_of
 from pixcore_adapters.validator.picture import Limits, to_json
 
 # After so many, garbage is looked for that reference counts do not find; a picture leaves hardly any.
@@ -58,7 +58,7 @@ def serve(descriptor: int, settings: Mapping[str, Any], answer: Callable[[bytes]
 def prepare(limits: Limits) -> None:
     """Import now what nearly every file needs: later there is less room, and the clock runs."""
     Image.preinit()  # Pillow imports the other formats when the first file is none of the common ones
-    fingerprint(Image.new("L", (64, 64)))
+    fingerprint_of(Image.new("L", (64, 64)))
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     gc.freeze()  # what is imported stays: nothing to be looked through again and again
     gc.set_threshold(_NEW_OBJECTS)

@@ -1,4 +1,4 @@
-"""One file to one picture or one refusal, in this process.
+"""Decode one file to a picture or a refusal, in this process.
 
 Only the limits bound what a hostile file may cost here; the decoder child bounds time and memory on top.
 """
@@ -7,31 +7,36 @@ import hashlib
 import os
 import stat
 import warnings
-from collections.abc import Collection
-from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import PIL
-from PIL import Image, ImageFile, MpoImagePlugin, UnidentifiedImageError
+import simplejpeg
+from PIL import Image, ImageFile
 
 from pixcore.model.images import RejectReason
 from pixcore.model.quality import Fingerprint
-from pixcore_adapters.validator.hashes import contrast, dhash, phash
-from pixcore_adapters.validator.jpeg import scalable, walk
+from pixcore_adapters import rendering
+from pixcore_adapters.formats import UNSUPPORTED, BrokenHeader, FormatNotAllowed, NotAnImage, open_image
+from pixcore_adapters.validator import hashes, jpeg
 from pixcore_adapters.validator.picture import Limits, Picture, Refusal
 
-# The number grows with every change to what is hashed; libjpeg, which scales the picture, comes with Pillow.
-METHOD = f"pixcore-1/pillow-{PIL.__version__}"
+# The number grows with every change to what is hashed. Both libraries scale pictures, so both versions matter.
+METHOD = f"pixcore-2/pillow-{PIL.__version__}/simplejpeg-{simplejpeg.__version__}"
 
-# Pixels of the shorter side that are left for the hashes, up to twice as many. Of 414 photographs, hashes of whole
-# pictures are at most 6 bits away; finer ones cost more and find no more variants.
-_SIDE = 80
+_SIDE = 256  # pixels of the shorter side of the picture that everything is measured on, up to twice as many
 
 # Standard deviation in grey levels of 255. Solid colours come out of JPEG below 0.5 and collide. At 2, two thirds of
 # faded photographs are no longer found by their hashes. The flattest of 400 real ones, made small, has 7; fog leaves 5.
 FLAT_BELOW = 2.0
 
-_PREFIX = 16  # bytes, what Pillow shows a format to recognise itself by
+
+_KNOWN: dict[type[Exception], RejectReason] = {
+    NotAnImage: RejectReason.NOT_AN_IMAGE,
+    FormatNotAllowed: RejectReason.FORMAT,
+    BrokenHeader: RejectReason.DAMAGED,
+    jpeg.Damaged: RejectReason.DAMAGED,
+}
 
 
 class _Unwanted(Exception):
@@ -43,9 +48,9 @@ class _Unwanted(Exception):
 
 
 def decode(path: Path, limits: Limits) -> Picture | Refusal:
-    """Read the file once, check it against the limits, decode every frame, and hash the first.
+    """Read the file once, check it against the limits, decode every frame, and hash what is seen.
 
-    Whatever the file holds comes back as a value. Not for two threads at a time: warnings are a matter of the process.
+    Whatever the file holds comes back as a value. Not for two threads at a time: warnings belong to the process.
     """
     try:
         with warnings.catch_warnings():
@@ -54,7 +59,7 @@ def decode(path: Path, limits: Limits) -> Picture | Refusal:
     except _Unwanted as unwanted:
         return unwanted.refusal
     except Exception as error:  # noqa: BLE001 (Pillow raises OSError, SyntaxError, IndexError and more for bad files)
-        return Refusal(_reason(error), " ".join(f"{type(error).__name__}: {error}".split())[:200])
+        return Refusal(_reason(error), " ".join(_message(error).split())[:200])
 
 
 def _only_warn_of_damage() -> None:
@@ -89,55 +94,37 @@ def _read(path: Path, limits: Limits) -> bytes:
 
 def _picture(data: bytes, limits: Limits) -> Picture:
     if data.startswith(b"\xff\xd8\xff"):
-        _check_scans(data, 0, limits)
-    with _open(data, limits) as image:
-        pixels = _check_frame(image, 0, limits)
-        if image.format == "PNG":
-            with _open(data, limits) as other:
-                other.verify()  # finds damaged chunks that load() lets pass; of other formats it finds nothing
+        _check_scans(data, limits)
+    with open_image(data, limits.formats) as image:
+        image.decodermaxblock = len(data)  # in pieces, what a decoder has not used of one is copied to the next
         width, height = image.size
+        _check_frame(image, 0, limits)
+        mode, turn = image.mode, rendering.orientation(image)
+        frames, luma = _decoded(image, data, limits)
+        fingerprint, grey = fingerprint_of(luma)
         return Picture(
             sha256=hashlib.sha256(data).hexdigest(),
             width=width,
             height=height,
             format=str(image.format),
-            fingerprint=_load(image, data, pixels, limits),
+            frames=frames,
+            mode=mode,
+            orientation=turn,
+            fingerprint=fingerprint,
+            grey=grey,
         )
 
 
-def _check_scans(data: bytes, start: int, limits: Limits) -> None:
-    scans, whole = walk(data, start, limits.max_scans)
+def _check_scans(data: bytes, limits: Limits) -> None:
+    scans, whole = jpeg.walk(data, 0, limits.max_scans)
     if scans > limits.max_scans:
         raise _Unwanted(RejectReason.TOO_MANY_SCANS, f"more than {limits.max_scans} scans")
     if not whole:
         raise _Unwanted(RejectReason.DAMAGED, "the end of the image is missing")
 
 
-def _open(data: bytes, limits: Limits) -> ImageFile.ImageFile:
-    doors = ["JPEG" if name == "MPO" else name for name in limits.formats]  # there is none of MPO's own
-    try:
-        image = Image.open(BytesIO(data), formats=doors)
-    except UnidentifiedImageError as error:
-        if foreign := _foreign(data[:_PREFIX], doors):
-            raise _Unwanted(RejectReason.FORMAT, f"looks like {foreign}") from error
-        raise _Unwanted(RejectReason.NOT_AN_IMAGE, "no image format recognised") from error
-    if image.format not in limits.formats:
-        raise _Unwanted(RejectReason.FORMAT, str(image.format))
-    image.decodermaxblock = len(data)  # in pieces, what a decoder has not used of one is copied to the next
-    return image
-
-
-def _foreign(prefix: bytes, tried: Collection[str]) -> str | None:
-    """Find the format that would know these first bytes as its own; no decoder runs."""
-    if len(prefix) < _PREFIX:
-        return None
-    Image.init()
-    known = ((name, accept) for name, (_, accept) in Image.OPEN.items() if name not in tried)
-    return next((name for name, accept in known if accept and accept(prefix)), None)
-
-
 def _check_frame(image: Image.Image, earlier: int, limits: Limits) -> int:
-    """Refuse a frame beyond the limits before it is decoded; give the pixels up to and with it."""
+    """Refuse a frame beyond the limits before it is decoded; return the pixels of all frames up to this one."""
     width, height = image.size
     pixels = earlier + width * height
     if pixels > limits.max_pixels:
@@ -147,22 +134,47 @@ def _check_frame(image: Image.Image, earlier: int, limits: Limits) -> int:
     return pixels
 
 
-def _load(image: ImageFile.ImageFile, data: bytes, pixels: int, limits: Limits) -> Fingerprint:
-    """Decode every frame, the first of so many pixels; hash that one."""
-    frame = 1
-    if image.format == "JPEG" and scalable(data):
-        image.draft("L", (_SIDE, _SIDE))  # not an MPO: its other frames would be taken for drafts, too
+def _decoded(image: ImageFile.ImageFile, data: bytes, limits: Limits) -> tuple[int, Image.Image]:
+    """Decode every frame; return how many there are, and what is seen of them, in mode L."""
+    if image.format in ("JPEG", "MPO"):
+        return 1, _jpeg(image, data).convert("L")
+    if image.format == "PNG":
+        with open_image(data, limits.formats) as other:
+            other.verify()  # finds damaged chunks that load() lets pass; of other formats it finds nothing
+    return _frames(image, limits)
+
+
+def _jpeg(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
+    """Decode a JPEG, or the first image of an MPO, scaled; turn it upright."""
+    if jpeg.decodable(data):
+        turn = rendering.orientation(image)
+        if image.mode in ("L", "RGB"):
+            return rendering.upright(jpeg.decode(data, image.size, image.mode, _SIDE), turn)
+        jpeg.decode(data, image.size, image.mode, 1)  # only for its warnings: Pillow knows more ways to store CMYK
     image.load()
-    first = fingerprint(_grey(image))
-    while _seek(image, frame):
-        if frame == limits.max_frames:
+    return rendering.render_frame(image, _SIDE)
+
+
+def _frames(image: ImageFile.ImageFile, limits: Limits) -> tuple[int, Image.Image]:
+    """Decode every frame; return how many there are, and the mean of what is seen of them, in mode L.
+
+    A mean, because it differs if any frame differs, and hashes of it find copies as hashes of a single picture do.
+    """
+    image.load()
+    first = rendering.render_frame(image, _SIDE).convert("L")
+    count, pixels = 1, image.width * image.height
+    levels = np.asarray(first, np.float32)
+    while image.format not in rendering.SINGLE and _seek(image, count):
+        if count == limits.max_frames:
             raise _Unwanted(RejectReason.TOO_MANY_FRAMES, f"more than {limits.max_frames} frames")
         pixels = _check_frame(image, pixels, limits)
-        if isinstance(image, MpoImagePlugin.MpoImageFile):
-            _check_scans(data, image.offset, limits)
         image.load()
-        frame += 1
-    return first
+        count += 1
+        levels = levels + np.asarray(rendering.render_frame(image, _SIDE).convert("L").resize(first.size), np.float32)
+    declared = getattr(image, "n_frames", 1) if image.format == "PNG" else 1  # Pillow counts others by seeking
+    if count < declared:
+        raise _Unwanted(RejectReason.DAMAGED, f"{count} of {declared} frames")
+    return count, first if count == 1 else Image.fromarray(np.rint(levels / count).astype(np.uint8))
 
 
 def _seek(image: Image.Image, frame: int) -> bool:
@@ -173,28 +185,26 @@ def _seek(image: Image.Image, frame: int) -> bool:
     return True
 
 
-def _grey(image: Image.Image) -> Image.Image:
-    try:
-        return image.convert("L")
-    except ValueError as error:
-        raise _Unwanted(RejectReason.FORMAT, f"{image.format} in colour mode {image.mode}") from error
+def fingerprint_of(luma: Image.Image) -> tuple[Fingerprint, bytes]:
+    """Hash a picture of mode L; return its hashes, and the small grey picture that they were made from."""
+    small = hashes.reduced(luma)
+    grey = hashes.grey_picture(small)
+    flat = hashes.contrast(small) < FLAT_BELOW
+    return Fingerprint(hashes.phash(grey), hashes.dhash(grey), METHOD, flat), grey.tobytes()
 
 
-def fingerprint(grey: Image.Image) -> Fingerprint:
-    """Hash an image of mode L, made smaller; no orientation tag is heeded, because rows describe stored pixels."""
-    small = grey.reduce(max(1, min(grey.size) // _SIDE))
-    return Fingerprint(
-        phash=phash(small),
-        dhash=dhash(small),
-        method=METHOD,
-        flat=contrast(small) < FLAT_BELOW,
-    )
+def _message(error: Exception) -> str:
+    return str(error) if isinstance(error, tuple(_KNOWN)) else f"{type(error).__name__}: {error}"
 
 
 def _reason(error: Exception) -> RejectReason:
+    if known := next((reason for kind, reason in _KNOWN.items() if isinstance(error, kind)), None):
+        return known
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return RejectReason.TOO_MANY_PIXELS
     # Pillow's codecs say it with an OSError
     if isinstance(error, MemoryError) or ImageFile.ERRORS[-9] in str(error):
         return RejectReason.TOO_MUCH_MEMORY
+    if UNSUPPORTED.search(str(error)):
+        return RejectReason.FORMAT
     return RejectReason.DAMAGED

@@ -1,21 +1,44 @@
-"""The segments of a JPEG, walked without decoding: what Pillow and libjpeg do not tell before or after the fact."""
+"""JPEG: its segments, read without decoding, and a strict, scaled decode that reports libjpeg's warnings.
+
+Pillow ignores the warnings of libjpeg, and with them most damage: a file that is cut and then ended by a marker decodes
+to a picture whose lower half is grey.
+"""
 
 import re
 from collections.abc import Iterator
 
+import numpy as np
+import simplejpeg
+from PIL import Image
+
 # The next marker that is not part of entropy-coded data: there, 0xFF is followed by 0x00 or a restart, or fills.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
-_TEM, _SOI, _EOI, _SOS = 0x01, 0xD8, 0xD9, 0xDA
+_TEM, _SOI, _EOI, _SOS, _ADOBE = 0x01, 0xD8, 0xD9, 0xDA, 0xEE
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_HUFFMAN_DCT = {0xC0, 0xC1, 0xC2}
+_SEQUENTIAL_DCT = {0xC0, 0xC1}
+_PROGRESSIVE = {0xC2}
+_HUFFMAN_DCT = _SEQUENTIAL_DCT | _PROGRESSIVE
+_TABLES = {0xC4, 0xCC, 0xDB, 0xDD}  # Huffman, arithmetic conditioning, quantisation, restart interval
 _FRAME = 8 + 3 * 4  # bytes of a frame header of four components, the most that Pillow decodes
+_ADOBE_SEGMENT = 14  # bytes with the length; the last is the colour transform, 0 to 2
+
+# Of coded data, 32 bytes by chance all printable and this different are rarer than one in 10**13. Even areas repeat a
+# few bytes, which may be printable.
+_TEXT, _CHARACTERS = 32, 10
+_PRINTABLE = np.isin(np.arange(256), [*range(0x20, 0x7F), *b"\t\r\n"])
+
+_SCALES = (8, 4, 2, 1)  # by which libjpeg divides at the least cost; it has no fast code for others
+
+
+class Damaged(Exception):
+    """Pixels are missing or wrong; the message is libjpeg's."""
 
 
 def walk(data: bytes, start: int, most: int) -> tuple[int, bool]:
-    """Count the scans of the JPEG at ``start``, and tell whether it is whole: an end-of-image marker follows them.
+    """Count the scans of the JPEG at ``start``, and return whether it is whole: an end-of-image marker follows them.
 
-    Gives up, not whole, at the first scan beyond ``most``. Segments are skipped by their length, so that the markers
-    of a thumbnail inside one do not count; whatever follows the end of the image is not looked at. Linear.
+    Stops, not whole, at the first scan beyond ``most``. Segments are skipped by their length, so that the markers of a
+    thumbnail inside one do not count. Whatever follows the end of the image is ignored. Linear.
     """
     scans = 0
     for marker, _ in _markers(data, start):
@@ -28,11 +51,12 @@ def walk(data: bytes, start: int, most: int) -> tuple[int, bool]:
     return scans, False
 
 
-def scalable(data: bytes) -> bool:
-    """Whether a smaller, grey decode of this JPEG refuses exactly what a full one refuses.
+def decodable(data: bytes) -> bool:
+    """Return whether ``decode`` can decode this JPEG, and refuses all that a full decode refuses.
 
-    It does for nearly all: every scan is read to its end at every scale. Not so where the colours cannot be scaled up
-    to the size of the picture, which only a full decode notices, and where there is nothing to scale (lossless).
+    It can for nearly all: every scan is read to its end at every scale. Not so where the colours cannot be scaled up
+    to the size of the picture, which only a full decode notices, where there is nothing to scale (lossless), and where
+    the coding is arithmetic.
     """
     for marker, position in _markers(data, 0):
         if marker == _SOS:
@@ -40,6 +64,84 @@ def scalable(data: bytes) -> bool:
         if marker in _FRAMES and not (marker in _HUFFMAN_DCT and _even(data[position : position + _FRAME])):
             return False
     return True
+
+
+def decode(data: bytes, size: tuple[int, int], mode: str, at_least: int) -> Image.Image:
+    """Decode a JPEG of this size strictly, scaled by 1, 1/2, 1/4 or 1/8, in mode L, RGB or CMYK.
+
+    The shorter side of the result has at least ``at_least`` pixels, or all that the JPEG has.
+
+    libjpeg warns of damaged pixels and of odd metadata alike. So what it refuses is decoded again without metadata:
+    if nothing is wrong then, the picture is whole.
+
+    Raises:
+        Damaged: libjpeg reports an error or warns about the pixels.
+    """
+    width, height = size
+    scale = next((scale for scale in _SCALES if min(width, height) >= scale * at_least), 1)
+    target = -(-width // scale), -(-height // scale)
+    if _holds_text(data):
+        raise Damaged("text inside the image data")
+    try:
+        return _strictly(data, mode, target)
+    except ValueError:
+        pass
+    try:
+        return _strictly(_without_metadata(data), mode, target)
+    except ValueError as error:
+        raise Damaged(str(error)) from error
+
+
+def _strictly(data: bytes, mode: str, target: tuple[int, int]) -> Image.Image:
+    width, height = target
+    colours = "GRAY" if mode == "L" else mode
+    pixels = simplejpeg.decode_jpeg(data, colours, min_width=width, min_height=height, strict=True)
+    return Image.fromarray(pixels[..., 0] if mode == "L" else pixels, mode)
+
+
+def _holds_text(data: bytes) -> bool:
+    """Whether a web page or the like lies inside the scans of a progressive JPEG.
+
+    Progressive scans code long runs of empty blocks, so that libjpeg decodes up to 6 % of such files without a warning.
+    Of sequential ones it warns.
+    """
+    for start, end in _progressive_scans(data):
+        coded = np.frombuffer(data, np.uint8, (end - start) // _TEXT * _TEXT, start).reshape(-1, _TEXT)
+        if any(len(np.unique(block)) >= _CHARACTERS for block in coded[_PRINTABLE[coded].all(1)]):
+            return True
+    return False
+
+
+def _progressive_scans(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the coded data of each scan starts and ends; of a sequential JPEG nothing."""
+    start = 0
+    for marker, position in _markers(data, 0):
+        if start:
+            yield start, position - 2
+        if marker == _EOI or marker in _FRAMES - _PROGRESSIVE:
+            break
+        start = position + int.from_bytes(data[position : position + 2], "big") if marker == _SOS else 0
+
+
+def _without_metadata(data: bytes) -> bytes:
+    """Keep of the part before the first scan only what the pixels need."""
+    kept, sequential = [b"\xff\xd8"], False
+    for marker, position in _markers(data, 0):
+        segment = data[position : position + int.from_bytes(data[position : position + 2], "big")]
+        if marker == _SOS:
+            # A sequential scan has all coefficients whatever its parameters say: decoders ignore them, and warn.
+            ending = b"\x00\x3f\x00" if sequential else segment[-3:]
+            kept += b"\xff\xda", segment[:-3], ending, data[position + len(segment) :]
+            break
+        sequential |= marker in _SEQUENTIAL_DCT
+        if marker in _FRAMES or marker in _TABLES or (marker == _ADOBE and _is_adobe(segment)):
+            kept += bytes((0xFF, marker)), segment
+    return b"".join(kept)
+
+
+def _is_adobe(segment: bytes) -> bool:
+    """Whether it says validly how the colours are stored, without which some colours would be others."""
+    return len(segment) == _ADOBE_SEGMENT and segment[2:7] == b"Adobe" and segment[-1] in (0, 1, 2)
 
 
 def _even(frame: bytes) -> bool:
@@ -50,7 +152,7 @@ def _even(frame: bytes) -> bool:
 
 
 def _markers(data: bytes, start: int) -> Iterator[tuple[int, int]]:
-    """Every marker outside the segments, and the position behind it."""
+    """Yield every marker outside the segments, and the position behind it."""
     position = start
     while found := _MARKER.search(data, position):
         position = found.end()

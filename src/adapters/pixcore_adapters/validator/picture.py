@@ -1,15 +1,14 @@
 """What goes into a decode and what comes out: values that cross the pipe to the decoder child as JSON."""
 
 import json
+from base64 import b64decode, b64encode
 
 from attrs import asdict, field, frozen
 from attrs.validators import deep_iterable, ge, in_
 
 from pixcore.model.images import RejectReason
 from pixcore.model.quality import Fingerprint
-
-# Their decoders run inside the process: nothing outside this list (EPS among it starts ghostscript) is ever tried.
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF")
+from pixcore_adapters.formats import FORMATS
 
 
 @frozen
@@ -17,9 +16,9 @@ class Limits:
     """What an image may be. Everything but the pixels themselves is checked before a pixel is decoded.
 
     Attributes:
-        formats: Pillow's words for the formats allowed; some of the default. MPO is what stereo cameras call JPEG.
+        formats: Pillow's names of the formats allowed; some of the default.
         max_bytes: Size of the file.
-        max_pixels: Of all frames together.
+        max_pixels: Of all frames together. Of an MPO or HEIF only the picture counts, not previews and gain maps.
         max_side: Width or height. Above the longest comic strips and panoramas, below what one-pixel-wide files need
             to make Pillow spend more on rows than on pixels.
         max_frames: Of an animation or a multi-page file.
@@ -36,13 +35,29 @@ class Limits:
 
 @frozen
 class Picture:
-    """An image that was decoded to the last pixel; ``sha256`` is of exactly the bytes that were decoded."""
+    """An image that was decoded to the last pixel.
+
+    Attributes:
+        sha256: Of exactly the bytes that were decoded.
+        width: In pixels, as Pillow reports it: before ``orientation`` is applied.
+        height: The same.
+        format: Pillow's name.
+        frames: Frames or pages.
+        mode: Pillow's name for the colour mode of the first frame.
+        orientation: EXIF orientation that a viewer has to apply, 1 to 8; 1 where there is none.
+        fingerprint: Of what is seen of all frames.
+        grey: What is seen, as 32 x 32 levels of grey, row by row: the hashes are made from it.
+    """
 
     sha256: str
     width: int
     height: int
     format: str
+    frames: int
+    mode: str
+    orientation: int
     fingerprint: Fingerprint
+    grey: bytes
 
 
 @frozen
@@ -55,7 +70,10 @@ class Refusal:
 
 def to_json(outcome: Picture | Refusal) -> bytes:
     """Write what ``from_json`` reads."""
-    return json.dumps(asdict(outcome)).encode()
+    values = asdict(outcome)
+    if isinstance(outcome, Picture):
+        values["grey"] = b64encode(outcome.grey).decode()
+    return json.dumps(values).encode()
 
 
 def from_json(text: bytes) -> Picture | Refusal:
@@ -63,4 +81,4 @@ def from_json(text: bytes) -> Picture | Refusal:
     values = json.loads(text)
     if "reason" in values:
         return Refusal(RejectReason(values["reason"]), values["detail"])
-    return Picture(**values | {"fingerprint": Fingerprint(**values["fingerprint"])})
+    return Picture(**values | {"fingerprint": Fingerprint(**values["fingerprint"]), "grey": b64decode(values["grey"])})

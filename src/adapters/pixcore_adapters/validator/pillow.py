@@ -116,7 +116,18 @@ def _verdict(download: Download, decoder: Decoder) -> Accepted | Rejected:
     found = decoder.take()
     if isinstance(found, Refusal):
         return Rejected(download, found.reason, found.detail)
-    return Accepted(download, found.sha256, found.width, found.height, found.format, found.fingerprint)
+    return Accepted(
+        download=download,
+        sha256=found.sha256,
+        width=found.width,
+        height=found.height,
+        format=found.format,
+        fingerprint=found.fingerprint,
+        grey=found.grey,
+        frames=found.frames,
+        mode=found.mode,
+        orientation=found.orientation,
+    )
 
 
 def _close(decoders: Sequence[Decoder]) -> None:
