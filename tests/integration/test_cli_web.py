@@ -102,7 +102,7 @@ def test_a_list_that_grew_extends_its_dataset(site: Site) -> None:
     changed = run(site)
     assert (changed.code, changed.out) == (2, "")
     assert "the list cats.txt has changed at entry 1" in changed.err
-    assert "add lines at its end only, or name another dataset" in changed.err
+    assert "only add lines at its end, or use another dataset name" in changed.err
 
 
 def test_junk_and_misses_are_counted_and_the_rest_goes_on(site: Site) -> None:

@@ -64,7 +64,7 @@ def test_what_is_to_be_skipped_is_passed_on(tmp_path: Path) -> None:
 
 def test_an_unknown_source_names_the_known_ones(tmp_path: Path) -> None:
     """An unknown source is refused with the names of the known ones."""
-    with pytest.raises(InvalidRequest, match="unknown source 'c'; known sources: a, b"):
+    with pytest.raises(InvalidRequest, match="unknown source 'c'; use one of: a, b"):
         contents(BySource({"a": A, "b": B}), tmp_path, "c")
 
 

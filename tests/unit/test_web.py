@@ -240,7 +240,7 @@ def came(sources: Mapping[str, Source], site: Site, into: Path, *names: str, ski
 
 def test_an_unknown_source_names_the_known_ones(site: Site, tmp_path: Path) -> None:
     """An unknown source is refused with the names of the known ones."""
-    with pytest.raises(InvalidRequest, match="unknown source 'c'; known sources: a, b"):
+    with pytest.raises(InvalidRequest, match="unknown source 'c'; use one of: a, b"):
         came({"a": fake(site), "b": fake(site)}, site, tmp_path, "c")
 
 

@@ -41,5 +41,5 @@ class BySource:
 
     def _downloader(self, source: str) -> Downloader:
         if source not in self.downloaders:
-            raise InvalidRequest(f"unknown source {source!r}; known sources: {', '.join(self.downloaders)}")
+            raise InvalidRequest(f"unknown source {source!r}; use one of: {', '.join(self.downloaders)}")
         return self.downloaders[source]

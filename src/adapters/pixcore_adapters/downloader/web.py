@@ -142,7 +142,7 @@ class WebDownloader:
 
     def _source(self, name: str) -> Source:
         if name not in self.sources:
-            raise InvalidRequest(f"unknown source {name!r}; known sources: {', '.join(self.sources)}")
+            raise InvalidRequest(f"unknown source {name!r}; use one of: {', '.join(self.sources)}")
         return self.sources[name]
 
     def _result(self, head: _Fetch | Miss) -> Download | Miss:

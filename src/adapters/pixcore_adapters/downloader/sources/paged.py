@@ -27,7 +27,7 @@ class _Page:
 
 @frozen
 class PagedSource:
-    """The candidates of one search.
+    """Propose the candidates of one search.
 
     Attributes:
         search: Gives the URLs of the pages and parses them.

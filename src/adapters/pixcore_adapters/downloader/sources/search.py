@@ -64,7 +64,7 @@ class Search(Protocol):
 
     @property
     def empty_is_end(self) -> bool:
-        """Whether an empty first page means "no results". If False, it raises SourceChanged."""
+        """Whether an empty page means "no results" if the slice had none before. If False, it raises SourceChanged."""
         ...
 
     def url(self, query: str, licenses: str, page: int) -> str:
