@@ -7,8 +7,10 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -218,14 +220,25 @@ def test_status_counts_datasets_and_shows_one() -> None:
     ]
 
 
-def test_a_chunk_that_another_run_holds_is_waited_for() -> None:
-    """Status shows its lease; the run says what it waits for, and goes on when the other one has died."""
+def test_a_chunk_that_another_run_holds_is_waited_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Status shows its lease; the run says what it waits for, and goes on when the other one has died.
+
+    The lease lasts longer than the test. It expires when the run sleeps, whenever that is.
+    """
     assembly = assemble(load_here(flags={"source": ["folder:photos"]}).settings, make=True)
     wish = DatasetSpec((KeywordSpec(("folder:photos",)),), chunk_size=500).with_names()
     with plan_missing(wish, assembly.status, assembly) as proposal:
         (chunk,) = proposal.save(assembly.status, assembly.store)
-    assembly.status.claim(chunk.key, "another", ttl=0.5)
+    assembly.status.claim(chunk.key, "another", ttl=600)
     assert " processing " in pixcore("status", "photos").out
+
+    def sleep(seconds: float, sleep: Callable[[float], None] = time.sleep) -> None:
+        with closing(sqlite3.connect(home / "pixcore-data/status.db")) as database, database:
+            database.execute("UPDATE pixcore_chunks SET lease_expires_at = 0 WHERE owner = 'another'")
+        sleep(seconds)
+
+    monkeypatch.setattr("pixcore_runners.direct.run._PATIENCE", 0.05)
+    monkeypatch.setattr("pixcore_runners.direct.run.time.sleep", sleep)
     ran = run()
     assert "chunks that another run holds: 1; if it died, they are free in" in ran.err
     assert (ran.code, ran.chunks[0]["attempt"]) == (0, 2)

@@ -76,7 +76,7 @@ def test_every_benchmark_is_quick_and_full() -> None:
     """``--full`` is an option of every benchmark, or ``dev.py bench --full`` would end with a usage error."""
     scripts = sorted((DEV.parent / "benchmarks").glob("bench_*.py"))
     assert scripts
-    assert [script.name for script in scripts if "asked(__doc__" not in script.read_text()] == []
+    assert [script.name for script in scripts if "arguments(__doc__" not in script.read_text()] == []
 
 
 def python(program: str, *more: str) -> tuple[str, ...]:

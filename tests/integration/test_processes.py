@@ -34,6 +34,7 @@ from pixcore_adapters.status_repo.database import engine_at
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages
 from pixcore_adapters.status_repo.upgrade import migrate
+from pixcore_runners.direct import processes
 from pixcore_runners.direct.processes import forked_workers, run_shared
 
 HERE = os.getpid()
@@ -201,6 +202,40 @@ def test_all_give_back_what_they_run_when_told_to_stop(firm: Firm) -> None:
         firm.run(firm.keys(6), observer=observe, stop=stop, downloader=Waiting({"q": PICTURES}))
     assert [(record.status, record.failures) for record in firm.records] == [(Status.PENDING, 0)] * 6
     assert not list((firm.home / "work").glob("chunk-*"))
+
+
+@frozen
+class WaitingElsewhere(Waiting):
+    """A source that delivers in this process, and has nothing yet in a worker."""
+
+    def download(self, *args: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - those of the port
+        """Deliver here, and wait in a worker."""
+        return MemoryDownloader.download(self, *args[:3]) if os.getpid() == HERE else super().download(*args)
+
+
+def test_a_stop_after_the_last_chunk_of_this_process_is_an_interrupt(
+    firm: Firm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker then gives back its chunk, so the run has not ended."""
+    stop = threading.Event()
+    together = threading.Barrier(2)
+
+    def observe(event: Event) -> None:
+        if isinstance(event, ChunkClaimed):
+            together.wait(30)  # so that each process has one chunk
+
+    def stopped_meanwhile(served: Any, lost: Callable[[Any], Any] = processes._lost) -> Any:  # noqa: ANN401
+        stop.set()
+        return lost(served)
+
+    monkeypatch.setattr(processes, "_lost", stopped_meanwhile)
+    source = WaitingElsewhere({"q": PICTURES})
+    with pytest.raises(KeyboardInterrupt):
+        firm.run(firm.keys(2), workers=2, observer=observe, stop=stop, downloader=source)
+    assert sorted((record.status, record.failures) for record in firm.records) == [
+        (Status.COMPLETED, 0),
+        (Status.PENDING, 0),
+    ]
 
 
 def test_a_worker_that_cannot_begin_says_why(firm: Firm) -> None:

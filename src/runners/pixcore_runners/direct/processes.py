@@ -105,6 +105,8 @@ def run_shared(
         except BaseException:
             stop.set()
             raise
+    if stop.is_set():
+        raise KeyboardInterrupt  # a worker may have given its chunk back after this process had run its last one
     if lost:
         run_chunks(pipeline, lost, workers=1, stop=stop)
 
