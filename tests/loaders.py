@@ -1,4 +1,4 @@
-"""Loads datasets with what users load them with, which ``tests/loading.py`` does in environments of their own."""
+"""Load datasets with the tools that users have: ``tests/loading.py`` runs in environments of their own."""
 
 import json
 import os
@@ -13,7 +13,7 @@ _SCRIPT = Path(__file__).parent / "loading.py"
 
 
 def load(environment: str, what: list[list[str]], spare: Path) -> Any:  # noqa: ANN401 (whatever JSON holds)
-    """Load in an environment that has what users have, away from the network."""
+    """Load in an environment with the tools of users, without network."""
     python = had(lambda: venv(environment)) / "bin" / "python"
     settings = {"HF_HOME": str(spare), "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "HOME": str(spare)}
     ran = subprocess.run(

@@ -1,4 +1,4 @@
-"""Loads what it is asked to with the tools that users have, in an environment of its own, and says what it got.
+"""Load datasets with the tools that users have, in an environment of its own, and print what was loaded.
 
 Standard input: ``[[loader, path], …]`` as JSON. Standard output: for each ``{split: {"columns": […], "rows": […]}}``,
 where a row's image is the sha256 of its file.
@@ -13,14 +13,14 @@ from typing import Any
 
 
 def main() -> None:
-    """Load all, in turn."""
+    """Load all, one after the other."""
     answer = [LOADERS[loader](path) for loader, path in json.load(sys.stdin)]
-    print(json.dumps(answer, default=str))  # noqa: T201 (a script that answers)
+    print(json.dumps(answer, default=str))  # noqa: T201 (the result of a script)
 
 
 def load_dataset(*which: str, **more: str) -> dict[str, Any]:
-    """By Hugging Face's ``datasets``."""
-    import datasets  # noqa: PLC0415 (an environment has the one or the other)
+    """Load with Hugging Face's ``datasets``."""
+    import datasets  # noqa: PLC0415 (no environment has all of these packages)
 
     datasets.disable_progress_bars()
     loaded = datasets.load_dataset(*which, **more)
@@ -39,7 +39,7 @@ def load_dataset(*which: str, **more: str) -> dict[str, Any]:
 
 
 def digest(image: dict[str, Any]) -> str:
-    """The sha256 of an image's file."""
+    """Return the sha256 of an image's file."""
     if image["bytes"] is not None:
         return hashlib.sha256(image["bytes"]).hexdigest()
     import fsspec  # noqa: PLC0415 (as above)
@@ -49,12 +49,12 @@ def digest(image: dict[str, Any]) -> str:
 
 
 def webdataset(path: str) -> dict[str, Any]:
-    """By ``webdataset``, all splits."""
+    """Load all splits with ``webdataset``."""
     import webdataset as wds  # noqa: PLC0415 (as above)
     from PIL import Image  # noqa: PLC0415
 
     splits: dict[str, Any] = {}
-    for shard in sorted(glob.glob(f"{path}/*.tar")):  # noqa: PTH207 (strings are what it takes)
+    for shard in sorted(glob.glob(f"{path}/*.tar")):  # noqa: PTH207 (it takes strings)
         split = splits.setdefault(shard.rpartition("/")[2].rpartition("-")[0], {"columns": [], "rows": []})
         for sample in wds.WebDataset(shard, shardshuffle=False):
             (image,) = (sample[name] for name in sample if name in ("jpg", "png"))
@@ -65,7 +65,7 @@ def webdataset(path: str) -> dict[str, Any]:
 
 
 def pyarrow(path: str) -> dict[str, Any]:
-    """By ``pyarrow``, all splits."""
+    """Load all splits with ``pyarrow``."""
     import pyarrow.parquet as pq  # noqa: PLC0415 (as above)
 
     splits: dict[str, Any] = {}
@@ -79,22 +79,22 @@ def pyarrow(path: str) -> dict[str, Any]:
 
 
 def mlcroissant(path: str) -> dict[str, Any]:
-    """By ``mlcroissant``, all record sets; ``path`` is the file that describes them."""
+    """Load all record sets with ``mlcroissant``; ``path`` is the file that describes them."""
     import mlcroissant as mlc  # noqa: PLC0415 (as above)
 
-    dataset = mlc.Dataset(path)  # raises for what it finds to be no valid Croissant
+    dataset = mlc.Dataset(path)  # raises if it is not valid Croissant
     sets: dict[str, Any] = {}
     for record_set in (one.id for one in dataset.metadata.record_sets):
         rows = [
-            {name.removeprefix(f"{record_set}/"): said(value) for name, value in record.items()}
+            {name.removeprefix(f"{record_set}/"): as_in_row(value) for name, value in record.items()}
             for record in dataset.records(record_set)
         ]
         sets[record_set] = {"columns": list(rows[0]), "rows": rows}
     return sets
 
 
-def said(value: Any) -> Any:  # noqa: ANN401 (of any type that a field may have)
-    """A field's value as the row in its archive has it, a picture as the sha256 of its file."""
+def as_in_row(value: Any) -> Any:  # noqa: ANN401 (any type of a field)
+    """Return a field's value as in the row of the archive; for a picture, the sha256 of its file."""
     if isinstance(value, bytes):
         return value.decode()
     if hasattr(value, "strftime"):

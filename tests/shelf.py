@@ -1,4 +1,4 @@
-"""Completed chunks of pictures that a test makes up, packed, published and recorded as the pipeline would."""
+"""Completed chunks of a test's own pictures, packed, published and recorded as the pipeline does it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,8 +9,18 @@ from pathlib import Path
 from attrs import define, field, frozen
 from PIL import Image
 
-from pixcore import Accepted, Archiver, BlobStore, ChunkRecord, ChunkRequest, ChunkResult, Download, Progress, Quality
-from pixcore import Slice as Piece
+from pixcore import (
+    Accepted,
+    Archiver,
+    BlobStore,
+    ChunkRecord,
+    ChunkRequest,
+    ChunkResult,
+    Download,
+    Progress,
+    Quality,
+    Slice,
+)
 from pixcore.chunk.publish import publish
 from pixcore.model.chunks import Claimed
 from pixcore.model.images import Candidate, CandidateKey, Provenance
@@ -26,7 +36,7 @@ from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 
 @frozen
 class Picture:
-    """A picture, what is told of it, and the hashes that it is said to have."""
+    """A picture with the title, hash, format and hash method that its row states."""
 
     data: bytes
     title: str = ""
@@ -51,11 +61,11 @@ class Shelf:
 
     @property
     def archives(self) -> StoredArchives:
-        """The archives, brought back without a wait between tries."""
+        """Fetch the archives, without a wait between retries."""
         return StoredArchives(self.store, (ZipArchiver(), TarArchiver()), self.root / "work", sleep=lambda _: None)
 
     def records(self) -> list[ChunkRecord]:
-        """All chunks."""
+        """Return all chunks."""
         return list(self.status.find("cats"))
 
     def add(
@@ -69,7 +79,7 @@ class Shelf:
                     index,
                     keyword,
                     len(pictures),
-                    (Piece("memory", "q", 0, len(pictures)),),
+                    (Slice("memory", "q", 0, len(pictures)),),
                     dataset="cats",
                     label=label,
                     quality=quality or Quality(),

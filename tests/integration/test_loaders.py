@@ -1,4 +1,4 @@
-"""What people load datasets with reads every export, and a dataset as it lies in a store: all images, all columns."""
+"""The common loaders read all images and columns of every export, and of a dataset in a store."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
@@ -24,7 +24,7 @@ from pixcore_adapters.outputs.export.webdataset import webdataset
 
 pytestmark = pytest.mark.loaders
 
-# the name of an image's file is told in other ways, and Arrow reads the time as a time
+# loaders return the file's name in other ways, and Arrow reads the time as a timestamp
 COMPARED = sorted({*COLUMNS} - {"file_name", "fetched_at"})
 IN_STORE = (("load_dataset", "store/cats"), ("imagefolder", "store/cats/data"))
 SPLITS = Splits({"train": Fraction(3, 5), "test": Fraction(2, 5)})
@@ -55,8 +55,8 @@ class Home:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Four chunks with titles and labels as strangers write them."""
-    folder = tmp_path_factory.mktemp("test-train-val")  # whose name must not count
+    """Make four chunks with difficult titles and labels."""
+    folder = tmp_path_factory.mktemp("test-train-val")  # a name that must have no effect
     shelf = Shelf(folder)
     for number, label in enumerate(LABELS):
         seeds = range(3 * number, 3 * number + 3)
@@ -80,8 +80,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.mark.parametrize("environment", ["loaders", "loaders_old"])
-def test_what_is_loaded_is_what_was_packed(home: Home, environment: str, tmp_path: Path) -> None:
-    """Every image with its row, in its split, in the newest ``datasets`` and in 2.21, and in WebDataset and pyarrow."""
+def test_loaders_return_what_was_packed(home: Home, environment: str, tmp_path: Path) -> None:
+    """Each image has its row and split in the newest ``datasets``, in 2.21, in WebDataset and in pyarrow."""
     whole = {"train": {**home.rows["train"], **home.rows["test"]}}
     wanted = {
         **dict.fromkeys(IN_STORE, whole),
@@ -103,7 +103,7 @@ def test_what_is_loaded_is_what_was_packed(home: Home, environment: str, tmp_pat
         for name, split in splits.items():
             for found in map(flattened, split["rows"]):
                 if environment == "loaders_old" and what in IN_STORE:
-                    # gives images of later archives the rows of the first one's: newer versions do not
+                    # this version attaches the rows of the first archive to the images of the others
                     assert sorted(found) == sorted({*COLUMNS, "image"} - {"file_name"})
                     continue
                 row = rows[name][found["image"]]
@@ -111,7 +111,7 @@ def test_what_is_loaded_is_what_was_packed(home: Home, environment: str, tmp_pat
 
 
 def test_archives_of_different_versions_load_together(tmp_path: Path) -> None:
-    """As they are stored, all images load with the columns that all have; in an export, with every column."""
+    """From the store, all images load with the columns that all archives have; from an export, with every column."""
     shelf = Shelf(tmp_path)
     further = {"row_version": ROW_VERSION + 1, "mood": "calm", "score": 7}
     older.store(shelf)
@@ -145,5 +145,5 @@ def test_archives_of_different_versions_load_together(tmp_path: Path) -> None:
 
 
 def flattened(row: dict[str, Any]) -> dict[str, Any]:
-    """The row of an image, which ``datasets`` gives as two of its columns where it came from a WebDataset."""
+    """Return the row of an image, which ``datasets`` returns as two columns if it came from a WebDataset."""
     return {**row["json"], "image": row["jpg"]} if "json" in row else row

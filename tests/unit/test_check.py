@@ -15,7 +15,7 @@ FIRST, SECOND = "images/000000.jpg", "images/000001.jpg"
 
 @define
 class Packed:
-    """An archive's contents, open to damage."""
+    """The contents of an archive, which a test can damage."""
 
     rows: list[dict[str, object]]
     files: list[tuple[str, bytes]]
@@ -26,7 +26,7 @@ class Packed:
 
 
 def described(name: str, data: bytes) -> dict[str, object]:
-    """A row that is true of a file."""
+    """Return a row that describes a file correctly."""
     row: dict[str, object] = {column: 1 if column in NUMBERS else "" for column in COLUMNS}
     row |= {"row_version": ROW_VERSION}
     return row | {"file_name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -40,7 +40,7 @@ def packed() -> Packed:
 
 
 def test_a_whole_archive_has_no_fault(packed: Packed) -> None:
-    """A false alarm would have people throw away good data."""
+    """Because of a false alarm, people would throw away good data."""
     assert packed.faults() == []
 
 
@@ -116,13 +116,13 @@ def test_rows_of_another_version_have_no_fault(packed: Packed, change: Callable[
     ],
 )
 def test_damage_is_found_and_named(packed: Packed, damage: Callable[[Packed], object], faults: list[str]) -> None:
-    """Each of these loads wrongly, or not at all, somewhere."""
+    """Some loader reads each of these wrongly, or not at all."""
     damage(packed)
     assert packed.faults() == faults
 
 
 def test_files_are_read_one_by_one(packed: Packed) -> None:
-    """An archive may be larger than memory: each file must be let go before the next is read."""
+    """An archive may be larger than memory: each file must be released before the next one is read."""
     held: list[str] = []
 
     def files() -> Iterator[tuple[str, bytes]]:

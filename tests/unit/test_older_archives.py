@@ -79,7 +79,7 @@ def added(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ma
         }
         for module in [module for name, module in sys.modules.items() if name.startswith("pixcore")]:
             for name, value in changed.items():
-                if getattr(module, name, None) == getattr(rows, name) and module is not rows:
+                if getattr(module, name, None) is getattr(rows, name) and module is not rows:
                     monkeypatch.setattr(module, name, value)
         for name, value in changed.items():
             monkeypatch.setattr(rows, name, value)

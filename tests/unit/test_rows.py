@@ -1,4 +1,4 @@
-"""The rows are what a dataset's users load: they must load everywhere, and say what is true."""
+"""Users load the rows of a dataset: they must be correct and load everywhere."""
 
 import json
 import re
@@ -36,7 +36,7 @@ IMAGE = Accepted(
     fingerprint=Fingerprint(0x1F, 2**64 - 1, "phash pillow-13.0", flat=False),
 )
 
-# every text that Python can hold, lone surrogates included: file names that are not UTF-8 have them
+# any text, with lone surrogates, which file names that are not UTF-8 contain
 texts = st.text(st.characters())
 rows = st.builds(
     Row,
@@ -45,7 +45,7 @@ rows = st.builds(
 
 
 def test_a_row_describes_the_image() -> None:
-    """Who made it, where it was, what may be done with it: lost here, it is lost for good."""
+    """Its creator, origin and licence are recorded nowhere else."""
     assert asdict(row(7, IMAGE, REQUEST)) == {
         "file_name": "images/000007.png",
         "label": "Siamese cat",
@@ -71,8 +71,8 @@ def test_a_row_describes_the_image() -> None:
     }
 
 
-def test_the_columns_are_those_promised_in_that_order() -> None:
-    """Users' code names them; a new order would change every archive's bytes."""
+def test_the_columns_and_their_order_are_documented() -> None:
+    """Users' code depends on them; a new order would change the bytes of every archive."""
     promised = (
         "file_name label keyword source url page_url title creator license license_url opt_out"
         " sha256 phash dhash hash_method width height format bytes fetched_at row_version"
@@ -82,7 +82,7 @@ def test_the_columns_are_those_promised_in_that_order() -> None:
 
 
 def test_no_column_is_taken_for_a_picture() -> None:
-    """The imagefolder loader claims a column `image`, and any other that ends in `_file_name`."""
+    """The imagefolder loader reads a column `image`, and any that ends in `_file_name`, as files."""
     assert not [column for column in COLUMNS if reserved(column)]
     assert [reserved(name) for name in ("image", "mask_file_name", "file_name", "images")] == [True, True, False, False]
 
@@ -99,7 +99,7 @@ def test_rows_of_every_version_have_the_columns_that_it_wrote() -> None:
 
 
 def test_an_older_row_is_completed() -> None:
-    """Users' code finds every column, whatever version of pixcore made the archive; unknown columns stay."""
+    """Users' code finds every column, whichever version of pixcore made the archive; unknown columns stay."""
     newest = asdict(row(0, IMAGE, REQUEST))
     assert complete(newest) == newest
     oldest = {column: newest[column] for column in required(1)}
@@ -124,8 +124,8 @@ def test_a_row_that_no_version_wrote_is_refused(change: Callable[[dict[str, obje
         complete(stored)
 
 
-def test_a_label_wins_over_the_keyword() -> None:
-    """One class may be collected under several keywords."""
+def test_a_label_takes_precedence_over_the_keyword() -> None:
+    """One class may be collected with several keywords."""
     labelled = row(0, IMAGE, evolve(REQUEST, label="cat"))
     assert (labelled.label, labelled.keyword) == ("cat", "Siamese cat")
 
@@ -142,14 +142,14 @@ def test_a_label_wins_over_the_keyword() -> None:
         ("BMP", "bmp"),
     ],
 )
-def test_the_extension_is_that_of_what_was_found(found: str, extension: str) -> None:
-    """A PNG that called itself .jpg on its server must open here."""
+def test_the_extension_is_that_of_the_detected_format(found: str, extension: str) -> None:
+    """A PNG that its server named .jpg must open here."""
     assert row(3, evolve(IMAGE, format=found), REQUEST).file_name == f"images/000003.{extension}"
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
-def test_a_moment_is_always_written_alike(moment: datetime) -> None:
-    """One odd time stamp makes a loader read the whole column as text, or refuse it."""
+def test_times_have_one_format(moment: datetime) -> None:
+    """Because of one odd time stamp, a loader reads the whole column as text or refuses it."""
     written = row(0, evolve(IMAGE, download=evolve(IMAGE.download, fetched_at=moment)), REQUEST).fetched_at
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", written)
     assert datetime.fromisoformat(written) == moment.replace(microsecond=0)
@@ -157,7 +157,7 @@ def test_a_moment_is_always_written_alike(moment: datetime) -> None:
 
 @given(st.lists(rows, max_size=4))
 def test_any_text_survives_and_nothing_is_null(described: list[Row]) -> None:
-    """Titles and file names are strangers' text: one line an image, whatever it holds."""
+    """Titles and file names are text from outside: each image still has exactly one line."""
     lines = metadata(described).split(b"\n")
     assert lines.pop() == b""
     loaded = [json.loads(line) for line in lines]
@@ -167,15 +167,15 @@ def test_any_text_survives_and_nothing_is_null(described: list[Row]) -> None:
             assert type(value) is (int if column in NUMBERS else str)
 
 
-def test_what_is_not_utf8_becomes_printable() -> None:
+def test_text_that_is_not_utf8_becomes_printable() -> None:
     r"""A file name of Latin-1 bytes has lone surrogates, which no UTF-8 file can hold: shown as \udce9 instead."""
     candidate = evolve(IMAGE.download.candidate, url=b"caf\xe9.jpg".decode(errors="surrogateescape"))
     described = row(0, evolve(IMAGE, download=evolve(IMAGE.download, candidate=candidate)), REQUEST)
     assert described.url == r"caf\udce9.jpg"
 
 
-def test_the_same_rows_are_the_same_bytes_readable_by_eye() -> None:
-    """Identical archives need identical rows, and a person who looks in should read Chinese as Chinese."""
+def test_the_same_rows_are_the_same_readable_bytes() -> None:
+    """Archives are deterministic only if rows are, and people should be able to read Chinese text in them."""
     described = [row(n, evolve(IMAGE, format="PNG"), evolve(REQUEST, label="猫")) for n in range(2)]
     assert metadata(described) == metadata(list(described))
     assert "猫".encode() in metadata(described)

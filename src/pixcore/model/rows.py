@@ -30,7 +30,7 @@ ROW_VERSION = 2
 # The columns that each version added to those of version 1.
 _ADDED: Mapping[int, tuple[str, ...]] = {2: ("row_version",)}
 
-# What loaders expect to find behind a format's name; any other format is its own name in lower case.
+# The extensions that loaders expect. The extension of any other format is its name in lower case.
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
 
 
@@ -121,9 +121,9 @@ def version(row: Mapping[str, object]) -> int:
     return number if type(number) is int else 1
 
 
-def required(version: int) -> tuple[str, ...]:
-    """Return those of ``COLUMNS`` that each row of a version has; a later version has all of them, and others."""
-    later = {column for number, added in _ADDED.items() if number > version for column in added}
+def required(number: int) -> tuple[str, ...]:
+    """Return those of ``COLUMNS`` that each row of version ``number`` has. Rows of a later version have all of them."""
+    later = {column for introduced, added in _ADDED.items() if introduced > number for column in added}
     return tuple(column for column in COLUMNS if column not in later)
 
 

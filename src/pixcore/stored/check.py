@@ -86,9 +86,10 @@ def check_contents(contents: Contents) -> Iterator[str]:
     by ``file_name``; each file has the size and sha256 of its row.
     """
     rows: dict[str, _Row] = {}
+    expected = _columns(contents.rows[0]) if contents.rows else set[tuple[str, object]]()
     for number, row in enumerate(contents.rows):
         yield from _row_faults(number, row)
-        if others := _columns(row) ^ _columns(contents.rows[0]):
+        if others := _columns(row) ^ expected:
             yield f"row {number}: differs from row 0 in the columns {', '.join(sorted({name for name, _ in others}))}"
         name = str(row.get("file_name", ""))
         if name in rows:
