@@ -1,4 +1,4 @@
-"""Status databases for the tests, of every kind: those that are empty, and those without even a table."""
+"""Status databases of every kind for the tests: empty ones, and ones without tables."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _numbers = count()
 
 
 def empty(request: pytest.FixtureRequest) -> AbstractContextManager[Engine]:
-    """An empty database of the kind that the fixture's parameter names."""
+    """Yield an empty database of the kind that the fixture's parameter names."""
     if request.param == "sqlite":
         return sqlite(request.getfixturevalue("tmp_path"))
     return postgres(request.getfixturevalue("postgres"))
@@ -30,7 +30,7 @@ def empty(request: pytest.FixtureRequest) -> AbstractContextManager[Engine]:
 
 @contextmanager
 def sqlite(folder: Path) -> Iterator[Engine]:
-    """A new file with its schema."""
+    """Yield a new file with the schema."""
     with closing_connections(engine_at(f"sqlite:///{folder}/status.db")) as engine:
         migrate(engine)
         yield engine
@@ -38,7 +38,7 @@ def sqlite(folder: Path) -> Iterator[Engine]:
 
 @contextmanager
 def postgres(server: Postgres) -> Iterator[Engine]:
-    """The schema of this process, emptied."""
+    """Yield the schema of this process, emptied."""
     with closing_connections(engine_at(_migrated(server))) as engine:
         with engine.connect() as connection:
             for table in (attempts, chunks, seen_images):
@@ -48,7 +48,7 @@ def postgres(server: Postgres) -> Iterator[Engine]:
 
 
 def bare(request: pytest.FixtureRequest) -> AbstractContextManager[Engine]:
-    """A database without tables, of the kind that the fixture's parameter names; SQLite's file is not there yet."""
+    """Yield a database without tables, of the kind that the fixture's parameter names; SQLite's file does not exist."""
     if request.param == "sqlite":
         url = make_url(f"sqlite:///{request.getfixturevalue('tmp_path')}/status.db")
     else:
@@ -57,7 +57,7 @@ def bare(request: pytest.FixtureRequest) -> AbstractContextManager[Engine]:
 
 
 def bare_postgres(server: Postgres) -> URL:
-    """A new schema without tables, within the server's first database."""
+    """Yield a new schema without tables in the server's first database."""
     schema = new_name()
     with closing(psycopg.connect(server.url(driver="postgresql"), autocommit=True)) as connection:
         connection.execute(f"CREATE SCHEMA {schema}")
@@ -65,13 +65,13 @@ def bare_postgres(server: Postgres) -> URL:
 
 
 def new_name() -> str:
-    """A name that no other test uses."""
+    """Return a name that no other test uses."""
     return f"test_{os.getpid()}_{next(_numbers)}"
 
 
 @contextmanager
 def closing_connections(engine: Engine) -> Iterator[Engine]:
-    """The engine, which holds nothing open afterwards."""
+    """Yield the engine, and close its connections afterwards."""
     try:
         yield engine
     finally:

@@ -1,7 +1,7 @@
-"""Stands between an HTTP client and a server on loopback, and does to each request what a script says.
+"""A proxy between an HTTP client and a server on loopback, which does to each request what a script says.
 
-Connections are kept alive towards the client; the server sees a new one for each request. No TLS, and no request bodies
-of unknown length.
+Connections to the client are kept alive; the server gets a new one for each request. It supports no TLS, and no request
+bodies of unknown length.
 """
 
 import socket
@@ -20,31 +20,31 @@ from typing import Any, Self, cast
 from attrs import frozen
 
 _BLOCK = 1 << 16
-_NO_LINGER = struct.pack("ii", 1, 0)  # closing then sends a reset
+_NO_LINGER = struct.pack("ii", 1, 0)  # makes close send a reset
 
 
 @frozen
 class Pass:
-    """Hand over the request and the answer as they are."""
+    """Forward the request and the response unchanged."""
 
 
 @frozen
 class Reset:
-    """Hand over ``after`` bytes of the request's body, then reset both connections."""
+    """Forward ``after`` bytes of the request's body, then reset both connections."""
 
     after: int = 0
 
 
 @frozen
 class Stall:
-    """Hand over ``after`` bytes of the request's body, then nothing more until the client gives up."""
+    """Forward ``after`` bytes of the request's body, then nothing more until the client gives up."""
 
     after: int = 0
 
 
 @frozen
 class Answer:
-    """Take the request and answer in the server's stead, which hears nothing of it."""
+    """Read the request and respond in place of the server, which does not receive it."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
@@ -53,12 +53,12 @@ class Answer:
 
 @frozen
 class Drop:
-    """Let the server act on the whole request, then reset the client's connection instead of answering."""
+    """Let the server handle the whole request, then reset the client's connection instead of responding."""
 
 
 @frozen
 class Truncate:
-    """Hand over ``after`` bytes of the answer's body, then end the connection."""
+    """Forward ``after`` bytes of the response's body, then close the connection."""
 
     after: int = 0
 
@@ -67,10 +67,10 @@ Fault = Pass | Reset | Stall | Answer | Drop | Truncate
 
 
 class FaultProxy:
-    """A proxy in front of ``127.0.0.1:to``, at ``port``, until ``close``; what is in no script passes.
+    """A proxy in front of ``127.0.0.1:to``, at ``port``, until ``close``. Requests beyond the script are forwarded.
 
-    ``requests`` lists what came, as ``METHOD /path?query``, in order of arrival. ``rate`` limits each connection,
-    either way, to that many bytes a second.
+    ``requests`` lists the requests as ``METHOD /path?query``, in order of arrival. ``rate`` limits each connection, in
+    each direction, to that many bytes a second.
     """
 
     def __init__(self, to: int, *script: Fault, rate: float | None = None) -> None:
@@ -83,17 +83,17 @@ class FaultProxy:
 
     @property
     def port(self) -> int:
-        """Where clients connect to."""
+        """The port for clients."""
         return self._server.server_port
 
     def play(self, *script: Fault) -> None:
-        """Forget the script and what came; go on with this one."""
+        """Start a new script, and clear the list of requests."""
         with self._lock:
             self._script = deque(script)
             self.requests.clear()
 
     def close(self) -> None:
-        """End all connections; the port is free again."""
+        """Close all connections and free the port."""
         self._server.shutdown()
         self._thread.join()
         self._server.hang_up()
@@ -128,14 +128,14 @@ class _Server(ThreadingHTTPServer):
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as its base declares it
         self._open.discard(request)
-        self.close_request(request)  # the base's orderly end would come before a reset
+        self.close_request(request)  # the base class's orderly close would come before the reset
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as its base declares it
-        if not isinstance(sys.exception(), OSError):  # a client may go when it likes
+        if not isinstance(sys.exception(), OSError):  # a client may disconnect at any time
             super().handle_error(request, client_address)
 
     def hang_up(self) -> None:
-        """End what waits for a client."""
+        """Unblock what waits for a client."""
         for connection in tuple(self._open):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 with closing(HTTPConnection("127.0.0.1", server.to)) as upstream:
                     self._hand_over(upstream, fault)
-        except (OSError, HTTPException):  # one of them has gone; the other one shall learn of it
+        except (OSError, HTTPException):  # one side has closed its connection; close the other one too
             self._reset()
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = serve  # noqa: N815 - names that the base looks for
@@ -195,12 +195,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self._relay(upstream.getresponse())
 
     def _body(self, limit: int | None = None) -> Iterator[bytes]:
-        """The request's body, or its beginning, in blocks."""
+        """Yield the request's body, or its beginning, in blocks."""
         length = int(self.headers.get("Content-Length", "0"))
         return self._paced(self.rfile.read1, length if limit is None else min(length, limit))
 
     def _relay(self, response: HTTPResponse, limit: int | None = None) -> None:
-        """Hand over an answer, or its beginning; one of unknown length gets one."""
+        """Forward a response, or its beginning; set the length if it is unknown."""
         self.send_response_only(response.status, response.reason)
         chunks = [response.read()] if response.chunked else []
         for name, value in response.getheaders():

@@ -1,7 +1,7 @@
-"""A fleet for tests: workers and a reaper started as users start them, a site with pictures for them, ways to kill.
+"""A fleet for tests: workers and a reaper started as users start them, a site with pictures, and ways to kill.
 
-Nothing in the product knows of it. A chunk is held where a test wants it by what lies around it: a picture that its
-site does not hand out (``hold``), or the lock of the local store (``uploads_held``).
+The product has no code for it. A test holds a chunk at a phase by its surroundings: a picture that the site does not
+serve yet (``hold``), or the lock of the local store (``uploads_held``).
 """
 
 import asyncio
@@ -27,13 +27,13 @@ from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.queueing.runner import Runner, open_runner
 from pixcore_runners.settings import load_here
 
-TTL = 3.0  # seconds that a lease lives in these tests
-# Pictures of a chunk: as many as are decoded ahead of the first verdict, and two whose lack leaves it in `validate`.
+TTL = 3.0  # seconds of a lease in these tests
+# Pictures of a chunk: as many as are decoded ahead of the first verdict, and two; without these it waits in `validate`.
 SIZE = 2 * (os.cpu_count() or 1) + 2
-RECOVERY = TTL + 30.0  # seconds within which a chunk whose worker was killed is to run again
+RECOVERY = TTL + 30.0  # seconds within which a chunk of a killed worker must run again
 SETTLED = (Status.COMPLETED, Status.FAILED)
 
-# What a finished dataset has beside its archives.
+# The blobs of a finished dataset besides its archives.
 CARD = ("README.md", "croissant.json")
 
 Records = list[ChunkRecord]
@@ -41,10 +41,10 @@ Records = list[ChunkRecord]
 
 @define(eq=False)
 class Program:
-    """A started command, ``pixcore`` unless another is named, with all the processes that it starts.
+    """A started command, ``pixcore`` by default, with all the processes that it starts.
 
-    What it says goes into a file. Its processes are known by their TMPDIR, which no other program has, so that none
-    gets away by changing its parent.
+    Its output goes to a file. Its processes are found by their TMPDIR, which no other program has, so that a process is
+    found even if its parent changes.
     """
 
     folder: Path
@@ -66,57 +66,59 @@ class Program:
 
     @property
     def pids(self) -> list[int]:
-        """All of its processes that are alive."""
+        """Return all of its running processes."""
         mark = f"TMPDIR={self.folder}".encode()
         return [pid for pid in _alive() if mark in _read(pid, "environ").split(b"\0")]
 
     @property
     def children(self) -> list[int]:
-        """Those of its processes that have a chunk in hand: they hold a work directory open."""
+        """Return those of its processes that work on a chunk: they have a work directory open."""
         return [pid for pid in self.pids if any("/chunk-" in each and each.endswith("/.lock") for each in _files(pid))]
 
     @property
-    def said(self) -> str:
-        """Everything that it has said so far."""
+    def output(self) -> str:
+        """All of its output so far."""
         return self._log.read_text(errors="replace")
 
     @property
     def alive(self) -> bool:
-        """Whether the process that was started is."""
+        """Whether the started process is running."""
         return self.process.poll() is None
 
     def terminate(self) -> None:
-        """Ask the process that was started to end, as a supervisor does."""
+        """Send SIGTERM to the started process, as a supervisor does."""
         self.process.terminate()
 
     def kill(self) -> None:
-        """Kill -9 every process of it, as if the machine had lost power."""
+        """Kill every process of it with SIGKILL, as if the machine had lost power."""
         while pids := self.pids:
             kill(*pids)
             self.process.poll()
         self.process.wait(10)
 
     def code(self, within: float = 30) -> int:
-        """Its exit code, once it has ended."""
+        """Wait for its end and return its exit code."""
         try:
             return ended(self.process, within).code
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self} has not ended within {within:g} s, and said:\n{self.said[-4000:]}") from None
+            raise AssertionError(
+                f"{self} has not ended within {within:g} s; its output:\n{self.output[-4000:]}"
+            ) from None
 
     def __str__(self) -> str:
         return f"`{' '.join(map(str, self.words))}` ({self.folder.name})"
 
     @property
     def _log(self) -> Path:
-        return self.folder / "said"
+        return self.folder / "output"
 
 
 @define(eq=False)
 class Fleet:
-    """Workers of one runner, around one status database, one store and one site; ended with the block of ``fleet``.
+    """Workers of one runner, with one status database, one store and one site; they end with the block of ``fleet``.
 
-    Each chunk is to have ``size`` pictures. Those whose paths are in ``held`` are not handed out yet. Of the programs
-    in ``supervised``, one that ends is started again, whenever the test waits.
+    Each chunk wants ``size`` pictures. The site does not serve the paths in ``held`` yet. A program in ``supervised``
+    that ends is started again whenever the test waits.
     """
 
     runner: str
@@ -130,19 +132,19 @@ class Fleet:
 
     @property
     def assembly(self) -> Assembly:
-        """Status database and store, as this test sees them."""
+        """The status database and the store, as opened by this test."""
         if self._house is None:
             self._house = assemble(load_here().settings, make=True)
         return self._house
 
     @property
     def status(self) -> StatusRepo:
-        """The truth."""
+        """The status repository."""
         return self.assembly.status
 
     @property
     def store(self) -> BlobStore:
-        """Where the archives are."""
+        """The blob store."""
         return self.assembly.store
 
     @property
@@ -151,11 +153,11 @@ class Fleet:
         return open_runner(self.runner, load_here().settings)
 
     def pictures(self, index: int, dataset: str = "cats") -> list[str]:
-        """The paths of a chunk's pictures on the site, in order."""
+        """Return the paths of a chunk's pictures on the site, in order."""
         return [f"/{dataset}/{number}.jpg" for number in range(index * self.size, (index + 1) * self.size)]
 
     def listed(self, chunks: int, dataset: str = "cats") -> tuple[str, ...]:
-        """Put the pictures of so many chunks into a list, and onto the site where none is; gives how to name it."""
+        """Write a list of the chunks' pictures, and add missing ones to the site; return the options of the command."""
         paths = [path for index in range(chunks) for path in self.pictures(index, dataset)]
         for number, path in enumerate(paths):
             self.site.routes.setdefault(path, self._picture(number, path))
@@ -164,7 +166,7 @@ class Fleet:
         return ("--source", f"urls:{file}", "--chunk-size", str(self.size), "--dataset", dataset)
 
     def submit(self, chunks: int, dataset: str = "cats") -> int:
-        """Plan and enqueue a dataset of so many chunks; gives how many were enqueued."""
+        """Plan and enqueue a dataset of ``chunks`` chunks; return how many were enqueued."""
         ran = pixcore("submit", *self.listed(chunks, dataset), "--runner", self.runner, "--json")
         assert ran.code == 0, ran.err
         enqueued: int = ran.document["enqueued"]
@@ -177,7 +179,7 @@ class Fleet:
         return program
 
     def worker(self, workers: int = 1) -> Program:
-        """Start a worker of so many processes."""
+        """Start a worker with this number of processes."""
         return self.start("worker", self.runner, "--workers", workers)
 
     def reaper(self, every: float = 1) -> Program:
@@ -185,17 +187,17 @@ class Fleet:
         return self.start("reap", "--every", every)
 
     def supervise(self) -> None:
-        """Do once what a supervisor does all the time."""
+        """Restart the supervised programs that have ended."""
         for place, program in enumerate(self.supervised):
             if not program.alive:
                 self.supervised[place] = self.start(*program.words, command=program.command)
 
     def records(self, dataset: str = "cats") -> Records:
-        """The chunks by rising index."""
+        """Return the chunks in order of their index."""
         return list(self.status.find(dataset))
 
     def until(self, true: Callable[[Records], object], within: float = 60, dataset: str = "cats") -> Records:
-        """Wait until that is true of the chunks, and give them."""
+        """Wait until the condition holds for the chunks, and return them."""
         seen: Records = []
 
         def look() -> bool:
@@ -206,8 +208,8 @@ class Fleet:
         try:
             await_true(look, within)
         except AssertionError:
-            told = "\n".join(state(record) for record in seen)
-            raise AssertionError(f"not within {within:g} s; the chunks are\n{told}") from None
+            summary = "\n".join(state(record) for record in seen)
+            raise AssertionError(f"not within {within:g} s; the chunks are\n{summary}") from None
         return seen
 
     def until_settled(self, within: float = 60, dataset: str = "cats") -> Records:
@@ -217,7 +219,7 @@ class Fleet:
     def until_running(
         self, phase: str, index: int = 0, *, attempt: int = 1, within: float = 60, dataset: str = "cats"
     ) -> ChunkRecord:
-        """Wait until a chunk is in that phase of that attempt, or of a later one."""
+        """Wait until a chunk is in this phase of this attempt, or of a later one."""
 
         def there(chunks: Records) -> bool:
             return any(
@@ -228,7 +230,7 @@ class Fleet:
         return self.until(there, within, dataset)[index]
 
     def until_renewed(self, dataset: str = "cats") -> None:
-        """Wait until every running chunk's claim has been renewed once more: its worker knows what is asked of it.
+        """Wait until the claim of every running chunk has been renewed, so that its worker has seen any request.
 
         Renewals are a third of ``TTL`` apart.
         """
@@ -245,18 +247,18 @@ class Fleet:
         self.until(renewed, dataset=dataset)
 
     def hold(self, index: int = 0, place: int = 0, dataset: str = "cats") -> None:
-        """Keep a chunk's picture back: without the first it waits in ``download``, without the last in ``validate``."""
+        """Hold a picture. Without the first, its chunk waits in ``download``; without the last, in ``validate``."""
         self.held.add(self.pictures(index, dataset)[place])
 
     @contextmanager
     def held_back(self, index: int, place: int) -> Iterator[None]:
-        """Keep it back for a while."""
+        """Hold a picture until the block ends."""
         self.hold(index, place)
         yield
         self.hand_out(index, place)
 
     def hand_out(self, index: int = 0, place: int = 0, dataset: str = "cats") -> None:
-        """Keep it back no longer."""
+        """Serve a held picture."""
         self.held.discard(self.pictures(index, dataset)[place])
 
     def cancel(self, dataset: str = "cats") -> None:
@@ -266,18 +268,18 @@ class Fleet:
 
     @contextmanager
     def uploads_held(self) -> Iterator[None]:
-        """Let nobody write into the local store for a while: chunks that are packed wait in ``upload``."""
+        """Block writes to the local store until the block ends: packed chunks wait in ``upload``."""
         root = Path(urlsplit(load_here().settings.store).path)
         with (root / ".pixcore" / "lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def disconnect(self) -> None:
-        """Forget the test's own connections."""
+        """Close the test's own connections."""
         self._house = None
 
     def end(self) -> None:
-        """End all programs; those that do not end within a while are killed, and that is a failure."""
+        """End all programs; kill those that do not end in time, and fail."""
         for program in self.programs:
             if program.alive:
                 program.terminate()
@@ -293,13 +295,13 @@ class Fleet:
         assert not orphans, f"processes outlived their program: {orphans}"
 
     def kill(self) -> None:
-        """Kill what is left of any program."""
+        """Kill all programs that still run."""
         for program in self.programs:
             program.kill()
 
     def _picture(self, number: int, path: str) -> Answer:
         async def answer(client: Client) -> bool:
-            while path in self.held:  # noqa: ASYNC110 - an Event would have to be told by the other thread
+            while path in self.held:  # noqa: ASYNC110 - an Event could not be set from the other thread
                 await asyncio.sleep(0.01)
             return await picture(jpeg(number))(client)
 
@@ -308,16 +310,16 @@ class Fleet:
 
 @contextmanager
 def fleet(runner: str, folder: Path, **settings: object) -> Iterator[Fleet]:
-    """A fleet with a folder of its own and these settings; all that it starts ends with the block.
+    """Yield a fleet with its own folder and these settings; end all that it starts with the block.
 
-    Status and store are local unless the settings say otherwise. Names in capitals are environment variables as they
-    are, such as ``PGPASSWORD``.
+    Status and store are local unless the settings say otherwise. Names in capitals are environment variables, such as
+    ``PGPASSWORD``.
     """
     usual = {
         "status": f"sqlite:///{folder}/status.db",
         "store": f"file://{folder}/blobs",
         "lease_ttl": TTL,
-        "fetch_seconds": 300,  # what a test keeps back is no miss
+        "fetch_seconds": 300,  # a picture that a test holds must not become a miss
     }
     with ExitStack() as stack:
         site = stack.enter_context(Site())
@@ -330,19 +332,19 @@ def fleet(runner: str, folder: Path, **settings: object) -> Iterator[Fleet]:
             yield made
         finally:
             made.kill()
-            for program in made.programs:  # pytest shows it where the test failed
-                print(f"--- {program} said\n{program.said[-6000:]}")  # noqa: T201 - for pytest to capture
+            for program in made.programs:  # pytest shows it with the failure
+                print(f"--- output of {program}\n{program.output[-6000:]}")  # noqa: T201 - for pytest to capture
 
 
 def everything_holds(fleet: Fleet, *, killed: bool = False) -> None:
-    """End the fleet. Whatever has happened, nothing is lost, doubled, stuck or left behind.
+    """End the fleet, and check that no chunk or file is lost, duplicated, stuck or left behind.
 
-    After kill -9, what only a later start can remove is removed by one first.
+    After SIGKILL, one later start first removes what only a later start can remove.
     """
     fleet.end()
     expected = [key for dataset in fleet.status.summary() for key in intact(fleet, dataset)]
-    there = [blob.key for blob in fleet.store.list() if "/lists/" not in blob.key and Path(blob.key).name not in CARD]
-    assert sorted(there) == sorted(expected), f"blobs {sorted(there)}, recorded {sorted(expected)}"
+    stored = [blob.key for blob in fleet.store.list() if "/lists/" not in blob.key and Path(blob.key).name not in CARD]
+    assert sorted(stored) == sorted(expected), f"blobs {sorted(stored)}, recorded {sorted(expected)}"
     work = load_here().settings.work
     if killed:
         sweep(work)
@@ -351,27 +353,27 @@ def everything_holds(fleet: Fleet, *, killed: bool = False) -> None:
 
 
 def intact(fleet: Fleet, dataset: str) -> list[str]:
-    """Each chunk is completed, and its blob is there as recorded, or failed with a reason; the keys of the blobs."""
+    """Check that each chunk failed with a reason or has its blob as recorded; return the keys of the blobs."""
     found = []
     for record in fleet.records(dataset):
-        said = state(record)
-        assert record.status in SETTLED, said
-        assert (record.status is Status.FAILED) == bool(record.error), said
-        assert (record.status is Status.COMPLETED) == (record.result is not None), said
+        summary = state(record)
+        assert record.status in SETTLED, summary
+        assert (record.status is Status.FAILED) == bool(record.error), summary
+        assert (record.status is Status.COMPLETED) == (record.result is not None), summary
         if record.result:
             found.append(record.chunk.key.blob_key(".zip"))
             with fleet.store.open(found[-1]) as blob:
-                assert hashlib.file_digest(blob, "sha256").hexdigest() == record.result.sha256, said
+                assert hashlib.file_digest(blob, "sha256").hexdigest() == record.result.sha256, summary
     return found
 
 
 def keys(records: Sequence[ChunkRecord]) -> list[ChunkKey]:
-    """What names the chunks."""
+    """Return the keys of the chunks."""
     return [record.chunk.key for record in records]
 
 
 def await_true(true: Callable[[], object], within: float = 30) -> None:
-    """Wait until something in another process has come about."""
+    """Wait until a condition in another process holds."""
     waiting = Retrying(
         retry=retry_if_result(lambda come: not come), wait=wait_fixed(0.05), stop=stop_after_delay(within)
     )
@@ -382,14 +384,14 @@ def await_true(true: Callable[[], object], within: float = 30) -> None:
 
 
 def kill(*pids: int, number: signal.Signals = signal.SIGKILL) -> None:
-    """Send processes a signal, those that are still there."""
+    """Send a signal to those of the processes that still run."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
 
 
 def state(record: ChunkRecord) -> str:
-    """All that matters of a chunk, in a line."""
+    """Describe a chunk in one line."""
     lease = f", lease left {record.lease_left:.1f} s" if record.status is Status.PROCESSING else ""
     due = f", due in {record.due_in:.1f} s" if record.due_in else ""
     tries = f"attempt {record.attempt}, {record.failures} failures"
@@ -397,7 +399,7 @@ def state(record: ChunkRecord) -> str:
 
 
 def _left(program: Program) -> list[int]:
-    """The processes of a program that has ended; its decoders notice that a moment later."""
+    """Return the remaining processes of a program that has ended; its decoders end a moment later."""
     with suppress(AssertionError):
         await_true(lambda: not program.pids, 5)
     return program.pids
@@ -410,7 +412,7 @@ def _alive() -> Collection[int]:
 def _read(pid: int, name: str) -> bytes:
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes()
-    except OSError:  # it has ended meanwhile, or is somebody else's
+    except OSError:  # it has ended meanwhile, or belongs to another user
         return b""
 
 

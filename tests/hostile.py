@@ -1,4 +1,4 @@
-"""A web server on loopback that answers each path as told, well or badly, and a short way to fetch from it."""
+"""A web server on loopback with well-behaved and hostile responses for each path, and a helper to fetch from it."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ AGENT = "pixcore-test/1.0 (+https://example.org)"
 
 @frozen
 class Request:
-    """What was asked; header names are in lower case."""
+    """A request; header names are in lower case."""
 
     method: str
     target: str
@@ -32,14 +32,14 @@ class Request:
 
 
 class Client:
-    """The other end, as an answer sees it."""
+    """The client's connection, as a response sees it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, site: "Site") -> None:
         self.site = site
         self._reader, self._writer = reader, writer
 
     async def request(self) -> Request | None:
-        """Read the next request, None at the end."""
+        """Read the next request; None at the end."""
         try:
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         except asyncio.IncompleteReadError:
@@ -49,7 +49,7 @@ class Client:
         return Request(method, target, {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)})
 
     async def send(self, data: bytes) -> None:
-        """Send, no faster than the client reads."""
+        """Send data, no faster than the client reads."""
         self._writer.write(data)
         await self._writer.drain()
 
@@ -58,20 +58,20 @@ class Client:
         await self._reader.read()
 
     def reset(self) -> None:
-        """Hang up with a reset instead of an orderly end."""
+        """Hang up with a reset instead of an orderly close."""
         sock: socket.socket = self._writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
 
 Answer = Callable[[Client], Awaitable[bool]]
-"""Answers one request; true when the connection may be used again."""
+"""Responds to one request; returns whether the connection may be used again."""
 
 
 class Site:
-    """Serves ``routes`` from a thread of its own until the block ends; any other path is a 404.
+    """Serves ``routes`` from a separate thread until the block ends; any other path is a 404.
 
-    ``asked`` holds the requests in order, ``connections`` counts them. ``routes`` may still change.
+    ``asked`` lists the requests in order, ``connections`` counts connections. ``routes`` may change while it serves.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class Site:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="hostile-site")
 
     def url(self, path: str) -> str:
-        """Give the address of a path."""
+        """Return the URL of a path."""
         return f"{'https' if self._tls else 'http'}://{self.host}{path}"
 
     def paths(self) -> list[str]:
-        """Give what was asked for, in order."""
+        """Return the paths of the requests, in order."""
         return [request.target for request in self.asked]
 
     def __enter__(self) -> Self:
@@ -109,7 +109,9 @@ class Site:
 
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self._loop.set_exception_handler(lambda _loop, _context: None)  # clients leave in the middle: that is the point
+        self._loop.set_exception_handler(
+            lambda _loop, _context: None
+        )  # clients are expected to disconnect in the middle
         server = await asyncio.start_server(self._serve, sock=self._socket, ssl=self._tls)
         self._ready.set()
         await self._stop.wait()
@@ -135,7 +137,7 @@ class Site:
 
 
 def head(code: int, **headers: object) -> bytes:
-    """Write the head of an answer; underscores in names stand for hyphens, a list for several headers."""
+    """Build the head of a response; underscores in names stand for hyphens, a list for several headers."""
     lines = [f"HTTP/1.1 {code} Whatever"]
     for name, value in headers.items():
         lines += [f"{name.replace('_', '-')}: {one}" for one in (value if isinstance(value, list) else [value])]
@@ -143,7 +145,7 @@ def head(code: int, **headers: object) -> bytes:
 
 
 def status(code: int, body: bytes = b"", **headers: object) -> Answer:
-    """Answer properly."""
+    """Respond with a status."""
 
     async def answer(client: Client) -> bool:
         await client.send(head(code, Content_Length=len(body), **headers) + body)
@@ -153,22 +155,22 @@ def status(code: int, body: bytes = b"", **headers: object) -> Answer:
 
 
 def picture(data: bytes = PICTURE, **headers: object) -> Answer:
-    """Answer with a picture."""
+    """Respond with a picture."""
     return status(200, data, **{"Content_Type": "image/jpeg", **headers})
 
 
 def text(words: str) -> Answer:
-    """Answer with plain text, such as a robots.txt."""
+    """Respond with plain text, such as a robots.txt."""
     return status(200, words.encode(), Content_Type="text/plain")
 
 
 def redirect(to: str, code: int = 302) -> Answer:
-    """Send the client elsewhere."""
+    """Redirect the client."""
     return status(code, Location=to)
 
 
 def raw(*pieces: bytes) -> Answer:
-    """Send just these bytes and hang up."""
+    """Send exactly these bytes and hang up."""
 
     async def answer(client: Client) -> bool:
         for piece in pieces:
@@ -179,7 +181,7 @@ def raw(*pieces: bytes) -> Answer:
 
 
 def endless(start: bytes, piece: bytes) -> Answer:
-    """Send ``start``, then ``piece`` until the client has had enough."""
+    """Send ``start``, then ``piece`` until the client hangs up."""
 
     async def answer(client: Client) -> bool:
         await client.send(start)
@@ -190,7 +192,7 @@ def endless(start: bytes, piece: bytes) -> Answer:
 
 
 def dripping(start: bytes, data: bytes, seconds: float = 1.0) -> Answer:
-    """Send ``start``, then one byte every so often."""
+    """Send ``start``, then one byte at a time, with a pause before each."""
 
     async def answer(client: Client) -> bool:
         await client.send(start)
@@ -203,7 +205,7 @@ def dripping(start: bytes, data: bytes, seconds: float = 1.0) -> Answer:
 
 
 def silent() -> Answer:
-    """Take the request and say nothing."""
+    """Read the request and send nothing."""
 
     async def answer(client: Client) -> bool:
         await client.gone()
@@ -224,7 +226,7 @@ def resetting(start: bytes = b"") -> Answer:
 
 
 def slow(seconds: float, then: Answer) -> Answer:
-    """Think first."""
+    """Respond after a delay."""
 
     async def answer(client: Client) -> bool:
         await asyncio.sleep(seconds)
@@ -234,7 +236,7 @@ def slow(seconds: float, then: Answer) -> Answer:
 
 
 def crowd(size: int, then: Answer) -> Answer:
-    """Answer only once so many requests are here together."""
+    """Respond only once this many requests wait at the same time."""
     gathered: list[asyncio.Event] = []
 
     async def answer(client: Client) -> bool:
@@ -249,7 +251,7 @@ def crowd(size: int, then: Answer) -> Answer:
 
 
 def held(opened: threading.Event, then: Answer) -> Answer:
-    """Answer only once the test says so."""
+    """Respond only once the test allows it."""
 
     async def answer(client: Client) -> bool:
         await asyncio.to_thread(opened.wait, 10)
@@ -259,7 +261,7 @@ def held(opened: threading.Event, then: Answer) -> Answer:
 
 
 def in_turn(*answers: Answer) -> Answer:
-    """Answer differently each time; the last answer stays."""
+    """Respond differently each time; the last response repeats."""
     left = list(answers)
 
     async def answer(client: Client) -> bool:
@@ -269,31 +271,31 @@ def in_turn(*answers: Answer) -> Answer:
 
 
 def policy(site: Site, **values: Any) -> FetchPolicy:  # noqa: ANN401 - FetchPolicy itself knows
-    """Give a policy that may reach the site."""
+    """Return a policy that may reach the site."""
     return FetchPolicy(**{"user_agent": AGENT, "private_hosts": {site.host}, **values})
 
 
 class Naps:
-    """A sleep that takes no time and remembers."""
+    """A sleep that takes no time and records the calls."""
 
     def __init__(self) -> None:
         self.taken: list[float] = []
 
     async def __call__(self, seconds: float) -> None:
-        """Go on at once."""
+        """Return at once."""
         self.taken.append(seconds)
         await asyncio.sleep(0)
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait until something that happens in another thread has happened."""
+    """Wait until a condition in another thread holds."""
     async with asyncio.timeout(10):
         while not true():  # noqa: ASYNC110 - an Event would have to be told by the other thread
             await asyncio.sleep(0.01)
 
 
 def fetch(urls: str | list[str], into: Path, how: FetchPolicy, **parts: Any) -> list[Fetched | Missed]:  # noqa: ANN401 - so does Fetcher
-    """Fetch all at the same time, into files named by their position."""
+    """Fetch all URLs at the same time, into files named by their position."""
 
     async def run() -> list[Fetched | Missed]:
         async with Fetcher(how, **{"sleep": Naps(), **parts}) as fetcher:
@@ -304,7 +306,7 @@ def fetch(urls: str | list[str], into: Path, how: FetchPolicy, **parts: Any) -> 
 
 
 def handles(site: Site) -> set[str]:
-    """All open files and sockets of this process, without the site's ends of its connections."""
+    """Return all open files and sockets of this process, without the site's ends of its connections."""
     found = set()
     for link in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # the site closes some meanwhile

@@ -1,4 +1,4 @@
-"""Real stores for tests of the command: their URLs and the variables with their credentials, also behind a proxy."""
+"""Real stores for tests of the command: their URLs, and the environment variables with their credentials."""
 
 from collections.abc import Mapping
 
@@ -11,19 +11,19 @@ STORES = ("azurite", "swift", "moto")
 
 @frozen
 class RealStore:
-    """A store on a server: the URL that users write, and what the environment holds besides."""
+    """A store on a server: its URL as users write it, and the environment variables that it needs."""
 
     url: str
     environ: Mapping[str, str]
 
     def enter(self, patched: pytest.MonkeyPatch) -> None:
-        """Let this process use it."""
+        """Set the environment variables in this process."""
         for name, value in self.environ.items():
             patched.setenv(name, value)
 
 
 def real_store(server: Azure | S3, name: str, port: int | None = None) -> RealStore:
-    """A container or bucket of that name, which is not there yet; at another ``port``, where a proxy stands."""
+    """Return a container or bucket of that name, which does not exist yet; ``port`` may be that of a proxy."""
     at = f"http://127.0.0.1:{port or server.port}"
     if isinstance(server, Azure):
         connection = server.connection_string.replace(server.url, f"{at}/{server.account}")

@@ -1,5 +1,5 @@
-"""What every adapter of a port must keep, as tests to inherit: one module a port.
+"""The contracts of the ports, as test classes to inherit: one module for each port.
 
-Users have this package as ``pixcore_contract``, so its suites import nothing else of the tests; but ``runner``, which
-is for the doors of pixcore itself and stays here.
+Users import this package as ``pixcore_contract``, so its suites import nothing else of the tests. Only ``runner`` does:
+it is for pixcore's own runners and is not part of ``pixcore_contract``.
 """

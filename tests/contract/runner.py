@@ -1,4 +1,4 @@
-"""What every runner must keep, whatever delivers the chunks: from what was submitted to one result each."""
+"""The contract of every runner, whatever delivers the chunks: each submitted chunk ends with one result."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -13,47 +13,47 @@ from pixcore import ChunkRecord, Status
 _names = count()
 
 
-class Door(Protocol):
-    """A runner as its users meet it; its workers run, two processes or threads, for the whole suite."""
+class RunnerDriver(Protocol):
+    """A runner as its users call it. Its two worker processes or threads run for the whole suite."""
 
     fleet: Fleet
 
     def submit(self, chunks: int, dataset: str) -> None:
-        """Hand over a dataset of so many chunks; to be called again, too."""
+        """Submit a dataset of ``chunks`` chunks; may be called again."""
         ...
 
     def deliver(self, record: ChunkRecord) -> str:
-        """Have the chunk delivered once more, wait, and give what its caller gets: the blob's URL, or the error."""
+        """Deliver the chunk once more, wait, and return the caller's result: the blob's URL, or the error."""
         ...
 
     def progress(self, record: ChunkRecord) -> int:
-        """How many images a running chunk has accepted, as the runner shows it."""
+        """Return how many images a running chunk has accepted, as the runner shows it."""
         ...
 
 
 class RunnerContract:
-    """Inherit, give ``door``, and the suite runs."""
+    """A subclass provides ``driver``."""
 
     @pytest.fixture(scope="class")
     @classmethod
-    def door(cls) -> Iterator[Door]:
-        """Give the runner with its workers."""
+    def driver(cls) -> Iterator[RunnerDriver]:
+        """Return the runner with its workers."""
         raise NotImplementedError
 
     @pytest.fixture
-    def fleet(self, door: Door) -> Iterator[Fleet]:
-        """Give what is around the runner; what a test holds back, no later one waits for."""
-        yield door.fleet
-        door.fleet.held.clear()
+    def fleet(self, driver: RunnerDriver) -> Iterator[Fleet]:
+        """Return the runner's surroundings; release what a test held back."""
+        yield driver.fleet
+        driver.fleet.held.clear()
 
     @pytest.fixture
     def dataset(self) -> str:
-        """Give a name that no other test has."""
+        """Return a dataset name that no other test uses."""
         return f"d{next(_names)}"
 
-    def test_every_chunk_is_worked_off(self, door: Door, fleet: Fleet, dataset: str) -> None:
-        """Completed at the first attempt and full, each blob there and as recorded."""
-        door.submit(4, dataset)
+    def test_every_chunk_is_worked_off(self, driver: RunnerDriver, fleet: Fleet, dataset: str) -> None:
+        """Each is completed and full at the first attempt, and its blob exists as recorded."""
+        driver.submit(4, dataset)
         records = fleet.until_settled(dataset=dataset)
         assert [(record.status, record.attempt, record.failures) for record in records] == [
             (Status.COMPLETED, 1, 0)
@@ -61,71 +61,73 @@ class RunnerContract:
         assert [record.progress.accepted for record in records] == [fleet.size] * 4
         assert len(intact(fleet, dataset)) == 4
 
-    def test_what_is_done_is_not_done_again(self, door: Door, fleet: Fleet, dataset: str) -> None:
-        """Delivered or submitted once more, a chunk gives the stored result; no picture is fetched for it."""
-        door.submit(2, dataset)
+    def test_what_is_done_is_not_done_again(self, driver: RunnerDriver, fleet: Fleet, dataset: str) -> None:
+        """If delivered or submitted again, a chunk returns the stored result, and fetches no picture."""
+        driver.submit(2, dataset)
         records = fleet.until_settled(dataset=dataset)
-        asked = len(fleet.site.asked)
-        assert [door.deliver(record) for record in records] == [
+        fetched = len(fleet.site.asked)
+        assert [driver.deliver(record) for record in records] == [
             record.result and record.result.url for record in records
         ]
-        door.submit(2, dataset)
+        driver.submit(2, dataset)
         assert fleet.records(dataset) == records
-        assert len(fleet.site.asked) == asked
+        assert len(fleet.site.asked) == fetched
 
-    def test_a_failure_for_good_is_told_with_its_reason(self, door: Door, fleet: Fleet, dataset: str) -> None:
-        """It is not tried again, whoever asks; the other chunks complete."""
+    def test_a_failure_for_good_is_told_with_its_reason(self, driver: RunnerDriver, fleet: Fleet, dataset: str) -> None:
+        """It is not retried on any call; the other chunks complete."""
         for path in fleet.pictures(0, dataset):
             fleet.site.routes[path] = status(404)
-        door.submit(3, dataset)
+        driver.submit(3, dataset)
         failed, *others = fleet.until_settled(dataset=dataset)
         assert [record.status for record in others] == [Status.COMPLETED] * 2
         assert (failed.status, failed.attempt) == (Status.FAILED, 1)
         assert f"http_404: {fleet.size}" in failed.error
-        assert failed.error in door.deliver(failed)
+        assert failed.error in driver.deliver(failed)
         assert fleet.records(dataset)[0].attempt == 1
         assert len(intact(fleet, dataset)) == 2
 
-    def test_a_failure_for_now_is_tried_again_when_it_is_due(self, door: Door, fleet: Fleet, dataset: str) -> None:
-        """The delivery is deferred, not dropped, though nobody submits it again."""
-        there = {path: fleet.site.routes.pop(path) for path in self._listed(fleet, dataset)}
-        for path in there:
+    def test_a_failure_for_now_is_tried_again_when_it_is_due(
+        self, driver: RunnerDriver, fleet: Fleet, dataset: str
+    ) -> None:
+        """The delivery is deferred and not dropped, without another submit."""
+        removed = {path: fleet.site.routes.pop(path) for path in self._listed(fleet, dataset)}
+        for path in removed:
             fleet.site.routes[path] = status(503)
-        door.submit(1, dataset)
+        driver.submit(1, dataset)
         fleet.until(lambda chunks: chunks and chunks[0].failures == 1, dataset=dataset)
-        fleet.site.routes |= there
+        fleet.site.routes |= removed
         [record] = fleet.until_settled(dataset=dataset)
         assert (record.status, record.attempt, record.failures) == (Status.COMPLETED, 2, 1)
         intact(fleet, dataset)
 
-    def test_progress_is_shown_while_a_chunk_runs(self, door: Door, fleet: Fleet, dataset: str) -> None:
-        """How many images it has, not only that it runs; at most once a second."""
+    def test_progress_is_shown_while_a_chunk_runs(self, driver: RunnerDriver, fleet: Fleet, dataset: str) -> None:
+        """It is the number of images, not only that the chunk runs; at most once a second."""
         fleet.hold(0, -2, dataset)
         fleet.hold(0, -1, dataset)
-        door.submit(1, dataset)
+        driver.submit(1, dataset)
         record = fleet.until_running("validate", dataset=dataset)
         for _ in range(3):  # more than a second
             fleet.until_renewed(dataset)
-        before = door.progress(record)
+        before = driver.progress(record)
         fleet.hand_out(0, -2, dataset)
-        await_true(lambda: before < door.progress(record) == fleet.records(dataset)[0].progress.accepted)
+        await_true(lambda: before < driver.progress(record) == fleet.records(dataset)[0].progress.accepted)
         fleet.hand_out(0, -1, dataset)
         assert [record.status for record in fleet.until_settled(dataset=dataset)] == [Status.COMPLETED]
 
-    def test_a_cancelled_dataset_ends(self, door: Door, fleet: Fleet, dataset: str) -> None:
-        """Running chunks and waiting ones, failed as cancelled, without a blob; nothing is left to be fetched."""
+    def test_a_cancelled_dataset_ends(self, driver: RunnerDriver, fleet: Fleet, dataset: str) -> None:
+        """Running and waiting chunks fail as cancelled, without a blob, and no work is left."""
         for index in range(4):
             fleet.hold(index, -1, dataset)
-        door.submit(4, dataset)
+        driver.submit(4, dataset)
         fleet.until_running("validate", dataset=dataset)
         fleet.cancel(dataset)
-        for _ in range(2):  # a renewal is seen in the database before its worker has the answer
+        for _ in range(2):  # the renewal is in the database before its worker has the answer
             fleet.until_renewed(dataset)
         fleet.held.clear()
         records = fleet.until_settled(dataset=dataset)
         assert [(record.status, record.error) for record in records] == [(Status.FAILED, "cancelled")] * 4
         assert intact(fleet, dataset) == []
-        assert "cancelled" in door.deliver(records[0])
+        assert "cancelled" in driver.deliver(records[0])
 
     def _listed(self, fleet: Fleet, dataset: str) -> list[str]:
         fleet.listed(1, dataset)

@@ -1,4 +1,4 @@
-"""What every memory of images must keep of the promises in ``pixcore.duplicates.SeenImages``."""
+"""The contract of every ``SeenImages``: tests of the promises in ``pixcore.ports.seen_images``."""
 
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -16,25 +16,25 @@ from pixcore.ports import StatusRepo
 from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
 from pixcore.stored.near_groups import near_groups
 
-from .status_repo import TTL, Clock, claimed, eager_threads, made, result
+from .status_repo import TTL, Clock, claim_chunk, create_chunks, eager_threads, result
 
 MOST = 2**64 - 1
 
 
 def image(number: int, phash: int = 0, dhash: int = 0, *, flat: bool = False, url: str = "") -> Accepted:
-    """Give an image; another number is another file."""
+    """Build an image; each number gives a different file."""
     candidate = Candidate(CandidateKey("urls", "list", number), url or f"https://host/{number}.jpg")
     download = Download(candidate, Path(f"{number}"), 1, datetime(2020, 1, 1, tzinfo=UTC))
     return Accepted(download, f"{number:064}", 100, 100, "JPEG", Fingerprint(phash, dhash, "imagehash 4", flat))
 
 
 def urls(pairs: Collection[NearPair]) -> list[list[str]]:
-    """Give the pairs by the names of their files."""
+    """Return the pairs by the names of their files."""
     return sorted(sorted(image.url.removeprefix("https://host/") for image in (p.one, p.other)) for p in pairs)
 
 
 def hold(seen: SeenImages, claim: Claim, held: Accepted) -> ChunkKey | None:
-    """Take one image for the claim; give who else has it."""
+    """Hold one image for the claim; return the chunk that holds it already, if any."""
     [holder] = seen.hold(claim, [held])
     return holder
 
@@ -43,30 +43,30 @@ ONE, OTHER = image(1), image(2)
 
 
 class SeenImagesContract:
-    """A subclass gives an empty ``seen`` that goes by the chunks of ``repo``, whose time is ``clock``."""
+    """A subclass provides an empty ``seen`` on the chunks of ``repo``, whose time is ``clock``."""
 
     @pytest.fixture
     def clock(self) -> Clock:
-        """Give a clock that stands still until it is moved."""
+        """Return a clock that advances only by ``advance``."""
         return Clock()
 
     @pytest.fixture
     def repo(self, clock: Clock) -> StatusRepo:
-        """Give an empty repository."""
+        """Return an empty repository."""
         raise NotImplementedError
 
     @pytest.fixture
     def seen(self, repo: StatusRepo) -> SeenImages:
-        """Give an empty memory."""
+        """Return an empty ``SeenImages``."""
         raise NotImplementedError
 
     @pytest.fixture
     def claims(self, repo: StatusRepo) -> list[Claim]:
-        """Give two running chunks of one dataset."""
-        return [claimed(repo, key) for key in made(repo, 2)]
+        """Return the claims of two running chunks of one dataset."""
+        return [claim_chunk(repo, key) for key in create_chunks(repo, 2)]
 
     def test_the_first_chunk_gets_the_bytes(self, seen: SeenImages, claims: list[Claim]) -> None:
-        """The second learns who has them, and may have others."""
+        """The second chunk gets the first one's key, and may hold other images."""
         one, other = claims
         assert hold(seen, one, ONE) is None
         assert hold(seen, other, ONE) == one.chunk
@@ -77,19 +77,19 @@ class SeenImagesContract:
         assert [hold(seen, claims[0], ONE) for _ in range(2)] == [None, None]
 
     def test_datasets_do_not_share(self, seen: SeenImages, repo: StatusRepo, claims: list[Claim]) -> None:
-        """The same picture belongs into every dataset that finds it."""
+        """Each dataset may keep the same picture."""
         hold(seen, claims[0], ONE)
-        assert hold(seen, claimed(repo, *made(repo, 1, "other")), ONE) is None
+        assert hold(seen, claim_chunk(repo, *create_chunks(repo, 1, "other")), ONE) is None
 
     def test_chunks_without_a_dataset_share_nothing(self, seen: SeenImages, repo: StatusRepo) -> None:
-        """What callers number themselves is no collection."""
-        claims = [claimed(repo, key) for key in made(repo, 2, "")]
+        """Chunks that callers number are not a dataset."""
+        claims = [claim_chunk(repo, key) for key in create_chunks(repo, 2, "")]
         assert [hold(seen, claim, ONE) for claim in claims] == [None, None]
 
     def test_a_completed_chunk_keeps_its_images(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], clock: Clock
     ) -> None:
-        """They are in its archive, and no time changes that."""
+        """They are in its archive, whatever time passes."""
         one, other = claims
         hold(seen, one, ONE)
         repo.complete(one, result(1))
@@ -100,7 +100,7 @@ class SeenImagesContract:
     def test_a_hold_ends_with_its_attempt(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], clock: Clock, end: str
     ) -> None:
-        """Whatever way the attempt went, even when nobody released it, the bytes are free for another chunk."""
+        """However the attempt ended, even without a release, another chunk may hold the bytes."""
         one, other = claims
         hold(seen, one, ONE)
         if end == "failed":
@@ -114,42 +114,42 @@ class SeenImagesContract:
             repo.reopen(one.chunk)
         else:
             clock.advance(TTL)
-            claimed(repo, one.chunk)
+            claim_chunk(repo, one.chunk)
         assert hold(seen, other, ONE) is None
         assert hold(seen, one, ONE) == other.chunk
 
     def test_a_rerun_does_not_reject_its_own_images(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], clock: Clock
     ) -> None:
-        """The newer attempt takes over what the vanished one held, and the others still see it held."""
+        """The new attempt takes over what the lost one held, and other chunks still see it held."""
         one, other = claims
         hold(seen, one, ONE)
         clock.advance(TTL)
-        again = claimed(repo, one.chunk)
+        again = claim_chunk(repo, one.chunk)
         assert hold(seen, again, ONE) is None
         assert hold(seen, other, ONE) == one.chunk
 
     def test_a_zombie_takes_nothing_back(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], clock: Clock
     ) -> None:
-        """The attempt that lost its claim neither gets nor releases what its successor holds."""
+        """An attempt that lost its claim can neither hold nor release its successor's images."""
         zombie, other = claims
         clock.advance(TTL)
-        again = claimed(repo, zombie.chunk)
+        again = claim_chunk(repo, zombie.chunk)
         hold(seen, again, ONE)
         assert hold(seen, zombie, ONE) == again.chunk
         seen.release(zombie)
         assert hold(seen, other, ONE) == again.chunk
 
     def test_an_expired_lease_still_holds(self, seen: SeenImages, claims: list[Claim], clock: Clock) -> None:
-        """Its worker may be alive and renew late: only a new claim decides that it is not."""
+        """The worker may be alive and renew late; only a new claim ends its holds."""
         one, other = claims
         hold(seen, one, ONE)
         clock.advance(TTL)
         assert hold(seen, other, ONE) == one.chunk
 
     def test_releasing_gives_up_everything_of_the_attempt(self, seen: SeenImages, claims: list[Claim]) -> None:
-        """And nothing of another's; twice is once."""
+        """It releases nothing of other attempts, and is idempotent."""
         one, other = claims
         third = image(3)
         for held in (ONE, OTHER):
@@ -161,8 +161,8 @@ class SeenImagesContract:
         assert hold(seen, one, third) == other.chunk
 
     def test_many_are_asked_for_at_once(self, seen: SeenImages, repo: StatusRepo) -> None:
-        """Each is answered in its place: new, held already, another chunk's, and one whose holder counts no more."""
-        one, other, ended = (claimed(repo, key) for key in made(repo, 3))
+        """Each gets its own answer: new, already held, held by another chunk, and held by an ended attempt."""
+        one, other, ended = (claim_chunk(repo, key) for key in create_chunks(repo, 3))
         mine, theirs, left, new = (image(number) for number in (4, 3, 2, 1))
         for claim, held in ((one, mine), (other, theirs), (ended, left)):
             hold(seen, claim, held)
@@ -172,20 +172,20 @@ class SeenImagesContract:
         assert seen.hold(other, [new, left, theirs, mine]) == [one.chunk, one.chunk, None, one.chunk]
 
     def test_of_many_at_once_one_gets_the_bytes(self, seen: SeenImages, repo: StatusRepo) -> None:
-        """Chunks that find the same pictures in the same moment agree on one holder of each, fresh or taken over."""
-        *keys, dead = made(repo, 5)
+        """Chunks that hold the same pictures at the same time agree on one holder each, for new and ended holds."""
+        *keys, dead = create_chunks(repo, 5)
         images = [image(number) for number in range(500)]
-        vanished = claimed(repo, dead)
+        vanished = claim_chunk(repo, dead)
         for held in images[::2]:
             hold(seen, vanished, held)
         repo.release(vanished)
-        claims = [claimed(repo, key) for key in keys]
+        claims = [claim_chunk(repo, key) for key in keys]
         start = Barrier(len(claims))
 
         def collect(claim: Claim) -> list[object]:
             start.wait(30)
             answers: dict[str, object] = {}
-            for group in zip(*[iter(sample(images, len(images)))] * 5, strict=True):  # each in an order of its own
+            for group in zip(*[iter(sample(images, len(images)))] * 5, strict=True):  # each in its own order
                 answers |= zip((held.sha256 for held in group), seen.hold(claim, group), strict=True)
             return [answers[held.sha256] for held in images]
 
@@ -197,7 +197,7 @@ class SeenImagesContract:
     def test_near_pairs_come_back_with_all_that_was_seen(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim]
     ) -> None:
-        """Every bit of the hashes, the highest too, and the URL as the image's row has it."""
+        """Every bit of the hashes is kept, the highest too, and the URL as in the image's row."""
         one, other = claims
         first = image(1, MOST, 1 << 63, url="caf\u00e9 \udcff.jpg")
         second = image(2, MOST ^ 0b111, 1 << 63 | 1)
@@ -212,7 +212,7 @@ class SeenImagesContract:
         assert [(pair.phash, pair.dhash) for pair in group.pairs] == [(3, 1)]
 
     def test_near_pairs_are_those_of_the_rule(self, seen: SeenImages, repo: StatusRepo, claims: list[Claim]) -> None:
-        """Each pair once, within a chunk and across; both hashes count, and flat pictures are near to nothing."""
+        """Each pair once, within a chunk and across chunks; both hashes count, and flat pictures are never near."""
         one, other = claims
         for held in (image(1), image(2, 0b1), image(3, MOST, 0), image(4, 0, MOST), image(5, flat=True)):
             hold(seen, one, held)
@@ -232,10 +232,10 @@ class SeenImagesContract:
     def test_near_pairs_are_of_what_is_in_archives(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], end: str
     ) -> None:
-        """An attempt that has not completed, or whose chunk is worked on anew, has nothing to show."""
+        """An attempt that has not completed, or whose chunk was reopened, contributes no images."""
         one, other = claims
         if end == "another_dataset":
-            other = claimed(repo, *made(repo, 1, "other"))
+            other = claim_chunk(repo, *create_chunks(repo, 1, "other"))
         hold(seen, one, ONE)
         hold(seen, other, OTHER)
         repo.complete(one, result(1))
@@ -246,7 +246,7 @@ class SeenImagesContract:
         if end in ("reopened", "claimed_anew"):
             repo.reopen(other.chunk)
         if end == "claimed_anew":
-            claimed(repo, other.chunk)
+            claim_chunk(repo, other.chunk)
         if end == "released":
             seen.release(other)
         assert list(seen.near("d", NearRule())) == []
@@ -254,12 +254,12 @@ class SeenImagesContract:
     def test_near_pairs_are_of_the_attempt_that_completed(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], clock: Clock
     ) -> None:
-        """What an attempt that vanished held counts only if its successor found it too, where that one found it."""
+        """Images of a lost attempt count only if its successor found them too, with the successor's data."""
         one, other = claims
         hold(seen, one, image(1))
         hold(seen, one, image(2))
         clock.advance(TTL)
-        again = claimed(repo, one.chunk)
+        again = claim_chunk(repo, one.chunk)
         hold(seen, again, image(2, url="https://host/moved.jpg"))
         hold(seen, other, image(3))
         for claim in (again, other):
@@ -267,11 +267,11 @@ class SeenImagesContract:
         assert urls(list(seen.near("d", NearRule()))) == [["3.jpg", "moved.jpg"]]
 
     def test_nothing_is_near_in_a_dataset_without_images(self, seen: SeenImages) -> None:
-        """Nor in one that nobody knows."""
+        """The same holds for an unknown dataset."""
         assert list(seen.near("d", NearRule())) == []
 
     def test_many_near_pairs_are_all_found(self, seen: SeenImages, repo: StatusRepo, claims: list[Claim]) -> None:
-        """More images than one statement reads or asks for."""
+        """More images than one statement reads."""
         one, other = claims
         for number in range(1100):
             spread = number * 0x9E3779B97F4A7C15 & MOST

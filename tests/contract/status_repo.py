@@ -1,4 +1,4 @@
-"""What every status repository must keep of the promises in ``pixcore.ports.status_repo``."""
+"""The contract of every status repository: tests of the promises in ``pixcore.ports.status_repo``."""
 
 import sys
 from collections import Counter
@@ -38,38 +38,38 @@ MAX_FAILURES = 3
 
 @define
 class Clock:
-    """A clock that a test moves by hand, in whole seconds so that sums are exact."""
+    """A clock that the test advances, in whole seconds so that sums are exact."""
 
     now: float = 1_700_000_000.0
 
     def __call__(self) -> float:
-        """Give the time in seconds."""
+        """Return the time in seconds."""
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.now += seconds
 
 
 def request(index: int = 0, dataset: str = "d", keyword: str = "cat") -> ChunkRequest:
-    """Ask for a chunk."""
+    """Build the request of a chunk."""
     return ChunkRequest(index, keyword, 500, (Slice("urls", "list", index * 500, index * 500 + 500),), dataset)
 
 
 def result(attempt: int, accepted: int = 500) -> ChunkResult:
-    """Describe what became of a chunk."""
+    """Build the result of a completed chunk."""
     progress = Progress(accepted, {RejectReason.DAMAGED: 2}, {"gone": 1})
     seconds = {Phase.DOWNLOAD: 1.25, Phase.UPLOAD: 0.5}
     return ChunkResult(f"file:///b/{attempt}.zip", "0" * 64, 4096, 500, attempt, progress, seconds)
 
 
-def made(repo: StatusRepo, count: int = 1, dataset: str = "d") -> list[ChunkKey]:
-    """Make a dataset's first chunks."""
+def create_chunks(repo: StatusRepo, count: int = 1, dataset: str = "d") -> list[ChunkKey]:
+    """Create the first chunks of a dataset."""
     return [chunk.key for chunk in repo.ensure([request(index, dataset) for index in range(count)])]
 
 
-def claimed(repo: StatusRepo, key: ChunkKey, owner: str = "me", ttl: float = TTL) -> Claim:
-    """Claim a chunk that is to be had."""
+def claim_chunk(repo: StatusRepo, key: ChunkKey, owner: str = "me", ttl: float = TTL) -> Claim:
+    """Claim a chunk that can be claimed."""
     answer = repo.claim(key, owner, ttl)
     assert isinstance(answer, Claimed), answer
     return answer.claim
@@ -88,7 +88,7 @@ each_write = pytest.mark.parametrize("write", WRITES.values(), ids=list(WRITES))
 
 @contextmanager
 def eager_threads() -> Iterator[None]:
-    """Switch between threads after every few instructions, so that a missing lock shows."""
+    """Switch threads after every few instructions, so that a missing lock shows."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -98,10 +98,10 @@ def eager_threads() -> Iterator[None]:
 
 
 class Ensure:
-    """Making chunks."""
+    """Creation of chunks."""
 
     def test_a_datasets_chunks_get_ids_that_stay(self, repo: StatusRepo) -> None:
-        """Planning again finds the same chunks, in the order asked for, and adds the new ones."""
+        """Planning again returns the same chunks in the requested order, and adds the new ones."""
         first = repo.ensure([request(1), request(0)])
         assert [chunk.request for chunk in first] == [request(1), request(0)]
         again = repo.ensure([request(2), request(0), request(1)])
@@ -109,37 +109,39 @@ class Ensure:
         assert list(again[1:]) == [first[1], first[0]]
 
     def test_ids_are_unique_among_all_datasets(self, repo: StatusRepo) -> None:
-        """A queue that carries the bare id can tell any two datasets' chunks apart."""
+        """A queue that carries only the id can tell chunks of different datasets apart."""
         keys = (
-            made(repo, 3, "a") + made(repo, 3, "b") + [c.key for c in repo.ensure([request(7, "a"), request(7, "b")])]
+            create_chunks(repo, 3, "a")
+            + create_chunks(repo, 3, "b")
+            + [c.key for c in repo.ensure([request(7, "a"), request(7, "b")])]
         )
         assert len({key.id for key in keys}) == len(keys)
 
     def test_without_a_dataset_the_id_is_the_index(self, repo: StatusRepo) -> None:
-        """A caller who numbers chunks himself lives in a namespace of his own, which no dataset's id enters."""
-        (first,) = made(repo, 1, "a")
+        """Chunks that callers number are in a separate namespace, which the ids of datasets do not use."""
+        (first,) = create_chunks(repo, 1, "a")
         (own,) = repo.ensure([request(first.id, "", "dog")])
         assert own.key == ChunkKey("", first.id)
         assert repo.get(first).chunk.request.keyword == "cat"
         assert repo.get(own.key).chunk.request.keyword == "dog"
 
     def test_a_request_comes_back_as_it_was(self, repo: StatusRepo) -> None:
-        """No field is lost or changed by being stored, whatever script the words are in."""
+        """Storing loses or changes no field, whatever script the text uses."""
         slices = [Slice("folder", "caf\u00e9 \udcff\n'\"", 0, 7), Slice("bing", "猫", 5, 9, "plans/1.json")]
-        asked = ChunkRequest(3, "猫 😀", 12, slices, "Дача", "a label")
-        (chunk,) = repo.ensure([asked])
-        assert chunk == Chunk(chunk.id, asked) == repo.get(chunk.key).chunk
+        requested = ChunkRequest(3, "猫 😀", 12, slices, "Дача", "a label")
+        (chunk,) = repo.ensure([requested])
+        assert chunk == Chunk(chunk.id, requested) == repo.get(chunk.key).chunk
 
     @pytest.mark.parametrize("dataset", ["d", ""])
     def test_another_request_under_the_same_index_is_refused(self, repo: StatusRepo, dataset: str) -> None:
-        """The message names the chunk, and the batch that holds the contradiction makes nothing."""
+        """The message names the chunk, and no chunk of the batch is created."""
         repo.ensure([request(5, dataset)])
         with pytest.raises(InvalidRequest, match=r"chunk 5\b"):
             repo.ensure([request(4, dataset), request(5, dataset, "dog"), request(6, dataset)])
         assert [record.chunk.request for record in repo.find(dataset)] == [request(5, dataset)]
 
     def test_a_batch_that_contradicts_itself_is_refused(self, repo: StatusRepo) -> None:
-        """Two requests for one chunk must agree even when neither is there yet; equal ones are one chunk."""
+        """Two different requests for one chunk are an error even if it does not exist yet; equal ones are one chunk."""
         with pytest.raises(InvalidRequest, match=r"chunk 1\b"):
             repo.ensure([request(0), request(1), request(1, keyword="dog")])
         assert list(repo.find("d")) == []
@@ -147,7 +149,7 @@ class Ensure:
         assert one == other
 
     def test_thousands_at_once(self, repo: StatusRepo) -> None:
-        """A batch larger than any limit on a statement's parameters is made whole, around what is there."""
+        """A batch larger than any limit on a statement's parameters is created whole, around existing chunks."""
         (before,) = repo.ensure([request(1500)])
         chunks = repo.ensure([request(index) for index in range(2500)])
         assert chunks[1500] == before
@@ -155,13 +157,13 @@ class Ensure:
         assert [record.chunk for record in repo.find("d")] == chunks
 
     def test_of_many_plans_at_once_each_chunk_is_made_once(self, repo: StatusRepo) -> None:
-        """Planners of one dataset agree on its chunks, and those of others get ids of their own."""
+        """Concurrent planners of one dataset get the same chunks; those of other datasets get other ids."""
         start = Barrier(8)
 
         def plan(planner: int) -> list[ChunkKey]:
             start.wait(30)
             dataset = "shared" if planner % 2 else "abcd"[planner // 2]
-            return [key for count in range(1, 21) for key in made(repo, count, dataset)]
+            return [key for count in range(1, 21) for key in create_chunks(repo, count, dataset)]
 
         with eager_threads(), ThreadPoolExecutor(8) as pool:
             keys = list(pool.map(plan, range(8)))
@@ -170,7 +172,7 @@ class Ensure:
         assert len(made_once) == len({key.id for key in made_once}) == 5 * 20
 
     def test_nothing_is_made_of_nothing(self, repo: StatusRepo) -> None:
-        """An empty batch is no error."""
+        """An empty batch is a no-op."""
         assert list(repo.ensure([])) == []
         assert list(repo.ensure([], beside=7)) == []
 
@@ -183,32 +185,32 @@ class Ensure:
 
     @pytest.mark.parametrize("beside", [0, 1, 3])
     def test_a_plan_that_others_overtook_makes_nothing(self, repo: StatusRepo, beside: int) -> None:
-        """It would take candidates that are another's by now; trying again helps, and the message says so."""
-        made(repo, 2)
+        """The plan would use candidates that another chunk has; planning again helps, and the message says so."""
+        create_chunks(repo, 2)
         with pytest.raises(TransientError, match="other chunks of 'cat' were planned at the same time; plan again"):
             repo.ensure([request(7), request(8, keyword="dog")], beside=beside)
         assert [record.chunk.request.index for record in repo.find("d")] == [0, 1]
 
     def test_what_a_plan_made_before_is_not_beside_it(self, repo: StatusRepo) -> None:
-        """A plan whose answer was lost finds its own chunks, whichever keyword's, however many others came since."""
-        asked = [request(0), request(1), request(2, keyword="dog")]
-        first = repo.ensure(asked, beside=0)
-        assert repo.ensure([*asked, request(3)], beside=0)[:3] == first
-        assert repo.ensure(asked, beside=0) == first
+        """A plan whose answer was lost finds its own chunks, of any keyword, however many others were added since."""
+        requested = [request(0), request(1), request(2, keyword="dog")]
+        first = repo.ensure(requested, beside=0)
+        assert repo.ensure([*requested, request(3)], beside=0)[:3] == first
+        assert repo.ensure(requested, beside=0) == first
 
     def test_a_place_that_was_taken_meanwhile_is_planned_again(self, repo: StatusRepo) -> None:
-        """By a chunk of the keyword, another plan helps; by a chunk of another keyword, only another place does."""
+        """If a chunk of the same keyword took the index, planning again helps; otherwise only another index does."""
         repo.ensure([request(0)])
         other = evolve(request(0), target=9)
         with pytest.raises(TransientError, match="plan again"):
             repo.ensure([other], beside=0)
-        for beside, asked in ((1, other), (0, request(0, keyword="dog"))):
+        for beside, requested in ((1, other), (0, request(0, keyword="dog"))):
             with pytest.raises(InvalidRequest, match=r"chunk 0\b"):
-                repo.ensure([asked], beside=beside)
+                repo.ensure([requested], beside=beside)
         assert [record.chunk.request for record in repo.find("d")] == [request(0)]
 
     def test_plans_of_one_keyword_at_once_never_overlap(self, repo: StatusRepo) -> None:
-        """Eight planners take what none has taken, and plan again when others were quicker."""
+        """Eight concurrent planners use only free candidates, and plan again if another one was faster."""
         start = Barrier(8)
 
         def plan(planner: int) -> None:
@@ -232,20 +234,20 @@ class Ensure:
 
 
 class Leases:
-    """Claims, and what time does to them."""
+    """Claims, and what happens to them over time."""
 
     def test_a_claim_takes_a_new_chunk(self, repo: StatusRepo) -> None:
-        """The worker learns all that it needs, and the record says who works on it."""
-        (key,) = made(repo)
+        """The worker gets all that it needs, and the record names the owner."""
+        (key,) = create_chunks(repo)
         assert repo.claim(key, "me", TTL) == Claimed(Claim(key, "me", 1), repo.get(key).chunk, 0)
         record = repo.get(key)
         assert (record.status, record.phase, record.attempt, record.owner) == (Status.PROCESSING, Phase.INIT, 1, "me")
         assert (record.lease_left, record.running, record.due_in) == (TTL, 0, 0)
 
     def test_a_claimed_chunk_is_busy(self, repo: StatusRepo, clock: Clock) -> None:
-        """Whoever comes second, be it the same owner, learns when to ask again, and changes nothing."""
-        (key,) = made(repo)
-        claimed(repo, key)
+        """A second claim, even by the same owner, returns when to ask again, and changes nothing."""
+        (key,) = create_chunks(repo)
+        claim_chunk(repo, key)
         clock.advance(20)
         before = repo.get(key)
         assert repo.claim(key, "me", TTL) == Busy(40)
@@ -253,23 +255,23 @@ class Leases:
         assert repo.get(key) == before
 
     def test_asking_again_when_told_to_succeeds(self, repo: StatusRepo, clock: Clock) -> None:
-        """``retry_in`` is enough: nobody is sent away at the very moment that he was given."""
-        (key,) = made(repo)
-        claimed(repo, key)
+        """``retry_in`` is exact: a claim at that moment is not refused again."""
+        (key,) = create_chunks(repo)
+        claim_chunk(repo, key)
         busy = repo.claim(key, "other", TTL)
         assert isinstance(busy, Busy)
         clock.advance(busy.retry_in)
-        claim = claimed(repo, key, "other")
+        claim = claim_chunk(repo, key, "other")
         repo.fail(claim, "no luck", retry_in=7)
         wait = repo.claim(key, "other", TTL)
         assert wait == NotDue(7)
         clock.advance(wait.retry_in)
-        claimed(repo, key)
+        claim_chunk(repo, key)
 
     def test_an_expired_lease_counts_one_failure(self, repo: StatusRepo, clock: Clock) -> None:
-        """A worker that vanished is a failure of the chunk: it may be the chunk that kills workers."""
-        (key,) = made(repo)
-        first = claimed(repo, key, "vanishing")
+        """A lost worker counts as a failure of the chunk, because the chunk may be what kills workers."""
+        (key,) = create_chunks(repo)
+        first = claim_chunk(repo, key, "vanishing")
         repo.advance(first, Phase.UPLOAD, Progress(7))
         clock.advance(TTL + 1)
         assert repo.get(key).lease_left == -1
@@ -279,10 +281,10 @@ class Leases:
         assert (record.phase, record.progress, record.error) == (Phase.INIT, Progress(), "")
 
     def test_expired_leases_spend_the_budget(self, repo: StatusRepo, clock: Clock) -> None:
-        """A chunk that takes every worker down ends failed, says so, and stays it."""
-        (key,) = made(repo)
+        """A chunk that kills every worker fails for good with a message."""
+        (key,) = create_chunks(repo)
         for _ in range(MAX_FAILURES):
-            claimed(repo, key)
+            claim_chunk(repo, key)
             clock.advance(TTL)
         answer = repo.claim(key, "me", TTL)
         assert answer == Exhausted(
@@ -294,19 +296,19 @@ class Leases:
         assert record.error == answer.error
 
     def test_renewing_counts_from_now(self, repo: StatusRepo, clock: Clock) -> None:
-        """The lease does not add up, and the progress is noted on the way."""
-        (key,) = made(repo)
-        claim = claimed(repo, key)
+        """The lease does not add up, and the progress is stored."""
+        (key,) = create_chunks(repo)
+        claim = claim_chunk(repo, key)
         clock.advance(50)
         assert repo.renew(claim, TTL, Progress(3, {"seen": 1})) is False
         record = repo.get(key)
         assert (record.lease_left, record.progress) == (TTL, Progress(3, {"seen": 1}))
 
     def test_an_attempt_runs_from_its_claim_to_its_end(self, repo: StatusRepo, clock: Clock) -> None:
-        """Whatever it writes on the way; the next one starts from zero."""
-        (key,) = made(repo)
+        """Writes in between do not change that; the next attempt starts from zero."""
+        (key,) = create_chunks(repo)
         clock.advance(5)
-        claim = claimed(repo, key)
+        claim = claim_chunk(repo, key)
         clock.advance(20)
         repo.renew(claim, TTL, Progress(1))
         clock.advance(10)
@@ -315,23 +317,23 @@ class Leases:
         assert repo.get(key).running == 30 + TTL
         repo.release(claim)
         assert repo.get(key).running == 0
-        claimed(repo, key)
+        claim_chunk(repo, key)
         clock.advance(3)
         assert repo.get(key).running == 3
 
     def test_a_late_renewal_saves_a_lease_that_nobody_took(self, repo: StatusRepo, clock: Clock) -> None:
-        """A worker that was held up and lost nothing goes on, and its chunk counts no failure."""
-        (key,) = made(repo)
-        claim = claimed(repo, key)
+        """A delayed worker whose chunk was not claimed goes on, and no failure counts."""
+        (key,) = create_chunks(repo)
+        claim = claim_chunk(repo, key)
         clock.advance(TTL + 30)
         repo.renew(claim, TTL, Progress())
         assert repo.claim(key, "other", TTL) == Busy(TTL)
         assert repo.get(key).failures == 0
 
     def test_advancing_leaves_the_lease_alone(self, repo: StatusRepo, clock: Clock) -> None:
-        """Only ``renew`` renews: a phase that is reached is no sign that the deadline moved."""
-        (key,) = made(repo)
-        claim = claimed(repo, key)
+        """Only ``renew`` renews the lease; a new phase does not."""
+        (key,) = create_chunks(repo)
+        claim = claim_chunk(repo, key)
         clock.advance(10)
         repo.advance(claim, Phase.DOWNLOAD, Progress(5))
         record = repo.get(key)
@@ -341,13 +343,13 @@ class Leases:
     def test_a_claim_that_was_taken_over_changes_nothing(
         self, repo: StatusRepo, clock: Clock, write: Callable[[StatusRepo, Claim], object]
     ) -> None:
-        """Two zombies of earlier attempts meet ``ClaimLost`` while the third attempt runs, and after it ended."""
-        (key,) = made(repo)
+        """Workers of two earlier attempts get ``ClaimLost`` while the third attempt runs, and after it has ended."""
+        (key,) = create_chunks(repo)
         zombies = []
         for _ in range(2):
-            zombies.append(claimed(repo, key, "zombie"))
+            zombies.append(claim_chunk(repo, key, "zombie"))
             clock.advance(TTL)
-        last = claimed(repo, key)
+        last = claim_chunk(repo, key)
         for end in (lambda: None, lambda: repo.complete(last, result(3)), lambda: repo.reopen(key)):
             end()
             before = repo.get(key)
@@ -357,16 +359,16 @@ class Leases:
             assert repo.get(key) == before
 
     def test_the_stored_progress_is_a_copy(self, repo: StatusRepo) -> None:
-        """The caller counts on in the mapping that it gave; what was noted stays as it was."""
-        (key,) = made(repo)
+        """The caller goes on counting in the mapping that it passed; the stored progress does not change."""
+        (key,) = create_chunks(repo)
         rejected = {"seen": 1}
-        repo.advance(claimed(repo, key), Phase.VALIDATE, Progress(0, rejected))
+        repo.advance(claim_chunk(repo, key), Phase.VALIDATE, Progress(0, rejected))
         rejected["seen"] = 2
         assert repo.get(key).progress.rejected == {"seen": 1}
 
     def test_of_many_at_once_one_gets_the_chunk(self, repo: StatusRepo) -> None:
-        """Eight threads that ask in the same moment make one claim a chunk, and the others are told busy."""
-        keys = made(repo, 20)
+        """If eight threads claim at the same time, one gets the chunk and the others get ``Busy``."""
+        keys = create_chunks(repo, 20)
         start = Barrier(8)
 
         def ask(owner: int) -> list[type]:
@@ -382,21 +384,21 @@ class Leases:
 
 
 class Ends:
-    """How an attempt ends."""
+    """The ends of an attempt."""
 
     def test_a_completed_chunk_gives_its_result(self, repo: StatusRepo) -> None:
-        """Whoever claims it later is done at once, with the result as it was stored."""
-        (key,) = made(repo)
-        repo.complete(claimed(repo, key), result(1))
+        """A later claim returns the stored result."""
+        (key,) = create_chunks(repo)
+        repo.complete(claim_chunk(repo, key), result(1))
         assert repo.claim(key, "other", TTL) == Done(result(1))
         record = repo.get(key)
         assert (record.status, record.phase, record.progress) == (Status.COMPLETED, Phase.COMPLETE, result(1).progress)
         assert (record.result, record.owner, record.lease_left) == (result(1), "", 0)
 
     def test_completing_twice_is_completing_once(self, repo: StatusRepo, clock: Clock) -> None:
-        """A worker whose answer was lost may say it again, even when the lease is long over; the first word stays."""
-        (key,) = made(repo)
-        claim = claimed(repo, key)
+        """A worker whose answer was lost may repeat it, even long after the lease; the first result stays."""
+        (key,) = create_chunks(repo)
+        claim = claim_chunk(repo, key)
         repo.complete(claim, result(1))
         clock.advance(10 * TTL)
         repo.complete(claim, result(1, accepted=3))
@@ -404,9 +406,9 @@ class Ends:
 
     @pytest.mark.parametrize("name", ["renew", "advance", "fail", "retry", "release"])
     def test_after_completing_only_completing_is_left(self, repo: StatusRepo, name: str) -> None:
-        """A cleanup that comes too late cannot take the result back."""
-        (key,) = made(repo)
-        claim = claimed(repo, key)
+        """A late call cannot undo the result."""
+        (key,) = create_chunks(repo)
+        claim = claim_chunk(repo, key)
         repo.complete(claim, result(1))
         before = repo.get(key)
         with pytest.raises(ClaimLost):
@@ -414,9 +416,9 @@ class Ends:
         assert repo.get(key) == before
 
     def test_a_transient_failure_waits(self, repo: StatusRepo, clock: Clock) -> None:
-        """It is pending with its error until it is due, and the next claim starts clean."""
-        (key,) = made(repo)
-        assert repo.fail(claimed(repo, key), "no route to host", retry_in=30) is Status.PENDING
+        """The chunk is pending with its error until it is due, and the next claim clears the error."""
+        (key,) = create_chunks(repo)
+        assert repo.fail(claim_chunk(repo, key), "no route to host", retry_in=30) is Status.PENDING
         clock.advance(10)
         record = repo.get(key)
         assert (record.status, record.error, record.failures) == (Status.PENDING, "no route to host", 1)
@@ -428,66 +430,66 @@ class Ends:
         assert repo.get(key).error == ""
 
     def test_the_budget_of_failures_is_bounded(self, repo: StatusRepo, clock: Clock) -> None:
-        """Failures and expired leases count together; the last error is the one that is kept."""
-        (key,) = made(repo)
-        assert repo.fail(claimed(repo, key), "one", retry_in=0) is Status.PENDING
-        claimed(repo, key)
+        """Failures and expired leases count together; the last error is kept."""
+        (key,) = create_chunks(repo)
+        assert repo.fail(claim_chunk(repo, key), "one", retry_in=0) is Status.PENDING
+        claim_chunk(repo, key)
         clock.advance(TTL)
-        assert repo.fail(claimed(repo, key), "three", retry_in=0) is Status.FAILED
+        assert repo.fail(claim_chunk(repo, key), "three", retry_in=0) is Status.FAILED
         assert repo.claim(key, "me", TTL) == Exhausted("three")
         assert repo.get(key).failures == MAX_FAILURES
 
     def test_a_permanent_failure_ends_at_once(self, repo: StatusRepo) -> None:
-        """Trying again cannot help, so nobody does."""
-        (key,) = made(repo)
-        assert repo.fail(claimed(repo, key), "not one image", retry_in=None) is Status.FAILED
+        """A retry cannot help, so there is none."""
+        (key,) = create_chunks(repo)
+        assert repo.fail(claim_chunk(repo, key), "not one image", retry_in=None) is Status.FAILED
         assert repo.claim(key, "me", TTL) == Exhausted("not one image")
         assert repo.get(key).failures == 1
 
     def test_an_error_may_quote_anything(self, repo: StatusRepo) -> None:
-        """A name that is not UTF-8, or a NUL out of a page, must not turn a failed chunk into a stuck one."""
-        (key,) = made(repo)
-        repo.fail(claimed(repo, key), "cannot read 'caf\udce9\n.jpg' \0", retry_in=None)
+        """Text that is not UTF-8, or NUL from a page, must not leave a failed chunk in processing."""
+        (key,) = create_chunks(repo)
+        repo.fail(claim_chunk(repo, key), "cannot read 'caf\udce9\n.jpg' \0", retry_in=None)
         assert repo.claim(key, "me", TTL) == Exhausted("cannot read 'caf\\udce9\n.jpg' \\x00")
 
     def test_an_interrupted_chunk_is_due_and_blameless(self, repo: StatusRepo) -> None:
-        """Ctrl-C a hundred times fails nothing."""
-        (key,) = made(repo)
+        """Even a hundred interrupts fail no chunk."""
+        (key,) = create_chunks(repo)
         for attempt in range(1, 2 + MAX_FAILURES):
-            claim = claimed(repo, key)
+            claim = claim_chunk(repo, key)
             assert claim.attempt == attempt
             repo.release(claim)
         record = repo.get(key)
         assert (record.status, record.due_in, record.failures, record.owner) == (Status.PENDING, 0, 0, "")
 
     def test_a_failed_chunk_starts_over(self, repo: StatusRepo) -> None:
-        """``retry`` zeroes the failures but never the attempt, which fences off whoever worked before."""
-        (key,) = made(repo)
-        repo.fail(claimed(repo, key), "one", retry_in=0)
-        repo.fail(claimed(repo, key), "two", retry_in=None)
+        """``retry`` resets the failures but never the attempt, which fences off earlier workers."""
+        (key,) = create_chunks(repo)
+        repo.fail(claim_chunk(repo, key), "one", retry_in=0)
+        repo.fail(claim_chunk(repo, key), "two", retry_in=None)
         assert repo.reopen(key) is True
         record = repo.get(key)
         assert (record.status, record.failures, record.attempt, record.due_in) == (Status.PENDING, 0, 2, 0)
-        assert claimed(repo, key).attempt == 3
+        assert claim_chunk(repo, key).attempt == 3
 
     def test_a_completed_chunk_starts_over(self, repo: StatusRepo) -> None:
-        """A short one is tried again: its old result is known until the new one takes its place."""
-        (key,) = made(repo)
-        old = claimed(repo, key)
+        """A chunk with a shortfall is tried again; its old result is kept until a new one replaces it."""
+        (key,) = create_chunks(repo)
+        old = claim_chunk(repo, key)
         repo.complete(old, result(1, accepted=3))
         assert repo.reopen(key) is True
         with pytest.raises(ClaimLost):
             repo.complete(old, result(1))
-        new = claimed(repo, key)
+        new = claim_chunk(repo, key)
         assert repo.get(key).result == result(1, accepted=3)
         repo.complete(new, result(2))
         assert repo.claim(key, "me", TTL) == Done(result(2))
 
     def test_an_unfinished_chunk_does_not_start_over(self, repo: StatusRepo, clock: Clock) -> None:
-        """``retry`` beside a running worker takes nothing from it, nor shortens a wait."""
-        keys = made(repo, 2)
-        claimed(repo, keys[0])
-        repo.fail(claimed(repo, keys[1]), "wait", retry_in=9)
+        """``retry`` takes nothing from a running worker, and shortens no wait."""
+        keys = create_chunks(repo, 2)
+        claim_chunk(repo, keys[0])
+        repo.fail(claim_chunk(repo, keys[1]), "wait", retry_in=9)
         clock.advance(1)
         before = [repo.get(key) for key in keys]
         assert [repo.reopen(key) for key in keys] == [False, False]
@@ -495,15 +497,15 @@ class Ends:
 
 
 class Cancelling:
-    """A cancel, which only a worker can carry out while it works."""
+    """Cancellation; only a running worker itself can stop its work."""
 
     def test_pending_chunks_fail_at_once(self, repo: StatusRepo) -> None:
-        """Also those that wait for their next try; finished ones and other datasets are not touched."""
-        new, waiting, done, failed = made(repo, 4)
-        (other,) = made(repo, 1, "other")
-        repo.fail(claimed(repo, waiting), "one", retry_in=100)
-        repo.complete(claimed(repo, done), result(1))
-        repo.fail(claimed(repo, failed), "broken", retry_in=None)
+        """So do chunks that wait for a retry; finished chunks and other datasets do not change."""
+        new, waiting, done, failed = create_chunks(repo, 4)
+        (other,) = create_chunks(repo, 1, "other")
+        repo.fail(claim_chunk(repo, waiting), "one", retry_in=100)
+        repo.complete(claim_chunk(repo, done), result(1))
+        repo.fail(claim_chunk(repo, failed), "broken", retry_in=None)
         untouched = [repo.get(key) for key in (done, failed, other)]
         assert repo.cancel("d") == 2
         assert [repo.claim(key, "me", TTL) for key in (new, waiting)] == [Exhausted("cancelled")] * 2
@@ -511,9 +513,9 @@ class Cancelling:
         assert repo.cancel("d") == 0
 
     def test_a_running_chunk_is_asked(self, repo: StatusRepo) -> None:
-        """Its worker hears of it with the next renewal, and may still finish."""
-        (key,) = made(repo)
-        claim = claimed(repo, key)
+        """Its worker sees the request at the next renewal, and may still complete the chunk."""
+        (key,) = create_chunks(repo)
+        claim = claim_chunk(repo, key)
         assert repo.cancel("d") == 1
         assert repo.get(key).cancel_requested
         assert repo.renew(claim, TTL, Progress()) is True
@@ -521,9 +523,9 @@ class Cancelling:
         assert repo.claim(key, "me", TTL) == Done(result(1))
 
     def test_a_cancelled_chunk_is_not_tried_again(self, repo: StatusRepo, clock: Clock) -> None:
-        """However its attempt ends short of success, transiently, interrupted or vanished, it ends cancelled."""
-        failing, interrupted, vanishing = made(repo, 3)
-        claims = [claimed(repo, key) for key in (failing, interrupted, vanishing)]
+        """If its attempt ends without success (transient failure, interrupt or expired lease), it ends as cancelled."""
+        failing, interrupted, vanishing = create_chunks(repo, 3)
+        claims = [claim_chunk(repo, key) for key in (failing, interrupted, vanishing)]
         repo.cancel("d")
         assert repo.fail(claims[0], "no route to host", retry_in=1) is Status.FAILED
         repo.release(claims[1])
@@ -533,47 +535,47 @@ class Cancelling:
             assert repo.get(key).status is Status.FAILED
 
     def test_a_real_failure_keeps_its_error(self, repo: StatusRepo) -> None:
-        """A cancel does not hide why the chunk could not have succeeded anyway."""
-        (key,) = made(repo)
-        claim = claimed(repo, key)
+        """A cancel does not hide a permanent error."""
+        (key,) = create_chunks(repo)
+        claim = claim_chunk(repo, key)
         repo.cancel("d")
         repo.fail(claim, "not one image", retry_in=None)
         assert repo.claim(key, "me", TTL) == Exhausted("not one image")
 
     def test_reopening_withdraws_the_cancel(self, repo: StatusRepo) -> None:
-        """``retry`` after ``cancel`` means it: the chunk runs, and its worker is not stopped again."""
-        pending, running = made(repo, 2)
-        claim = claimed(repo, running)
+        """After ``cancel`` and ``retry`` the chunk runs, and its worker is not stopped."""
+        pending, running = create_chunks(repo, 2)
+        claim = claim_chunk(repo, running)
         repo.cancel("d")
         repo.release(claim)
         for key in (pending, running):
             assert repo.reopen(key)
-            assert repo.renew(claimed(repo, key), TTL, Progress()) is False
+            assert repo.renew(claim_chunk(repo, key), TTL, Progress()) is False
 
 
 class Queues:
-    """What a queue's runner asks, so that no delivery is lost for ever."""
+    """The methods with which the runner of a queue finds lost deliveries."""
 
     def test_a_chunk_says_which_queue_delivers_it(self, repo: StatusRepo) -> None:
-        """None at first; the last word counts, and whatever happens to the chunk does not change it."""
-        keys = made(repo, 3) + made(repo, 1, "other")
+        """None at first; the last call counts, and no other change of the chunk affects it."""
+        keys = create_chunks(repo, 3) + create_chunks(repo, 1, "other")
         assert {repo.get(key).queue for key in keys} == {""}
         repo.assign([keys[3], keys[0], keys[1], keys[0]], "rq")
         repo.assign(keys[1:2], "celery")
         repo.assign(keys[:1], "rq")
         repo.assign([], "rq")
         assert [repo.get(key).queue for key in keys] == ["rq", "celery", "", "rq"]
-        repo.fail(claimed(repo, keys[0]), "oh", retry_in=0)
-        repo.complete(claimed(repo, keys[0]), result(2))
+        repo.fail(claim_chunk(repo, keys[0]), "oh", retry_in=0)
+        repo.complete(claim_chunk(repo, keys[0]), result(2))
         repo.reopen(keys[0])
         assert repo.get(keys[0]).queue == "rq"
         repo.assign(keys, "")
         assert {repo.get(key).queue for key in keys} == {""}
 
     def test_a_running_chunk_is_assigned_without_its_worker_noticing(self, repo: StatusRepo, clock: Clock) -> None:
-        """Its claim, its times and its progress stay, and its writes go through."""
-        (key,) = made(repo)
-        claim = claimed(repo, key)
+        """Its claim, times and progress stay, and its worker's writes succeed."""
+        (key,) = create_chunks(repo)
+        claim = claim_chunk(repo, key)
         repo.advance(claim, Phase.UPLOAD, Progress(7))
         clock.advance(9)
         before = repo.get(key)
@@ -583,36 +585,36 @@ class Queues:
         assert repo.get(key).queue == "celery"
 
     def test_of_an_unknown_chunk_nothing_is_noted(self, repo: StatusRepo) -> None:
-        """The message names it, and the others of the batch stay as they are."""
-        keys = made(repo, 2)
+        """The message names the chunk, and the others of the batch do not change."""
+        keys = create_chunks(repo, 2)
         absent = ChunkKey("e", keys[0].id)
         with pytest.raises(InvalidRequest, match=str(absent)):
             repo.assign([*keys, absent], "rq")
         assert {repo.get(key).queue for key in keys} == {""}
 
     def test_thousands_are_assigned_at_once(self, repo: StatusRepo) -> None:
-        """A batch larger than any limit on a statement's parameters is noted whole, and found again whole."""
-        keys = made(repo, 2500)
+        """A batch larger than any limit on a statement's parameters is stored whole, and found whole."""
+        keys = create_chunks(repo, 2500)
         repo.assign(keys, "rq")
         assert [record.chunk.key for record in repo.overdue("rq")] == keys
 
     def test_overdue_is_what_a_claim_would_take(self, repo: StatusRepo, clock: Clock) -> None:
-        """Of every dataset, expired ones first; not what runs, waits, is finished, or is another queue's."""
+        """Of every dataset, expired chunks first; none that runs, waits, is finished, or belongs to another queue."""
         repo.ensure([request(3, "a"), request(2, "a"), request(1, "")])
-        keys = made(repo, 8)
+        keys = create_chunks(repo, 8)
         repo.assign([record.chunk.key for dataset in ("a", "") for record in repo.find(dataset)], "rq")
         repo.assign(keys[:7], "rq")
         expired, live, waits, failed, done, due, cancelled, _ = keys
-        claimed(repo, cancelled)
+        claim_chunk(repo, cancelled)
         repo.cancel("d")
         for key in keys:
             repo.reopen(key)
-        claimed(repo, expired, ttl=10)
-        claimed(repo, live, ttl=11)
-        repo.fail(claimed(repo, waits), "oh", retry_in=11)
-        repo.fail(claimed(repo, failed), "oh", retry_in=None)
-        repo.complete(claimed(repo, done), result(1))
-        repo.fail(claimed(repo, due), "oh", retry_in=10)
+        claim_chunk(repo, expired, ttl=10)
+        claim_chunk(repo, live, ttl=11)
+        repo.fail(claim_chunk(repo, waits), "oh", retry_in=11)
+        repo.fail(claim_chunk(repo, failed), "oh", retry_in=None)
+        repo.complete(claim_chunk(repo, done), result(1))
+        repo.fail(claim_chunk(repo, due), "oh", retry_in=10)
         clock.advance(10)
         clock_stands = [record.chunk for record in repo.overdue("rq")]
         assert [(chunk.request.dataset, chunk.request.index) for chunk in clock_stands] == [
@@ -629,11 +631,11 @@ class Queues:
         assert list(repo.overdue("celery")) == []
 
     def test_chunks_may_change_while_they_are_overdue(self, repo: StatusRepo, clock: Clock) -> None:
-        """Who frees what he is told of is told once, though it is pending then; what others took is not told."""
-        keys = made(repo, 2200)
+        """A chunk that the caller frees meanwhile comes only once, and is pending then; claimed chunks are left out."""
+        keys = create_chunks(repo, 2200)
         repo.assign(keys, "rq")
         for key in keys[:1100]:
-            claimed(repo, key, ttl=1)
+            claim_chunk(repo, key, ttl=1)
         clock.advance(1)
         seen = []
         for record in repo.overdue("rq"):
@@ -641,13 +643,13 @@ class Queues:
             if record.status is Status.PROCESSING:
                 assert repo.free(record.chunk.key) is Status.PENDING
             if len(seen) == 1100:
-                claimed(repo, keys[1100])
+                claim_chunk(repo, keys[1100])
         assert seen == [*keys[:1100], *keys[1101:]]
 
     def test_freeing_ends_an_expired_claim(self, repo: StatusRepo, clock: Clock) -> None:
-        """It is a failure, the chunk is due now, and its worker, should it come back, has lost it."""
-        (key,) = made(repo)
-        claim = claimed(repo, key)
+        """It counts a failure, the chunk is due now, and a worker that comes back has lost it."""
+        (key,) = create_chunks(repo)
+        claim = claim_chunk(repo, key)
         repo.advance(claim, Phase.UPLOAD, Progress(7))
         clock.advance(TTL + 5)
         assert repo.free(key) is Status.PENDING
@@ -662,11 +664,11 @@ class Queues:
         assert repo.claim(key, "other", TTL) == Claimed(Claim(key, "other", 2), record.chunk, 1)
 
     def test_freeing_spends_the_budget(self, repo: StatusRepo, clock: Clock) -> None:
-        """A chunk that takes every worker down ends failed whoever notices it, with the same words."""
-        (key,) = made(repo)
+        """A chunk that kills every worker fails for good, with the same message as for a claim."""
+        (key,) = create_chunks(repo)
         ends = []
         for _ in range(MAX_FAILURES):
-            claimed(repo, key)
+            claim_chunk(repo, key)
             clock.advance(TTL)
             ends.append(repo.free(key))
         assert ends == [Status.PENDING, Status.PENDING, Status.FAILED]
@@ -675,26 +677,26 @@ class Queues:
         assert repo.get(key).failures == MAX_FAILURES
 
     def test_freeing_carries_a_cancel_out(self, repo: StatusRepo, clock: Clock) -> None:
-        """Nobody else would: the worker that was asked to stop is gone."""
-        (key,) = made(repo)
-        claimed(repo, key)
+        """The worker that was asked to stop is gone, so no other call would do it."""
+        (key,) = create_chunks(repo)
+        claim_chunk(repo, key)
         repo.cancel("d")
         clock.advance(TTL)
         assert repo.free(key) is Status.FAILED
         assert repo.claim(key, "me", TTL) == Exhausted("cancelled")
 
     def test_freeing_leaves_everything_else_alone(self, repo: StatusRepo, clock: Clock) -> None:
-        """Two reapers and a worker that is back count one failure between them; a live claim counts none."""
-        running, freed, waiting, done, failed = made(repo, 5)
-        (stopping,) = made(repo, 1, "other")
-        claimed(repo, freed, ttl=1)
-        repo.fail(claimed(repo, waiting), "oh", retry_in=99)
-        repo.complete(claimed(repo, done), result(1))
-        repo.fail(claimed(repo, failed), "oh", retry_in=None)
+        """Two reapers and a returning worker count one failure between them; a live claim counts none."""
+        running, freed, waiting, done, failed = create_chunks(repo, 5)
+        (stopping,) = create_chunks(repo, 1, "other")
+        claim_chunk(repo, freed, ttl=1)
+        repo.fail(claim_chunk(repo, waiting), "oh", retry_in=99)
+        repo.complete(claim_chunk(repo, done), result(1))
+        repo.fail(claim_chunk(repo, failed), "oh", retry_in=None)
         clock.advance(1)
         repo.free(freed)
-        claimed(repo, running, ttl=1)
-        claimed(repo, stopping)
+        claim_chunk(repo, running, ttl=1)
+        claim_chunk(repo, stopping)
         repo.cancel("other")
         keys = (running, freed, waiting, done, failed, stopping)
         before = [repo.get(key) for key in keys]
@@ -703,60 +705,60 @@ class Queues:
 
 
 class Looking:
-    """What can be read."""
+    """The read methods."""
 
     def test_unknown_chunks_are_named(self, repo: StatusRepo) -> None:
-        """Asking for a chunk that is not there says which, whatever namespace it is not in."""
-        (key,) = made(repo)
+        """The message names the unknown chunk, in every namespace."""
+        (key,) = create_chunks(repo)
         for absent in (ChunkKey("", key.id), ChunkKey("d", key.id + 1), ChunkKey("e", key.id)):
             for ask in (repo.get, repo.reopen, repo.free, lambda absent: repo.claim(absent, "me", TTL)):
                 with pytest.raises(InvalidRequest, match=str(absent)):
                     ask(absent)
 
     def test_find_goes_by_index_and_status(self, repo: StatusRepo) -> None:
-        """Chunks come in the order of the plan, not in that of their ids, and from the dataset alone."""
+        """Chunks come in the order of their index, not of their ids, and only those of the dataset."""
         repo.ensure([request(2), request(0), request(0, ""), request(0, "other")])
         repo.ensure([request(1)])
         keys = [record.chunk.key for record in repo.find("d")]
         assert [repo.get(key).chunk.request.index for key in keys] == [0, 1, 2]
-        claimed(repo, keys[1])
+        claim_chunk(repo, keys[1])
         assert [record.chunk.key for record in repo.find("d", Status.PROCESSING)] == [keys[1]]
         assert [record.chunk.key for record in repo.find("d", Status.PENDING)] == [keys[0], keys[2]]
         assert [record.chunk.key for record in repo.find("")] == [ChunkKey("", 0)]
         assert list(repo.find("nobody")) == []
 
     def test_find_goes_by_keyword(self, repo: StatusRepo) -> None:
-        """Alone and together with a status, by the very word, whatever its length and script."""
+        """Alone and together with a status, for the exact keyword, of any length and script."""
         words = ["cat", "Cat", "cats", "猫" * 4000, "caf\udce9", "caf?"]
         repo.ensure([request(index, keyword=words[index % 6]) for index in reversed(range(12))])
         repo.ensure([request(0, "other")])
         for index, word in enumerate(words):
             found = [record.chunk for record in repo.find("d", keyword=word)]
             assert [chunk.request.index for chunk in found] == [index, index + 6]
-            claimed(repo, found[1].key)
+            claim_chunk(repo, found[1].key)
             assert [r.chunk for r in repo.find("d", Status.PENDING, word)] == found[:1]
             assert [r.chunk for r in repo.find("d", Status.PROCESSING, word)] == found[1:]
         assert list(repo.find("d", keyword="")) == []
 
     def test_chunks_may_change_while_they_are_found(self, repo: StatusRepo) -> None:
-        """The command that reopens what it finds sees each chunk once, and blocks nobody, itself least."""
-        keys = made(repo, 1100)
+        """A command that reopens chunks while it reads sees each once, and blocks no process, least of all itself."""
+        keys = create_chunks(repo, 1100)
         repo.cancel("d")
         seen = []
         for record in repo.find("d", Status.FAILED):
             seen.append(record.chunk.key)
             assert repo.reopen(record.chunk.key)
-            claimed(repo, record.chunk.key)
+            claim_chunk(repo, record.chunk.key)
         assert seen == keys
 
     def test_summary_counts_what_occurs(self, repo: StatusRepo) -> None:
-        """By dataset, in the order of their names, without zeros."""
+        """By dataset, in the order of the names, without zeros."""
         assert repo.summary() == {}
-        made(repo, 1, "b")
-        keys = made(repo, 3, "a")
+        create_chunks(repo, 1, "b")
+        keys = create_chunks(repo, 3, "a")
         repo.ensure([request(5, "")])
-        claimed(repo, keys[0])
-        repo.complete(claimed(repo, keys[1]), result(1))
+        claim_chunk(repo, keys[0])
+        repo.complete(claim_chunk(repo, keys[1]), result(1))
         summary = repo.summary()
         assert summary == {
             "": {Status.PENDING: 1},
@@ -766,29 +768,29 @@ class Looking:
         assert list(summary) == ["", "a", "b"]
 
     def test_an_overview_of_nothing(self, repo: StatusRepo) -> None:
-        """No chunks at all, or none of such a dataset."""
+        """For an empty repository and for an unknown dataset."""
         nothing = Overview({}, accepted=0, workers=0, expired=0, oldest=0.0, errors={})
         assert repo.overview() == nothing
-        made(repo)
+        create_chunks(repo)
         assert repo.overview("nobody") == nothing
 
     def test_an_overview_sums_up(self, repo: StatusRepo, clock: Clock) -> None:
-        """What stands in the records, of one dataset or of all."""
-        done, short, failed, vanished, slow, fast, alone, _ = made(repo, 8)
-        (other,) = made(repo, 1, "other")
-        repo.complete(claimed(repo, done), result(1))
-        repo.complete(claimed(repo, short), result(1, accepted=3))
-        again = claimed(repo, failed)
+        """Of the records of one dataset, or of all."""
+        done, short, failed, vanished, slow, fast, alone, _ = create_chunks(repo, 8)
+        (other,) = create_chunks(repo, 1, "other")
+        repo.complete(claim_chunk(repo, done), result(1))
+        repo.complete(claim_chunk(repo, short), result(1, accepted=3))
+        again = claim_chunk(repo, failed)
         repo.advance(again, Phase.UPLOAD, Progress(20))
         repo.fail(again, "no room", retry_in=None)
-        claimed(repo, vanished, "gone", ttl=10)
+        claim_chunk(repo, vanished, "gone", ttl=10)
         clock.advance(10)
-        repo.renew(claimed(repo, slow, "two at once"), 1000, Progress(100))
+        repo.renew(claim_chunk(repo, slow, "two at once"), 1000, Progress(100))
         clock.advance(5)
-        repo.advance(claimed(repo, fast, "two at once"), Phase.DOWNLOAD, Progress(7))
-        claimed(repo, alone, "one")
+        repo.advance(claim_chunk(repo, fast, "two at once"), Phase.DOWNLOAD, Progress(7))
+        claim_chunk(repo, alone, "one")
         clock.advance(2)
-        claimed(repo, other, "another")
+        claim_chunk(repo, other, "another")
         assert repo.overview("d") == Overview(
             phases={
                 Status.COMPLETED: {Phase.COMPLETE: 2},
@@ -807,19 +809,19 @@ class Looking:
         assert (every.workers, every.expired, every.oldest, every.accepted) == (3, 1, 7.0, 630)
         assert every.phases[Status.PROCESSING] == {Phase.DOWNLOAD: 1, Phase.INIT: 4}
         repo.reopen(done)
-        claimed(repo, done)
+        claim_chunk(repo, done)
         assert repo.overview("d").accepted == 130
 
     def test_alike_errors_count_together(self, repo: StatusRepo) -> None:
-        """Names and numbers aside; the most frequent come first, and there are never more than a screen takes."""
-        keys = made(repo, 26)
+        """Names and numbers are masked; the most frequent errors come first, and their number is limited."""
+        keys = create_chunks(repo, 26)
         errors = (
             [f"no 'image {n}' in {n} tries" for n in range(3)] + ["full"] * 2 + [c * 3 for c in "zyxwvutsrqponmlkjihg"]
         )
         for key, error in zip(keys, errors, strict=False):
-            repo.fail(claimed(repo, key), error, retry_in=None if key.id % 2 else 0)
-        repo.fail(claimed(repo, keys[25]), "it runs again", retry_in=0)
-        claimed(repo, keys[25])
+            repo.fail(claim_chunk(repo, key), error, retry_in=None if key.id % 2 else 0)
+        repo.fail(claim_chunk(repo, keys[25]), "it runs again", retry_in=0)
+        claim_chunk(repo, keys[25])
         overview = repo.overview("d")
         assert list(overview.errors.items()) == [
             ("no '…' in N tries", 3),
@@ -828,27 +830,27 @@ class Looking:
         ]
 
     def test_the_identity_is_a_uuid_that_stays(self, repo: StatusRepo) -> None:
-        """Ids mean something only beside it, so it must not change under them."""
+        """Chunk ids mean something only together with the identity, so it must not change."""
         identity = repo.identity
-        made(repo)
+        create_chunks(repo)
         assert UUID(identity) == UUID(repo.identity)
 
 
 class History:
-    """What is remembered of attempts."""
+    """The history of attempts."""
 
     def test_each_attempt_is_remembered_with_its_end(self, repo: StatusRepo, clock: Clock) -> None:
-        """Whoever wonders why a chunk took a day sees every try, and what became of it."""
-        (key,) = made(repo)
+        """A user who asks why a chunk took a day sees every attempt and how it ended."""
+        (key,) = create_chunks(repo)
         began = clock()
         ends: list[Callable[[Claim], object]] = [
             lambda claim: repo.fail(claim, "away", retry_in=0),
             repo.release,
-            lambda _: clock.advance(TTL),  # the next claim finds it expired
+            lambda _: clock.advance(TTL),  # the next claim finds the lease expired
             lambda _: (clock.advance(TTL), repo.free(key)),
         ]
         for end in ends:
-            claim = claimed(repo, key)
+            claim = claim_chunk(repo, key)
             repo.advance(claim, Phase.UPLOAD, Progress())
             clock.advance(10)
             end(claim)
@@ -864,21 +866,21 @@ class History:
             ),
         ]
         repo.reopen(key)
-        repo.complete(claimed(repo, key), result(5))
+        repo.complete(claim_chunk(repo, key), result(5))
         times = [(one.began - began, (one.ended or 0) - began) for one in repo.history("d")]
         assert times == [(0, 10), (10, 20), (20, 30 + TTL), (30 + TTL, 40 + 2 * TTL), (40 + 2 * TTL,) * 2]
         assert [one.status for one in repo.history("d")][-1] is Status.COMPLETED
 
     def test_attempts_come_by_chunk_and_a_running_one_has_no_end(self, repo: StatusRepo) -> None:
-        """A page of a dataset's timeline is drawn from them as they come."""
-        first, second, _ = made(repo, 3)
-        other = made(repo, 1, "other")[0]
-        claimed(repo, second)
-        repo.release(claimed(repo, first))
-        claimed(repo, first)
-        claimed(repo, other)
-        told = [(one.chunk, one.attempt, one.ended is None, one.status) for one in repo.history("d")]
-        assert told == [
+        """A timeline of a dataset is drawn from them in this order."""
+        first, second, _ = create_chunks(repo, 3)
+        other = create_chunks(repo, 1, "other")[0]
+        claim_chunk(repo, second)
+        repo.release(claim_chunk(repo, first))
+        claim_chunk(repo, first)
+        claim_chunk(repo, other)
+        history = [(one.chunk, one.attempt, one.ended is None, one.status) for one in repo.history("d")]
+        assert history == [
             (first, 1, False, Status.PENDING),
             (first, 2, True, None),
             (second, 1, True, None),
@@ -887,14 +889,14 @@ class History:
 
 
 class StatusRepoContract(Ensure, Leases, Ends, Cancelling, Queues, Looking, History):
-    """The whole contract. A subclass gives an empty ``repo`` on ``clock`` with a budget of three failures."""
+    """The whole contract. A subclass provides an empty ``repo`` on ``clock``, with a budget of three failures."""
 
     @pytest.fixture
     def clock(self) -> Clock:
-        """Give a clock that stands still until it is moved."""
+        """Return a clock that advances only by ``advance``."""
         return Clock()
 
     @pytest.fixture
     def repo(self, clock: Clock) -> StatusRepo:
-        """Give an empty repository."""
+        """Return an empty repository."""
         raise NotImplementedError

@@ -20,24 +20,24 @@ from pixcore_adapters.archiver.zip import ZipArchiver
 
 
 class TestMemoryArchiver(ArchiverContract):
-    """The public test double is as strict as what it stands for."""
+    """The public test double is as strict as the real archivers."""
 
     @pytest.fixture
     def archiver(self) -> Archiver:
-        """Give the archiver."""
+        """Return the archiver."""
         return MemoryArchiver()
 
 
 class TestZipArchiver(ArchiverContract):
-    """Zip."""
+    """The zip archiver."""
 
     @pytest.fixture
     def archiver(self) -> Archiver:
-        """Give the archiver."""
+        """Return the archiver."""
         return ZipArchiver()
 
     def test_the_layout_is_what_loaders_expect(self, images: Images, target: Path) -> None:
-        """Rows at the root, pictures in their folder, each with a mode that lets its owner read it once unpacked."""
+        """Rows are at the root, pictures in their folder; the modes let the owner read the unpacked files."""
         ZipArchiver().pack(images, target)
         with zipfile.ZipFile(target) as packed:
             assert packed.testzip() is None
@@ -46,35 +46,35 @@ class TestZipArchiver(ArchiverContract):
             assert {member.external_attr >> 16 for member in packed.infolist()} == {stat.S_IFREG | 0o644}
 
     def test_pictures_are_stored_not_deflated(self, images: Images, target: Path) -> None:
-        """They are compressed already; and what deflate makes differs between builds of zlib."""
+        """They are compressed already, and the output of deflate differs between builds of zlib."""
         ZipArchiver().pack(images, target)
         with zipfile.ZipFile(target) as packed:
             assert {member.compress_type for member in packed.infolist()} == {zipfile.ZIP_STORED}
 
     @pytest.mark.parametrize("rows", [b"5\n", b"[]\n", b"null\n", b"{}\n{\n", b"\xff\n", b"[" * 100_000])
     def test_rows_that_are_no_rows_are_refused(self, target: Path, rows: bytes) -> None:
-        """A zip of somebody else's, or a damaged one, must not end `verify` with a traceback."""
+        """A foreign or damaged zip must not end `verify` with a traceback."""
         with zipfile.ZipFile(target, "w") as packed:
             packed.writestr(METADATA, rows)
         with pytest.raises(InvalidRequest, match="archive is not a complete"):
             ZipArchiver().contents(target)
 
     def test_a_zip_without_rows_is_refused(self, target: Path) -> None:
-        """A zip of holiday pictures is no chunk."""
+        """Any other zip with pictures is not a chunk."""
         with zipfile.ZipFile(target, "w") as packed:
             packed.writestr("images/000000.jpg", picture(0))
         with pytest.raises(InvalidRequest, match="archive is not a complete"):
             ZipArchiver().contents(target)
 
     def test_a_repacked_archive_is_read(self, images: Images, target: Path, tmp_path: Path) -> None:
-        """Users repack archives with their favourite program: still the same pictures."""
+        """Users repack archives with other programs; the pictures are the same."""
         ZipArchiver().pack(images, tmp_path / "whole")
         repack(tmp_path / "whole", target, zipfile.ZIP_DEFLATED)
         assert list(check_contents(ZipArchiver().contents(target))) == []
 
     @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
     def test_a_repacked_archive_that_is_damaged_is_refused(self, target: Path, tmp_path: Path, method: int) -> None:
-        """There damage shows as the decompressor's own errors."""
+        """Such damage appears as an error of the decompressor."""
         ZipArchiver().pack([image(tmp_path, 0, b"picture" * 99)], tmp_path / "whole")
         repack(tmp_path / "whole", target, method)
         intact = target.read_bytes()
@@ -82,20 +82,20 @@ class TestZipArchiver(ArchiverContract):
             damaged = bytearray(intact)
             damaged[place] ^= 0xFF
             target.write_bytes(damaged)
-            with suppress(InvalidRequest):  # a byte that means nothing may pass
+            with suppress(InvalidRequest):  # an unused byte may differ
                 list(check_contents(ZipArchiver().contents(target)))
 
 
 class TestTarArchiver(ArchiverContract):
-    """Tar."""
+    """The tar archiver."""
 
     @pytest.fixture
     def archiver(self) -> Archiver:
-        """Give the archiver."""
+        """Return the archiver."""
         return TarArchiver()
 
     def test_a_sample_is_a_picture_and_its_row_side_by_side(self, images: Images, target: Path) -> None:
-        """WebDataset makes a sample of neighbours whose names are the same up to the first dot."""
+        """WebDataset groups adjacent members whose names are equal up to the first dot into a sample."""
         TarArchiver().pack(images, target)
         with tarfile.open(target) as packed:
             names = packed.getnames()
@@ -106,7 +106,7 @@ class TestTarArchiver(ArchiverContract):
             assert {(member.mode, member.mtime, member.uid, member.uname) for member in packed} == {(0o644, 0, 0, "")}
 
     def test_an_archive_that_broke_off_at_a_header_is_refused(self, images: Images, target: Path) -> None:
-        """Tarfile takes a header that it cannot read for the end: the samples behind it would be gone silently."""
+        """The module tarfile takes an unreadable header for the end; later samples would be lost silently."""
         TarArchiver().pack(images, target)
         with tarfile.open(target) as packed:
             last = packed.getmembers()[-2].offset
@@ -117,7 +117,7 @@ class TestTarArchiver(ArchiverContract):
 
 
 def repack(archive: Path, target: Path, method: int) -> None:
-    """Pack an archive's members anew."""
+    """Pack an archive's members again."""
     with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(target, "w", method) as packed:
         for name in whole.namelist():
             packed.writestr(name, whole.read(name))

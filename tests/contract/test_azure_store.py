@@ -1,4 +1,4 @@
-"""A container of Azure Blob Storage, as Azurite plays it, keeps the contract."""
+"""A container of Azure Blob Storage, emulated by Azurite, keeps the contract."""
 
 from base64 import b64encode
 from typing import Any
@@ -21,7 +21,7 @@ PAGE = 50
 
 
 class TestAzureBlobStore(ServerContract, BlobStoreContract):
-    """Below a prefix that is itself an odd key."""
+    """The store has a prefix that is an unusual key itself."""
 
     many = 2 * PAGE + 5
     large = 2 * azure.BLOCK + 1
@@ -29,30 +29,30 @@ class TestAzureBlobStore(ServerContract, BlobStoreContract):
 
     @pytest.fixture(autouse=True)
     def _short_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Need several pages for few blobs."""
+        """Use small pages, so that few blobs need several."""
         monkeypatch.setattr(azure, "_PAGE", PAGE)
 
     @pytest.fixture
     def missing(self, azurite: Azure) -> Creatable:
-        """Give a store in a container that is not there."""
+        """Return a store in a container that does not exist."""
         return azure_stores.store(azurite, azure_stores.container(), "prefix")
 
     @pytest.fixture
     def store(self, azurite: Azure) -> BlobStore:
-        """Give an empty store."""
+        """Return an empty store."""
         made = azure_stores.store(azurite, azure_stores.container(), "the prefix/😀")
         made.create()
         return made
 
     @pytest.fixture
     def stranger(self, azurite: Azure, store: AzureBlobStore) -> BlobStore:
-        """Give the store to somebody with a wrong key."""
+        """Return the store with a wrong key."""
         wrong = evolve(azurite, key=b64encode(b"wrong").decode())
         return azure_stores.store(wrong, store._container.container_name, "the prefix/😀")
 
     @pytest.fixture
     def elsewhere(self, azurite: Azure, store: AzureBlobStore) -> str:
-        """Give code that makes a store of the same container in another process."""
+        """Return code that opens a store of the same container in another process."""
         return f"""
 import azure_stores
 from servers.addresses import Azure
@@ -61,23 +61,23 @@ store = azure_stores.store({azurite}, {store._container.container_name!r}, "the 
 
     @pytest.fixture
     def private(self, own: Own) -> tuple[Server[Any], Creatable]:
-        """Give an Azurite of its own, and a store on it."""
+        """Start a separate Azurite; return it with a store on it."""
         server = own(azurite_server.prepare)
         return server, azure_stores.store(server.address, "container", retries=0)
 
     def holds(self, key: str) -> bool:
-        r"""Azure takes no control characters, turns ``\`` into ``/``, and loses a dot at a part's end."""
+        r"""Azure rejects control characters, turns ``\`` into ``/``, and drops a dot at the end of a path segment."""
         control = any(ord(char) < 32 or 127 <= ord(char) < 160 or 0xE000 <= ord(char) < 0xF900 for char in key)
         return not (control or {"\\", "\ufffe", "\uffff"} & set(key) or f"{key}/".count("./"))
 
 
 class AzureMachine(BlobStoreMachine):
-    """In a whole container."""
+    """The store is a whole container."""
 
     server: Azure
 
     def new_store(self) -> BlobStore:
-        """Give an empty store."""
+        """Return an empty store."""
         made = azure_stores.store(self.server, azure_stores.container())
         made.create()
         return made
@@ -85,9 +85,9 @@ class AzureMachine(BlobStoreMachine):
 
 @pytest.fixture(autouse=True)
 def _server(azurite: Azure) -> None:
-    """Tell the machine, which hypothesis makes, where the server is."""
+    """Give the server to the machine, which hypothesis instantiates."""
     AzureMachine.server = azurite
 
 
 TestAzureMachine = AzureMachine.TestCase
-TestAzureMachine.settings = settings(max_examples=10, stateful_step_count=20)  # a server answers in milliseconds
+TestAzureMachine.settings = settings(max_examples=10, stateful_step_count=20)  # a server responds within milliseconds

@@ -14,20 +14,20 @@ from pixcore_adapters.blob_store.memory import MemoryBlobStore
 
 
 class TestMemoryBlobStore(BlobStoreContract):
-    """The public test double is as strict as the stores that it stands for."""
+    """The public test double is as strict as the real stores."""
 
     @pytest.fixture
     def store(self) -> BlobStore:
-        """Give an empty store."""
+        """Return an empty store."""
         return MemoryBlobStore()
 
 
 class TestLocalBlobStore(BlobStoreContract):
-    """A folder keeps the promises of a server."""
+    """A folder keeps the same promises as a server."""
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> BlobStore:
-        """Give an empty store, whose folder is not made yet."""
+        """Return an empty store whose folder does not exist yet."""
         return LocalBlobStore(tmp_path / "the store")
 
 
@@ -35,7 +35,7 @@ class MemoryMachine(BlobStoreMachine):
     """In memory."""
 
     def new_store(self) -> BlobStore:
-        """Give an empty store."""
+        """Return an empty store."""
         return MemoryBlobStore()
 
 
@@ -43,7 +43,7 @@ class LocalMachine(BlobStoreMachine):
     """In a folder."""
 
     def new_store(self) -> BlobStore:
-        """Give an empty store."""
+        """Return an empty store."""
         self.folder = tempfile.mkdtemp()
         return LocalBlobStore(Path(self.folder))
 
@@ -54,4 +54,4 @@ class LocalMachine(BlobStoreMachine):
 
 TestMemoryMachine = MemoryMachine.TestCase
 TestLocalMachine = LocalMachine.TestCase
-TestLocalMachine.settings = settings(max_examples=30, stateful_step_count=30)  # a disk syncs every put
+TestLocalMachine.settings = settings(max_examples=30, stateful_step_count=30)  # every put is synced to the disk

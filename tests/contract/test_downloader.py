@@ -21,11 +21,11 @@ from pixcore_adapters.downloader.web import WebDownloader
 
 
 class TestMemoryDownloader(DownloaderContract):
-    """The public test double is as strict as what it stands for."""
+    """The public test double is as strict as the real downloaders."""
 
     @pytest.fixture
     def serve(self) -> Serve:
-        """Give what makes a source."""
+        """Return a factory of sources."""
 
         def serve(results: Sequence[bytes | None]) -> tuple[Downloader, Lane]:
             return MemoryDownloader({"cat": results}), Lane("memory", "cat", 0, len(results))
@@ -34,11 +34,11 @@ class TestMemoryDownloader(DownloaderContract):
 
 
 class TestFolderDownloader(DownloaderContract):
-    """A folder of files, some of which vanish after the plan."""
+    """A folder of files, some of which are removed after the plan."""
 
     @pytest.fixture
     def serve(self, tmp_path: Path) -> Serve:
-        """Give what makes a source."""
+        """Return a factory of sources."""
 
         def serve(results: Sequence[bytes | None]) -> tuple[Downloader, Lane]:
             folder = tmp_path / "photos"
@@ -56,18 +56,18 @@ class TestFolderDownloader(DownloaderContract):
 
 
 class TestWebDownloader(DownloaderContract):
-    """A list of pictures on a web site, some of which are not there."""
+    """A list of pictures on a web site, some of which do not exist."""
 
     gone = "http_410"
     site: Site
 
     def handles(self) -> set[str]:
-        """The site closes its ends of the connections in its own time."""
+        """Count without the site's ends of the connections, which it closes later."""
         return handles(self.site)
 
     @pytest.fixture
     def serve(self, tmp_path: Path) -> Iterator[Serve]:
-        """Give what makes a source."""
+        """Return a factory of sources."""
         with Site() as site:
             self.site = site
 
@@ -83,18 +83,18 @@ class TestWebDownloader(DownloaderContract):
 
 
 class TestPagedSource(DownloaderContract):
-    """An API whose results are pictures of a web site, some of which are not there."""
+    """An API whose results are pictures of a web site, some of which do not exist."""
 
     gone = "http_410"
     site: Site
 
     def handles(self) -> set[str]:
-        """The site closes its ends of the connections in its own time."""
+        """Count without the site's ends of the connections, which it closes later."""
         return handles(self.site)
 
     @pytest.fixture
     def serve(self) -> Iterator[Serve]:
-        """Give what makes a source."""
+        """Return a factory of sources."""
         with Site() as site:
             self.site = site
 

@@ -1,4 +1,4 @@
-"""The runners keep the contract, with the workers that their users start. A new one costs a ``Door`` and a class."""
+"""The runners keep the contract, with the workers that users start. A new runner needs a driver and a class."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from servers.fixtures import had
 from servers.server import started
 from servers.tools import Unavailable
 
-from contract.runner import Door, RunnerContract
+from contract.runner import RunnerContract, RunnerDriver
 from pixcore import ChunkRecord
 from pixcore_runners.celery import make_app
 from pixcore_runners.celery.task import NAME
@@ -29,35 +29,35 @@ pytestmark = [pytest.mark.process, pytest.mark.server]
 
 @frozen
 class Direct:
-    """``pixcore run``: who submits is the worker."""
+    """``pixcore run``: the process that submits is the worker."""
 
     fleet: Fleet
 
     def submit(self, chunks: int, dataset: str) -> None:
-        """See ``Door``."""
+        """See ``RunnerDriver``."""
         self.fleet.start("run", *self.fleet.listed(chunks, dataset), "--workers", 2)
 
     def deliver(self, record: ChunkRecord) -> str:
-        """See ``Door``."""
+        """See ``RunnerDriver``."""
         dataset = record.chunk.request.dataset
         words = self.fleet.listed(sum(1 for _ in self.fleet.status.find(dataset)), dataset)
         run = self.fleet.start("run", *words, "--json", "--quiet")
         run.code()
-        chunk = next(each for each in json.loads(run.said)["chunks"] if each["id"] == record.chunk.id)
+        chunk = next(each for each in json.loads(run.output)["chunks"] if each["id"] == record.chunk.id)
         return str(chunk["url"] or chunk["error"])
 
     def progress(self, record: ChunkRecord) -> int:
-        """See ``Door``; it is shown by ``pixcore status``."""
+        """See ``RunnerDriver``; ``pixcore status`` shows it."""
         return self.fleet.status.get(record.chunk.key).progress.accepted
 
 
 class TestDirect(RunnerContract):
-    """Processes of one run."""
+    """Several processes of one run."""
 
     @pytest.fixture(scope="class")
     @classmethod
-    def door(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-        """Give the runner."""
+    def driver(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunnerDriver]:
+        """Return the runner."""
         with fleet("direct", tmp_path_factory.mktemp("direct")) as made:
             yield Direct(made)
             everything_holds(made)
@@ -65,7 +65,7 @@ class TestDirect(RunnerContract):
 
 @contextmanager
 def working(runner: str, folder: Path, **settings: object) -> Iterator[Fleet]:
-    """A fleet with two processes that work, on a database that is there."""
+    """Start a fleet with two worker processes on an existing database."""
     with fleet(runner, folder, **settings) as made:
         assert made.status
         made.worker(2)
@@ -75,46 +75,46 @@ def working(runner: str, folder: Path, **settings: object) -> Iterator[Fleet]:
 
 @frozen
 class Queued:
-    """What queues have in common."""
+    """The common part of the queues."""
 
     fleet: Fleet
 
     def submit(self, chunks: int, dataset: str) -> None:
-        """See ``Door``."""
+        """See ``RunnerDriver``."""
         self.fleet.submit(chunks, dataset)
 
     def task_id(self, record: ChunkRecord) -> str:
-        """The queue's name for the delivery of a chunk, as it stands in the worker's log lines."""
-        said = self.fleet.programs[0].said
-        found: str = re.findall(rf"\[task_id=([^]]+)\]\[chunk={record.chunk.key}\]", said)[-1]
+        """Return the queue's id of a chunk's delivery, as the worker's log lines have it."""
+        output = self.fleet.programs[0].output
+        found: str = re.findall(rf"\[task_id=([^]]+)\]\[chunk={record.chunk.key}\]", output)[-1]
         return found
 
 
 @frozen
 class Celery(Queued):
-    """Celery, whatever its broker."""
+    """Celery with any broker."""
 
     def deliver(self, record: ChunkRecord) -> str:
-        """See ``Door``."""
+        """See ``RunnerDriver``."""
         metadata = {"keyword": record.chunk.request.keyword, "dataset": record.chunk.request.dataset}
         with make_app() as app:
             delivery = app.tasks[NAME].delay(record.chunk.id, metadata=metadata)
             return str(delivery.get(timeout=30, propagate=False))
 
     def progress(self, record: ChunkRecord) -> int:
-        """See ``Door``."""
+        """See ``RunnerDriver``."""
         with make_app() as app:
             delivery = app.AsyncResult(self.task_id(record))
             return int(delivery.info["accepted"]) if delivery.state == "PROGRESS" else 0
 
 
 class TestCeleryOnRedis(RunnerContract):
-    """The broker that most have."""
+    """The most common broker."""
 
     @pytest.fixture(scope="class")
     @classmethod
-    def door(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-        """Give the runner."""
+    def driver(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunnerDriver]:
+        """Return the runner."""
         folder = tmp_path_factory.mktemp("celery")
         with (
             had(lambda: started(redis_server.prepare)) as server,
@@ -124,12 +124,12 @@ class TestCeleryOnRedis(RunnerContract):
 
 
 class TestCeleryOnRabbitMQ(RunnerContract):
-    """The broker that pushes; results are in a Redis, for it keeps none. Skipped in CI, too: it comes with no wheel."""
+    """A broker that pushes; Redis keeps the results. Skipped in CI too, because no wheel contains RabbitMQ."""
 
     @pytest.fixture(scope="class")
     @classmethod
-    def door(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-        """Give the runner."""
+    def driver(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunnerDriver]:
+        """Return the runner."""
         try:
             server = started(rabbitmq.prepare)
         except Unavailable as exc:
@@ -147,12 +147,12 @@ class Rq(Queued):
 
     @contextmanager
     def jobs(self) -> Iterator[Queue]:
-        """Its queue, over a connection that ends with the block."""
+        """Open its queue on a connection that closes with the block."""
         with Redis.from_url(os.environ["PIXCORE_BROKER"]) as client:
             yield Queue("pixcore", connection=client, serializer="json")
 
     def deliver(self, record: ChunkRecord) -> str:
-        """See ``Door``."""
+        """See ``RunnerDriver``."""
         with self.jobs() as jobs:
             job = jobs.enqueue(process_chunk, record.chunk.id, record.chunk.request.dataset)
             await_true(lambda: job.get_status() in ("finished", "failed"))
@@ -161,19 +161,19 @@ class Rq(Queued):
             return str(result.return_value or result.exc_string)
 
     def progress(self, record: ChunkRecord) -> int:
-        """See ``Door``."""
+        """See ``RunnerDriver``."""
         with self.jobs() as jobs:
             job = jobs.fetch_job(self.task_id(record))
             return int(job.get_meta().get("accepted", 0)) if job else 0
 
 
 class TestRq(RunnerContract):
-    """Each chunk in a process of its own."""
+    """Each chunk runs in its own process."""
 
     @pytest.fixture(scope="class")
     @classmethod
-    def door(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-        """Give the runner."""
+    def driver(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunnerDriver]:
+        """Return the runner."""
         folder = tmp_path_factory.mktemp("rq")
         with (
             had(lambda: started(redis_server.prepare)) as server,

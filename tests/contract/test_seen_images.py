@@ -1,4 +1,4 @@
-"""The memories of images keep the contract."""
+"""The implementations of ``SeenImages`` keep the contract."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,34 +21,34 @@ from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages
 
 
 class TestMemorySeenImages(SeenImagesContract):
-    """The public test double is as strict as the database that it stands for."""
+    """The public test double is as strict as the database."""
 
     @pytest.fixture
     def repo(self, clock: Clock) -> StatusRepo:
-        """Give an empty repository."""
+        """Return an empty repository."""
         return MemoryStatusRepo(clock)
 
     @pytest.fixture
     def seen(self, repo: StatusRepo) -> SeenImages:
-        """Give an empty memory."""
+        """Return an empty ``SeenImages``."""
         return MemorySeenImages(repo)
 
 
 class SqlSeenImagesContract(SeenImagesContract):
-    """The status database remembers the images of all workers. A subclass gives an empty ``engine``."""
+    """The implementation in the status database. A subclass provides an empty ``engine``."""
 
     @pytest.fixture
     def repo(self, clock: Clock, engine: Engine) -> SqlStatusRepo:
-        """Give an empty repository, whose time is the test's."""
+        """Return an empty repository whose time is the test's clock."""
         return SqlStatusRepo(engine, now=bindparam("now", callable_=clock, type_=Float))
 
     @pytest.fixture
     def seen(self, repo: SqlStatusRepo) -> SeenImages:
-        """Give an empty memory beside the repository."""
+        """Return an empty ``SeenImages`` on the repository's database."""
         return SqlSeenImages(repo.engine)
 
     def test_a_url_may_hold_anything(self, seen: SqlSeenImages, repo: SqlStatusRepo, claims: list[Claim]) -> None:
-        """A source may have sent a NUL, which PostgreSQL does not hold: it costs the image nothing."""
+        """A source may send a NUL, which PostgreSQL cannot store; the image is kept."""
         for claim, number in zip(claims, (1, 2), strict=True):
             assert hold(seen, claim, image(number, url="https://host/\0.jpg")) is None
             repo.complete(claim, result(1))
@@ -57,7 +57,7 @@ class SqlSeenImagesContract(SeenImagesContract):
     def test_a_chunk_opened_again_during_the_search_is_left_out(
         self, seen: SqlSeenImages, repo: SqlStatusRepo, claims: list[Claim]
     ) -> None:
-        """Hashes are read before the search and the rest after it: what has gone in between is no error."""
+        """Hashes are read before the search, other columns after it; images that are gone by then are no error."""
         for claim, held in zip(claims, (ONE, OTHER), strict=True):
             hold(seen, claim, held)
             repo.complete(claim, result(1))
@@ -75,7 +75,7 @@ class TestSqliteSeenImages(SqlSeenImagesContract):
 
     @pytest.fixture
     def engine(self, tmp_path: Path) -> Iterator[Engine]:
-        """Give an empty database."""
+        """Return an empty database."""
         with databases.sqlite(tmp_path) as engine:
             yield engine
 
@@ -85,6 +85,6 @@ class TestPostgresSeenImages(SqlSeenImagesContract):
 
     @pytest.fixture
     def engine(self, postgres: Postgres) -> Iterator[Engine]:
-        """Give an empty database."""
+        """Return an empty database."""
         with databases.postgres(postgres) as engine:
             yield engine

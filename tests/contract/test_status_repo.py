@@ -15,29 +15,29 @@ from pixcore_adapters.status_repo.sql import SqlStatusRepo
 
 
 class TestMemoryStatusRepo(StatusRepoContract):
-    """The public test double is as strict as the database that it stands for."""
+    """The public test double is as strict as the database."""
 
     @pytest.fixture
     def repo(self, clock: Clock) -> StatusRepo:
-        """Give an empty repository."""
+        """Return an empty repository."""
         return MemoryStatusRepo(clock, MAX_FAILURES)
 
 
 class TestSqliteStatusRepo(StatusRepoContract):
-    """One file keeps the promises of a server."""
+    """A file keeps the same promises as a server."""
 
     @pytest.fixture
     def repo(self, clock: Clock, tmp_path: Path) -> Iterator[StatusRepo]:
-        """Give an empty repository, whose time is the test's."""
+        """Return an empty repository whose time is the test's clock."""
         with databases.sqlite(tmp_path) as engine:
             yield SqlStatusRepo(engine, MAX_FAILURES, bindparam("now", callable_=clock, type_=Float))
 
 
 class TestPostgresStatusRepo(StatusRepoContract):
-    """A server keeps the promises of one file."""
+    """A server keeps the same promises as a file."""
 
     @pytest.fixture
     def repo(self, clock: Clock, postgres: Postgres) -> Iterator[StatusRepo]:
-        """Give an empty repository, whose time is the test's."""
+        """Return an empty repository whose time is the test's clock."""
         with databases.postgres(postgres) as engine:
             yield SqlStatusRepo(engine, MAX_FAILURES, bindparam("now", callable_=clock, type_=Float))

@@ -1,4 +1,4 @@
-"""The validators of this project keep the port's promises."""
+"""The validators of this project keep the contract."""
 
 from collections.abc import Iterator
 
@@ -12,43 +12,43 @@ from pixcore_adapters.validator.pillow import PillowValidator
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[PillowValidator]:
-    """One for all tests, as a runner has one for all chunks."""
+    """Return one validator for all tests, as a runner has one for all chunks."""
     with PillowValidator(workers=2) as validator:
         yield validator
 
 
 @pytest.mark.process
 class TestPillowValidator(ValidatorContract):
-    """Real pictures, in several formats, through real children."""
+    """Real pictures in several formats, in real child processes."""
 
     FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
     @pytest.fixture
     def validator(self, shared: PillowValidator) -> PillowValidator:
-        """The shared one: its children start once."""
+        """Return the shared validator, whose children start once."""
         return shared
 
     def picture(self, seed: int) -> bytes:
-        """A format for each seed."""
+        """Build a picture in a format that depends on the seed."""
         return encoded(photo(seed), self.FORMATS[seed % len(self.FORMATS)])
 
     def damaged(self) -> bytes:
-        """A download that broke off."""
+        """Build a truncated picture."""
         return encoded(photo(1))[:-500]
 
 
 class TestMemoryValidator(ValidatorContract):
-    """The double that users test with must not promise less."""
+    """The test double for users must be as strict."""
 
     @pytest.fixture
     def validator(self) -> MemoryValidator:
-        """A fresh one costs nothing."""
+        """Return a new validator, which is cheap."""
         return MemoryValidator()
 
     def picture(self, seed: int) -> bytes:
-        """Named by its seed."""
+        """Build a picture that contains its seed."""
         return encode(f"picture {seed}")
 
     def damaged(self) -> bytes:
-        """Without its closing brace."""
+        """Build a picture without its closing brace."""
         return encode("damaged")[:-1]

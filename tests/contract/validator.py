@@ -1,4 +1,4 @@
-"""What every validator must do: the promises of pixcore.ports.validator, as tests."""
+"""The contract of every validator: tests of the promises in ``pixcore.ports.validator``."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ Store = Callable[..., list[Download]]
 
 
 def verdicts(validator: Validator, downloads: Iterable[Download]) -> list[str]:
-    """What the validator says, in words: ``accepted`` or the reason."""
+    """Return the verdicts as text: ``accepted``, or the reason of the rejection."""
     return [
         str(verdict.reason) if isinstance(verdict, Rejected) else "accepted"
         for verdict in validator.validate(downloads)
@@ -24,26 +24,26 @@ def verdicts(validator: Validator, downloads: Iterable[Download]) -> list[str]:
 
 
 class ValidatorContract(ABC):
-    """Subclass it with the ``validator`` fixture and with bytes that this validator understands."""
+    """A subclass provides the ``validator`` fixture and bytes that this validator understands."""
 
-    LOOK_AHEAD = 64  # downloads; no validator needs more to keep its workers busy in a test
+    LOOK_AHEAD = 64  # downloads; enough to keep the workers of any validator busy
 
     @pytest.fixture
     @abstractmethod
     def validator(self) -> Validator:
-        """One with its default limits."""
+        """Return a validator with its default limits."""
 
     @abstractmethod
     def picture(self, seed: int) -> bytes:
-        """A picture of at least 50 x 50 pixels, another for each seed."""
+        """Build a picture of at least 50 x 50 pixels; each seed gives a different one."""
 
     @abstractmethod
     def damaged(self) -> bytes:
-        """A picture of which the end is missing."""
+        """Build a truncated picture."""
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> Store:
-        """Put bytes into files, as a downloader does."""
+        """Write bytes to files, as a downloader does."""
 
         def store(*contents: bytes) -> list[Download]:
             downloads = []
@@ -57,7 +57,7 @@ class ValidatorContract(ABC):
         return store
 
     def test_one_verdict_a_download_in_order(self, validator: Validator, store: Store) -> None:
-        """Rows and counters rest on it."""
+        """Rows and counters depend on it."""
         good = [self.picture(seed) for seed in range(12)]
         downloads = store(*good[:6], b"no picture", *good[6:], b"")
         found = list(validator.validate(downloads))
@@ -65,11 +65,11 @@ class ValidatorContract(ABC):
         assert [type(verdict) for verdict in found] == [Accepted] * 6 + [Rejected] + [Accepted] * 6 + [Rejected]
 
     def test_nothing_in_nothing_out(self, validator: Validator) -> None:
-        """A slice may hold no candidates at all."""
+        """A slice may have no candidates."""
         assert list(validator.validate([])) == []
 
     def test_accepted_states_the_bytes_at_the_path(self, validator: Validator, store: Store) -> None:
-        """The archive's checksums start here."""
+        """The archive's checksums are computed from it."""
         [download] = store(self.picture(1))
         [accepted] = validator.validate([download])
         assert isinstance(accepted, Accepted)
@@ -82,7 +82,7 @@ class ValidatorContract(ABC):
         assert accepted.orientation in range(1, 9)
 
     def test_bad_files_are_rejected_with_their_reasons(self, validator: Validator, store: Store) -> None:
-        """Each must be told from the others in the counters."""
+        """The counters distinguish the reasons."""
         downloads = store(b"<!DOCTYPE html><p>Not found", b"", self.damaged())
         assert verdicts(validator, downloads) == [
             RejectReason.NOT_AN_IMAGE,
@@ -91,7 +91,7 @@ class ValidatorContract(ABC):
         ]
 
     def test_a_file_that_cannot_be_read_is_a_verdict(self, validator: Validator, store: Store) -> None:
-        """Whatever is at the path, nothing is raised and the next one gets its turn."""
+        """Whatever is at the path, no exception is raised, and the next download is validated."""
         gone, folder, fine = store(b"", b"", self.picture(1))
         gone.path.unlink()
         folder.path.unlink()
@@ -99,7 +99,7 @@ class ValidatorContract(ABC):
         assert verdicts(validator, [gone, folder, fine]) == [RejectReason.NOT_AN_IMAGE] * 2 + ["accepted"]
 
     def test_pulls_ahead_by_a_bounded_number(self, validator: Validator, store: Store) -> None:
-        """Or the whole source would be downloaded before the first verdict stops it."""
+        """Otherwise the whole source would be downloaded before the first verdict."""
         downloads = store(*[self.picture(1)] * (3 * self.LOOK_AHEAD))
         pulled = iter(downloads)
         with closing(validator.validate(pulled)) as found:
@@ -107,20 +107,20 @@ class ValidatorContract(ABC):
             assert len(list(pulled)) >= len(downloads) - self.LOOK_AHEAD
 
     def test_pulls_nothing_before_it_is_asked(self, validator: Validator, store: Store) -> None:
-        """Lazy: a chunk that is cancelled first fetches nothing."""
+        """It is lazy: a chunk that is cancelled before it starts fetches nothing."""
         pulled = iter(store(self.picture(1)))
         validator.validate(pulled).close()
         assert len(list(pulled)) == 1
 
     def test_may_be_closed_early_and_used_again(self, validator: Validator, store: Store) -> None:
-        """A chunk stops at its target; the worker goes on with the next."""
+        """A chunk stops at its target; the worker goes on with the next chunk."""
         downloads = store(*(self.picture(seed) for seed in range(6)))
         with closing(validator.validate(downloads)) as found:
             next(found)
         assert verdicts(validator, downloads) == ["accepted"] * 6
 
     def test_what_the_source_raises_passes_through(self, validator: Validator, store: Store) -> None:
-        """The pipeline decides about a source that fails."""
+        """The pipeline handles a source that fails."""
 
         def failing() -> Iterator[Download]:
             yield from store(self.picture(1))
@@ -130,7 +130,7 @@ class ValidatorContract(ABC):
             list(validator.validate(failing()))
 
     def test_leaves_the_files_as_they_are(self, validator: Validator, store: Store) -> None:
-        """They are packed afterwards, and a user's folder may be what they are."""
+        """They are packed afterwards, and may be the files of a user's folder."""
         contents = [self.picture(1), self.damaged(), b"no picture"]
         downloads = store(*contents)
         list(validator.validate(downloads))

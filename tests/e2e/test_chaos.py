@@ -126,7 +126,7 @@ class Chaos:
         return self.draw.choice(self.crew.supervised[:WORKERS])
 
     def _remember(self, worker: Program) -> None:
-        found = re.findall(r"\[chunk=cats/(\d+)\]", worker.said)
+        found = re.findall(r"\[chunk=cats/(\d+)\]", worker.output)
         if found:
             record = self.crew.status.get(ChunkKey("cats", int(found[-1])))
             if record.status is Status.PROCESSING:

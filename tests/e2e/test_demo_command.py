@@ -1,4 +1,4 @@
-"""``pixcore demo`` on fewer pictures than it has: what it prints, refuses, leaves alone and exits with."""
+"""``pixcore demo`` with fewer pictures: its output, its errors, what it leaves alone, and its exit codes."""
 
 import shlex
 from pathlib import Path
@@ -14,7 +14,7 @@ from pixcore_runners.demo import Kind, planting
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder; one keyword with ten good pictures."""
+    """Enter a new folder; the demo has one keyword with ten good pictures."""
     at_home(tmp_path, monkeypatch)
     keyword = "mountain lake"
     monkeypatch.setattr(planting, "SCENES", {keyword: planting.SCENES[keyword]})
@@ -23,7 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_demo_finds_what_was_planted(home: Path) -> None:
-    """Expected against found for every kind; and says what it is, what it made and what to try next."""
+    """It prints expected and found verdicts for every kind, what it created, and which commands to try next."""
     ran = pixcore("demo")
     assert ran.code == 0
     for kind in Kind:
@@ -39,7 +39,7 @@ def test_the_demo_finds_what_was_planted(home: Path) -> None:
 
 
 def test_the_commands_to_try_next_work(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As they are printed, from a folder whose name has to be quoted and escaped."""
+    """They work as printed, from a folder whose name must be quoted and escaped."""
     out = home / "my 50% #1? demo"
     ran = pixcore("demo", "--out", out, "--quiet")
     _, _, after = ran.out.partition("Try next:\n")
@@ -51,11 +51,11 @@ def test_the_commands_to_try_next_work(home: Path, monkeypatch: pytest.MonkeyPat
     fill(home / "photos", 2)
     monkeypatch.chdir(home)
     assert pixcore(*[word.replace("PATH/TO/YOUR/PHOTOS", "photos") for word in run]).code == 0
-    assert list(home.glob("my *")) == [out]  # and not what a "#" or a "%" would have made of it
+    assert list(home.glob("my *")) == [out]  # the path is kept although it contains "#" and "%"
 
 
 def test_the_demo_as_json() -> None:
-    """One document, labelled as synthetic; nothing else on standard output."""
+    """Standard output is one document, labelled as synthetic."""
     ran = pixcore("demo", "--json", "--quiet")
     assert (ran.code, ran.err) == (0, "")
     assert list(ran.document) == ["version", "synthetic", "categories", "archive_faults", "chunks"]
@@ -65,7 +65,7 @@ def test_the_demo_as_json() -> None:
 
 
 def test_a_mismatch_exits_3(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pipeline that lets tiny pictures pass is found out."""
+    """The demo detects a pipeline that accepts tiny pictures."""
     monkeypatch.setattr(apply, "drop_small", lambda verdicts, _: verdicts)
     ran = pixcore("demo")
     assert ran.code == 3
@@ -75,7 +75,7 @@ def test_a_mismatch_exits_3(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_faulty_archive_exits_3(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Verdicts alone are not believed: what is stored is read back."""
+    """The demo reads the stored archives back, and does not rely on verdicts alone."""
 
     class Forgetful(ZipArchiver):
         def pack(self, images: object, target: Path) -> object:
@@ -88,7 +88,7 @@ def test_a_faulty_archive_exits_3(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_demo_ignores_the_configuration(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A newcomer's first command writes nowhere but into its folder, whatever is set for real work."""
+    """It writes only to its own folder, whatever the configuration says."""
     monkeypatch.setenv("PIXCORE_STORE", f"file:{home}/real")
     monkeypatch.setenv("PIXCORE_STATUS", f"sqlite:///{home}/real.db")
     (home / "pixcore.toml").write_text("min_width = 9999\n")
@@ -107,7 +107,7 @@ def test_the_demo_again(home: Path) -> None:
 
 @pytest.mark.parametrize("out", ["photos", "photos/0001.jpg", "photos/0001.jpg/below"])
 def test_a_folder_that_is_not_the_demos_is_left_alone(home: Path, out: str) -> None:
-    """What it did not make it does not remove."""
+    """It removes nothing that it did not create."""
     fill(home / "photos", 2)
     ran = pixcore("demo", "--out", out)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)

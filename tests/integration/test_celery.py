@@ -117,8 +117,8 @@ def delivered(retry: Callable[..., object]) -> Any:  # noqa: ANN401 - Celery shi
 
 def said(program: Program, text: str, within: float = 30) -> str:
     """Everything that a program has said, once it has said this."""
-    await_true(lambda: text in program.said, within)
-    return program.said
+    await_true(lambda: text in program.output, within)
+    return program.output
 
 
 # -- the ready app ---------------------------------------------------------------------------------------------------
@@ -149,12 +149,14 @@ def test_the_documented_command_works_a_chunk_off(home: Fleet) -> None:
     ran = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=True)
     task_id, url = ran.stdout.split()
     assert url == f"file://{home.folder}/blobs/chunk_7.zip"
-    lines = [line for line in program.said.splitlines() if f"task_id={task_id}" in line]
+    lines = [line for line in program.output.splitlines() if f"task_id={task_id}" in line]
     assert all(re.fullmatch(r"\[task_id=\S+\]\[chunk=7\]\[phase=[A-Z]+\] \S.*", line) for line in lines), lines
     assert len(lines) == len(set(lines))
-    assert sum("[phase=COMPLETE] completed with" in line for line in lines) == program.said.count("completed with") == 1
-    assert f". {NAME}" in program.said
-    assert "Traceback" not in program.said
+    assert (
+        sum("[phase=COMPLETE] completed with" in line for line in lines) == program.output.count("completed with") == 1
+    )
+    assert f". {NAME}" in program.output
+    assert "Traceback" not in program.output
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"count": 3}], ids=["none", "empty", "no keyword"])
@@ -164,7 +166,7 @@ def test_a_chunk_without_a_keyword_is_refused(home: Fleet, metadata: dict[str, A
     with pytest.raises(InvalidRequest, match="has no `keyword`") as refused:
         task().delay(7, metadata=metadata).get(timeout=60)
     assert isinstance(refused.value, ValueError)
-    assert "Traceback" not in program.said
+    assert "Traceback" not in program.output
 
 
 def test_what_fails_for_good_keeps_its_type_and_reason(home: Fleet) -> None:
@@ -173,7 +175,7 @@ def test_what_fails_for_good_keeps_its_type_and_reason(home: Fleet) -> None:
     home.site.routes.clear()
     with pytest.raises(NoValidImages, match="http_404: 6"):
         task().delay(7, metadata=described(home)).get(timeout=60)
-    assert "Traceback" not in program.said
+    assert "Traceback" not in program.output
 
 
 def test_without_a_broker_the_remedy_is_told(home: Fleet) -> None:
@@ -200,7 +202,7 @@ def test_a_worker_that_could_do_nothing_does_not_start(
     monkeypatch.setenv(f"PIXCORE_{setting}", value)
     program = worker(home)
     assert program.code() != 0
-    assert says in program.said
+    assert says in program.output
     assert line.waiting() == 1
 
 
@@ -230,10 +232,10 @@ def test_a_result_backend_that_is_away_costs_the_chunk_seconds(home: Fleet, monk
     program = worker(home)
     (record,) = home.until_settled(20)
     assert record.status is Status.COMPLETED
-    assert program.said.count("the progress of this delivery cannot be told") == 1
+    assert program.output.count("the progress of this delivery cannot be told") == 1
     program.terminate()
     assert program.code() == 0
-    assert PASSWORD not in program.said
+    assert PASSWORD not in program.output
 
 
 # -- in another app --------------------------------------------------------------------------------------------------
@@ -284,7 +286,7 @@ def test_a_worker_never_says_the_password(tmp_path: Path, own: Own) -> None:
         said(without, "Cannot connect to")
         for program in (ours, documented, without):
             program.kill()
-            assert password not in program.said
+            assert password not in program.output
 
 
 def test_a_worker_that_is_not_let_in_does_not_say_with_what(home: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +296,7 @@ def test_a_worker_that_is_not_let_in_does_not_say_with_what(home: Fleet, monkeyp
     program = worker(home)
     said(program, "password")  # in the words of Redis
     program.kill()
-    assert PASSWORD not in program.said
+    assert PASSWORD not in program.output
 
 
 # -- progress --------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The schema of the status database: made, recognised, refused."""
+"""The schema of the status database: creation, recognition and rejection."""
 
 import logging
 import subprocess
@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from contract.seen_images import ONE, OTHER, hold
-from contract.status_repo import made
+from contract.status_repo import create_chunks
 from sqlalchemy import Engine, event, inspect
 
 from pixcore.errors import InvalidRequest
@@ -25,7 +25,7 @@ from pixcore_adapters.status_repo.sql import SqlStatusRepo
 from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages
 from pixcore_adapters.status_repo.upgrade import check, is_set_up, migrate
 
-# what a database was like that the first commit made, and what later ones of the same version had besides
+# the databases that the first commit created, and what later commits of the same version added
 _FIRST = """
 CREATE TABLE pixcore_version (version_num VARCHAR(32) PRIMARY KEY);
 INSERT INTO pixcore_version VALUES ('0001');
@@ -57,21 +57,21 @@ _COLUMNS = ("url TEXT", "phash BIGINT", "dhash BIGINT", "hash_method TEXT", "fla
 
 @pytest.fixture(params=databases.KINDS)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """Give a database without tables."""
+    """Return a database without tables."""
     with databases.bare(request) as engine:
         yield engine
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Engine]:
-    """Give SQLite's database, whose file is not there yet."""
+    """Return SQLite's database, whose file does not exist yet."""
     with databases.closing_connections(engine_at(f"sqlite:///{tmp_path}/status.db")) as engine:
         yield engine
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["first", "later"])
 def test_a_database_of_an_earlier_commit_is_brought_up_to_date(engine: Engine, later: bool) -> None:
-    """Its chunks and what they hold stay; what was held without a fingerprint is near to nothing."""
+    """Its chunks and their images stay; images without a fingerprint are near to none."""
     columns = _COLUMNS if later else ()
     rest = ", '', 0, 0, '', false" if later else ""
     alters = [f"ALTER TABLE pixcore_seen_images ADD {column} NOT NULL" for column in columns]
@@ -89,14 +89,14 @@ def test_a_database_of_an_earlier_commit_is_brought_up_to_date(engine: Engine, l
     repo, seen = SqlStatusRepo(engine), SqlSeenImages(engine)
     assert repo.identity == "5b9d4a5e-0a35-4b27-9b9b-0d1cf7d8a001"
     assert repo.get(ChunkKey("d", 7)).status is Status.COMPLETED
-    (new,) = made(repo, 1, "e")
+    (new,) = create_chunks(repo, 1, "e")
     assert new.id == 8
     assert hold(seen, Claim(ChunkKey("d", 9), "me", 1), ONE) == ChunkKey("d", 7)
     assert len(list(seen.near("d", NearRule()))) == (1 if later else 0)
 
 
 def test_chunks_of_before_are_as_if_they_were_made_now(engine: Engine) -> None:
-    """Whatever is searched for and summed up is filled in, of many pages of chunks, in every status."""
+    """The new columns are filled for many pages of chunks, in every status."""
     _make_first(engine)
     with engine.connect() as connection:
         connection.exec_driver_sql(
@@ -122,7 +122,7 @@ def test_chunks_of_before_are_as_if_they_were_made_now(engine: Engine) -> None:
 
 
 def test_the_steps_lead_to_the_tables_that_the_code_uses(engine: Engine) -> None:
-    """A new database is made without them: a column added to one and forgotten in the other is found here."""
+    """A new database is created without the migrations; a column that only one of them has is found here."""
     with migration(engine) as connection:
         migrations.upgrade(connection)
     with engine.connect() as connection:
@@ -133,13 +133,13 @@ def test_the_steps_lead_to_the_tables_that_the_code_uses(engine: Engine) -> None
 
 
 def test_every_version_is_known_by_name() -> None:
-    """The check tells older from newer without Alembic, by a list that must match the steps."""
+    """The check tells older versions from newer ones without Alembic, by a list that must match the migrations."""
     steps = ScriptDirectory(str(Path(migrations.__file__).parent)).walk_revisions()
     assert tuple(step.revision for step in steps)[::-1] == VERSIONS
 
 
 def test_migrating_again_changes_nothing(engine: Engine) -> None:
-    """Every command migrates, so a database must keep its identity and rows through it."""
+    """Every command migrates, so identity and rows must survive it."""
     migrate(engine)
     identity = SqlStatusRepo(engine).identity
     migrate(engine)
@@ -148,7 +148,7 @@ def test_migrating_again_changes_nothing(engine: Engine) -> None:
 
 
 def test_databases_have_identities_of_their_own(engine: Engine, tmp_path: Path) -> None:
-    """Ids mean something only beside the identity, so two databases must never share one."""
+    """Chunk ids mean something only together with the identity, so no two databases may share one."""
     migrate(engine)
     (tmp_path / "other").mkdir()
     with databases.sqlite(tmp_path / "other") as other:
@@ -157,7 +157,7 @@ def test_databases_have_identities_of_their_own(engine: Engine, tmp_path: Path) 
 
 @pytest.mark.parametrize("old", [False, True], ids=["new", "old"])
 def test_processes_that_start_at_once_all_succeed(engine: Engine, old: bool) -> None:
-    """Four commands on a database: one makes or changes the schema, the others find it, and all see one identity."""
+    """Of four commands one creates or upgrades the schema, the others find it; all see one identity."""
     if old:
         _make_first(engine)
     start = (
@@ -189,7 +189,7 @@ def test_processes_that_start_at_once_all_succeed(engine: Engine, old: bool) -> 
 
 
 def test_a_missing_schema_is_named(engine: Engine) -> None:
-    """A worker that only checks says what to do, and whoever only looks can ask before."""
+    """A worker that only checks gets the remedy; a reader can test before."""
     assert not is_set_up(engine)
     with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) is not set up yet; run `pixcore check`"):
         check(engine)
@@ -198,7 +198,7 @@ def test_a_missing_schema_is_named(engine: Engine) -> None:
 
 
 def test_who_only_looks_makes_no_file(file: Engine, tmp_path: Path) -> None:
-    """Connecting to SQLite's file would leave an empty one behind."""
+    """Connecting to SQLite would create an empty file."""
     assert not is_set_up(file)
     with pytest.raises(InvalidRequest, match="not set up yet"):
         check(file)
@@ -206,7 +206,7 @@ def test_who_only_looks_makes_no_file(file: Engine, tmp_path: Path) -> None:
 
 
 def test_an_empty_file_has_no_schema(file: Engine, tmp_path: Path) -> None:
-    """As left by a crash before the first commit: refused by the check, mended by the migration."""
+    """A crash before the first commit leaves such a file: the check rejects it, the migration repairs it."""
     (tmp_path / "status.db").touch()
     with pytest.raises(InvalidRequest, match="not set up yet"):
         check(file)
@@ -216,7 +216,7 @@ def test_an_empty_file_has_no_schema(file: Engine, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("look", [check, migrate])
 def test_a_newer_schema_is_refused(engine: Engine, look: Callable[[Engine], None]) -> None:
-    """An old program must not write into tables that it does not know."""
+    """An old program must not write to tables that it does not know."""
     migrate(engine)
     _pretend_version(engine, "9999")
     with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) was created by a newer pixcore; upgrade pixcore"):
@@ -224,7 +224,7 @@ def test_a_newer_schema_is_refused(engine: Engine, look: Callable[[Engine], None
 
 
 def test_an_older_schema_is_refused_by_the_check(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker does not upgrade behind the back of those that run; it says who does."""
+    """A worker does not upgrade the schema while others run; the message says which command does."""
     migrate(engine)
     monkeypatch.setattr("pixcore_adapters.status_repo.upgrade.VERSIONS", (*VERSIONS, "9999"))
     with pytest.raises(InvalidRequest, match=r"(status\.db|/postgres) was created by an older pixcore; run `pixcore"):
@@ -233,7 +233,7 @@ def test_an_older_schema_is_refused_by_the_check(engine: Engine, monkeypatch: py
 
 @pytest.mark.parametrize("old", [False, True], ids=["new", "old"])
 def test_a_step_that_fails_leaves_nothing(engine: Engine, old: bool) -> None:
-    """Making the tables and changing them are one transaction: after a crash in it the next start begins anew."""
+    """Creating and changing the tables is one transaction; after a crash the next start begins again."""
 
     def fail(_1: object, _2: object, statement: str, *_3: object) -> None:
         if "pixcore_attempts_by_index" in statement:
@@ -252,7 +252,7 @@ def test_a_step_that_fails_leaves_nothing(engine: Engine, old: bool) -> None:
 
 
 def test_a_new_database_is_made_without_alembic(file: Engine) -> None:
-    """Importing it takes a fifth of the time until a first run fetches something."""
+    """Importing Alembic takes a fifth of the time until a first run fetches an image."""
     make = (
         "import sys\n"
         "from pixcore_adapters.status_repo.database import engine_at\n"
@@ -265,7 +265,7 @@ def test_a_new_database_is_made_without_alembic(file: Engine) -> None:
 
 
 def test_migrating_configures_no_logging(engine: Engine) -> None:
-    """Logging belongs to the application that uses the library, whatever Alembic would like."""
+    """The application configures logging, although Alembic could."""
     _make_first(engine)
     root = logging.getLogger()
     before = (list(root.handlers), root.level, logging.getLogger("alembic").level, root.disabled)
@@ -281,8 +281,10 @@ def _make_first(engine: Engine) -> None:
 
 def _columns(engine: Engine) -> dict[str, list[str]]:
     with engine.connect() as connection:
-        there = inspect(connection)
-        return {name: [column["name"] for column in there.get_columns(name)] for name in there.get_table_names()}
+        inspector = inspect(connection)
+        return {
+            name: [column["name"] for column in inspector.get_columns(name)] for name in inspector.get_table_names()
+        }
 
 
 def _pretend_version(engine: Engine, version: str) -> None:

@@ -1,4 +1,4 @@
-"""The status database on PostgreSQL: who is let in, what its errors mean, how it plans, and what a restart does."""
+"""The status database on PostgreSQL: logins, errors, query plans and restarts."""
 
 import logging
 import re
@@ -16,7 +16,7 @@ import databases
 import psycopg
 import pytest
 from contract.seen_images import ONE, OTHER, hold, image
-from contract.status_repo import MAX_FAILURES, Clock, claimed, made, request, result
+from contract.status_repo import MAX_FAILURES, Clock, claim_chunk, create_chunks, request, result
 from servers import postgres as server
 from servers.addresses import Postgres
 from servers.fixtures import Own
@@ -36,33 +36,33 @@ Answer = TypeVar("Answer")
 
 @pytest.fixture
 def engine(postgres: Postgres) -> Iterator[Engine]:
-    """Give an empty database."""
+    """Return an empty database."""
     with databases.postgres(postgres) as engine:
         yield engine
 
 
 @contextmanager
 def connected(url: str | URL) -> Iterator[Engine]:
-    """Give the engine of a database, and close it."""
+    """Yield the engine of a database, and dispose of it."""
     with databases.closing_connections(engine_at(url)) as engine:
         yield engine
 
 
 @pytest.fixture
 def run_sql(postgres: Postgres) -> Iterator[Callable[[str], object]]:
-    """Give the means to change the server itself."""
+    """Return a function that changes the server."""
     with psycopg.connect(postgres.url(driver="postgresql"), autocommit=True) as connection:
         yield connection.execute
 
 
-# --- who is let in
+# --- logins
 
 
 @pytest.mark.parametrize("place", ["PGPASSWORD", "PGPASSFILE"])
 def test_the_password_comes_from_where_it_does_for_every_client(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
 ) -> None:
-    """URLs are shown, so the settings allow none in them: the environment has it, or a file of its user's."""
+    """The settings reject passwords in URLs, because URLs are printed: the environment or the user's file has it."""
     password = str(engine.url.password)
     if place == "PGPASSFILE":
         file = tmp_path / "pgpass"
@@ -77,7 +77,7 @@ def test_the_password_comes_from_where_it_does_for_every_client(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"password": "wrong"}, "rejected the login; check the user, and the password in PGPASSWORD"),
         ({"password": ""}, "rejected the login; check the user, and the password in PGPASSWORD"),
@@ -90,17 +90,17 @@ def test_the_password_comes_from_where_it_does_for_every_client(
 )
 @pytest.mark.parametrize("ask", [check, migrate])
 def test_a_login_that_is_refused_says_why(
-    postgres: Postgres, change: dict[str, str], said: str, ask: Callable[[Engine], None]
+    postgres: Postgres, change: dict[str, str], message: str, ask: Callable[[Engine], None]
 ) -> None:
-    """One line names the login and the remedy, though the protocol tells clients no code."""
+    """One line names the login and the remedy, although the protocol sends clients no code."""
     with connected(make_url(postgres.url()).set(**change)) as engine:  # type: ignore[arg-type]  # one of its own
-        with pytest.raises((InvalidRequest, StatusUnavailable, PermanentError), match=said) as caught:
+        with pytest.raises((InvalidRequest, StatusUnavailable, PermanentError), match=message) as caught:
             ask(engine)
         assert "\n" not in str(caught.value)
 
 
 def test_a_server_that_is_not_there_is_worth_another_try(postgres: Postgres) -> None:
-    """It may be about to start."""
+    """The server may be starting."""
     with (
         connected(make_url(postgres.url()).set(port=1)) as engine,
         pytest.raises(StatusUnavailable, match=r"is not available: connection failed"),
@@ -109,7 +109,7 @@ def test_a_server_that_is_not_there_is_worth_another_try(postgres: Postgres) -> 
 
 
 def test_a_server_that_never_answers_is_given_up(postgres: Postgres) -> None:
-    """Within the time that the URL gives, or else ten seconds."""
+    """Within the timeout of the URL, or ten seconds by default."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = make_url(postgres.url()).set(port=silent.getsockname()[1], query={"connect_timeout": "1"})
         with connected(url) as engine, pytest.raises(StatusUnavailable, match="timeout"):
@@ -117,7 +117,7 @@ def test_a_server_that_never_answers_is_given_up(postgres: Postgres) -> None:
 
 
 def test_what_a_user_may_not_do_is_named(engine: Engine, run_sql: Callable[[str], object]) -> None:
-    """Whoever has no rights hears that they can be granted, whether he reads or would make the tables."""
+    """A user without privileges learns that they can be granted, for reading and for creating the tables."""
     user = databases.new_name()
     run_sql(f"CREATE ROLE {user} LOGIN PASSWORD '{user}'")
     with engine.connect() as connection:
@@ -138,22 +138,22 @@ def test_what_a_user_may_not_do_is_named(engine: Engine, run_sql: Callable[[str]
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ("-cdefault_transaction_read_only=on", "is read-only; connect to the primary server"),
         ("-csearch_path=nowhere", "has no schema for the tables; create the one that search_path names"),
     ],
     ids=["read_only", "no_schema"],
 )
-def test_a_place_that_takes_no_tables_is_named(postgres: Postgres, options: str, said: str) -> None:
-    """A replica, or a schema that nobody made."""
+def test_a_place_that_takes_no_tables_is_named(postgres: Postgres, options: str, message: str) -> None:
+    """A replica, or a schema that does not exist."""
     url = make_url(postgres.url()).set(query={"options": options})
-    with connected(url) as engine, pytest.raises((StatusUnavailable, InvalidRequest), match=said):
+    with connected(url) as engine, pytest.raises((StatusUnavailable, InvalidRequest), match=message):
         migrate(engine)
 
 
 def test_without_tables_it_says_how_they_are_made(postgres: Postgres) -> None:
-    """A worker that started without checking hears the remedy."""
+    """A worker that starts without the check gets an error with the remedy."""
     with (
         connected(databases.bare_postgres(postgres)) as engine,
         pytest.raises(InvalidRequest, match="does not have the expected tables; run `pixcore check` once"),
@@ -162,21 +162,21 @@ def test_without_tables_it_says_how_they_are_made(postgres: Postgres) -> None:
 
 
 def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default installation has none."""
+    """The default installation has no driver."""
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(InvalidRequest, match=r"pip install 'pixcore\[postgres\]'"):
         engine_at("postgresql+psycopg://user@host/database")
 
 
 def test_no_password_is_told(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither in a log line at the finest level, nor in an exception with all that caused it."""
+    """Neither in a log line of any level, nor in an exception and its causes."""
     caplog.set_level(logging.DEBUG)
     for name in ("sqlalchemy.engine", "sqlalchemy.pool", "psycopg", "psycopg.pool"):
         caplog.set_level(logging.DEBUG, name)
     password = str(engine.url.password)
     with connected(engine.url) as right:
         repo = SqlStatusRepo(right)
-        claimed(repo, *made(repo))
+        claim_chunk(repo, *create_chunks(repo))
         texts = [repr(repo), repr(right)]
     refusals = [engine.url.set(database="nothing"), engine.url.set(username="nobody"), engine.url.set(port=1)]
     for url in refusals:
@@ -187,7 +187,7 @@ def test_no_password_is_told(engine: Engine, caplog: pytest.LogCaptureFixture) -
     assert password not in caplog.text + "".join(texts)
 
 
-# --- what its errors mean
+# --- the meaning of errors
 
 _TRANSIENT = ("08", "40", "53", "57", "58", "72", "25006", "25P03", "25P04", "55006", "55P03")
 _REMEDIES = {
@@ -207,8 +207,8 @@ _REMEDIES = {
 }
 
 
-def _told(engine: Engine, cause: psycopg.Error) -> Exception:
-    """What the port raises for an exception of the driver, as SQLAlchemy wraps it."""
+def _raised(engine: Engine, cause: psycopg.Error) -> Exception:
+    """Return what the port raises for an exception of the driver, as SQLAlchemy wraps it."""
     wrapped = exc.DBAPIError.instance(
         "SELECT 'a row'", {"password": "secret"}, cause, psycopg.Error, dialect=engine.dialect
     )
@@ -224,19 +224,19 @@ _KINDS = sorted(
 
 @pytest.mark.parametrize("kind", [kind for kind in _KINDS if getattr(kind, "sqlstate", None)])
 def test_every_error_of_the_server_means_something(kind: type[psycopg.Error]) -> None:
-    """What another try may mend is transient, what a user can mend has the remedy, the rest is permanent."""
+    """An error that a retry may fix is transient, one that the user can fix names the remedy, the rest is permanent."""
     engine = engine_at("postgresql+psycopg://me:secret@host/db")
-    told = _told(engine, kind("no luck\nDETAIL:  a row"))
+    raised = _raised(engine, kind("no luck\nDETAIL:  a row"))
     state = str(kind.sqlstate)
     if remedy := _REMEDIES.get(state):
-        assert isinstance(told, InvalidRequest)
-        assert remedy in str(told)
+        assert isinstance(raised, InvalidRequest)
+        assert remedy in str(raised)
     else:
-        assert isinstance(told, StatusUnavailable if state.startswith(_TRANSIENT) else PermanentError)
-        assert not isinstance(told, InvalidRequest)
-    assert "postgresql+psycopg://me:***@host/db" in str(told)
-    assert "no luck" in str(told)
-    assert not {"secret", "a row", "\n"} & {part for part in ("secret", "a row", "\n") if part in str(told)}
+        assert isinstance(raised, StatusUnavailable if state.startswith(_TRANSIENT) else PermanentError)
+        assert not isinstance(raised, InvalidRequest)
+    assert "postgresql+psycopg://me:***@host/db" in str(raised)
+    assert "no luck" in str(raised)
+    assert not {"secret", "a row", "\n"} & {part for part in ("secret", "a row", "\n") if part in str(raised)}
 
 
 @pytest.mark.parametrize(
@@ -251,19 +251,19 @@ def test_every_error_of_the_server_means_something(kind: type[psycopg.Error]) ->
     ids=["lost", "timeout", "closed", "nul", "unknown"],
 )
 def test_errors_of_the_driver_itself_mean_something(error: psycopg.Error, kind: type[Exception]) -> None:
-    """They have no code: what concerns the connection is transient."""
-    assert isinstance(_told(engine_at("postgresql+psycopg://host/db"), error), kind)
+    """They have no code; those of the connection are transient."""
+    assert isinstance(_raised(engine_at("postgresql+psycopg://host/db"), error), kind)
 
 
 def test_a_stricter_server_is_no_obstacle(engine: Engine) -> None:
-    """Serializable by default, it would refuse claims that have nothing to do with each other."""
+    """Serializable by default, it would reject claims that do not conflict."""
     options = f"{engine.url.query['options']} -cdefault_transaction_isolation=serializable"
     with connected(engine.url.set(query={"options": options})) as strict, strict.connect() as connection:
         assert connection.exec_driver_sql("SHOW transaction_isolation").scalar_one() == "read committed"
 
 
 def test_waits_are_bounded(engine: Engine) -> None:
-    """For a lock, for a statement, and for a worker that hangs within a transaction and holds others up."""
+    """For a lock, for a statement, and for a worker that hangs in a transaction and blocks others."""
     names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
     with engine.connect() as connection:
         waits = [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names]
@@ -278,12 +278,12 @@ def test_waits_are_bounded(engine: Engine) -> None:
 def test_a_lock_that_stays_is_worth_another_try(
     database: Callable[[str], URL], write: Callable[[Engine], object]
 ) -> None:
-    """Reading goes on; who would write waits, and in the end says that the database is not available."""
-    url = database("")  # the lock of a migration is a database's: other tests may not hold it for a moment
+    """Readers go on; a writer waits, and in the end the database is not available."""
+    url = database("")  # a migration locks the whole database, so other tests must not hold it
     with connected(url) as engine, connected(url) as held, connected(url) as kept_out:
         migrate(engine)
         repo = SqlStatusRepo(engine)
-        made(repo)
+        create_chunks(repo)
         event.listen(kept_out, "connect", lambda connection, _: connection.execute("SET lock_timeout = 1"))
         with transaction(held) as holder:
             dialect_of(held).lock(holder)
@@ -294,12 +294,12 @@ def test_a_lock_that_stays_is_worth_another_try(
         write(kept_out)
 
 
-# --- what it holds, and in which order
+# --- text and order
 
 
 @pytest.fixture
 def database(postgres: Postgres, run_sql: Callable[[str], object]) -> Iterator[Callable[[str], URL]]:
-    """Give the means to make a database with options of its own."""
+    """Return a function that creates a database with its own options."""
     name = databases.new_name()
 
     def make(options: str) -> URL:
@@ -311,7 +311,7 @@ def database(postgres: Postgres, run_sql: Callable[[str], object]) -> Iterator[C
 
 
 def test_names_are_in_the_order_of_code_points_whatever_the_language(engine: Engine) -> None:
-    """Dictionaries sort otherwise, and an upgrade of the server's dictionaries breaks indices that follow them."""
+    """Locales sort differently, and an upgrade of the server's locales corrupts indexes that use them."""
     names = {table.name: [column.name for column in table.primary_key] for table in (chunks, seen_images)}
     with engine.connect() as connection:
         collations = {
@@ -324,17 +324,17 @@ def test_names_are_in_the_order_of_code_points_whatever_the_language(engine: Eng
 
 
 def test_text_that_the_encoding_has_not_is_refused(database: Callable[[str], URL]) -> None:
-    """The message says which encoding the database needs."""
+    """The message names the encoding that the database needs."""
     with connected(database("ENCODING 'LATIN1' LOCALE 'C'")) as engine:
         migrate(engine)
         repo = SqlStatusRepo(engine)
-        assert repo.get(*made(repo, 1, "Ä"))
+        assert repo.get(*create_chunks(repo, 1, "Ä"))
         with pytest.raises(InvalidRequest, match="cannot store this text; create it with ENCODING 'UTF8'"):
-            made(repo, 1, "猫")
+            create_chunks(repo, 1, "猫")
 
 
 def test_time_goes_on_within_a_transaction(engine: Engine) -> None:
-    """The server's now() would stand still, and a lease that was given late in one would be short."""
+    """The server's now() would not advance, so a lease that is taken late in a transaction would be short."""
     now = select(dialect_of(engine).now)
     with transaction(engine) as connection:
         before = connection.execute(now).scalar_one()
@@ -354,11 +354,13 @@ def test_time_goes_on_within_a_transaction(engine: Engine) -> None:
 @pytest.mark.parametrize("size", [100_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("datasets", [1, 20])
 def test_no_call_reads_a_whole_table(database: Callable[[str], URL], size: int, datasets: int) -> None:
-    """The planner knows how many rows there are, and goes by an index; only the summary walks one, without the rows."""
-    with connected(database("")) as engine:  # its own: transactions of other tests would keep VACUUM from its work
+    """The planner knows the number of rows and uses an index; only the summary scans one, without the rows."""
+    with connected(
+        database("")
+    ) as engine:  # a separate database, because transactions of other tests would block VACUUM
         migrate(engine)
         repo, seen = SqlStatusRepo(engine), SqlSeenImages(engine)
-        one, other = (claimed(repo, key) for key in made(repo, 2, "d0"))
+        one, other = (claim_chunk(repo, key) for key in create_chunks(repo, 2, "d0"))
         hold(seen, one, ONE)
         _fill(engine, size, datasets)
         plans = _plans(engine)
@@ -367,7 +369,7 @@ def test_no_call_reads_a_whole_table(database: Callable[[str], URL], size: int, 
             repo.advance(claim, Phase.UPLOAD, Progress())
             for number in (1, 2):
                 hold(seen, claim, image(number))
-        hold(seen, claimed(repo, *made(repo, 1, "small")), OTHER)
+        hold(seen, claim_chunk(repo, *create_chunks(repo, 1, "small")), OTHER)
         repo.complete(one, result(1))
         repo.fail(other, "oh", retry_in=None)
         repo.reopen(other.chunk)
@@ -384,16 +386,16 @@ def test_no_call_reads_a_whole_table(database: Callable[[str], URL], size: int, 
         assert next(repo.overdue(""))
         repo.free(other.chunk)
         repo.summary()
-        repo.cancel("small")  # of a large dataset it changes most of the table, and may well read it
+        repo.cancel("small")  # of a large dataset it changes most of the table, and may well read all of it
     assert len(plans) > 10
     assert [plan for plan in plans if "Seq Scan on pixcore_" in plan] == []
     assert any("Index Only Scan using pixcore_chunks_by_status" in plan for plan in plans)
 
 
 def test_a_dataset_that_grew_quickly_is_not_read_for_every_batch(engine: Engine) -> None:
-    """The planner still believes it small, and would take any index that begins with its name."""
+    """The planner's statistics are of a small dataset, so it would take any index that begins with its name."""
     repo = SqlStatusRepo(engine)
-    keys = made(repo, 2000)
+    keys = create_chunks(repo, 2000)
     with engine.connect() as connection:
         connection.exec_driver_sql("ANALYZE pixcore_chunks")
         connection.exec_driver_sql(
@@ -407,13 +409,13 @@ def test_a_dataset_that_grew_quickly_is_not_read_for_every_batch(engine: Engine)
         )
     plans = _plans(engine)
     repo.assign(keys[:1000], "rq")
-    made(repo, 1000)
+    create_chunks(repo, 1000)
     assert len(plans) == 3
     assert [plan for plan in plans if not re.search(r"Index Cond: .*(\bid|chunk_index) >=", plan)] == []
 
 
 def _fill(engine: Engine, size: int, datasets: int) -> None:
-    """Copy the chunk and the image that are there: 500 images a chunk, and the planner's statistics of them."""
+    """Copy the existing chunk and image, 500 images a chunk, and update the planner's statistics."""
     chunks = """INSERT INTO pixcore_chunks
         (dataset, id, chunk_index, request, status, phase, attempt, failures, owner, lease_expires_at, due_at,
             cancel_requested, progress, result, error, revision, queue, keyword_sha256, accepted, claimed_at)
@@ -432,7 +434,7 @@ def _fill(engine: Engine, size: int, datasets: int) -> None:
 
 
 def _plans(engine: Engine) -> list[str]:
-    """From now on, the plan of every statement that is sent, as of that moment."""
+    """Collect the plan of every statement that is sent from now on."""
     plans: list[str] = []
 
     @event.listens_for(engine, "before_cursor_execute")
@@ -447,30 +449,30 @@ def _plans(engine: Engine) -> list[str]:
     return plans
 
 
-# --- a restart
+# --- restarts
 
 
 def test_a_restart_between_two_calls_goes_unnoticed(own: Own) -> None:
-    """While it is down the database is not available; no call meets a connection of before."""
-    mine = own(server.prepare)
-    with connected(mine.address.url()) as engine:
+    """While the server is down the database is not available; no later call uses an old connection."""
+    instance = own(server.prepare)
+    with connected(instance.address.url()) as engine:
         migrate(engine)
         repo = SqlStatusRepo(engine)
-        (key,) = made(repo)
+        (key,) = create_chunks(repo)
         for looked_at_when_down in (False, True):
-            with ThreadPoolExecutor(4) as pool:  # so that several connections are kept
+            with ThreadPoolExecutor(4) as pool:  # so that the pool keeps several connections
                 assert {record.chunk.key for record in pool.map(lambda _: repo.get(key), range(100))} == {key}
-            mine.stop()
+            instance.stop()
             if looked_at_when_down:
                 with pytest.raises(StatusUnavailable, match="is not available"):
                     repo.get(key)
-            mine.start()
+            instance.start()
         assert repo.get(key).chunk.key == key
 
 
 def test_a_restart_in_the_middle_loses_and_doubles_nothing(own: Own) -> None:
-    """Four workers go on as soon as the server is back: in the end every chunk is complete, by one claim an attempt."""
-    mine = own(server.prepare)
+    """Four workers go on once the server is back; in the end every chunk is complete, with one claim an attempt."""
+    instance = own(server.prepare)
     clock, up, guard = Clock(), Event(), Lock()
     answers: list[Claim] = []
     up.set()
@@ -484,10 +486,10 @@ def test_a_restart_in_the_middle_loses_and_doubles_nothing(own: Own) -> None:
 
     def restart(claim: Claim) -> None:
         up.clear()
-        mine.stop()
+        instance.stop()
         with pytest.raises(StatusUnavailable):
             repo.renew(claim, 60, Progress())
-        mine.start()
+        instance.start()
         up.set()
 
     def work(owner: str) -> None:
@@ -502,13 +504,13 @@ def test_a_restart_in_the_middle_loses_and_doubles_nothing(own: Own) -> None:
                 insist(lambda claim=answer.claim: repo.renew(claim, 60, Progress()))  # type: ignore[misc]  # the same
                 insist(lambda claim=answer.claim: repo.complete(claim, result(claim.attempt)))  # type: ignore[misc]
 
-    with connected(mine.address.url()) as engine:
+    with connected(instance.address.url()) as engine:
         migrate(engine)
         repo = SqlStatusRepo(engine, MAX_FAILURES, bindparam("now", callable_=clock, type_=Float))
         keys = [chunk.key for chunk in repo.ensure([request(index) for index in range(200)])]
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(work, "abcd"))
-        clock.advance(60)  # a claim whose answer was lost with the server
+        clock.advance(60)  # a claim whose answer was lost when the server stopped
         work("last")
         records = list(repo.find("d"))
     assert len(set(answers)) == len(answers)

@@ -188,7 +188,7 @@ def test_a_broker_that_is_too_hasty_has_a_chunk_run_once(crew: Fleet) -> None:
     with crew.held_back(0, LAST):
         celery = (sys.executable, "-m", "celery", "-A", "hasty")
         worker = crew.start("worker", "--concurrency", 2, "--loglevel", "INFO", command=celery)
-        await_true(lambda: worker.said.count("received") >= 2)
+        await_true(lambda: worker.output.count("received") >= 2)
         crew.until_running("validate")
     assert outcome(crew) == [ONCE]
     assert fetched_once(crew)
@@ -269,7 +269,7 @@ def test_a_restart_of_the_database_is_survived(runner: str, broker: Server[Redis
             crew.supervised += [crew.worker(), crew.reaper()]
             crew.until_running("upload")
             server.stop()
-        await_true(lambda: "is not available" in crew.supervised[0].said)
+        await_true(lambda: "is not available" in crew.supervised[0].output)
         server.start()
         assert statuses(crew) == [Status.COMPLETED] * 2
         everything_holds(crew)
@@ -288,7 +288,7 @@ def test_a_store_that_is_away_for_a_while_is_waited_for(
                 worker = crew.worker()
                 crew.until_running("validate")
                 proxy.play(*[Answer(503), Reset()] * 1000)
-            await_true(lambda: worker.said.count("tried again") >= 2)
+            await_true(lambda: worker.output.count("tried again") >= 2)
             proxy.play()
             assert outcome(crew) == [ONCE, ONCE]
             assert fetched_once(crew)

@@ -45,7 +45,7 @@ def fleet(tmp_path: Path, redis: Redis) -> Iterator[Fleet]:
         assert made.assembly  # workers do not make the status database
         yield made
         made.end()
-        assert not [program for program in made.programs if redis.password in program.said]
+        assert not [program for program in made.programs if redis.password in program.output]
 
 
 @pytest.fixture
@@ -206,7 +206,9 @@ def test_chunks_are_worked_off(fleet: Fleet, jobs: rq.Queue) -> None:
     await_true(lambda: all(job.get_status() == JobStatus.FINISHED for job in ended))
     assert [job.return_value() for job in ended] == [record.result and record.result.url for record in records]
     for job, record in zip(ended, records, strict=True):
-        assert worker.said.count(f"[task_id={job.id}][chunk={record.chunk.key}][phase=COMPRESS] compress begins\n") == 1
+        assert (
+            worker.output.count(f"[task_id={job.id}][chunk={record.chunk.key}][phase=COMPRESS] compress begins\n") == 1
+        )
         assert job.get_meta() == {
             "chunk": str(record.chunk.key),
             "phase": "complete",
@@ -267,8 +269,8 @@ def test_a_job_fails_at_once_when_its_chunk_does(fleet: Fleet, jobs: rq.Queue) -
     result = job.latest_result()
     assert result is not None
     assert record.error in str(result.exc_string)
-    assert f"job {job.id} has failed: {record.error}\n" in worker.said
-    assert "Traceback" not in worker.said
+    assert f"job {job.id} has failed: {record.error}\n" in worker.output
+    assert "Traceback" not in worker.output
 
 
 def test_progress_is_shown_in_the_job(fleet: Fleet, jobs: rq.Queue) -> None:
@@ -329,7 +331,7 @@ def test_a_worker_without_work_ends_when_it_is_told(fleet: Fleet, jobs: rq.Queue
     await_true(lambda: working(jobs))
     worker.terminate()
     assert worker.code(10) == 0
-    assert len(worker.said.splitlines()) == 1
+    assert len(worker.output.splitlines()) == 1
 
 
 def test_workers_that_were_killed_are_replaced(fleet: Fleet, jobs: rq.Queue) -> None:
@@ -339,7 +341,7 @@ def test_workers_that_were_killed_are_replaced(fleet: Fleet, jobs: rq.Queue) -> 
     kill(*working(jobs))
     fleet.submit(3)
     assert [record.attempt for record in fleet.until_settled(30)] == [1] * 3
-    await_true(lambda: program.said.count("takes chunks") == 4)
+    await_true(lambda: program.output.count("takes chunks") == 4)
 
 
 @pytest.mark.usefixtures("fleet")

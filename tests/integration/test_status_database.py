@@ -1,4 +1,4 @@
-"""The SQL database behind the status repository: its races, its plans, its exceptions, its forks."""
+"""The SQL database of the status repository: races, query plans, exceptions and forks."""
 
 import sqlite3
 import subprocess
@@ -28,7 +28,7 @@ Ask = Callable[[Engine], object]
 
 @contextmanager
 def tracing() -> Iterator[Callable[[], int]]:
-    """Give the means to ask how many bytes Python held at most since the beginning."""
+    """Return a function that measures Python's peak memory since the start, in bytes."""
     tracemalloc.start()
     try:
         yield lambda: tracemalloc.get_traced_memory()[1]
@@ -37,26 +37,26 @@ def tracing() -> Iterator[Callable[[], int]]:
 
 
 def requests(count: int, dataset: str = "d") -> list[ChunkRequest]:
-    """Ask for a dataset's first chunks."""
+    """Build the requests of a dataset's first chunks."""
     return [ChunkRequest(i, "cat", 500, (Slice("urls", "list", i, i + 1),), dataset) for i in range(count)]
 
 
 @pytest.fixture(params=databases.KINDS)
 def database(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """Give an empty database of every kind."""
+    """Return an empty database of each kind."""
     with databases.empty(request) as engine:
         yield engine
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Give the file of SQLite's database."""
+    """Return the path of SQLite's file."""
     return tmp_path / "status.db"
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    """Give SQLite's database, empty."""
+    """Return SQLite's database, empty."""
     with databases.sqlite(tmp_path) as engine:
         yield engine
 
@@ -90,7 +90,7 @@ assert ends == [0] * 8, ends
 
 
 def test_eight_processes_claim_every_chunk_once(database: Engine) -> None:
-    """All go through the same 200 chunks until nothing is left: each is somebody's, none is two people's."""
+    """Each goes through the same 200 chunks until none is left; no chunk is claimed twice."""
     repo = SqlStatusRepo(database)
     keys = [chunk.key for chunk in repo.ensure(requests(200))]
     command = [sys.executable, "-c", _WORKERS, _url(database)]
@@ -103,7 +103,7 @@ def test_eight_processes_claim_every_chunk_once(database: Engine) -> None:
 
 @pytest.mark.parametrize("meanwhile", ["claimed", "cancelled", "assigned"])
 def test_what_was_read_is_read_again_when_it_changed(database: Engine, meanwhile: str) -> None:
-    """Between the look and the compare-and-set somebody is quicker: the answer is the one that is true by now."""
+    """If another process changes the row before the compare-and-set, the answer is that of the new row."""
     rival = SqlStatusRepo(database.url)
     repo = SqlStatusRepo(database)
     (chunk,) = repo.ensure(requests(1))
@@ -135,7 +135,7 @@ def test_what_was_read_is_read_again_when_it_changed(database: Engine, meanwhile
 
 @pytest.mark.parametrize("taken", [True, False])
 def test_an_image_is_looked_at_again_when_its_holder_changed(database: Engine, taken: bool) -> None:
-    """Between two statements another chunk takes the image that an ended attempt left, or gives its own up."""
+    """Between two statements another chunk takes over an image of an ended attempt, or releases its own."""
     repo, seen = SqlStatusRepo(database), SqlSeenImages(database)
     mine, rivals, dead = (Claim(chunk.key, "somebody", 1) for chunk in repo.ensure(requests(3)))
     for claim in (mine, rivals, dead):
@@ -177,7 +177,7 @@ if child:
 
 
 def test_a_fork_inherits_no_connection(database: Engine) -> None:
-    """A connection that is used on both sides of a fork breaks SQLite's locks and mixes PostgreSQL's answers."""
+    """Using a connection on both sides of a fork breaks SQLite's locks and mixes PostgreSQL's responses."""
     repo = SqlStatusRepo(database)
     repo.ensure(requests(2))
     subprocess.run([sys.executable, "-W", "error", "-c", _FORK, _url(database)], check=True, timeout=60)
@@ -188,7 +188,7 @@ def test_a_fork_inherits_no_connection(database: Engine) -> None:
 
 
 def test_no_call_reads_the_whole_table(engine: Engine) -> None:
-    """The database's own plan of every statement searches by an index; only the summary walks one, without the rows."""
+    """The database's plan of each statement uses an index; only the summary scans one, without the rows."""
     statements: list[tuple[str, object]] = []
     repo, seen = SqlStatusRepo(engine), SqlSeenImages(engine)
     event.listen(
@@ -231,14 +231,14 @@ def test_no_call_reads_the_whole_table(engine: Engine) -> None:
 
 
 def test_an_overview_needs_no_memory_for_its_chunks(database: Engine) -> None:
-    """The database counts: of thousands of chunks only a few numbers come back."""
+    """The database counts; only a few numbers are read for thousands of chunks."""
     repo = SqlStatusRepo(database)
     for start in range(0, 5000, 1000):
         repo.ensure(requests(5000)[start : start + 1000])
     repo.overview("d")
     with tracing() as peak:
         overview = repo.overview("d")
-        assert peak() < 200_000  # the chunks' requests alone are ten times that
+        assert peak() < 200_000  # the chunks' requests alone have ten times that size
     assert overview.phases == {Status.PENDING: {Phase.INIT: 5000}}
 
 
@@ -254,7 +254,7 @@ def test_a_batch_costs_few_statements(database: Engine) -> None:
     assert len(statements) < 15
 
 
-# --- what can go wrong
+# --- errors
 
 
 def _subclasses(of: type[Exception]) -> set[type[Exception]]:
@@ -263,7 +263,7 @@ def _subclasses(of: type[Exception]) -> set[type[Exception]]:
 
 @pytest.mark.parametrize("kind", sorted(_subclasses(exc.SQLAlchemyError), key=lambda kind: kind.__name__))
 def test_every_exception_of_sqlalchemy_is_translated(kind: type[Exception]) -> None:
-    """Whatever the library may raise in the future ends in the tree, and what concerns the connection is transient."""
+    """Every present and future exception of SQLAlchemy is translated; errors of the connection are transient."""
     error = kind.__new__(kind)
     if isinstance(error, exc.StatementError):
         message = () if isinstance(error, exc.DBAPIError) else ("no luck",)
@@ -284,7 +284,7 @@ def _looks(engine: Engine) -> object:
 @pytest.mark.parametrize("ask", [check, migrate, _looks])
 @pytest.mark.parametrize("content", [b"GIF89a, and no database at all" * 99, b"<!doctype html>"])
 def test_another_kind_of_file_is_refused(file: Path, content: bytes, ask: Ask) -> None:
-    """A file that is no database is named, and stays as it is."""
+    """The message names the file, and the file does not change."""
     file.write_bytes(content)
     with pytest.raises(InvalidRequest, match=r"status\.db is not an SQLite file; use another path"):
         ask(engine_at(f"sqlite:///{file}"))
@@ -294,13 +294,13 @@ def test_another_kind_of_file_is_refused(file: Path, content: bytes, ask: Ask) -
 @pytest.mark.parametrize("ask", [migrate, _looks])
 @pytest.mark.parametrize("place", ["no/such/folder/status.db", ""])
 def test_a_place_that_cannot_be_opened_is_refused(tmp_path: Path, place: str, ask: Ask) -> None:
-    """A folder that is missing, or is what the URL names: the message names the path and the remedy."""
+    """The folder is missing, or the URL names a folder; the message names the path and the remedy."""
     with pytest.raises(InvalidRequest, match=f"{tmp_path}.* cannot be opened; create its folder"):
         ask(engine_at(f"sqlite:///{tmp_path / place}"))
 
 
 def test_a_damaged_database_is_refused(engine: Engine, file: Path) -> None:
-    """Pages that were overwritten are not a chunk's failure, and trying again does not mend them."""
+    """Overwritten pages are not a chunk's failure, and a retry does not help."""
     repo = SqlStatusRepo(engine)
     repo.ensure(requests(500))
     engine.dispose()
@@ -311,7 +311,7 @@ def test_a_damaged_database_is_refused(engine: Engine, file: Path) -> None:
 
 
 def test_a_database_that_may_only_be_read_is_refused(engine: Engine) -> None:
-    """Reading works; the first write says what is missing."""
+    """Reading works; the first write raises an error with the remedy."""
     repo = SqlStatusRepo(engine)
     (chunk,) = repo.ensure(requests(1))
     engine.dispose()
@@ -322,7 +322,7 @@ def test_a_database_that_may_only_be_read_is_refused(engine: Engine) -> None:
 
 
 def test_a_database_without_tables_is_refused(file: Path) -> None:
-    """A worker that started without checking hears how the tables are made."""
+    """A worker that starts without the check gets an error that says how to create the tables."""
     engine = engine_at(f"sqlite:///{file}")
     with pytest.raises(InvalidRequest, match=r"does not have the expected tables; run `pixcore check` once"):
         _looks(engine)
@@ -330,7 +330,7 @@ def test_a_database_without_tables_is_refused(file: Path) -> None:
 
 
 def test_a_full_disk_is_worth_another_try(engine: Engine) -> None:
-    """Space comes back and the budget of failures bounds the tries; the batch is not half made."""
+    """Space may come back, and the budget of failures bounds the retries; no part of the batch is created."""
 
     @event.listens_for(engine, "connect")
     def _(connection: sqlite3.Connection, _: object) -> None:
@@ -348,7 +348,7 @@ def test_a_full_disk_is_worth_another_try(engine: Engine) -> None:
     [migrate, lambda engine: SqlStatusRepo(engine).ensure([]), lambda engine: SqlStatusRepo(engine).cancel("d")],
 )
 def test_a_lock_that_stays_is_worth_another_try(engine: Engine, file: Path, write: Ask) -> None:
-    """Reading goes on beside a writer; another writer waits, and in the end says that the database is not available."""
+    """Readers go on beside a writer; another writer waits, and in the end the database is not available."""
     engine.dispose()
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 1"))
     holder = sqlite3.connect(file, isolation_level=None)
@@ -362,7 +362,7 @@ def test_a_lock_that_stays_is_worth_another_try(engine: Engine, file: Path, writ
 
 
 def test_who_only_reads_blocks_nobody(engine: Engine, file: Path) -> None:
-    """A command that looks on for long neither stops the workers nor sees half of what they do."""
+    """A command that reads for a long time neither blocks the workers nor sees half of a change."""
     repo = SqlStatusRepo(engine)
     repo.ensure(requests(1))
     engine.dispose()
@@ -377,7 +377,7 @@ def test_who_only_reads_blocks_nobody(engine: Engine, file: Path) -> None:
 
 
 def test_a_number_beyond_the_database_is_refused(database: Engine) -> None:
-    """A caller's own id may be any integer; one that cannot be stored is his mistake, not the database's."""
+    """A caller's id may be any integer; if it cannot be stored, that is the caller's error."""
     repo = SqlStatusRepo(database)
     huge = ChunkRequest(2**63, "cat", 1, (Slice("urls", "list", 0, 1),))
     for ask in (lambda: repo.ensure([huge]), lambda: repo.get(ChunkKey("", 2**63))):
@@ -387,13 +387,13 @@ def test_a_number_beyond_the_database_is_refused(database: Engine) -> None:
 
 @pytest.mark.parametrize("dataset", ["a\0b", "caf\udce9"], ids=["nul", "surrogate"])
 def test_text_that_no_database_holds_is_refused(database: Engine, dataset: str) -> None:
-    """No chunk has such a name, and asking for one is the caller's mistake."""
+    """No chunk has such a name, so the request is the caller's error."""
     with pytest.raises(InvalidRequest):
         SqlStatusRepo(database).get(ChunkKey(dataset, 1))
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("status.db", "cannot be parsed; write it like sqlite:///"),
         ("sqlite://host:port/status.db", "cannot be parsed; write it like sqlite:///"),
@@ -411,27 +411,27 @@ def test_text_that_no_database_holds_is_refused(database: Engine, dataset: str) 
         ("sqlite:///:memory:", "is not the URL of a status database"),
     ],
 )
-def test_a_url_of_anything_else_is_refused(url: str, said: str) -> None:
-    """One line that shows how to write it, and no password; a database in memory would differ in every thread."""
-    with pytest.raises(InvalidRequest, match=said) as caught:
+def test_a_url_of_anything_else_is_refused(url: str, message: str) -> None:
+    """One line shows how to write it, without a password. In memory, every thread would get another database."""
+    with pytest.raises(InvalidRequest, match=message) as caught:
         engine_at(url)
     assert "secret" not in str(caught.value)
 
 
 def test_an_engine_of_somebody_elses_is_refused() -> None:
-    """Its statements would not be transactions of their own."""
+    """Its statements would not be separate transactions."""
     with pytest.raises(InvalidRequest, match="is not an engine of a status database; pass a URL"):
         SqlStatusRepo(create_engine("sqlite+pysqlite://"))
 
 
 def test_nothing_connects_before_it_must(file: Path) -> None:
-    """An engine and its repository may be made before a fork, and before the folder is there."""
+    """An engine and its repository may be created before a fork, and before the folder exists."""
     SqlStatusRepo(f"sqlite:///{file.parent}/later/status.db")
     assert list(file.parent.iterdir()) == []
 
 
 def test_the_file_stays_when_the_current_folder_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that becomes a daemon in another folder opens its next connection to the same database."""
+    """A daemon that changes its folder opens the next connection to the same database."""
     monkeypatch.chdir(tmp_path)
     engine = engine_at("sqlite:///./status.db")
     (tmp_path / "elsewhere").mkdir()
@@ -442,7 +442,7 @@ def test_the_file_stays_when_the_current_folder_changes(tmp_path: Path, monkeypa
 
 
 def test_the_databases_own_clock_counts_seconds(database: Engine) -> None:
-    """Leases go by the time in the database, to a fraction of a second."""
+    """Leases use the database's time, to a fraction of a second."""
     repo = SqlStatusRepo(database)
     (chunk,) = repo.ensure(requests(1))
     assert isinstance(repo.claim(chunk.key, "me", 1000), Claimed)

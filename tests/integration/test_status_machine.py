@@ -1,4 +1,4 @@
-"""Any order of calls leaves memory and databases as a simple model of the port says."""
+"""Random sequences of calls: memory and databases must behave like a simple model of the port."""
 
 import tempfile
 from collections import Counter
@@ -46,7 +46,7 @@ from pixcore_adapters.status_repo.database import engine_at
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 
-Place = tuple[str, int]  # dataset and index, which unlike ids are the same in every repository
+Place = tuple[str, int]  # dataset and index; unlike ids, they are the same in every repository
 
 PLACES: list[Place] = [("d", 0), ("d", 7), ("other", 0), ("", 1)]
 QUEUES = ["", "celery", "rq"]
@@ -55,7 +55,7 @@ GONE = "the lease expired: the worker stopped renewing it"
 
 @define
 class Row:
-    """What the model knows of a chunk; times are the clock's."""
+    """The model's state of a chunk; times are of the test's clock."""
 
     request: ChunkRequest
     status: Status = Status.PENDING
@@ -73,19 +73,19 @@ class Row:
     queue: str = ""
 
     def end(self, status: Status, error: str, due: float = 0) -> None:
-        """Stop the attempt."""
+        """End the attempt."""
         self.status, self.error, self.due, self.owner = status, error, due, ""
 
     def expired_at(self, now: float) -> bool:
-        """Tell whether the lease has run out."""
+        """Return whether the lease has expired at this time."""
         return self.status is Status.PROCESSING and now >= self.until
 
     def due_at(self, now: float) -> bool:
-        """Tell whether a claim is all that it waits for."""
+        """Return whether the chunk is pending and due at this time."""
         return self.status is Status.PENDING and now >= self.due
 
     def vanish(self) -> None:
-        """Count the failure of a worker that let its lease run out."""
+        """Count a failure for a lease that expired."""
         self.failures += 1
         if self.cancel:
             self.end(Status.FAILED, "cancelled")
@@ -95,11 +95,11 @@ class Row:
             self.end(Status.PENDING, GONE)
 
     def claim(self, key: ChunkKey, age: int = 0) -> Claim:
-        """Write down the last claim, or the one that many attempts before it."""
+        """Return the last claim, or the one ``back`` attempts before."""
         return Claim(key, "whoever", self.attempt - age)
 
     def seen_at(self, now: float, id_: int) -> ChunkRecord:
-        """Describe the row as a repository that gave the chunk that id."""
+        """Build the record that a repository returns if the chunk has this id there."""
         return ChunkRecord(
             chunk=Chunk(id_, self.request),
             status=self.status,
@@ -119,14 +119,14 @@ class Row:
 
 
 def asked(place: Place, keyword: str = "cat") -> ChunkRequest:
-    """Ask for the chunk of a place."""
+    """Build the request of a chunk."""
     dataset, index = place
     return ChunkRequest(index, keyword, 500, (Slice("urls", "list", index, index + 1),), dataset)
 
 
 @cache
 def empty_database() -> bytes:
-    """Migrate once: an example starts with a copy."""
+    """Create the schema once; each example starts with a copy."""
     with tempfile.TemporaryDirectory() as folder:
         with databases.sqlite(Path(folder)):
             pass
@@ -135,7 +135,7 @@ def empty_database() -> bytes:
 
 @contextmanager
 def copied_file() -> Iterator[Engine]:
-    """Give an empty database in a file."""
+    """Return an empty database in a file."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "status.db")
         file.write_bytes(empty_database())
@@ -144,7 +144,7 @@ def copied_file() -> Iterator[Engine]:
 
 
 def among(*wanted: Status) -> st.SearchStrategy[Place]:
-    """Draw a chunk in one of these statuses, or any where none is."""
+    """Draw a chunk in one of these statuses, or any chunk if there is none."""
     return st.runner().flatmap(lambda machine: st.sampled_from(machine.having(*wanted) or sorted(machine.rows)))
 
 
@@ -161,7 +161,7 @@ SOME_PROGRESS = st.builds(
 
 
 class StatusMachine(RuleBasedStateMachine):
-    """Calls both repositories and the model alike, and compares every answer and every record."""
+    """Call both repositories and the model in the same way, and compare all answers and records."""
 
     def __init__(self, database: Callable[[], AbstractContextManager[Engine]]) -> None:
         super().__init__()
@@ -176,11 +176,11 @@ class StatusMachine(RuleBasedStateMachine):
         ]
 
     def teardown(self) -> None:
-        """Leave the database."""
+        """Close the database."""
         self.open.close()
 
     def check(self, place: Place, call: Callable[[StatusRepo, ChunkKey], object], expected: object) -> None:
-        """Call every repository about the chunk and compare the answer, or the class of the exception."""
+        """Call each repository and compare the answer, or the class of the exception."""
         for repo, ids in self.repos:
             answer: object
             try:
@@ -194,12 +194,12 @@ class StatusMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        """Have something to work on."""
+        """Create some chunks."""
         self.ensure(PLACES[:1], None)
 
     @rule(places=st.lists(st.sampled_from(PLACES), max_size=4), clash=st.none() | anything)
     def ensure(self, places: list[Place], clash: Place | None) -> None:
-        """Make chunks, or nothing when one of them is there with another request."""
+        """Create chunks, or none if one exists with another request."""
         requests = [asked(place) for place in places]
         if clash:
             for repo, _ in self.repos:
@@ -222,12 +222,12 @@ class StatusMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 5, 10, 30, 100]))
     def time_passes(self, seconds: int) -> None:
-        """Let leases expire and waits end."""
+        """Advance the clock, so that leases expire and waits end."""
         self.clock.advance(seconds)
 
     @rule(place=anything | among(Status.PENDING), owner=OWNERS, ttl=TTLS)
     def claim(self, place: Place, owner: str, ttl: int) -> None:
-        """Ask for a chunk."""
+        """Claim a chunk."""
         row, now = self.rows[place], self.clock.now
         before = evolve(row)
         if row.expired_at(now):
@@ -249,7 +249,7 @@ class StatusMachine(RuleBasedStateMachine):
     @some_run
     @rule(place=running, ttl=TTLS, progress=SOME_PROGRESS)
     def renew(self, place: Place, ttl: int, progress: Progress) -> None:
-        """Keep a claim, also one whose lease is over while nobody took the chunk."""
+        """Renew a claim, even one whose lease has expired if no other worker claimed the chunk."""
         row = self.rows[place]
         row.until, row.progress = self.clock.now + ttl, progress
         self.check(place, lambda repo, key: repo.renew(row.claim(key), ttl, progress), row.cancel)
@@ -257,7 +257,7 @@ class StatusMachine(RuleBasedStateMachine):
     @some_run
     @rule(place=running, phase=st.sampled_from(Phase), progress=SOME_PROGRESS)
     def advance(self, place: Place, phase: Phase, progress: Progress) -> None:
-        """Come further."""
+        """Advance the phase."""
         row = self.rows[place]
         row.phase, row.progress = phase, progress
         self.check(place, lambda repo, key: repo.advance(row.claim(key), phase, progress), None)
@@ -265,7 +265,7 @@ class StatusMachine(RuleBasedStateMachine):
     @some_run
     @rule(place=running, accepted=st.integers(1, 9))
     def complete(self, place: Place, accepted: int) -> None:
-        """Succeed."""
+        """Complete the chunk."""
         row = self.rows[place]
         done = result(row.attempt, accepted)
         row.end(Status.COMPLETED, row.error)
@@ -275,7 +275,7 @@ class StatusMachine(RuleBasedStateMachine):
     @some_run
     @rule(place=running, retry_in=st.sampled_from([0, 5, 50, None]))
     def fail(self, place: Place, retry_in: int | None) -> None:
-        """Fail, for now or for good."""
+        """Fail the attempt, with or without a retry."""
         row = self.rows[place]
         row.failures += 1
         if retry_in is None or row.failures == MAX_FAILURES:
@@ -289,14 +289,14 @@ class StatusMachine(RuleBasedStateMachine):
     @some_run
     @rule(place=running)
     def release(self, place: Place) -> None:
-        """Be interrupted."""
+        """Release the claim."""
         row = self.rows[place]
         row.end(*((Status.FAILED, "cancelled") if row.cancel else (Status.PENDING, row.error)))
         self.check(place, lambda repo, key: repo.release(row.claim(key)), None)
 
     @rule(place=anything | running)
     def free(self, place: Place) -> None:
-        """End a claim whose lease is over."""
+        """Free a claim whose lease has expired."""
         row = self.rows[place]
         if row.expired_at(self.clock.now):
             row.vanish()
@@ -304,7 +304,7 @@ class StatusMachine(RuleBasedStateMachine):
 
     @rule(places=st.sets(st.sampled_from(PLACES)), queue=st.sampled_from(QUEUES))
     def assign(self, places: set[Place], queue: str) -> None:
-        """Have a queue deliver some chunks, or none of them when one is not there."""
+        """Assign some chunks to a queue, or none if one is unknown."""
         known = places <= self.rows.keys()
         for repo, ids in self.repos:
             try:
@@ -317,7 +317,7 @@ class StatusMachine(RuleBasedStateMachine):
 
     @rule(place=anything, age=st.integers(-1, 2), name=st.sampled_from(sorted(WRITES)))
     def come_too_late(self, place: Place, age: int, name: str) -> None:
-        """Write with a claim that holds nothing: an older one, one never made, or one that has ended."""
+        """Write with a claim that is not held: an older one, a made-up one, or one that has ended."""
         row = self.rows[place]
         if age or row.status is not Status.PROCESSING:
             again = name == "complete" and row.status is Status.COMPLETED and not age
@@ -325,7 +325,7 @@ class StatusMachine(RuleBasedStateMachine):
 
     @rule(place=anything | finished)
     def reopen(self, place: Place) -> None:
-        """Start over what is finished."""
+        """Reopen a finished chunk."""
         row = self.rows[place]
         finished = row.status in (Status.FAILED, Status.COMPLETED)
         if finished:
@@ -334,7 +334,7 @@ class StatusMachine(RuleBasedStateMachine):
 
     @rule(dataset=st.sampled_from(["d", "other", ""]))
     def cancel(self, dataset: str) -> None:
-        """Ask a dataset to stop."""
+        """Cancel a dataset."""
         asked_to_stop = 0
         for (of, _), row in self.rows.items():
             if of == dataset and row.status in (Status.PENDING, Status.PROCESSING):
@@ -346,7 +346,7 @@ class StatusMachine(RuleBasedStateMachine):
 
     @rule(queue=st.sampled_from(QUEUES))
     def find_overdue(self, queue: str) -> None:
-        """List what a claim would take, in order, and nothing else."""
+        """List exactly the chunks that a claim would take, in order."""
         now = self.clock.now
         of_queue = [(place, row) for place, row in sorted(self.rows.items()) if row.queue == queue]
         expired = [place for place, row in of_queue if row.expired_at(now)]
@@ -357,7 +357,7 @@ class StatusMachine(RuleBasedStateMachine):
 
     @rule(dataset=st.sampled_from(["d", "other", "", None]))
     def look_over(self, dataset: str | None) -> None:
-        """Sum up what the records say."""
+        """Compare the overview with the records."""
         now = self.clock.now
         rows = [row for (of, _), row in self.rows.items() if dataset in (None, of)]
         live = [row for row in rows if row.status is Status.PROCESSING and now < row.until]
@@ -376,12 +376,12 @@ class StatusMachine(RuleBasedStateMachine):
         assert [repo.overview(dataset) for repo, _ in self.repos] == [expected] * len(self.repos)
 
     def having(self, *wanted: Status) -> list[Place]:
-        """List the chunks in these statuses."""
+        """Return the chunks in these statuses."""
         return sorted(place for place, row in self.rows.items() if row.status in wanted)
 
     @invariant()
     def records_are_as_the_model_says(self) -> None:
-        """Whatever happened, every record is right; so a call that was refused has changed nothing."""
+        """Every record is right after every call, so a rejected call has changed nothing."""
         for repo, ids in self.repos:
             for dataset in ("d", "other", ""):
                 expected = [
@@ -393,19 +393,19 @@ class StatusMachine(RuleBasedStateMachine):
 
     @invariant()
     def budgets_hold(self) -> None:
-        """No chunk fails more often than it may, and none that used its budget up is tried again."""
+        """No chunk has more failures than allowed, and none with a spent budget is retried."""
         for row in self.rows.values():
             assert row.failures <= MAX_FAILURES
             assert row.failures < MAX_FAILURES or row.status in (Status.FAILED, Status.COMPLETED)
 
 
 def test_sqlite_does_as_the_model_says() -> None:
-    """A file, and the repository in memory beside it."""
-    some = settings(max_examples=80, stateful_step_count=50, deadline=None)
-    run_state_machine_as_test(lambda: StatusMachine(copied_file), settings=some)
+    """In a file, with the repository in memory beside it."""
+    options = settings(max_examples=80, stateful_step_count=50, deadline=None)
+    run_state_machine_as_test(lambda: StatusMachine(copied_file), settings=options)
 
 
 def test_postgres_does_as_the_model_says(postgres: Postgres) -> None:
-    """A server, whose every call is a journey: fewer examples, the same rules."""
-    some = settings(max_examples=25, stateful_step_count=50, deadline=None)
-    run_state_machine_as_test(lambda: StatusMachine(lambda: databases.postgres(postgres)), settings=some)
+    """On a server, with fewer examples because every call is a round trip."""
+    options = settings(max_examples=25, stateful_step_count=50, deadline=None)
+    run_state_machine_as_test(lambda: StatusMachine(lambda: databases.postgres(postgres)), settings=options)

@@ -1,7 +1,7 @@
 """Private real servers for the tests, without root: Redis, PostgreSQL, moto, OpenStack Swift and Azurite.
 
-A test asks for a fixture of ``fixtures.py``. The servers that it gives are shared by all processes of a test run, so a
-test uses names in them that are its own; a test that stops its server starts one of its own, with the fixture ``own``.
+A test requests a fixture of ``fixtures.py``. All processes of a test run share the servers, so a test uses names in
+them that no other test uses. A test that stops a server starts a separate one with the fixture ``own``.
 
-``tools.py`` installs the programs, once, into a cache folder; ``keeper.py`` ends every server with the test run.
+``tools.py`` installs the programs once, into a cache folder. ``keeper.py`` ends every server with the test run.
 """

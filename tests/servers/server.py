@@ -1,4 +1,4 @@
-"""One server: prepared in a folder, on free ports, started, waited for, stopped, and started again on its data."""
+"""One server: prepared in a folder on free ports, started, awaited, stopped, and started again on its data."""
 
 import http.client
 import json
@@ -25,13 +25,13 @@ from servers.tools import Unavailable, tail
 
 A = TypeVar("A")
 
-READY = 60.0  # seconds that a server has to get ready
+READY = 60.0  # seconds that a server may take to start
 NOT_YET = (OSError, subprocess.SubprocessError)
 
 
 @frozen
 class Setup(Generic[A]):
-    """How to start a prepared server: programs, run in its folder; ``ready`` raises ``NOT_YET`` until it serves."""
+    """How to start a prepared server: commands that run in its folder; ``ready`` raises ``NOT_YET`` until it serves."""
 
     address: A
     ports: tuple[int, ...]
@@ -39,20 +39,20 @@ class Setup(Generic[A]):
     ready: Callable[[], object]
     environment: Mapping[str, str] = field(factory=dict)
     owner: pwd.struct_passwd | None = None
-    """Who runs the programs, if not the user of the tests."""
+    """The user who runs the programs, if not the user of the tests."""
     stop: signal.Signals = signal.SIGTERM
 
 
 Prepare = Callable[[Path], Setup[A]]
-"""Fills a server's folder, which is new, and says how to start it."""
+"""Fills a server's new folder, and returns how to start it."""
 
 
 class PortTaken(Unavailable):
-    """Another program was faster."""
+    """Another program took the port first."""
 
 
 class Server(Generic[A]):
-    """A running server of one's own, until ``close``; ``stop`` and ``start`` keep its address and its data."""
+    """A running server, until ``close``; ``stop`` and ``start`` keep its address and its data."""
 
     def __init__(self, folder: Path, setup: Setup[A]) -> None:
         self.address = setup.address
@@ -63,7 +63,7 @@ class Server(Generic[A]):
         """Start it again, and wait until it serves.
 
         Raises:
-            Unavailable: it died or never got ready; with the end of its log.
+            Unavailable: It ended or did not serve in time; quotes the end of its log.
         """
         setup = self._setup
         options = {"env": {"PATH": os.defpath, "HOME": str(self._folder), "LC_ALL": "C.UTF-8", **setup.environment}}
@@ -98,7 +98,7 @@ class Server(Generic[A]):
             raise
 
     def stop(self) -> None:
-        """Stop it and wait until it has gone; its data stay."""
+        """Stop it and wait until it has ended; its data stay."""
         self._keeper.terminate()
         self._keeper.wait()
 
@@ -130,10 +130,10 @@ class Server(Generic[A]):
 
 @retry(retry=retry_if_exception_type(PortTaken), stop=stop_after_attempt(3), reraise=True)
 def started(prepare: Prepare[A]) -> Server[A]:
-    """A new server; close it.
+    """Start a new server, and close it with the block.
 
     Raises:
-        Unavailable: it cannot be installed or started.
+        Unavailable: It cannot be installed or started.
     """
     folder = Path(mkdtemp(dir=run.folder()))
     folder.chmod(0o711)
@@ -141,12 +141,12 @@ def started(prepare: Prepare[A]) -> Server[A]:
 
 
 def as_user(owner: pwd.struct_passwd | None) -> dict[str, Any]:
-    """Options of Popen that start a program as somebody else."""
+    """Return the options of Popen that start a program as another user."""
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
 
 
 def free_port() -> int:
-    """A port without a listener, below those that systems give to clients: a stopped server finds it free again."""
+    """Return a port without a listener, below the ephemeral ports, so that a stopped server finds it free again."""
     while True:
         port = 20_000 + randbelow(12_000)
         if not listening(port):
@@ -154,14 +154,14 @@ def free_port() -> int:
 
 
 def listening(port: int) -> bool:
-    """Whether a program listens on the port."""
+    """Return whether a program listens on the port."""
     with socket.socket() as probe:
         probe.settimeout(5)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def speaks_http(*ports: int) -> None:
-    """Ask each of the ports for a page; any answer will do."""
+    """Request a page from each port; any response will do."""
     for port in ports:
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
             connection.request("GET", "/")

@@ -1,4 +1,4 @@
-"""The servers that all processes of a test run share: one of a kind, started by the first test that asks."""
+"""The servers that all processes of a test run share: one of a kind, started by the first test that requests it."""
 
 import fcntl
 import pickle
@@ -10,14 +10,14 @@ from servers.tools import Unavailable
 
 A = TypeVar("A")
 
-_KEPT: list[Server[Any]] = []  # those that this process started; the end of the run ends them
+_KEPT: list[Server[Any]] = []  # the servers that this process started; the end of the run ends them
 
 
 def shared(prepare: Prepare[A]) -> A:
-    """Where the run's server of this kind is; the first process to ask starts it, the others wait for it.
+    """Return the address of the run's server of this kind. The first process starts it, others wait for it.
 
     Raises:
-        Unavailable: it cannot be installed or started, which is tried once in a run.
+        Unavailable: It cannot be installed or started; each run tries once.
     """
     known = run.folder() / prepare.__module__
     with known.with_suffix(".lock").open("w") as lock:

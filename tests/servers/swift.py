@@ -1,6 +1,6 @@
 """S3 as OpenStack Swift implements it, strict about signatures and conditions; its data survive a stop.
 
-Four programs: the proxy, which speaks S3, and one each for accounts, containers and objects behind it.
+It has four programs: the proxy with the S3 API, and one each for accounts, containers and objects.
 """
 
 import json
@@ -33,7 +33,7 @@ Sections = dict[str, dict[str, object]]
 
 
 def prepare(folder: Path) -> Setup[S3]:
-    """Write the configuration and the rings, which say where each part of the data is: all of it here."""
+    """Write the configuration and the rings, which locate the parts of the data: all on this machine."""
     programs = venv("swift") / "bin"
     try:
         user = pwd.getpwuid(os.geteuid()).pw_name
@@ -50,7 +50,7 @@ def prepare(folder: Path) -> Setup[S3]:
             "user": user,
             "swift_dir": folder,
             "workers": 0,
-            "log_level": "ERROR",  # one process each, quiet
+            "log_level": "ERROR",  # one process each, with little output
             "devices": folder / "devices",
             "mount_check": "false",
             "disable_fallocate": "true",
@@ -67,7 +67,7 @@ def prepare(folder: Path) -> Setup[S3]:
 
 
 def common() -> Sections:
-    """What all of the programs know."""
+    """Return the configuration that all programs share."""
     return {
         "swift-hash": {"swift_hash_path_suffix": "pixcore", "swift_hash_path_prefix": "pixcore"},
         "storage-policy:0": {"name": "default", "default": "yes"},
@@ -76,12 +76,12 @@ def common() -> Sections:
 
 
 def store(kind: str) -> Sections:
-    """One of the programs that keep data."""
+    """Return the configuration of a program that stores data."""
     return {"pipeline:main": {"pipeline": f"{kind}-server"}, f"app:{kind}-server": {"use": f"egg:swift#{kind}"}}
 
 
 def proxy(address: S3) -> Sections:
-    """The program that speaks S3, and lets one user in."""
+    """Return the configuration of the proxy with the S3 API and one user."""
     settings: Sections = {
         "s3api": {"s3_acl": "false", "allow_no_owner": "true", "location": address.region},
         "tempauth": {f"user_{address.access_key.replace(':', '_')}": f"{address.secret_key} .admin"},

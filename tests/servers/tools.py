@@ -1,8 +1,7 @@
-r"""Server programs and dataset loaders, installed once into a cache, with the versions and hashes in ``locks/``.
+r"""Server programs and dataset loaders, installed once into a cache, locked by ``locks/``.
 
-The cache is outside the tree, in ``$PIXCORE_CACHE``, else in ``pixcore`` in ``$XDG_CACHE_HOME`` or in ``~/.cache``. For
-another lock or another Python there is another installation; remove the folder to free its space. How the locks are
-refreshed::
+The cache is outside the tree: ``$PIXCORE_CACHE``, or ``pixcore`` in ``$XDG_CACHE_HOME`` or in ``~/.cache``. Each
+lock and each Python have their own installation; remove the folder to free its space. To refresh the locks::
 
     cd tests/servers/locks
     options='--universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade'
@@ -29,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 LOCKS = Path(__file__).parent / "locks"
-# looked up now: tests change the environment
+# read at each call, because tests change the environment
 CACHE = Path(
     os.environ.get("PIXCORE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pixcore"
 )
@@ -37,14 +36,14 @@ SECONDS = 600  # for one installation
 
 
 class Unavailable(Exception):
-    """A server that cannot be had on this machine, and why."""
+    """A server that is unavailable on this machine, with the reason."""
 
 
 def venv(name: str) -> Path:
-    """A virtual environment with what ``locks/NAME.lock`` says.
+    """Return a virtual environment with the locked packages of ``locks/NAME.lock``.
 
     Raises:
-        Unavailable: it cannot be installed.
+        Unavailable: It cannot be installed.
     """
     lock = LOCKS / f"{name}.lock"
 
@@ -57,15 +56,15 @@ def venv(name: str) -> Path:
 
 
 def site_packages(name: str) -> Path:
-    """Where the packages of a ``venv`` are."""
+    """Return the folder of the packages of a ``venv``."""
     return Path(sysconfig.get_path("purelib", "venv", {"base": str(venv(name))}))
 
 
 def installed(name: str, recipe: str, make: Callable[[Path], None]) -> Path:
-    """The folder that ``make`` fills, for this recipe once; one that was interrupted is made again.
+    """Return the folder that ``make`` fills, once for each recipe; an interrupted one is created again.
 
     Raises:
-        Unavailable: it cannot be made.
+        Unavailable: It cannot be created.
     """
     folder = CACHE / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
     stamp = folder / "complete"
@@ -88,7 +87,7 @@ def run(*command: str, **options: Any) -> None:  # noqa: ANN401 - any of subproc
     """Run a program to its end.
 
     Raises:
-        Unavailable: it failed; with the end of what it printed.
+        Unavailable: It failed; quotes the end of its output.
     """
     try:
         subprocess.run(
@@ -99,5 +98,5 @@ def run(*command: str, **options: Any) -> None:  # noqa: ANN401 - any of subproc
 
 
 def tail(log: bytes) -> str:
-    """The last lines of what a program printed."""
+    """Return the last lines of a program's output."""
     return "\n".join(log.decode(errors="replace").splitlines()[-20:])

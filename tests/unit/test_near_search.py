@@ -1,4 +1,4 @@
-"""The search for near-duplicates among many fingerprints: whatever way it takes, it finds what brute force finds."""
+"""The search for near-duplicates finds exactly the pairs of a brute-force search, by either of its algorithms."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from pixcore.model.quality import Fingerprint, NearRule
 from pixcore_adapters import near_search
 from pixcore_adapters.near_search import NearIndex
 
-Prints = list[tuple[int, int]]  # phash and dhash of each
+Prints = list[tuple[int, int]]  # phash and dhash of each image
 
 hashes = st.integers(0, 2**64 - 1)
 flips = st.sets(st.integers(0, 63), max_size=24).map(lambda bits: sum(1 << bit for bit in bits))
@@ -22,7 +22,7 @@ flips = st.sets(st.integers(0, 63), max_size=24).map(lambda bits: sum(1 << bit f
 
 @st.composite
 def clustered(draw: st.DrawFn) -> Prints:
-    """Up to 24 fingerprints, most of them some flipped bits away from one of three, some the same."""
+    """Draw up to 24 fingerprints; most differ from one of three by a few bits, and some are equal."""
     centres = draw(st.lists(st.tuples(hashes, hashes), min_size=1, max_size=3))
     near = st.builds(lambda centre, p, d: (centre[0] ^ p, centre[1] ^ d), st.sampled_from(centres), flips, flips)
     return draw(st.lists(near | st.tuples(hashes, hashes) | st.sampled_from(centres), max_size=24))
@@ -33,7 +33,7 @@ rules = st.builds(NearRule, st.integers(0, 64), st.integers(0, 64)) | st.builds(
 
 @pytest.fixture(params=["probing", "comparing"])
 def way(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Search in one of the two ways, whichever were quicker; its steps and runs are so small that there are several."""
+    """Force one of the two algorithms, with blocks and batches so small that there are several."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(near_search, "_PROBE_COST", 0 if request.param == "probing" else np.inf)
         patch.setattr(near_search, "_HIT_COST", 0)
@@ -43,25 +43,25 @@ def way(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def columns(prints: Prints) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """The phashes and the dhashes."""
+    """Return the phashes and the dhashes."""
     return np.array([phash for phash, _ in prints], np.uint64), np.array([dhash for _, dhash in prints], np.uint64)
 
 
 def holds(rule: NearRule, one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """What the core says of two."""
+    """Apply the core's rule to two fingerprints."""
     return rule.holds(Fingerprint(*one, "m", flat=False), Fingerprint(*other, "m", flat=False))
 
 
 @pytest.mark.usefixtures("way")
 class TestNearIndex:
-    """Brute force, pair by pair in Python, is the oracle."""
+    """The expected pairs come from a comparison pair by pair in Python."""
 
     @given(clustered(), rules)
     @example([], NearRule())
     @example([(0, 0)], NearRule(64, 64))
     @example([(2**64 - 1, 0)] * 5, NearRule(0, 0))
     def test_pairs_are_those_of_brute_force(self, prints: Prints, rule: NearRule) -> None:
-        """Each once, the lower place first, ascending."""
+        """Each once, the lower index first, ascending."""
         expected = [[n, m] for n, m in combinations(range(len(prints)), 2) if holds(rule, prints[n], prints[m])]
         assert NearIndex(*columns(prints), rule).pairs().tolist() == expected
 
@@ -69,36 +69,36 @@ class TestNearIndex:
     def test_what_is_near_is_what_brute_force_finds(
         self, stored: Prints, others: Prints, data: st.DataObject, rule: NearRule
     ) -> None:
-        """Also when the same are asked for that are stored, and when nothing is."""
-        asked = others + data.draw(st.lists(st.sampled_from(stored)) if stored else st.just([]))
+        """Also if the queries are stored hashes, and if nothing is stored."""
+        queries = others + data.draw(st.lists(st.sampled_from(stored)) if stored else st.just([]))
         expected = [
-            [n, m] for n, m in product(range(len(asked)), range(len(stored))) if holds(rule, asked[n], stored[m])
+            [n, m] for n, m in product(range(len(queries)), range(len(stored))) if holds(rule, queries[n], stored[m])
         ]
-        assert NearIndex(*columns(stored), rule).near(*columns(asked)).tolist() == expected
+        assert NearIndex(*columns(stored), rule).near(*columns(queries)).tolist() == expected
 
     @pytest.mark.parametrize("distance", [0, 1, 2, 3, 4, 10, 11, 12, 13])
     def test_the_farthest_that_are_near_are_found_wherever_they_differ(self, distance: int) -> None:
-        """At exactly the rule's distance, spread over the parts in every way, odd distances as well as even ones."""
+        """At exactly the rule's distance, distributed over the parts in every way, for odd and even distances."""
         rng = np.random.default_rng(distance)
         flipped = rng.permuted(np.arange(64) < np.full((300, 1), distance), axis=1)
         stored = rng.integers(0, 2**64, 300, dtype=np.uint64)
-        asked = stored ^ np.packbits(flipped, axis=1).view(np.uint64).ravel()
+        queries = stored ^ np.packbits(flipped, axis=1).view(np.uint64).ravel()
         dhash = np.zeros(300, np.uint64)
-        near = NearIndex(stored, dhash, NearRule(distance, 0)).near(asked, dhash)
+        near = NearIndex(stored, dhash, NearRule(distance, 0)).near(queries, dhash)
         assert near.tolist() == [[n, n] for n in range(300)]
         if distance:
-            assert NearIndex(stored, dhash, NearRule(distance - 1, 0)).near(asked, dhash).size == 0
+            assert NearIndex(stored, dhash, NearRule(distance - 1, 0)).near(queries, dhash).size == 0
 
 
 def _flipped(rng: np.random.Generator, source: NDArray[np.uint64], most: int) -> NDArray[np.uint64]:
-    """The hashes with up to so many of their bits flipped."""
+    """Flip up to ``most`` bits of each hash."""
     flips = rng.permuted(np.arange(64) < rng.integers(0, most, (len(source), 1), endpoint=True), axis=1)
     return source ^ np.packbits(flips, axis=1).view(np.uint64).ravel()
 
 
-@pytest.mark.filterwarnings("ignore:builtin type swig:DeprecationWarning")  # what faiss's import says of itself
+@pytest.mark.filterwarnings("ignore:builtin type swig:DeprecationWarning")  # raised by faiss's import
 def test_pairs_among_many_are_those_that_faiss_finds() -> None:
-    """A search that others wrote agrees on 20,000 hashes, enough of them close for every part to matter."""
+    """An independent implementation agrees on 20,000 hashes, with enough near ones for every part to matter."""
     import faiss  # noqa: PLC0415  only here are its warnings expected
 
     rng, rule = np.random.default_rng(0), NearRule()
@@ -106,7 +106,7 @@ def test_pairs_among_many_are_those_that_faiss_finds() -> None:
     phash, dhash = (np.concatenate([centre, *(_flipped(rng, centre, 8) for _ in range(3))]) for centre in centres)
     index = faiss.IndexBinaryFlat(64)
     index.add(phash.view(np.uint8).reshape(-1, 8))
-    limits, _, found = index.range_search(phash.view(np.uint8).reshape(-1, 8), rule.phash + 1)  # below, not at most
+    limits, _, found = index.range_search(phash.view(np.uint8).reshape(-1, 8), rule.phash + 1)  # the limit is exclusive
     one, other = np.repeat(np.arange(len(phash)), np.diff(limits.astype(np.int64))), found
     near = (one < other) & (np.bitwise_count(dhash[one] ^ dhash[other]) <= rule.dhash)
     expected = sorted(zip(one[near].tolist(), other[near].tolist(), strict=True))
@@ -115,7 +115,7 @@ def test_pairs_among_many_are_those_that_faiss_finds() -> None:
 
 
 def test_hashes_that_are_all_alike_are_compared_in_steps() -> None:
-    """A dataset of frames of one film must not take memory for all that its probes meet before any is compared."""
+    """A dataset of frames of one film must not need memory for all hits before any is compared."""
     alike, apart = np.zeros(20_000, np.uint64), np.arange(20_000, dtype=np.uint64)
     index = NearIndex(alike, apart, NearRule(10, 0))
     tracemalloc.start()
@@ -124,4 +124,4 @@ def test_hashes_that_are_all_alike_are_compared_in_steps() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 32 << 20  # 11 MiB; 106 when all that a step meets is compared at once
+    assert peak < 32 << 20  # 11 MiB; 106 if all hits of a step were compared at once
