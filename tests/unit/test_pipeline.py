@@ -46,7 +46,7 @@ from pixcore.chunk.events import (
 from pixcore.model.archives import Archive
 from pixcore.model.chunks import Claim
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Miss, MissReason, Rejected
-from pixcore.model.rows import Row
+from pixcore.model.rows import COLUMN_TYPES, Row
 from pixcore_adapters.archiver.memory import MemoryArchiver
 from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_adapters.validator.memory import MemoryValidator
@@ -115,6 +115,7 @@ def test_a_result_remembers_what_it_holds_and_samples_of_what_was_rejected(assem
     assert outcome.result.tally == {"source": {"memory": 2}, "license": {"": 2}, "format": {"JSON": 2}}
     assert Counter(reject.reason for reject in outcome.result.rejects) == {"not_an_image": 4, "duplicate": 1}
     assert outcome.result.rejects[0].url == "memory:q/1"
+    assert outcome.result.columns == COLUMN_TYPES
     assert assembly.status.get(assembly.chunk(3)).result == outcome.result
 
 
