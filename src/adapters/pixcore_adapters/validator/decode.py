@@ -17,7 +17,7 @@ from PIL import Image, ImageFile
 from pixcore.model.images import RejectReason
 from pixcore.model.quality import Fingerprint
 from pixcore_adapters import rendering
-from pixcore_adapters.formats import UNSUPPORTED, BrokenHeader, FormatNotAllowed, NotAnImage, open_image
+from pixcore_adapters.opening import UNSUPPORTED, BrokenHeader, FormatNotAllowed, NotAnImage, open_image
 from pixcore_adapters.validator import hashes, jpeg
 from pixcore_adapters.validator.picture import Limits, Picture, Refusal
 

@@ -18,9 +18,9 @@ _SHORTER = 80
 
 # The lowest 8 of 32 cosines, as whole numbers: sums are exact in 64 bits, so that a picture with symmetries, whose
 # terms cancel to nothing, has the same hash on every machine. Rounded this finely, no photograph's bits change.
-COSINES = np.rint((1 << 21) * np.cos(np.pi * np.outer(np.arange(8), 2 * np.arange(SIDE) + 1) / (2 * SIDE))).astype(
-    np.int64
-)
+PHASH_COSINES = np.rint(
+    (1 << 21) * np.cos(np.pi * np.outer(np.arange(8), 2 * np.arange(SIDE) + 1) / (2 * SIDE))
+).astype(np.int64)
 
 _POWERS = np.arange(256.0) ** np.array([[0], [1], [2]])  # of each level of grey
 
@@ -38,7 +38,7 @@ def _lanczos(count: int) -> NDArray[np.int64]:
     return whole
 
 
-ROWS, COLUMNS = _lanczos(8), _lanczos(9)
+DHASH_ROWS, DHASH_COLUMNS = _lanczos(8), _lanczos(9)
 
 
 def reduced(luma: Image.Image) -> Image.Image:
@@ -53,13 +53,15 @@ def grey_picture(small: Image.Image) -> NDArray[np.uint8]:
 
 def phash(grey: NDArray[np.uint8]) -> int:
     """Hash a 32 x 32 picture as ``imagehash.phash`` does; 64 bits, most significant first."""
-    low = COSINES @ grey.astype(np.int64) @ COSINES.T
+    low = PHASH_COSINES @ grey.astype(np.int64) @ PHASH_COSINES.T
     return _bits(2 * low > np.partition(low.ravel(), (31, 32))[31:33].sum())  # above the median
 
 
 def dhash(grey: NDArray[np.uint8]) -> int:
     """Hash a 32 x 32 picture nearly as ``imagehash.dhash`` does; 64 bits, most significant first."""
-    tiny = (ROWS @ grey.astype(np.int64) @ COLUMNS.T + _ONE * _ONE // 2) // (_ONE * _ONE)  # whole levels of grey
+    tiny = (DHASH_ROWS @ grey.astype(np.int64) @ DHASH_COLUMNS.T + _ONE * _ONE // 2) // (
+        _ONE * _ONE
+    )  # whole levels of grey
     return _bits(tiny[:, 1:] > tiny[:, :-1])
 
 

@@ -7,12 +7,10 @@ from io import BytesIO
 from attrs import frozen
 from PIL import Image
 
+from pixcore_adapters.opening import open_image
 from pixcore_adapters.rendering import render_frame
 
 MEDIA_TYPE = "image/webp"
-
-# The formats that validators accept. Pillow must not try another decoder, whatever the file contains.
-_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 
 _ALL_BYTES = 14_000_000  # for all thumbnails together; base64 adds a third
 _MOST_BYTES = 12_000  # for one
@@ -50,7 +48,7 @@ class Thumbnails:
             return b""
 
     def _small(self, data: bytes) -> Image.Image:
-        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+        with open_image(data) as image:
             picture = render_frame(image, self.side)
         width, height = picture.size
         scale = min(1.0, self.side / math.sqrt(width * height), _LONGEST * self.side / max(width, height))
