@@ -51,7 +51,7 @@ from pathlib import Path
 from pixcore import ChunkKey
 from pixcore.chunk.events import StepRetried
 from pixcore.model.chunks import Phase
-from pixcore_runners.metrics import Metrics
+from pixcore_runners.observing.metrics import Metrics
 folder = Path(sys.argv[1])
 retried = StepRetried(ChunkKey("d", 1), 1, Phase.UPLOAD, 1, 0.0, "")
 """
