@@ -14,8 +14,17 @@ from shelf import Shelf
 from pixcore import Archive, ChunkRecord, ChunkRequest, ChunkResult
 from pixcore.chunk.publish import publish
 from pixcore.model.chunks import Claimed
-from pixcore.model.rows import METADATA
+from pixcore.model.rows import COLUMNS, METADATA, NUMBERS, ROW_VERSION, required
 from pixcore_adapters.status_repo import codec
+
+# The columns of a row that a later version wrote, besides those of the first version.
+LATER: Mapping[str, object] = {
+    **{column: 0 if column in NUMBERS else "" for column in COLUMNS if column not in required(1)},
+    "row_version": ROW_VERSION + 1,
+    "loudness": 9,
+    "mood": "calm",
+    "score": 7,
+}
 
 FIRST = Path(__file__).parent / "data" / "row_version_1"
 

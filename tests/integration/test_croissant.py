@@ -12,7 +12,7 @@ from command import jpeg
 from loaders import load
 from shelf import Picture, Shelf
 
-from pixcore.model.rows import COLUMNS, ROW_VERSION
+from pixcore.model.rows import COLUMNS
 from pixcore_adapters.archiver.tar import TarArchiver
 from pixcore_adapters.outputs.card import counts
 from pixcore_adapters.outputs.card.counts import count
@@ -75,9 +75,8 @@ def test_mlcroissant_gives_every_row_with_its_image(home: Home, tmp_path: Path) 
 def test_mlcroissant_gives_each_archive_the_columns_that_it_has(tmp_path: Path) -> None:
     """An older archive lacks the columns of later versions; a field that names one of them could not be read."""
     shelf = Shelf(tmp_path)
-    further = {"row_version": ROW_VERSION + 1, "mood": "calm", "score": 7}
     older.store(shelf)
-    older.store(shelf, further)
+    older.store(shelf, older.LATER)
     card_refresh.publish("cats", shelf.status, shelf.store)
     (sets,) = load("loaders", [["mlcroissant", str(tmp_path / "store/cats/croissant.json")]], tmp_path)
     for chunk, record in enumerate(shelf.records(), 1):

@@ -12,7 +12,7 @@ from command import jpeg
 from loaders import load
 from shelf import Picture, Shelf
 
-from pixcore.model.rows import COLUMNS, ROW_VERSION, required
+from pixcore.model.rows import COLUMNS, required
 from pixcore.stored.samples import Sample, samples
 from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.card.counts import count
@@ -113,9 +113,8 @@ def test_loaders_return_what_was_packed(home: Home, environment: str, tmp_path: 
 def test_archives_of_different_versions_load_together(tmp_path: Path) -> None:
     """From the store, all images load with the columns that all archives have; from an export, with every column."""
     shelf = Shelf(tmp_path)
-    further = {"row_version": ROW_VERSION + 1, "mood": "calm", "score": 7}
     older.store(shelf)
-    older.store(shelf, further)
+    older.store(shelf, older.LATER)
     (tmp_path / "store/cats/README.md").write_bytes(card(count("cats", shelf.records())))
     layouts: dict[str, Layout] = {"flat": ImageFolder(by_label=False), "parquet": parquet, "webdataset": webdataset}
     for name, layout in layouts.items():
@@ -138,10 +137,10 @@ def test_archives_of_different_versions_load_together(tmp_path: Path) -> None:
     in_zips = [row for row in stored if row["url"] not in ("0006.jpg", "0007.jpg")]
     (in_store, *exports) = (splits["train"]["rows"] for splits in loaded)
     assert described(in_store, compared) == described(in_zips, compared)
-    empty = {"row_version": 1, "mood": "", "score": 0}
+    empty = {column: 0 if isinstance(value, int) else "" for column, value in older.LATER.items()} | {"row_version": 1}
     for rows in exports:
         wanted = [{**empty, **row} for row in stored]
-        assert described(rows, [*compared, *further]) == described(wanted, [*compared, *further])
+        assert described(rows, [*compared, *older.LATER]) == described(wanted, [*compared, *older.LATER])
 
 
 def flattened(row: dict[str, Any]) -> dict[str, Any]:

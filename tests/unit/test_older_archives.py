@@ -25,8 +25,6 @@ from pixcore_adapters.outputs.report.build import gather
 from pixcore_adapters.validator.decode import decode
 from pixcore_adapters.validator.picture import Limits, Refusal
 
-FURTHER: Mapping[str, object] = {"row_version": ROW_VERSION + 1, "sharpness": 9, "mood": "calm", "score": 7}
-
 
 class Decoding:
     """A validator that decodes in this process."""
@@ -48,17 +46,17 @@ def first(shelf: Shelf) -> None:
 
 def later(shelf: Shelf) -> None:
     """Store archives of a later version."""
-    older.store(shelf, FURTHER)
+    older.store(shelf, older.LATER)
 
 
 def mixed(shelf: Shelf) -> None:
     """Store archives of several versions; a column of two of them has different types."""
     older.store(shelf)
-    older.store(shelf, FURTHER)
+    older.store(shelf, older.LATER)
     older.store(shelf, {"mood": 3}, recorded=False)
 
 
-EMPTY = {"sharpness": 0, "mood": "", "score": 0}
+EMPTY = {"loudness": 0, "mood": "", "score": 0}
 each_dataset = pytest.mark.parametrize(
     ("fill", "further"),
     [(first, {}), (later, EMPTY), (mixed, EMPTY)],
@@ -68,13 +66,13 @@ each_dataset = pytest.mark.parametrize(
 
 @pytest.fixture(params=[False, True], ids=["the columns of today", "one column more"])
 def added(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, object]:
-    """Give the columns that pixcore adds to those of the first version, once with one that is new in this test."""
+    """Return the columns that pixcore adds to those of the first version; once, the schema has one column more."""
     if request.param:
         changed = {
-            "COLUMNS": (*COLUMNS, "sharpness"),
-            "NUMBERS": rows.NUMBERS | {"sharpness"},
-            "COLUMN_TYPES": {**rows.COLUMN_TYPES, "sharpness": "integer"},
-            "_ADDED": {**rows._ADDED, ROW_VERSION + 1: ("sharpness",)},
+            "COLUMNS": (*COLUMNS, "loudness"),
+            "NUMBERS": rows.NUMBERS | {"loudness"},
+            "COLUMN_TYPES": {**rows.COLUMN_TYPES, "loudness": "integer"},
+            "_ADDED": {**rows._ADDED, ROW_VERSION + 1: ("loudness",)},
             "ROW_VERSION": ROW_VERSION + 1,
         }
         for module in [module for name, module in sys.modules.items() if name.startswith("pixcore")]:
@@ -89,7 +87,7 @@ def added(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ma
 @each_dataset
 @pytest.mark.usefixtures("added")
 def test_no_fault_is_found(fill: Callable[[Shelf], None], further: Mapping[str, object], tmp_path: Path) -> None:
-    """A fault that is none would make `verify --repair` collect sound images again."""
+    """A false alarm would make `verify --repair` collect sound images again."""
     shelf = Shelf(tmp_path)
     fill(shelf)
     found = list(verify_dataset("cats", archives=shelf.archives, status=shelf.status, validator=Decoding()))
@@ -153,9 +151,9 @@ def test_a_card_describes_each_archive(
     counts = count("cats", shelf.records())
     document = json.loads(b"".join(render(counts)))
     described = {one["name"]: [field["name"] for field in one["field"]] for one in document["recordSet"]}
-    assert described["chunk_1"] == [*required(1), *([] if fill is not later else FURTHER), "image"]
+    assert described["chunk_1"] == [*required(1), *([] if fill is not later else older.LATER), "image"]
     if fill is mixed:
-        assert described["chunk_4"] == [*required(1), *FURTHER, "image"]
+        assert described["chunk_4"] == [*required(1), *older.LATER, "image"]
     assert described["chunk_3"] == ["file_name", "image"]
     text = card(counts).decode()
     assert ("do not all have the same columns" in text) == (fill is mixed)

@@ -103,17 +103,18 @@ def test_an_older_row_is_completed() -> None:
     newest = asdict(row(0, IMAGE, REQUEST))
     assert complete(newest) == newest
     oldest = {column: newest[column] for column in required(1)}
-    assert complete(oldest) == newest | {"row_version": 1}
+    added = {column: 0 if column in NUMBERS else "" for column in COLUMNS if column not in oldest}
+    assert complete(oldest) == oldest | added | {"row_version": 1}
     assert complete(newest | {"row_version": 99, "mood": "calm"}) == newest | {"row_version": 99, "mood": "calm"}
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda row: row.pop("title"), "a row of version 2 lacks title"),
+        (lambda row: row.pop("title"), f"a row of version {ROW_VERSION} lacks title"),
         (lambda row: row.pop("row_version") and row.pop("title"), "a row of version 1 lacks title"),
-        (lambda row: row.update(image="x"), "a row of version 2 has a column image"),
-        (lambda row: row.update(mask_file_name="x"), "a row of version 2 has a column mask_file_name"),
+        (lambda row: row.update(image="x"), f"a row of version {ROW_VERSION} has a column image"),
+        (lambda row: row.update(mask_file_name="x"), f"a row of version {ROW_VERSION} has a column mask_file_name"),
     ],
 )
 def test_a_row_that_no_version_wrote_is_refused(change: Callable[[dict[str, object]], object], message: str) -> None:
