@@ -65,6 +65,8 @@ FAST = (
     str(os.cpu_count() or 1),
     "-m",
     "not (process or server or browser or loaders or pip or soak)",
+    "--hypothesis-profile",
+    "fast",
     "tests/unit",
     "tests/contract",
 )

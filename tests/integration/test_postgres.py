@@ -222,21 +222,23 @@ _KINDS = sorted(
 )
 
 
-@pytest.mark.parametrize("kind", [kind for kind in _KINDS if getattr(kind, "sqlstate", None)])
-def test_every_error_of_the_server_means_something(kind: type[psycopg.Error]) -> None:
+def test_every_error_of_the_server_means_something() -> None:
     """An error that a retry may fix is transient, one that the user can fix names the remedy, the rest is permanent."""
     engine = engine_at("postgresql+psycopg://me:secret@host/db")
-    raised = _raised(engine, kind("no luck\nDETAIL:  a row"))
-    state = str(kind.sqlstate)
-    if remedy := _REMEDIES.get(state):
-        assert isinstance(raised, InvalidRequest)
-        assert remedy in str(raised)
-    else:
-        assert isinstance(raised, StatusUnavailable if state.startswith(_TRANSIENT) else PermanentError)
-        assert not isinstance(raised, InvalidRequest)
-    assert "postgresql+psycopg://me:***@host/db" in str(raised)
-    assert "no luck" in str(raised)
-    assert not {"secret", "a row", "\n"} & {part for part in ("secret", "a row", "\n") if part in str(raised)}
+    kinds = [kind for kind in _KINDS if getattr(kind, "sqlstate", None)]
+    assert {str(kind.sqlstate) for kind in kinds} >= _REMEDIES.keys()
+    for kind in kinds:
+        raised = _raised(engine, kind("no luck\nDETAIL:  a row"))
+        state = str(kind.sqlstate)
+        if remedy := _REMEDIES.get(state):
+            assert isinstance(raised, InvalidRequest), kind
+            assert remedy in str(raised), kind
+        else:
+            assert isinstance(raised, StatusUnavailable if state.startswith(_TRANSIENT) else PermanentError), kind
+            assert not isinstance(raised, InvalidRequest), kind
+        assert "postgresql+psycopg://me:***@host/db" in str(raised), kind
+        assert "no luck" in str(raised), kind
+        assert [part for part in ("secret", "a row", "\n") if part in str(raised)] == [], kind
 
 
 @pytest.mark.parametrize(
