@@ -232,7 +232,7 @@ def test_a_result_backend_that_is_away_costs_the_chunk_seconds(home: Fleet, monk
     program = worker(home)
     (record,) = home.until_settled(20)
     assert record.status is Status.COMPLETED
-    assert program.output.count("the progress of this delivery cannot be told") == 1
+    assert program.output.count("the progress of this delivery is no longer stored") == 1
     program.terminate()
     assert program.code() == 0
     assert PASSWORD not in program.output
@@ -332,7 +332,7 @@ def test_progress_stops_with_the_first_failure(tmp_path: Path, caplog: pytest.Lo
     assembly = MemoryAssembly(tmp_path / "work", [pictured(number) for number in range(3)])
     assembly.pipeline(Progress(store)).run(assembly.chunk(3))
     assert len(asked) == 1
-    assert caplog.messages == ["the progress of this delivery cannot be told: ConnectionError: away"]
+    assert caplog.messages == ["the progress of this delivery is no longer stored: ConnectionError: away"]
 
 
 # -- told to stop ----------------------------------------------------------------------------------------------------

@@ -345,7 +345,7 @@ def test_a_bad_call_is_refused_in_one_line(home: Path, words: tuple[str, ...], c
     ("text", "complaint"),
     [
         ("store = [", "pixcore.toml cannot be read as TOML"),
-        ("stoer = 'file:x'", "pixcore.toml: 'stoer' is no setting; did you mean store?"),
+        ("stoer = 'file:x'", "pixcore.toml: unknown setting 'stoer'; did you mean store?"),
         ("workers = 'many'", "pixcore.toml: workers cannot be 'many'; give a whole number, at least 1"),
     ],
 )

@@ -412,7 +412,7 @@ def test_a_folder_that_cannot_be_made_is_a_mistake_in_the_settings(monkeypatch: 
     monkeypatch.setenv("PIXCORE_METRICS_DIR", "photos/0000.jpg/metrics")
     ran = pixcore("run", "--source", "folder:photos")
     assert ran.code == 2
-    assert re.search(r"metrics_dir .*0000.jpg/metrics cannot be made \(Not a directory\); set it to", ran.err)
+    assert re.search(r"metrics_dir .*0000.jpg/metrics cannot be created \(Not a directory\); set it to", ran.err)
 
 
 @pytest.mark.parametrize("words", [("run", "--source", "folder:photos"), ("metrics",)], ids=lambda words: words[0])
@@ -502,7 +502,7 @@ def test_it_says_when_only_the_status_database_is_served(home: Path) -> None:
 def test_a_port_that_is_taken_is_named() -> None:
     """Together with what to do."""
     taken = serve(MemoryStatusRepo(), None, "127.0.0.1", 0)
-    with pytest.raises(InvalidRequest, match=rf"127\.0\.0\.1:{taken} cannot be listened at \(.*in use.*--port"):
+    with pytest.raises(InvalidRequest, match=rf"cannot listen at 127\.0\.0\.1:{taken} \(.*in use.*--port"):
         serve(MemoryStatusRepo(), None, "127.0.0.1", taken)
 
 

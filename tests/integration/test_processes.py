@@ -185,7 +185,7 @@ def test_what_a_killed_worker_had_in_hand_is_done_in_the_end(firm: Firm, caplog:
     assert [record.status for record in firm.records] == [Status.COMPLETED] * 2
     assert sorted((record.attempt, record.failures) for record in firm.records) == [(1, 0), (2, 1)]
     assert [record.message for record in caplog.records] == [
-        "a worker process has ended with SIGKILL; the others take over what it had in hand"
+        "a worker process has ended with SIGKILL; its chunks are run again once their leases have expired"
     ]
 
 

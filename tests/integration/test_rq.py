@@ -190,7 +190,7 @@ def test_a_broker_that_cannot_be_used_is_named(redis: Redis, fleet: Fleet, there
     for use in (to.waiting, lambda: to.send(planned(fleet, 1)), lambda: to.work(1)):
         with pytest.raises(QueueUnavailable) as away:
             use()
-        assert f"the broker redis://:***@127.0.0.1:{port}/0 cannot be used: " in str(away.value)
+        assert f"the broker redis://:***@127.0.0.1:{port}/0 cannot be used (" in str(away.value)
         assert "secret" not in f"{away.value!r} {away.value.__cause__!r}"
 
 
@@ -407,5 +407,5 @@ def test_redis_may_fail(caplog: pytest.LogCaptureFixture) -> None:
             progress(event)
             written.get(timeout=5)
     assert [record.getMessage() for record in caplog.records] == [
-        "the progress of cats/1 cannot be shown: ConnectionError: away"
+        "the progress of chunk cats/1 cannot be written: ConnectionError: away"
     ]

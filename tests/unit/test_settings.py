@@ -253,8 +253,8 @@ def test_paths_in_the_file_start_from_its_folder_and_elsewhere_from_the_current_
         ("ignore_opt_out", "perhaps", "flag: ignore_opt_out cannot be 'perhaps'; give true or false"),
         ("ignore_opt_out", 1, "flag: ignore_opt_out cannot be 1; give true or false"),
         ("private_hosts", ["a", ""], "flag: private_hosts cannot be ['a', '']; give one or more hosts such as"),
-        ("work", "~nobody-at-all/x", "flag: ~nobody-at-all/x names no home folder; write the path in full"),
-        ("wrokers", 1, "flag: 'wrokers' is no setting; did you mean workers?"),
+        ("work", "~nobody-at-all/x", "flag: ~nobody-at-all/x cannot be expanded to a home folder; write the full path"),
+        ("wrokers", 1, "flag: unknown setting 'wrokers'; did you mean workers?"),
     ],
 )
 def test_a_refusal_names_the_place_the_value_and_what_is_expected(name: str, value: object, expected: str) -> None:
@@ -285,14 +285,14 @@ def test_a_value_that_is_overridden_is_not_looked_at() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('store = "file:./a"\nchunksize = 3', "pixcore.toml: 'chunksize' is no setting; did you mean chunk_size?"),
-        ('[celery]\nurl = "x"', "pixcore.toml: 'celery' is no setting; there are: store, create_container, status,"),
+        ('store = "file:./a"\nchunksize = 3', "pixcore.toml: unknown setting 'chunksize'; did you mean chunk_size?"),
+        ('[celery]\nurl = "x"', "pixcore.toml: unknown setting 'celery'; use one of: store, create_container, status,"),
         ("store = file:./a", "pixcore.toml cannot be read as TOML: Invalid value (at line 1, column 9)"),
         ("workers = 1\nworkers = 2\n", "(at line 2, column 12)"),
         ("work = 2024-01-01", "pixcore.toml: work cannot be datetime.date(2024, 1, 1); give the path of a folder"),
         ("min_width = " + "9" * 5000, "pixcore.toml cannot be read as TOML: Exceeds the limit"),
         ("store = '\udcff'", "pixcore.toml cannot be read as TOML: 'utf-8' codec can't decode"),
-        (None, "pixcore.toml cannot be read (No such file or directory); name a TOML file that is there"),
+        (None, "pixcore.toml cannot be read (No such file or directory); name an existing TOML file"),
     ],
 )
 def test_a_faulty_file_is_refused_with_the_line_or_key(text: str | None, expected: str, config: Path) -> None:
@@ -305,11 +305,11 @@ def test_a_faulty_file_is_refused_with_the_line_or_key(text: str | None, expecte
 def test_a_misspelt_variable_is_refused_and_others_are_left_alone(tmp_path: Path) -> None:
     """A typing error must not be a silent default, in either place; the rest of the environment is not ours."""
     assert refusal(environ={"HOME": "/", "PIXCORE_CHUNKSIZE": "3"}) == (
-        "environment: 'PIXCORE_CHUNKSIZE' is no setting; did you mean PIXCORE_CHUNK_SIZE?"
+        "environment: unknown setting 'PIXCORE_CHUNKSIZE'; did you mean PIXCORE_CHUNK_SIZE?"
     )
     env = tmp_path / ".env"
     env.write_text("PIXCORE_STOER=file:./out")
-    with pytest.raises(InvalidRequest, match=r"\.env: 'PIXCORE_STOER' is no setting; did you mean PIXCORE_STORE"):
+    with pytest.raises(InvalidRequest, match=r"\.env: unknown setting 'PIXCORE_STOER'; did you mean PIXCORE_STORE"):
         load(dotenv=env)
 
 

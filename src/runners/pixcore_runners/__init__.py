@@ -1,1 +1,1 @@
-"""The doors: settings, the composition root, the runners and the ``pixcore`` command."""
+"""The runners: settings, the composition root, the engines that run chunks, and the ``pixcore`` command."""

@@ -1,4 +1,4 @@
-"""The log lines under the name that the documents gave before they moved to ``pixcore_runners.observing``."""
+"""The documented import path of ``pixcore_runners.observing.logs``, kept for callers."""
 
 from pixcore_runners.observing.logs import ChunkContext, LogObserver
 

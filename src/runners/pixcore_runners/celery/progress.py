@@ -1,4 +1,4 @@
-"""How far a chunk has come, as states of its Celery task."""
+"""Show the progress of a chunk as states of its Celery task."""
 
 import logging
 import time
@@ -10,47 +10,47 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from pixcore.chunk.events import ChunkEnded, Event
 from pixcore.errors import one_line
-from pixcore_runners.queueing.progress import Standing, is_news
+from pixcore_runners.queueing.progress import ChunkProgress, is_milestone
 
 # Seconds between two states in the same phase.
-_PACE = 1.0
+_INTERVAL = 1.0
 
 _logger = logging.getLogger("pixcore")
 
 
 @define(eq=False)
 class Progress:
-    """An observer for one delivery: state ``PROGRESS``, its meta ``chunk, phase, accepted, target, rejected, missed``.
+    """An observer that stores the state ``PROGRESS`` with ``chunk, phase, accepted, target, rejected, missed``.
 
-    Each new phase is told at once, images at most once a second. After the result backend has failed once, nothing
-    more is told: waiting for it again and again would take the time that the chunk has.
+    A new phase is stored immediately, images at most once a second. After the result backend has failed once, nothing
+    more is stored: repeated waits for it would use up the time of the chunk.
     """
 
     store: Callable[[str, dict[str, Any]], object] = field(repr=False)
     clock: Callable[[], float] = time.monotonic
-    _standing: Standing = field(init=False, factory=Standing)
-    _told: float = field(init=False, default=0.0)
-    _away: bool = field(init=False, default=False)
+    _progress: ChunkProgress = field(init=False, factory=ChunkProgress)
+    _stored_at: float = field(init=False, default=0.0)
+    _failed: bool = field(init=False, default=False)
 
     def __call__(self, event: Event) -> None:
         """See ``pixcore.chunk.events.Observer``."""
-        if isinstance(event, ChunkEnded) or not self._standing.take(event):
-            return  # of an end Celery tells itself
-        if is_news(event) or self.clock() - self._told >= _PACE:
-            self._told = self.clock()
-            self._store("PROGRESS", self._standing.shown())
+        if isinstance(event, ChunkEnded) or not self._progress.update(event):
+            return  # Celery stores the end itself
+        if is_milestone(event) or self.clock() - self._stored_at >= _INTERVAL:
+            self._stored_at = self.clock()
+            self._store("PROGRESS", self._progress.as_json())
 
     def started(self, process: dict[str, object]) -> None:
-        """Tell that a process has the delivery, before anything is known of its chunk."""
+        """Store that a process has the delivery, before its chunk is known."""
         self._store("STARTED", process)
 
     def _store(self, state: str, meta: dict[str, Any]) -> None:
-        if self._away:
+        if self._failed:
             return
         try:
             self.store(state, meta)
         except SoftTimeLimitExceeded:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever the result backend raises, the chunk is what matters
-            self._away = True
-            _logger.warning("the progress of this delivery cannot be told: %s", one_line(error))
+        except Exception as error:  # noqa: BLE001 - no error of the result backend may fail the chunk
+            self._failed = True
+            _logger.warning("the progress of this delivery is no longer stored: %s", one_line(error))

@@ -1,4 +1,4 @@
-"""The ready app: Celery set up so that no chunk is lost, and a worker of it."""
+"""The ready app: Celery configured so that no chunk is lost, and its worker."""
 
 import logging
 import os
@@ -15,40 +15,42 @@ from pixcore_runners.celery.task import NAME, App, Worker, hard_limit, register
 from pixcore_runners.observing.logs import ChunkContext, OneLine
 from pixcore_runners.settings import Settings, load_here
 
-# Seconds that a server may take to connect or to answer.
-PATIENCE = 5
+# Seconds until a connection attempt or a request to a server times out.
+TIMEOUT = 5
 
-# Seconds from the hard time limit to the moment when Redis gives a delivery to another worker.
+# Seconds from the hard time limit until Redis gives a delivery to another worker.
 _MARGIN = 300
 
 
 def make_app(settings: Settings | None = None) -> App:
-    """An app with the task, its broker, result backend and queue as the settings say; connects to nothing.
+    """Return an app with the task, and with the broker, result backend and queue of the settings. Connects to nothing.
+
+    Without ``settings``, those of this process are read.
 
     Raises:
-        InvalidRequest: There is no broker, or the settings of this process, taken if none are given, cannot be read.
+        InvalidRequest: No broker is set, or the settings cannot be read.
     """
     settings = load_here().settings if settings is None else settings
     app = Celery("pixcore", set_as_current=False, log=WorkerLogging)
     app.conf.update(_configuration(settings))
     register(app, settings)
-    app.steps["worker"].add(Refuse)
+    app.steps["worker"].add(CheckSettings)
     return app
 
 
 def work(settings: Settings, concurrency: int) -> int:
-    """Work chunks off, ``concurrency`` at a time, until this process is told to stop; gives its exit code.
+    """Run chunks, ``concurrency`` at a time, until a signal stops this process; return its exit code.
 
-    That is 0 if it was told to, whatever the signal, and something else if it gave up, such as without its broker.
+    The code is 0 after any stop signal, and another one if the worker gave up, for example without its broker.
 
     Raises:
-        InvalidRequest: There is no broker, or the settings will not do for a worker.
+        InvalidRequest: No broker is set, or a worker cannot use the settings.
         StatusUnavailable: The status database cannot be reached.
     """
     app = make_app(settings)
     assemble_for_worker(settings)
     worker = app.Worker(
-        hostname=f"pixcore-{os.getpid()}@{socket.gethostname()}",  # several on a machine need names of their own
+        hostname=f"pixcore-{os.getpid()}@{socket.gethostname()}",  # each worker of a machine needs its own name
         concurrency=concurrency,
         loglevel="INFO",
         quiet=True,
@@ -60,10 +62,10 @@ def work(settings: Settings, concurrency: int) -> int:
 
 
 class WorkerLogging(Logging):  # type: ignore[misc]  # Celery ships no types
-    """Celery's own, and the lines of the logger ``pixcore`` in their own form: once each, where Celery's go."""
+    """Celery's logging. Records of the logger ``pixcore`` go to the same place, once, in pixcore's format."""
 
-    def setup_task_loggers(self, loglevel: Any = None, logfile: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Celery has them
-        """See ``celery.app.log.Logging``; called only where Celery sets up logging at all."""
+    def setup_task_loggers(self, loglevel: Any = None, logfile: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Celery's signature
+        """See ``celery.app.log.Logging``. Celery calls it only if it configures logging."""
         logger = logging.getLogger("pixcore")
         self.setup_handlers(logger, logfile, "", False, formatter=lambda *_, **__: OneLine())
         for handler in logger.handlers:
@@ -73,11 +75,11 @@ class WorkerLogging(Logging):  # type: ignore[misc]  # Celery ships no types
         return super().setup_task_loggers(loglevel, logfile, *args, **kwargs)
 
 
-class Refuse(bootsteps.Step):  # type: ignore[misc]  # Celery ships no types
-    """Keeps a worker that could work off nothing from starting, and so from taking messages."""
+class CheckSettings(bootsteps.Step):  # type: ignore[misc]  # Celery ships no types
+    """Ends a worker that could run no chunk before it takes messages."""
 
     def create(self, parent: Worker) -> None:
-        """See ``celery.bootsteps.Step``; ``parent`` is the worker."""
+        """See ``celery.bootsteps.Step``. ``parent`` is the worker."""
         try:
             assemble_for_worker(parent.app.tasks[NAME].chunks.settings)
         except PixcoreError as error:
@@ -85,7 +87,7 @@ class Refuse(bootsteps.Step):  # type: ignore[misc]  # Celery ships no types
 
 
 def _verified(url: str) -> str:
-    """The URL, which has Celery look at the server's certificate unless it says otherwise."""
+    """Return the URL with an option by which Celery verifies the server's certificate, unless the URL has one."""
     if urlsplit(url).scheme != "rediss" or "ssl_cert_reqs=" in url:
         return url
     return f"{url}{'&' if urlsplit(url).query else '?'}ssl_cert_reqs=required"
@@ -94,7 +96,7 @@ def _verified(url: str) -> str:
 def _configuration(settings: Settings) -> dict[str, Any]:
     if settings.broker is None:
         raise InvalidRequest(
-            "no broker is set, but queues need one; set PIXCORE_BROKER to a URL such as redis://localhost:6379/0"
+            "Celery needs a broker, and none is set; set PIXCORE_BROKER to a URL such as redis://localhost:6379/0"
         )
     broker = _verified(settings.broker.reveal())
     backend = broker if urlsplit(broker).scheme in ("redis", "rediss") else None
@@ -107,17 +109,17 @@ def _configuration(settings: Settings) -> dict[str, Any]:
             "visibility_timeout": int(hard_limit(settings)) + _MARGIN,
             "unacked_restore_interval": 10,
             "unacked_restore_throttle": 1,
-            "socket_connect_timeout": PATIENCE,
-            "socket_timeout": 6 * PATIENCE,  # longer than a worker's wait for the next message
+            "socket_connect_timeout": TIMEOUT,
+            "socket_timeout": 6 * TIMEOUT,  # longer than a worker waits for the next message
             "socket_keepalive": True,
         },
         "result_backend": backend,
         "result_expires": 3600,
         "result_serializer": "json",
-        # a result backend that is away costs seconds, not minutes
+        # so that an unreachable result backend costs seconds and not minutes
         "result_backend_transport_options": {"retry_policy": {"max_retries": 1}},
-        "redis_socket_connect_timeout": PATIENCE,
-        "redis_socket_timeout": PATIENCE,
+        "redis_socket_connect_timeout": TIMEOUT,
+        "redis_socket_timeout": TIMEOUT,
         "accept_content": ["json"],
         "task_serializer": "json",
         "task_default_queue": settings.queue,

@@ -9,7 +9,7 @@ from kombu.exceptions import KombuError
 
 from pixcore import ChunkRecord
 from pixcore.errors import one_line
-from pixcore_runners.celery.ready import PATIENCE, make_app, work
+from pixcore_runners.celery.ready import TIMEOUT, make_app, work
 from pixcore_runners.celery.task import NAME, App
 from pixcore_runners.queueing.runner import QueueUnavailable
 from pixcore_runners.settings import Settings
@@ -39,7 +39,7 @@ class CeleryRunner:
         """
         app = make_app(settings)
         app.conf.result_backend = "disabled://"  # else Celery would wait for the result of every delivery that it sends
-        app.conf.broker_transport_options |= {"socket_timeout": PATIENCE, **_RETRY}
+        app.conf.broker_transport_options |= {"socket_timeout": TIMEOUT, **_RETRY}
         return cls(app, settings)
 
     def send(self, records: Iterable[ChunkRecord], *, ahead: bool = False) -> int:

@@ -1,4 +1,4 @@
-"""``process_chunk_task``, in any Celery app. All that it needs to be safe is on the task itself, nothing in the app."""
+"""The task ``process_chunk_task`` for any Celery app. The options that make it safe are on the task, not in the app."""
 
 import os
 import signal
@@ -26,30 +26,29 @@ Task: TypeAlias = Any
 Request: TypeAlias = Any
 Worker: TypeAlias = Any
 
-NAME = "process_chunk_task"  # as in the system that pixcore replaces: its callers need not change
+NAME = "process_chunk_task"  # the name in the system that pixcore replaces, so that its callers need not change
 
-# Seconds from the soft time limit, which a chunk still records, to the hard one, which kills its process.
+# Seconds from the soft time limit, after which a chunk can still record its end, to the hard one, which kills it.
 _GRACE = 300.0
 
-# Seconds after which a chunk that could not be described is tried again, the longer the more often; at most.
-_PATIENCE, _MOST = 10.0, 60.0
+# Seconds until the retry of a delivery whose chunk could not be looked up: the first wait, and the longest.
+_FIRST_WAIT, _LONGEST_WAIT = 10.0, 60.0
 
 
 def hard_limit(settings: Settings) -> float:
-    """Seconds after which the process that works on a chunk is killed."""
+    """Return the seconds after which the process of a chunk is killed."""
     return settings.chunk_deadline + _GRACE
 
 
 def register(app: App, settings: Settings | None = None) -> Task:
-    """Add the task ``process_chunk_task`` to an app, and give it.
+    """Add the task ``process_chunk_task`` to an app, and return it.
 
-    The app's configuration and logging are left alone. Its workers must accept JSON; a Redis broker's
-    ``visibility_timeout`` must be longer than the task's ``time_limit``. Workers that are told to stop give their
-    chunks back.
+    Leaves the app's configuration and logging alone. Its workers must accept JSON; the ``visibility_timeout`` of a
+    Redis broker must be longer than the task's ``time_limit``. Workers that a signal stops give their chunks back.
 
     Args:
         app: A ``celery.Celery``.
-        settings: Those of this process if left out.
+        settings: By default those of this process.
 
     Raises:
         InvalidRequest: The settings cannot be read.
@@ -69,14 +68,14 @@ def register(app: App, settings: Settings | None = None) -> Task:
         shared=False,
         chunks=chunks,
         serializer="json",
-        throws=(PixcoreError,),  # what a chunk fails with is told in a line, without a traceback
-        max_retries=None,  # to be delivered again is no failure; those are counted by the status database
+        throws=(PixcoreError,),  # Celery logs these errors in one line, without a traceback
+        max_retries=None,  # a retry is no failure; the status database counts failures
         acks_late=True,
         acks_on_failure=True,
-        acks_on_timeout=False,  # killed at the hard limit: delivered again, and deferred until the lease has expired
+        acks_on_timeout=False,  # killed at the hard limit: delivered again, and deferred until the lease expires
         reject_on_worker_lost=True,
-        retry_on_worker_lost=False,  # the same again, later; how often a chunk may kill its worker, its lease bounds
-        track_started=False,  # told by ``Progress``: told by Celery, a result backend that is away fails the delivery
+        retry_on_worker_lost=False,  # delivered again; the lease bounds how often a chunk can kill its worker
+        track_started=False,  # else an unreachable result backend would fail the delivery; ``Progress`` does it
         soft_time_limit=settings.chunk_deadline,
         time_limit=hard_limit(settings),
     )
@@ -84,42 +83,45 @@ def register(app: App, settings: Settings | None = None) -> Task:
 
 @define(eq=False)
 class Chunks:
-    """The chunks that come to the workers of one app."""
+    """The deliveries to the workers of one app."""
 
     settings: Settings
     deliveries: Deliveries = field(init=False)
     _stop: StopFlag = field(init=False, factory=StopFlag)
-    _told: bool = field(init=False, default=False)
+    _sigterm: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         self.deliveries = Deliveries(lambda: self.settings, self._stopping, (SoftTimeLimitExceeded,))
 
     def process(self, task: Task, chunk_id: int, metadata: dict[str, Any] | None) -> str:
-        """Work a chunk off and give its blob's URL; ``metadata`` holds at least ``keyword``.
+        """Run a chunk and return the URL of its blob; ``metadata`` holds at least ``keyword``.
 
         Raises:
-            PermanentError: The chunk has failed for good; InvalidRequest where it is not described as it must be.
-            Exception: What its last attempt failed with.
+            InvalidRequest: ``metadata`` does not describe the chunk as ``chunk_key`` requires.
+            PermanentError: The chunk has failed permanently.
+            Exception: The error of the chunk's last attempt.
         """
-        with self._sigterm_asks(task.request):
+        with self._giving_back_on_sigterm(task.request):
             try:
                 outcome = self._delivered(task, chunk_id, metadata)
-            except SoftTimeLimitExceeded:  # before a chunk was claimed, or at its last attempt: the next one is told so
-                outcome = Later(_PATIENCE, "the time limit was reached")
+            except (
+                SoftTimeLimitExceeded
+            ):  # before the claim, or in the last attempt; the next delivery learns the state
+                outcome = Later(_FIRST_WAIT, "the time limit was reached")
             if isinstance(outcome, ChunkResult):
                 return outcome.url
             try:
                 raise task.retry(countdown=outcome.seconds, exc=TransientError(outcome.reason))
-            except (Reject, SoftTimeLimitExceeded) as unsent:
-                # Celery would drop what it cannot send; so this very delivery is to come again
-                raise Reject(str(unsent), requeue=True) from unsent
+            except (Reject, SoftTimeLimitExceeded) as exc:
+                # Celery drops a retry that it cannot send, so have the broker deliver this message again
+                raise Reject(str(exc), requeue=True) from exc
 
     def begin(self) -> None:
-        """A worker begins: whatever an earlier one of this process was told does not concern it."""
+        """Start with a new stop flag: an earlier worker of this process may have set the old one."""
         self._stop = StopFlag()
 
     def stop(self, **_: object) -> None:
-        """Have every process of the worker give its chunk back."""
+        """Make every process of the worker give its chunk back."""
         self._stop.set()
 
     def close(self, **_: object) -> None:
@@ -127,7 +129,7 @@ class Chunks:
         self.deliveries.close()
 
     def _stopping(self) -> bool:
-        return self._told or self._stop.is_set()
+        return self._sigterm or self._stop.is_set()
 
     def _delivered(self, task: Task, chunk_id: int, metadata: dict[str, Any] | None) -> ChunkResult | Later:
         request = task.request
@@ -136,30 +138,30 @@ class Chunks:
             observer.started({"pid": os.getpid(), "hostname": request.hostname})
             try:
                 assembly = self.deliveries.assembly()
-                key = chunk_key(chunk_id, metadata, assembly, self._nap)
-                assembly.status.assign(
-                    [key], "celery"
-                )  # whoever described it: should this worker die, a reaper finds it
+                key = chunk_key(chunk_id, metadata, assembly, self._sleep)
+                # also if another program sent the chunk: if this worker dies, a reaper finds it
+                assembly.status.assign([key], "celery")
             except TransientError as error:
-                return Later(min(_MOST, _PATIENCE * (request.retries + 1)), one_line(error))
+                return Later(min(_LONGEST_WAIT, _FIRST_WAIT * (request.retries + 1)), one_line(error))
             except KeyboardInterrupt:
                 return Later(0.0, "the worker is stopping")
         return self.deliveries.deliver(key, str(request.id), observer)
 
-    def _nap(self, seconds: float) -> None:
+    def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)
         if self._stopping():
             raise KeyboardInterrupt
 
     @contextmanager
-    def _sigterm_asks(self, request: Request) -> Generator[None]:
-        """Give the chunk back on SIGTERM where it would kill: in a pool's process, protected from SIGINT only.
+    def _giving_back_on_sigterm(self, request: Request) -> Generator[None]:
+        """Give the chunk back on SIGTERM inside the block, if SIGTERM would otherwise kill this process.
 
-        Supervisors send it to all processes of a worker, and Celery to one whose broker connection is lost.
+        This is so in a process of Celery's pool. Supervisors send SIGTERM to all processes of a worker, and Celery
+        sends it to a process whose broker connection is lost.
         """
 
-        def told(*_: object) -> None:
-            self._told = True
+        def handle(*_: object) -> None:
+            self._sigterm = True
 
         if (
             request.called_directly
@@ -169,19 +171,19 @@ class Chunks:
         ):
             yield
             return
-        signal.signal(signal.SIGTERM, told)
+        signal.signal(signal.SIGTERM, handle)
         try:
             yield
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            self._told = False
+            self._sigterm = False
 
 
 class GiveBack(bootsteps.Step):  # type: ignore[misc]  # Celery ships no types
-    """Lets the task know when its app's worker begins, is told to stop, and ends."""
+    """Connects the task to the start, the stop signal and the end of its app's worker."""
 
     def create(self, parent: Worker) -> None:
-        """See ``celery.bootsteps.Step``; ``parent`` is the worker, which has not forked yet."""
+        """See ``celery.bootsteps.Step``. ``parent`` is the worker, before it forks."""
         chunks = parent.app.tasks[NAME].chunks
         chunks.begin()
         signals.worker_shutting_down.connect(chunks.stop, sender=parent.hostname, weak=False)

@@ -1,1 +1,1 @@
-"""The direct runner: chunks in this process, or in several on this machine."""
+"""The direct runner: runs chunks in this process, or in several processes of this machine."""

@@ -1,6 +1,6 @@
-"""The direct runner in several processes: this one works chunks off, and hands them to others that do the same.
+"""Run chunks in several processes: this one runs chunks and gives others to its worker processes.
 
-Threads would do, but for the interpreter that they would share: on two cores, two processes get more done.
+Threads would share one interpreter; on two cores, two processes get more done.
 """
 
 import logging
@@ -19,29 +19,31 @@ from attrs import evolve, field, frozen
 
 from pixcore import ChunkKey, ChunkPipeline, PixcoreError
 from pixcore.chunk.events import Event, Observer, shielded
-from pixcore_runners.direct.forks import fork, signals_held, signals_let_through
+from pixcore_runners.direct.forks import fork, signals_held, signals_unblocked
 from pixcore_runners.direct.run import run_chunks
 from pixcore_runners.observing.logs import task
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-_GLANCE = 0.2  # how often it is looked whether the others should stop, in seconds
+_POLL = 0.2  # seconds between two checks whether to stop the workers
 
-# Makes a pipeline in a process of its own, where nothing of this one's may be used: told whom to tell of events, and
-# what to ask whether to stop.
-Making = Callable[[Observer, Callable[[], bool]], AbstractContextManager[ChunkPipeline]]
+# Builds a pipeline inside the worker process. Takes the observer of its events and a should-stop callback; must not use
+# connections, threads or locks of the parent.
+MakePipeline = Callable[[Observer, Callable[[], bool]], AbstractContextManager[ChunkPipeline]]
 
 _logger = logging.getLogger("pixcore")
 
 
 @frozen
 class Worker:
-    """Another process that works chunks off. Through its pipe it asks for one, with None, and tells of its events.
+    """A worker process. It requests a chunk by sending None through its pipe, and sends its events.
 
     Attributes:
-        owner: Under which name all workers claim: to others, a run is one.
-        handed: What it was given.
+        process: The process.
+        pipe: This process's end of its pipe.
+        owner: The owner of the claims of all workers: a run is one owner.
+        handed: The chunks that it was given.
     """
 
     process: ForkProcess
@@ -51,10 +53,10 @@ class Worker:
 
 
 @contextmanager
-def forked_workers(number: int, make: Making) -> Generator[Sequence[Worker]]:
-    """So many workers, which end with the block, or with this process, however it ends; they wait for ``run_shared``.
+def forked_workers(number: int, make: MakePipeline) -> Generator[Sequence[Worker]]:
+    """Fork ``number`` workers, which wait for ``run_shared``. They end with the block, or if this process dies.
 
-    To be called before this process starts threads, of which a fork has none.
+    Call it before this process starts threads, because a fork has none of them.
     """
     workers: list[Worker] = []
     owner = uuid4().hex
@@ -77,14 +79,14 @@ def run_shared(
     observer: Observer,
     stop: threading.Event,
 ) -> None:
-    """Work every chunk off as ``run_chunks`` does, one here with ``pipeline`` and one in each worker at a time.
+    """Run every chunk as ``run_chunks`` does, one at a time here with ``pipeline`` and one in each worker.
 
-    ``observer`` is told of the workers' events, in a thread for each worker. What one had in hand that was killed is
-    worked off here in the end, when its lease has run out.
+    ``observer`` receives the events of the workers, in one thread for each worker. The chunks of a killed worker are
+    run here at the end, once their leases have expired.
 
     Raises:
         StatusUnavailable, KeyboardInterrupt: As for ``run_chunks``.
-        PixcoreError: A worker could not begin.
+        PixcoreError: A worker could not start.
     """
     pipeline = evolve(pipeline, owner=workers[0].owner)
     one_at_a_time = threading.Lock()
@@ -100,7 +102,7 @@ def run_shared(
             run_chunks(pipeline, iter(draw, None), workers=1, stop=stop)
             lost = _lost(served)
         except KeyboardInterrupt:
-            _lost(served)  # whatever was wrong with one of them is what stopped all
+            _lost(served)  # raises the error of a worker, if that is what stopped all
             raise
         except BaseException:
             stop.set()
@@ -112,13 +114,13 @@ def run_shared(
 
 
 def _lost(served: Iterable[Future[Sequence[ChunkKey]]]) -> list[ChunkKey]:
-    return [key for one in served for key in one.result()]
+    return [key for future in served for key in future.result()]
 
 
-# -- here ------------------------------------------------------------------------------------------------------------
+# -- in this process ---------------------------------------------------------------------------------------------------
 
 
-def _started(make: Making, owner: str) -> Worker:
+def _started(make: MakePipeline, owner: str) -> Worker:
     ours, theirs = fork.Pipe()
     process = fork.Process(target=_work, args=(make, theirs, owner))
     with theirs, signals_held():
@@ -129,18 +131,18 @@ def _started(make: Making, owner: str) -> Worker:
 def _serve(
     worker: Worker, draw: Callable[[], ChunkKey | None], observe: Observer, stop: threading.Event
 ) -> Sequence[ChunkKey]:
-    """Be there for a worker until it has ended; gives what it may have left unfinished.
+    """Answer a worker's requests until it ends; return the chunks that it may have left unfinished.
 
     Raises:
-        PixcoreError: Because of which it has ended.
+        PixcoreError: The error that ended the worker.
     """
     with task(worker.owner):
         try:
             while True:
                 if stop.is_set():
                     worker.process.terminate()
-                if worker.pipe.poll(_GLANCE):
-                    _heed(worker, worker.pipe.recv(), draw, observe)
+                if worker.pipe.poll(_POLL):
+                    _answer(worker, worker.pipe.recv(), draw, observe)
         except (EOFError, ConnectionError):
             worker.process.join()
         except BaseException:
@@ -148,50 +150,54 @@ def _serve(
             raise
     if code := worker.process.exitcode:
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        _logger.warning("a worker process has ended with %s; the others take over what it had in hand", how)
+        _logger.warning(
+            "a worker process has ended with %s; its chunks are run again once their leases have expired", how
+        )
         return worker.handed
     return ()
 
 
-def _heed(
-    worker: Worker, word: Event | PixcoreError | None, draw: Callable[[], ChunkKey | None], observe: Observer
+def _answer(
+    worker: Worker, message: Event | PixcoreError | None, draw: Callable[[], ChunkKey | None], observe: Observer
 ) -> None:
-    if isinstance(word, PixcoreError):
-        raise word
-    if word is not None:
-        observe(word)
+    if isinstance(message, PixcoreError):
+        raise message
+    if message is not None:
+        observe(message)
         return
     if key := draw():
         worker.handed.append(key)
     worker.pipe.send(key)
 
 
-# -- in the other process --------------------------------------------------------------------------------------------
+# -- in the worker process ---------------------------------------------------------------------------------------------
 
 
-def _work(make: Making, pipe: "Connection[Event | PixcoreError | None, ChunkKey | None]", owner: str) -> None:
+def _work(make: MakePipeline, pipe: "Connection[Event | PixcoreError | None, ChunkKey | None]", owner: str) -> None:
     stop = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to everybody; the other process passes it on
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal sends it to all processes; the parent passes it on as SIGTERM
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signals_let_through()
+    signals_unblocked()
     threading.Thread(target=_end_with_parent, name="pixcore-orphan", daemon=True).start()
     one_at_a_time = threading.Lock()
 
-    def tell(word: Event | PixcoreError | None) -> None:
+    def send(message: Event | PixcoreError | None) -> None:
         with one_at_a_time:
-            pipe.send(word)
+            pipe.send(message)
 
-    def ask() -> ChunkKey | None:
-        tell(None)
+    def next_key() -> ChunkKey | None:
+        send(None)
         return pipe.recv()
 
     try:
-        with make(tell, stop.is_set) as pipeline:
-            run_chunks(evolve(pipeline, owner=owner), iter(ask, None), workers=1, stop=stop)
+        with make(send, stop.is_set) as pipeline:
+            run_chunks(evolve(pipeline, owner=owner), iter(next_key, None), workers=1, stop=stop)
     except (KeyboardInterrupt, EOFError, ConnectionError):
         pass
     except PixcoreError as error:
-        tell(error)
+        send(error)
 
 
 def _end_with_parent() -> None:

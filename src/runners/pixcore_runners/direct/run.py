@@ -1,4 +1,4 @@
-"""The direct runner: chunks worked off here and now, by threads of this process. No broker, no scheduler."""
+"""Run chunks in threads of this process. No broker, no scheduler."""
 
 import heapq
 import threading
@@ -13,30 +13,30 @@ from pixcore import ChunkKey, ChunkPipeline, PermanentError, StatusUnavailable
 from pixcore.model.chunks import Busy, NotDue, Outcome
 from pixcore_runners.observing.logs import task
 
-# How often a run that waits looks whether it should stop, in seconds.
-_GLANCE = 0.2
+# Seconds between two checks whether to stop, while a run waits.
+_POLL = 0.2
 
-# How often to ask for a chunk that another worker holds, in seconds: it may be done long before its lease ends.
-_PATIENCE = 2.0
+# Seconds between two claims of a chunk that another worker holds: it may end long before its lease expires.
+_BUSY = 2.0
 
 
 def run_chunks(pipeline: ChunkPipeline, keys: Iterable[ChunkKey], *, workers: int, stop: threading.Event) -> None:
-    """Work every chunk off until it is completed or failed, at most ``workers`` at a time, in order.
+    """Run every chunk until it is completed or failed, at most ``workers`` at a time, in order.
 
-    What is held by another worker or not due yet is waited for while others run. Keys are drawn as they are needed.
-    What becomes of each chunk is in the status database and in the pipeline's events; log lines name the pipeline's
-    owner as their task. Once ``stop`` is set, by a signal handler or another thread, running chunks are given back and
-    no other begins.
+    Waits for chunks that another worker holds or that are not due yet, while others run. Draws keys as they are needed.
+    The outcome of each chunk is in the status database and in the pipeline's events. Log lines show the pipeline's
+    owner as their task. Once a signal handler or another thread sets ``stop``, running chunks are given back and no
+    other begins.
 
     Raises:
-        StatusUnavailable: The status database cannot be reached: nothing can be known or done.
+        StatusUnavailable: The status database cannot be reached.
         KeyboardInterrupt: ``stop`` was set.
     """
 
-    def nap(seconds: float) -> None:
+    def sleep(seconds: float) -> None:
         stop.wait(seconds)
 
-    pipeline = evolve(pipeline, stop=stop.is_set, sleep=nap)
+    pipeline = evolve(pipeline, stop=stop.is_set, sleep=sleep)
     later: list[tuple[float, ChunkKey]] = []
     running: dict[Future[Outcome], ChunkKey] = {}
     fresh = iter(keys)
@@ -66,25 +66,25 @@ def _next(fresh: Iterator[ChunkKey], later: list[tuple[float, ChunkKey]]) -> Chu
 
 def _wait(running: dict[Future[Outcome], ChunkKey], later: list[tuple[float, ChunkKey]]) -> None:
     if running:
-        wait(running, timeout=_GLANCE, return_when=FIRST_COMPLETED)
+        wait(running, timeout=_POLL, return_when=FIRST_COMPLETED)
     else:
-        # not by waiting for the event: a signal handler of this very thread may be what sets it, and would deadlock
-        time.sleep(min(_GLANCE, max(0.0, later[0][0] - time.monotonic())))
+        # not by waiting for the event: a signal handler of this thread may set it, which would deadlock
+        time.sleep(min(_POLL, max(0.0, later[0][0] - time.monotonic())))
 
 
 def _due_in(future: Future[Outcome]) -> float | None:
-    """Seconds until the chunk is to be asked for again; None when it is settled."""
+    """Return the seconds until the next claim of the chunk; None if it is completed or failed."""
     try:
         outcome = future.result()
     except StatusUnavailable:
         raise
     except PermanentError:
         return None
-    except Exception:  # noqa: BLE001 - recorded by the pipeline: the next claim says when it is due, or that it is over
+    except Exception:  # noqa: BLE001 - the pipeline recorded it; the next claim says when the chunk is due or that it has failed
         return 0.0
     match outcome:
         case Busy(retry_in):
-            return min(retry_in, _PATIENCE)
+            return min(retry_in, _BUSY)
         case NotDue(retry_in):
             return retry_in
         case _:

@@ -1,1 +1,1 @@
-"""Observers of chunks: log lines, metrics, and the card of a dataset."""
+"""Observers of chunks: log lines, metrics, and the dataset card."""

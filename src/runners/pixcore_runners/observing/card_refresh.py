@@ -1,8 +1,8 @@
-"""When a dataset's card is written: whenever one of its chunks has ended and none is left to do.
+"""Write the card of a dataset when a chunk has ended and no other is unfinished.
 
-The card is ``README.md`` and ``croissant.json`` beside ``data/``. Any worker may be the one that finds the dataset
-complete, and several at the same moment: each looks at what stands there before it counts, and replaces only that, so
-the last counts stay.
+The card is ``README.md`` and ``croissant.json`` beside ``data/``. Any worker may find the dataset complete, and several
+may at the same moment. Each reads the etags of the stored card before it counts, and replaces only that version, so the
+newest counts win.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from pixcore.model.archives import Blob
 from pixcore.model.chunks import Status
 from pixcore.ports import BlobStore, StatusRepo
 
-_STATUS = "pixcore_status"  # as in pixcore.chunk.publish: whose blob it is
+_STATUS = "pixcore_status"  # as in pixcore.chunk.publish: the status database that the blob belongs to
 
 _logger = logging.getLogger("pixcore")
 
@@ -27,10 +27,10 @@ _logger = logging.getLogger("pixcore")
 def refresh(
     dataset: str, status: StatusRepo, store: BlobStore, interrupts: tuple[type[BaseException], ...] = ()
 ) -> None:
-    """Write the card if the dataset is complete; what goes wrong is a warning of the logger ``pixcore``.
+    """Write the card if the dataset is complete; log a warning if that fails.
 
-    To be called after each chunk that ends, because of which it raises only ``interrupts``, those of the pipeline, and
-    what is no ``Exception``: the chunk is stored, whatever becomes of the card.
+    Call it after each chunk that ends. The chunk is stored already, so this raises only ``interrupts``, which are those
+    of the pipeline, and exceptions that are no ``Exception``.
     """
     try:
         publish(dataset, status, store)
@@ -50,14 +50,14 @@ def publish(
     policy: RetryPolicy = Policies().status,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Write the card if every chunk is completed or has failed, and there is an archive; else do nothing.
+    """Write the card if every chunk is completed or failed and there is an archive; else do nothing.
 
-    Idempotent, and cheap while chunks are left to do. The same records give the same card, which is not written again.
+    Idempotent, and cheap while chunks are unfinished. The same records give the same card, which is not written again.
 
     Raises:
-        StoreConflict: A file that this status database's pixcore did not write is in the way, and stays.
-        StoreDenied: The store refused, as those do that cannot replace a blob: the old card stays.
-        TransientError: Others kept writing it, or the local disk's fault.
+        StoreConflict: A file of that name exists that pixcore did not write from this status database; it stays.
+        StoreDenied: The store refused, for example because it cannot replace a blob; the old card stays.
+        TransientError: Other workers kept writing the card, or the local disk failed.
         StoreNotFound, StoreUnavailable, StatusUnavailable, WorkspaceFull: As the ports and the local disk say.
     """
     if dataset and _settled(dataset, status):
@@ -65,44 +65,46 @@ def publish(
 
 
 def _settled(dataset: str, status: StatusRepo) -> bool:
-    # processing first: while others work, that is answered with a row for each of them, not with a page of a thousand
-    unfinished = (next(status.find(dataset, one), None) for one in (Status.PROCESSING, Status.PENDING))
+    # processing first: while other workers run, that query returns one row for each of them instead of a thousand
+    unfinished = (next(status.find(dataset, state), None) for state in (Status.PROCESSING, Status.PENDING))
     return not any(unfinished)
 
 
 def _publish(dataset: str, status: StatusRepo, store: BlobStore) -> None:
-    from pixcore_adapters.outputs.card import croissant, readme  # noqa: PLC0415 - no command waits for the template engine
+    from pixcore_adapters.outputs.card import croissant, readme  # noqa: PLC0415 - Jinja2 is slow to import
     from pixcore_adapters.outputs.card.counts import count  # noqa: PLC0415 - likewise
 
-    # before the chunks are counted: whoever counts later and writes sooner makes this one's put a conflict
-    there = {name: _head(store, f"{dataset}/{name}") for name in ("README.md", "croissant.json")}
+    # read etags before counting: if another worker publishes newer counts first, our put conflicts
+    existing = {name: _head(store, f"{dataset}/{name}") for name in ("README.md", "croissant.json")}
     counts = count(dataset, status.find(dataset))
     if counts.unsettled or not counts.archives:
         return
-    foreign = {name: blob for name, blob in there.items() if blob and blob.metadata.get(_STATUS) != status.identity}
+    foreign = {name: blob for name, blob in existing.items() if blob and blob.metadata.get(_STATUS) != status.identity}
     written: dict[str, tuple[str, Iterable[bytes]]] = {
         "README.md": (readme.MEDIA_TYPE, [readme.card(counts)]),
         "croissant.json": (croissant.MEDIA_TYPE, croissant.render(counts)),
     }
-    for name, (media_type, pieces) in written.items():
+    for name, (media_type, parts) in written.items():
         if name not in foreign:
             key = f"{dataset}/{name}"
-            _put(store, key, pieces, media_type=media_type, identity=status.identity, there=there[name])
+            _put(store, key, parts, media_type=media_type, identity=status.identity, existing=existing[name])
     if foreign:
         urls = " and ".join(blob.url for blob in foreign.values())
-        raise StoreConflict(f"{urls}: not written by pixcore from this status database, so left; move it away")
+        raise StoreConflict(
+            f"{urls} was not written by pixcore from this status database and was not replaced; move it elsewhere"
+        )
 
 
 def _put(
-    store: BlobStore, key: str, pieces: Iterable[bytes], *, media_type: str, identity: str, there: Blob | None
+    store: BlobStore, key: str, parts: Iterable[bytes], *, media_type: str, identity: str, existing: Blob | None
 ) -> None:
     with local_disk("writing the card"), NamedTemporaryFile() as file:
         digest = hashlib.sha256()
-        for piece in pieces:
-            file.write(piece)
-            digest.update(piece)
+        for part in parts:
+            file.write(part)
+            digest.update(part)
         file.flush()
-        if there and there.sha256 == digest.hexdigest():
+        if existing and existing.sha256 == digest.hexdigest():
             return
         try:
             store.put(
@@ -112,13 +114,13 @@ def _put(
                 size=file.tell(),
                 content_type=media_type,
                 metadata={_STATUS: identity},
-                replacing=there.etag if there else None,
+                replacing=existing.etag if existing else None,
             )
         except StoreConflict as exc:
-            raise TransientError(f"{key} was written by another worker at the same moment") from exc
+            raise TransientError(f"another worker wrote {key} at the same moment") from exc
         except StoreDenied as exc:
-            if there:
-                raise StoreDenied(f"{there.url} stays as it was: {exc}") from exc
+            if existing:
+                raise StoreDenied(f"{existing.url} was not replaced: {exc}") from exc
             raise
 
 

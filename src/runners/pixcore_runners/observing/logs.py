@@ -1,7 +1,7 @@
 """Log lines ``[task_id=…][chunk=…][phase=…] message`` of the logger ``pixcore``.
 
-Which chunk a line is about lies in context variables. Threads of a pool do not inherit them: whoever starts one
-submits ``copy_context().run``. Importing this configures no logging; ``log_to_stderr`` does, for the command line.
+Context variables hold the chunk that a line is about. Threads of a pool do not inherit them, so submit
+``copy_context().run`` to a pool. Importing this configures no logging; ``log_to_stderr`` does, for the command line.
 """
 
 import logging
@@ -34,14 +34,14 @@ _task_id = ContextVar("pixcore_task_id", default=_UNKNOWN)
 _chunk = ContextVar("pixcore_chunk", default=_UNKNOWN)
 _phase = ContextVar("pixcore_phase", default=_UNKNOWN)
 
-_NEXT = {Status.PENDING: ", to be tried again", None: ", which could not be recorded"}
+_NEXT = {Status.PENDING: " and will be retried", None: " and the failure could not be recorded"}
 
 _logger = logging.getLogger("pixcore")
 
 
 @contextmanager
 def task(task_id: str) -> Generator[None]:
-    """Name the runner's task in this context's log lines: by the queue's id, or by the direct runner's owner."""
+    """Set ``task_id`` in the log lines of the block: the id of the queue's task, or the direct runner's owner."""
     token = _task_id.set(task_id)
     try:
         yield
@@ -50,41 +50,40 @@ def task(task_id: str) -> Generator[None]:
 
 
 class ChunkContext(logging.Filter):
-    """Gives each record ``task_id``, ``chunk`` and ``phase`` of where it was logged, ``-`` where there is none.
+    """Adds ``task_id``, ``chunk`` and ``phase`` of the current context to each record, or ``-`` if there is none.
 
-    Put it on a handler, not on a logger, whose filters do not see the records of the loggers below it.
+    Add it to a handler: the filters of a logger do not see the records of its child loggers.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the three; let every record pass."""
+        """Add the three attributes; accept every record."""
         record.task_id, record.chunk, record.phase = _task_id.get(), _chunk.get(), _phase.get()
         return True
 
 
 class OneLine(logging.Formatter):
-    """``FORMAT``, whatever the message holds: no character of it can begin a line or steer a terminal.
+    """Formats a record as ``FORMAT`` in one line, with characters escaped that could break it or control a terminal.
 
-    A traceback follows on lines of its own, indented, so that none of them passes for a record.
+    A traceback follows in indented lines, so that none of them looks like a record.
     """
 
     def __init__(self) -> None:
         super().__init__(FORMAT)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """The first line, without what follows it."""
+        """Return the first line, without a traceback."""
         return escaped(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
-        """The first line and, where there is one, the traceback below it."""
+        """Return the first line, and the traceback below it if there is one."""
         line, *traceback = super().format(record).split("\n")
         return "\n".join([line, *(f"    {escaped(text)}" for text in traceback)])
 
 
 class LogObserver:
-    """Tells the logger ``pixcore`` of every event, and the log lines of this context which chunk they are about.
+    """Logs every event to the logger ``pixcore``, and sets the chunk and phase of this context's log lines.
 
-    Images are DEBUG; phases and results INFO; tries that are repeated, leftovers and lost claims WARNING; chunks that
-    failed ERROR.
+    Images are DEBUG, phases and results INFO, retries, leftover folders and lost claims WARNING, failed chunks ERROR.
     """
 
     def __call__(self, event: Event) -> None:
@@ -96,7 +95,7 @@ class LogObserver:
             case PhaseEntered(phase=phase):
                 _phase.set(phase.upper())
             case ChunkCompleted():
-                _phase.set(Phase.COMPLETE.upper())  # by now it is CLEANUP, which is not what the line is about
+                _phase.set(Phase.COMPLETE.upper())  # the current phase is CLEANUP, but the line is about completion
             case ChunkFailed() | ChunkLost():
                 _phase.set(Phase.ERROR.upper())
         level, text = _ending(event) if isinstance(event, ChunkEnded) else _step(event)
@@ -107,9 +106,9 @@ class LogObserver:
 
 
 def log_to_stderr(*, verbose: bool) -> None:
-    """Write the records of the logger ``pixcore`` to standard error, those of DEBUG too if ``verbose``.
+    """Write the records of the logger ``pixcore`` to standard error, including DEBUG if ``verbose``.
 
-    For a command, which owns its process; the root logger is left alone. Called again, it replaces its former self.
+    For a command, which owns its process. Leaves the root logger alone. A second call replaces the first handler.
     """
     handler = _ToStderr()
     handler.addFilter(ChunkContext())
@@ -121,20 +120,25 @@ def log_to_stderr(*, verbose: bool) -> None:
 
 
 def escaped(text: str) -> str:
-    """The text with every character that is not printable written as Python escapes it."""
+    """Return the text with every unprintable character escaped as in a Python string."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 class _ToStderr(logging.Handler):
-    """Writes to what ``sys.stderr`` is at that moment: progress bars put something else there for a while."""
+    """Writes to the current ``sys.stderr``, which progress bars replace for a while."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             sys.stderr.write(self.format(record) + "\n")
             sys.stderr.flush()
-        except (LookupError, OSError, TypeError, ValueError):  # not Exception: queues' time limits are some
+        except (
+            LookupError,
+            OSError,
+            TypeError,
+            ValueError,
+        ):  # not Exception: the time limits of queues are exceptions, too
             self.handleError(record)
 
 
@@ -145,9 +149,9 @@ def _step(event: Event) -> tuple[int, str]:
         case PhaseEntered(phase=phase):
             return logging.INFO, f"{phase} begins"
         case StepRetried(phase=phase, failures=failures, wait=wait, error=error):
-            return logging.WARNING, f"{phase} failed (failure {failures}), tried again in {wait:.1f} s: {error}"
+            return logging.WARNING, f"{phase} failed (failure {failures}) and is retried in {wait:.1f} s: {error}"
         case CleanupFailed(path=path, error=error):
-            return logging.WARNING, f"{path} could not be removed and is left to a later start: {error}"
+            return logging.WARNING, f"{path} could not be removed ({error}); a later start removes it"
         case _:
             return logging.DEBUG, _image(event)
 
@@ -177,7 +181,7 @@ def _ending(event: ChunkEnded) -> tuple[int, str]:
         case ChunkInterrupted():
             return logging.INFO, "interrupted and given back"
         case ChunkLost(error=error):
-            return logging.WARNING, f"left to another worker: {error}"
+            return logging.WARNING, f"another worker took over: {error}"
         case _:
             return logging.INFO, type(event).__name__
 

@@ -1,11 +1,13 @@
-"""Metrics for Prometheus, right with many processes and whatever becomes of them.
+"""Metrics for Prometheus, correct with many processes, also if they are killed.
 
-Each process that works on chunks counts in memory-mapped files of its own, which ``MultiProcessCollector`` sums up. A
-file belongs to a numbered slot, and a slot to whoever holds the lock beside it: when that process ends, or is killed,
-the next one takes the slot and counts on from what it finds. So nothing is lost, no two write to one file, and there
-are never more files than there once were processes at a time, although a queue may fork one for each chunk.
+Each process that runs chunks counts in memory-mapped files of its own, which ``MultiProcessCollector`` adds up. A file
+belongs to a numbered slot, and a slot to the process that holds the lock beside it. When that process ends or is
+killed, the next one takes the slot and continues from its values. So no count is lost, no two processes write to one
+file, and there are never more files than processes ran at one time, although a queue may fork a process for each chunk.
 
-The values are kept beside those of ``prometheus_client``'s own registry, which belongs to the program around pixcore.
+The registry of ``prometheus_client`` belongs to the program around pixcore and is not used. Its ``mmap_dict``, which
+writes the files, is no documented interface: pyproject.toml bounds the version, tests/unit/test_metrics_files.py tests
+the parts that are used.
 """
 
 import fcntl
@@ -45,28 +47,28 @@ BUCKETS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1500.0, fl
 _LE = {bound: str(floatToGoString(bound)) for bound in BUCKETS}  # type: ignore[no-untyped-call]
 
 _HELP = {
-    "pixcore_attempts": "Attempts at chunks that ended, by outcome; pending: failed, to be tried again.",
+    "pixcore_attempts": "Attempts at chunks that ended, by outcome; pending: failed, to be retried.",
     "pixcore_images_accepted": "Images accepted.",
     "pixcore_images_rejected": "Images rejected, by reason.",
-    "pixcore_images_missed": "Candidates whose bytes could not be had, by reason.",
-    "pixcore_retries": "Steps that failed and were tried again within an attempt, by phase.",
+    "pixcore_images_missed": "Candidates whose bytes could not be fetched, by reason.",
+    "pixcore_retries": "Steps that failed and were retried within an attempt, by phase.",
     "pixcore_archive_bytes": "Bytes of the archives of completed chunks.",
     "pixcore_phase_seconds": "Seconds that completed chunks spent in each phase.",
     "pixcore_chunk_seconds": "Seconds that completed chunks spent in all phases.",
 }
 
-# Bytes of a new file: more than all series take, and written out, because a full disk kills whoever writes into a hole.
+# Bytes of a new file: more than all series need. Written in full, because writing into a hole of a full disk kills.
 _SIZE = 1 << 18
 
-_HTTP = re.compile(r"http_(\d)\d\d")  # servers choose among 900 of them: a label tells their classes apart
+_HTTP = re.compile(r"http_(\d)\d\d")  # there are 900 codes; the label has only their classes
 
 
 @define(eq=False)
 class Metrics:
-    """An observer that counts in a folder of this machine until it is closed; safe among threads, and after a fork.
+    """An observer that counts in a folder of this machine until it is closed. Safe for threads, and after a fork.
 
     Raises:
-        InvalidRequest: The folder cannot be made.
+        InvalidRequest: The folder cannot be created.
     """
 
     folder: Path
@@ -75,7 +77,7 @@ class Metrics:
     _lock: threading.Lock = field(init=False, factory=threading.Lock)
 
     def __attrs_post_init__(self) -> None:
-        _make(self.folder)
+        _create(self.folder)
 
     def __call__(self, event: Event) -> None:
         """See ``pixcore.chunk.events.Observer``.
@@ -83,7 +85,7 @@ class Metrics:
         Raises:
             OSError: The folder cannot be written to.
         """
-        if self._pid != os.getpid():  # a fork has the lock in whatever state it was, and the slot of another process
+        if self._pid != os.getpid():  # a fork inherits the lock in any state, and the slot of its parent
             self._lock = threading.Lock()
             self.close()
             self._pid = os.getpid()
@@ -104,7 +106,7 @@ class Metrics:
                         _completed(slot, event.result)
 
     def close(self) -> None:
-        """Leave the files to the next process; another event would take some again. Idempotent."""
+        """Release the files for the next process. A later event takes files again. Idempotent."""
         with self._lock:
             slot, self._slot = self._slot, None
             if slot:
@@ -113,12 +115,12 @@ class Metrics:
 
 @define(eq=False)
 class StatusGauges(Collector):
-    """What the status database says at the moment of asking, true whatever died: chunks, workers and leases."""
+    """Gauges of chunks, workers and leases, read from the status database at each scrape."""
 
     status: StatusRepo
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Look once; an unreachable status database is a value, and leaves the other ones out."""
+        """Yield the gauges; if the status database cannot be reached, only the gauge that says so."""
         try:
             overview = self.status.overview()
         except StatusUnavailable:
@@ -132,41 +134,43 @@ class StatusGauges(Collector):
         yield chunks
         yield _gauge("pixcore_chunk_images", "Images that all chunks hold or have accepted so far.", overview.accepted)
         yield _gauge("pixcore_workers", "Workers with a live lease.", overview.workers)
-        yield _gauge("pixcore_expired_leases", "Chunks whose worker has died: see pixcore reap.", overview.expired)
-        yield _gauge("pixcore_oldest_claim_seconds", "For how long the oldest live claim is held.", overview.oldest)
+        yield _gauge(
+            "pixcore_expired_leases", "Chunks whose worker has died; pixcore reap frees them.", overview.expired
+        )
+        yield _gauge("pixcore_oldest_claim_seconds", "Seconds since the oldest live claim was made.", overview.oldest)
 
 
 def serve(status: StatusRepo, folder: Path | None, host: str, port: int) -> int:
-    """Serve what the status database and the processes that count in ``folder`` know, as threads of this process.
+    """Serve the gauges of the status database and the counts in ``folder``, in threads of this process.
 
-    Gives the port, which the system chooses if ``port`` is 0.
+    Returns the port, which the system chooses if ``port`` is 0.
 
     Raises:
-        InvalidRequest: The folder cannot be made, or host and port cannot be listened at.
+        InvalidRequest: The folder cannot be created, or the address cannot be bound.
     """
     registry = CollectorRegistry()
     registry.register(StatusGauges(status))
     if folder:
-        _make(folder)
+        _create(folder)
         MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
     try:
         server, _ = start_http_server(port, host, registry)
     except (OSError, OverflowError) as exc:
-        raise InvalidRequest(f"{host}:{port} cannot be listened at ({exc}); take another --host or --port") from exc
+        raise InvalidRequest(f"cannot listen at {host}:{port} ({exc}); use another --host or --port") from exc
     return int(server.server_port)
 
 
 @define(eq=False)
 class _Slot:
-    """The files of one number, which are this process's until it ends."""
+    """The files of one number. They belong to this process until it ends."""
 
-    lock: IO[bytes]  # held as long as it is open
+    lock: IO[bytes]  # the lock is held while this file is open
     counters: Any  # prometheus_client gives its MmapedDict no types
     histograms: Any
 
     @classmethod
     def first_free(cls, folder: Path) -> "_Slot":
-        """The lowest number that no live process has."""
+        """Return the slot of the lowest number that no live process holds."""
         for number in count():
             lock = (folder / f"{number}.lock").open("ab")
             try:
@@ -178,19 +182,19 @@ class _Slot:
         raise AssertionError  # count() has no end
 
     def close(self) -> None:
-        """Let go of the files; the lock comes last."""
+        """Close the files, then release the lock."""
         self.counters.close()
         self.histograms.close()
         self.lock.close()
 
     def count(self, metric: str, amount: float = 1, **labels: str) -> None:
-        """Let a counter grow."""
+        """Add to a counter."""
         _add(self.counters, metric, "_total", labels, amount)
 
     def observe(self, metric: str, seconds: float, **labels: str) -> None:
-        """Note a duration. A file holds each bucket by itself; the collector makes them cumulative."""
+        """Count a duration. A file holds each bucket by itself; the collector makes them cumulative."""
         bucket = next(bound for bound in BUCKETS if seconds <= bound)
-        for bound in BUCKETS:  # all of them: a histogram that lacks some cannot be read
+        for bound in BUCKETS:  # write all buckets: Prometheus cannot read a histogram that lacks some
             _add(self.histograms, metric, "_bucket", {**labels, "le": _LE[bound]}, float(bound == bucket))
         _add(self.histograms, metric, "_sum", labels, seconds)
 
@@ -202,12 +206,12 @@ def _add(file: Any, metric: str, suffix: str, labels: Mapping[str, str], amount:
 
 
 def _file(folder: Path, kind: str, number: int) -> Any:  # noqa: ANN401 - untyped
-    """The values of that kind; the collector knows the kind by the file's name."""
+    """Open the values of that kind. The collector reads the kind from the file's name."""
     path = folder / f"{kind}_{number}.db"
     if not path.exists():
         fresh = path.with_suffix(".new")
         fresh.write_bytes(bytes(_SIZE))
-        fresh.rename(path)  # so that nobody reads half a file
+        fresh.rename(path)  # so that no process reads half a file
     return MmapedDict(str(path))  # type: ignore[no-untyped-call]
 
 
@@ -236,11 +240,11 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value)
 
 
-def _make(folder: Path) -> None:
+def _create(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise InvalidRequest(
-            f"metrics_dir {folder} cannot be made ({exc.strerror}); set it to a folder of this machine that pixcore may"
-            " write to"
+            f"metrics_dir {folder} cannot be created ({exc.strerror}); set it to a folder of this machine that pixcore"
+            " may write to"
         ) from exc

@@ -1,1 +1,1 @@
-"""What Celery and RQ share: sending chunks, and what one delivery of a chunk comes to."""
+"""What all runners provide, and what Celery and RQ share: sending chunks and processing one delivery."""

@@ -1,7 +1,8 @@
-"""One delivery of a chunk by a queue, the same for every queue: delivered at least once, worked off effectively once.
+"""Process one delivery of a chunk, the same way for every queue: delivered at least once, processed effectively once.
 
-A queue hands over a chunk's key. What comes back is the result, or when to deliver the chunk again; what is raised is
-final. The status database alone decides: a delivery that comes twice, late or after its worker died does no harm.
+A queue passes the key of a chunk. ``deliver`` returns the result, or when to deliver the chunk again; an exception is
+final. Only the status database decides, so a delivery that is repeated, late, or follows the death of a worker is
+harmless.
 """
 
 import threading
@@ -29,84 +30,84 @@ from pixcore_runners.observing import card_refresh
 from pixcore_runners.observing.logs import LogObserver, task
 from pixcore_runners.settings import Settings
 
-# How long to leave a status database alone that cannot be reached, in seconds.
+# Seconds until the next delivery when the status database cannot be reached.
 _PATIENCE = 10.0
 
-# How often a chunk that waits before another try looks whether it should stop, in seconds.
-_GLANCE = 0.2
+# Seconds between two checks whether to stop, while a chunk waits before its next attempt.
+_POLL = 0.2
 
-# Added to every wait, in seconds: a delivery that comes a moment too early would have to come a third time.
-_LATE = 0.5
+# Seconds added to every wait: a delivery that comes too early would be deferred again.
+_MARGIN = 0.5
 
 
 @frozen
 class Later:
-    """The chunk is to be delivered again in so many ``seconds``, because ``reason``."""
+    """Deliver the chunk again in ``seconds``, because of ``reason``."""
 
     seconds: float
     reason: str
 
 
 class StopFlag:
-    """Set in a worker, seen by itself and by every process that it has forked or will fork; never cleared."""
+    """A flag that a worker shares with all of its forks, earlier and later ones. It is never cleared."""
 
     def __init__(self) -> None:
-        self._byte = mmap(-1, 1)  # shared with forks, and without a lock that a killed process could keep
+        self._byte = mmap(-1, 1)  # shared memory without a lock: a killed process could keep a lock for ever
 
     def set(self) -> None:
-        """Ask for running chunks to be given back."""
+        """Set the flag: running chunks are to be given back."""
         self._byte[0] = 1
 
     def is_set(self) -> bool:
-        """Whether to stop."""
+        """Return whether the flag is set."""
         return self._byte[0] == 1
 
 
 @define(eq=False)
 class Deliveries:
-    """The deliveries to this process. Adapters and pipeline are made by the first one: after every fork.
+    """Processes the deliveries to this process. The first delivery creates adapters and pipeline, after any fork.
 
     Attributes:
-        settings: Gives the settings; called once.
-        stop: Once true, running chunks are given back and deliveries deferred.
-        interrupts: Exceptions that the queue raises in the middle of anything, such as its time limits.
+        settings: Returns the settings; called once.
+        stop: Once it returns true, running chunks are given back and deliveries deferred.
+        interrupts: Exceptions that the queue may raise at any point, such as its time limits.
     """
 
     settings: Callable[[], Settings]
     stop: Callable[[], bool]
     interrupts: tuple[type[BaseException], ...] = ()
-    _opened: ExitStack = field(init=False, factory=ExitStack)
-    _works: "tuple[Assembly, ChunkPipeline] | None" = field(init=False, default=None)
+    _closed_at_end: ExitStack = field(init=False, factory=ExitStack)
+    _parts: "tuple[Assembly, ChunkPipeline] | None" = field(init=False, default=None)
     _lock: threading.Lock = field(init=False, factory=threading.Lock)
 
     def assembly(self) -> Assembly:
-        """The adapters of this process.
+        """Return the adapters of this process.
 
         Raises:
-            InvalidRequest: The settings are wrong, or the status database is not set up yet.
-            StatusUnavailable: It cannot be reached.
+            InvalidRequest: The settings are wrong, or the status database does not exist.
+            StatusUnavailable: The status database cannot be reached.
         """
-        return self._made()[0]
+        return self._open()[0]
 
     def deliver(self, key: ChunkKey, task_id: str, observer: Observer) -> ChunkResult | Later:
-        """Work the chunk off, or say when to deliver it again; ``task_id`` is named in its log lines.
+        """Run the chunk; return its result, or when to deliver it again. Its log lines show ``task_id``.
 
         Raises:
-            PermanentError: The chunk has failed for good, now or earlier, or there is no such chunk.
-            Exception: What its last attempt failed with.
+            PermanentError: The chunk has failed permanently, now or earlier, or there is no such chunk.
+            Exception: The error of the chunk's last attempt.
         """
         with task(task_id):
             try:
-                assembly, pipeline = self._made()
+                assembly, pipeline = self._open()
             except TransientError as error:
                 return Later(_PATIENCE, str(error))
-            told = combined(pipeline.observer, observer, interrupts=self.interrupts)
+            both = combined(pipeline.observer, observer, interrupts=self.interrupts)
             try:
-                outcome = evolve(pipeline, observer=told, sleep=self._nap).run(key)
+                outcome = evolve(pipeline, observer=both, sleep=self._sleep).run(key)
             except KeyboardInterrupt:
                 return Later(0.0, "the worker is stopping")
             except Exception as error:
-                later = None if isinstance(error, PermanentError) else _settled(assembly, key, str(error))
+                later = None if isinstance(error, PermanentError) else _after_error(assembly, key, str(error))
                 if later is None:
                     self._refresh_card(assembly, key)
                     raise
@@ -119,33 +120,33 @@ class Deliveries:
             case Exhausted(reason):
                 raise PermanentError(reason)
             case waiting:
-                return Later(waiting.retry_in + _LATE, type(waiting).__name__)
+                return Later(waiting.retry_in + _MARGIN, type(waiting).__name__)
 
     def close(self) -> None:
-        """End the decoders; the next delivery would make everything anew."""
+        """End the decoders. A later delivery creates adapters and pipeline again. Idempotent."""
         with self._lock:
-            self._works = None
-            self._opened.close()
+            self._parts = None
+            self._closed_at_end.close()
 
     def _refresh_card(self, assembly: Assembly, key: ChunkKey) -> None:
         card_refresh.refresh(key.dataset, assembly.status, assembly.store, self.interrupts)
 
-    def _nap(self, seconds: float) -> None:
+    def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while not self.stop() and (left := until - time.monotonic()) > 0:
-            time.sleep(min(_GLANCE, left))
+            time.sleep(min(_POLL, left))
 
-    def _made(self) -> tuple[Assembly, ChunkPipeline]:
+    def _open(self) -> tuple[Assembly, ChunkPipeline]:
         with self._lock:
-            if self._works is None:
+            if self._parts is None:
                 assembly = assemble_for_worker(self.settings())
                 pipeline = assembly.pipeline(LogObserver(), self.stop, self.interrupts)
-                self._works = assembly, self._opened.enter_context(pipeline)
-            return self._works
+                self._parts = assembly, self._closed_at_end.enter_context(pipeline)
+            return self._parts
 
 
-def _settled(assembly: Assembly, key: ChunkKey, error: str) -> ChunkResult | Later | None:
-    """What an attempt that raised has left behind: None where the chunk has failed."""
+def _after_error(assembly: Assembly, key: ChunkKey, error: str) -> ChunkResult | Later | None:
+    """Return what to answer after an attempt raised ``error``; None if the chunk has failed permanently."""
     try:
         record = assembly.status.get(key)
     except StatusUnavailable:
@@ -156,6 +157,6 @@ def _settled(assembly: Assembly, key: ChunkKey, error: str) -> ChunkResult | Lat
         case Status.COMPLETED:
             return record.result
         case Status.PROCESSING:
-            return Later(max(0.0, record.lease_left) + _LATE, error)
+            return Later(max(0.0, record.lease_left) + _MARGIN, error)
         case Status.PENDING:
-            return Later(record.due_in + _LATE, error)
+            return Later(record.due_in + _MARGIN, error)

@@ -1,4 +1,4 @@
-"""Sending chunks to a queue: those of a dataset that are waiting, and those that a worker or the broker has lost."""
+"""Send chunks to a queue: the pending ones of a dataset, and those that a worker or the broker has lost."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -12,49 +12,57 @@ _BATCH = 1000
 
 
 def submit(dataset: str, status: StatusRepo, to: Queue, name: str) -> int:
-    """Enqueue every pending chunk of a dataset to the queue of that name, in bounded memory; gives how many were new.
+    """Enqueue every pending chunk of a dataset, in bounded memory; return how many were not queued before.
 
-    Running, completed and failed ones are left alone. Cut short, it is done again.
+    Leaves running, completed and failed chunks alone. Idempotent: after a failure, call it again.
+
+    Args:
+        dataset: The name of the dataset.
+        status: Is told the queue of each chunk, for ``reap``.
+        to: The queue.
+        name: The name of the queue's runner.
 
     Raises:
-        QueueUnavailable, StatusUnavailable: Those before are enqueued.
+        QueueUnavailable, StatusUnavailable: The chunks before the failure are enqueued.
     """
     return sum(_sent(batch, status, to, name) for batch in _batches(status.find(dataset, Status.PENDING)))
 
 
 @frozen
 class Reaped:
-    """What a round found: expired claims that were freed, and waiting chunks that the queue no longer knew."""
+    """How many expired claims a round freed, and how many pending chunks the queue had lost."""
 
     freed: int
     lost: int
 
 
 def reap(status: StatusRepo, to: Queue, name: str) -> Reaped:
-    """Enqueue what no worker has although one should, and free its claims; safe beside other reapers.
+    """Free expired claims, and enqueue their chunks and the lost ones again. Several reapers may run at once.
 
     Raises:
-        QueueUnavailable, StatusUnavailable: The next round finds the rest.
+        QueueUnavailable, StatusUnavailable: The next round handles the rest.
     """
     freed = lost = 0
     for batch in _batches(status.overdue(name)):
         expired = [record for record in batch if record.status is Status.PROCESSING]
-        # ahead, or it would wait behind the whole backlog; before it is freed: whoever dies between the two sends it
-        # once more, which does no harm
+        # ahead, because it would otherwise wait behind the whole backlog. First send, then free: a reaper that dies
+        # between the two causes a second delivery, which is harmless
         if expired:
             to.send(expired, ahead=True)
         for record in expired:
             status.free(record.chunk.key)
         freed += len(expired)
         pending = [record for record in batch if record.status is Status.PENDING]
-        # while deliveries wait, theirs may be among them; when none does, theirs are gone
+        # while the queue holds deliveries, those of these chunks may be among them; if it is empty, they are lost
         if pending and not to.waiting():
             lost += to.send(pending)
     return Reaped(freed, lost)
 
 
 def _sent(batch: list[ChunkRecord], status: StatusRepo, to: Queue, name: str) -> int:
-    status.assign([record.chunk.key for record in batch], name)  # first: what is not sent then, a reaper finds
+    status.assign(
+        [record.chunk.key for record in batch], name
+    )  # before sending, so that a reaper finds what was not sent
     return to.send(batch)
 
 

@@ -1,4 +1,4 @@
-"""How far the chunk of a delivery has come, as every queue shows it."""
+"""The progress of a delivered chunk, as every queue shows it."""
 
 from attrs import define, field
 
@@ -19,8 +19,8 @@ from pixcore.model.images import CandidateKey
 
 
 @define(eq=False)
-class Standing:
-    """Kept up by ``take``; ``shown`` is what there is to show, as JSON takes it."""
+class ChunkProgress:
+    """Counts the events of one chunk after another; ``as_json`` returns the counts."""
 
     _chunk: str = field(init=False, default="")
     _phase: Phase = field(init=False, default=Phase.INIT)
@@ -29,8 +29,8 @@ class Standing:
     _rejected: int = field(init=False, default=0)
     _missed: set[CandidateKey] = field(init=False, factory=set[CandidateKey])
 
-    def take(self, event: Event) -> bool:
-        """Take an event in; gives whether there is something new to show."""
+    def update(self, event: Event) -> bool:
+        """Count an event; return whether it changed what ``as_json`` returns."""
         match event:
             case ChunkClaimed(chunk=chunk, request=request):
                 self._chunk, self._target = str(chunk), request.target
@@ -55,8 +55,8 @@ class Standing:
                 return False
         return True
 
-    def shown(self) -> dict[str, object]:
-        """``chunk, phase, accepted, target, rejected, missed``."""
+    def as_json(self) -> dict[str, object]:
+        """Return ``chunk, phase, accepted, target, rejected, missed`` as JSON values."""
         return {
             "chunk": self._chunk,
             "phase": str(self._phase),
@@ -67,6 +67,6 @@ class Standing:
         }
 
 
-def is_news(event: Event) -> bool:
-    """Whether to show it at once: a beginning, a phase or an end; images come by the hundred."""
+def is_milestone(event: Event) -> bool:
+    """Return whether to show the event immediately: a start, a phase or an end, not one of hundreds of images."""
     return isinstance(event, ChunkClaimed | PhaseEntered | ChunkEnded)

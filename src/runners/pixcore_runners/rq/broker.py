@@ -1,4 +1,4 @@
-"""The Redis between those who send chunks and those who work them off."""
+"""The Redis broker of RQ: connect to it, and translate its errors."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,7 +18,9 @@ _REMEDY = "set PIXCORE_BROKER, such as redis://host:6379/0"
 
 
 def connected(settings: Settings, *, tries: int) -> Redis:
-    """A client of the settings' broker, which connects on first use; each command is tried again, after 2 s at most.
+    """Return a client of the broker that the settings name. It connects on first use.
+
+    Each command is tried up to ``tries`` times, at most 2 s apart.
 
     Raises:
         InvalidRequest: No broker is set, or it is no Redis.
@@ -27,7 +29,7 @@ def connected(settings: Settings, *, tries: int) -> Redis:
         raise InvalidRequest(f"RQ needs a Redis, and no broker is set; {_REMEDY}")
     url = settings.broker.reveal()
     if not url.lower().startswith(_SCHEMES):
-        raise InvalidRequest(f"RQ needs a Redis, and the broker {settings.broker} is none; {_REMEDY}")
+        raise InvalidRequest(f"RQ needs a Redis, and the broker {settings.broker} is no Redis; {_REMEDY}")
     try:
         return Redis.from_url(
             url,
@@ -36,18 +38,21 @@ def connected(settings: Settings, *, tries: int) -> Redis:
             socket_keepalive=True,
             retry=Retry(ExponentialBackoff(cap=2, base=0.1), tries - 1),
         )
-    except ValueError:  # its text may quote the URL and so a password
-        raise InvalidRequest(f"the broker's URL {settings.broker} cannot be read; {_REMEDY}") from None
+    except ValueError:  # its text may quote the URL with its password
+        raise InvalidRequest(f"the URL of the broker, {settings.broker}, cannot be read; {_REMEDY}") from None
 
 
 @contextmanager
-def answering(settings: Settings) -> Generator[None]:
-    """Translates what Redis raises.
+def broker_errors(settings: Settings) -> Generator[None]:
+    """Translate the errors that Redis raises inside the block.
 
     Raises:
-        QueueUnavailable: The broker cannot be reached or refuses.
+        QueueUnavailable: The broker cannot be reached, or refuses a command.
     """
     try:
         yield
     except RedisError as exc:
-        raise QueueUnavailable(f"the broker {settings.broker} cannot be used: {one_line(exc)}") from exc
+        raise QueueUnavailable(
+            f"the broker {settings.broker} cannot be used ({one_line(exc)}); check that it runs and that"
+            " PIXCORE_BROKER is right"
+        ) from exc

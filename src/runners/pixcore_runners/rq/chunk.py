@@ -1,4 +1,4 @@
-"""The job: one delivery of a chunk, inside a work-horse."""
+"""The job: one delivery of a chunk, processed in a work-horse (a process that RQ forks for each job)."""
 
 import math
 
@@ -11,19 +11,19 @@ from pixcore_runners.queueing.delivery import Deliveries, Later
 from pixcore_runners.rq.progress import JobProgress
 from pixcore_runners.settings import load_here
 
-# RQ counts how often a job was deferred, and fails it beyond this.
-_NO_END = 10**9
+# RQ fails a job that was deferred more often than this.
+_UNLIMITED = 10**9
 
-# Those of this process. pixcore's worker puts its own settings and its stop flag here, for the forks to find.
+# The deliveries to this process. pixcore's worker sets its settings and its stop flag here before it forks.
 deliveries = Deliveries(lambda: load_here().settings, lambda: False, (JobTimeoutException,))
 
 
 def process_chunk(chunk_id: int, dataset: str) -> str | Retry:
-    """Work the chunk off and give the URL of its archive; or have RQ deliver the same job again, later.
+    """Run the chunk and return the URL of its archive, or have RQ deliver the same job again later.
 
     Raises:
-        PermanentError: The chunk has failed for good, now or earlier, or there is no such chunk.
-        Exception: What its last attempt failed with.
+        PermanentError: The chunk has failed permanently, now or earlier, or there is no such chunk.
+        Exception: The error of the chunk's last attempt.
     """
     job = get_current_job()
     if job is None:
@@ -32,18 +32,18 @@ def process_chunk(chunk_id: int, dataset: str) -> str | Retry:
         with JobProgress.of(job) as progress:
             outcome = deliveries.deliver(ChunkKey(dataset, chunk_id), job.id, progress)
     except JobTimeoutException:
-        raise  # whatever it broke off, the next delivery finds out what is true
+        raise  # the next delivery learns the state of the chunk
     except Exception:
-        job.retries_left = 0  # those are for work-horses that were killed; this is final
+        job.retries_left = 0  # retries are for killed work-horses; this error is final
         raise
     finally:
-        deliveries.close()  # the work-horse ends without a word to its children
+        deliveries.close()  # the work-horse exits without ending its child processes
     if isinstance(outcome, Later):
-        # it has had its turn: behind the whole backlog it would wait for far longer than it has to
-        return Retry(max=_NO_END, interval=_interval(outcome.seconds), enqueue_at_front=True)
+        # at the front: behind the whole backlog it would wait much longer than necessary
+        return Retry(max=_UNLIMITED, interval=_interval(outcome.seconds), enqueue_at_front=True)
     return outcome.url
 
 
 def _interval(seconds: float) -> int:
-    """Whole seconds, one more than asked for: RQ rounds the time down, and what comes early would come in vain."""
+    """Return whole seconds, one more than needed: RQ rounds down, and an early delivery would be deferred again."""
     return math.ceil(seconds) + 1 if seconds > 0 else 0

@@ -1,4 +1,4 @@
-"""How far a running chunk has come, in ``job.meta``, for whoever looks at the queue."""
+"""Show the progress of a running chunk in ``job.meta``."""
 
 import logging
 import threading
@@ -16,26 +16,26 @@ from rq.job import Job
 
 from pixcore.chunk.events import Event
 from pixcore.errors import one_line
-from pixcore_runners.queueing.progress import Standing, is_news
+from pixcore_runners.queueing.progress import ChunkProgress, is_milestone
 
 _SECOND = 1.0
-_PATIENCE = 2.0  # how long to wait for Redis, in seconds
+_TIMEOUT = 2.0  # of requests to Redis, in seconds
 
 _logger = logging.getLogger("pixcore")
 
 
 @define(eq=False)
 class JobProgress:
-    """An Observer inside a ``with`` block: has phases written at once, images every ``interval`` seconds at most.
+    """An observer inside a ``with`` block: writes phases immediately, images at most every ``interval`` seconds.
 
-    What is written is ``{"chunk", "phase", "accepted", "target", "rejected", "missed"}``, the last state always. A
-    thread does it, so that the chunk never waits for Redis; what cannot be written is told once and not missed.
+    Writes ``{"chunk", "phase", "accepted", "target", "rejected", "missed"}``, and always the last state. A thread
+    writes, so that the chunk never waits for Redis. The first failure is logged; none fails the chunk.
     """
 
     write: Callable[[Mapping[str, object]], object]
     interval: float = _SECOND
     _state: Mapping[str, object] = field(init=False, factory=dict[str, object])
-    _standing: Standing = field(init=False, factory=Standing)
+    _progress: ChunkProgress = field(init=False, factory=ChunkProgress)
     _changed: threading.Event = field(init=False, factory=threading.Event)
     _at_once: threading.Event = field(init=False, factory=threading.Event)
     _ended: bool = field(init=False, default=False)
@@ -44,32 +44,32 @@ class JobProgress:
 
     @classmethod
     def of(cls, job: Job) -> Self:
-        """The progress of a job, over a connection of its own."""
+        """Return the progress of a job, with a connection of its own."""
         kind, pool_kind, options = parse_connection(job.connection)
         bounded = {
-            "socket_timeout": _PATIENCE,
-            "socket_connect_timeout": _PATIENCE,
+            "socket_timeout": _TIMEOUT,
+            "socket_connect_timeout": _TIMEOUT,
             "retry": Retry(NoBackoff(), 0),
         }
         redis = kind(connection_pool=ConnectionPool(connection_class=pool_kind, **(options | bounded)))
 
         def write(state: Mapping[str, object]) -> None:
-            job.meta = dict(state)  # what RQ saves when it defers the job
+            job.meta = dict(state)  # RQ saves it when it defers the job
             redis.hset(job.key, "meta", job.serializer.dumps(job.meta))
 
         return cls(write)
 
     def __call__(self, event: Event) -> None:
         """See ``pixcore.chunk.events.Observer``."""
-        if not self._standing.take(event):
+        if not self._progress.update(event):
             return
-        self._state = self._standing.shown()  # a new one: the thread may be reading the old one
-        if is_news(event):
+        self._state = self._progress.as_json()  # a new object: the thread may be reading the old one
+        if is_milestone(event):
             self._at_once.set()
         self._changed.set()
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._keep, name="pixcore-progress", daemon=True)
+        self._thread = threading.Thread(target=self._write_changes, name="pixcore-progress", daemon=True)
         self._thread.start()
         return self
 
@@ -79,25 +79,25 @@ class JobProgress:
         self._ended = True
         self._at_once.set()
         self._changed.set()
-        self._thread.join(2 * _PATIENCE)
+        self._thread.join(2 * _TIMEOUT)
 
-    def _keep(self) -> None:
-        ended, told = False, self._state
+    def _write_changes(self) -> None:
+        ended, written = False, self._state
         while not ended:
             self._changed.wait()
             self._changed.clear()
             self._at_once.clear()
-            ended = self._ended  # before the state is looked at: nothing comes after it
+            ended = self._ended  # read before the state: no state follows once it is set
             state = self._state
-            if state is not told:
-                told = state
-                self._tell(state)
+            if state is not written:
+                written = state
+                self._write(state)
             self._at_once.wait(0 if ended else self.interval)
 
-    def _tell(self, state: Mapping[str, object]) -> None:
+    def _write(self, state: Mapping[str, object]) -> None:
         try:
             self.write(state)
         except RedisError as error:
             if not self._failed:
                 self._failed = True
-                _logger.warning("the progress of %s cannot be shown: %s", state["chunk"], one_line(error))
+                _logger.warning("the progress of chunk %s cannot be written: %s", state["chunk"], one_line(error))

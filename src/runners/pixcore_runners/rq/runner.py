@@ -15,7 +15,7 @@ from rq.results import Result
 from rq.serializers import JSONSerializer
 
 from pixcore import ChunkKey, ChunkRecord
-from pixcore_runners.rq.broker import answering, connected
+from pixcore_runners.rq.broker import broker_errors, connected
 from pixcore_runners.rq.working import work
 from pixcore_runners.settings import Settings
 
@@ -64,13 +64,13 @@ class RqRunner:
         remaining = iter(records)
         new = 0
         while batch := {record.chunk.key: record for record in islice(remaining, _BATCH)}:
-            with answering(self._settings):
+            with broker_errors(self._settings):
                 new += self._send(list(batch.values()), ahead=ahead)
         return new
 
     def waiting(self) -> int:
         """See ``Runner``. Deferred jobs do not count."""
-        with answering(self._settings):
+        with broker_errors(self._settings):
             return self.jobs.count
 
     def work(self, concurrency: int) -> int:

@@ -1,4 +1,4 @@
-"""From what flags, variables and TOML hold to the types of the settings, and back to what may be shown."""
+"""Convert values of flags, variables and TOML to the types of the settings, and settings to what may be shown."""
 
 import math
 from pathlib import Path
@@ -13,11 +13,11 @@ _SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, 
 _converter = cattrs.Converter(detailed_validation=False)
 
 
-def typed(value: object, kind: Any) -> Any:  # noqa: ANN401 - any setting's type
-    """Give the value the type of a setting. Numbers may be written as text; nothing is rounded or guessed.
+def typed(value: object, kind: Any) -> Any:  # noqa: ANN401 - the type of any setting
+    """Convert a value to the type of a setting. Numbers may be written as text; nothing is rounded or guessed.
 
     Raises:
-        TypeError, ValueError: It cannot be had.
+        TypeError, ValueError: It cannot be converted.
     """
     try:
         return _converter.structure(value, kind)
@@ -26,7 +26,7 @@ def typed(value: object, kind: Any) -> Any:  # noqa: ANN401 - any setting's type
 
 
 def shown(settings: object) -> dict[str, Any]:
-    """The settings as JSON takes them, passwords masked."""
+    """Return the settings as JSON values, with passwords masked."""
     values: dict[str, Any] = _converter.unstructure(settings)
     return values
 

@@ -1,4 +1,4 @@
-"""Where settings are written, and which place wins: flags > environment > .env > pixcore.toml > defaults."""
+"""Read the settings from their places, in this order: flags > environment > .env > pixcore.toml > defaults."""
 
 import difflib
 import os
@@ -20,7 +20,7 @@ from pixcore_runners.settings.values import Settings, about
 _PREFIX = "PIXCORE_"
 _DEFAULT = "default"
 
-# the names of the system that pixcore replaces
+# variables of the system that pixcore replaces
 _OLD_NAMES = {
     "PIXCRAWLER_CELERY_BROKER_URL": "broker",
     "PIXCRAWLER_CELERY_RESULT_BACKEND": "result_backend",
@@ -32,23 +32,23 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @frozen
 class Loaded:
-    """The settings, and of each by name where it was set.
+    """The settings, and the origin of each by name.
 
-    An origin reads ``flag``, ``environment PIXCORE_STORE``, ``.env PIXCORE_STORE``, ``pixcore.toml`` or ``default``;
-    the two files as they were named.
+    An origin is ``flag``, ``environment PIXCORE_STORE``, ``.env PIXCORE_STORE``, ``pixcore.toml`` or ``default``, with
+    the path of the file as the caller gave it.
     """
 
     settings: Settings
     origins: Mapping[str, str]
 
     def shown(self) -> dict[str, Any]:
-        """The settings by name as JSON takes them, passwords masked."""
+        """Return the settings by name as JSON values, with passwords masked."""
         return shown(self.settings)
 
 
 @frozen
 class _Given:
-    """A value as it was written, where, and the folder that its relative paths start from; None is the current one."""
+    """A value as written, its origin, and the folder that its relative paths start from; None is the current one."""
 
     value: object
     origin: str
@@ -62,28 +62,28 @@ def load(
     dotenv: Path | None = None,
     config: Path | None = None,
 ) -> Loaded:
-    """Read the settings from these places and no others; nothing is changed, the process's environment least of all.
+    """Read the settings from these places and no others. Changes nothing, also not the process's environment.
 
     Args:
-        flags: By the name of the setting; what was not given is left out.
+        flags: Values by the name of the setting, without flags that were not given.
         environ: Environment variables. Empty ones count as not set.
         dotenv: A ``.env`` file, which may be missing.
-        config: A TOML file, which must be there.
+        config: A TOML file, which must exist.
 
     Raises:
-        InvalidRequest: A file that cannot be read, a name that is no setting, or a value that a setting cannot have.
+        InvalidRequest: A file cannot be read, a name is no setting, or a setting cannot have the value.
     """
     given = ChainMap(_from_flags(flags), _from_variables(_variables(environ, dotenv)), _from_toml(config))
     settings = Settings()
-    for name, what in given.items():
-        settings = placed(settings, name, what.value, what.origin, what.base)
+    for name, value in given.items():
+        settings = placed(settings, name, value.value, value.origin, value.base)
     return Loaded(settings, {name: given[name].origin if name in given else _DEFAULT for name in Settings.names()})
 
 
 def load_here(*, flags: Mapping[str, object] = _NOTHING, config: Path | None = None) -> Loaded:
-    """``load`` with this process's environment and the current folder's ``.env``, and ``pixcore.toml`` if it is there.
+    """Read the settings from this process's environment and the current folder's ``.env`` and ``pixcore.toml``.
 
-    ``config`` is read instead of ``pixcore.toml``.
+    The files may be missing. ``config`` is read instead of ``pixcore.toml``.
 
     Raises:
         InvalidRequest: As for ``load``.
@@ -98,14 +98,13 @@ def load_here(*, flags: Mapping[str, object] = _NOTHING, config: Path | None = N
 
 
 def environment_here() -> Mapping[str, str]:
-    """What credentials are looked for in: this process's environment, then the current folder's ``.env``.
+    """Return the variables of this process's environment, and of the current folder's ``.env``, with credentials.
 
     Raises:
         InvalidRequest: The file cannot be read.
     """
-    return {
-        name: what.value for name, what in _variables(os.environ, Path(".env")).items() if isinstance(what.value, str)
-    }
+    variables = _variables(os.environ, Path(".env"))
+    return {name: given.value for name, given in variables.items() if isinstance(given.value, str)}
 
 
 def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
@@ -114,14 +113,14 @@ def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
 
 
 def _variables(environ: Mapping[str, str], dotenv: Path | None) -> Mapping[str, _Given]:
-    """All variables that are not empty, those of the environment before those of the file."""
+    """Return all variables that are not empty. Those of the environment win over those of the file."""
     try:
-        # without interpolation: a "$" in a password is a "$", and no other variable is looked at
+        # without interpolation: a "$" in a password is a "$" and refers to no variable
         written = dotenv_values(dotenv, interpolate=False) if dotenv else {}
     except UnicodeDecodeError as exc:
         raise InvalidRequest(f"{dotenv} is not UTF-8; save it as UTF-8") from exc
     except OSError as exc:
-        raise InvalidRequest(f"{dotenv} cannot be read ({exc.strerror}); give yourself the right to") from exc
+        raise InvalidRequest(f"{dotenv} cannot be read ({exc.strerror}); change its permissions") from exc
     return ChainMap(
         {name: _Given(value, f"environment {name}") for name, value in environ.items() if value},
         {name: _Given(value, f"{dotenv} {name}") for name, value in written.items() if value},
@@ -129,14 +128,14 @@ def _variables(environ: Mapping[str, str], dotenv: Path | None) -> Mapping[str, 
 
 
 def _from_variables(variables: Mapping[str, _Given]) -> dict[str, _Given]:
-    """The settings among the variables. Our own names beat the old ones, whichever of the two places they stand in."""
+    """Return the settings among the variables. pixcore's names win over the old ones, whichever place they are in."""
     ours = {f"{_PREFIX}{name.upper()}": name for name in Settings.names()}
-    for variable, what in variables.items():
+    for variable, value in variables.items():
         if variable.startswith(_PREFIX):
-            _refuse_unknown([variable], ours, what.origin.removesuffix(f" {variable}"))
+            _refuse_unknown([variable], ours, value.origin.removesuffix(f" {variable}"))
     given: dict[str, _Given] = {}
     if connection := variables.get(_AZURE_CONNECTION):
-        # the adapter reads the connection string itself: here it only says that Azure is meant
+        # the adapter reads the connection string itself; here it only selects the store
         container = variables.get(_AZURE_CONTAINER)
         given["store"] = _Given(f"azure://{container.value if container else _CONTAINER}", connection.origin)
     for names in (_OLD_NAMES, ours):
@@ -151,7 +150,7 @@ def _from_toml(config: Path | None) -> dict[str, _Given]:
         with config.open("rb") as file:
             table = tomllib.load(file)
     except OSError as exc:
-        raise InvalidRequest(f"{config} cannot be read ({exc.strerror}); name a TOML file that is there") from exc
+        raise InvalidRequest(f"{config} cannot be read ({exc.strerror}); name an existing TOML file") from exc
     except ValueError as exc:
         raise InvalidRequest(f"{config} cannot be read as TOML: {exc}") from exc
     _refuse_unknown(table, Settings.names(), str(config))
@@ -161,14 +160,14 @@ def _from_toml(config: Path | None) -> dict[str, _Given]:
 def _refuse_unknown(names: Iterable[str], known: Collection[str], origin: str) -> None:
     for name in names:
         if name not in known:
-            # strict, because all variables are alike in their first half
+            # a high cutoff, because all variables have the same first half
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-            remedy = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
-            raise InvalidRequest(f"{origin}: {name!r} is no setting; {remedy}")
+            remedy = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
+            raise InvalidRequest(f"{origin}: unknown setting {name!r}; {remedy}")
 
 
 def placed(settings: Settings, name: str, value: object, origin: str, base: Path | None) -> Settings:
-    """The settings with another value for one of them, as it was written at ``origin``; ``base`` as for ``_Given``.
+    """Return the settings with another value for one of them. ``origin`` and ``base`` are as for ``_Given``.
 
     Raises:
         InvalidRequest: The setting cannot have that value.
@@ -180,7 +179,7 @@ def placed(settings: Settings, name: str, value: object, origin: str, base: Path
         raise InvalidRequest(f"{origin}: {exc}") from exc
     except (TypeError, ValueError):
         quoted = "***" if kind == SecretUrl | None or holds_secret(repr(value)) else f"{value!r:.100}"
-        # from None: what lies below may quote the value
+        # from None: the original error may quote a secret
         raise InvalidRequest(f"{origin}: {name} cannot be {quoted}; give {about(name).expects}") from None
 
 

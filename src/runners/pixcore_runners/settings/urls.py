@@ -1,4 +1,4 @@
-"""What a URL in the settings may hold and show: never a credential, and paths that mean the same from everywhere."""
+"""URLs in the settings: detect credentials, mask passwords, and make relative paths absolute."""
 
 import re
 from pathlib import Path
@@ -21,32 +21,32 @@ _SECRET_OPTION = re.compile(
 _PATH = re.compile(
     r"(?P<form>file:|folder:|urls:(?!https?://)|sqlite(?:\+\w+)?:///)(?P<path>(?!/|:memory:|file:).+)", re.DOTALL
 )
-# all that ends or changes a path in a URL; the rest is left readable
+# the characters that end or change a path in a URL; the others stay readable
 _ESCAPES = str.maketrans({"%": "%25", "?": "%3F", "#": "%23"})
 
 
 def is_url(text: str) -> bool:
-    """Whether the text begins with a scheme and goes on after it."""
+    """Return whether the text begins with a scheme and has more after it."""
     return _SCHEME.match(text) is not None
 
 
 def holds_user(url: str) -> bool:
-    """Whether a user name stands before the host."""
+    """Return whether the URL has a user name before the host."""
     return _USER.search(url) is not None
 
 
 def holds_secret(text: str) -> bool:
-    """Whether a password, a signature or an account key stands in it, as far as its form tells."""
+    """Return whether the text looks as if it held a password, a signature or an account key."""
     return _PASSWORD.search(text) is not None or _SECRET_OPTION.search(unquote(text)) is not None
 
 
 def anchored(url: str, base: Path | None) -> str:
-    """Put ``base`` before the relative path of a ``file:``, ``folder:``, ``urls:`` or SQLite URL; expand ``~``.
+    """Prefix the relative path of a ``file:``, ``folder:``, ``urls:`` or SQLite URL with ``base``, and expand ``~``.
 
-    Every other URL, and without ``base`` every relative path, is given back as it is.
+    Other URLs are returned unchanged, and so are relative paths if ``base`` is None.
 
     Raises:
-        InvalidRequest: ``~name`` of a user who has no home folder.
+        InvalidRequest: ``~name`` names a user without a home folder.
     """
     match = _PATH.fullmatch(url)
     if match is None:
@@ -64,19 +64,19 @@ def anchored(url: str, base: Path | None) -> str:
 
 
 def expanded(path: Path) -> Path:
-    """The path with a leading ``~`` or ``~name`` expanded.
+    """Return the path with a leading ``~`` or ``~name`` expanded.
 
     Raises:
-        InvalidRequest: That user has no home folder.
+        InvalidRequest: The user has no home folder.
     """
     try:
         return path.expanduser()
     except RuntimeError as exc:
-        raise InvalidRequest(f"{path} names no home folder; write the path in full") from exc
+        raise InvalidRequest(f"{path} cannot be expanded to a home folder; write the full path") from exc
 
 
 def masked(url: str) -> str:
-    """The URL without its password and its options, and without more than that where it cannot be told apart."""
+    """Return the URL without its password and options, or only ``***`` if it cannot be split safely."""
     scheme, _, rest = url.partition("://")
     before, question, options = rest.partition("?")
     if not rest or not is_url(url) or "@" in options:
@@ -89,16 +89,16 @@ def masked(url: str) -> str:
 
 @frozen(repr=False)
 class SecretUrl:
-    """A URL that may hold a password: ``reveal`` alone shows it, everything else a masked form."""
+    """A URL that may hold a password. Only ``reveal`` returns it; ``str`` and ``repr`` return a masked form."""
 
     _text: str
 
     def __attrs_post_init__(self) -> None:
         if not re.match(r"[a-z][a-z0-9+.-]*://", self._text, re.IGNORECASE):
-            raise ValueError  # without a word of it
+            raise ValueError  # without a message, which might quote the password
 
     def reveal(self) -> str:
-        """The URL as it was given."""
+        """Return the URL with its password."""
         return self._text
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What can be set, what it means, and what applies when nobody says otherwise."""
+"""The settings: names, types, defaults, permitted values and help texts."""
 
 import os
 import tempfile
@@ -24,7 +24,7 @@ _BROKER = "a URL such as redis://host:6379/0"
 
 @frozen
 class About:
-    """What people are told about a setting: one line of help, what a value must be, and whether it has a flag."""
+    """What users read about a setting: one line of help, what a value must be, and whether it has a flag."""
 
     help: str
     expects: str
@@ -32,9 +32,9 @@ class About:
 
 
 def about(name: str) -> About:
-    """What people are told about the setting of that name."""
-    told: About = fields_dict(Settings)[name].metadata["about"]
-    return told
+    """Return what users read about a setting."""
+    text: About = fields_dict(Settings)[name].metadata["about"]
+    return text
 
 
 def _about(text: str, expects: str, *, flag: bool = False) -> dict[str, About]:
@@ -44,8 +44,8 @@ def _about(text: str, expects: str, *, flag: bool = False) -> dict[str, About]:
 def _store_url(_: object, attribute: "Attribute[str]", url: str) -> None:
     if holds_secret(url) or holds_user(url):
         raise InvalidRequest(
-            f"{attribute.name} holds a credential, but URLs are shown and stored; leave it out there and keep it where"
-            " the store's own tools look for it, such as AZURE_STORAGE_CONNECTION_STRING"
+            f"{attribute.name} holds a credential, but URLs are shown and stored; remove it and set it where the"
+            " store's own tools read it, such as in AZURE_STORAGE_CONNECTION_STRING"
         )
     if not is_url(url):
         raise ValueError(url)
@@ -54,8 +54,8 @@ def _store_url(_: object, attribute: "Attribute[str]", url: str) -> None:
 def _status_url(_: object, attribute: "Attribute[str]", url: str) -> None:
     if holds_secret(url):
         raise InvalidRequest(
-            f"{attribute.name} holds a password, but URLs are shown; leave it out there and set PGPASSWORD or write it"
-            " into ~/.pgpass"
+            f"{attribute.name} holds a password, but URLs are shown; remove it, and set PGPASSWORD or write it into"
+            " ~/.pgpass"
         )
     if not is_url(url):
         raise ValueError(url)
@@ -72,10 +72,10 @@ def _work() -> Path:
 
 @frozen(kw_only=True)
 class Settings:
-    """Everything that can be set; holds no secret except inside a ``SecretUrl``. The help of each is in its metadata.
+    """All settings. The help text of each is in its metadata. Only a ``SecretUrl`` holds secrets.
 
     Raises:
-        ValueError: A value out of its range; InvalidRequest where it holds a credential.
+        ValueError: A value is out of range; InvalidRequest if it holds a credential.
     """
 
     store: str = field(
@@ -85,7 +85,7 @@ class Settings:
     )
     create_container: bool = field(
         default=False,
-        metadata=_about("Make the store's container or bucket where it is missing.", _SWITCH, flag=True),
+        metadata=_about("Create the store's container or bucket if it does not exist.", _SWITCH, flag=True),
     )
     status: str = field(
         default="sqlite:///./pixcore-data/status.db",
@@ -100,7 +100,7 @@ class Settings:
         default=(),
         validator=deep_iterable(in_(LICENSES)),
         metadata=_about(
-            "Licences that images may have, such as cc0,by-sa; for sources that tell them.",
+            "Collect only images under these licences, such as cc0,by-sa; for sources that give licences.",
             f"one or more of: {', '.join(LICENSES)}",
             flag=True,
         ),
@@ -108,7 +108,7 @@ class Settings:
     keep_pages: Path | None = field(
         default=None,
         metadata=_about(
-            "Folder for the pages of a source that could not be read, to be sent along with a report.",
+            "Folder for result pages that could not be parsed, for bug reports.",
             "the path of a folder",
             flag=True,
         ),
@@ -116,85 +116,91 @@ class Settings:
     archive: str = field(
         default="zip",
         validator=_archive_kind,
-        metadata=_about("What a chunk's images are packed into.", f"one of: {', '.join(ARCHIVERS.builtin)}"),
+        metadata=_about(
+            "Kind of archive that the images of a chunk are packed into.", f"one of: {', '.join(ARCHIVERS.builtin)}"
+        ),
     )
     work: Path = field(
         factory=_work,
-        metadata=_about("Folder for the work directories of running chunks; yours alone.", "the path of a folder"),
+        metadata=_about(
+            "Folder for the work directories of running chunks; must belong to you.", "the path of a folder"
+        ),
     )
     workers: int = field(
         default=1,
         validator=ge(1),
-        metadata=_about("How many chunks are worked on at a time.", _COUNT, flag=True),
+        metadata=_about("How many chunks run at a time.", _COUNT, flag=True),
     )
     chunk_size: int = field(
         default=fields(DatasetRequest).chunk_size.default,
         validator=ge(1),
-        metadata=_about("How many images a chunk is to have.", _COUNT, flag=True),
+        metadata=_about("How many images a chunk is planned for.", _COUNT, flag=True),
     )
     lease_ttl: float = field(
         default=_TERMS.ttl,
         validator=gt(0),
-        metadata=_about("Seconds after which the chunk of a worker that died may be claimed by another.", _SECONDS),
+        metadata=_about("Seconds after which another worker may claim the chunk of a worker that died.", _SECONDS),
     )
     chunk_deadline: float = field(
         default=_TERMS.deadline,
         validator=gt(0),
-        metadata=_about("Seconds that one attempt at a chunk may take in all.", _SECONDS),
+        metadata=_about("Seconds that one attempt at a chunk may take.", _SECONDS),
     )
     max_failures: int = field(
         default=Policies().chunk.attempts,
         validator=ge(1),
-        metadata=_about("How many failed attempts a chunk may have before it has failed for good.", _COUNT),
+        metadata=_about("Number of failed attempts after which a chunk has failed permanently.", _COUNT),
     )
     min_width: int = field(
         default=_QUALITY.min_width,
         validator=ge(1),
-        metadata=_about("Images narrower than this many pixels are rejected.", _COUNT),
+        metadata=_about("Reject images narrower than this many pixels.", _COUNT),
     )
     min_height: int = field(
         default=_QUALITY.min_height,
         validator=ge(1),
-        metadata=_about("Images lower than this many pixels are rejected.", _COUNT),
+        metadata=_about("Reject images shorter than this many pixels.", _COUNT),
     )
     near_phash: int = field(
         default=_NEAR.phash,
         validator=and_(ge(0), le(64)),
         metadata=_about(
-            "Most bits, of 64, in which the phashes of near-duplicates differ; near_dhash must hold too.", _BITS
+            "Largest number of bits, of 64, by which phashes of near-duplicates differ; near_dhash must hold too.",
+            _BITS,
         ),
     )
     near_dhash: int = field(
         default=_NEAR.dhash,
         validator=and_(ge(0), le(64)),
         metadata=_about(
-            "Most bits, of 64, in which the dhashes of near-duplicates differ; near_phash must hold too.", _BITS
+            "Largest number of bits, of 64, by which dhashes of near-duplicates differ; near_phash must hold too.",
+            _BITS,
         ),
     )
     max_bytes: int = field(
         default=_LIMITS.max_bytes,
         validator=ge(1),
-        metadata=_about("Files larger than this many bytes are left out.", _COUNT),
+        metadata=_about("Skip files larger than this many bytes.", _COUNT),
     )
     max_pixels: int = field(
         default=_LIMITS.max_pixels,
         validator=ge(1),
-        metadata=_about("Images of more pixels, all frames together, are rejected.", _COUNT),
+        metadata=_about("Reject images with more pixels than this, all frames together.", _COUNT),
     )
     max_frames: int = field(
         default=_LIMITS.max_frames,
         validator=ge(1),
-        metadata=_about("Animations and documents of more frames or pages are rejected.", _COUNT),
+        metadata=_about("Reject animations and documents with more frames or pages than this.", _COUNT),
     )
     decode_seconds: float = field(
         default=10.0,
         validator=gt(0),
-        metadata=_about("Images that take longer than this many seconds to decode are rejected.", _SECONDS),
+        metadata=_about("Reject images that take longer than this many seconds to decode.", _SECONDS),
     )
     user_agent: str = field(
         default=_FETCH.user_agent,
         metadata=_about(
-            "How pixcore introduces itself to web sites; add an address at which you can be reached.",
+            "The User-Agent that pixcore sends to web sites; add a contact address.",
             "a product name and a comment, such as pixcore/1.0 (+https://example.org/contact)",
         ),
     )
@@ -206,41 +212,41 @@ class Settings:
     per_host: int = field(
         default=_FETCH.per_host,
         validator=ge(1),
-        metadata=_about("How many of them from one host.", _COUNT),
+        metadata=_about("How many images are fetched from one host at a time.", _COUNT),
     )
     per_host_rate: float = field(
         default=_FETCH.per_host_rate,
         validator=ge(0),
-        metadata=_about("How many fetches may start a second at one host; 0 for no limit.", "a number, at least 0"),
+        metadata=_about("How many fetches from one host may start per second; 0 for no limit.", "a number, at least 0"),
     )
     fetch_seconds: float = field(
         default=_FETCH.seconds,
         validator=gt(0),
-        metadata=_about("Seconds that one attempt at fetching an image may take, redirects included.", _SECONDS),
+        metadata=_about("Seconds that one attempt to fetch an image may take, including redirects.", _SECONDS),
     )
     private_hosts: tuple[str, ...] = field(
         default=(),
         metadata=_about(
-            "Hosts, as host or host:port, that may be fetched from although their addresses are not public.",
+            "Hosts, as host or host:port, that may be fetched from although their addresses are private.",
             "one or more hosts such as images.intranet:8080",
             flag=True,
         ),
     )
     ignore_opt_out: bool = field(
         default=_FETCH.ignore_opt_out,
-        metadata=_about("Fetch what robots.txt or X-Robots-Tag ask to leave alone.", _SWITCH, flag=True),
+        metadata=_about("Fetch even what robots.txt or X-Robots-Tag forbid.", _SWITCH, flag=True),
     )
     proxy_from_environment: bool = field(
         default=_FETCH.proxy_from_environment,
-        metadata=_about("Fetch through the proxies that HTTP_PROXY and the like name.", _SWITCH),
+        metadata=_about("Fetch through the proxies that HTTP_PROXY and similar variables name.", _SWITCH),
     )
     broker: SecretUrl | None = field(
         default=None,
-        metadata=_about("The queue's broker; the direct runner needs none.", _BROKER),
+        metadata=_about("The broker of the queue; the direct runner needs none.", _BROKER),
     )
     result_backend: SecretUrl | None = field(
         default=None,
-        metadata=_about("Where the queue keeps results; the broker itself if it is a Redis.", _BROKER),
+        metadata=_about("Where the queue stores results; by default the broker if it is a Redis.", _BROKER),
     )
     queue: str = field(
         default="pixcore",
@@ -249,20 +255,22 @@ class Settings:
     )
     metrics_dir: Path | None = field(
         default=None,
-        metadata=_about("Folder of this machine for counting metrics; without one, none.", "the path of a folder"),
+        metadata=_about(
+            "Folder of this machine for metrics; if it is not set, none are counted.", "the path of a folder"
+        ),
     )
 
     @property
     def near(self) -> NearRule:
-        """When two images are near-duplicates."""
+        """The rule for near-duplicates."""
         return NearRule(self.near_phash, self.near_dhash)
 
     @property
     def quality(self) -> Quality:
-        """What a dataset that is planned now asks of its images."""
+        """The quality that a newly planned dataset requires of its images."""
         return Quality(self.min_width, self.min_height, self.near)
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """The settings, in the order in which people are shown them."""
+        """Return the names of all settings, in the order in which they are shown."""
         return tuple(fields_dict(cls))
