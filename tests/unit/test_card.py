@@ -308,7 +308,9 @@ def test_a_file_that_pixcore_did_not_write_stays_and_is_reported(home: Home, tmp
     """A user's own README is worth more than ours. The other file is written nevertheless."""
     home.complete(home.plan(0))
     put(home.store, CARD, b"# My cats\n", tmp_path)
-    with pytest.raises(StoreConflict, match=r"memory:///cats/README.md: not written by pixcore .* move it away"):
+    with pytest.raises(
+        StoreConflict, match=r"memory:///cats/README.md was not written by pixcore .* move it elsewhere"
+    ):
         home.publish()
     assert home.card() == "# My cats\n"
     assert home.store.head(CROISSANT).size > 0
@@ -347,7 +349,7 @@ def test_a_worker_that_always_loses_the_race_gives_up(home: Home) -> None:
     """It has chunks to work on."""
     home.complete(home.plan(0))
     store = Meddled(always=StoreConflict("there"))
-    with pytest.raises(TransientError, match=r"cats/README.md was written by another worker at the same moment"):
+    with pytest.raises(TransientError, match=r"another worker wrote cats/README.md at the same moment"):
         home.publish(store, attempts=3)
     assert store.puts == 3
 
@@ -362,12 +364,12 @@ def test_if_the_store_cannot_replace_blobs_the_old_card_stays_with_a_warning(
     home.status.reopen(chunk.key)
     home.complete(chunk, 9)
     store = Meddled(home.store, always=StoreDenied("this store cannot replace"))
-    with pytest.raises(StoreDenied, match=r"memory:///cats/README.md stays as it was: this store cannot replace"):
+    with pytest.raises(StoreDenied, match=r"memory:///cats/README.md was not replaced: this store cannot replace"):
         home.publish(store)
     card_refresh.refresh("cats", home.status, store)
     assert "4 images" in home.card()
     assert [(record.levelno, record.name) for record in caplog.records] == [(logging.WARNING, "pixcore")]
-    assert "the card of dataset cats is not up to date: memory:///cats/README.md stays" in caplog.text
+    assert "the card of dataset cats is not up to date: memory:///cats/README.md was not replaced" in caplog.text
 
 
 def test_no_mistake_in_the_card_fails_a_chunk(home: Home, caplog: pytest.LogCaptureFixture) -> None:

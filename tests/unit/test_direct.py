@@ -192,7 +192,7 @@ def test_a_chunk_of_another_worker_is_asked_for_before_its_lease_ends(
     assembly: MemoryAssembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other one may be done long before; a dead one's lease is not what everybody should wait for."""
-    monkeypatch.setattr(direct, "_PATIENCE", 0.0)
+    monkeypatch.setattr(direct, "_BUSY", 0.0)
     keys = chunks(assembly, 1)
     asked = Answering(assembly.status, iter([Busy(3600.0)] * 3))
     run(assembly.pipeline(status=asked), *keys)

@@ -115,7 +115,7 @@ def test_lines_say_task_chunk_and_phase_until_the_chunk_ends(lines: list[tuple[s
         (CleanupFailed(CATS, 1, Path("/w\udcff"), "busy"), "WARNING", "/w\\udcff could not be removed"),
         (ChunkFailed(CATS, 1, "bad\rluck", Status.FAILED), "ERROR", "[phase=ERROR] failed: bad\\rluck"),
         (ChunkFailed(CATS, 1, "503", Status.PENDING), "WARNING", "failed and will be retried: 503"),
-        (ChunkFailed(CATS, 1, "503", None), "ERROR", "failed, which could not be recorded: 503"),
+        (ChunkFailed(CATS, 1, "503", None), "ERROR", "failed and the failure could not be recorded: 503"),
         (ChunkInterrupted(CATS, 1), "INFO", "interrupted"),
         (ChunkLost(CATS, 1, "taken"), "WARNING", "another worker took over: taken"),
     ],
