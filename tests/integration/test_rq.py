@@ -168,8 +168,8 @@ def test_different_deliveries_are_different_jobs() -> None:
     ("broker", "said"),
     [
         (None, "no broker is set; set PIXCORE_BROKER"),
-        ("amqp://guest:secret@host//", "amqp://guest:***@host// is none; set PIXCORE_BROKER"),
-        ("redis://:secret@host:port/0", "redis://:***@host:port/0 cannot be read; set PIXCORE_BROKER"),
+        ("amqp://guest:secret@host//", "amqp://guest:***@host// is no Redis; set PIXCORE_BROKER"),
+        ("redis://:secret@host:port/0", "redis://:***@host:port/0, cannot be read; set PIXCORE_BROKER"),
     ],
     ids=["none", "no-redis", "unreadable"],
 )
