@@ -1,0 +1,1 @@
+"""Which images show the same picture: hashes of small greys propose pairs, the pictures themselves confirm them."""

@@ -1,0 +1,152 @@
+"""How one picture lies in another: an affine pose, found from coarse to fine.
+
+The pose is refined so that the other picture, warped, looks like the one up to brightness and contrast. Pixels that do
+not fit weigh little, so that a caption or a watermark does not pull the pose away (an iteratively reweighted, inverse
+compositional Lucas-Kanade search).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from pixcore_adapters.twins.measuring import likeness
+from pixcore_adapters.twins.poses import (
+    IDENTITY,
+    PROPOSED,
+    Plane,
+    Pose,
+    after,
+    blurred,
+    cropped,
+    grid,
+    inside,
+    inverse,
+    mirrored,
+    shrunk,
+    warp,
+)
+
+_COARSE = 32  # pixels of a side
+_DESCRIBED = 16
+_DETAIL = 12  # length of a descriptor below which there is nothing to describe
+_FAR = 0.3, 0.12, 0.28  # how much scale, shear and shift may differ from the identity
+_MOST = np.array([[_FAR[0], _FAR[1], _FAR[2]], [_FAR[1], _FAR[0], _FAR[2]]])
+_LEAST_OVERLAP = 0.45
+_LIKE = 0.35  # likeness at the coarse side below which two pictures are not looked at further
+_SURE = 0.93  # likeness above which no other start is tried
+
+_BORDERS = (cropped(-0.035, -0.035, -0.035, -0.035), cropped(0.033, 0.033, 0.033, 0.033))
+
+
+@frozen(eq=False)
+class Alignment:
+    """The pose of the one picture in the other; ``mirrored`` when it is the one's mirror image that lies there."""
+
+    pose: Pose
+    mirrored: bool
+
+
+@frozen(eq=False)
+class Described:
+    """The luma of a picture and its descriptors: a row for each proposed pose as it is, then for each mirrored."""
+
+    luma: Plane
+    rows: NDArray[np.float32]
+
+
+def described(luma: Plane) -> Described:
+    """Describe every proposed pose of a picture of 128 x 128 levels; each row is of length 1, or 0 where it is flat."""
+    fine = blurred(shrunk(luma, 64), 1)
+    rows = []
+    for plane in (fine, fine[:, ::-1]):
+        mean = plane.mean()
+        for pose in PROPOSED:
+            placed = np.where(inside(pose, 64, 0.5), warp(plane, pose), mean)
+            small = shrunk(placed, _DESCRIBED)
+            detail = (small - blurred(small, _DESCRIBED // 4)).ravel()
+            length = float(np.sqrt(detail @ detail))
+            rows.append(detail / length if length > _DETAIL else np.zeros_like(detail))
+    return Described(luma, np.asarray(rows, np.float32))
+
+
+def aligned(one: Described, other: Described) -> Alignment | None:
+    """Return how ``one`` lies in ``other``, or None where they have too little in common."""
+    best, best_likeness = None, _LIKE
+    small = {False: shrunk(one.luma, _COARSE)}
+    small[True] = small[False][:, ::-1]
+    target = shrunk(other.luma, _COARSE)
+    tried: list[Alignment] = []
+    for start in _starts(one, other):
+        if any(start.mirrored == each.mirrored and np.allclose(start.pose, each.pose) for each in tried):
+            continue
+        tried.append(start)
+        plane = small[start.mirrored]
+        refined = _refined(blurred(plane, 1), blurred(target, 1), start.pose, 6)
+        for pose in (refined, start.pose):
+            if pose is not None and (found := likeness(plane, target, pose)) > best_likeness:
+                best, best_likeness = Alignment(pose, start.mirrored), found
+        if best_likeness > _SURE:
+            break
+    return best
+
+
+def refined(one: Plane, other: Plane, pose: Pose, steps: Sequence[tuple[int, int]]) -> Pose | None:
+    """Refine a pose at rising sides, each with at most so many iterations; None where it is lost."""
+    for side, iterations in steps:
+        found = _refined(blurred(shrunk(one, side), 1), blurred(shrunk(other, side), 1), pose, iterations)
+        if found is None:
+            return None
+        pose = found
+    return pose
+
+
+def _starts(one: Described, other: Described) -> list[Alignment]:
+    """Return the poses to begin with: the two likeliest of the proposed ones, the identity and two borders."""
+    forward = one.rows @ other.rows[0]  # a pose of the one looks like the other
+    backward = other.rows @ one.rows[0]
+    likely = np.argsort(-np.concatenate([forward, backward]), kind="stable")[:2].tolist()
+    count = len(PROPOSED)
+    starts = []
+    for place in likely:
+        way, flipped = place % (2 * count), place % (2 * count) >= count
+        pose = PROPOSED[way % count]
+        if place < 2 * count:
+            pose = inverse(pose)
+        elif flipped:
+            pose = mirrored(pose)  # the mirrored other in the one: the other in the mirrored one
+        starts.append(Alignment(pose, flipped))
+    first = starts[0].mirrored
+    return [*starts, Alignment(IDENTITY, first), *(Alignment(border, first) for border in _BORDERS)]
+
+
+def _refined(one: Plane, other: Plane, pose: Pose, iterations: int) -> Pose | None:
+    side = len(one)
+    down, across = np.gradient(one)
+    x, y = grid(side)
+    slopes = np.stack([across * x, across * y, across, down * x, down * y, down], -1).reshape(-1, 6) * side
+    wanted = one.ravel()
+    for _ in range(iterations):
+        common = inside(pose, side, 0.5).ravel()
+        if common.sum() < _LEAST_OVERLAP * side * side:
+            return None
+        placed = warp(other, pose).ravel()
+        there, here = placed[common], wanted[common]
+        gain = float(np.clip(here.std() / (there.std() + 1e-3), 0.3, 3.0))
+        error = (placed - there.mean()) * gain - (wanted - here.mean())
+        spread = 1.5 * float(np.median(np.abs(error[common]))) + 1.5
+        weighted = slopes * (common / (1 + (error / spread) ** 2))[:, None]
+        normal = weighted.T @ slopes
+        normal[np.diag_indices(6)] = 1.002 * np.diag(normal) + 1e-3 * np.trace(normal) / 6
+        try:
+            step = np.linalg.solve(normal, weighted.T @ error)
+        except np.linalg.LinAlgError:
+            return None
+        change = IDENTITY + np.clip(step, -0.08, 0.08).reshape(2, 3)
+        pose = after(inverse(change), pose)
+        if (np.abs(pose - IDENTITY) > _MOST).any():
+            return None
+        if np.abs(step).max() < 0.15 / side:
+            break
+    return pose

@@ -1,0 +1,111 @@
+"""Compare two pictures as they are seen: first at 128 pixels a side, then, where that is promising, at 384.
+
+Both sides are those of a square, whatever the picture's shape: so the poses of stretched copies are affine like all
+others, and pictures of all shapes cost the same.
+"""
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from pixcore.model.comparison import Comparison
+from pixcore_adapters.twins.aligning import Alignment, Described, aligned, described, refined
+from pixcore_adapters.twins.features import features
+from pixcore_adapters.twins.judging import Kind, judged, kind_of
+from pixcore_adapters.twins.measuring import Figures, Picture, figures, tiled
+from pixcore_adapters.twins.poses import distance, shrunk
+
+FINE, COARSE = 384, 128
+_TILE = 16  # pixels
+_HALF = 192
+_SURE = 0.9
+
+# Likeness at the coarse side, and correlation of the middle tile, below which the fine pictures are not compared.
+_WORTH, _WORTH_IN_MOST = 0.55, 0.75
+
+
+@frozen(eq=False)
+class Prepared:
+    """A picture in all the forms in which it is compared; 1.2 MB."""
+
+    fine: NDArray[np.uint8]  # FINE x FINE x 3: luma, Cb, Cr
+    coarse: Picture
+    described: Described
+    kind: Kind
+    size: tuple[int, int]  # width and height of the picture as it is seen
+    frames: int
+
+
+def prepared(fine: NDArray[np.uint8], size: tuple[int, int], frames: int = 1) -> Prepared:
+    """Prepare a picture of 384 x 384 pixels in YCbCr, which was of this size and had so many frames.
+
+    Pictures with several frames are held to the rule for graphics: a single page may be all that differs.
+    """
+    coarse = shrunk(fine.astype(np.float32), COARSE)
+    luma = coarse[..., 0]
+    kind = Kind.GRAPHIC if frames > 1 else kind_of(np.rint(luma).astype(np.uint8))
+    return Prepared(fine, coarse, described(luma), kind, size, frames)
+
+
+@frozen(eq=False)
+class Look:
+    """Two pictures aligned, and what they have in common at the coarse side."""
+
+    alignment: Alignment
+    figures: Figures
+
+    @property
+    def promising(self) -> bool:
+        """Whether the fine pictures are worth comparing."""
+        return self.figures.likeness >= _WORTH or self.figures.middle >= _WORTH_IN_MOST
+
+
+def coarse_look(one: Prepared, other: Prepared) -> Look | None:
+    """Align two pictures and compare them at 128 pixels a side; None where they have too little in common."""
+    found = aligned(one.described, other.described)
+    if found is None:
+        return None
+    picture = _flipped(one.coarse, found.mirrored)
+    better = refined(picture[..., 0], other.coarse[..., 0], found.pose, ((64, 5), (COARSE, 3)))
+    best: Look | None = None
+    for pose in (better, found.pose):
+        if pose is None:
+            continue
+        measured = figures(tiled(picture, other.coarse, pose, COARSE // _TILE), 3.0, 0.25)
+        if measured and (best is None or measured.likeness > best.figures.likeness):
+            best = Look(Alignment(pose, found.mirrored), measured)
+        if best and best.figures.likeness > _SURE:
+            break
+    return best
+
+
+def fine_look(one: Prepared, other: Prepared, look: Look) -> Comparison:
+    """Compare two aligned pictures finely, at up to 384 pixels a side, and decide whether they are the same."""
+    flipped = look.alignment.mirrored
+    kind = max(one.kind, other.kind)
+    side = FINE if kind is Kind.GRAPHIC else _side(one.size, other.size)
+    picture = shrunk(_flipped(one.fine.astype(np.float32), flipped), side)
+    target = shrunk(other.fine.astype(np.float32), side)
+    pose = refined(picture[..., 0], target[..., 0], look.alignment.pose, ((min(side, _HALF), 3),))
+    if pose is None:
+        pose = look.alignment.pose
+    least, share = (3.0, 0.25) if kind is Kind.GRAPHIC else (5.0, 0.4)
+    measured = figures(tiled(picture, target, pose, side // _TILE), least, share)
+    if measured is None:
+        return Comparison(False, difference="too little in common")
+    decided = judged(look.figures, measured, kind=kind, mirrored=flipped, moved=distance(pose))
+    agreement = max(0, round(100 * measured.likeness))
+    if not decided.same:
+        return Comparison(False, agreement, mirrored=flipped, difference=decided.fault)
+    first, second = features(picture, target, pose, measured)
+    return Comparison(True, agreement, first, second, mirrored=flipped)
+
+
+def _side(*sizes: tuple[int, int]) -> int:
+    """Return the side at which both pictures have nearly all of their pixels: enlarged ones have no fine detail."""
+    pixels = min(float(np.sqrt(width * height)) for width, height in sizes)
+    return next((side for side in (FINE, _HALF) if pixels >= 0.8 * side), COARSE)
+
+
+def _flipped(picture: Picture, flipped: bool) -> Picture:
+    return picture[:, ::-1] if flipped else picture

@@ -1,0 +1,68 @@
+"""Confirm proposed twins in a child process, within a bounded time for all images of a chunk."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from attrs import asdict
+
+from pixcore.model.comparison import Twin
+from pixcore_adapters.twins.messages import request_to_json, twin_from_json
+from pixcore_adapters.validator.decoder import Child
+from pixcore_adapters.validator.picture import Limits, Refusal
+
+_MOST = 8  # candidates of an image that are aligned with it
+
+
+class Confirmer:
+    """Compares the files of one chunk in a child process, which the first comparison starts. For one thread at a time.
+
+    Args:
+        limits: What an image may be; the files were accepted within the same limits.
+        seconds: How long one image may take, with all its candidates.
+        memory: How many bytes of data the child may hold.
+        deadline: How many seconds all comparisons of the chunk may take together.
+        clock: Returns seconds; only differences count.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        seconds: float = 20.0,
+        memory: int = 1 << 30,
+        deadline: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._left = deadline
+        self._clock = clock
+        self._child: Child[tuple[Path, Sequence[Path]], Twin | None] = Child(
+            "pixcore_adapters.twins.child",
+            {"limits": asdict(limits)},
+            seconds,
+            memory,
+            encode=request_to_json,
+            decode=twin_from_json,
+        )
+
+    def find(self, image: Path, candidates: Sequence[Path]) -> Twin | None:
+        """Return the candidate that shows the same picture as the image, or None where none surely does.
+
+        The nearest candidates come first; only the first 8 are looked at. None is also the answer where a file crashes
+        the child, takes too long or is gone, and once the deadline of the chunk has passed: an image that cannot be
+        compared stays.
+
+        Raises:
+            TransientError: No child can be started.
+        """
+        if not candidates or self._left <= 0:
+            return None
+        began = self._clock()
+        self._child.give((image, candidates[:_MOST]))
+        answer = self._child.take()
+        self._left -= self._clock() - began
+        return None if isinstance(answer, Refusal) else answer
+
+    def close(self) -> None:
+        """End the child. Idempotent."""
+        self._child.close()

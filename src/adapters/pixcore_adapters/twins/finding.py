@@ -1,0 +1,77 @@
+"""Find the twin of one image among a few candidates, by their files. Runs in the child process."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import define, evolve, field
+
+from pixcore.model.comparison import Comparison, Twin
+from pixcore_adapters.twins.comparing import Look, Prepared, coarse_look, fine_look, prepared
+from pixcore_adapters.twins.features import equal, larger_is_enlarged
+from pixcore_adapters.twins.seeing import see, see_whole
+
+_KEPT = 256  # prepared pictures, 0.8 MB each
+_FINE_LOOKS = 2  # of one image
+_ENLARGED = 1.1  # ratio of pixels from which on the larger copy may be an enlarged one
+
+
+@define(eq=False)
+class Finder:
+    """Compares files. Keeps the pictures that it has loaded, by path: a path must always name the same file.
+
+    Attributes:
+        formats: Pillow's names of the formats that may be opened.
+    """
+
+    formats: tuple[str, ...]
+    _loaded: OrderedDict[Path, Prepared | None] = field(factory=OrderedDict[Path, "Prepared | None"])
+
+    def find(self, image: Path, candidates: Sequence[Path]) -> Twin | None:
+        """Return the first candidate, by falling likeness, that is the same picture, or None.
+
+        All candidates are aligned with the image at 128 pixels a side; the two likeliest are compared at 384. A file
+        that cannot be read is no twin of any other.
+        """
+        one = self._load(image)
+        if one is None:
+            return None
+        looks: list[tuple[int, Prepared, Look]] = []
+        for place, candidate in enumerate(candidates):
+            other = self._load(candidate)
+            # of animations and documents with the same cover, only those with as many frames can be copies
+            if other and other.frames == one.frames and (look := coarse_look(one, other)) and look.promising:
+                looks.append((place, other, look))
+        looks.sort(key=lambda each: -each[2].figures.likeness)
+        for place, other, look in looks[:_FINE_LOOKS]:
+            comparison = fine_look(one, other, look)
+            if comparison.same:
+                return Twin(place, self._in_full(comparison, image, candidates[place]))
+        return None
+
+    def _load(self, path: Path) -> Prepared | None:
+        if path in self._loaded:
+            self._loaded.move_to_end(path)
+            return self._loaded[path]
+        try:
+            seen = see(path, self.formats)
+            picture = prepared(seen.pixels, (seen.width, seen.height), seen.frames)
+        except Exception:  # noqa: BLE001 (Pillow raises OSError, SyntaxError and more; the file may also be gone)
+            picture = None
+        self._loaded[path] = picture
+        if len(self._loaded) > _KEPT:
+            self._loaded.popitem(last=False)
+        return picture
+
+    def _in_full(self, comparison: Comparison, image: Path, other: Path) -> Comparison:
+        """Add what only the full pictures tell: whether they are equal, or one is the other enlarged."""
+        try:
+            one, two = (see_whole(path, self.formats) for path in (image, other))
+        except Exception:  # noqa: BLE001 (as in _load; the pictures were the same at the sides compared)
+            return comparison
+        pixels = one.width * one.height, two.width * two.height
+        if pixels[0] > _ENLARGED * pixels[1]:
+            return evolve(comparison, one=evolve(comparison.one, enlarged=larger_is_enlarged(one, two)))
+        if pixels[1] > _ENLARGED * pixels[0]:
+            return evolve(comparison, other=evolve(comparison.other, enlarged=larger_is_enlarged(two, one)))
+        return evolve(comparison, equal=not comparison.mirrored and equal(one, two))

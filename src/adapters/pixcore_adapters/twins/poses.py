@@ -1,0 +1,121 @@
+"""Affine poses: how one picture lies in another. Coordinates are shares of the width and height, 0 to 1.
+
+A pose is a 2 x 3 matrix that sends each point of one picture to the point of the other that shows the same.
+"""
+
+import math
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pose = NDArray[np.float64]  # 2 x 3
+Plane = NDArray[np.float32]  # n x n, one channel
+
+IDENTITY: Pose = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+
+def cropped(left: float, top: float, right: float, bottom: float) -> Pose:
+    """Return the pose of a picture in its crop by these shares; negative shares are a border."""
+    return np.array([[1 - left - right, 0.0, left], [0.0, 1 - top - bottom, top]])
+
+
+def turned(degrees: float) -> Pose:
+    """Return a rotation about the centre of a square picture."""
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    pose = np.array([[cosine, -sine, 0.5 * (1 - cosine + sine)], [sine, cosine, 0.5 * (1 - cosine - sine)]])
+    return pose.astype(np.float64)
+
+
+_SIDE, _CORNER = 0.08, 0.08
+
+# The poses in which copies of a picture are met. A copy is found when it is near one of them: by about half of the step
+# to the next. Larger borders are found from the other side, as crops of the picture that has the border.
+PROPOSED: tuple[Pose, ...] = (
+    IDENTITY,
+    *(cropped(share, share, share, share) for share in (0.03, 0.06, 0.1, 0.14)),
+    cropped(-0.035, -0.035, -0.035, -0.035),
+    cropped(_SIDE, 0, 0, 0),
+    cropped(0, _SIDE, 0, 0),
+    cropped(0, 0, _SIDE, 0),
+    cropped(0, 0, 0, _SIDE),
+    cropped(_CORNER, _CORNER, 0, 0),
+    cropped(_CORNER, 0, 0, _CORNER),
+    cropped(0, _CORNER, _CORNER, 0),
+    cropped(0, 0, _CORNER, _CORNER),
+    turned(-2),
+    turned(2),
+)
+
+
+def inverse(pose: Pose) -> Pose:
+    """Return the pose of the other picture in the one."""
+    return np.asarray(np.linalg.inv(_square(pose))[:2], np.float64)
+
+
+def after(first: Pose, then: Pose) -> Pose:
+    """Return the pose that applies ``first``, then ``then``."""
+    return (_square(then) @ _square(first))[:2]
+
+
+def mirrored(pose: Pose) -> Pose:
+    """Return the pose between both pictures' mirror images, given the one between the pictures."""
+    flip: Pose = np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    return after(after(flip, pose), flip)
+
+
+def distance(pose: Pose) -> float:
+    """Return the largest difference of an entry from the identity."""
+    return float(np.abs(pose - IDENTITY).max())
+
+
+def _square(pose: Pose) -> Pose:
+    return np.vstack([pose, [0.0, 0.0, 1.0]])
+
+
+@cache
+def grid(side: int) -> tuple[Plane, Plane]:
+    """Return x and y of each pixel's centre, each ``side`` x ``side``."""
+    centres = ((np.arange(side) + 0.5) / side).astype(np.float32)
+    x = np.tile(centres, (side, 1))
+    return x, x.T
+
+
+def warp(plane: Plane, pose: Pose) -> Plane:
+    """Sample a square plane where the pose sends each pixel, bilinearly; zero outside."""
+    side = len(plane)
+    (a, b, c), (d, e, f) = pose.tolist()
+    placed = Image.fromarray(np.ascontiguousarray(plane, np.float32)).transform(
+        (side, side), Image.Transform.AFFINE, (a, b, c * side, d, e, f * side), Image.Resampling.BILINEAR
+    )
+    return np.asarray(placed, np.float32)
+
+
+def inside(pose: Pose, side: int, margin: float) -> NDArray[np.bool_]:
+    """Return which pixels the pose sends into the other picture, at least ``margin`` pixels from its edge."""
+    x, y = grid(side)
+    (a, b, c), (d, e, f) = pose.tolist()
+    across, down = a * x + b * y + c, d * x + e * y + f
+    edge = margin / side
+    common: NDArray[np.bool_] = (across > edge) & (across < 1 - edge) & (down > edge) & (down < 1 - edge)
+    return common
+
+
+def shrunk(picture: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Return a square picture at a side that divides its own, by means over blocks."""
+    step = len(picture) // side
+    if step == 1:
+        return picture
+    blocks = picture.reshape(side, step, side, step, *picture.shape[2:])
+    return np.asarray(blocks.mean((1, 3), dtype=np.float32), np.float32)
+
+
+def blurred(plane: Plane, radius: int) -> Plane:
+    """Return the mean over a box of ``2 * radius + 1`` pixels, with the plane mirrored at its edges."""
+    width = 2 * radius + 1
+    for axis in (0, 1):
+        padding = [(radius + 1, radius) if axis == each else (0, 0) for each in (0, 1)]
+        sums = np.cumsum(np.pad(plane, padding, mode="reflect"), axis, dtype=np.float64)
+        plane = np.asarray((sums[width:] - sums[:-width] if axis == 0 else sums[:, width:] - sums[:, :-width]) / width)
+    return plane.astype(np.float32)
