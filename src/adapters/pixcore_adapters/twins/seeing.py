@@ -7,7 +7,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 from PIL import Image
 
-from pixcore_adapters.formats import open_image
+from pixcore_adapters.opening import open_image
 from pixcore_adapters.rendering import frames, orientation, render, render_frame
 from pixcore_adapters.twins.comparing import FINE
 
