@@ -60,12 +60,12 @@ def random_greys(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
 
 
 def test_no_picture_is_proposed_to_another_one() -> None:
-    """300 of them make 44,850 pairs."""
-    assert not any(Proposer().add(random_greys(300)))
+    """120 of them make 7,140 pairs."""
+    assert not any(Proposer().add(random_greys(120)))
 
 
-@given(cuts=st.lists(st.integers(1, 12), max_size=12), seed=st.integers(0, 5))
-@settings(max_examples=20, deadline=None)
+@given(cuts=st.lists(st.integers(1, 12), max_size=12), seed=st.integers(0, 2))
+@settings(max_examples=8, deadline=None)
 def test_grouping_does_not_change_proposals(cuts: list[int], seed: int) -> None:
     """Images come in groups of any size, depending on how fast the source is."""
     few = random_greys(6, seed)

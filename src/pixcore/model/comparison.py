@@ -66,7 +66,7 @@ class Comparison:
 
     def _cropped(self) -> list[str]:
         missing, more = (round(100 * (1 - each.shared)) for each in (self.other, self.one))
-        found = []
+        found: list[str] = []
         if self.other.shared < _WHOLE:
             found.append(
                 f"without the other's border of {missing} %" if self.other.framed else f"cropped by {missing} %"
