@@ -221,13 +221,13 @@ class Fleet:
     ) -> ChunkRecord:
         """Wait until a chunk is in this phase of this attempt, or of a later one."""
 
-        def there(chunks: Records) -> bool:
+        def in_phase(chunks: Records) -> bool:
             return any(
                 (each.status, each.phase) == (Status.PROCESSING, phase) and each.attempt >= attempt
                 for each in chunks[index : index + 1]
             )
 
-        return self.until(there, within, dataset)[index]
+        return self.until(in_phase, within, dataset)[index]
 
     def until_renewed(self, dataset: str = "cats") -> None:
         """Wait until the claim of every running chunk has been renewed, so that its worker has seen any request.
@@ -380,7 +380,7 @@ def await_true(true: Callable[[], object], within: float = 30) -> None:
     try:
         waiting(true)
     except RetryError:
-        raise AssertionError(f"has not come about within {within:g} s") from None
+        raise AssertionError(f"the condition does not hold within {within:g} s") from None
 
 
 def kill(*pids: int, number: signal.Signals = signal.SIGKILL) -> None:

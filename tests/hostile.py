@@ -290,7 +290,7 @@ class Naps:
 async def until(true: Callable[[], bool]) -> None:
     """Wait until a condition in another thread holds."""
     async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110 - an Event would have to be told by the other thread
+        while not true():  # noqa: ASYNC110 - an Event could not be set from the other thread
             await asyncio.sleep(0.01)
 
 

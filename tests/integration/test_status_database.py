@@ -72,7 +72,7 @@ keys = [record.chunk.key for record in repo.find("d")]
 wait, start = os.pipe()
 def work(owner):
     os.close(start)
-    os.read(wait, 1)  # until all are there
+    os.read(wait, 1)  # until all have started
     own = [str(key.id) for key in keys if isinstance(repo.claim(key, owner, 600), Claimed)]
     os.write(1, (" ".join(own) + "\\n").encode())  # at once, which keeps the lines apart
 for worker in range(8):

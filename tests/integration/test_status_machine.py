@@ -118,7 +118,7 @@ class Row:
         )
 
 
-def asked(place: Place, keyword: str = "cat") -> ChunkRequest:
+def chunk_request(place: Place, keyword: str = "cat") -> ChunkRequest:
     """Build the request of a chunk."""
     dataset, index = place
     return ChunkRequest(index, keyword, 500, (Slice("urls", "list", index, index + 1),), dataset)
@@ -200,11 +200,11 @@ class StatusMachine(RuleBasedStateMachine):
     @rule(places=st.lists(st.sampled_from(PLACES), max_size=4), clash=st.none() | anything)
     def ensure(self, places: list[Place], clash: Place | None) -> None:
         """Create chunks, or none if one exists with another request."""
-        requests = [asked(place) for place in places]
+        requests = [chunk_request(place) for place in places]
         if clash:
             for repo, _ in self.repos:
                 try:
-                    repo.ensure([*requests, asked(clash, "dog")])
+                    repo.ensure([*requests, chunk_request(clash, "dog")])
                 except InvalidRequest:
                     continue
                 raise AssertionError(f"{type(repo).__name__} took another request for {clash}")
@@ -218,7 +218,7 @@ class StatusMachine(RuleBasedStateMachine):
             assert len(set(allocated)) == len(allocated)
             assert all(id_ == index for (dataset, index), id_ in ids.items() if not dataset)
         for place in places:
-            self.rows.setdefault(place, Row(asked(place)))
+            self.rows.setdefault(place, Row(chunk_request(place)))
 
     @rule(seconds=st.sampled_from([1, 5, 10, 30, 100]))
     def time_passes(self, seconds: int) -> None:
@@ -309,7 +309,7 @@ class StatusMachine(RuleBasedStateMachine):
         for repo, ids in self.repos:
             try:
                 repo.assign([ChunkKey(place[0], ids.get(place, 99)) for place in places], queue)
-                assert known, f"{type(repo).__name__} assigned what is not there"
+                assert known, f"{type(repo).__name__} assigned an unknown chunk"
             except InvalidRequest:
                 assert not known, f"{type(repo).__name__} does not know its chunks"
         for place in places if known else ():

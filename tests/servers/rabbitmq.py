@@ -18,7 +18,7 @@ def prepare(folder: Path) -> Setup[RabbitMQ]:
     server = shutil.which("rabbitmq-server", path=os.pathsep.join(PLACES))
     daemon = shutil.which("epmd")
     if not (server and daemon):
-        raise Unavailable("no rabbitmq-server on this machine, and no wheel brings one")
+        raise Unavailable("rabbitmq-server is not installed on this machine, and no wheel contains it")
     address = RabbitMQ(free_port(), token_hex())
     names, distribution = free_port(), free_port()
     (folder / "rabbitmq.conf").write_text(

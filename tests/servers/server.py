@@ -125,7 +125,7 @@ class Server(Generic[A]):
         elif any(map(listening, self._setup.ports)):
             raise PortTaken(f"another program has one of the ports {self._setup.ports}")
         else:
-            raise Unavailable(f"the server died at its start; its log ends:\n{tail(self._log.read_bytes())}")
+            raise Unavailable(f"the server ended while starting; its log ends:\n{tail(self._log.read_bytes())}")
 
 
 @retry(retry=retry_if_exception_type(PortTaken), stop=stop_after_attempt(3), reraise=True)

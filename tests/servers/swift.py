@@ -38,7 +38,7 @@ def prepare(folder: Path) -> Setup[S3]:
     try:
         user = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError as exc:
-        raise Unavailable(f"Swift wants to know the name of the user {os.geteuid()}, who has none") from exc
+        raise Unavailable(f"Swift needs the name of the user {os.geteuid()}, who has none") from exc
     ports = {kind: free_port() for kind in (*STORES, "proxy")}
     address = S3(ports["proxy"], "test:tester", token_hex())
     (folder / "devices" / "disk").mkdir(parents=True)

@@ -79,7 +79,9 @@ def installed(name: str, recipe: str, make: Callable[[Path], None]) -> Path:
                     make(folder)
                     stamp.touch()
         except OSError as exc:
-            raise Unavailable(f"{name} cannot be installed into {CACHE}: {exc}; PIXCORE_CACHE moves it") from exc
+            raise Unavailable(
+                f"{name} cannot be installed into {CACHE}: {exc}; set PIXCORE_CACHE to use another folder"
+            ) from exc
     return folder
 
 

@@ -105,7 +105,7 @@ def assigned(record: ChunkRecord, queue: str) -> ChunkRecord:
 
 
 def renewed(record: ChunkRecord, claim: Claim, ttl: float, progress: Progress) -> ChunkRecord:
-    """Extend the lease to ``ttl`` seconds from now, even if it has expired and no other worker claimed the chunk."""
+    """Extend the lease to ``ttl`` seconds from now. An expired one too, unless another attempt has begun."""
     return evolve(_checked(record, claim), lease_left=ttl, progress=progress)
 
 
