@@ -102,6 +102,10 @@ class Server(Generic[A]):
         self._keeper.terminate()
         self._keeper.wait()
 
+    def leave_to_run(self) -> None:
+        """Do not end the server with this process: its keeper ends it with the test run."""
+        self._keeper.returncode = 0  # or Popen warns, when this process ends, that the keeper is still running
+
     def close(self) -> None:
         """Stop it and remove its data."""
         self.stop()

@@ -2,15 +2,13 @@
 
 import fcntl
 import pickle
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from servers import run
-from servers.server import Prepare, Server, started
+from servers.server import Prepare, started
 from servers.tools import Unavailable
 
 A = TypeVar("A")
-
-_KEPT: list[Server[Any]] = []  # the servers that this process started; the end of the run ends them
 
 
 def shared(prepare: Prepare[A]) -> A:
@@ -32,7 +30,8 @@ def shared(prepare: Prepare[A]) -> A:
 
 def _outcome(prepare: Prepare[A]) -> A | Unavailable:
     try:
-        _KEPT.append(server := started(prepare))
+        server = started(prepare)
     except Unavailable as exc:
         return exc
+    server.leave_to_run()
     return server.address
