@@ -85,14 +85,14 @@ class ArchiverContract:
         data = target.read_bytes()
         assert archive == Archive(target, len(data), hashlib.sha256(data).hexdigest(), images=3)
 
-    def test_what_was_packed_comes_out(self, archiver: Archiver, images: Images, target: Path) -> None:
+    def test_packed_rows_and_files_come_back(self, archiver: Archiver, images: Images, target: Path) -> None:
         """Rows and files come back in order, byte for byte."""
         archiver.pack(images, target)
         contents = archiver.contents(target)
         assert list(contents.rows) == [asdict(described) for described, _ in images]
         assert list(contents.files) == [(described.file_name, path.read_bytes()) for described, path in images]
 
-    def test_a_packed_archive_is_whole(self, archiver: Archiver, images: Images, target: Path) -> None:
+    def test_a_packed_archive_passes_the_check(self, archiver: Archiver, images: Images, target: Path) -> None:
         """A packed archive passes the check that users run on it."""
         archiver.pack(images, target)
         assert list(check_contents(archiver.contents(target))) == []
@@ -176,7 +176,7 @@ class ArchiverContract:
             archiver.pack(images, target)
         assert not target.exists()
 
-    def test_a_target_that_cannot_be_made_is_no_foreign_error(
+    def test_a_missing_work_directory_is_a_transient_error(
         self, archiver: Archiver, images: Images, tmp_path: Path
     ) -> None:
         """A missing work directory, as of a worker that lost its claim, raises a TransientError."""
@@ -184,7 +184,7 @@ class ArchiverContract:
             archiver.pack(images, tmp_path / "gone" / "archive")
 
     @pytest.mark.parametrize("room", [0, 100, 1000, 200_500])
-    def test_no_room_is_said_and_nothing_left(
+    def test_a_full_disk_is_reported_and_leaves_nothing(
         self, archiver: Archiver, images: Images, target: Path, room: int
     ) -> None:
         """A full disk raises WorkspaceFull and leaves nothing, at the first picture, at a later one and at the end."""
@@ -194,7 +194,7 @@ class ArchiverContract:
 
     @_PER_ARCHIVER
     @given(titles=st.lists(texts, min_size=1, max_size=3))
-    def test_any_text_comes_out_as_it_went_in(self, archiver: Archiver, tmp_path: Path, titles: Sequence[str]) -> None:
+    def test_any_text_comes_back_unchanged(self, archiver: Archiver, tmp_path: Path, titles: Sequence[str]) -> None:
         """Any text in a row comes back unchanged: quotes, line breaks, emoji, control characters, lone surrogates."""
         images = [image(tmp_path, n, b"picture", title) for n, title in enumerate(titles)]
         archiver.pack(images, tmp_path / "archive")
@@ -211,7 +211,7 @@ class ArchiverContract:
 
     @_PER_ARCHIVER
     @given(place=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
-    def test_a_flipped_byte_is_no_foreign_error(
+    def test_a_flipped_byte_raises_no_foreign_exception(
         self, archiver: Archiver, tmp_path: Path, place: float, flip: int
     ) -> None:
         """A flipped byte is reported as InvalidRequest, so that `verify` can continue with the next archive."""
@@ -222,18 +222,18 @@ class ArchiverContract:
             list(check_contents(archiver.contents(tmp_path / "archive")))
 
     @pytest.mark.parametrize("data", [b"", b"<html>404</html>", b"[]", b"5", b"\0" * 1000])
-    def test_what_is_no_archive_is_refused(self, archiver: Archiver, target: Path, data: bytes) -> None:
+    def test_a_file_that_is_not_an_archive_is_refused(self, archiver: Archiver, target: Path, data: bytes) -> None:
         """A file that is not an archive, such as an HTML error page, is refused."""
         target.write_bytes(data)
         with pytest.raises(InvalidRequest, match="archive is not a complete"):
             list(archiver.contents(target).files)
 
-    def test_an_archive_that_is_not_there_is_refused(self, archiver: Archiver, target: Path) -> None:
+    def test_a_missing_archive_is_refused(self, archiver: Archiver, target: Path) -> None:
         """A missing archive is refused with the operating system's reason."""
         with pytest.raises(InvalidRequest, match=r"archive is not a complete .+No such file"):
             archiver.contents(target)
 
-    def test_it_says_what_it_makes(self, archiver: Archiver) -> None:
+    def test_it_has_a_suffix_and_a_content_type(self, archiver: Archiver) -> None:
         """The suffix ends the blob's key, and the content type is sent to browsers."""
         assert archiver.suffix.startswith(".")
         assert archiver.content_type.startswith("application/")

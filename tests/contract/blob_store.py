@@ -169,7 +169,7 @@ class _BlobStoreContract:
         """Return whether the test server can be sent such a key at all."""
         return True
 
-    def test_what_was_put_comes_back(self, store: BlobStore) -> None:
+    def test_a_stored_blob_comes_back(self, store: BlobStore) -> None:
         """A put stores bytes, size, sha256, content type and metadata."""
         metadata = {"chunk": "7", "attempt": "2", "note_1": "any printable ~!@#$%^&*()\"'<>\\ text"}
         stored = put(store, "d/data/chunk_7.zip", b"images", content_type="application/x-tar", metadata=metadata)
@@ -206,7 +206,7 @@ class _BlobStoreContract:
         put(store, "large", data)
         assert read(store, "large") == data
 
-    def test_odd_keys_are_told_apart(self, store: BlobStore) -> None:
+    def test_unusual_keys_are_distinct(self, store: BlobStore) -> None:
         """Keys that decoding, case folding or normalisation would equate are different blobs."""
         held = [key for key in ODD_KEYS if self.holds(key)]
         for key in held:
@@ -214,7 +214,7 @@ class _BlobStoreContract:
         assert {key: read(store, key) for key in held} == {key: key.encode() for key in held}
         assert keys(store) == sorted(held)
 
-    def test_what_a_store_cannot_hold_is_refused(self, store: BlobStore) -> None:
+    def test_a_key_that_a_store_cannot_hold_is_refused(self, store: BlobStore) -> None:
         """A key that the store's server would change is refused, because it could become another blob's key."""
         for key in ODD_KEYS:
             if not self.holds(key):
@@ -286,7 +286,7 @@ class _BlobStoreContract:
                 store.put("key", source, sha256="", size=0, content_type="t/t", metadata={})
         assert keys(store) == []
 
-    def test_what_is_not_there_is_not_found(self, store: BlobStore) -> None:
+    def test_a_missing_blob_is_not_found(self, store: BlobStore) -> None:
         """Neither a folder of blobs nor a path below a blob is a blob."""
         for key in ("missing", "a", "a/b/c", "a/missing"):
             with pytest.raises(StoreNotFound, match=key):
@@ -325,7 +325,7 @@ class _BlobStoreContract:
         put(store, "a/b", b"x")
         assert keys(store) == ["a/b"]
 
-    def test_a_prefix_is_whole_parts(self, store: BlobStore) -> None:
+    def test_a_prefix_ends_at_a_path_part(self, store: BlobStore) -> None:
         """A prefix ends at a path part: listing dataset ``a`` does not show dataset ``aa``."""
         for key in ("a/b", "a/c/d", "aa", "ab/c", "b"):
             put(store, key, b"x")
@@ -334,7 +334,7 @@ class _BlobStoreContract:
         assert keys(store, "aa") == ["aa"]
         assert keys(store, "a/bb") == keys(store, "c") == []
 
-    def test_a_listing_rises_by_whole_keys(self, store: BlobStore) -> None:
+    def test_a_listing_is_sorted_by_whole_keys(self, store: BlobStore) -> None:
         """Listings are in the order of whole keys: ``-`` and ``.`` sort before ``/``, unlike in an order by folders."""
         unordered = ["a0", "a/b", "a-b", "a/c/d", "B", "é", "a.zip", "a/b.zip", "a/c-d/e", "aa", "😀", "\uffee"]
         for key in unordered:
@@ -356,7 +356,7 @@ class _BlobStoreContract:
             store.delete(blob.key)
         assert keys(store) == []
 
-    def test_of_writers_at_once_one_creates(self, store: BlobStore) -> None:
+    def test_of_concurrent_writers_one_creates(self, store: BlobStore) -> None:
         """Of concurrent writers that create a blob, one wins and the others raise StoreConflict."""
         contents = [bytes([65 + number]) * 300_000 for number in range(6)]
         self.check_winner(store, at_once([partial(put, store, "key", data) for data in contents]), contents)
@@ -450,7 +450,7 @@ class BlobStoreContract(_BlobStoreContract):
         assert list(store.list()) == [old]
         assert read(store, "old") == b"old"
 
-    def test_of_writers_at_once_one_replaces(self, store: BlobStore) -> None:
+    def test_of_concurrent_writers_one_replaces(self, store: BlobStore) -> None:
         """Comparing the etag and replacing the blob are one atomic step."""
         etag = put(store, "key", b"old").etag
         contents = [bytes([65 + number]) * 300_000 for number in range(6)]
@@ -538,7 +538,7 @@ class ServerContract:
         with pytest.raises(StoreNotFound):
             missing.head("key")
 
-    def test_a_container_is_made_when_asked_for(self, missing: Creatable) -> None:
+    def test_create_is_idempotent(self, missing: Creatable) -> None:
         """Creating the container twice is no error, because two workers may do so at once."""
         for _ in range(2):
             missing.create()
@@ -590,7 +590,7 @@ class ServerContract:
         new = put(store, "new", b"x")
         assert list(store.list()) == ([new] if self.forgets else [stored, new])
 
-    def test_of_writers_of_parts_at_once_one_creates(self, store: BlobStore) -> None:
+    def test_of_concurrent_uploads_in_parts_one_creates(self, store: BlobStore) -> None:
         """Of concurrent uploads in parts, one creates the blob, and the parts of the others are removed."""
         contents = [noise(number, self.large) for number in range(2)]
         self.check_winner(store, at_once([partial(put, store, "key", data) for data in contents]), contents)

@@ -83,7 +83,7 @@ class DownloaderContract:
         items = list(downloader.download([slice_of(lane, 3, 6)], into))
         assert (positions(items), contents(items)) == ([3, 4, 5], PICTURES[3:6])
 
-    def test_slices_come_in_turn(self, serve: Serve, into: Path) -> None:
+    def test_slices_are_downloaded_in_order(self, serve: Serve, into: Path) -> None:
         """The slices of a chunk are downloaded in their order."""
         downloader, lane = serve(PICTURES)
         items = list(downloader.download([slice_of(lane, 8, 10), slice_of(lane, 0, 2)], into))
@@ -91,7 +91,7 @@ class DownloaderContract:
         assert contents(items) == [*PICTURES[8:10], *PICTURES[0:2]]
 
     @pytest.mark.parametrize(("start", "left"), [(10, [10, 11]), (12, []), (99, [])])
-    def test_a_slice_beyond_the_end_gives_what_there_is(
+    def test_a_slice_beyond_the_end_yields_fewer_items(
         self, serve: Serve, into: Path, start: int, left: list[int]
     ) -> None:
         """A slice beyond the end of a source yields fewer items and no error."""
@@ -109,19 +109,19 @@ class DownloaderContract:
         assert (miss.reason, miss.permanent) == (self.gone, True)
         assert len(list(into.iterdir())) == 2
 
-    def test_no_good_candidate_at_all_is_no_error_here(self, serve: Serve, into: Path) -> None:
+    def test_a_slice_of_misses_is_no_error(self, serve: Serve, into: Path) -> None:
         """A slice in which every candidate is a miss is no error here; the pipeline decides."""
         downloader, lane = serve([None, None])
         assert contents(list(downloader.download([slice_of(lane, 0, 2)], into))) == [None, None]
 
-    def test_what_is_to_be_skipped_is_passed_over(self, serve: Serve, into: Path) -> None:
+    def test_candidates_to_skip_are_not_yielded(self, serve: Serve, into: Path) -> None:
         """Candidates in `skip` are neither fetched nor yielded again."""
         downloader, lane = serve(PICTURES)
         skip = frozenset(CandidateKey(lane.source, lane.query, n) for n in (0, 3, 4, 99))
         items = list(downloader.download([slice_of(lane, 0, 6)], into, skip))
         assert (positions(items), contents(items)) == ([1, 2, 5], [PICTURES[n] for n in (1, 2, 5)])
 
-    def test_going_on_after_a_stop_loses_and_repeats_nothing(self, serve: Serve, into: Path) -> None:
+    def test_resuming_loses_and_repeats_nothing(self, serve: Serve, into: Path) -> None:
         """Resuming in the same work directory repeats no candidate and overwrites no file."""
         downloader, lane = serve(PICTURES)
         slices = [slice_of(lane, 6, 9), slice_of(lane, 0, 3)]
@@ -132,7 +132,7 @@ class DownloaderContract:
         assert positions(items) == [6, 7, 8, 0, 1, 2]
         assert contents(items) == [*PICTURES[6:9], *PICTURES[0:3]]
 
-    def test_nothing_happens_before_it_is_asked_for(self, serve: Serve, into: Path) -> None:
+    def test_nothing_happens_before_the_first_item_is_requested(self, serve: Serve, into: Path) -> None:
         """Nothing is fetched before the first item is requested."""
         downloader, lane = serve(PICTURES)
         downloader.download([slice_of(lane, 0, 12)], into).close()
@@ -150,7 +150,7 @@ class DownloaderContract:
         assert contents(taken) == PICTURES[:2]
         assert {path.read_bytes() for path in into.rglob("*")} <= set(PICTURES)
 
-    def test_whoever_waits_is_called_by_the_one_who_asks(self, serve: Serve, into: Path) -> None:
+    def test_waiting_is_called_in_the_consumers_thread(self, serve: Serve, into: Path) -> None:
         """`waiting` is called in the consumer's thread, several times a second while an item is awaited."""
         downloader, lane = serve(PICTURES)
         callers: set[threading.Thread] = set()
@@ -160,13 +160,13 @@ class DownloaderContract:
         assert positions(list(items)) == list(range(12))
         assert callers <= {threading.current_thread()}
 
-    def test_a_strangers_slice_is_refused(self, serve: Serve, into: Path) -> None:
+    def test_a_slice_of_another_source_is_refused(self, serve: Serve, into: Path) -> None:
         """A slice of another source is refused; collecting nothing would hide the mistake."""
         downloader, lane = serve(PICTURES)
         with pytest.raises(InvalidRequest, match="no such source"):
             next(downloader.download([evolve(slice_of(lane, 0, 3), source="no such source")], into))
 
-    def test_no_room_is_said(self, serve: Serve, into: Path) -> None:
+    def test_a_full_disk_is_reported(self, serve: Serve, into: Path) -> None:
         """A full disk raises WorkspaceFull; it is not a miss."""
         downloader, lane = serve([b"small", bytes(1 << 18)])
         items = downloader.download([slice_of(lane, 0, 2)], into)

@@ -36,7 +36,7 @@ class TestZipArchiver(ArchiverContract):
         """Return the archiver."""
         return ZipArchiver()
 
-    def test_the_layout_is_what_loaders_expect(self, images: Images, target: Path) -> None:
+    def test_the_layout_suits_loaders(self, images: Images, target: Path) -> None:
         """Rows are at the root, pictures in their folder; the modes let the owner read the unpacked files."""
         ZipArchiver().pack(images, target)
         with zipfile.ZipFile(target) as packed:

@@ -194,7 +194,7 @@ def over_tls(port: int) -> AzureBlobStore:
     ],
     ids=["untrusted", "no TLS", "broken"],
 )
-def test_no_trust_is_no_fault_that_passes(
+def test_an_untrusted_certificate_is_a_permanent_error(
     server: Callable[[socket.socket], object], expected: type[PixcoreError]
 ) -> None:
     """A bad certificate is a permanent error, although the SDK treats it like a failed connection."""
@@ -262,7 +262,7 @@ def test_a_whole_upload_is_twenty_requests(through: AzureBlobStore, proxy: Fault
     assert len(proxy.requests) == 20
 
 
-def test_what_cannot_help_is_not_repeated(through: AzureBlobStore, proxy: FaultProxy) -> None:
+def test_a_permanent_error_is_not_retried(through: AzureBlobStore, proxy: FaultProxy) -> None:
     """A permanent error, such as a wrong key, is not retried."""
     proxy.play(*[Answer(403)] * 100)
     with pytest.raises(StoreDenied):
@@ -299,7 +299,7 @@ def test_an_upload_survives_faults(
     assert read(store, "old") == data
 
 
-def test_what_was_lost_is_not_claimed(store: AzureBlobStore, through: AzureBlobStore, proxy: FaultProxy) -> None:
+def test_another_writers_blob_is_not_claimed(store: AzureBlobStore, through: AzureBlobStore, proxy: FaultProxy) -> None:
     """Another writer's blob is not claimed as ours, even with the same bytes and metadata."""
     theirs = put(store, "key", SMALL)
     proxy.play(Answer(503))
@@ -322,7 +322,7 @@ def test_an_upload_that_failed_is_not_seen_and_can_be_repeated(
     assert read(store, "key") == data
 
 
-def test_what_was_stored_short_is_removed(
+def test_an_incomplete_blob_is_removed(
     store: AzureBlobStore, through: AzureBlobStore, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An incomplete blob is removed, because it would block every later attempt."""
@@ -423,7 +423,7 @@ def test_a_large_download_takes_little_memory(store: AzureBlobStore) -> None:
     assert grown.peak < 32 << 20
 
 
-def test_nothing_secret_is_told(
+def test_no_signature_is_revealed(
     azurite: Azure, container: str, proxy: FaultProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No signature appears in logs at DEBUG, tracebacks or URLs, on success and on every failure."""
@@ -484,7 +484,7 @@ def sas(server: Azure, container: str, rights: str) -> str:
     )
 
 
-def test_a_signature_lets_in_as_far_as_its_rights_go(azurite: Azure, container: str) -> None:
+def test_a_signature_grants_only_its_rights(azurite: Azure, container: str) -> None:
     """A shared access signature grants its rights; the others are denied with the remedy."""
     environ = {"AZURE_STORAGE_SERVICE_ENDPOINT": azurite.url, "AZURE_STORAGE_SAS_TOKEN": sas(azurite, container, "rl")}
     reader = AzureBlobStore.from_environment(container, "rights", environ)
@@ -502,7 +502,7 @@ def test_a_signature_lets_in_as_far_as_its_rights_go(azurite: Azure, container: 
         list(writer.list())
 
 
-def test_an_account_and_its_key_let_in(azurite: Azure, container: str) -> None:
+def test_an_account_and_its_key_grant_access(azurite: Azure, container: str) -> None:
     """The account and key that Azure's command line uses work."""
     environ = {
         "AZURE_STORAGE_ACCOUNT": azurite.account,
@@ -513,7 +513,7 @@ def test_an_account_and_its_key_let_in(azurite: Azure, container: str) -> None:
     assert put(store, "key", SMALL).url == f"{azurite.url}/{container}/key/key"
 
 
-def test_an_account_alone_is_entered_by_whoever_is_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_account_alone_uses_the_signed_in_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a secret, the signed-in identity is used. If there is none, the error is permanent."""
 
     class Nobody:
@@ -548,14 +548,14 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["nothing", "no account", "no TLS", "no connection string", "half of one", "no URL"],
 )
-def test_what_names_no_account_is_refused(environ: dict[str, str]) -> None:
+def test_an_invalid_account_configuration_is_refused(environ: dict[str, str]) -> None:
     """An invalid account configuration is refused at once, without revealing its secret."""
     with pytest.raises(InvalidRequest, match="AZURE_STORAGE_CONNECTION_STRING") as caught:
         AzureBlobStore.from_environment("container", "", environ)
     assert "c2VjcmV0" not in "".join(traceback.format_exception(caught.value)).replace(repr(environ), "")
 
 
-def test_a_key_that_is_none_is_denied(azurite: Azure) -> None:
+def test_an_invalid_account_key_is_denied(azurite: Azure) -> None:
     """An invalid key is denied when the SDK signs the request."""
     with pytest.raises(StoreDenied, match="rights"):
         azure_stores.store(evolve(azurite, key="no base64!"), "container").head("key")

@@ -83,7 +83,7 @@ def test_the_contract_of_the_document_finds_a_broken_promise(tmp_path: Path, env
     module.write_text(
         module.read_text().replace("            _remove(database, key)\n", "", 1).replace(" ORDER BY key", "")
     )
-    done = contract(tmp_path, environment, "-k", "a_listing_rises_by_whole_keys or named_version_is_replaced")
+    done = contract(tmp_path, environment, "-k", "a_listing_is_sorted_by_whole_keys or named_version_is_replaced")
     assert done.returncode == 1
     assert "2 failed" in done.stdout
     assert "At index 0 diff: " in done.stdout

@@ -103,7 +103,7 @@ class TestErrors:
     """boto3's exceptions become store errors in one place."""
 
     @pytest.mark.parametrize("module", [boto, boto3_exceptions], ids=["botocore", "boto3"])
-    def test_none_is_left_untranslated(self, module: object) -> None:
+    def test_every_exception_class_is_translated(self, module: object) -> None:
         """Every exception class is translated, also those of new releases.
 
         Two of botocore's concern the making of a client's model. Of s3transfer, only a reader of files is used.
@@ -155,7 +155,7 @@ class TestErrors:
         assert type(raised) is expected
         assert re.fullmatch("cannot do it: .+; .+", str(raised))
 
-    def test_a_certificate_that_nobody_vouches_for_is_denied(self, moto: S3) -> None:
+    def test_an_untrusted_certificate_is_denied(self, moto: S3) -> None:
         """A certificate that cannot be verified is a permanent error."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
@@ -181,7 +181,9 @@ class TestErrors:
 class TestUrls:
     """A URL and boto3's own configuration select a store."""
 
-    def test_a_url_says_where_and_the_environment_who(self, monkeypatch: pytest.MonkeyPatch, moto: S3) -> None:
+    def test_the_endpoint_may_be_in_the_url_or_the_configuration(
+        self, monkeypatch: pytest.MonkeyPatch, moto: S3
+    ) -> None:
         """The endpoint may be in the URL or in boto3's configuration; both reach the same blobs."""
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", moto.access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", moto.secret_key)
@@ -222,7 +224,7 @@ class TestUrls:
             S3BlobStore.at(url, {})
         assert "sesame" not in str(refused.value)
 
-    def test_a_profile_that_is_not_there_is_denied(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_missing_profile_is_denied(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A missing profile is a permanent error; boto3 raises it when it creates a client."""
         monkeypatch.setenv("AWS_PROFILE", "nobody")
         with pytest.raises(StoreDenied, match="nobody"):
@@ -292,7 +294,7 @@ class TestLostAnswers:
         assert new.etag != old.etag
         assert store.head("key") == new
 
-    def test_the_same_bytes_of_another_are_not_ours(self, proxied: Proxied, store: S3BlobStore) -> None:
+    def test_the_same_bytes_of_another_writer_are_a_conflict(self, proxied: Proxied, store: S3BlobStore) -> None:
         """Another writer's blob with the same bytes is a conflict; ``publish`` decides whose chunk it is."""
         theirs = put(store, "key", b"same", metadata={"attempt": "2"})
         tried, _ = proxied(Drop())
@@ -338,7 +340,7 @@ class TestBrokenConnections:
         with store.open("key") as file, pytest.raises(StoreUnavailable, match="key"):
             file.read()
 
-    def test_a_blob_that_was_shortened_on_its_way_is_not_ours(self, client: Client, store: S3BlobStore) -> None:
+    def test_a_blob_stored_incompletely_is_an_error(self, client: Client, store: S3BlobStore) -> None:
         """A blob that the server stored incompletely raises an error, although the server reported success."""
 
         def shorter(parsed: dict[str, Any], **_: object) -> None:
@@ -352,7 +354,9 @@ class TestBrokenConnections:
 class TestRightAfter:
     """Other writers act between a write and the check of its result."""
 
-    def test_a_blob_that_is_replaced_at_once_is_a_conflict(self, client: Client, store: S3BlobStore, moto: S3) -> None:
+    def test_a_blob_replaced_right_after_the_write_is_a_conflict(
+        self, client: Client, store: S3BlobStore, moto: S3
+    ) -> None:
         """A blob that is replaced at once raises StoreConflict, so that ``publish`` checks the newer attempt."""
         other = S3BlobStore(s3_clients.client(moto), store._bucket, "some/prefix")
         put(store, "other", b"x")  # probes the server
@@ -365,7 +369,7 @@ class TestRightAfter:
             put(store, "key", b"x")
         assert read(store, "key") == b"newer"
 
-    def test_a_blob_that_is_not_there_at_once_is_worth_trying_again(
+    def test_a_blob_missing_right_after_the_write_is_unavailable(
         self, client: Client, store: S3BlobStore, moto: S3
     ) -> None:
         """A blob that is missing right after the write raises StoreUnavailable."""
@@ -417,7 +421,7 @@ class TestServersThatCannot:
         begun = [line for line in proxy.requests if "POST" in line and line.endswith("?uploads")]
         assert [line.split("/")[-1] for line in begun] == ["key?uploads", "probe?uploads"]
 
-    def test_a_server_is_asked_once(self, proxied: Proxied) -> None:
+    def test_a_server_is_probed_once(self, proxied: Proxied) -> None:
         """A server is probed once. The private object for it stays, and later writes cost no probe."""
         store, proxy = proxied()
         put(store, "first", b"x")
@@ -425,7 +429,7 @@ class TestServersThatCannot:
         assert not any("probe" in line for line in proxy.requests)
         assert keys(store) == ["first", "second"]
 
-    def test_the_version_that_goes_while_it_is_replaced_is_a_conflict(
+    def test_a_version_that_vanishes_while_it_is_replaced_is_a_conflict(
         self,
         moto: S3,
         client: Client,
@@ -467,14 +471,14 @@ class TestUploadsLeftBehind:
         """Start a multipart upload and abandon it."""
         store._client.create_multipart_upload(Bucket=store._bucket, Key=f"some/prefix/{key}")
 
-    def test_those_of_the_key_go_with_its_next_upload(self, store: S3BlobStore) -> None:
+    def test_an_upload_aborts_abandoned_uploads_of_its_key(self, store: S3BlobStore) -> None:
         """An upload aborts abandoned uploads of its key, but of no other key. Moto dates all uploads to 2010."""
         for key in ("key", "key", "key2", "key/below"):
             self.begin(store, key)
         put(store, "key", LARGE)
         assert sorted(uploads(store)) == ["some/prefix/key/below", "some/prefix/key2"]
 
-    def test_one_that_may_live_stays(self, swift: S3) -> None:
+    def test_a_recent_upload_is_not_aborted(self, swift: S3) -> None:
         """A recent upload of another worker is not aborted."""
         store = s3_clients.store(s3_clients.client(swift, attempts=4))
         self.begin(store, "key")
@@ -485,7 +489,7 @@ class TestUploadsLeftBehind:
 class TestObjectsOfOthers:
     """Other people and programs use the same bucket."""
 
-    def test_what_others_put_there_is_a_blob(self, client: Client, store: S3BlobStore) -> None:
+    def test_an_object_of_another_program_is_a_blob(self, client: Client, store: S3BlobStore) -> None:
         """An object of another program is read whole to describe it, and can be replaced by its version."""
         client.put_object(Bucket=store._bucket, Key="some/prefix/theirs", Body=b"x", Metadata={"by": "hand"})
         (theirs,) = store.list()
@@ -494,7 +498,7 @@ class TestObjectsOfOthers:
         assert theirs.metadata == {"by": "hand"}
         assert put(store, "theirs", b"ours", replacing=theirs.etag) == store.head("theirs")
 
-    def test_what_no_store_takes_is_not_listed(self, client: Client, store: S3BlobStore) -> None:
+    def test_objects_with_invalid_keys_are_not_listed(self, client: Client, store: S3BlobStore) -> None:
         """Objects whose names are not keys, or that are outside of the prefix, are not listed."""
         for key in ("some/prefix/folder/", "some/prefix//a", "some/prefix/.pixcore/a", "some/prefix2/a", "some/a"):
             client.put_object(Bucket=store._bucket, Key=key, Body=b"x")
@@ -521,7 +525,7 @@ def use_and_tell(client: Client, stranger: Client) -> list[str]:
     return texts
 
 
-def test_no_secret_is_told(moto: S3, swift: S3, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_revealed(moto: S3, swift: S3, caplog: pytest.LogCaptureFixture) -> None:
     """No secret appears in the SDK's log at DEBUG, in errors or in URLs."""
     signatures: set[str] = set()
 

@@ -51,12 +51,12 @@ def contents(downloader: Downloader, into: Path, *sources: str, skip: frozenset[
     return "".join(item.path.read_text() for item in items if isinstance(item, Download))
 
 
-def test_slices_come_in_turn_from_whom_they_belong_to(tmp_path: Path) -> None:
+def test_slices_are_downloaded_in_order_across_sources(tmp_path: Path) -> None:
     """The slices are downloaded in their order, across sources."""
     assert contents(BySource({"a": A, "b": B}), tmp_path, "a", "a", "b", "a", "b") == "01324"
 
 
-def test_what_is_to_be_skipped_is_passed_on(tmp_path: Path) -> None:
+def test_candidates_to_skip_are_passed_on(tmp_path: Path) -> None:
     """Candidates in `skip` are passed to the downloaders."""
     skip = frozenset({CandidateKey("a", "a", 0), CandidateKey("b", "b", 0)})
     assert contents(BySource({"a": A, "b": B}), tmp_path, "a", "a", "b", "b", skip=skip) == "14"
@@ -78,12 +78,12 @@ def test_closing_early_closes_what_is_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sources", [("a", "bad"), ("bad", "a"), ("bad", "a", "bad")])
-def test_a_source_that_changed_does_not_end_the_others(tmp_path: Path, sources: tuple[str, ...]) -> None:
+def test_a_changed_source_does_not_end_the_others(tmp_path: Path, sources: tuple[str, ...]) -> None:
     """A search engine's new markup does not end the other sources."""
     assert contents(BySource({"a": A, "bad": Failing(SourceChanged("new"))}), tmp_path, *sources) == "0"
 
 
-def test_a_source_that_changed_is_said_when_none_delivered(tmp_path: Path) -> None:
+def test_source_changed_is_raised_if_none_delivered(tmp_path: Path) -> None:
     """SourceChanged is raised if nothing was delivered, neither now nor in an earlier call."""
     both = BySource({"a": MemoryDownloader({"a": []}, source="a"), "bad": Failing(SourceChanged("new"))})
     with pytest.raises(SourceChanged, match="new"):
@@ -91,7 +91,7 @@ def test_a_source_that_changed_is_said_when_none_delivered(tmp_path: Path) -> No
     assert contents(both, tmp_path, "bad", "a", skip=frozenset({CandidateKey("a", "a", 7)})) == ""
 
 
-def test_a_source_that_is_down_is_said_at_once(tmp_path: Path) -> None:
+def test_an_unavailable_source_is_raised_at_once(tmp_path: Path) -> None:
     """SourceUnavailable is raised at once, so that the pipeline can retry."""
     with pytest.raises(SourceUnavailable, match="down"):
         contents(BySource({"a": A, "bad": Failing(SourceUnavailable("down"))}), tmp_path, "a", "bad", "a")

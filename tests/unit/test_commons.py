@@ -84,7 +84,7 @@ def read_one(**metadata: object) -> Result:
 # -- requests and parsing --------------------------------------------------------------------------------------------
 
 
-def test_a_page_is_asked_for_as_documented() -> None:
+def test_a_request_follows_the_documentation() -> None:
     """A request asks for images only, with just the metadata that a row needs, in format version 2."""
     assert query(Commons().url("C&A = 100%|größe\ud800", "by,cc0", 3)) == {
         "action": "query",
@@ -102,7 +102,7 @@ def test_a_page_is_asked_for_as_documented() -> None:
     }
 
 
-def test_the_public_domain_is_asked_for() -> None:
+def test_public_domain_is_filtered_by_the_api() -> None:
     """Public domain is filtered by the API: it is rare, and most pages would be fetched for nothing."""
     for licenses in ("cc0", "cc0,pdm"):
         assert query(Commons().url("cat", licenses, 0))["gsrsearch"] == "cat filetype:bitmap haslicense:unrestricted"
@@ -124,7 +124,7 @@ def test_a_file_keeps_all_of_its_provenance() -> None:
     )
 
 
-def test_what_is_missing_is_empty() -> None:
+def test_missing_metadata_is_empty() -> None:
     """Missing metadata is empty; without an object name, the title is the file's name."""
     nothing = dict.fromkeys(["ObjectName", "Artist", "License", "LicenseShortName", "LicenseUrl"])
     result = read_one(**nothing)
@@ -213,14 +213,14 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("page", UNREADABLE.values(), ids=UNREADABLE)
-def test_another_page_is_unreadable(page: bytes) -> None:
+def test_a_page_without_results_is_unreadable(page: bytes) -> None:
     """A page without any readable result is unreadable; it is not the end of the results."""
     with pytest.raises(Unreadable):
         Commons().read(page)
 
 
 @pytest.mark.parametrize("code", ["maxlag", "ratelimited", "cirrussearch-too-busy-error"])
-def test_load_is_no_change(code: str) -> None:
+def test_an_overloaded_api_has_not_changed(code: str) -> None:
     """An overloaded API raises Overloaded, although its status is 200."""
     error = {"error": {"code": code, "info": "Waiting for 10.0.0.1: 7 seconds lagged", "lag": 7}}
     with pytest.raises(Overloaded, match=f"{code}: Waiting for 10.0.0.1: 7 seconds lagged"):
@@ -260,7 +260,7 @@ def test_slices_share_a_page(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "start"), [(0, 0), (30, 70)], ids=["empty", "beyond"])
-def test_nothing_there(site: Site, tmp_path: Path, count: int, start: int) -> None:
+def test_a_keyword_without_results(site: Site, tmp_path: Path, count: int, start: int) -> None:
     """A keyword without results is no error and takes one request."""
     found = api(site, count)
     assert list(downloader(site).download([slice_of(start, 240)], tmp_path)) == []

@@ -210,7 +210,7 @@ def test_malformed_chunks(site: Site, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_waiting_for_a_turn_is_no_time(site: Site, tmp_path: Path) -> None:
+def test_waiting_for_a_slot_does_not_count(site: Site, tmp_path: Path) -> None:
     """The wait for a slot of a host does not count towards the deadline."""
     site.routes["/x.jpg"] = slow(0.15, picture())
     outcomes = fetch([site.url("/x.jpg")] * 6, tmp_path, policy(site, per_host=1, seconds=0.6, attempts=1))
@@ -399,7 +399,7 @@ def test_no_page(site: Site, path: str, error: type[Exception]) -> None:
     assert "\n" not in str(raised.value)
 
 
-def test_a_page_waits_as_asked(site: Site) -> None:
+def test_a_page_honours_retry_after(site: Site) -> None:
     """A page waits as a busy server requests, like an image."""
     site.routes["/page"] = in_turn(status(429, Retry_After="45"), text("a"))
     naps = Naps()
@@ -421,7 +421,7 @@ def limits(**left: tuple[str, object]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("code", [200, 429])
-def test_a_limit_of_a_host_that_is_used_up(site: Site, tmp_path: Path, code: int) -> None:
+def test_an_exhausted_limit_of_a_host_is_waited_out(site: Site, tmp_path: Path, code: int) -> None:
     """Pages and images of that host, but no other, wait for the window of an exhausted limit."""
     used_up = limits(anon_burst=("20/min", 0), anon_sustained=("200/day", 7))
     site.routes |= {"/page": in_turn(status(code, b"a", **used_up), text("b")), "/x.jpg": picture()}
@@ -441,7 +441,7 @@ def test_a_limit_of_a_host_that_is_used_up(site: Site, tmp_path: Path, code: int
     assert elsewhere < 60
 
 
-def test_a_limit_that_is_used_up_for_long(site: Site, tmp_path: Path) -> None:
+def test_a_limit_exhausted_for_long_is_an_error(site: Site, tmp_path: Path) -> None:
     """A limit that is exhausted for long ends the fetch without a request or a wait, and the error names the limit."""
     site.routes |= {"/page": status(200, b"a", **limits(day=("200/day", 0), hour=("9/h", 0))), "/x.jpg": picture()}
     naps = Naps()
@@ -578,7 +578,7 @@ def test_contact(agent: str, contact: bool) -> None:
     assert FetchPolicy(user_agent=agent).contact is contact
 
 
-def test_strangers_words(site: Site, tmp_path: Path) -> None:
+def test_text_of_servers_is_made_printable(site: Site, tmp_path: Path) -> None:
     """Text from a server becomes one short line of printable characters."""
     outcome = get(site, tmp_path, status(200, Content_Type="text/\udcff\x1b[31m" + "x" * 5000))
     assert isinstance(outcome, Missed)

@@ -285,7 +285,7 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 @pytest.mark.usefixtures("wire")
-def test_proxy_is_not_used_unasked(proxied: Site, tmp_path: Path) -> None:
+def test_proxy_is_unused_by_default(proxied: Site, tmp_path: Path) -> None:
     """Proxies in the environment are unused by default, because they resolve names themselves."""
     names = Names({"site.example": [[PUBLIC]]})
     with Site({"/x.jpg": picture()}) as site:

@@ -38,7 +38,7 @@ def begin(submit: Submit, site: Site, path: str, into: Path) -> Future[Fetched |
     return submit(lambda fetcher: fetcher.fetch(site.url(path), into / "x"))
 
 
-def test_what_was_started_runs_while_the_caller_waits_for_something_else(site: Site, tmp_path: Path) -> None:
+def test_jobs_run_while_the_caller_waits_for_another(site: Site, tmp_path: Path) -> None:
     """Jobs run concurrently while the caller waits for one of them."""
     with fetching(partial(Fetcher, policy(site))) as submit:
         slow, good = (begin(submit, site, path, tmp_path) for path in ("/silent.jpg", "/good.jpg"))
@@ -47,7 +47,7 @@ def test_what_was_started_runs_while_the_caller_waits_for_something_else(site: S
         assert (outcome.size, slow.done()) == (len(PICTURE), False)
 
 
-def test_the_end_of_the_block_cancels_what_still_runs(site: Site, tmp_path: Path) -> None:
+def test_the_end_of_the_block_cancels_running_jobs(site: Site, tmp_path: Path) -> None:
     """The end of the block cancels all running jobs, old and new."""
     with fetching(partial(Fetcher, policy(site))) as submit:
         futures = [begin(submit, site, "/silent.jpg", tmp_path) for _ in range(5)]
@@ -59,7 +59,7 @@ def test_the_end_of_the_block_cancels_what_still_runs(site: Site, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_in_the_block_ends_it_too(site: Site, tmp_path: Path) -> None:
+def test_an_error_in_the_block_cancels_its_jobs(site: Site, tmp_path: Path) -> None:
     """An exception in the block cancels the jobs too."""
     with pytest.raises(ZeroDivisionError), fetching(partial(Fetcher, policy(site))) as submit:  # noqa: PT012 - the block is what is tested
         future = begin(submit, site, "/silent.jpg", tmp_path)
@@ -67,7 +67,7 @@ def test_an_error_in_the_block_ends_it_too(site: Site, tmp_path: Path) -> None:
     assert future.cancelled()
 
 
-def test_what_fails_on_the_fetcher_is_raised_to_who_asked(site: Site) -> None:
+def test_an_exception_of_a_job_is_raised_by_its_future(site: Site) -> None:
     """An exception of a job is raised by its future, and other jobs continue."""
 
     async def fail(_: Fetcher) -> None:
@@ -82,7 +82,7 @@ def test_what_fails_on_the_fetcher_is_raised_to_who_asked(site: Site) -> None:
         assert submit(answer).result(10) == 7
 
 
-def test_a_fetcher_that_cannot_be_made_is_said_to_who_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configuration_error_is_raised_in_the_calling_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of the fetcher's configuration is raised in the caller's thread."""
     monkeypatch.setenv("HTTP_PROXY", "socks5://proxy.example:1080")
     how = FetchPolicy(proxy_from_environment=True)
@@ -93,7 +93,7 @@ def test_a_fetcher_that_cannot_be_made_is_said_to_who_opens_it(monkeypatch: pyte
         pytest.fail("it is open")
 
 
-def test_a_loop_that_cannot_be_made_is_said_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_error_is_raised_in_the_calling_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error in creating the loop is raised in the caller's thread; it must not wait forever."""
 
     def fail() -> None:
@@ -104,7 +104,7 @@ def test_a_loop_that_cannot_be_made_is_said_too(monkeypatch: pytest.MonkeyPatch)
         pytest.fail("it is open")
 
 
-def test_an_interrupt_while_it_opens_ends_it() -> None:
+def test_an_interrupt_while_it_opens_ends_the_thread() -> None:
     """An interrupt while the thread starts, such as Ctrl-C, ends the thread."""
     main = threading.main_thread().ident
     assert main is not None

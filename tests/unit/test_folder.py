@@ -101,7 +101,7 @@ def test_a_listing_is_in_the_store_under_its_own_hash(
     assert [f"{lane.snapshot}/000000.jsonl" for lane in lanes] == [cats, cats, none]
 
 
-def test_names_of_any_bytes_are_told_apart_and_found(downloader: FolderDownloader, photos: Path, into: Path) -> None:
+def test_names_of_any_bytes_are_distinct_and_found(downloader: FolderDownloader, photos: Path, into: Path) -> None:
     """File names of any bytes are listed and found: Latin-1, line breaks, leading dashes, text that looks like JSON."""
     odd = [b"caf\xe9.jpg", "café.jpg".encode(), b"two\nlines.jpg", b"-rf", b'"quoted".jpg', b"back\\slash", b"\x1b[31m"]
     decoded = [os.fsdecode(name) for name in odd]
@@ -121,7 +121,7 @@ def test_files_added_and_removed_later_shift_no_slice(downloader: FolderDownload
     assert reasons(list(downloader.download(slices, into))) == {"b": "", "d": "gone", "f": "", "h": ""}
 
 
-def test_an_extension_goes_on_behind_what_is_planned(downloader: FolderDownloader, photos: Path, into: Path) -> None:
+def test_a_later_listing_appends_the_new_files(downloader: FolderDownloader, photos: Path, into: Path) -> None:
     """A later listing appends the new files, wherever they sort, and repeats none."""
     put(photos, "b", "d", "f", "h")
     cats = KeywordRequest("cat", [lane_of(downloader, photos, "cats")], count=2)
@@ -160,7 +160,7 @@ def test_the_folder_is_the_same_by_any_name(
 
 
 @pytest.mark.parametrize("wrong", ["missing", "file", "loop"])
-def test_what_is_no_folder_is_refused_when_the_plan_is_made(
+def test_a_path_that_is_not_a_folder_is_refused_when_planning(
     downloader: FolderDownloader, photos: Path, wrong: str
 ) -> None:
     """A path that is not a folder is refused when the plan is made."""
@@ -187,9 +187,7 @@ def test_a_folder_that_cannot_be_listed_to_the_end_is_refused(
         lane_of(downloader, photos, "cats")
 
 
-def test_somebody_elses_blob_in_the_listings_place_is_refused(
-    store: MemoryBlobStore, photos: Path, tmp_path: Path
-) -> None:
+def test_another_blob_at_the_listings_key_is_refused(store: MemoryBlobStore, photos: Path, tmp_path: Path) -> None:
     """A blob at the listing's key with another hash is damaged or foreign, so it is refused."""
 
     class Damaged(MemoryBlobStore):
@@ -205,7 +203,7 @@ def test_somebody_elses_blob_in_the_listings_place_is_refused(
         lane_of(damaged, photos, "cats")
 
 
-def test_a_listing_that_is_gone_is_said(
+def test_a_missing_listing_is_an_error(
     downloader: FolderDownloader, store: MemoryBlobStore, photos: Path, into: Path
 ) -> None:
     """A missing listing is an error: without it, the files of a chunk are unknown."""
@@ -269,9 +267,7 @@ def test_a_folder_moved_and_linked_back_is_still_the_folder(
     assert reasons(list(downloader.download(slices, into))) == {"a.jpg": ""}
 
 
-def test_what_is_no_file_is_a_miss_that_neither_hangs_nor_leaks(
-    downloader: FolderDownloader, photos: Path, into: Path
-) -> None:
+def test_a_pipe_is_a_miss_that_neither_hangs_nor_leaks(downloader: FolderDownloader, photos: Path, into: Path) -> None:
     """A pipe, and a file that became a folder, are misses. Opening them neither blocks nor leaks descriptors."""
     handles = len(list(Path("/dev/fd").iterdir()))
     os.mkfifo(photos / "pipe")
@@ -348,7 +344,7 @@ def test_a_file_that_breaks_off_is_a_miss_that_may_pass(
     assert [path.read_bytes() for path in into.iterdir()] == [b"b"]
 
 
-def test_going_on_with_a_second_folder_spares_the_first_ones_files(
+def test_resuming_with_a_second_folder_keeps_the_first_ones_files(
     downloader: FolderDownloader, tmp_path: Path, into: Path
 ) -> None:
     """Resuming with the second folder does not overwrite the downloads of the first one."""
@@ -365,9 +361,7 @@ def test_going_on_with_a_second_folder_spares_the_first_ones_files(
 
 
 @pytest.mark.parametrize("when", ["before", "in the middle"])
-def test_a_folder_that_vanished_may_come_back(
-    downloader: FolderDownloader, photos: Path, into: Path, when: str
-) -> None:
+def test_a_missing_folder_is_unavailable(downloader: FolderDownloader, photos: Path, into: Path, when: str) -> None:
     """A missing folder raises SourceUnavailable, because an unmounted disk may come back."""
     put(photos, "a", "b", "c")
     items = downloader.download(whole(lane_of(downloader, photos, "cats")), into)
@@ -378,7 +372,7 @@ def test_a_folder_that_vanished_may_come_back(
         next(items)
 
 
-def test_a_folder_that_may_not_be_looked_at_may_come_back(
+def test_a_folder_without_permission_is_unavailable(
     downloader: FolderDownloader, photos: Path, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder without permission raises SourceUnavailable, on every version of Python."""

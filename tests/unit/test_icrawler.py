@@ -105,7 +105,7 @@ def asked(site: Site, kind: Kind) -> list[str]:
 # -- requests --------------------------------------------------------------------------------------------------------
 
 
-def test_the_real_engines_are_asked_over_https() -> None:
+def test_the_real_engines_are_requested_over_https() -> None:
     """All engines are requested over https, although icrawler uses http for Baidu."""
     assert [kind.search().url("cat", "", 0) for kind in KINDS.values()] == [
         "https://www.bing.com/images/async?q=cat&first=1",
@@ -116,7 +116,7 @@ def test_the_real_engines_are_asked_over_https() -> None:
 
 @given(st.text(min_size=1))
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
-def test_any_keyword_arrives_as_it_is(kind: Kind, keyword: str) -> None:
+def test_any_keyword_is_sent_unchanged(kind: Kind, keyword: str) -> None:
     """Any keyword is sent unchanged, also with ampersands and braces."""
     address = urlsplit(kind.search("http://127.0.0.1:1").url(keyword, "", 2))
     assert (address.scheme, address.netloc, address.path) == ("http", "127.0.0.1:1", kind.path)
@@ -124,7 +124,7 @@ def test_any_keyword_arrives_as_it_is(kind: Kind, keyword: str) -> None:
     assert (values[kind.word], values[kind.start]) == ([keyword], [kind.starts[2]])
 
 
-def test_a_keyword_that_is_no_text_is_asked_for_all_the_same(kind: Kind) -> None:
+def test_a_lone_surrogate_in_a_keyword_is_replaced(kind: Kind) -> None:
     """A lone surrogate, as from a broken terminal, is replaced."""
     values = parse_qs(urlsplit(kind.search().url("cat\ud83d", "", 0)).query)
     assert values[kind.word] == ["cat?"]
@@ -151,7 +151,7 @@ def test_page_and_title_are_kept(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", [KINDS["bing"], KINDS["baidu"]], ids=["bing", "baidu"])
-def test_a_page_that_has_no_address_is_not_told(kind: Kind) -> None:
+def test_an_invalid_page_address_is_dropped(kind: Kind) -> None:
     """A page address that is not a web URL is dropped, because reports show it as a link."""
     (result,) = kind.search().read(kind.write([Found("https://a.example/1.jpg", "javascript:alert(1)", "")]))
     assert result == Result("https://a.example/1.jpg", Provenance())
@@ -174,7 +174,7 @@ def test_a_title_can_be_written_to_a_file() -> None:
         "https://a.example/小熊猫",
     ],
 )
-def test_bing_gives_what_icrawler_by_itself_would_lose(url: str) -> None:
+def test_bing_gives_results_that_icrawlers_parser_drops(url: str) -> None:
     """Bing's results include those that icrawler's parser drops: other suffixes, upper case, query strings."""
     (result,) = Bing().read(bing_page([Found(url)]))
     assert result is not None
@@ -250,13 +250,13 @@ def test_google_gives_no_assets_of_its_own_no_markup_and_nothing_twice() -> None
         (Baidu(), baidu_items([{"objURL": "https://a.example/1.jpg"}]), "none of its 1 results has a readable URL"),
     ],
 )
-def test_what_is_no_page_of_results_is_said(search: Bing | Google | Baidu, page: bytes, why: str) -> None:
+def test_a_page_that_is_not_of_results_is_unreadable(search: Bing | Google | Baidu, page: bytes, why: str) -> None:
     """A page that is not a page of results raises Unreadable with the reason."""
     with pytest.raises(Unreadable, match=why):
         search.read(page)
 
 
-def test_a_page_made_to_be_slow_is_refused() -> None:
+def test_a_page_crafted_to_be_slow_is_refused() -> None:
     """A page crafted to be slow is refused: half a megabyte would take icrawler's parser 15 minutes."""
     with pytest.raises(Unreadable, match="would take too long"):
         Google().read(b"<script>" + b"http" * 125_000)
@@ -353,7 +353,7 @@ def test_nothing_found(kind: Kind, site: Site, tmp_path: Path) -> None:
             items(site, kind, tmp_path)
 
 
-def test_a_consent_page_is_said_unless_there_was_something_before_it(kind: Kind, site: Site, tmp_path: Path) -> None:
+def test_a_consent_page_is_an_error_unless_results_came_before(kind: Kind, site: Site, tmp_path: Path) -> None:
     """A consent page raises SourceChanged if nothing came before; otherwise it is a miss."""
     results = hosted(site, kind.search.size)
     site.routes[kind.path] = status(200, CONSENT)
@@ -365,14 +365,14 @@ def test_a_consent_page_is_said_unless_there_was_something_before_it(kind: Kind,
     assert [item.reason for item in taken if isinstance(item, Miss)] == [MissReason.CHANGED]
 
 
-def test_a_page_that_ends_in_the_middle_gives_what_is_whole(site: Site, tmp_path: Path) -> None:
+def test_a_truncated_page_gives_its_complete_results(site: Site, tmp_path: Path) -> None:
     """A page that ends in the middle gives its complete results."""
     page = bing_page(hosted(site, 5))
     site.routes["/images/async"] = in_turn(status(200, page[: page.index(b"/3.jpg")]), status(200, bing_page([])))
     assert urls(items(site, KINDS["bing"], tmp_path)) == [site.url(f"/{n}.jpg") for n in range(3)]
 
 
-def test_an_engine_that_asks_to_wait_is_waited_for(
+def test_a_short_retry_after_is_honoured(
     kind: Kind, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Retry-After is honoured, and then all results follow."""
@@ -384,7 +384,7 @@ def test_an_engine_that_asks_to_wait_is_waited_for(
     assert 7.0 in naps.taken
 
 
-def test_an_engine_that_asks_to_come_back_tomorrow_is_unavailable(kind: Kind, site: Site, tmp_path: Path) -> None:
+def test_a_long_retry_after_is_unavailable(kind: Kind, site: Site, tmp_path: Path) -> None:
     """A long Retry-After raises SourceUnavailable, so that no worker waits for it."""
     site.routes[kind.path] = status(429, Retry_After="86400")
     with pytest.raises(SourceUnavailable, match="http_429"):
@@ -392,7 +392,7 @@ def test_an_engine_that_asks_to_come_back_tomorrow_is_unavailable(kind: Kind, si
     assert len(asked(site, kind)) == 1
 
 
-def test_what_two_pages_both_hold_is_fetched_once(kind: Kind, site: Site, tmp_path: Path) -> None:
+def test_an_image_on_two_pages_is_fetched_once(kind: Kind, site: Site, tmp_path: Path) -> None:
     """An image on two pages is fetched once, because engines reorder results between requests."""
     size = kind.search.size
     results = hosted(site, 2 * size - 5)

@@ -71,7 +71,7 @@ def test_a_slice_across_parts_opens_those_parts_alone(store: Store) -> None:
 
 
 @pytest.mark.parametrize("entries", [0, 1, 9_999, 10_000, 10_001, 20_000])
-def test_a_listing_ends_where_it_ends(store: Store, entries: int) -> None:
+def test_a_listing_ends_after_its_last_entry(store: Store, entries: int) -> None:
     """A listing ends after its last entry, also at the end of a part or if a slice is longer."""
     lane = listed(store, range(entries))
     assert list(read(store, lane.snapshot)) == list(range(entries))
@@ -87,7 +87,7 @@ def test_the_same_entries_are_the_same_listing(store: Store) -> None:
     assert len(list(store.list())) == 2
 
 
-def test_what_is_added_lies_behind_what_was_planned(store: Store) -> None:
+def test_added_entries_follow_the_planned_ones(store: Store) -> None:
     """Added entries come after the planned ones, in a listing that begins with the earlier entries."""
 
     def grow(known: Iterator[Any]) -> Iterator[Any]:
@@ -106,7 +106,7 @@ def test_what_is_added_lies_behind_what_was_planned(store: Store) -> None:
     assert (most.start, list(read(store, most.snapshot))) == (3, ["a", "b", "c", "d", "c", "d"])
 
 
-def test_who_only_looks_writes_nothing(store: Store) -> None:
+def test_listing_without_keep_stores_nothing(store: Store) -> None:
     """Listing without `keep`, as for ``plan``, gives the same lane and stores no blob."""
     unsaved = listed(store, range(5), keep=False)
     assert list(store.list()) == []
@@ -114,7 +114,7 @@ def test_who_only_looks_writes_nothing(store: Store) -> None:
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])
-def test_a_missing_part_is_said(store: Store, part: int) -> None:
+def test_a_missing_part_is_an_error(store: Store, part: int) -> None:
     """A missing part is an error: skipping it would shift positions."""
     lane = listed(store, range(25_000))
     store.delete(f"{lane.snapshot}/{part:06d}.jsonl")
@@ -143,7 +143,7 @@ JSON = st.recursive(
 
 
 @given(st.lists(JSON | st.text(st.characters()), max_size=6))
-def test_any_entry_comes_back_as_it_was(entries: list[Any]) -> None:
+def test_any_entry_comes_back_unchanged(entries: list[Any]) -> None:
     """Any entry comes back unchanged, also with line ends, lone surrogates and control characters."""
     store = MemoryBlobStore()
     assert list(read(store, listed(store, entries).snapshot)) == entries

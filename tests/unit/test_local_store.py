@@ -64,7 +64,9 @@ class TestPlainFiles:
         assert file.parent.stat().st_mode & 0o777 == 0o750
         assert url == file.as_uri()
 
-    def test_a_relative_root_stays_where_it_was(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_relative_root_does_not_move_with_the_current_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A later change of the current folder does not move a store with a relative root."""
         monkeypatch.chdir(tmp_path)
         store = LocalBlobStore(Path("blobs"))
@@ -80,7 +82,7 @@ class TestPlainFiles:
         assert (tmp_path / "disk/a/b").read_bytes() == b"x"
         assert keys(store) == ["a/b"]
 
-    def test_a_file_copied_there_is_a_blob(self, store: LocalBlobStore, root: Path) -> None:
+    def test_a_file_copied_into_the_folder_is_a_blob(self, store: LocalBlobStore, root: Path) -> None:
         """A file that a user copied in is described by reading it, and can be replaced and deleted."""
         (root / "d").mkdir(parents=True)
         (root / "d/mine").write_bytes(b"mine")
@@ -94,7 +96,7 @@ class TestPlainFiles:
         store.delete("d/mine")
         assert not (root / "d").exists()
 
-    def test_a_changed_file_is_described_as_it_is(self, store: LocalBlobStore, root: Path) -> None:
+    def test_a_changed_file_is_described_with_its_new_hash(self, store: LocalBlobStore, root: Path) -> None:
         """A changed file gets a new hash: a stale one would let a damaged archive pass."""
         old = put(store, "key", b"images", metadata={"attempt": "1"})
         (root / "key").write_bytes(b"edited")
@@ -102,7 +104,7 @@ class TestPlainFiles:
         assert (new.sha256, new.metadata) == (hashlib.sha256(b"edited").hexdigest(), {})
         assert new.etag != old.etag
 
-    def test_a_damaged_card_is_as_good_as_none(self, store: LocalBlobStore, root: Path) -> None:
+    def test_a_damaged_sidecar_counts_as_missing(self, store: LocalBlobStore, root: Path) -> None:
         """A damaged sidecar counts as missing; the blob stays readable."""
         put(store, "key", b"images", metadata={"attempt": "1"})
         (card,) = (root / ".pixcore/meta").rglob("*.json")
@@ -110,7 +112,7 @@ class TestPlainFiles:
             card.write_text(damage)
             assert store.head("key").sha256 == hashlib.sha256(b"images").hexdigest()
 
-    def test_what_is_no_blob_is_not_listed(self, store: LocalBlobStore, root: Path) -> None:
+    def test_files_that_are_not_blobs_are_not_listed(self, store: LocalBlobStore, root: Path) -> None:
         """Pipes, symlinks to folders and names that are not Unicode are not listed."""
         put(store, "d/key", b"x")
         os.mkfifo(root / "pipe")
@@ -121,7 +123,7 @@ class TestPlainFiles:
         with pytest.raises(StoreNotFound):
             store.open("pipe")
 
-    def test_nothing_is_made_by_looking(self, store: LocalBlobStore, root: Path) -> None:
+    def test_reading_creates_no_folder(self, store: LocalBlobStore, root: Path) -> None:
         """Reading creates no folder, so a mistyped path does not come into existence."""
         assert keys(store) == keys(store, "a") == []
         store.delete("key")
@@ -139,7 +141,7 @@ class TestKeys:
         assert put(store, "x" * 255, b"x") == store.head("x" * 255)
         assert sorted(path.name for path in root.iterdir()) == [".pixcore", "x" * 255]
 
-    def test_a_file_is_no_folder(self, store: LocalBlobStore, root: Path) -> None:
+    def test_a_key_below_another_key_is_refused(self, store: LocalBlobStore, root: Path) -> None:
         """A folder cannot hold both ``a`` and ``a/b``; the second is refused."""
         put(store, "a", b"x")
         put(store, "b/c", b"x")
@@ -208,7 +210,7 @@ class TestVersions:
 class TestRaces:
     """Describing a blob takes several steps, while other processes write."""
 
-    def test_a_blob_replaced_meanwhile_is_described_as_it_is_now(
+    def test_a_blob_replaced_meanwhile_is_described_as_its_new_version(
         self, store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A blob replaced in between is described as its new version, though the sidecar of the first one is gone."""
@@ -284,7 +286,7 @@ class TestRefusals:
             *((number, StoreUnavailable) for number in (errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ETIMEDOUT)),
         ],
     )
-    def test_only_what_may_pass_is_worth_another_try(
+    def test_only_transient_errors_are_unavailable(
         self, store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
     ) -> None:
         """A network disk may recover, so its errors are transient. Missing rights and a full disk are permanent."""

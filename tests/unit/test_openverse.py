@@ -63,7 +63,7 @@ def positions(items: list[Download | Miss]) -> list[int]:
 # -- requests and parsing --------------------------------------------------------------------------------------------
 
 
-def test_a_page_is_asked_for_as_documented() -> None:
+def test_a_request_follows_the_documentation() -> None:
     """Pages count from 1, and a keyword is quoted."""
     search = Openverse()
     url = search.url("C&A = 100%+ größe?\ud800", "", 0)
@@ -112,7 +112,7 @@ def test_licences_read_as_people_write_them(slug: str | None, version: str | Non
     assert result.license == (slug or "").lower()
 
 
-def test_what_is_null_or_odd_is_empty() -> None:
+def test_null_and_unexpected_values_are_empty() -> None:
     """Null and values of other types are empty; no row holds "None"."""
     bare = {"url": " https://a.example/1.jpg ", "title": None, "creator": 7, "license_url": ["x"]}
     odd = {"url": "https://a.example/2.jpg", "title": "two\n lines\ud800", "foreign_landing_url": {}}
@@ -123,7 +123,7 @@ def test_what_is_null_or_odd_is_empty() -> None:
     assert second.provenance == Provenance(title="two lines?")
 
 
-def test_a_result_that_is_no_image_keeps_its_place() -> None:
+def test_a_result_without_an_image_keeps_its_position() -> None:
     """A result without an image keeps its position, so that later ones do not shift."""
     entries = [openverse_entry("https://a.example/0.jpg"), {}, "junk", openverse_entry("https://a.example/3.jpg")]
     entries += [openverse_entry("https://a.example/" + "x" * 8000)]
@@ -149,7 +149,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("page", UNREADABLE.values(), ids=UNREADABLE)
-def test_another_page_is_unreadable(page: bytes) -> None:
+def test_a_page_without_results_is_unreadable(page: bytes) -> None:
     """A page without any readable result is unreadable; it is not the end of the results."""
     with pytest.raises(Unreadable):
         Openverse().read(page)
@@ -188,14 +188,14 @@ def test_slices_share_a_page(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("count", "start"), [(0, 0), (30, 40), (40, 40)], ids=["empty", "beyond", "just beyond"])
-def test_nothing_there(site: Site, tmp_path: Path, count: int, start: int) -> None:
+def test_a_keyword_without_results(site: Site, tmp_path: Path, count: int, start: int) -> None:
     """A keyword without results is no error and takes one request."""
     found = api(site, count)
     assert list(downloader(site).download([slice_of(start, 240)], tmp_path)) == []
     assert found.pages == [start // 20]
 
 
-def test_licences_are_asked_for_and_looked_at(site: Site, tmp_path: Path) -> None:
+def test_licences_are_requested_and_checked(site: Site, tmp_path: Path) -> None:
     """Licences are filtered by the API and checked again; another licence is a permanent miss."""
     found = api(site, 9)
     items = list(downloader(site).download([slice_of(0, 20, "by,cc0")], tmp_path))
@@ -226,7 +226,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
-def test_a_change_ends_the_source_and_others_carry_on(site: Site, tmp_path: Path, broken: Answer) -> None:
+def test_a_changed_source_ends_and_others_continue(site: Site, tmp_path: Path, broken: Answer) -> None:
     """An unreadable page ends one source, and the others continue; alone, it raises SourceChanged."""
     found = api(site, 45)
     found.instead[1] = broken
@@ -252,7 +252,7 @@ def test_too_many_requests(site: Site, tmp_path: Path) -> None:
     assert found.pages == [0, 1]
 
 
-def test_a_limit_that_is_used_up(site: Site, tmp_path: Path) -> None:
+def test_an_exhausted_limit_of_a_day_is_an_error(site: Site, tmp_path: Path) -> None:
     """After the last request of the day, nothing more is requested, and the error names the wait."""
     found = api(site, 45)
     found.headers = lambda: {

@@ -190,7 +190,7 @@ def test_robots_after_a_while(site: Site, tmp_path: Path) -> None:
     assert outcome.reason == "opted_out"
 
 
-def test_whoever_gives_up_takes_nothing_from_others(site: Site, tmp_path: Path) -> None:
+def test_cancelling_one_caller_does_not_cancel_others(site: Site, tmp_path: Path) -> None:
     """Cancelling the task that requested robots.txt first does not cancel the others that wait for it."""
     said = threading.Event()
     site.routes["/robots.txt"] = held(said, FORBIDDING)
@@ -237,7 +237,7 @@ def test_ignoring(site: Site, tmp_path: Path) -> None:
     ]
 
 
-def test_ignoring_what_nobody_can_tell(site: Site, tmp_path: Path) -> None:
+def test_ignoring_an_unreachable_robots_txt(site: Site, tmp_path: Path) -> None:
     """With `ignore_opt_out`, an unreachable robots.txt is ignored too."""
     site.routes["/robots.txt"] = status(500)
     (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site, ignore_opt_out=True))

@@ -84,7 +84,7 @@ def urls(count: int) -> list[str | None]:
     return [f"by:{n}" for n in range(count)]
 
 
-def test_a_candidate_is_as_its_result_says() -> None:
+def test_a_candidate_has_the_values_of_its_result() -> None:
     """A candidate's key holds its position, so that a retry gives the same one."""
     first, last = read(PagedSource(Made()), slice_of(4, 6), paper(urls(9)))
     assert first == Candidate(CandidateKey("made", "q", 4), "by:4", Provenance(title="title of by:4"))
@@ -118,7 +118,7 @@ def test_adjacent_slices_give_each_position_once(results: list[bool], size: int,
     assert found == [n for n, exists in enumerate(results) if exists]
 
 
-def test_nothing_is_asked_for_before_it_is_needed() -> None:
+def test_no_page_is_requested_before_it_is_needed() -> None:
     """The first page is requested alone, then up to `ahead` pages. Unneeded ones are cancelled."""
     pages = paper(urls(90))
     items = pages.read(PagedSource(Made(ahead=2)).candidates(slice_of(0, 90), pages))
@@ -132,14 +132,14 @@ def test_nothing_is_asked_for_before_it_is_needed() -> None:
     assert numbers(pages.dropped()) == [2, 3]
 
 
-def test_what_was_asked_ahead_is_dropped_at_the_end_of_the_results() -> None:
+def test_pages_requested_ahead_are_cancelled_at_the_end() -> None:
     """Pages requested ahead are cancelled at the end of the results."""
     pages = paper(urls(5))
     assert len(read(PagedSource(Made(ahead=4)), slice_of(0, 90), pages)) == 5
     assert (numbers(pages.asked), numbers(pages.dropped())) == ([0, 1, 2, 3, 4, 5], [3, 4, 5])
 
 
-def test_nothing_is_asked_for_beyond_the_limit() -> None:
+def test_no_page_is_requested_beyond_the_limit() -> None:
     """No page beyond the limit is requested: sources answer with an error or repeat the last page."""
     pages = paper(urls(90))
     items = read(PagedSource(Made(limit=10)), slice_of(4, 90), pages)
@@ -197,7 +197,7 @@ def test_an_unreadable_page_is_named() -> None:
     )
 
 
-def test_what_came_before_an_unreadable_page_counts() -> None:
+def test_results_before_an_unreadable_page_are_yielded() -> None:
     """The results before an unreadable page are yielded, as when a consent page comes later."""
     pages = Paper(lambda url: b'["by:0"]' if url.endswith("/0") else b"<html>")
     items = pages.read(PagedSource(Made()).candidates(slice_of(0, 9), pages))

@@ -122,7 +122,7 @@ def test_quoted_cells_hold_commas_quotes_and_lines(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_a_list_says_of_provenance_is_the_candidates(source: Urls, tmp_path: Path, ending: str, text: str) -> None:
+def test_provenance_columns_reach_the_candidate(source: Urls, tmp_path: Path, ending: str, text: str) -> None:
     """Provenance columns reach the candidate. A column `opt_out` does not; only the fetcher sets it."""
     lane = lane_of(source, str(packed(tmp_path / f"list{ending}", text.encode())), "cats")
     (candidate,) = proposed(source, lane)
@@ -225,7 +225,7 @@ def test_no_list_is_refused_by_its_name(
     assert "\n" not in str(refused.value)
 
 
-def test_a_folder_is_no_list(source: Urls, tmp_path: Path) -> None:
+def test_a_folder_with_a_lists_name_is_refused(source: Urls, tmp_path: Path) -> None:
     """A folder with a list's name is refused."""
     (tmp_path / "list.txt").mkdir()
     with pytest.raises(InvalidRequest, match=r"list\.txt cannot be read: IsADirectoryError"):
@@ -240,7 +240,7 @@ def planned(lane: Lane) -> list[Slice]:
     return [Slice(lane.source, lane.query, lane.start, lane.stop, lane.snapshot)]
 
 
-def test_a_list_that_grew_at_its_end_goes_on(source: Urls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_grew_at_its_end_continues(source: Urls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list that grew at its end continues after the planned positions, by any spelling of its path."""
     monkeypatch.chdir(tmp_path)
     path = packed(tmp_path / "list.txt", f"{A}\njunk\n".encode())
@@ -280,7 +280,7 @@ def test_a_list_that_changed_before_its_end_is_refused(source: Urls, tmp_path: P
         ("/list.jsonl", json.dumps(A).encode()),
     ],
 )
-def test_a_list_on_the_web_is_read_as_it_is_called(site: Site, path: str, data: bytes) -> None:
+def test_a_web_lists_path_selects_its_format(site: Site, path: str, data: bytes) -> None:
     """A web list's path selects its format, whatever the Content-Type. Its query is neither stored nor shown."""
     site.routes[path.partition("?")[0]] = status(200, data, Content_Type="text/html")
     source = Urls(MemoryBlobStore(), policy(site))
@@ -302,7 +302,7 @@ def test_a_list_on_the_web_is_read_as_it_is_called(site: Site, path: str, data: 
         (redirect("http://127.0.0.1:1/list.txt.gz"), InvalidRequest, "address_refused"),
     ],
 )
-def test_a_list_on_the_web_that_cannot_be_had_is_said(
+def test_an_unreachable_web_list_is_reported(
     site: Site, temporary: Path, answer: Answer, error: type[Exception], complaint: str
 ) -> None:
     """The error for an unreachable list names the address without signature, and no temporary file remains."""
@@ -323,7 +323,7 @@ def test_a_list_at_a_private_address_is_refused(site: Site) -> None:
     assert site.paths() == []
 
 
-def test_what_is_no_list_is_not_even_asked_for(site: Site) -> None:
+def test_an_address_that_is_not_a_list_is_not_fetched(site: Site) -> None:
     """A web address without a list's extension is refused before it is fetched."""
     site.routes["/list"] = status(200, A.encode())
     with pytest.raises(InvalidRequest, match=r"'127[0-9.:]+/list' is not a list; name a file that ends in \.txt"):

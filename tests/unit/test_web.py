@@ -103,7 +103,7 @@ def test_candidates_stay_in_order_although_answers_do_not(site: Site, tmp_path: 
     assert [item.path.read_bytes()[-1] for item in items if isinstance(item, Download)] == list(range(10))
 
 
-def test_it_runs_ahead_by_a_window_only(site: Site, tmp_path: Path) -> None:
+def test_it_runs_ahead_only_by_its_window(site: Site, tmp_path: Path) -> None:
     """The downloader runs ahead only by its window, because sources may have millions of candidates."""
     source = Fake(lambda: (site.url(f"/{n}.jpg") for n in count()))
     items = WebDownloader({"a": source}, policy(site, in_flight=3)).download([slice_of()], tmp_path)
@@ -153,7 +153,7 @@ def test_an_error_leaves_nothing_even_while_it_is_held(site: Site, tmp_path: Pat
     assert full.value.__traceback__ is not None
 
 
-def test_what_is_to_be_skipped_is_not_asked_for(site: Site, tmp_path: Path) -> None:
+def test_candidates_to_skip_are_not_fetched(site: Site, tmp_path: Path) -> None:
     """Candidates in `skip` are not fetched."""
     skip = frozenset(CandidateKey("a", "q", n) for n in (0, 2, 99))
     source = fake(site, "/0.jpg", "/1.jpg", "/2.jpg", "/3.jpg")
@@ -162,7 +162,7 @@ def test_what_is_to_be_skipped_is_not_asked_for(site: Site, tmp_path: Path) -> N
     assert sorted(site.paths()) == ["/1.jpg", "/3.jpg", "/robots.txt"]
 
 
-def test_stop_ends_it_soon_although_the_head_hangs(site: Site, tmp_path: Path) -> None:
+def test_an_interrupt_ends_it_although_the_first_candidate_hangs(site: Site, tmp_path: Path) -> None:
     """Ctrl-C ends the download although the first candidate hangs."""
     asked = threading.Event()
     site.routes["/silent.jpg"] = telling(asked, silent())
@@ -197,7 +197,7 @@ def test_the_same_url_is_fetched_once(site: Site, tmp_path: Path) -> None:
     assert sorted(site.paths()) == ["/0.jpg", "/1.jpg", "/2.jpg", "/robots.txt"]
 
 
-def test_going_on_keeps_the_place_of_a_url(site: Site, tmp_path: Path) -> None:
+def test_resuming_keeps_the_position_of_a_url(site: Site, tmp_path: Path) -> None:
     """On resuming, delivered URLs count as proposed, and a transient miss is tried again at its first position."""
     sources = {"a": fake(site, "/0.jpg", "/1.jpg", "/0.jpg", "/1.jpg")}
     skip = frozenset({CandidateKey("a", "q", 0)})
@@ -245,7 +245,7 @@ def test_an_unknown_source_names_the_known_ones(site: Site, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("names", [("bad", "good"), ("good", "bad")])
-def test_a_source_that_changed_ends_and_the_others_carry_on(site: Site, tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_a_changed_source_ends_and_the_others_continue(site: Site, tmp_path: Path, names: tuple[str, ...]) -> None:
     """A source that changed ends after its earlier results, and the others continue."""
     bad, good = fake(site, "/0.jpg", error=SourceChanged("consent page")), fake(site, "/1.jpg", "/2.jpg")
     assert sorted(came({"bad": bad, "good": good}, site, tmp_path, *names)) == [
@@ -262,7 +262,7 @@ def test_a_source_that_changed_ends_and_the_others_carry_on(site: Site, tmp_path
     ]
 
 
-def test_a_source_that_changed_is_said_when_none_delivered(site: Site, tmp_path: Path) -> None:
+def test_source_changed_is_raised_if_none_delivered(site: Site, tmp_path: Path) -> None:
     """SourceChanged is raised if nothing was delivered, neither now nor in an earlier call."""
     sources = {"a": fake(site, error=SourceChanged("consent page")), "b": fake(site)}
     with pytest.raises(SourceChanged, match="consent page"):
@@ -270,7 +270,7 @@ def test_a_source_that_changed_is_said_when_none_delivered(site: Site, tmp_path:
     assert came(sources, site, tmp_path, "a", "b", skip=True) == ["a0 source_changed"]
 
 
-def test_a_source_that_is_down_is_said_after_what_it_gave(site: Site, tmp_path: Path) -> None:
+def test_an_unavailable_source_is_raised_after_its_results(site: Site, tmp_path: Path) -> None:
     """SourceUnavailable is raised after the earlier results, and resuming fetches those no second time."""
     down = fake(site, "/0.jpg", "/1.jpg", error=SourceUnavailable("down"))
     items = WebDownloader({"a": down}, policy(site)).download([slice_of()], tmp_path)
@@ -280,14 +280,16 @@ def test_a_source_that_is_down_is_said_after_what_it_gave(site: Site, tmp_path: 
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_full_disk_is_no_miss(site: Site, tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_not_a_miss(site: Site, tmp_path: Path) -> None:
     """A full disk raises WorkspaceFull; it is not a miss."""
     with no_file_above(1000), pytest.raises(WorkspaceFull, match="free some room"):
         came({"a": fake(site, "/0.jpg", "/1.jpg")}, site, tmp_path, "a")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fetcher_that_cannot_be_opened_is_said_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configuration_error_is_raised_in_the_consumers_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An error of the fetcher's configuration is raised in the consumer's thread, and no thread remains."""
     monkeypatch.setenv("HTTP_PROXY", "socks5://proxy.example:1080")
     before = threading.enumerate()
@@ -317,7 +319,7 @@ def test_an_opt_out_that_was_ignored_stands_in_the_provenance(site: Site, tmp_pa
     ]
 
 
-def test_the_moment_of_a_fetch_may_be_given(site: Site, tmp_path: Path) -> None:
+def test_the_time_of_a_fetch_may_be_given(site: Site, tmp_path: Path) -> None:
     """A given time replaces the time of the fetch, so that runs over the same bytes are identical."""
     moment = datetime(2001, 2, 3, tzinfo=UTC)
     sources = {"a": fake(site, "/0.jpg")}

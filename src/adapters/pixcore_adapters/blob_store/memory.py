@@ -22,7 +22,7 @@ class MemoryBlobStore:
         self._lock = threading.Lock()
 
     @classmethod
-    def at(cls, url: str, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - there is nothing to choose
+    def at(cls, url: str, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - memory has no options
         """Return an empty store for a ``memory:`` URL."""
         return cls()
 

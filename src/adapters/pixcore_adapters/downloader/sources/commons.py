@@ -41,7 +41,7 @@ class Commons:
     api: str = "https://commons.wikimedia.org/w/api.php"
 
     @classmethod
-    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - it is searched without credentials
+    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - the search needs no credentials
         """Return the source."""
         return cls()
 

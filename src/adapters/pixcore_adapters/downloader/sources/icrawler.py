@@ -52,7 +52,7 @@ class Bing:
     base: str = "https://www.bing.com"
 
     @classmethod
-    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - it is searched without credentials
+    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - the search needs no credentials
         """Return the source."""
         return cls()
 
@@ -85,7 +85,7 @@ class Google:
     base: str = "https://www.google.com"
 
     @classmethod
-    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - it is searched without credentials
+    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - the search needs no credentials
         """Return the source."""
         return cls()
 
@@ -129,7 +129,7 @@ class Baidu:
     base: str = "https://image.baidu.com"
 
     @classmethod
-    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - it is searched without credentials
+    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - the search needs no credentials
         """Return the source."""
         return cls()
 

@@ -33,7 +33,7 @@ class Openverse:
     api: str = "https://api.openverse.org/v1/images/"
 
     @classmethod
-    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - it is searched without credentials
+    def at(cls, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - the search needs no credentials
         """Return the source."""
         return cls()
 
