@@ -36,19 +36,20 @@ def parquet(samples: Iterable[Sample], into: Path) -> Mapping[str, str]:
 @contextmanager
 def _file(columns: Mapping[str, bool], path: Path) -> Generator[Add]:
     schema = _schema(columns)
-    rows: list[dict[str, object]] = []
+    rows: list[pa.RecordBatch] = []  # one an image: arrow grows a larger one by copying all of it
     size = 0
 
     def flush() -> None:
         nonlocal size
-        writer.write_table(pa.Table.from_pylist(rows, schema), row_group_size=_ROWS)
+        writer.write_table(pa.Table.from_batches(rows, schema), row_group_size=_ROWS)
         rows.clear()
         size = 0
 
     def add(sample: Sample) -> None:
         nonlocal size
         image = {"bytes": sample.data, "path": sample.row["file_name"]}
-        rows.append({"image": image, **{column: sample.row[column] for column in columns}})
+        row = {"image": image, **{column: sample.row[column] for column in columns}}
+        rows.append(pa.RecordBatch.from_pylist([row], schema))
         size += len(sample.data)
         if len(rows) == _ROWS or size >= _BYTES:
             flush()
