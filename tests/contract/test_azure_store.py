@@ -89,5 +89,5 @@ def _server(azurite: Azure) -> None:
     AzureMachine.server = azurite
 
 
-TestAzureMachine = AzureMachine.TestCase
+TestAzureMachine = pytest.mark.server(pytest.mark.azurite(AzureMachine.TestCase))
 TestAzureMachine.settings = settings(max_examples=10, stateful_step_count=20)  # a server responds within milliseconds

@@ -120,7 +120,7 @@ class MotoMachine(BlobStoreMachine):
         return s3_clients.store(s3_clients.client(had(lambda: shared(moto_server.prepare))))
 
 
-TestMotoMachine = MotoMachine.TestCase
+TestMotoMachine = pytest.mark.server(pytest.mark.s3(MotoMachine.TestCase))
 TestMotoMachine.settings = settings(
     max_examples=10, stateful_step_count=15
 )  # a listing makes one request for each blob
