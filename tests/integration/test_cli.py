@@ -103,7 +103,7 @@ def test_a_short_chunk_exits_3_and_says_how_to_try_again(home: Path) -> None:
     assert ran.code == 3
     assert ran.chunks[0]["shortfall"] == 1
     assert ran.chunks[0]["rejected"] == {"not_an_image": 1}
-    assert ran.err.endswith("to try them again: pixcore retry photos\n")
+    assert ran.err.endswith("to retry them: pixcore retry photos\n")
 
 
 def test_nothing_valid_exits_4_with_a_true_status(home: Path) -> None:
@@ -237,10 +237,10 @@ def test_a_chunk_that_another_run_holds_is_waited_for(home: Path, monkeypatch: p
             database.execute("UPDATE pixcore_chunks SET lease_expires_at = 0 WHERE owner = 'another'")
         sleep(seconds)
 
-    monkeypatch.setattr("pixcore_runners.direct.run._PATIENCE", 0.05)
+    monkeypatch.setattr("pixcore_runners.direct.run._BUSY", 0.05)
     monkeypatch.setattr("pixcore_runners.direct.run.time.sleep", sleep)
     ran = run()
-    assert "chunks that another run holds: 1; if it died, they are free in" in ran.err
+    assert "chunks that another run holds: 1; if it died, their leases expire in" in ran.err
     assert (ran.code, ran.chunks[0]["attempt"]) == (0, 2)
 
 
@@ -270,7 +270,7 @@ def test_retry_takes_failed_and_short_chunks_again_and_no_others(home: Path) -> 
     assert (again.code, [(c["accepted"], c["attempt"]) for c in again.chunks]) == (0, [(4, 3), (4, 3), (2, 1)])
     assert again.chunks[2] == first.chunks[2]
     assert len(rows(again.chunks[0])) == 4
-    assert "chunks opened again: 2" in again.err
+    assert "chunks reopened: 2" in again.err
 
 
 def test_config_show_says_where_each_setting_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,7 +323,11 @@ def test_config_show_says_where_each_setting_comes_from(monkeypatch: pytest.Monk
             2,
             "No such option '--wrokers'. Did you mean '--workers'? (see `pixcore run --help`)",
         ),
-        ((*RUN, "--config", "mine.toml"), 2, "mine.toml cannot be read (No such file or directory); name a TOML file"),
+        (
+            (*RUN, "--config", "mine.toml"),
+            2,
+            "mine.toml cannot be read (No such file or directory); name an existing TOML file",
+        ),
         (("walk",), 2, "No such command 'walk'. (see `pixcore --help`)"),
         (("retry",), 2, "Missing argument 'DATASET'. (see `pixcore retry --help`)"),
     ],
@@ -524,7 +528,9 @@ def test_a_defect_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pixcore_runners.cli.status.assemble", broken)
     ran = pixcore("status")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err == "pixcore: internal error: ZeroDivisionError: by zero; --verbose shows where\n"
+    assert (
+        ran.err == "pixcore: internal error: ZeroDivisionError: by zero; run again with --verbose for the traceback\n"
+    )
     assert "Traceback" in pixcore("status", "--verbose").err
 
 

@@ -91,7 +91,7 @@ def test_duplicates_are_of_one_dataset() -> None:
     ran = pixcore("status", "--duplicates")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
-        "pixcore: --duplicates looks into one dataset; write `pixcore status DATASET --duplicates`."
+        "pixcore: --duplicates needs a dataset; write `pixcore status DATASET --duplicates`."
         " (see `pixcore status --help`)\n"
     )
     ran = pixcore("status", "fotos", "--duplicates")

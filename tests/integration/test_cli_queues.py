@@ -182,7 +182,7 @@ def test_cancel_ends_what_waits_and_asks_what_runs(runner: str, assembly: Assemb
     assert records[0].cancel_requested
     assert pixcore("cancel", "nobody").code == 2
     ran = pixcore("retry", "photos", "--runner", runner)
-    assert (ran.code, "chunks opened again: 2" in ran.err, "chunks enqueued: " in ran.err) == (0, True, True), ran.err
+    assert (ran.code, "chunks reopened: 2" in ran.err, "chunks enqueued: " in ran.err) == (0, True, True), ran.err
     assert [record.status for record in assembly.status.find("photos")][1:] == [Status.PENDING] * 2
 
 

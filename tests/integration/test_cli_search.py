@@ -228,4 +228,4 @@ def test_what_a_file_says_is_not_said_twice(tmp_path: Path, flag: tuple[str, str
     (tmp_path / "pandas.toml").write_text('[[keyword]]\nname = "red panda"\ncount = 5')
     ran = pixcore("plan", "pandas.toml", *flag)
     assert ran.code == 2
-    assert f"{flag[0]} is for a keyword on the command line; write it into pandas.toml" in ran.err
+    assert f"{flag[0]} cannot be used with a DATASET.toml; write it into pandas.toml" in ran.err

@@ -150,9 +150,9 @@ def test_an_interrupted_run_gives_its_chunk_back(home: Path, begin: Begin, numbe
     process.send_signal(number)
     ran = ended(process)
     assert (ran.code, ran.out) == (130, "")
-    assert ran.err.splitlines()[0] == "stopping: running chunks are given back; once more kills at once"
+    assert ran.err.splitlines()[0] == "stopping: running chunks are given back; press Ctrl-C again to kill"
     assert ran.err.splitlines()[-1] == (
-        "pixcore: interrupted; what is finished stays, and the same command again goes on from there"
+        "pixcore: interrupted; finished work is kept, run the same command again to continue"
     )
     await_end(children)
     assert [(record.status, record.attempt, record.failures) for record in records()] == [

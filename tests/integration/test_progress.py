@@ -84,14 +84,14 @@ def test_trouble_is_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None
         assembly.pipeline(observer, store=Away()).run(assembly.chunk(1))
     lines = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"chunk 1: upload failed and is retried in \d+\.\d s: the store is away", lines[1])
-    assert lines[-1] == "chunk 1: failed and will be tried again: the store is away"
+    assert lines[-1] == "chunk 1: failed and will be retried: the store is away"
 
 
 @pytest.mark.parametrize(
     ("event", "line"),
     [
         (ChunkFailed(KEY, 1, "x", Status.FAILED), "chunk 7: failed: x"),
-        (ChunkFailed(KEY, 1, "x", None), "chunk 7: failed, which could not be recorded: x"),
+        (ChunkFailed(KEY, 1, "x", None), "chunk 7: failed and the failure could not be recorded: x"),
         (ChunkLost(KEY, 1, "x"), "chunk 7: another worker took over: x"),
         (
             StepRetried(KEY, 1, Phase.UPLOAD, 1, 2.0, "a\n\x1b[2J[red]"),

@@ -270,7 +270,7 @@ def test_an_outage_is_said_once_and_shows_nothing_old_as_new(capsys: pytest.Capt
     """Three looks in vain, twice: two lines on standard error, and only what was found on standard output."""
     shown(overview(0, 1), None, None, None, overview(0, 1), None, overview(1), as_json=as_json)
     captured = capsys.readouterr()
-    assert captured.err == "watching on, although this look failed: the database is away\n" * 2
+    assert captured.err == "this round failed, the next one follows: the database is away\n" * 2
     assert captured.out.count('"version"' if as_json else "settled") == 3
 
 
@@ -291,7 +291,7 @@ def test_a_terminal_gets_one_view_that_is_renewed_in_place(capsys: pytest.Captur
     plain = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"\r?\n|\r", out)]
     assert max(map(len, plain)) <= 80
     assert [line[-1] for line in plain if "the store is away" in line] == ["…", "…"]
-    assert sum(line.startswith("watching on, although") for line in plain) == 1
+    assert sum(line.startswith("this round failed") for line in plain) == 1
 
 
 @pytest.mark.usefixtures("home", "terminal")
@@ -335,7 +335,7 @@ def test_a_run_is_watched_to_its_end(home: Path) -> None:
     ("words", "said"),
     [
         (("nowhere", "--watch"), "no dataset 'nowhere'"),
-        (("photos", "--watch", "--duplicates"), "do not go together"),
+        (("photos", "--watch", "--duplicates"), "exclude each other"),
     ],
     ids=["unknown", "both"],
 )

@@ -129,7 +129,7 @@ def test_every_help_ends_with_an_example_of_its_command(words: str) -> None:
 def test_the_help_shows_commands_by_what_they_are_for() -> None:
     """Fifteen in a row are too many to find one."""
     shown_in = called("--help").out
-    assert shown_in.index("─ Make a dataset ─") < shown_in.index("│ run ") < shown_in.index("─ What applies")
+    assert shown_in.index("─ Make a dataset ─") < shown_in.index("│ run ") < shown_in.index("─ Check the configuration")
     assert "─ Commands ─" not in shown_in
 
 

@@ -1,4 +1,4 @@
-"""The ``pixcore`` command. Each command is a module of this package, imported when it is called."""
+"""The ``pixcore`` command. Each subcommand is a module of this package, imported when it is called."""
 
 import atexit
 import gc
@@ -15,17 +15,17 @@ from pixcore.errors import one_line
 from pixcore_runners.cli.document import FAILED, INTERRUPTED, NOTHING, USAGE
 from pixcore_runners.observing.logs import escaped
 
-# By what they are for, in the order in which the help shows them; each is `command` of the module of its name.
+# The subcommands by purpose, in the order of the help. Each is `command` in the module of its name.
 _GROUPS = {
     "Make a dataset": ("demo", "plan", "run", "status", "retry", "cancel"),
-    "Look at it, prove it, hand it on": ("report", "verify", "export"),
-    "With workers, on many machines": ("submit", "worker", "reap", "metrics"),
-    "What applies, and whether it works": ("check", "config"),
+    "Inspect, verify and export it": ("report", "verify", "export"),
+    "Use workers on many machines": ("submit", "worker", "reap", "metrics"),
+    "Check the configuration": ("check", "config"),
 }
 _COMMANDS = tuple(name for names in _GROUPS.values() for name in names)
 
-# After how many new objects Python looks for garbage that reference counts do not find, 700 by default: imports make
-# a hundred thousand, and next to nothing of that is garbage.
+# The number of new objects after which Python's garbage collector runs, 700 by default. Imports create 100,000 objects,
+# and almost none of them is garbage.
 _NEW_OBJECTS = 10_000
 
 
@@ -60,33 +60,34 @@ def pixcore() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit with its code; an error is one line on standard error, never a traceback."""
+    """Run the command line and exit with its code. An error is one line on standard error, never a traceback."""
     gc.set_threshold(_NEW_OBJECTS)
-    atexit.register(gc.freeze)  # or what goes with the process anyway would be looked through once more, for 0.1 s
+    atexit.register(gc.freeze)  # else the garbage collector would run once more at exit, for 0.1 s
     try:
         sys.exit(pixcore.main(prog_name="pixcore", standalone_mode=False))
     except NoArgsIsHelpError as error:
         error.show()
         sys.exit(USAGE)
     except click.UsageError as error:
-        _complain(f"{error.format_message()} (see `{error.ctx.command_path if error.ctx else 'pixcore'} --help`)")
+        message = " ".join(error.format_message().split())  # click lists choices on lines of their own
+        _print_error(f"{message} (see `{error.ctx.command_path if error.ctx else 'pixcore'} --help`)")
         sys.exit(USAGE)
     except click.Abort:
-        _complain("interrupted; what is finished stays, and the same command again goes on from there")
+        _print_error("interrupted; finished work is kept, run the same command again to continue")
         sys.exit(INTERRUPTED)
     except PixcoreError as error:
-        _complain(one_line(error))
+        _print_error(one_line(error))
         sys.exit(_code(error))
-    except Exception as error:  # the last resort: a defect, too, ends in one line and its exit code
+    except Exception as error:  # a defect also ends in one line and an exit code
         logging.getLogger("pixcore").debug("internal error", exc_info=True)
-        _complain(f"internal error: {one_line(error)}; --verbose shows where")
+        _print_error(f"internal error: {one_line(error)}; run again with --verbose for the traceback")
         sys.exit(FAILED)
     finally:
-        _let_go()
+        _flush()
 
 
-def _let_go() -> None:
-    """Flush what was said. Where nobody reads any more, the interpreter would end with an exit code of its own."""
+def _flush() -> None:
+    """Flush stdout and stderr. On a closed pipe, redirect to /dev/null so that Python does not exit with 120."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -104,5 +105,5 @@ def _code(error: PixcoreError) -> int:
             return USAGE
 
 
-def _complain(text: str) -> None:
+def _print_error(text: str) -> None:
     click.echo(f"pixcore: {escaped(text)}", err=True)

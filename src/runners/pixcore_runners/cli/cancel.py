@@ -1,4 +1,4 @@
-"""``pixcore cancel``: a dataset is no longer wanted."""
+"""``pixcore cancel``: stop a dataset."""
 
 import rich_click as click
 
@@ -15,17 +15,17 @@ from pixcore_runners.planning.dataset_plan import dataset_records
 @click.argument("dataset")
 @shared
 def command(shell: Shell, dataset: str) -> None:
-    """Stop a dataset: waiting chunks fail at once, running ones as soon as their worker hears of it.
+    """Stop a dataset: pending chunks fail immediately, running ones at the next heartbeat of their worker.
 
-    What is completed stays. Chunks without a dataset are meant by `''`. `pixcore retry` takes it back.
+    Completed chunks stay. `''` means the chunks without a dataset. `pixcore retry` undoes it.
 
     Example: `pixcore cancel red-panda`
     """
     assembly = assemble(shell.settings)
     name = namespace(dataset)
     dataset_records(name, assembly.status)
-    asked = assembly.status.cancel(name)
+    cancelled = assembly.status.cancel(name)
     card_refresh.refresh(name, assembly.status, assembly.store)
     table = plain_table("dataset", "cancelled")
-    add(table, name, asked)
-    shell.show({"version": VERSION, "dataset": name, "cancelled": asked}, table)
+    add(table, name, cancelled)
+    shell.show({"version": VERSION, "dataset": name, "cancelled": cancelled}, table)

@@ -1,4 +1,4 @@
-"""``pixcore check``: whether what is configured works."""
+"""``pixcore check``: try everything that is configured."""
 
 import sys
 
@@ -9,17 +9,18 @@ from pixcore.errors import one_line
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.assembly.probes import probes
 from pixcore_runners.cli.document import DONE, FAILED, USAGE, VERSION
-from pixcore_runners.cli.shell import Shell, creating, shared
+from pixcore_runners.cli.shell import Shell, container_option, shared
 from pixcore_runners.cli.tables import add, plain_table
 
 
 @click.command("check")
-@creating
+@container_option
 @shared
 def command(shell: Shell) -> None:
-    """Reach everything that is configured and try each right; leaves nothing behind but what the first run would make.
+    """Connect to everything that is configured and try each permission. Removes what it writes.
 
-    Exits with 1 when something cannot be reached now, with 2 when a right is lacking.
+    It creates what the first run would create, such as the status database. Exits with 1 if something cannot be reached
+    now, with 2 if a permission is missing.
 
     Example: `pixcore check --store s3://bucket/prefix`
     """
@@ -27,10 +28,10 @@ def command(shell: Shell) -> None:
     document = []
     errors = []
     for probe in probes(assemble(shell.settings, make=True)):
-        said = one_line(probe.error) if probe.error else ""
-        add(table, probe.part, probe.right, "NO" if probe.error else "yes", f"{probe.seconds:.3f}", said)
+        message = one_line(probe.error) if probe.error else ""
+        add(table, probe.part, probe.right, "NO" if probe.error else "yes", f"{probe.seconds:.3f}", message)
         document.append(
-            {"part": probe.part, "right": probe.right, "works": not said, "seconds": probe.seconds, "error": said}
+            {"part": probe.part, "right": probe.right, "works": not message, "seconds": probe.seconds, "error": message}
         )
         errors += [probe.error] if probe.error else []
     shell.show(

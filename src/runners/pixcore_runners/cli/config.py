@@ -1,4 +1,4 @@
-"""``pixcore config``: what applies, and why."""
+"""``pixcore config``: show the settings and their origins."""
 
 import rich_click as click
 
@@ -9,7 +9,7 @@ from pixcore_runners.cli.tables import add, plain_table
 
 @click.group("config")
 def command() -> None:
-    """Look at the configuration.
+    """Show the configuration.
 
     Example: `pixcore config show`
     """
@@ -18,7 +18,7 @@ def command() -> None:
 @command.command("show")
 @shared
 def show(shell: Shell) -> None:
-    """Show each setting, its value and where it comes from; passwords are masked.
+    """Show each setting, its value and where the value comes from. Passwords are masked.
 
     Example: `pixcore config show --json`
     """
@@ -26,12 +26,12 @@ def show(shell: Shell) -> None:
     settings = []
     for name, value in shell.loaded.shown().items():
         origin = shell.loaded.origins[name]
-        add(table, name, _words(value), origin)
+        add(table, name, _text(value), origin)
         settings.append({"name": name, "value": value, "from": origin})
     shell.show({"version": VERSION, "settings": settings}, table)
 
 
-def _words(value: object) -> str:
+def _text(value: object) -> str:
     match value:
         case None | []:
             return "(none)"

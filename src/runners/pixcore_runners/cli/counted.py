@@ -1,4 +1,4 @@
-"""What a command shows on standard error while it goes through many alike things: a bar, or now and then a line."""
+"""Progress on standard error while a command goes through many items: a bar on a terminal, else a few lines."""
 
 import sys
 from collections.abc import Callable, Generator
@@ -10,12 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pixcore_runners.cli.shell import Shell
 
-_LINES = 10  # how many a whole pass is worth where there is no terminal
+_LINES = 10  # printed in all if there is no terminal
 
 
 @contextmanager
 def counted(shell: Shell, doing: str, total: int) -> Generator[Callable[[], None]]:
-    """A function to call after each of ``total`` things; what it shows is gone from a terminal with the block."""
+    """Give the block a function to call after each of ``total`` items. A bar disappears when the block ends."""
     console = Console(stderr=True)
     if shell.quiet or shell.verbose or not console.is_terminal:
         done = count(1)
@@ -28,7 +28,7 @@ def counted(shell: Shell, doing: str, total: int) -> Generator[Callable[[], None
         yield line
         return
     columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    # what goes to standard output is data: let it pass by, unless it would be written into the bar
+    # standard output is data: pass it through, unless the terminal would show it inside the bar
     with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bars:
         task = bars.add_task(doing, total=total)
         yield lambda: bars.advance(task)

@@ -1,4 +1,4 @@
-"""``pixcore demo``: the whole pipeline on planted pictures, expected against found."""
+"""``pixcore demo``: run the whole pipeline on a synthetic site, and compare the expected with the found."""
 
 import csv
 import os
@@ -34,19 +34,21 @@ if TYPE_CHECKING:
 
 _DATASET = "demo"
 _MARK = ".pixcore-demo"
-_PATIENCE = 2.0  # seconds: the site has pages that answer too late on purpose
+_PATIENCE = 2.0  # seconds: some pages of the site answer too late on purpose
 
 
 @click.command("demo")
-@click.option("--out", metavar="DIR", default="pixcore-demo", show_default=True, help="Where it may write.")
+@click.option(
+    "--out", metavar="DIR", default="pixcore-demo", show_default=True, help="Folder that the demo may write to."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
-@click.option("--verbose", is_flag=True, help="Log lines on standard error.")
+@click.option("--quiet", is_flag=True, help="Print no progress on standard error.")
+@click.option("--verbose", is_flag=True, help="Print log lines on standard error.")
 def command(out: str, as_json: bool, quiet: bool, verbose: bool) -> None:
-    """Try everything on a synthetic web site with planted faults, and compare what is found with what is there.
+    """Run the whole pipeline on a synthetic web site with planted faults, and compare results with expectations.
 
-    The pictures are painted, not photographed; the site runs on this machine alone, and your configuration is not read.
-    Exits with 3 on a mismatch.
+    A program paints the pictures. The site is reachable on this machine only, and your configuration is not read. Exits
+    with 3 on a mismatch.
 
     Example: `pixcore demo --out /tmp/pixcore-demo`
     """
@@ -90,7 +92,7 @@ def _flags(folder: Path, served: "Site") -> dict[str, object]:
 
 
 def _lists(folder: Path, planted: "Planted", served: "Site") -> dict[str, Path]:
-    """A URL list for each keyword, with what it says of the pictures' origin."""
+    """Write a URL list for each keyword, with the provenance of its pictures; return the lists."""
     lists = {keyword: folder / f"{name}.csv" for keyword, name in planted.keywords.items()}
     with local_disk("writing the URL lists"):
         folder.mkdir()
@@ -107,11 +109,13 @@ def _lists(folder: Path, planted: "Planted", served: "Site") -> dict[str, Path]:
 
 
 def _fresh(folder: Path) -> Path:
-    """An empty folder for the demo; what an earlier demo left there is removed, anything else is not."""
+    """Return an empty folder for the demo. Removes what an earlier demo left there, and nothing else."""
     try:
         if folder.exists() and any(folder.iterdir()):
             if not (folder / _MARK).is_file():
-                raise InvalidRequest(f"{folder} holds something that is not from a demo; name another with --out DIR")
+                raise InvalidRequest(
+                    f"{folder} holds files that are not from a demo; name another folder with --out DIR"
+                )
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _MARK).touch()
@@ -121,12 +125,10 @@ def _fresh(folder: Path) -> Path:
 
 
 def _run(shell: Shell, assembly: Assembly, lists: Mapping[str, Path], verdicts: "Verdicts") -> list[str]:
-    """Work every keyword's list off as one chunk; tell what is wrong with the stored archives."""
+    """Run every keyword's list as one chunk; return the faults of the stored archives."""
     keywords = [KeywordSpec((f"urls:{path}",), keyword) for keyword, path in lists.items()]
-    with plan_missing(
-        DatasetSpec(keywords, shell.settings.chunk_size, _DATASET), assembly.status, assembly
-    ) as proposal:
-        chunks = [chunk.key for chunk in proposal.save(assembly.status, assembly.store)]
+    with plan_missing(DatasetSpec(keywords, shell.settings.chunk_size, _DATASET), assembly.status, assembly) as plan:
+        chunks = [chunk.key for chunk in plan.save(assembly.status, assembly.store)]
     with (
         stopping(shell) as stop,
         progress(shell, len(chunks)) as shown,

@@ -1,4 +1,4 @@
-"""The one JSON document of ``--json``, and the exit code that sums a dataset up."""
+"""The JSON document of ``--json``, and the exit code of a dataset."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,12 +14,12 @@ DONE, FAILED, USAGE, PARTIAL, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
 def document(dataset: str, records: Sequence[ChunkRecord]) -> dict[str, Any]:
-    """The state of a dataset's chunks, by rising index. The same state gives the same document."""
+    """Return the state of a dataset's chunks, in order of their index. The same state gives the same document."""
     return {"version": VERSION, "dataset": dataset, "chunks": [_chunk(record) for record in records]}
 
 
 def near_document(dataset: str, groups: Iterable[NearGroup]) -> Iterator[str]:
-    """The text of the document of a dataset's near-duplicates, a group a line. The same groups give the same text."""
+    """Yield the document of a dataset's near-duplicates as text, a group a line. Deterministic."""
     start = json.dumps({"version": VERSION, "dataset": dataset, "groups": []})
     yield start.removesuffix("]}")
     for number, group in enumerate(groups):
@@ -28,14 +28,14 @@ def near_document(dataset: str, groups: Iterable[NearGroup]) -> Iterator[str]:
 
 
 def exit_code(records: Sequence[ChunkRecord]) -> int:
-    """0 when every chunk is full, 4 when not one image was collected, else 3."""
+    """Return 0 if every chunk is full, 4 if no image was collected, else 3."""
     if all(record.status is Status.COMPLETED and not _shortfall(record) for record in records):
         return DONE
     return PARTIAL if any(record.result for record in records) else NOTHING
 
 
 def _chunk(record: ChunkRecord) -> dict[str, Any]:
-    """What is stored, if anything is; else how far the last attempt came, with nothing accepted as yet."""
+    """Describe what is stored; without an archive, the counts of the last attempt with 0 accepted images."""
     result = record.result
     counts = result.progress if result else record.progress
     return {
@@ -57,7 +57,7 @@ def _chunk(record: ChunkRecord) -> dict[str, Any]:
 
 
 def _group(group: NearGroup) -> dict[str, Any]:
-    """Of a pair, ``images`` are the places of its two in the group's ``images``; the distances are bits of 64."""
+    """Describe a group. The ``images`` of a pair are indices into the group's ``images``; distances are bits of 64."""
     places = {image.sha256: place for place, image in enumerate(group.images)}
     return {
         "images": [_seen(image) for image in group.images],
@@ -73,7 +73,7 @@ def _group(group: NearGroup) -> dict[str, Any]:
 
 
 def _seen(image: SeenImage) -> dict[str, Any]:
-    """Named and written as in the image's row."""
+    """Describe an image with the names and formats of its row."""
     return {
         "chunk": image.chunk.id,
         "url": image.url,

@@ -1,4 +1,4 @@
-"""``pixcore export``: a dataset in another layout."""
+"""``pixcore export``: write a dataset in another layout."""
 
 import signal
 import sys
@@ -27,14 +27,16 @@ from pixcore_runners.registry.tables import LAYOUTS
 @click.option("--format", "kind", type=click.Choice([*LAYOUTS]), required=True, help="The layout.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", required=True, help="A new or empty folder.")
 @click.option("--split", "ratios", metavar="SPLITS", default="train=1", help="Such as train=0.9,test=0.1.")
-@click.option("--label", type=click.Choice(CLASSES), help="What fills the column `label`, and names folders of images.")
+@click.option(
+    "--label", type=click.Choice(CLASSES), help="The column that fills `label` and names the folders of images."
+)
 @shared
 def command(shell: Shell, dataset: str, kind: str, out: Path, *, ratios: str, label: str | None) -> None:
     """Write the images of DATASET's completed chunks to DIR, in a layout that other tools load.
 
-    An image is in the same split in every export, together with all that it nearly looks like. With --label keyword,
-    the column `label` holds the keyword that found the image instead of its label; with --label, an imagefolder has a
-    folder for each label. DIR appears when all is written. Exits with 3 when chunks are missing in it.
+    An image is in the same split in every export, together with its near-duplicates. With --label keyword, the column
+    `label` holds the keyword that found the image instead of its label. With --label, an imagefolder has a folder for
+    each label. DIR appears once everything is written. Exits with 3 if chunks are missing in it.
 
     Example: `pixcore export red-panda --format imagefolder --out ./red-panda --split train=0.9,test=0.1`
     """
@@ -45,7 +47,7 @@ def command(shell: Shell, dataset: str, kind: str, out: Path, *, ratios: str, la
     known = dataset_records(name, assembly.status)
     records = [record for record in known if record.status is Status.COMPLETED]
     if not records:
-        raise NoValidImages(f"no chunk of dataset {name} is completed, so there is nothing to export")
+        raise NoValidImages(f"no chunk of dataset {name} is completed, so there is nothing to export; run it first")
     near = placed_together(name, records, assembly.seen)
     with _interruptible(shell), counted(shell, "chunks", len(records)) as done:
         images = samples(records, assembly.archives, splits, near, label or CLASSES[0], done=done)
@@ -57,13 +59,15 @@ def command(shell: Shell, dataset: str, kind: str, out: Path, *, ratios: str, la
         add(table, split, size)
     shell.show({"version": VERSION, "dataset": name, "format": kind, "out": str(out), "splits": sizes}, table)
     if missing := len(known) - len(records):
-        shell.say(f"chunks that are not completed, and so not exported: {missing}; `pixcore status {name}` shows them")
+        shell.say(
+            f"chunks that were not exported because they are not completed: {missing}; see `pixcore status {name}`"
+        )
     sys.exit(PARTIAL if missing else DONE)
 
 
 @contextmanager
 def _interruptible(shell: Shell) -> Generator[None]:
-    """End on Ctrl-C and SIGTERM alike, with what was begun removed."""
+    """End on Ctrl-C and SIGTERM with the partial export removed."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

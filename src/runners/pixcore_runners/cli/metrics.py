@@ -1,4 +1,4 @@
-"""``pixcore metrics``: what Prometheus asks for."""
+"""``pixcore metrics``: serve metrics to Prometheus."""
 
 import signal
 from collections.abc import Callable, Generator
@@ -12,14 +12,25 @@ from pixcore_runners.registry.table import needing
 
 
 @click.command("metrics")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; whoever gets there can read.")
-@click.option("--port", type=click.IntRange(0, 65535), default=9464, show_default=True, help="0 for any that is free.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen at; everyone who reaches it can read the metrics.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=9464,
+    show_default=True,
+    help="Port to listen at; 0 for any free one.",
+)
 @shared
 def command(shell: Shell, host: str, port: int) -> None:
-    """Serve metrics to Prometheus until told to stop: of the status database, and of this machine's workers.
+    """Serve metrics to Prometheus until a signal stops it: of the status database, and of this machine's workers.
 
-    What workers and `pixcore run` do is counted where the setting metrics_dir names a folder, the same one for all of
-    them and for this command. One of it on each machine is enough.
+    Workers and `pixcore run` count their work in the folder of the setting metrics_dir, which must be the same for them
+    and for this command. Run one `pixcore metrics` on each machine.
 
     Example: `PIXCORE_METRICS_DIR=/run/pixcore-metrics pixcore metrics`
     """
@@ -27,17 +38,17 @@ def command(shell: Shell, host: str, port: int) -> None:
         from pixcore_runners.observing.metrics import serve  # noqa: PLC0415 - an extra, and the help of all commands is quick
     assembly = assemble_for_worker(shell.settings)
     folder = shell.settings.metrics_dir
-    with _ending() as until_told:
-        found = serve(assembly.status, folder, host, port)
-        shell.say(f"metrics at http://{f'[{host}]' if ':' in host else host}:{found}/metrics")
+    with _ending() as wait_for_signal:
+        bound = serve(assembly.status, folder, host, port)
+        shell.say(f"metrics at http://{f'[{host}]' if ':' in host else host}:{bound}/metrics")
         if not folder:
-            shell.say("metrics_dir is not set: only what the status database knows is served")
-        until_told()
+            shell.say("metrics_dir is not set, so only metrics of the status database are served")
+        wait_for_signal()
 
 
 @contextmanager
 def _ending() -> Generator[Callable[[], object]]:
-    """Gives what waits for Ctrl-C or SIGTERM, which end nothing else meanwhile, threads begun in the block included."""
+    """Give the block a function that waits for Ctrl-C or SIGTERM. Both are blocked inside it, also in new threads."""
     numbers = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:

@@ -1,4 +1,4 @@
-"""How fast a count grows that is only looked at now and then, and that grows in steps."""
+"""Measure how fast a count grows that is read now and then and grows in steps."""
 
 from collections import deque
 
@@ -7,14 +7,14 @@ from attrs import define, field, frozen
 
 @frozen
 class Growth:
-    """By how much a count grew in how many ``seconds``, more than 0."""
+    """How much a count grew in a number of ``seconds``, which is more than 0."""
 
     gained: int
     seconds: float
 
     @property
     def rate(self) -> float:
-        """What it gained a second."""
+        """The growth per second."""
         return self.gained / self.seconds
 
 
@@ -22,9 +22,9 @@ class Growth:
 class Pace:
     """The growth of a count over the last ``window`` seconds, measured from step to step.
 
-    While it grows, it is expected to do so at least every ``beat`` seconds: nothing is told of less than a beat, in
-    which one step or two would make all the difference, and only a count that has stood still for two counts as slower.
-    Where the count falls, because work is done again, nothing is gained and nothing lost.
+    A growing count is expected to grow at least every ``beat`` seconds. No growth is returned for less than one beat,
+    because one step more or less would change it too much. A count must stand still for two beats to count as slower.
+    If the count falls, because work is repeated, the growth stays the same.
     """
 
     window: float
@@ -35,7 +35,7 @@ class Pace:
     _steps: deque[tuple[float, int]] = field(init=False, factory=deque[tuple[float, int]])
 
     def look(self, now: float, count: int) -> Growth | None:
-        """Note the count at the moment ``now``, in seconds; gives its growth, or None while too little was seen."""
+        """Record the count at the time ``now``, in seconds; return its growth, or None until enough was measured."""
         if self._began is None:
             self._began, self._count = now, count
         if count > self._count:

@@ -1,4 +1,4 @@
-"""The arguments that say what is wanted, shared by ``run`` and ``plan``."""
+"""The arguments that describe a dataset, shared by ``run``, ``plan`` and ``submit``."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ import rich_click as click
 from attrs import evolve
 
 from pixcore import InvalidRequest
-from pixcore_runners.cli.shell import Shell, adding
+from pixcore_runners.cli.shell import Shell, with_options
 from pixcore_runners.planning.dataset_file import read
 from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, usable_sources
 from pixcore_runners.settings import Settings
 from pixcore_runners.settings.source_names import FORMS, LICENSES, caution
 
-# The command gets `keyword`, `count` and `dataset`; the others are settings.
-wanting = adding(
+# The command receives `keyword`, `count` and `dataset`. The others are settings.
+spec_options = with_options(
     click.argument("keyword", metavar="[KEYWORD | DATASET.toml]", default=""),
     click.option(
         "--source",
@@ -25,41 +25,43 @@ wanting = adding(
         "--count",
         type=int,
         metavar="N",
-        help="How many images you want; for folders and lists by default all that they hold.",
+        help="Number of images; for folders and lists, default: all that they hold.",
     ),
-    click.option("--license", metavar="SLUGS", help=f"Only images under these licences, of {', '.join(LICENSES)}."),
-    click.option("--chunk-size", type=int, metavar="N", help="Images in a chunk, 500 by default."),
-    click.option("--dataset", default="", metavar="NAME", help="By default called as the keyword."),
-    click.option("--keep-pages", metavar="DIR", help="Keep the pages of sources that could not be read in DIR."),
+    click.option("--license", metavar="SLUGS", help=f"Only images under these licences: {', '.join(LICENSES)}."),
+    click.option("--chunk-size", type=int, metavar="N", help="Images in a chunk. Default: 500."),
+    click.option("--dataset", default="", metavar="NAME", help="Name of the dataset. Default: the keyword."),
+    click.option("--keep-pages", metavar="DIR", help="Store result pages that could not be parsed in DIR."),
 )
 
 
-def wanted(shell: Shell, keyword: str, count: int | None, dataset: str) -> DatasetSpec:
-    """What these arguments mean, with the names left out filled in; says what the person should know of it.
+def dataset_spec(shell: Shell, keyword: str, count: int | None, dataset: str) -> DatasetSpec:
+    """Return the dataset that the arguments describe, with missing names filled in. Prints warnings about its sources.
 
     Raises:
-        InvalidRequest: Something is missing or impossible, or a flag repeats what the DATASET.toml says.
+        InvalidRequest: A value is missing or invalid, or a flag is given that the DATASET.toml has to hold.
     """
     settings = _with_usual_sources(shell)
     if keyword.endswith(".toml"):
         flags = {"count": count, "dataset": dataset}
         flags |= {name: shell.loaded.origins[name] == "flag" for name in ("source", "license", "chunk_size")}
         if given := [name.replace("_", "-") for name, value in flags.items() if value]:
-            raise InvalidRequest(f"--{given[0]} is for a keyword on the command line; write it into {keyword}")
-        wish = read(Path(keyword), settings)
+            raise InvalidRequest(f"--{given[0]} cannot be used with a DATASET.toml; write it into {keyword}")
+        spec = read(Path(keyword), settings)
     else:
-        one = KeywordSpec(settings.source, keyword, count, licenses=settings.license)
-        wish = DatasetSpec((one,), settings.chunk_size, dataset, settings.quality)
-    wish = wish.with_names()
-    if left_out := set(shell.settings.source) - set(settings.source) - set(wish.sources):
-        shell.say(f"{min(left_out)} is left out: it answers only those who say how to reach them; set user_agent")
-    if told := caution(wish.sources):
-        shell.say(told)
-    return wish
+        keyword_spec = KeywordSpec(settings.source, keyword, count, licenses=settings.license)
+        spec = DatasetSpec((keyword_spec,), settings.chunk_size, dataset, settings.quality)
+    spec = spec.with_names()
+    if left_out := set(shell.settings.source) - set(settings.source) - set(spec.sources):
+        shell.say(
+            f"{min(left_out)} is left out, because it answers only clients that name a contact address; set user_agent"
+        )
+    if warning := caution(spec.sources):
+        shell.say(warning)
+    return spec
 
 
 def _with_usual_sources(shell: Shell) -> Settings:
-    """The settings; where nobody named a source, without those that the user agent keeps from answering."""
+    """Return the settings. If no source was named, leave out those that require a contact address."""
     settings = shell.settings
     return (
         settings if shell.loaded.origins["source"] != "default" else evolve(settings, source=usable_sources(settings))

@@ -1,4 +1,4 @@
-"""What a run shows on standard error while it works: bars on a terminal, plain lines elsewhere."""
+"""The progress of a run on standard error: bars on a terminal, plain lines elsewhere."""
 
 from collections import Counter
 from collections.abc import Generator
@@ -28,13 +28,13 @@ from pixcore.model.chunks import Status
 from pixcore_runners.cli.shell import Shell
 from pixcore_runners.observing.logs import LogObserver, escaped
 
-# How many accepted images a plain line is worth.
+# A plain line is printed after this many accepted images.
 _STEP = 100
 
 
 @contextmanager
 def progress(shell: Shell, chunks: int) -> Generator[Observer]:
-    """An observer that shows the work on ``chunks`` chunks until the block ends."""
+    """Give the block an observer that shows the progress of ``chunks`` chunks."""
     console = Console(stderr=True)
     if shell.verbose:
         yield LogObserver()
@@ -56,7 +56,7 @@ def progress(shell: Shell, chunks: int) -> Generator[Observer]:
 
 @define
 class _Bars:
-    """One bar for the chunks, one for the images of each running chunk with its rejects and rate."""
+    """A bar for the chunks, and a bar for the images of each running chunk, with its rejected images and rate."""
 
     bars: Progress
     chunks: int
@@ -103,7 +103,7 @@ class _Bars:
 
 @define
 class _Lines:
-    """A line when a chunk begins, is retried and ends, and now and then one between."""
+    """A line when a chunk starts, is retried and ends, and one for every 100 images."""
 
     console: Console
     _accepted: Counter[ChunkKey] = field(init=False, factory=Counter[ChunkKey])
@@ -133,7 +133,7 @@ def _print(console: Console, event: Event, text: str) -> None:
 
 
 def _retrying(event: StepRetried) -> str:
-    return f"{event.phase} failed and is tried again in {event.wait:.1f} s: {event.error}"
+    return f"{event.phase} failed and is retried in {event.wait:.1f} s: {event.error}"
 
 
 def _ending(event: ChunkEnded) -> str:
@@ -142,12 +142,12 @@ def _ending(event: ChunkEnded) -> str:
             short = f", {result.shortfall} short" if result.shortfall else ""
             return f"completed with {result.progress.accepted} of {result.target} images{short}"
         case ChunkFailed(error=error, status=Status.PENDING):
-            return f"failed and will be tried again: {error}"
+            return f"failed and will be retried: {error}"
         case ChunkFailed(error=error, status=None):
-            return f"failed, which could not be recorded: {error}"
+            return f"failed and the failure could not be recorded: {error}"
         case ChunkFailed(error=error):
             return f"failed: {error}"
         case ChunkLost(error=error):
-            return f"left to another worker: {error}"
+            return f"another worker took over: {error}"
         case _:
             return "interrupted and given back"

@@ -1,4 +1,4 @@
-"""``pixcore reap``: chunks whose worker died go back to the queue."""
+"""``pixcore reap``: enqueue the chunks of dead workers again."""
 
 import time
 
@@ -14,17 +14,17 @@ from pixcore_runners.cli.work import stopping
 from pixcore_runners.queueing.dispatch import Reaped, reap
 from pixcore_runners.queueing.runner import RUNNERS, open_runner
 
-_GLANCE = 0.2  # how often it looks whether it should stop, in seconds
+_POLL = 0.2  # seconds between two checks whether to stop
 
 
 @click.command("reap")
-@click.option("--every", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Again every S seconds.")
+@click.option("--every", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Repeat every S seconds.")
 @shared
 def command(shell: Shell, every: float | None) -> None:
-    """Free the claims of workers that died, and send what the queues have lost to them again.
+    """Free the claims of workers that died, and enqueue chunks again that a queue has lost.
 
-    One is enough for all workers, several do no harm. With --every, it goes on until told to stop, whatever is away
-    meanwhile.
+    One reaper is enough for all workers; several do no harm. With --every, it runs until a signal stops it, and
+    continues after a service was unreachable.
 
     Example: `pixcore reap --every 15`
     """
@@ -40,14 +40,14 @@ def command(shell: Shell, every: float | None) -> None:
             try:
                 reaped = _round(assembly)
             except TransientError as error:
-                shell.say(f"not this time: {one_line(error)}")
+                shell.say(f"this round failed, the next one follows: {one_line(error)}")
             else:
                 if reaped.freed or reaped.lost:
                     shell.say(f"claims freed: {reaped.freed}, lost deliveries sent again: {reaped.lost}")
             until = time.monotonic() + every
-            # not by waiting for the event: a signal handler of this very thread sets it, and would deadlock
+            # not by waiting for the event: a signal handler of this thread sets it, which would deadlock
             while not stop.is_set() and (left := until - time.monotonic()) > 0:
-                time.sleep(min(_GLANCE, left))
+                time.sleep(min(_POLL, left))
 
 
 def _round(assembly: Assembly) -> Reaped:

@@ -1,4 +1,4 @@
-"""``pixcore report``: a dataset as one HTML page."""
+"""``pixcore report``: write a dataset as one HTML page."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ from pixcore_runners.planning.dataset_plan import dataset_records
 
 @click.command("report")
 @click.argument("dataset")
-@click.option("--out", metavar="FILE", required=True, help="The page to write; an earlier report there is replaced.")
+@click.option("--out", metavar="FILE", required=True, help="The page to write. Replaces an earlier report.")
 @shared
 def command(shell: Shell, dataset: str, out: str) -> None:
     """Write one HTML page that shows DATASET: its images, what was left out and why, and how its chunks fared.

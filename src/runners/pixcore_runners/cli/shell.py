@@ -1,4 +1,4 @@
-"""What every command shares: its options, the settings they lead to, and where it writes.
+"""What every command shares: options, settings and output.
 
 Standard output is data, standard error is everything else.
 """
@@ -22,8 +22,8 @@ P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def adding(*parameters: Callable[[F], F]) -> Callable[[F], F]:
-    """A decorator that gives a command these options and arguments, which its help lists in this order."""
+def with_options(*parameters: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds options and arguments to a command, in the order of its help."""
 
     def decorate(command: F) -> F:
         for parameter in reversed(parameters):
@@ -33,30 +33,32 @@ def adding(*parameters: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-_common = adding(
-    click.option("--store", metavar="URL", help="Where archives go, such as file:./out."),
+_common = with_options(
+    click.option("--store", metavar="URL", help="Where archives are stored, such as file:./out."),
     click.option("--status", metavar="URL", help="The status database, such as sqlite:///./status.db."),
-    click.option("--config", metavar="FILE", type=click.Path(dir_okay=False), help="Instead of ./pixcore.toml."),
+    click.option(
+        "--config", metavar="FILE", type=click.Path(dir_okay=False), help="Read FILE instead of ./pixcore.toml."
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
-    click.option("--quiet", is_flag=True, help="No progress on standard error."),
-    click.option("--verbose", is_flag=True, help="Log lines on standard error."),
+    click.option("--quiet", is_flag=True, help="Print no progress on standard error."),
+    click.option("--verbose", is_flag=True, help="Print log lines on standard error."),
 )
 
 
 # For commands that write into the store.
-creating = adding(
+container_option = with_options(
     click.option(
         "--create-container",
         is_flag=True,
         default=None,
-        help="Make the store's container or bucket where it is missing.",
+        help="Create the store's container or bucket if it does not exist.",
     )
 )
 
 
 @frozen
 class Shell:
-    """One call of the command: its settings and its two streams."""
+    """One call of a command: its settings and its output."""
 
     loaded: Loaded
     as_json: bool
@@ -65,22 +67,22 @@ class Shell:
 
     @property
     def settings(self) -> Settings:
-        """What applies to this call."""
+        """The settings of this call."""
         return self.loaded.settings
 
     def say(self, text: str) -> None:
-        """One line for the person at the terminal."""
+        """Print one line for the user on standard error, unless ``quiet``."""
         if not self.quiet:
-            # not by click, which writes past the bars that may be there, and so into them
+            # not by click, which would write into progress bars
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
 
     def show(self, document: Mapping[str, Any], table: Table, *footer: str) -> None:
-        """The command's data: the document with ``--json``, else the table and lines below it."""
+        """Print the command's data: the document with ``--json``, else the table and the lines below it."""
         if self.as_json:
-            click.echo(json.dumps(document, indent=2))  # in ASCII: nothing in it can steer a terminal
+            click.echo(json.dumps(document, indent=2))  # in ASCII, so that nothing in it can control a terminal
             return
-        # a pipe has no width: never fold the columns of what another program may read
+        # a pipe has no width: do not fold columns that another program may read
         console = Console(width=None if sys.stdout.isatty() else 10_000)
         console.print(table)
         for line in footer:
@@ -88,7 +90,7 @@ class Shell:
 
 
 def shared(command: Callable[Concatenate[Shell, P], None]) -> Callable[..., None]:
-    """Give a command the options common to all and hand it a Shell; its other options set settings of their name."""
+    """Add the common options to a command and pass it a Shell. Options with the name of a setting set it."""
 
     @wraps(command)
     def called(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,4 +1,4 @@
-"""``pixcore status``: how the datasets stand."""
+"""``pixcore status``: show the state of datasets and chunks."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,21 +19,21 @@ from pixcore_runners.planning.dataset_plan import dataset_records
 
 @click.command("status")
 @click.argument("dataset", default=None)
-@click.option("--watch", "watched", is_flag=True, help="Go on showing how it goes until every chunk is settled.")
-@click.option("--duplicates", is_flag=True, help="Show the images of DATASET that nearly look alike; none is removed.")
+@click.option("--watch", "watched", is_flag=True, help="Show the progress until every chunk is completed or failed.")
+@click.option("--duplicates", is_flag=True, help="Show the near-duplicates of DATASET. Removes nothing.")
 @shared
 def command(shell: Shell, dataset: str | None, watched: bool, duplicates: bool) -> None:
-    """Show every dataset, or the chunks of one; `''` means those without a dataset.
+    """Show all datasets, or the chunks of one. `''` means the chunks without a dataset.
 
-    With --watch, exits with 0 once every chunk is completed or failed, and with 130 when interrupted before; with
-    --json, it prints one document a line.
+    With --watch, exits with 0 once every chunk is completed or failed, and with 130 if it is interrupted before. With
+    --watch --json, prints one document a line.
 
     Example: `pixcore status red-panda --watch`
     """
     if watched and duplicates:
-        raise click.UsageError("--watch and --duplicates do not go together; take one of them.")
+        raise click.UsageError("--watch and --duplicates exclude each other; use one of them.")
     if duplicates and not dataset:
-        raise click.UsageError("--duplicates looks into one dataset; write `pixcore status DATASET --duplicates`.")
+        raise click.UsageError("--duplicates needs a dataset; write `pixcore status DATASET --duplicates`.")
     assembly = assemble(shell.settings)
     name = None if dataset is None else namespace(dataset)
     if watched:
@@ -57,22 +57,22 @@ def _show_all(shell: Shell, status: StatusRepo) -> None:
         add(table, name or "(none)", *counts.values())
         datasets.append({"dataset": name, **counts})
     if not datasets:
-        shell.say("no dataset yet; `pixcore run` makes one")
+        shell.say("no dataset yet; create one with `pixcore run`")
     shell.show({"version": VERSION, "datasets": datasets}, table)
 
 
 def _watched(status: StatusRepo, dataset: str | None) -> Callable[[], Overview]:
-    """What to look at: the chunks of the dataset, or of all."""
+    """Return a function that reads the overview of the dataset, or of all."""
     if dataset is not None and not status.overview(dataset).phases:
-        dataset_records(dataset, status)  # says that there is none
+        dataset_records(dataset, status)  # raises if there is none
     return lambda: status.overview(dataset)
 
 
 def _show_near(shell: Shell, dataset: str, rule: NearRule, groups: Sequence[NearGroup]) -> None:
-    """Print what may be a million pairs piece by piece."""
+    """Print the pairs in parts, because there may be a million."""
     if shell.as_json:
-        for piece in near_document(dataset, groups):
-            click.echo(piece, nl=False)
+        for text in near_document(dataset, groups):
+            click.echo(text, nl=False)
         return
     apart = f"at most {rule.phash} of 64 phash bits and {rule.dhash} of 64 dhash bits apart"
     if not groups:

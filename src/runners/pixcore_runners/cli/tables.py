@@ -1,4 +1,4 @@
-"""Tables for people."""
+"""Tables for users."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -10,11 +10,11 @@ from pixcore.model.chunks import Phase
 from pixcore.stored.near_groups import NearGroup
 from pixcore_runners.observing.logs import escaped
 
-_PAGE = 1000  # rows of a table that is one of many: as much as is laid out before anything is printed
+_PAGE = 1000  # rows of one table: rich lays out a whole table before it prints
 
 
 def plain_table(*columns: str) -> Table:
-    """A table without frames, whose cells are never folded by force nor read as markup."""
+    """Return a table without frames, whose cells are not read as markup."""
     table = Table(box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -22,12 +22,12 @@ def plain_table(*columns: str) -> Table:
 
 
 def add(table: Table, *cells: object, style: str = "") -> None:
-    """A row of plain texts: what strangers wrote is shown, not interpreted."""
+    """Add a row of plain texts. Escapes control characters and markup, because cells may hold text from web sites."""
     table.add_row(*(Text(escaped(str(cell))) for cell in cells), style=style)
 
 
 def chunk_table(records: Iterable[ChunkRecord]) -> Table:
-    """One row a chunk: how it stands, what it holds, what was left out and why."""
+    """Return a table with one row a chunk: its state, its images, and what was left out and why."""
     table = plain_table("chunk", "status", "phase", "accepted", "left out", "attempt", "lease", "archive or error")
     for record in records:
         left_out = {**record.progress.rejected, **record.progress.missed}
@@ -59,7 +59,7 @@ def phase_table(overview: Overview) -> Table:
 
 
 def error_table(errors: Mapping[str, int]) -> Table:
-    """One line an error, cut where a terminal ends: how many chunks have it, in the order given."""
+    """Return a table with one line an error, cut at the width of the terminal: its chunks, in the order given."""
     table = Table(box=None, pad_edge=False)
     table.add_column("chunks", justify="right")
     table.add_column("error", no_wrap=True, overflow="ellipsis")
@@ -69,7 +69,7 @@ def error_table(errors: Mapping[str, int]) -> Table:
 
 
 def near_tables(groups: Iterable[NearGroup]) -> Iterator[Table]:
-    """One row a near pair, the groups numbered from 1; a table ends after so many rows, and the next one goes on."""
+    """Yield tables with one row a near pair, at most 1,000 rows each. Groups are numbered from 1."""
     table = _near_table()
     for number, group in enumerate(groups, 1):
         for pair in group.pairs:
@@ -92,5 +92,5 @@ def _lease(record: ChunkRecord) -> str:
 
 
 def reasons(counts: Mapping[str, int]) -> str:
-    """The counts by reason, the most frequent first."""
+    """Return the counts by reason as text, the most frequent first."""
     return ", ".join(f"{n} {reason}" for reason, n in sorted(counts.items(), key=lambda one: (-one[1], one[0])))

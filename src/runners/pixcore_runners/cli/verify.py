@@ -1,4 +1,4 @@
-"""``pixcore verify``: whether what is stored is whole."""
+"""``pixcore verify``: read back and check what is stored."""
 
 import json
 import sys
@@ -24,20 +24,20 @@ from pixcore_runners.planning.dataset_plan import dataset_records
 
 @click.command("verify")
 @click.argument("what", metavar="DATASET | PATH")
-@click.option("--repair", "repairing", is_flag=True, help="Open damaged chunks again, for the next run to make anew.")
+@click.option("--repair", "repairing", is_flag=True, help="Reopen damaged chunks, so that the next run replaces them.")
 @shared
 def command(shell: Shell, what: str, repairing: bool) -> None:
-    """Read every archive of DATASET back: is it there, as recorded and whole, and can each image be decoded?
+    """Read every archive of DATASET back and check that it exists, matches its record, and holds only sound images.
 
-    PATH, with a slash in it as in ./cats, is a folder with archives, for which no status database is needed. Prints a
-    line for each fault and exits with 3 when there is any.
+    PATH, which contains a slash as in ./cats, is a folder with archives and needs no status database. Prints a line for
+    each fault and exits with 3 if there is any.
 
     Example: `pixcore verify red-panda --repair`
     """
     if "/" not in what and what not in (".", ".."):
         _dataset(shell, dataset_name(what), repairing=repairing)
     if repairing:
-        raise click.UsageError("--repair opens chunks of a dataset again; a folder has none.")
+        raise click.UsageError("--repair reopens chunks of a dataset; a folder has none.")
     _folder(shell, Path(what))
 
 
@@ -46,12 +46,12 @@ def _dataset(shell: Shell, dataset: str, *, repairing: bool) -> NoReturn:
     records = dataset_records(dataset, assembly.status)
     completed = sum(record.status is Status.COMPLETED for record in records)
     if others := len(records) - completed:
-        shell.say(f"dataset {dataset}: chunks that are not completed, and so not looked at: {others}")
+        shell.say(f"dataset {dataset}: chunks that were not checked because they are not completed: {others}")
     findings = _Findings(shell, {"dataset": dataset})
     with validating(shell.settings) as validator:
         found = verify_dataset(dataset, archives=assembly.archives, status=assembly.status, validator=validator)
         findings.show(found, completed)
-    findings.end(_opened_again(shell, assembly, dataset, findings) if repairing else [])
+    findings.end(_reopened(shell, assembly, dataset, findings) if repairing else [])
 
 
 def _folder(shell: Shell, folder: Path) -> NoReturn:
@@ -67,7 +67,7 @@ def _folder(shell: Shell, folder: Path) -> NoReturn:
 
 @define
 class _Findings:
-    """What is found, printed as it comes, because there may be very much of it."""
+    """The faults, printed as they are found, because there may be many."""
 
     shell: Shell
     subject: dict[str, str]
@@ -77,7 +77,7 @@ class _Findings:
     damaged: list[ChunkKey] = field(factory=list)
 
     def show(self, found: Iterable[ArchiveCheck], archives: int) -> None:
-        """Print each fault of what is found in that many archives, and elsewhere."""
+        """Print each fault. ``archives`` is the number of archives, for the progress."""
         if self.shell.as_json:
             click.echo(json.dumps({"version": VERSION, **self.subject, "faults": []}).removesuffix("]}"), nl=False)
         other_hashes = 0
@@ -93,13 +93,13 @@ class _Findings:
                 if inspection.faults and inspection.chunk:
                     self.damaged.append(inspection.chunk)
         if other_hashes:
-            self.shell.say(f"images whose hashes another version made, so that they were not compared: {other_hashes}")
+            self.shell.say(f"images that were not compared because another version made their hashes: {other_hashes}")
 
-    def end(self, opened_again: Sequence[int]) -> NoReturn:
-        """Print the sums and exit."""
+    def end(self, reopened: Sequence[int]) -> NoReturn:
+        """Print the totals and exit."""
         sums = {"archives": self.archives, "images": self.images}
         if self.shell.as_json:
-            click.echo(f"\n], {json.dumps({**sums, 'reopened': opened_again}).removeprefix('{')}")
+            click.echo(f"\n], {json.dumps({**sums, 'reopened': reopened}).removeprefix('{')}")
         else:
             click.echo(", ".join(f"{name}: {count}" for name, count in {**sums, "faults": self.faults}.items()))
         sys.exit(PARTIAL if self.faults else DONE)
@@ -115,22 +115,22 @@ class _Findings:
         self.faults += 1
 
 
-def _opened_again(shell: Shell, assembly: Assembly, dataset: str, findings: _Findings) -> list[int]:
+def _reopened(shell: Shell, assembly: Assembly, dataset: str, findings: _Findings) -> list[int]:
     damaged = findings.damaged
     if len(damaged) > 1 and not any(assembly.store.list(f"{dataset}/data")):
         raise InvalidRequest(
-            f"the store holds no archive of dataset {dataset} at all, so nothing was opened again; is it the right one,"
-            " see --store?"
+            f"the store holds no archive of dataset {dataset}, so nothing was reopened; if that is the wrong store, set"
+            " --store"
         )
     opened = []
     for chunk in damaged:
         try:
             opened += [chunk.id] if repair(chunk, archives=assembly.archives, status=assembly.status) else []
         except (StoreConflict, StoreDenied) as error:
-            shell.say(f"chunk {chunk.id} was not opened again: {one_line(error)}")
+            shell.say(f"chunk {chunk.id} was not reopened: {one_line(error)}")
     if opened:
         shell.say(
-            f"chunks opened again: {len(opened)}; to make them anew, the same `pixcore run` or `pixcore submit` once"
-            f" more, or: pixcore retry {dataset}"
+            f"chunks reopened: {len(opened)}; to replace them, repeat `pixcore run` or `pixcore submit`, or use:"
+            f" pixcore retry {dataset}"
         )
     return opened

@@ -1,4 +1,4 @@
-"""Watching chunks being worked off: a view that is renewed on a terminal, a block of lines each round elsewhere."""
+"""Watch the progress of chunks: a view that is redrawn on a terminal, a block of lines each round elsewhere."""
 
 import json
 import math
@@ -22,24 +22,24 @@ from pixcore_runners.cli.shell import Shell
 from pixcore_runners.cli.tables import add, error_table, phase_table, plain_table
 from pixcore_runners.observing.logs import escaped
 
-_EVERY = 2.0  # seconds between two looks
+_EVERY = 2.0  # seconds between two rounds
 _MINUTE = 60.0
-_LONG = 600.0  # seconds over which the chunks that settle are counted: they are few
+_LONG = 600.0  # seconds over which completed and failed chunks are counted: they are few
 
-# How many times as many chunks as are being worked on must have settled before the rest is guessed from them: workers
-# that began together also end together.
+# The time left is estimated once this many times as many chunks have ended as are running: chunks that started together
+# also end together.
 _WAVES = 3
 
 
 @frozen
 class View:
-    """What one look found.
+    """What one round read.
 
     Attributes:
-        overview: How the chunks stand; the last that is known while ``away``.
-        rate: Images accepted a second, over the last minute; None while too little was seen.
-        left: Seconds until all chunks are settled, if it goes on as in the last minutes; None where nobody can tell.
-        away: Why the status database cannot be reached at the moment, else empty.
+        overview: The state of the chunks; the last known one while ``away``.
+        rate: Images accepted per second over the last minute; None until enough was measured.
+        left: Estimated seconds until all chunks are completed or failed; None until enough was measured.
+        away: Why the status database cannot be reached now, else empty.
     """
 
     overview: Overview
@@ -49,17 +49,17 @@ class View:
 
     @property
     def chunks(self) -> int:
-        """How many there are."""
+        """The number of chunks."""
         return sum(map(self._in, Status))
 
     @property
     def settled(self) -> int:
-        """How many of them are completed or failed."""
+        """The number of completed and failed chunks."""
         return self._in(Status.COMPLETED) + self._in(Status.FAILED)
 
     @property
     def running(self) -> int:
-        """How many are being worked on."""
+        """The number of running chunks."""
         return self._in(Status.PROCESSING)
 
     def _in(self, status: Status) -> int:
@@ -73,18 +73,20 @@ def views(
     clock: Callable[[], float] = time.monotonic,
     nap: Callable[[float], None] = time.sleep,
 ) -> Iterator[View]:
-    """Look again and again until every chunk is settled; running chunks note their images every ``beat`` seconds.
+    """Yield a view every 2 s until every chunk is completed or failed.
+
+    ``beat`` is the interval, in seconds, at which running chunks store their counts.
 
     Raises:
-        StatusUnavailable: At the first look; later ones wait for the status database to come back.
+        StatusUnavailable: In the first round. Later rounds wait until the status database can be reached again.
     """
     images, settling = Pace(_MINUTE, beat), Pace(_LONG, beat)
 
     def seen(overview: Overview) -> View:
         view, now = View(overview), clock()
         grown, ended = images.look(now, overview.accepted), settling.look(now, view.settled)
-        told = ended is not None and ended.gained >= _WAVES * max(1, view.running)
-        left = (view.chunks - view.settled) / ended.rate if ended and told else None
+        is_known = ended is not None and ended.gained >= _WAVES * max(1, view.running)
+        left = (view.chunks - view.settled) / ended.rate if ended and is_known else None
         return evolve(view, rate=grown.rate if grown else None, left=left)
 
     view = seen(look())
@@ -99,9 +101,9 @@ def views(
 
 
 def watch(shell: Shell, dataset: str, look: Callable[[], Overview]) -> None:
-    """Show how the chunks of a dataset stand, or of all if it is empty, until every one is settled.
+    """Show the progress of a dataset's chunks, or of all if it is empty, until each is completed or failed.
 
-    Exits with 130 when it is interrupted before.
+    Exits with 130 if it is interrupted before.
     """
     try:
         with _screen(shell, dataset) as show:
@@ -115,21 +117,21 @@ def watch(shell: Shell, dataset: str, look: Callable[[], Overview]) -> None:
 def _screen(shell: Shell, dataset: str) -> Generator[Callable[[View], None]]:
     console = Console()
     if shell.as_json:
-        yield _told(shell, lambda view: click.echo(json.dumps(_line(dataset, view))))
+        yield _showing(shell, lambda view: click.echo(json.dumps(_line(dataset, view))))
     elif console.is_terminal and not console.is_dumb_terminal:
         with Live(console=console, auto_refresh=False) as live:
             yield lambda view: live.update(_picture(dataset, view), refresh=True)
     else:
-        # a pipe has no width: never cut what another program may read
+        # a pipe has no width: do not cut what another program may read
         wide = Console(width=10_000)
-        yield _told(shell, lambda view: wide.print(_picture(dataset, view), "", sep="\n"))
+        yield _showing(shell, lambda view: wide.print(_picture(dataset, view), "", sep="\n"))
 
 
-def _told(shell: Shell, show: Callable[[View], None]) -> Callable[[View], None]:
-    """Show what is known, and say when nothing is, once: what was shown before is not shown again as if it were new."""
+def _showing(shell: Shell, show: Callable[[View], None]) -> Callable[[View], None]:
+    """Show each view. While the status database cannot be reached, print one line and no old figures."""
     before = ""
 
-    def tell(view: View) -> None:
+    def update(view: View) -> None:
         nonlocal before
         if not view.away:
             show(view)
@@ -137,7 +139,7 @@ def _told(shell: Shell, show: Callable[[View], None]) -> Callable[[View], None]:
             shell.say(_away(view))
         before = view.away
 
-    return tell
+    return update
 
 
 def _line(dataset: str, view: View) -> Mapping[str, Any]:
@@ -179,11 +181,11 @@ def _picture(dataset: str, view: View) -> RenderableType:
 
 
 def _away(view: View) -> str:
-    return escaped(f"watching on, although this look failed: {view.away}")
+    return escaped(f"this round failed, the next one follows: {view.away}")
 
 
 def _duration(seconds: float) -> str:
-    """Roughly: nobody needs the seconds of hours."""
+    """Return a rounded duration."""
     if seconds < 2 * _MINUTE:
         return f"{seconds:.0f} s"
     minutes = math.ceil(seconds / _MINUTE)

@@ -1,4 +1,4 @@
-"""Working a dataset's chunks off with the direct runner, and reporting what became of them."""
+"""Run a dataset's chunks with the direct runner, and report their state."""
 
 import signal
 import sys
@@ -16,43 +16,45 @@ from pixcore.ports import Validator
 from pixcore_runners.assembly.assembly import Assembly
 from pixcore_runners.cli.document import DONE, document, exit_code
 from pixcore_runners.cli.progress import progress
-from pixcore_runners.cli.shell import Shell, adding, creating
+from pixcore_runners.cli.shell import Shell, container_option, with_options
 from pixcore_runners.cli.tables import chunk_table
 from pixcore_runners.direct.runner import DirectRunner
 from pixcore_runners.observing import card_refresh
 from pixcore_runners.queueing.runner import Runner
 
-# The options of a command that works chunks off; all of them are settings.
-working = adding(
-    creating,
-    click.option("--workers", type=int, metavar="N", help="Chunks worked on at a time, 1 by default."),
+# The options of a command that runs chunks. All of them are settings.
+run_options = with_options(
+    container_option,
+    click.option("--workers", type=int, metavar="N", help="Chunks that run at a time. Default: 1."),
     click.option(
         "--allow-private-hosts",
         "private_hosts",
         multiple=True,
         metavar="HOST",
-        help="Fetch from HOST or HOST:PORT although its address is not public. Repeatable.",
+        help="Fetch from HOST or HOST:PORT although its address is private. Repeatable.",
     ),
     click.option(
         "--ignore-opt-out",
         is_flag=True,
         default=None,
-        help="Fetch even what robots.txt or X-Robots-Tag ask to leave alone.",
+        help="Fetch even what robots.txt or X-Robots-Tag forbid.",
     ),
 )
 
 
-def work_off(shell: Shell, assembly: Assembly, dataset: str, validator: Validator | None = None) -> NoReturn:
-    """Run whatever of the dataset is unfinished, print its document and exit with its code.
+def run_unfinished(shell: Shell, assembly: Assembly, dataset: str, validator: Validator | None = None) -> NoReturn:
+    """Run the unfinished chunks of the dataset, print its document and exit with its code.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; running chunks were given back. A second Ctrl-C kills.
+        KeyboardInterrupt: Ctrl-C; running chunks were given back. A second Ctrl-C kills the process.
     """
     records = list(assembly.status.find(dataset))
     unfinished = [record for record in records if record.status in (Status.PENDING, Status.PROCESSING)]
     if unfinished:
         if held := [record.lease_left for record in unfinished if record.lease_left > 0]:
-            shell.say(f"chunks that another run holds: {len(held)}; if it died, they are free in {max(held):.0f} s")
+            shell.say(
+                f"chunks that another run holds: {len(held)}; if it died, their leases expire in {max(held):.0f} s"
+            )
         with stopping(shell) as stop:
             runner = _direct(shell, assembly, stop, validator)
             runner.send(unfinished)
@@ -64,7 +66,7 @@ def work_off(shell: Shell, assembly: Assembly, dataset: str, validator: Validato
     shell.show(document(dataset, records), chunk_table(records))
     code = exit_code(records)
     if code != DONE:
-        shell.say(f"some chunks failed or are short; to try them again: pixcore retry {dataset}")
+        shell.say(f"some chunks failed or are short; to retry them: pixcore retry {dataset}")
     sys.exit(code)
 
 
@@ -74,15 +76,15 @@ def _direct(shell: Shell, assembly: Assembly, stop: threading.Event, validator: 
 
 @contextmanager
 def stopping(shell: Shell) -> Generator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second one finds the system's own handler, which kills."""
+    """Give the block an event that the first Ctrl-C or SIGTERM sets. The second one kills the process."""
     stop = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def handle(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         stop.set()
-        with suppress(RuntimeError):  # the signal may have come while this very stream was being written to
-            shell.say("stopping: running chunks are given back; once more kills at once")
+        with suppress(RuntimeError):  # the signal may have interrupted a write to this stream
+            shell.say("stopping: running chunks are given back; press Ctrl-C again to kill")
 
     for number in before:
         signal.signal(number, handle)
