@@ -72,8 +72,8 @@ def unreachable(*_: object, **__: object) -> object:
         (without("put", unreachable), ["write"], "nobody answers; try again", 1),
         (without("put", overwrites), ["create only", "replace"], "use a store that enforces conditional writes", 2),
         (without("open", denied), ["read"], "ask its owner", 2),
-        (without("list", lambda *_: iter(())), ["list"], "use a store that lists what it has at once", 2),
-        (without("delete", lambda *_: None), ["delete"], "use a store that deletes at once", 2),
+        (without("list", lambda *_: iter(())), ["list"], "use a store whose listings are consistent", 2),
+        (without("delete", lambda *_: None), ["delete"], "use a store whose deletes are consistent", 2),
     ],
     ids=["no right to write", "away", "no conditions", "no right to read", "lists late", "deletes late"],
 )

@@ -1,4 +1,4 @@
-"""Whether everything that is configured can be reached and used; what is written for it is removed again."""
+"""Try everything that is configured, and remove what was written to try it."""
 
 import hashlib
 import tempfile
@@ -16,16 +16,13 @@ from pixcore.errors import one_line
 from pixcore.model.chunks import Claim
 from pixcore_runners.assembly.assembly import Assembly
 
-_FOLDER = "pixcore-check"  # what is there has no place in a dataset
+_FOLDER = "pixcore-check"  # a folder that no dataset uses
 _NOBODY = Claim(ChunkKey(_FOLDER, 0), "pixcore check", 0)
 
 
 @frozen
 class Probe:
-    """One right of one part, such as ``write`` of the store: how long it took, in seconds, and what does not work.
-
-    ``error`` is None where it works.
-    """
+    """The trial of one permission, such as ``write`` of the store. ``error`` is None if it works."""
 
     part: str
     right: str
@@ -34,12 +31,12 @@ class Probe:
 
 
 def probes(assembly: Assembly) -> Iterator[Probe]:
-    """Try everything in turn; leaves nothing behind. What needs a right that is lacking is not tried."""
+    """Try every permission in turn; skip those that need a permission that is missing. Removes what it writes."""
     yield _tried("work", "write", lambda: _work(assembly.settings.work))
     status = _tried("status", "read", assembly.status.summary)
     yield status
     if not status.error:
-        # it holds nothing, but asking to give that up needs the right to write
+        # the claim holds nothing, but releasing it needs permission to write
         yield _tried("status", "write", lambda: assembly.seen.release(_NOBODY))
     yield from _store(assembly.store)
 
@@ -49,14 +46,16 @@ def _tried(part: str, right: str, attempt: Callable[[], object]) -> Probe:
     error = None
     try:
         attempt()
-    except PixcoreError as refused:
-        error = refused
+    except PixcoreError as exc:
+        error = exc
     return Probe(part, right, time.perf_counter() - began, error)
 
 
 def _work(folder: Path) -> None:
     def left_behind(path: Path, error: OSError) -> None:
-        raise StoreUnavailable(f"{path} cannot be removed again ({one_line(error)})")
+        raise StoreUnavailable(
+            f"{path} cannot be removed ({one_line(error)}); remove it by hand, and check the permissions of its folder"
+        )
 
     with workspace(folder, left_behind) as made, local_disk("writing into the work directory"):
         (made / "probe").write_bytes(b"probe")
@@ -93,12 +92,14 @@ def _put(store: BlobStore, key: str, source: Path, data: bytes, replacing: str |
 def _read(store: BlobStore, key: str, data: bytes) -> None:
     with store.open(key) as blob:
         if blob.read() != data:
-            raise StoreDenied("what is read is not what was written; look at what stands between here and the store")
+            raise StoreDenied(
+                "the store returned other bytes than were written; check the proxies between here and the store"
+            )
 
 
 def _listed(store: BlobStore, key: str) -> None:
     if key not in (blob.key for blob in store.list(_FOLDER)):
-        raise StoreDenied("what was written is not listed; use a store that lists what it has at once")
+        raise StoreDenied("a new blob is not listed; use a store whose listings are consistent")
 
 
 def _refused(put: Callable[..., None], data: bytes, replacing: str | None = None) -> None:
@@ -106,7 +107,7 @@ def _refused(put: Callable[..., None], data: bytes, replacing: str | None = None
         put(data, replacing=replacing)
     except StoreConflict:
         return
-    raise StoreDenied("one writer overwrites what another wrote; use a store that enforces conditional writes")
+    raise StoreDenied("one writer can overwrite another; use a store that enforces conditional writes")
 
 
 def _replaced(store: BlobStore, key: str, put: Callable[..., None]) -> None:
@@ -121,4 +122,4 @@ def _deleted(store: BlobStore, key: str) -> None:
         store.head(key)
     except StoreNotFound:
         return
-    raise StoreDenied("what was deleted is still there; use a store that deletes at once")
+    raise StoreDenied("a deleted blob still exists; use a store whose deletes are consistent")

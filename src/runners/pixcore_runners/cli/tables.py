@@ -46,7 +46,7 @@ def chunk_table(records: Iterable[ChunkRecord]) -> Table:
 
 
 def phase_table(overview: Overview) -> Table:
-    """One row a status: how many chunks are in it, and in which phases, in the order in which chunks pass them."""
+    """Return a table with one row a status: its chunks, and their phases in the order in which chunks pass them."""
     table = Table(box=None, pad_edge=False)
     table.add_column("status")
     table.add_column("chunks", justify="right")

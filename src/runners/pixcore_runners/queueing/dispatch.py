@@ -18,7 +18,7 @@ def submit(dataset: str, status: StatusRepo, to: Queue, name: str) -> int:
 
     Args:
         dataset: The name of the dataset.
-        status: Is told the queue of each chunk, for ``reap``.
+        status: Stores the queue of each chunk, for ``reap``.
         to: The queue.
         name: The name of the queue's runner.
 
