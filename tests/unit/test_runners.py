@@ -32,7 +32,7 @@ def direct(assembly: Assembly) -> DirectRunner:
 def assembly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Assembly:
     """Give everything in memory."""
     at_home(tmp_path, monkeypatch)
-    return assemble(Settings(store="memory://", status="memory://", work=tmp_path / "work"))
+    return assemble(Settings(store="memory://", status="memory://", work=tmp_path / "work", max_failures=1))
 
 
 def test_every_runner_is_an_instance_of_the_interface(assembly: Assembly) -> None:
