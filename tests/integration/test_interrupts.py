@@ -170,7 +170,7 @@ def test_a_second_interrupt_kills(home: Path, begin: Begin) -> None:
     process = begin("chunk 2: started", *RUN)
     with hanging(process) as children:
         process.send_signal(signal.SIGINT)
-        heard(process, "once more kills at once")
+        heard(process, "press Ctrl-C again to kill")
         process.send_signal(signal.SIGINT)
         assert ended(process).code == -signal.SIGINT
     await_end(children)
@@ -219,7 +219,7 @@ def test_no_worker_outlives_its_run(home: Path, begin: Begin, signals: list[sign
     assert len(members) >= 3  # a worker, its decoder and ours
     process.send_signal(signals[0])
     for number in signals[1:]:
-        heard(process, "once more kills at once")
+        heard(process, "press Ctrl-C again to kill")
         process.send_signal(number)
     assert ended(process).code == -signals[-1]
     await_end(members)

@@ -288,7 +288,7 @@ def test_a_store_that_is_away_for_a_while_is_waited_for(
                 worker = crew.worker()
                 crew.until_running("validate")
                 proxy.play(*[Answer(503), Reset()] * 1000)
-            await_true(lambda: worker.output.count("tried again") >= 2)
+            await_true(lambda: worker.output.count("is retried in") >= 2)
             proxy.play()
             assert outcome(crew) == [ONCE, ONCE]
             assert fetched_once(crew)
