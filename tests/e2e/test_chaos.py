@@ -171,7 +171,7 @@ def peopled(runner: str, folder: Path, broker: Server[Redis], database: Server[P
         yield crew
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("runner", list(RUNNERS))
 def test_nothing_is_lost_doubled_or_stuck(
     runner: str,
     database: Server[Postgres] | None,
