@@ -18,7 +18,7 @@ from pixcore.model.images import RejectReason
 from pixcore.model.quality import Fingerprint
 from pixcore_adapters import rendering
 from pixcore_adapters.opening import UNSUPPORTED, BrokenHeader, FormatNotAllowed, NotAnImage, open_image
-from pixcore_adapters.validator import hashes, jpeg
+from pixcore_adapters.validator import hashes, jpeg, png
 from pixcore_adapters.validator.picture import Limits, Picture, Refusal
 
 # The number grows with every change to what is hashed. Both libraries scale pictures, so both versions matter.
@@ -36,6 +36,7 @@ _KNOWN: dict[type[Exception], RejectReason] = {
     FormatNotAllowed: RejectReason.FORMAT,
     BrokenHeader: RejectReason.DAMAGED,
     jpeg.Damaged: RejectReason.DAMAGED,
+    png.Damaged: RejectReason.DAMAGED,
 }
 
 
@@ -95,6 +96,8 @@ def _read(path: Path, limits: Limits) -> bytes:
 def _picture(data: bytes, limits: Limits) -> Picture:
     if data.startswith(b"\xff\xd8\xff"):
         _check_scans(data, limits)
+    elif data.startswith(png.SIGNATURE):
+        png.check_chunks(data)
     with open_image(data, limits.formats) as image:
         image.decodermaxblock = len(data)  # in pieces, what a decoder has not used of one is copied to the next
         width, height = image.size
@@ -139,8 +142,7 @@ def _decoded(image: ImageFile.ImageFile, data: bytes, limits: Limits) -> tuple[i
     if image.format in ("JPEG", "MPO"):
         return 1, _jpeg(image, data).convert("L")
     if image.format == "PNG":
-        with open_image(data, limits.formats) as other:
-            other.verify()  # finds damaged chunks that load() lets pass; of other formats it finds nothing
+        png.check_pixels(data)
     return _frames(image, limits)
 
 
