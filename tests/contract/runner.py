@@ -51,7 +51,7 @@ class RunnerContract:
         """Return a dataset name that no other test uses."""
         return f"d{next(_names)}"
 
-    def test_every_chunk_is_worked_off(self, driver: RunnerDriver, fleet: Fleet, dataset: str) -> None:
+    def test_every_chunk_is_completed(self, driver: RunnerDriver, fleet: Fleet, dataset: str) -> None:
         """Each is completed and full at the first attempt, and its blob exists as recorded."""
         driver.submit(4, dataset)
         records = fleet.until_settled(dataset=dataset)

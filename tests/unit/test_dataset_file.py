@@ -1,4 +1,4 @@
-"""DATASET.toml: what it can say, and that what is wrong in it is found by line and key."""
+"""Read DATASET.toml: all its keys, the defaults, and errors that name line and key."""
 
 from pathlib import Path
 
@@ -37,14 +37,14 @@ license = []
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    """The file that says everything."""
-    path = tmp_path / "wish.toml"
+    """Return a file with every key."""
+    path = tmp_path / "dataset.toml"
     path.write_text(WHOLE)
     return path
 
 
-def test_a_file_says_everything(written: Path) -> None:
-    """What a keyword leaves out is as the head says; paths start from the file's folder, not from where one stands."""
+def test_every_key_of_a_file_is_read(written: Path) -> None:
+    """Keywords inherit from the head of the file; paths are relative to the file's folder, not the current one."""
     assert read(written, Settings()) == DatasetSpec(
         (
             KeywordSpec(("openverse", f"folder:{written.parent}/photos"), "red panda", 2000, "Ailurus", ("cc0", "by")),
@@ -56,8 +56,8 @@ def test_a_file_says_everything(written: Path) -> None:
     )
 
 
-def test_what_a_file_leaves_out_is_as_the_settings_say(tmp_path: Path) -> None:
-    """The dataset is called as the file."""
+def test_settings_are_the_defaults_of_a_file(tmp_path: Path) -> None:
+    """A file with only a keyword takes everything else from the settings, and the dataset's name from the file."""
     path = tmp_path / "cats.toml"
     path.write_text('[[keyword]]\nname = "cat"')
     settings = Settings(source=("urls:/list.txt",), license=("by",), chunk_size=7, min_height=9, near_phash=3)
@@ -95,8 +95,8 @@ def test_what_a_file_leaves_out_is_as_the_settings_say(tmp_path: Path) -> None:
         ("count = 2000", "count = 2000\ncount = 1", "cannot be read as TOML: Cannot overwrite a value (at line 4"),
     ],
 )
-def test_what_is_wrong_is_said_by_line_and_key(written: Path, old: str, new: str, complaint: str) -> None:
-    """A file of a hundred keywords is searched for one mistake."""
+def test_an_error_names_the_line_and_the_key(written: Path, old: str, new: str, complaint: str) -> None:
+    """The user must find one mistake in a file of a hundred keywords."""
     assert old in WHOLE
     written.write_text(WHOLE.replace(old, new))
     with pytest.raises(InvalidRequest) as refused:
@@ -107,7 +107,7 @@ def test_what_is_wrong_is_said_by_line_and_key(written: Path, old: str, new: str
 
 @pytest.mark.parametrize("text", ["", 'dataset = "d"', "keyword = []", "keyword = 3"])
 def test_a_file_without_keywords_is_refused(tmp_path: Path, text: str) -> None:
-    """There is nothing to collect, and the remedy is one table."""
+    """Without a keyword there is nothing to collect, and the error must say what to add."""
     path = tmp_path / "d.toml"
     path.write_text(text)
     with pytest.raises(InvalidRequest, match=r"d\.toml:1: write at least one table \[\[keyword\]\]"):
@@ -120,7 +120,7 @@ def test_a_file_without_keywords_is_refused(tmp_path: Path, text: str) -> None:
     ids=["gone", "not UTF-8"],
 )
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, complaint: str) -> None:
-    """Nothing is planned from half a file."""
+    """An unreadable file must be an error that names its path."""
     path = tmp_path / "d.toml"
     if content is not None:
         path.write_bytes(content)
@@ -133,8 +133,8 @@ VALUES = st.sampled_from(["1", '"""\na\n\nb"""', "[\n1,\n\n2]", "'[[x]]'", "{a =
 
 
 @given(st.lists(st.tuples(VALUES, st.integers(0, 2)), min_size=1), st.data())
-def test_the_line_of_a_key_is_the_one_on_which_it_stands(drawn: list[tuple[str, int]], data: st.DataObject) -> None:
-    """Whatever comes before it: empty lines, comments, values over several lines."""
+def test_the_line_of_a_key_is_found(drawn: list[tuple[str, int]], data: st.DataObject) -> None:
+    """Empty lines, comments and values over several lines must not shift the line number."""
     text, lines = "", []
     for number, (value, gap) in enumerate(drawn):
         text += "\n# gap" * gap + ("\n" if gap else "")

@@ -1,4 +1,4 @@
-"""The direct runner: whatever happens to a chunk, it is worked off, waited for, or given back."""
+"""The direct runner completes each chunk, waits for it, or gives it back, whatever fails."""
 
 import logging
 import threading
@@ -37,12 +37,12 @@ POLICIES = Policies(download=evolve(AT_ONCE, attempts=1), status=evolve(AT_ONCE,
 
 @pytest.fixture
 def assembly(tmp_path: Path) -> MemoryAssembly:
-    """Twelve pictures; no wait between attempts is worth a test's time."""
+    """Return the adapters in memory, with twelve pictures."""
     return MemoryAssembly(tmp_path / "work", [picture(number) for number in range(12)])
 
 
 def run(pipeline: ChunkPipeline, *keys: ChunkKey, workers: int = 2) -> None:
-    """Work the chunks off; one that would never end fails its test."""
+    """Run the chunks; fail the test if the run does not end."""
     stop = threading.Event()
     watchdog = threading.Timer(20, stop.set)
     watchdog.start()
@@ -55,23 +55,23 @@ def run(pipeline: ChunkPipeline, *keys: ChunkKey, workers: int = 2) -> None:
 
 
 def chunks(assembly: MemoryAssembly, number: int) -> list[ChunkKey]:
-    """Plan chunks of two pictures."""
+    """Plan chunks of two pictures each."""
     return [assembly.chunk(2, index=index, start=2 * index, stop=2 * index + 2) for index in range(number)]
 
 
 def statuses(assembly: MemoryAssembly) -> list[Status]:
-    """How the chunks stand, by index."""
+    """Return the status of each chunk, by index."""
     return [record.status for record in assembly.status.find("d")]
 
 
 @frozen
 class Flaky(MemoryDownloader):
-    """A source that is away once for each item of ``away``."""
+    """A source that cannot be reached once for each item of ``away``."""
 
     away: Iterator[object] = field(kw_only=True)
 
-    def download(self, *args: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - those of the port
-        """Fail or deliver."""
+    def download(self, *args: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - as the port
+        """Raise SourceUnavailable, or yield the images."""
         if next(self.away, None):
             raise SourceUnavailable("away")
         yield from MemoryDownloader.download(self, *args)
@@ -79,15 +79,15 @@ class Flaky(MemoryDownloader):
 
 @define
 class Answering:
-    """A status repository that first gives these answers to claims, whoever asks for whatever."""
+    """A status repository whose first claims return or raise these answers, for any chunk."""
 
     status: MemoryStatusRepo
     answers: Iterator[Outcome | Exception]
-    asked: list[ChunkKey] = field(factory=list)
+    claimed: list[ChunkKey] = field(factory=list)
 
     def claim(self, key: ChunkKey, owner: str, ttl: float) -> Claimed | Outcome:
-        """Answer as planned, then truly."""
-        self.asked.append(key)
+        """Return or raise the next answer; without one, claim the chunk."""
+        self.claimed.append(key)
         match next(self.answers, None):
             case Exception() as error:
                 raise error
@@ -96,7 +96,7 @@ class Answering:
             case answer:
                 return answer
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the repository has
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - every method of the repository
         return getattr(self.status, name)
 
 
@@ -104,14 +104,14 @@ class Answering:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_every_chunk_is_worked_off(assembly: MemoryAssembly, workers: int) -> None:
-    """However many at a time."""
+def test_every_chunk_is_completed(assembly: MemoryAssembly, workers: int) -> None:
+    """All chunks must be completed with one worker and with several."""
     run(assembly.pipeline(), *chunks(assembly, 6), workers=workers)
     assert statuses(assembly) == [Status.COMPLETED] * 6
 
 
-def test_no_more_chunks_run_than_there_are_workers(assembly: MemoryAssembly) -> None:
-    """And that many do: each waits for the others to have begun."""
+def test_as_many_chunks_run_at_once_as_there_are_workers(assembly: MemoryAssembly) -> None:
+    """Each chunk waits until three have begun, so the run ends only if three run at once."""
     together = threading.Barrier(3)
 
     def observe(event: Event) -> None:
@@ -124,14 +124,14 @@ def test_no_more_chunks_run_than_there_are_workers(assembly: MemoryAssembly) -> 
 
 
 def test_one_worker_takes_chunks_in_order(assembly: MemoryAssembly) -> None:
-    """The first archive asked for is the first that is there."""
+    """The first archive that the user asked for must be the first to exist."""
     keys = chunks(assembly, 4)
     run(assembly.pipeline(), *keys, workers=1)
     assert [event.chunk for event in assembly.events if isinstance(event, ChunkClaimed)] == keys
 
 
 def test_a_transient_failure_is_tried_again(assembly: MemoryAssembly) -> None:
-    """Within the same run, as soon as it is due; the others go on meanwhile."""
+    """The same run must try the chunk again when it is due, while the others go on."""
     keys = chunks(assembly, 3)
     run(assembly.pipeline(downloader=Flaky({"q": assembly.pictures}, away=iter("xx")), policies=POLICIES), *keys)
     assert statuses(assembly) == [Status.COMPLETED] * 3
@@ -139,10 +139,10 @@ def test_a_transient_failure_is_tried_again(assembly: MemoryAssembly) -> None:
 
 
 def test_the_budget_bounds_the_tries(assembly: MemoryAssembly) -> None:
-    """A chunk that never works is given up; the others complete."""
+    """A chunk that always fails must be given up after its attempts, and the others must complete."""
 
     class Never(MemoryDownloader):
-        def download(self, slices: Any, *args: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - those of the port
+        def download(self, slices: Any, *args: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - as the port
             if slices[0].start == 0:
                 raise SourceUnavailable("away")
             yield from super().download(slices, *args)
@@ -153,11 +153,11 @@ def test_the_budget_bounds_the_tries(assembly: MemoryAssembly) -> None:
     assert assembly.status.get(keys[0]).attempt == 3
 
 
-def test_a_foreign_exception_costs_its_chunk_and_no_other(assembly: MemoryAssembly) -> None:
-    """A defect of an adapter counts as a failure, and its budget bounds it."""
+def test_an_unexpected_exception_fails_only_its_own_chunk(assembly: MemoryAssembly) -> None:
+    """A defect of an adapter counts as a failure, so the attempts are bounded."""
 
     class Defect(MemoryDownloader):
-        def download(self, slices: Any, *args: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - those of the port
+        def download(self, slices: Any, *args: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - as the port
             if slices[0].start == 0:
                 raise ZeroDivisionError
             yield from super().download(slices, *args)
@@ -168,45 +168,45 @@ def test_a_foreign_exception_costs_its_chunk_and_no_other(assembly: MemoryAssemb
     assert assembly.status.get(keys[0]).failures == 3
 
 
-def test_a_chunk_that_failed_for_good_is_not_asked_for_again(assembly: MemoryAssembly) -> None:
-    """Nothing valid: one attempt; and one that never existed ends nothing, either."""
+def test_a_chunk_that_failed_permanently_is_not_claimed_again(assembly: MemoryAssembly) -> None:
+    """A chunk without valid images has one attempt, and an unknown chunk does not end the run."""
     assembly.pictures[:2] = [b"garbage", b"garbage"]
-    asked = Answering(assembly.status, iter(()))
+    status = Answering(assembly.status, iter(()))
     keys = [*chunks(assembly, 2), ChunkKey("d", 99)]
-    run(assembly.pipeline(status=asked), *keys)
+    run(assembly.pipeline(status=status), *keys)
     assert statuses(assembly) == [Status.FAILED, Status.COMPLETED]
-    assert sorted(asked.asked) == sorted(keys)
+    assert sorted(status.claimed) == sorted(keys)
 
 
 @pytest.mark.parametrize("answer", [Busy(0.0), NotDue(0.0)], ids=lambda answer: type(answer).__name__)
-def test_a_chunk_that_cannot_be_had_yet_is_deferred_not_dropped(assembly: MemoryAssembly, answer: Outcome) -> None:
-    """It is asked for again; others run first."""
+def test_a_busy_or_not_due_chunk_is_deferred_not_dropped(assembly: MemoryAssembly, answer: Outcome) -> None:
+    """The runner must claim the chunk again after the others."""
     keys = chunks(assembly, 3)
-    asked = Answering(assembly.status, iter([answer]))
-    run(assembly.pipeline(status=asked), *keys, workers=1)
+    status = Answering(assembly.status, iter([answer]))
+    run(assembly.pipeline(status=status), *keys, workers=1)
     assert statuses(assembly) == [Status.COMPLETED] * 3
-    assert sorted(asked.asked) == sorted([keys[0], *keys])
+    assert sorted(status.claimed) == sorted([keys[0], *keys])
 
 
-def test_a_chunk_of_another_worker_is_asked_for_before_its_lease_ends(
+def test_a_chunk_of_another_worker_is_claimed_again_before_its_lease_ends(
     assembly: MemoryAssembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other one may be done long before; a dead one's lease is not what everybody should wait for."""
+    """The other worker may finish long before its lease ends, so the runner must not wait that long."""
     monkeypatch.setattr(direct, "_BUSY", 0.0)
     keys = chunks(assembly, 1)
-    asked = Answering(assembly.status, iter([Busy(3600.0)] * 3))
-    run(assembly.pipeline(status=asked), *keys)
+    status = Answering(assembly.status, iter([Busy(3600.0)] * 3))
+    run(assembly.pipeline(status=status), *keys)
     assert statuses(assembly) == [Status.COMPLETED]
 
 
 def test_waiting_costs_nothing_while_every_worker_is_busy(
     assembly: MemoryAssembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A chunk that is due while no worker is free must not make the runner spin."""
+    """A chunk that is due while all workers are busy must not cause a busy loop."""
     waits: list[float] = []
     real = direct.wait
 
-    def counted(*args: Any, timeout: float, **kwargs: Any) -> object:  # noqa: ANN401 - of concurrent.futures
+    def counted(*args: Any, timeout: float, **kwargs: Any) -> object:  # noqa: ANN401 - as concurrent.futures.wait
         waits.append(timeout)
         return real(*args, timeout=timeout, **kwargs)
 
@@ -221,16 +221,16 @@ def test_waiting_costs_nothing_while_every_worker_is_busy(
 
 
 def test_an_unreachable_status_database_ends_the_run(assembly: MemoryAssembly) -> None:
-    """Nothing can be known or done without it; what is running is given back, and no other chunk begins."""
-    asked = Answering(assembly.status, iter([StatusUnavailable("locked")]))
+    """Nothing can run without the database, so running chunks are given back and no other chunk begins."""
+    status = Answering(assembly.status, iter([StatusUnavailable("locked")]))
     with pytest.raises(StatusUnavailable, match="locked"):
-        run(assembly.pipeline(status=asked, policies=POLICIES), *chunks(assembly, 6), workers=1)
+        run(assembly.pipeline(status=status, policies=POLICIES), *chunks(assembly, 6), workers=1)
     assert statuses(assembly) == [Status.PENDING] * 6
-    assert len(asked.asked) == 1
+    assert len(status.claimed) == 1
 
 
 def test_stop_gives_everything_back(assembly: MemoryAssembly) -> None:
-    """Running chunks are pending again at once, no failure counted, nothing left on the disk."""
+    """After a stop, running chunks are pending at once, without a counted failure and without files on the disk."""
     stop = threading.Event()
     together = threading.Barrier(3)
 
@@ -248,20 +248,20 @@ def test_stop_gives_everything_back(assembly: MemoryAssembly) -> None:
 
 
 def test_stop_ends_the_wait_for_a_chunk(assembly: MemoryAssembly) -> None:
-    """One that is not due for an hour."""
+    """A stop must not wait for a chunk that is due in an hour."""
     stop = threading.Event()
-    asked = Answering(assembly.status, iter([NotDue(3600.0)]))
+    status = Answering(assembly.status, iter([NotDue(3600.0)]))
 
     def later() -> Iterator[ChunkKey]:
         yield from chunks(assembly, 1)
         threading.Timer(0.05, stop.set).start()
 
     with pytest.raises(KeyboardInterrupt):
-        run_chunks(assembly.pipeline(status=asked), later(), workers=1, stop=stop)
+        run_chunks(assembly.pipeline(status=status), later(), workers=1, stop=stop)
 
 
 def test_stop_ends_the_wait_between_two_tries_of_a_step(assembly: MemoryAssembly) -> None:
-    """An upload that is tried again in half a minute does not hold Ctrl-C up for so long."""
+    """Ctrl-C must not wait for the next try of a step, which may be half a minute away."""
     stop = threading.Event()
     slow = Policies(download=RetryPolicy(attempts=2, first=3600.0, longest=3600.0))
 
@@ -275,25 +275,25 @@ def test_stop_ends_the_wait_between_two_tries_of_a_step(assembly: MemoryAssembly
     assert statuses(assembly) == [Status.PENDING]
 
 
-def test_keys_are_drawn_as_they_are_needed(assembly: MemoryAssembly) -> None:
-    """A dataset of any length: an endless one runs until it is stopped, in bounded memory."""
+def test_keys_are_read_lazily(assembly: MemoryAssembly) -> None:
+    """Even an endless iterable of keys must run in bounded memory until it is stopped."""
     stop = threading.Event()
-    drawn: list[int] = []
+    read: list[int] = []
 
     def endless() -> Iterator[ChunkKey]:
         for index in count():
-            drawn.append(index)
+            read.append(index)
             if index == 8:
                 stop.set()
             yield assembly.chunk(1, index=index, start=index % 12, stop=index % 12 + 1)
 
     with pytest.raises(KeyboardInterrupt):
         run_chunks(assembly.pipeline(), endless(), workers=2, stop=stop)
-    assert len(drawn) <= 10
+    assert len(read) <= 10
 
 
 def test_an_interrupt_of_the_main_thread_stops_the_workers(assembly: MemoryAssembly) -> None:
-    """A program that has no handler of its own for Ctrl-C leaves nothing behind, either."""
+    """A program without its own handler for Ctrl-C must leave no thread and no file either."""
     stop, begun = threading.Event(), threading.Event()
 
     def observe(event: Event) -> None:
@@ -314,7 +314,7 @@ def test_an_interrupt_of_the_main_thread_stops_the_workers(assembly: MemoryAssem
 
 
 def test_log_lines_name_the_owner_as_their_task(assembly: MemoryAssembly, caplog: pytest.LogCaptureFixture) -> None:
-    """From the worker's threads, too; after the run, no task is named any more."""
+    """Lines from worker threads must name the owner; lines after the run must name no task."""
     caplog.handler.addFilter(context := ChunkContext())
     pipeline = assembly.pipeline(combined(LogObserver()))
     with caplog.at_level(logging.DEBUG, logger="pixcore"):

@@ -1,4 +1,4 @@
-"""The lease keeps a claim alive for as long as it should, and says when the work must stop."""
+"""Check how long a lease renews a claim, and when it tells the worker to stop."""
 
 import threading
 from collections.abc import Callable
@@ -16,16 +16,16 @@ TERMS = LeaseTerms(ttl=60, deadline=1800)
 
 @define
 class Status:
-    """A status database that answers renewals as it is told, and notes them."""
+    """A status database that records renewals and returns or raises ``answer``."""
 
     answer: bool | BaseException = False
     renewals: list[tuple[Claim, float, Progress]] = field(factory=list)
-    asked: threading.Event = field(factory=threading.Event)
+    renewed: threading.Event = field(factory=threading.Event)
 
     def renew(self, claim: Claim, ttl: float, progress: Progress) -> bool:
-        """Answer."""
+        """Record the renewal; return or raise the answer."""
         self.renewals.append((claim, ttl, progress))
-        self.asked.set()
+        self.renewed.set()
         if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
@@ -33,24 +33,24 @@ class Status:
 
 @define
 class Clock:
-    """Stands still until it is set, in seconds."""
+    """A clock in seconds that moves only when a test sets it."""
 
     now: float = 5000.0
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return the time."""
         return self.now
 
 
 @pytest.fixture
 def status() -> Status:
-    """Give a database that renews."""
+    """Return a database that renews."""
     return Status()
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Give a clock to set."""
+    """Return a clock to set."""
     return Clock()
 
 
@@ -60,12 +60,12 @@ def lease(
     terms: LeaseTerms = TERMS,
     stop: Callable[[], bool] = lambda: False,
 ) -> Lease:
-    """A lease whose own thread sleeps through the test, unless the terms are short."""
+    """Return a lease; unless the terms are short, its thread sleeps for the whole test."""
     return Lease(status, CLAIM, terms, lambda: Progress(accepted=3), stop, clock)  # type: ignore[arg-type] # renew only
 
 
-def test_a_beat_renews_the_claim_and_notes_the_progress(status: Status, clock: Clock) -> None:
-    """The database must learn from the beat alone how far a long chunk has come."""
+def test_a_beat_renews_the_claim_and_records_the_progress(status: Status, clock: Clock) -> None:
+    """Only beats tell the database the progress of a long chunk."""
     with lease(status, clock) as kept:
         assert kept.beat()
         kept.check()
@@ -73,7 +73,7 @@ def test_a_beat_renews_the_claim_and_notes_the_progress(status: Status, clock: C
 
 
 def test_renewal_ends_with_the_deadline(status: Status, clock: Clock) -> None:
-    """A worker that hangs must lose its chunk to another; the worker itself, should it wake, must stop."""
+    """A worker that hangs must lose its chunk to another worker, and must stop if it wakes up."""
     with lease(status, clock) as kept:
         clock.now += 1799
         assert kept.beat()
@@ -85,8 +85,8 @@ def test_renewal_ends_with_the_deadline(status: Status, clock: Clock) -> None:
     assert len(status.renewals) == 1
 
 
-def test_an_unreachable_database_is_put_up_with_while_the_claim_lives(status: Status, clock: Clock) -> None:
-    """A database restart of half a minute must not throw away the work."""
+def test_an_unreachable_database_is_tolerated_while_the_lease_lasts(status: Status, clock: Clock) -> None:
+    """A restart of the database that takes half a minute must not discard the work."""
     with lease(status, clock) as kept:
         clock.now += 30
         kept.beat()
@@ -104,7 +104,7 @@ def test_an_unreachable_database_is_put_up_with_while_the_claim_lives(status: St
 
 
 def test_a_claim_that_could_not_be_renewed_in_time_is_lost(status: Status, clock: Clock) -> None:
-    """After the lease another worker may have the chunk: going on would be work against it."""
+    """After the lease another worker may have claimed the chunk, so this worker must not go on."""
     status.answer = StatusUnavailable("down")
     with lease(status, clock) as kept:
         clock.now += 60
@@ -115,8 +115,8 @@ def test_a_claim_that_could_not_be_renewed_in_time_is_lost(status: Status, clock
 
 
 @pytest.mark.parametrize("error", [ClaimLost("attempt 3 runs"), RuntimeError("bug in the database's driver")])
-def test_any_other_refusal_loses_the_claim_at_once(status: Status, clock: Clock, error: Exception) -> None:
-    """Nobody sees what the beating thread raises: the worker must hear of it, whatever it is."""
+def test_any_other_error_loses_the_claim_at_once(status: Status, clock: Clock, error: Exception) -> None:
+    """Errors in the lease's thread must reach the worker, because nothing else reports them."""
     status.answer = error
     with lease(status, clock) as kept:
         assert not kept.beat()
@@ -124,8 +124,8 @@ def test_any_other_refusal_loses_the_claim_at_once(status: Status, clock: Clock,
             kept.check()
 
 
-def test_a_requested_cancel_is_heard_and_stays(status: Status, clock: Clock) -> None:
-    """The database says it once; the worker may look later."""
+def test_a_cancel_is_kept_after_later_renewals(status: Status, clock: Clock) -> None:
+    """The database may report a cancel only once, and the worker may check later."""
     status.answer = True
     with lease(status, clock) as kept:
         assert kept.beat()
@@ -135,8 +135,8 @@ def test_a_requested_cancel_is_heard_and_stays(status: Status, clock: Clock) -> 
             kept.check()
 
 
-def test_a_runner_that_stops_comes_before_everything(status: Status, clock: Clock) -> None:
-    """Ctrl-C must give the claim back, not fail the chunk for some other reason that holds as well."""
+def test_a_stopping_runner_takes_precedence_over_other_errors(status: Status, clock: Clock) -> None:
+    """Ctrl-C must give the claim back, even if there is another reason to fail the chunk."""
     status.answer = ClaimLost("gone")
     with lease(status, clock, stop=lambda: True) as kept:
         kept.beat()
@@ -145,17 +145,17 @@ def test_a_runner_that_stops_comes_before_everything(status: Status, clock: Cloc
 
 
 def test_the_thread_beats_by_itself_and_ends_with_the_block(status: Status, clock: Clock) -> None:
-    """Nothing else renews a claim while the worker works, and nothing may renew it afterwards."""
+    """Only the thread renews the claim while the worker works; afterwards nothing may renew it."""
     with lease(status, clock, LeaseTerms(ttl=0.003, deadline=1800)):
         for _ in range(3):
-            assert status.asked.wait(timeout=30)
-            status.asked.clear()
+            assert status.renewed.wait(timeout=30)
+            status.renewed.clear()
         assert any(thread.name == "pixcore-lease-cats/7" for thread in threading.enumerate())
     assert not any(thread.name == "pixcore-lease-cats/7" for thread in threading.enumerate())
 
 
-def test_the_thread_ends_though_the_block_fails_before_the_first_beat(status: Status, clock: Clock) -> None:
-    """The wait between two beats is a third of a minute: leaving must not take that long."""
+def test_the_thread_ends_if_the_block_fails_before_the_first_beat(status: Status, clock: Clock) -> None:
+    """Two beats are 20 seconds apart; leaving the block must not wait for the next one."""
 
     def fail() -> None:
         with lease(status, clock):
@@ -169,7 +169,7 @@ def test_the_thread_ends_though_the_block_fails_before_the_first_beat(status: St
 
 
 def test_the_thread_ends_once_the_claim_is_lost(status: Status, clock: Clock) -> None:
-    """A worker that is no longer wanted must leave the row in peace."""
+    """After a lost claim the worker must not touch the chunk's record any more."""
     status.answer = ClaimLost("gone")
     with lease(status, clock, LeaseTerms(ttl=0.003, deadline=1800)) as kept:
         kept._thread.join(timeout=30)

@@ -1,4 +1,4 @@
-"""One chunk's way through the pipeline, case by case; tests/unit/test_pipeline_faults.py has the rest."""
+"""Run one chunk through the pipeline, case by case; tests/unit/test_pipeline_faults.py injects faults at random."""
 
 import errno
 import logging
@@ -54,17 +54,17 @@ from pixcore_adapters.validator.memory import MemoryValidator
 
 @pytest.fixture
 def assembly(tmp_path: Path) -> MemoryAssembly:
-    """Ten good pictures."""
+    """Return the adapters in memory, with ten good pictures to download."""
     return MemoryAssembly(tmp_path / "work", [picture(number) for number in range(10)])
 
 
 def phases(assembly: MemoryAssembly) -> list[str]:
-    """The phases entered, in order."""
+    """Return the phases that the run entered, in order."""
     return [event.phase for event in assembly.events if isinstance(event, PhaseEntered)]
 
 
 def test_a_chunk_goes_from_claim_to_result(assembly: MemoryAssembly) -> None:
-    """The plain case: every phase once, the result stored, the archive under the chunk's key."""
+    """A run without faults enters every phase once, stores the result and uploads the archive to the chunk's key."""
     key = assembly.chunk(10)
     outcome = assembly.pipeline().run(key)
     assert isinstance(outcome, Done)
@@ -77,7 +77,7 @@ def test_a_chunk_goes_from_claim_to_result(assembly: MemoryAssembly) -> None:
 
 
 def test_running_again_gives_the_stored_result_and_does_nothing(assembly: MemoryAssembly) -> None:
-    """At-least-once delivery, effectively-once results."""
+    """A queue may deliver a chunk twice; the second delivery must return the stored result and do no work."""
     key = assembly.chunk(5)
     first = assembly.pipeline().run(key)
     assembly.events.clear()
@@ -88,15 +88,15 @@ def test_running_again_gives_the_stored_result_and_does_nothing(assembly: Memory
 
 
 def test_collecting_stops_at_the_target(assembly: MemoryAssembly) -> None:
-    """Accepted never exceeds the target, and what is behind it is not downloaded."""
+    """The pipeline must accept no more images than the target, and download none beyond it."""
     outcome = assembly.pipeline().run(assembly.chunk(3))
     assert isinstance(outcome, Done)
     assert outcome.result.progress.accepted == 3
     assert sum(isinstance(event, ImageAccepted) for event in assembly.events) == 3
 
 
-def test_rejects_and_misses_are_topped_up_and_counted_by_reason(assembly: MemoryAssembly) -> None:
-    """The target counts accepted images; everything else is known by its reason."""
+def test_rejections_and_misses_are_replaced_and_counted_by_reason(assembly: MemoryAssembly) -> None:
+    """The target counts accepted images only; rejections and misses are counted by their reasons."""
     assembly.pictures[1:4] = [b"garbage", None, picture(0)]
     outcome = assembly.pipeline().run(assembly.chunk(5))
     assert isinstance(outcome, Done)
@@ -107,8 +107,8 @@ def test_rejects_and_misses_are_topped_up_and_counted_by_reason(assembly: Memory
     assert sum(isinstance(event, CandidateMissed) for event in assembly.events) == 1
 
 
-def test_a_result_remembers_what_it_holds_and_samples_of_what_was_rejected(assembly: MemoryAssembly) -> None:
-    """A dataset's page is made without reading its archives again; samples are few, whatever was rejected."""
+def test_a_result_has_counts_of_its_images_and_samples_of_the_rejected_ones(assembly: MemoryAssembly) -> None:
+    """The dataset card is made from results alone, without the archives; a result keeps few samples of each reason."""
     assembly.pictures = [picture(0), *[b"no picture"] * 9, picture(1), picture(1)]
     outcome = assembly.pipeline().run(assembly.chunk(3))
     assert isinstance(outcome, Done)
@@ -119,8 +119,8 @@ def test_a_result_remembers_what_it_holds_and_samples_of_what_was_rejected(assem
     assert assembly.status.get(assembly.chunk(3)).result == outcome.result
 
 
-def test_less_than_the_target_is_completed_with_a_shortfall(assembly: MemoryAssembly) -> None:
-    """Never silently full."""
+def test_a_chunk_below_its_target_completes_with_a_shortfall(assembly: MemoryAssembly) -> None:
+    """The caller must be able to see that images are lacking."""
     outcome = assembly.pipeline().run(assembly.chunk(12))
     assert isinstance(outcome, Done)
     assert outcome.result.shortfall == 2
@@ -128,7 +128,7 @@ def test_less_than_the_target_is_completed_with_a_shortfall(assembly: MemoryAsse
 
 
 def test_a_chunk_without_a_valid_image_fails_for_good(assembly: MemoryAssembly) -> None:
-    """NoValidImages is a ValueError, permanent, with the counts in its text, and is not tried again."""
+    """NoValidImages is a permanent ValueError, names the counts, and leads to no further attempt."""
     assembly.pictures[:] = [b"garbage", None]
     key = assembly.chunk(2)
     with pytest.raises(NoValidImages, match=r"gone: 1|not_an_image: 1") as raised:
@@ -141,21 +141,21 @@ def test_a_chunk_without_a_valid_image_fails_for_good(assembly: MemoryAssembly) 
     assert not assembly.left()
 
 
-def test_a_source_whose_every_candidate_may_come_back_is_tried_later(assembly: MemoryAssembly) -> None:
-    """All misses passing: the chunk is pending again instead of failed for good."""
+def test_a_chunk_with_only_temporary_misses_is_tried_again_later(assembly: MemoryAssembly) -> None:
+    """If every candidate was missed only for now, the chunk must become pending again, not failed."""
 
-    class Passing:
+    class TemporaryMiss:
         def download(self, *_: object) -> Generator[Miss]:
             yield Miss(Candidate(CandidateKey("memory", "q", 0), "u"), MissReason.UNREADABLE, permanent=False)
 
     key = assembly.chunk(1)
     with pytest.raises(SourceUnavailable, match="unreadable: 1"):
-        assembly.pipeline(downloader=Passing()).run(key)
+        assembly.pipeline(downloader=TemporaryMiss()).run(key)
     assert assembly.status.get(key).status is Status.PENDING
 
 
 def test_an_image_of_another_chunk_is_rejected_as_seen(assembly: MemoryAssembly) -> None:
-    """Exact duplicates across a dataset are dropped by whoever comes second."""
+    """Of two equal images in one dataset, the second to arrive is rejected."""
     first, second = assembly.chunk(3, stop=5), assembly.chunk(3, index=1, start=2)
     assembly.pipeline().run(first)
     outcome = assembly.pipeline().run(second)
@@ -165,7 +165,7 @@ def test_an_image_of_another_chunk_is_rejected_as_seen(assembly: MemoryAssembly)
 
 
 def test_a_rerun_does_not_reject_its_own_images(assembly: MemoryAssembly) -> None:
-    """What a failed attempt held is free again."""
+    """A failed attempt must release the images that it held in SeenImages."""
     key = assembly.chunk(10)
     broken = assembly.pipeline(store=_Broken(StoreUnavailable("away"), tries=99))
     with pytest.raises(StoreUnavailable):
@@ -177,7 +177,7 @@ def test_a_rerun_does_not_reject_its_own_images(assembly: MemoryAssembly) -> Non
 
 
 class _Broken:
-    """A port each of whose methods raises an error, so many times."""
+    """A port whose methods raise ``error`` the first ``tries`` times, then behave as those of ``then``."""
 
     def __init__(self, error: BaseException, tries: int, then: object = None) -> None:
         self.error, self.tries, self.then = error, tries, then
@@ -194,7 +194,7 @@ class _Broken:
 
 
 def test_an_upload_retry_downloads_nothing_again(assembly: MemoryAssembly) -> None:
-    """Four failed puts, the fifth succeeds: one download, one pack."""
+    """If four uploads fail and the fifth succeeds, the chunk is downloaded and packed only once."""
     key = assembly.chunk(5)
     flaky = _Broken(StoreUnavailable("busy"), tries=4, then=assembly.store)
     assert isinstance(assembly.pipeline(store=flaky).run(key), Done)
@@ -215,7 +215,7 @@ def test_an_upload_retry_downloads_nothing_again(assembly: MemoryAssembly) -> No
 def test_the_tries_of_each_phase_are_bounded(
     assembly: MemoryAssembly, port: str, error: TransientError, tries: int
 ) -> None:
-    """Download 3, compress 2, upload 5; then the chunk waits for its next attempt."""
+    """A download has 3 tries, compressing 2 and an upload 5; then the chunk waits for its next attempt."""
     broken = _Broken(error, tries=99)
     broken.suffix, broken.content_type = ".json", "application/json"
     key = assembly.chunk(5)
@@ -228,25 +228,25 @@ def test_the_tries_of_each_phase_are_bounded(
 
 
 def test_images_are_packed_while_others_are_collected(assembly: MemoryAssembly) -> None:
-    """While a source is waited for there is time to pack; in the end only the last ones are left to do."""
+    """Packing must overlap with downloading; after the last image is accepted, only the last few are still to pack."""
     accepted: list[int] = []
 
-    class Noting(MemoryArchiver):
+    class Counting(MemoryArchiver):
         def pack(self, images: Iterable[tuple[Row, Path]], target: Path) -> Archive:
-            def noted() -> Generator[tuple[Row, Path]]:
+            def counted() -> Generator[tuple[Row, Path]]:
                 for image in images:
                     accepted.append(sum(isinstance(event, ImageAccepted) for event in assembly.events))
                     yield image
 
-            return super().pack(noted(), target)
+            return super().pack(counted(), target)
 
     assembly.pictures = [picture(number) for number in range(100)]
-    assembly.pipeline(archiver=Noting()).run(assembly.chunk(100))
-    assert [number for number, there in enumerate(accepted) if there == 100] == list(range(96, 100))
+    assembly.pipeline(archiver=Counting()).run(assembly.chunk(100))
+    assert [number for number, count in enumerate(accepted) if count == 100] == list(range(96, 100))
 
 
-def test_packing_that_fails_half_way_starts_again_with_what_is_collected(assembly: MemoryAssembly) -> None:
-    """A hiccup of the local disk costs no download."""
+def test_a_retry_of_packing_uses_the_images_already_collected(assembly: MemoryAssembly) -> None:
+    """A temporary error of the local disk must not cause a second download."""
     tries = 0
 
     class Hiccup(MemoryArchiver):
@@ -266,8 +266,8 @@ def test_packing_that_fails_half_way_starts_again_with_what_is_collected(assembl
     assert sum(outcome.result.tally["source"].values()) == 100
 
 
-def test_what_fails_while_collecting_is_no_failure_of_packing(assembly: MemoryAssembly) -> None:
-    """Each step's tries are its own: a source that stays away was asked three times, not three times two."""
+def test_an_error_of_collecting_is_not_retried_as_one_of_packing(assembly: MemoryAssembly) -> None:
+    """Each step has tries of its own: an unreachable source is tried 3 times, not 3 times for each try of packing."""
     key = assembly.chunk(5)
     with pytest.raises(SourceUnavailable):
         assembly.pipeline(downloader=_Broken(SourceUnavailable("away"), tries=99)).run(key)
@@ -295,8 +295,8 @@ def test_an_archiver_cannot_hide_that_collecting_failed(assembly: MemoryAssembly
     assert {event.phase for event in assembly.events if isinstance(event, StepRetried)} == {Phase.DOWNLOAD}
 
 
-def test_a_source_that_fails_half_way_is_continued(assembly: MemoryAssembly) -> None:
-    """The second opening passes over what was yielded; the validator keeps its memory of it."""
+def test_a_source_that_fails_midway_continues_where_it_stopped(assembly: MemoryAssembly) -> None:
+    """The second call of download skips the candidates yielded before; the validator keeps its state."""
 
     class Halting(MemoryDownloader):
         def download(self, slices: object, into: Path, skip: frozenset[CandidateKey], *more: object) -> object:
@@ -314,7 +314,7 @@ def test_a_source_that_fails_half_way_is_continued(assembly: MemoryAssembly) -> 
 
 
 def test_download_and_validation_overlap(assembly: MemoryAssembly) -> None:
-    """The first verdict is there before the last candidate was downloaded."""
+    """The first image must be validated before the last candidate is downloaded."""
     downloaded: list[int] = []
 
     class Watched(MemoryDownloader):
@@ -333,8 +333,8 @@ def test_download_and_validation_overlap(assembly: MemoryAssembly) -> None:
     assert len(at_first_verdict) < len(downloaded) == 10
 
 
-def test_what_is_there_counts_while_the_source_is_waited_for(assembly: MemoryAssembly) -> None:
-    """A chunk that hangs on one slow picture shows all that it has before that."""
+def test_arrived_images_are_judged_while_the_source_is_slow(assembly: MemoryAssembly) -> None:
+    """A chunk that waits for one slow image must count all images that arrived before it."""
     accepted: list[int] = []
 
     def counted() -> int:
@@ -352,23 +352,23 @@ def test_what_is_there_counts_while_the_source_is_waited_for(assembly: MemoryAss
 
 
 def test_a_rejected_download_leaves_the_work_directory_at_once(assembly: MemoryAssembly) -> None:
-    """Disk is used for what will be packed only."""
+    """The work directory must hold only images that will be packed."""
     assembly.pictures[0] = b"garbage"
-    there: list[bool] = []
+    existing: list[bool] = []
 
     def observe(event: Event) -> None:
         if isinstance(event, ImageRejected):
-            there.append(event.image.download.path.exists())
+            existing.append(event.image.download.path.exists())
 
     assembly.pipeline(observe).run(assembly.chunk(9))
-    assert there == [False]
+    assert existing == [False]
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), SystemExit(1)])
 def test_an_interrupt_gives_the_claim_back_without_a_failure(
     assembly: MemoryAssembly, interrupt: BaseException
 ) -> None:
-    """Ctrl-C costs nothing: pending, due now, no failure counted, directory gone."""
+    """After Ctrl-C the chunk is pending and due at once, without a counted failure or a left work directory."""
     key = assembly.chunk(5)
     with pytest.raises(type(interrupt)):
         assembly.pipeline(store=_Broken(interrupt, tries=1)).run(key)
@@ -379,7 +379,7 @@ def test_an_interrupt_gives_the_claim_back_without_a_failure(
 
 
 def test_a_time_limit_in_an_observer_is_not_swallowed(assembly: MemoryAssembly) -> None:
-    """A runner's limit may strike anywhere; in an observer it still ends the chunk, with a true status."""
+    """A runner's time limit may be raised anywhere; in an observer it must still end the chunk and set its status."""
 
     class SoftLimit(Exception):
         pass
@@ -400,7 +400,7 @@ def test_a_time_limit_in_an_observer_is_not_swallowed(assembly: MemoryAssembly) 
 def test_a_failing_observer_is_reported_once_and_harms_nothing(
     assembly: MemoryAssembly, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Bars and metrics never fail a chunk."""
+    """An error of progress bars or metrics must not fail a chunk."""
 
     def observe(_: Event) -> None:
         raise RuntimeError("no terminal")
@@ -410,8 +410,8 @@ def test_a_failing_observer_is_reported_once_and_harms_nothing(
     assert len(caplog.records) == 1
 
 
-def test_a_work_directory_that_cannot_be_made_is_recorded(assembly: MemoryAssembly) -> None:
-    """Even mkdtemp's failure leaves a status, and no claim hanging."""
+def test_a_work_directory_that_cannot_be_created_is_recorded(assembly: MemoryAssembly) -> None:
+    """If the work directory cannot be created, the chunk must fail with a status, not stay claimed."""
     assembly.work.write_text("a file is in the way")
     key = assembly.chunk(5)
     with pytest.raises(InvalidRequest, match="work directory"):
@@ -421,7 +421,7 @@ def test_a_work_directory_that_cannot_be_made_is_recorded(assembly: MemoryAssemb
 
 
 def test_a_full_disk_is_permanent_and_leaves_nothing(assembly: MemoryAssembly) -> None:
-    """ENOSPC while writing a download: no retry, the directory gone, the status says why."""
+    """A full disk during a download fails the chunk without a retry and leaves no work directory."""
 
     class NoRoom(MemoryDownloader):
         def download(self, *_: object) -> Generator[Download | Miss]:
@@ -437,27 +437,27 @@ def test_a_full_disk_is_permanent_and_leaves_nothing(assembly: MemoryAssembly) -
 
 
 def test_stop_gives_the_chunk_back_between_images(assembly: MemoryAssembly) -> None:
-    """The runner's stop works without a signal in this thread."""
-    asked = iter([False] * 8 + [True] * 99)
+    """The stop callback of a runner must end a chunk without a signal in this thread."""
+    answers = iter([False] * 8 + [True] * 99)
     key = assembly.chunk(10)
     with pytest.raises(KeyboardInterrupt):
-        assembly.pipeline(stop=lambda: next(asked)).run(key)
+        assembly.pipeline(stop=lambda: next(answers)).run(key)
     assert assembly.status.get(key).status is Status.PENDING
     assert assembly.status.get(key).failures == 0
 
 
 class _Renewing:
-    """Tells when a cancel has come back twice: by the second time the lease has taken in the first."""
+    """Sets an event after two renewals reported the cancel: by the second, the lease has processed the first."""
 
-    def __init__(self, status: StatusRepo, heard: threading.Event) -> None:
-        self._status, self._heard = status, heard
+    def __init__(self, status: StatusRepo, reported: threading.Event) -> None:
+        self._status, self._reported = status, reported
         self._times = 0
 
     def renew(self, claim: Claim, ttl: float, progress: Progress) -> bool:
         cancelled = self._status.renew(claim, ttl, progress)
         self._times += cancelled
         if self._times == 2:
-            self._heard.set()
+            self._reported.set()
         return cancelled
 
     def __getattr__(self, name: str) -> object:
@@ -465,7 +465,7 @@ class _Renewing:
 
 
 def test_a_cancelled_chunk_ends_failed(assembly: MemoryAssembly) -> None:
-    """The request comes back with the renewal and is obeyed at the next image."""
+    """A renewal reports the cancel, and the chunk must end at the next image."""
     key = assembly.chunk(10)
     renewed = threading.Event()
 
@@ -484,8 +484,8 @@ def test_a_cancelled_chunk_ends_failed(assembly: MemoryAssembly) -> None:
     assert (assembly.status.get(key).status, assembly.status.get(key).error) == (Status.FAILED, "cancelled")
 
 
-def test_a_claim_that_expired_unnoticed_is_lost(assembly: MemoryAssembly) -> None:
-    """Another worker took the chunk while this one was validating: it stops and changes nothing."""
+def test_a_claim_that_expired_and_went_to_another_worker_is_lost(assembly: MemoryAssembly) -> None:
+    """If another worker claims the chunk during validation, this one must stop and change nothing."""
     key = assembly.chunk(10)
 
     class Overtaken(MemoryValidator):
@@ -501,32 +501,34 @@ def test_a_claim_that_expired_unnoticed_is_lost(assembly: MemoryAssembly) -> Non
     assert not assembly.left()
 
 
-def test_a_chunk_in_other_hands_is_busy(assembly: MemoryAssembly) -> None:
-    """Deferred, not dropped: the answer says for how long."""
+def test_a_chunk_that_another_worker_holds_is_busy(assembly: MemoryAssembly) -> None:
+    """The outcome says in how many seconds to try again, so that the chunk is deferred and not dropped."""
     key = assembly.chunk(5)
     assembly.status.claim(key, "another", 60.0)
     assert assembly.pipeline().run(key) == Busy(retry_in=60.0)
 
 
-def test_no_such_chunk(assembly: MemoryAssembly) -> None:
-    """A key that was never planned is a clear error."""
+def test_an_unknown_chunk_is_an_invalid_request(assembly: MemoryAssembly) -> None:
+    """The error must name the key that was never planned."""
     with pytest.raises(InvalidRequest, match="d/99"):
         assembly.pipeline().run(ChunkKey("d", 99))
 
 
 def test_no_thread_survives_a_run(assembly: MemoryAssembly) -> None:
-    """The lease's thread ends with the chunk."""
+    """The thread of the lease must end with the chunk."""
     assembly.pipeline().run(assembly.chunk(5))
     assert not [thread for thread in threading.enumerate() if "lease" in thread.name]
 
 
-def test_what_cannot_be_removed_is_told(assembly: MemoryAssembly, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A directory that resists is an event; the result stands."""
+def test_a_work_directory_that_cannot_be_removed_is_an_event(
+    assembly: MemoryAssembly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed cleanup is reported as an event and must not change the result."""
 
-    def resist(path: Path, onerror: object = None, **_: object) -> None:
+    def fail(path: Path, onerror: object = None, **_: object) -> None:
         error = OSError(errno.EBUSY, "busy")
         onerror(None, str(path), (OSError, error, None))
 
-    monkeypatch.setattr(shutil, "rmtree", resist)
+    monkeypatch.setattr(shutil, "rmtree", fail)
     assert isinstance(assembly.pipeline().run(assembly.chunk(5)), Done)
     assert [event.error for event in assembly.events if isinstance(event, CleanupFailed)]

@@ -1,4 +1,4 @@
-"""Whatever any port raises at any moment, the pipeline's promises hold."""
+"""Let any port raise any error at any call, and check that the pipeline keeps its guarantees."""
 
 import errno
 import tempfile
@@ -34,7 +34,7 @@ from pixcore.stored.check import check_contents
 
 
 class TimeLimit(Exception):
-    """What a runner's time limit raises in the middle of anything."""
+    """The exception that a runner's time limit raises at any point."""
 
 
 _FAULTS = st.sampled_from(
@@ -64,10 +64,10 @@ _TARGET = 4
 
 
 @given(pictures=_PICTURES, plan=st.dictionaries(st.integers(1, 60), _FAULTS, max_size=6), observer_fails=st.booleans())
-def test_every_promise_survives_any_fault(
+def test_every_guarantee_survives_any_fault(
     pictures: list[bytes | None], plan: dict[int, BaseException], observer_fails: bool
 ) -> None:
-    """Faults anywhere: nothing left behind, tries bounded, one last event, no chunk stuck, the archive exact."""
+    """After any faults: no leftovers, bounded tries, exactly one final event, no stuck chunk, a correct archive."""
     with tempfile.TemporaryDirectory() as folder:
         assembly = MemoryAssembly(Path(folder, "work"), pictures, Faults(plan))
         key = assembly.chunk(_TARGET)
@@ -130,21 +130,21 @@ def _archive_is_exact(assembly: MemoryAssembly, key: ChunkKey, done: Done) -> No
 
 @pytest.fixture
 def assembly(tmp_path: Path) -> MemoryAssembly:
-    """Ten good pictures."""
+    """Return the adapters in memory, with ten good pictures to download."""
     return MemoryAssembly(tmp_path / "work", [picture(number) for number in range(10)])
 
 
 def test_a_worker_that_lost_its_claim_changes_neither_row_nor_blob(assembly: MemoryAssembly) -> None:
-    """Two zombies with old attempts come back after the third attempt has completed."""
+    """Two workers with old attempts must change nothing after the third attempt has completed."""
     key = assembly.chunk(_TARGET)
-    zombies = []
+    stale_claims = []
     for _ in range(2):
-        claimed = assembly.status.claim(key, "zombie", 60.0)
-        zombies.append(claimed.claim)
+        claimed = assembly.status.claim(key, "stalled", 60.0)
+        stale_claims.append(claimed.claim)
         assembly.later()
     done = assembly.pipeline().run(key)
     before = assembly.status.get(key)
-    for claim in zombies:
+    for claim in stale_claims:
         with pytest.raises(ClaimLost):
             assembly.status.complete(claim, done.result)
         with pytest.raises(ClaimLost):
@@ -156,7 +156,7 @@ def test_a_worker_that_lost_its_claim_changes_neither_row_nor_blob(assembly: Mem
 
 
 def test_a_claim_lost_while_uploading_leaves_the_newer_result(assembly: MemoryAssembly) -> None:
-    """The lease runs out during the upload, another attempt completes: the first ends as ClaimLost, blob unchanged."""
+    """If another attempt completes during the upload, the first ends with ClaimLost and leaves the blob unchanged."""
     key = assembly.chunk(_TARGET)
     other = MemoryAssembly(assembly.work, assembly.pictures[5:])
     other.status, other.seen, other.store = assembly.status, assembly.seen, assembly.store

@@ -99,7 +99,7 @@ def _picture(data: bytes, limits: Limits) -> Picture:
     elif data.startswith(png.SIGNATURE):
         png.check_chunks(data)
     with open_image(data, limits.formats) as image:
-        image.decodermaxblock = len(data)  # in pieces, what a decoder has not used of one is copied to the next
+        image.decodermaxblock = len(data)  # with smaller blocks Pillow copies the unused rest of each to the next
         width, height = image.size
         _check_frame(image, 0, limits)
         mode, turn = image.mode, rendering.orientation(image)

@@ -82,16 +82,16 @@ class _Findings:
             click.echo(json.dumps({"version": VERSION, **self.subject, "faults": []}).removesuffix("]}"), nl=False)
         other_hashes = 0
         with counted(self.shell, "archives", archives) as done:
-            for inspection in found:
-                for fault in inspection.faults:
-                    self._print(inspection, fault)
-                if inspection.is_archive:
+            for check in found:
+                for fault in check.faults:
+                    self._print(check, fault)
+                if check.is_archive:
                     self.archives += 1
                     done()
-                self.images += inspection.images
-                other_hashes += inspection.other_hashes
-                if inspection.faults and inspection.chunk:
-                    self.damaged.append(inspection.chunk)
+                self.images += check.images
+                other_hashes += check.other_hashes
+                if check.faults and check.chunk:
+                    self.damaged.append(check.chunk)
         if other_hashes:
             self.shell.say(f"images that were not compared because another version made their hashes: {other_hashes}")
 
@@ -104,14 +104,14 @@ class _Findings:
             click.echo(", ".join(f"{name}: {count}" for name, count in {**sums, "faults": self.faults}.items()))
         sys.exit(PARTIAL if self.faults else DONE)
 
-    def _print(self, inspection: ArchiveCheck, fault: str) -> None:
-        chunk = inspection.chunk.id if inspection.chunk else None
+    def _print(self, check: ArchiveCheck, fault: str) -> None:
+        chunk = check.chunk.id if check.chunk else None
         if self.shell.as_json:
-            fields = {"chunk": chunk, "blob": inspection.blob, "fault": fault}
+            fields = {"chunk": chunk, "blob": check.blob, "fault": fault}
             click.echo(f"{',' if self.faults else ''}\n{json.dumps(fields)}", nl=False)
         else:
             of = "" if chunk is None else f"chunk {chunk}: "
-            click.echo(escaped(f"{of}{inspection.blob}: {fault}"))
+            click.echo(escaped(f"{of}{check.blob}: {fault}"))
         self.faults += 1
 
 

@@ -1,4 +1,4 @@
-"""From what is asked for to the chunks of a dataset: names filled in, planned once, extended later."""
+"""Turn a specification into the chunks of a dataset: fill in names, plan once, extend later."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -29,7 +29,7 @@ def cats(
     chunk_size: int = 4,
     dataset: str = "pets",
 ) -> DatasetSpec:
-    """What is asked for; out of the folder of cats, if no source is named."""
+    """Return a specification of one keyword, by default from the folder of cats."""
     one = KeywordSpec(sources or ("folder:/cats",), keyword, count, licenses=licenses)
     return DatasetSpec((one,), chunk_size, dataset)
 
@@ -41,26 +41,26 @@ class Sources:
         self.lengths = lengths
 
     def capacity(self, source: str, _: Sequence[str]) -> int:
-        """What a query gives."""
+        """Return how many results a query has."""
         return LIMITS[source]
 
     @contextmanager
     def listing(self, source: str, _: str, planned: Iterable[Slice] = ()) -> Iterator[Listing]:
-        """What lies behind the slices that are planned."""
+        """Yield the lane behind the slices that are planned already."""
         folder = source.removeprefix("folder:/")
-        used = max((piece.stop for piece in planned if piece.query == folder), default=0)
+        used = max((part.stop for part in planned if part.query == folder), default=0)
         yield Listing(Lane("folder", folder, used, self.lengths[folder], snapshot="x"), BytesIO())
 
 
 def extend(wanted: DatasetSpec, status: MemoryStatusRepo, sources: Sources) -> list[ChunkRequest]:
-    """Plan what is lacking and write it down; all that the dataset has then."""
+    """Plan and save the missing chunks; return all requests of the dataset."""
     with plan_missing(wanted, status, sources) as proposal:
         list(proposal.save(status, MemoryBlobStore()))
     return [record.chunk.request for record in status.find(wanted.dataset)]
 
 
 def images(requests: Iterable[ChunkRequest]) -> int:
-    """How many images these chunks are to have."""
+    """Return the number of images that these chunks are to have."""
     return sum(request.target for request in requests)
 
 
@@ -83,21 +83,21 @@ def images(requests: Iterable[ChunkRequest]) -> int:
 def test_names_left_out_are_filled_in(
     sources: tuple[str, ...], keyword: str, dataset: str, named: tuple[str, str]
 ) -> None:
-    """The keyword is the first folder's name; the dataset is called as its keyword, as far as it can be."""
+    """The keyword defaults to the first folder's name, and the dataset's name to the keyword in safe characters."""
     wanted = cats(None, *sources, keyword=keyword, dataset=dataset).with_names()
     assert (wanted.keywords[0].keyword, wanted.dataset) == named
 
 
 def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``folder:.`` is not a keyword of one dot."""
+    """The keyword of ``folder:.`` must be the name of the current folder, not a dot."""
     (tmp_path / "cats").mkdir()
     monkeypatch.chdir(tmp_path / "cats")
     assert cats(None, "folder:.", keyword="").with_names().keywords[0].keyword == "cats"
 
 
 @given(st.text(min_size=1).filter(str.strip))
-def test_every_keyword_makes_a_dataset_name(keyword: str) -> None:
-    """Nobody has to name a dataset because a keyword is odd; and a name stays itself."""
+def test_every_keyword_gives_a_valid_dataset_name(keyword: str) -> None:
+    """A user must never have to name a dataset because of an unusual keyword; filling in names is idempotent."""
     wanted = cats(keyword=keyword, dataset="").with_names()
     assert wanted.with_names() == wanted
 
@@ -112,8 +112,8 @@ def test_every_keyword_makes_a_dataset_name(keyword: str) -> None:
         (cats(dataset=".hidden"), "dataset name '.hidden' cannot be used"),
     ],
 )
-def test_what_cannot_be_named_is_refused(wanted: DatasetSpec, complaint: str) -> None:
-    """Before any folder is read."""
+def test_a_specification_without_usable_names_is_refused(wanted: DatasetSpec, complaint: str) -> None:
+    """The error must come before any folder is read."""
     with pytest.raises(InvalidRequest, match=complaint):
         wanted.with_names()
 
@@ -122,7 +122,7 @@ def test_what_cannot_be_named_is_refused(wanted: DatasetSpec, complaint: str) ->
 
 
 def test_a_dataset_is_planned_once() -> None:
-    """Asked again, nothing is lacking: with a count, less or none."""
+    """Planning again with the same count, a smaller one or none must give no further chunk."""
     status, sources = MemoryStatusRepo(), Sources(cats=10)
     first = extend(cats(10), status, sources)
     assert [request.target for request in first] == [4, 4, 2]
@@ -132,7 +132,7 @@ def test_a_dataset_is_planned_once() -> None:
 
 
 def test_a_count_that_is_reached_needs_no_folder() -> None:
-    """The photos may be gone once they are packed."""
+    """The user may delete the photos once they are packed."""
     status = MemoryStatusRepo()
     extend(cats(4), status, Sources(cats=4))
     with plan_missing(cats(4), status, Sources()) as proposal:
@@ -146,8 +146,8 @@ def test_a_count_that_is_reached_needs_no_folder() -> None:
         max_size=6,
     )
 )
-def test_extending_keeps_what_is_there_and_shares_no_candidate(steps: list[tuple[int, int | None, int]]) -> None:
-    """However a folder grows and whatever is asked for in whatever chunks: old chunks stay, slices are disjoint."""
+def test_extending_keeps_the_chunks_and_shares_no_candidate(steps: list[tuple[int, int | None, int]]) -> None:
+    """However a folder grows and whatever counts and chunk sizes are given, old chunks stay and slices are disjoint."""
     status, sources = MemoryStatusRepo(), Sources(cats=0)
     requests: list[ChunkRequest] = []
     for grown, count, chunk_size in steps:
@@ -161,13 +161,13 @@ def test_extending_keeps_what_is_there_and_shares_no_candidate(steps: list[tuple
             assert count is None or images(extended) == max(count, images(requests))
         assert extended[: len(requests)] == requests
         requests = extended
-    pieces = [piece for request in requests for piece in request.slices]
-    assert all(one.stop == other.start for one, other in pairwise(pieces))
+    slices = [part for request in requests for part in request.slices]
+    assert all(one.stop == other.start for one, other in pairwise(slices))
     assert [request.index for request in requests] == list(range(len(requests)))
 
 
 def test_another_keyword_continues_behind_the_first() -> None:
-    """One folder, two labels, no file under both; each keyword has a count of its own."""
+    """Two keywords of one folder must share no file, and each has a count of its own."""
     status, sources = MemoryStatusRepo(), Sources(cats=20)
     extend(cats(4), status, sources)
     requests = extend(cats(4, keyword="grey cats"), status, sources)
@@ -176,18 +176,18 @@ def test_another_keyword_continues_behind_the_first() -> None:
 
 
 def test_a_folder_named_twice_counts_once() -> None:
-    """Each of its files would be downloaded twice, and dropped as a duplicate."""
+    """Otherwise each of its files would be downloaded twice and dropped as a duplicate."""
     wanted = cats(None, "folder:/cats", "folder:/cats")
     assert [len(request.slices) for request in extend(wanted, MemoryStatusRepo(), Sources(cats=4))] == [1]
 
 
 def queries(requests: Iterable[ChunkRequest]) -> list[tuple[str, str]]:
-    """Which sources are asked what, in the order in which the chunks come to it."""
-    return list(dict.fromkeys((piece.source, piece.query) for request in requests for piece in request.slices))
+    """Return the distinct pairs of source and query, in the order of the chunks."""
+    return list(dict.fromkeys((part.source, part.query) for request in requests for part in request.slices))
 
 
-def test_the_keyword_itself_is_asked_first_and_everywhere() -> None:
-    """A small dataset is made of what the keyword finds; variations are for what lies beyond a query's limit."""
+def test_the_keyword_itself_is_searched_first_in_every_source() -> None:
+    """A small dataset needs only the keyword; variations are for counts beyond the limit of one query."""
     requests = extend(cats(140, "bing", "openverse"), MemoryStatusRepo(), Sources())
     assert queries(requests) == [
         ("bing", "cats"),
@@ -197,14 +197,14 @@ def test_the_keyword_itself_is_asked_first_and_everywhere() -> None:
     assert {request.variations for request in requests} == {1}
 
 
-def test_a_folder_is_asked_for_no_variations() -> None:
-    """It holds what it holds, whatever the keyword."""
+def test_a_folder_has_no_variations() -> None:
+    """A folder gives the same files for every keyword."""
     requests = extend(cats(60, "openverse", "folder:/cats"), MemoryStatusRepo(), Sources(cats=30))
     assert queries(requests) == [("openverse", "cats"), ("folder", "cats"), ("openverse", "cats photo")]
 
 
-def test_what_no_variation_can_give_is_refused_with_the_number() -> None:
-    """Before anything starts."""
+def test_a_count_beyond_all_variations_is_refused_with_the_limit() -> None:
+    """The error must come before any work begins."""
     most = 20 * (LIMITS["bing"] + LIMITS["openverse"])
     extend(cats(most, "bing", "openverse"), MemoryStatusRepo(), Sources())
     with pytest.raises(InvalidRequest, match=f"{most + 1} images of 'cats' are wanted, but .* at most {most};"):
@@ -212,20 +212,20 @@ def test_what_no_variation_can_give_is_refused_with_the_number() -> None:
 
 
 def test_a_search_needs_a_count() -> None:
-    """Nobody means all that a search engine has."""
+    """A search without a count must be an error, because it would collect all results of a search engine."""
     with pytest.raises(
         InvalidRequest, match=r"the number of images of 'cats' is missing.*--count N, at most 2000 here"
     ):
         extend(cats(None, "bing"), MemoryStatusRepo(), Sources())
 
 
-ENOUGH = st.integers(1, 300)  # images, fewer than the smallest of the sources can give with the over-fetch of each step
+ENOUGH = st.integers(1, 300)  # fewer images than the smallest source has, including the surplus candidates of each step
 SEARCHED = st.sets(st.sampled_from(["bing", "openverse"]), min_size=1)
 
 
 @given(st.lists(st.tuples(ENOUGH, SEARCHED), min_size=1, max_size=5))
 def test_extending_a_search_shares_no_position(steps: list[tuple[int, set[str]]]) -> None:
-    """Whatever is asked for later, from whatever sources: old chunks stay, and no result is planned twice."""
+    """Whatever counts and sources come later, old chunks stay and no result is planned twice."""
     status = MemoryStatusRepo()
     requests: list[ChunkRequest] = []
     for count, sources in steps:
@@ -234,16 +234,16 @@ def test_extending_a_search_shares_no_position(steps: list[tuple[int, set[str]]]
         assert extended[: len(requests)] == requests
         requests = extended
     places = [
-        (piece.source, piece.query, position)
+        (part.source, part.query, position)
         for request in requests
-        for piece in request.slices
-        for position in range(piece.start, piece.stop)
+        for part in request.slices
+        for position in range(part.start, part.stop)
     ]
     assert len(set(places)) == len(places)
 
 
-def test_a_dataset_keeps_to_the_variations_that_it_was_planned_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A newer list would ask again, under other words, what is asked already; a new keyword gets the newest."""
+def test_a_dataset_keeps_the_variations_that_it_was_planned_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newer list of variations could repeat queries of the old one, so only new keywords use the newest."""
     status = MemoryStatusRepo()
     extend(cats(4, "openverse"), status, Sources())
     monkeypatch.setitem(variations.VARIATIONS, 2, ("fresh {}",))
@@ -254,8 +254,8 @@ def test_a_dataset_keeps_to_the_variations_that_it_was_planned_with(monkeypatch:
     assert [request.variations for request in requests] == [1] * 8 + [2]
 
 
-def test_other_licences_are_other_results() -> None:
-    """Their positions mean other images, so each counts from its own beginning; their order does not matter."""
+def test_each_set_of_licences_has_positions_of_its_own() -> None:
+    """With other licences a position is another image, so each set starts at 0; the order of licences is irrelevant."""
     status = MemoryStatusRepo()
     for licenses in (("by", "cc0"), ("cc0", "by"), ("by",)):
         extend(
@@ -263,22 +263,22 @@ def test_other_licences_are_other_results() -> None:
             status,
             Sources(),
         )
-    pieces = [piece for record in status.find("pets") for piece in record.chunk.request.slices]
-    assert [(piece.licenses, piece.start, piece.stop) for piece in pieces] == [
+    slices = [part for record in status.find("pets") for part in record.chunk.request.slices]
+    assert [(part.licenses, part.start, part.stop) for part in slices] == [
         ("by,cc0", 0, 5),
         ("by,cc0", 5, 10),
         ("by", 0, 5),
     ]
 
 
-def test_a_folder_knows_no_licences() -> None:
-    """Better refused than believed to be free."""
+def test_licences_are_refused_for_a_folder() -> None:
+    """A user must not believe that the files of a folder have the given licences."""
     with pytest.raises(InvalidRequest, match="folder:/cats gives no licences"):
         extend(cats(4, "openverse", "folder:/cats", licenses=("by",)), MemoryStatusRepo(), Sources(cats=4))
 
 
 def test_several_keywords_are_one_dataset() -> None:
-    """Chunks are numbered through, each of one keyword with its label, and a query two keywords share is shared out."""
+    """Chunks are numbered across keywords, each has one keyword and label, and a shared query is divided."""
     status = MemoryStatusRepo()
     wanted = DatasetSpec(
         [
@@ -301,7 +301,7 @@ def test_several_keywords_are_one_dataset() -> None:
 
 
 def test_a_dataset_of_another_store_is_refused() -> None:
-    """The listing that fixes its slices is not here; guessing could give a file to two chunks."""
+    """Without the listing that fixes the slices, a new plan could give one file to two chunks."""
 
     class Elsewhere(Sources):
         def listing(self, *_: object) -> AbstractContextManager[Listing]:
@@ -314,8 +314,8 @@ def test_a_dataset_of_another_store_is_refused() -> None:
         pass
 
 
-def test_chunks_are_written_down_in_batches() -> None:
-    """A dataset of thousands of chunks is neither held whole nor written one by one."""
+def test_chunks_are_saved_in_batches() -> None:
+    """Thousands of chunks must be neither held in memory at once nor saved one by one."""
     sizes: list[int] = []
 
     class Counting(MemoryStatusRepo):
@@ -331,7 +331,7 @@ def test_chunks_are_written_down_in_batches() -> None:
 
 
 def test_an_unknown_dataset_names_the_known_ones() -> None:
-    """And where to look when there is none at all."""
+    """The error lists the known datasets, or names the option to check if there is none."""
     status = MemoryStatusRepo()
     with pytest.raises(InvalidRequest, match=r"it holds: none.*--status"):
         dataset_records("pets", status)
@@ -342,8 +342,8 @@ def test_an_unknown_dataset_names_the_known_ones() -> None:
     assert [record.chunk.request.dataset for record in dataset_records("zoo", status)] == ["zoo"]
 
 
-def test_listings_are_kept_only_when_the_chunks_are_written_down() -> None:
-    """What is refused or only looked at leaves nothing in the store; each source is read once either way."""
+def test_listings_are_stored_only_when_the_chunks_are_saved() -> None:
+    """A plan that is refused or only shown must leave nothing in the store."""
     store, status = MemoryBlobStore(), MemoryStatusRepo()
     with plan_missing(cats(), status, Sources(cats=4)) as proposal:
         assert list(store.list()) == []
