@@ -1,4 +1,4 @@
-"""Tests of this folder start no process: that keeps them quick, and lets them run anywhere."""
+"""Tests of this folder start no process, so that they are fast and run anywhere."""
 
 import sys
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ _watched = False
 _started: list[str] = []
 
 
-def _note(event: str, arguments: tuple[Any, ...]) -> None:
+def _record(event: str, arguments: tuple[Any, ...]) -> None:
     """Record an audit event that starts a process while a test of this folder runs."""
     if _watched and event in STARTS:
         _started.append(f"{event} {arguments}")
 
 
-sys.addaudithook(_note)
+sys.addaudithook(_record)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Archives come back from their store as they are, one at a time, and leave nothing behind."""
+"""Fetch archives from their store: unchanged, one at a time, without leftovers."""
 
 import hashlib
 from pathlib import Path
@@ -20,8 +20,8 @@ PICTURES = (Picture(b"one", "first"), Picture(b"two!", "second"))
 
 
 @pytest.mark.parametrize("archiver", [ZipArchiver(), TarArchiver()], ids=["zip", "tar"])
-def test_images_come_back_with_their_rows(archiver: ZipArchiver | TarArchiver, tmp_path: Path) -> None:
-    """In order, whichever kind of archive the chunk is in."""
+def test_images_are_read_with_their_rows(archiver: ZipArchiver | TarArchiver, tmp_path: Path) -> None:
+    """Every kind of archive must give its images in order."""
     shelf = Shelf(tmp_path, archiver)
     record = shelf.add(PICTURES)
     assert [(row["title"], data) for row, data in shelf.archives.images(record)] == [
@@ -31,8 +31,8 @@ def test_images_come_back_with_their_rows(archiver: ZipArchiver | TarArchiver, t
     assert shelf.archives.key(record) == f"cats/data/chunk_1{archiver.suffix}"
 
 
-def test_an_archive_is_measured_as_it_is_and_gone_with_the_block(tmp_path: Path) -> None:
-    """What is checked must be what was read, not what was recorded; a large disk must not be needed."""
+def test_an_archive_is_measured_as_stored_and_removed_after_the_block(tmp_path: Path) -> None:
+    """Size and checksum must be those of the fetched file, not the recorded ones, and the file must be removed."""
     shelf = Shelf(tmp_path)
     record = shelf.add(PICTURES)
     file = tmp_path / "store/cats/data/chunk_1.zip"
@@ -43,8 +43,8 @@ def test_an_archive_is_measured_as_it_is_and_gone_with_the_block(tmp_path: Path)
     assert not list((tmp_path / "work").iterdir())
 
 
-def test_images_of_another_archive_than_the_recorded_one_are_refused(tmp_path: Path) -> None:
-    """An export must not spread damage; who is to be asked is named."""
+def test_images_of_a_changed_archive_are_refused(tmp_path: Path) -> None:
+    """An export must not spread damaged images, and the error names the command that checks the dataset."""
     shelf = Shelf(tmp_path)
     record = shelf.add(PICTURES)
     (tmp_path / "store/cats/data/chunk_1.zip").write_bytes(b"damaged")
@@ -53,7 +53,7 @@ def test_images_of_another_archive_than_the_recorded_one_are_refused(tmp_path: P
 
 
 def test_a_chunk_without_an_archive_is_refused(tmp_path: Path) -> None:
-    """One that was never completed, or was packed by an archiver that is not there."""
+    """The chunk was never completed, or its archiver is not installed."""
     shelf = Shelf(tmp_path)
     record = shelf.add(PICTURES)
     with pytest.raises(InvalidRequest, match=r"chunk_1\.zip is not an archive of a known kind"):
@@ -62,8 +62,8 @@ def test_a_chunk_without_an_archive_is_refused(tmp_path: Path) -> None:
         shelf.archives.key(evolve(record, result=None))
 
 
-def test_a_missing_blob_is_said(tmp_path: Path) -> None:
-    """As the store says it, without a second try."""
+def test_a_missing_blob_raises_the_stores_error(tmp_path: Path) -> None:
+    """A missing blob must not be fetched again."""
     shelf = Shelf(tmp_path)
     record = shelf.add(PICTURES)
     shelf.store.delete(shelf.archives.key(record))
@@ -72,12 +72,12 @@ def test_a_missing_blob_is_said(tmp_path: Path) -> None:
 
 
 class Shaky(LocalBlobStore):
-    """A store whose first two answers break off."""
+    """A store whose first two streams break off."""
 
     broken = 2
 
     def open(self, key: str) -> BinaryIO:
-        """Give half of the blob, and then an error."""
+        """Return a stream that raises an error after a few bytes."""
         blob = super().open(key)
         if not self.broken:
             return blob
@@ -90,12 +90,12 @@ class Shaky(LocalBlobStore):
                 return data
             raise StoreUnavailable("connection reset")
 
-        blob.read = failing  # type: ignore[method-assign] # a file object of our own
+        blob.read = failing  # type: ignore[method-assign] # a file object of this test
         return blob
 
 
-def test_a_broken_connection_is_tried_again_from_the_start(tmp_path: Path) -> None:
-    """One of ten thousand archives must not end hours of work, nor be put together from two halves."""
+def test_a_fetch_that_breaks_off_is_retried_from_the_start(tmp_path: Path) -> None:
+    """One broken connection must not end hours of work, and the parts of two tries must not be joined."""
     shelf = Shelf(tmp_path)
     record = shelf.add(PICTURES)
     naps: list[float] = []
@@ -104,8 +104,8 @@ def test_a_broken_connection_is_tried_again_from_the_start(tmp_path: Path) -> No
     assert len(naps) == 2
 
 
-def test_a_full_disk_is_said(tmp_path: Path) -> None:
-    """And the half that was fetched is removed."""
+def test_a_full_disk_is_named_and_the_partial_file_removed(tmp_path: Path) -> None:
+    """A partial archive must not stay on a full disk."""
     shelf = Shelf(tmp_path)
     record = shelf.add(PICTURES)
     with no_file_above(100), pytest.raises(WorkspaceFull, match="fetching an archive"), shelf.archives.fetch(record):
@@ -114,7 +114,7 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
 
 
 def test_one_image_is_in_memory_at_a_time(tmp_path: Path) -> None:
-    """An archive may be larger than memory."""
+    """An archive may be larger than the memory."""
     shelf = Shelf(tmp_path)
     record = shelf.add([Picture(bytes([number]) * (8 << 20)) for number in range(24)])
     with growth() as grown:

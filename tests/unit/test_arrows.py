@@ -1,4 +1,4 @@
-"""What the core may import. import-linter holds the arrows between our packages; this holds those to the outside."""
+"""Limit what the core imports from outside; import-linter checks the imports between the packages of the project."""
 
 import ast
 import sys
@@ -13,7 +13,7 @@ ALLOWED = {*sys.stdlib_module_names, "attrs", "tenacity", "pixcore"}
 
 
 def imports(source: str) -> set[str]:
-    """The top-level names of all modules that ``source`` imports, wherever in it."""
+    """Return the top-level names of all modules that ``source`` imports anywhere."""
     modules = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -29,8 +29,8 @@ def test_the_core_imports_only_the_standard_library_attrs_and_tenacity(module: P
     assert imports(module.read_text()) <= ALLOWED
 
 
-def test_an_import_is_seen_wherever_it_stands() -> None:
-    """The test above would be blind to an import inside a function or behind TYPE_CHECKING."""
+def test_imports_are_found_anywhere_in_a_module() -> None:
+    """The test above must also find imports inside a function or behind TYPE_CHECKING."""
     source = """
 import os.path
 from . import sibling

@@ -1,4 +1,4 @@
-"""What the documents and the deployment files name is there: tests, files, commands, extras, settings."""
+"""Tests, files, commands, extras and settings that the documents and deployment files name must exist."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ each_document = pytest.mark.parametrize("document", DOCS, ids=lambda path: path.
 
 
 def block(document: str, language: str) -> str:
-    """The only block of code in that language of a document."""
+    """Return the only block of code in that language of a document."""
     (found,) = re.findall(
         rf"^```{language}\n(.*?)^```", (ROOT / "docs" / document).read_text(), re.DOTALL | re.MULTILINE
     )
@@ -33,7 +33,7 @@ def block(document: str, language: str) -> str:
 
 
 def parse(words: Sequence[str]) -> None:
-    """Read a call of pixcore as the command would, without doing anything."""
+    """Parse a call of pixcore as the command does, without running it."""
     command: click.Command | None = pixcore
     while isinstance(command, click.Group):
         name, *words = words
@@ -43,14 +43,14 @@ def parse(words: Sequence[str]) -> None:
 
 
 def shown(text: str) -> Iterator[str]:
-    """The calls of pixcore that a text shows whole: after a prompt, for systemd, and in a container."""
+    """Yield the complete calls of pixcore in a text: after a prompt, for systemd, and in a container."""
     yield from re.findall(r"^ *\$ (?:[A-Z_]+=\S+ )*pixcore (.+?)(?: &)?$", text, re.MULTILINE)
     yield from re.findall(r"^ExecStart=/\S+/pixcore (.+)$", text, re.MULTILINE)
     yield from re.findall(r"docker compose run --rm worker (.+)$", text, re.MULTILINE)
 
 
 def named(text: str) -> Iterator[str]:
-    """The calls that it names in backquotes; they may leave out what a call must have."""
+    """Yield the calls in backquotes, which may lack required arguments."""
     yield from re.findall(r"`(?:[A-Z_]+=\S+ )*pixcore ([^`|…]+)`", text)
 
 
@@ -58,31 +58,31 @@ def named(text: str) -> Iterator[str]:
 
 
 @each_document
-def test_every_test_that_is_named_is_there(document: Path) -> None:
-    """A promise beside which a test stands is one that is still tested."""
+def test_every_named_test_exists(document: Path) -> None:
+    """The documents name the test of each guarantee, so that a reader knows that it is tested."""
     for path, test in re.findall(r"(tests/[\w/]+\.py)::(\w+)", document.read_text()):
         tree = ast.walk(ast.parse((ROOT / path).read_text()))
         assert test in {node.name for node in tree if isinstance(node, ast.FunctionDef)}, f"{path} has no such test"
 
 
 @each_document
-def test_every_link_leads_to_a_file(document: Path) -> None:
-    """Those within the project, pictures too."""
+def test_every_link_has_a_target(document: Path) -> None:
+    """All files and pictures of the project that the documents link must exist."""
     targets = re.findall(r"(?:\]\(|src=\")(?!https?:)([^)#\"]+)", document.read_text())
     assert [target for target in targets if not (document.parent / target).exists()] == []
 
 
 @each_document
 def test_lines_are_short_enough_to_read(document: Path) -> None:
-    """At most 120 characters, tables aside, so that a diff and an editor show a line whole."""
+    """Lines other than tables have at most 120 characters, so that a diff or an editor shows them whole."""
     lines = document.read_text().splitlines()
     assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
 
 
-# design.md writes what may be left out into brackets
+# design.md puts optional words into brackets
 @pytest.mark.parametrize("document", [each for each in DOCS if each.name != "design.md"], ids=lambda path: path.name)
-def test_every_command_that_is_shown_is_one(document: Path) -> None:
-    """With these arguments and options."""
+def test_every_shown_command_is_valid(document: Path) -> None:
+    """Its arguments and options must be valid as well."""
     text = document.read_text()
     for command in shown(text):
         parse(shlex.split(command, comments=True))
@@ -91,20 +91,20 @@ def test_every_command_that_is_shown_is_one(document: Path) -> None:
             parse(shlex.split(command))
 
 
-def test_the_rooms_are_as_they_are_drawn() -> None:
-    """What the tree names is there, and it names every module of the core and every room of the others."""
+def test_the_tree_of_the_design_matches_the_folders() -> None:
+    """Every named file must exist, and every folder and top-level module of the packages must be named."""
     section = (ROOT / "docs/design.md").read_text().partition("## 2. The rooms\n")[2]
     tree = section.partition("```\n")[2].partition("```")[0]
     drawn = {Path(name).name for name in re.findall(r"[\w/]+(?:\.py\b|/(?=\W))", tree)}
-    there = [path for top in ("src", "tests", "docs", "benchmarks") for path in (ROOT / top).rglob("*")]
-    assert drawn - {path.name for path in there} - {"dev.py", "src", "tests", "docs", "benchmarks"} == set()
+    existing = [path for top in ("src", "tests", "docs", "benchmarks") for path in (ROOT / top).rglob("*")]
+    assert drawn - {path.name for path in existing} - {"dev.py", "src", "tests", "docs", "benchmarks"} == set()
     packages = ("pixcore", "pixcore_adapters", "pixcore_runners")
-    rooms = {path.name for path in there if path.parent.name in packages and not path.name.startswith("__")}
+    rooms = {path.name for path in existing if path.parent.name in packages and not path.name.startswith("__")}
     assert rooms - {"py.typed"} - drawn == set()
 
 
 def levels(command: click.Command, *words: str) -> Iterator[tuple[str, click.Command]]:
-    """A command and all below it, with the words that call each."""
+    """Yield a command and all its subcommands, each with the words that call it."""
     yield " ".join(words), command
     if isinstance(command, click.Group):
         context = click.Context(command)
@@ -119,15 +119,15 @@ HELP = {words: command.help or "" for words, command in levels(pixcore, "pixcore
 
 @pytest.mark.parametrize("words", HELP)
 def test_every_help_ends_with_an_example_of_its_command(words: str) -> None:
-    """One that can be copied."""
+    """The user must be able to copy the example."""
     last = HELP[words].strip().splitlines()[-1].strip()
     (example,) = re.findall(r"^Example: `(?:[A-Z_]+=\S+ )*(pixcore .+)`$", last)
     assert example.startswith(words)
     parse(shlex.split(example)[1:])
 
 
-def test_the_help_shows_commands_by_what_they_are_for() -> None:
-    """Fifteen in a row are too many to find one."""
+def test_the_help_groups_commands_by_purpose() -> None:
+    """A user cannot easily find one of fifteen commands in a single list."""
     shown_in = called("--help").out
     assert shown_in.index("─ Make a dataset ─") < shown_in.index("│ run ") < shown_in.index("─ Check the configuration")
     assert "─ Commands ─" not in shown_in
@@ -138,29 +138,29 @@ def test_the_help_shows_commands_by_what_they_are_for() -> None:
 
 @pytest.fixture
 def containers() -> dict[str, Any]:
-    """Give the services of compose.yaml that run pixcore."""
+    """Return the services of compose.yaml that run pixcore."""
     return {name: service for name, service in COMPOSE["services"].items() if service["image"] == "pixcore"}
 
 
-def test_every_container_runs_a_command_that_there_is(containers: dict[str, Any]) -> None:
-    """Those that the file mentions on top as well."""
+def test_every_container_runs_a_valid_command(containers: dict[str, Any]) -> None:
+    """The commands in the comment at the top of the file must be valid too."""
     assert {"prepare", "worker", "worker-rq", "reaper"} <= containers.keys()
     for service in containers.values():
         parse(service["command"])
-    told = list(shown((ROOT / "compose.yaml").read_text()))
-    assert len(told) == 2
-    for command in told:
+    commands = list(shown((ROOT / "compose.yaml").read_text()))
+    assert len(commands) == 2
+    for command in commands:
         parse(shlex.split(command))
 
 
 def test_every_variable_of_a_container_is_a_setting(containers: dict[str, Any]) -> None:
-    """With one that is not, nothing would start."""
+    """An unknown variable would stop every container at its start."""
     names = {name for service in containers.values() for name in service["environment"] if name.startswith("PIXCORE_")}
     assert names <= {f"PIXCORE_{name.upper()}" for name in Settings.names()}
 
 
-def test_no_password_stands_in_a_file() -> None:
-    """Each comes from the environment, without a default; and no port is open."""
+def test_no_password_is_in_the_compose_file() -> None:
+    """Each password comes from the environment, without a default, and no port is published."""
     for service in COMPOSE["services"].values():
         assert "ports" not in service
         for name, value in service["environment"].items():
@@ -168,8 +168,8 @@ def test_no_password_stands_in_a_file() -> None:
                 assert re.search(r"\$\{\w+_PASSWORD:\?\}", value)
 
 
-def test_the_image_is_built_from_what_there_is() -> None:
-    """The extras exist, and what is copied is let through to the builder."""
+def test_the_extras_and_files_of_the_image_exist() -> None:
+    """The ignore file must let exactly the copied files through to the builder."""
     dockerfile = (ROOT / "Dockerfile").read_text()
     (extras,) = re.findall(r"^ARG EXTRAS=(\S+)$", dockerfile, re.MULTILINE)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -1,4 +1,4 @@
-"""The document of --json, and the exit code that sums it up."""
+"""The document of ``--json``, and the exit code that summarises it."""
 
 import json
 from pathlib import Path
@@ -13,17 +13,17 @@ from pixcore_runners.cli.document import DONE, NOTHING, PARTIAL, document, exit_
 
 @pytest.fixture
 def assembly(tmp_path: Path) -> MemoryAssembly:
-    """Four good pictures and a bad one."""
+    """Return the adapters in memory, with four good pictures and a bad one."""
     return MemoryAssembly(tmp_path / "work", [*(picture(number) for number in range(4)), b"garbage"])
 
 
 def records(assembly: MemoryAssembly) -> list[ChunkRecord]:
-    """All chunks as they stand."""
+    """Return the records of all chunks."""
     return list(assembly.status.find("d"))
 
 
 def test_the_same_state_gives_the_same_text(assembly: MemoryAssembly) -> None:
-    """Whatever order reasons were met in: a script may compare documents."""
+    """The order in which reasons occurred must not matter, because a script may compare documents."""
     assembly.pictures[:] = [b"garbage", None, picture(2), picture(2), picture(3)]
     assembly.pipeline().run(assembly.chunk(5))
     text = json.dumps(document("d", records(assembly)))
@@ -35,7 +35,7 @@ def test_the_same_state_gives_the_same_text(assembly: MemoryAssembly) -> None:
 
 
 def test_an_untouched_chunk_has_every_key_and_no_null(assembly: MemoryAssembly) -> None:
-    """Programs read the same columns whatever became of a chunk."""
+    """Programs must find the same keys for every chunk."""
     key = assembly.chunk(3)
     (chunk,) = document("d", records(assembly))["chunks"]
     assert chunk == {
@@ -56,8 +56,8 @@ def test_an_untouched_chunk_has_every_key_and_no_null(assembly: MemoryAssembly) 
     }
 
 
-def test_a_chunk_that_failed_says_why_and_what_was_left_out(assembly: MemoryAssembly) -> None:
-    """Nothing is stored, so nothing counts as accepted, however far it came."""
+def test_a_failed_chunk_has_its_error_and_rejections_and_no_accepted_image(assembly: MemoryAssembly) -> None:
+    """Images count as accepted only if they are stored."""
     with pytest.raises(StoreDenied):
         assembly.pipeline(store=_Closed()).run(assembly.chunk(5))
     (chunk,) = document("d", records(assembly))["chunks"]
@@ -70,8 +70,8 @@ class _Closed(MemoryBlobStore):
         raise StoreDenied("no right to write")
 
 
-def test_a_retry_that_fails_leaves_the_stored_archive_described(assembly: MemoryAssembly) -> None:
-    """Counts and checksum are those of the archive that is there; attempt and error are the last."""
+def test_a_failed_retry_still_describes_the_stored_archive(assembly: MemoryAssembly) -> None:
+    """Counts and checksum are those of the stored archive; attempt and error are those of the last attempt."""
     key = assembly.chunk(5)
     assembly.pipeline().run(key)
     (before,) = document("d", records(assembly))["chunks"]
@@ -87,15 +87,15 @@ def test_a_retry_that_fails_leaves_the_stored_archive_described(assembly: Memory
     ("targets", "code"),
     [([2, 2], DONE), ([2, 3], PARTIAL), ([3], PARTIAL)],
 )
-def test_the_exit_code_of_what_was_collected(assembly: MemoryAssembly, targets: list[int], code: int) -> None:
-    """Full is 0, short anywhere is 3."""
+def test_the_exit_code_of_completed_chunks(assembly: MemoryAssembly, targets: list[int], code: int) -> None:
+    """The code is 0 if every chunk reached its target, and 3 if any did not."""
     for index, target in enumerate(targets):
         assembly.pipeline().run(assembly.chunk(target, index=index, start=2 * index, stop=2 * index + 2))
     assert exit_code(records(assembly)) == code
 
 
-def test_the_exit_code_while_something_is_open(assembly: MemoryAssembly) -> None:
-    """Partial while anything is stored; nothing while nothing is."""
+def test_the_exit_code_with_unfinished_chunks(assembly: MemoryAssembly) -> None:
+    """With unfinished chunks the code depends on whether any chunk is stored."""
     assembly.chunk(2, stop=2)
     assert exit_code(records(assembly)) == NOTHING
     assembly.pipeline().run(assembly.chunk(2, stop=2))

@@ -1,4 +1,4 @@
-"""When two images are the same."""
+"""Which images count as duplicates, and which of them a dataset keeps."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,13 +21,13 @@ prints = st.builds(Fingerprint, bits, bits, st.just("m"), st.booleans())
 
 
 def download(number: int) -> Download:
-    """Make a download."""
+    """Return a download."""
     candidate = Candidate(CandidateKey("folder", "/a", number), url=f"{number}.jpg")
     return Download(candidate, Path(f"{number}"), 1, datetime(2020, 1, 1, tzinfo=UTC))
 
 
 def image(number: int, sha256: str, phash: int = 0, dhash: int = 0, *, flat: bool = False) -> Accepted:
-    """Make an accepted image."""
+    """Return an accepted image."""
     return Accepted(download(number), sha256, 100, 100, "JPEG", Fingerprint(phash, dhash, "m", flat))
 
 
@@ -37,31 +37,33 @@ images = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 15), st.integ
 
 
 def apart(one: int, other: int) -> int:
-    """In how many of their 64 bits two hashes differ, counted one by one."""
+    """Return in how many of their 64 bits two hashes differ, counted bit by bit."""
     return sum((one >> n) & 1 != (other >> n) & 1 for n in range(64))
 
 
 @given(st.builds(NearRule, st.integers(0, 64), st.integers(0, 64)), prints, prints)
-def test_the_rule_asks_both_hashes_and_no_flat_picture(rule: NearRule, one: Fingerprint, other: Fingerprint) -> None:
-    """One hash alone gives thousands of false pairs, and all flat pictures hash alike."""
+def test_the_rule_compares_both_hashes_and_ignores_flat_pictures(
+    rule: NearRule, one: Fingerprint, other: Fingerprint
+) -> None:
+    """One hash alone gives thousands of false pairs, and all flat pictures have the same hash."""
     near = apart(one.phash, other.phash) <= rule.phash and apart(one.dhash, other.dhash) <= rule.dhash
     assert rule.holds(one, other) == rule.holds(other, one) == (near and not one.flat and not other.flat)
 
 
 @pytest.mark.parametrize("wrong", [{"phash": -1}, {"phash": 65}, {"dhash": -1}, {"dhash": 65}])
-def test_a_distance_is_of_64_bits(wrong: dict[str, int]) -> None:
-    """A limit that can never or always be met is a mistyped setting."""
+def test_a_distance_is_at_most_64_bits(wrong: dict[str, int]) -> None:
+    """A limit below 0 or above 64 bits is a mistyped setting."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         NearRule(**wrong)
 
 
-def test_the_default_rule_is_the_one_measured() -> None:
-    """Its recall and its false pairs are documented; another default has others."""
+def test_the_default_rule_is_the_measured_one() -> None:
+    """The documents give the recall and the false pairs of this rule."""
     assert NearRule() == NearRule(phash=10, dhash=10)
 
 
-def test_of_exact_twins_the_first_stays() -> None:
-    """Which one stays must not depend on anything but the order, and the other must say whose twin it is."""
+def test_of_exact_duplicates_the_first_is_kept() -> None:
+    """Only the order may decide which one is kept, and the rejection must name the kept image."""
     first, second = image(0, "a"), image(1, "a", phash=2**64 - 1)
     assert list(drop_duplicates([first, second], NearRule())) == [
         first,
@@ -69,8 +71,8 @@ def test_of_exact_twins_the_first_stays() -> None:
     ]
 
 
-def test_of_near_twins_the_first_stays() -> None:
-    """The distance is said, so that a person can judge the rule."""
+def test_of_near_duplicates_the_first_is_kept() -> None:
+    """The rejection names the distance, so that a user can judge the rule."""
     first, second = image(0, "a", phash=0b0), image(1, "b", phash=0b1011)
     assert list(drop_duplicates([first, second], NearRule())) == [
         first,
@@ -79,29 +81,31 @@ def test_of_near_twins_the_first_stays() -> None:
 
 
 def test_flat_pictures_are_dropped_by_their_bytes_only() -> None:
-    """A blue and a red square are two pictures; the same blue square twice is one."""
+    """A blue and a red square must both be kept, but the same blue square only once."""
     blue, red, again = image(0, "blue", flat=True), image(1, "red", flat=True), image(2, "blue", flat=True)
     verdicts = list(drop_duplicates([blue, red, again], NearRule()))
     assert verdicts[:2] == [blue, red]
     assert isinstance(verdicts[2], Rejected)
 
 
-def test_without_a_rule_only_exact_twins_are_dropped() -> None:
-    """Bursts and frames of a film may be wanted."""
-    twins = [image(0, "a"), image(1, "b")]
-    assert list(drop_duplicates(twins, None)) == twins
+def test_without_a_rule_only_exact_duplicates_are_dropped() -> None:
+    """A user may want bursts and frames of a film."""
+    near_images = [image(0, "a"), image(1, "b")]
+    assert list(drop_duplicates(near_images, None)) == near_images
 
 
-def test_a_rejected_image_is_nobodys_twin() -> None:
-    """The only good copy must not be lost because a rejected one came first."""
+def test_images_are_not_compared_with_rejected_ones() -> None:
+    """An image must not be lost because it resembles a rejected one."""
     near_first, far = image(1, "b", phash=0b1111111), image(2, "c", phash=0b11111111111111)
     verdicts = list(drop_duplicates([image(0, "a"), near_first, far], NearRule()))
     assert [type(verdict) for verdict in verdicts] == [Accepted, Rejected, Accepted]
 
 
 @given(images, st.none() | st.builds(NearRule, st.integers(0, 3), st.integers(0, 3)))
-def test_one_verdict_each_in_order_and_no_twins_left(drawn: list[Accepted], rule: NearRule | None) -> None:
-    """Whatever comes in, the chunk holds each picture once, and no image goes missing."""
+def test_each_image_has_one_verdict_in_order_and_no_duplicates_are_kept(
+    drawn: list[Accepted], rule: NearRule | None
+) -> None:
+    """For any input, each picture is kept once and every image has a verdict."""
     given_ = [Rejected(i.download, "damaged") if n % 4 == 3 else i for n, i in enumerate(drawn)]
     verdicts = list(drop_duplicates(given_, rule))
     assert [v.download for v in verdicts] == [v.download for v in given_]
@@ -114,7 +118,7 @@ def test_one_verdict_each_in_order_and_no_twins_left(drawn: list[Accepted], rule
 
 
 def test_verdicts_are_judged_one_by_one() -> None:
-    """Decoding overlaps fetching only if nothing waits for the whole chunk."""
+    """Decoding overlaps with fetching only if no filter waits for the whole chunk."""
 
     def endless() -> Iterator[Accepted]:
         number = 0
@@ -131,7 +135,7 @@ def test_verdicts_are_judged_one_by_one() -> None:
 
 
 def seen(number: int, chunk: int = 1) -> SeenImage:
-    """An image whose hashes are the bits of its number."""
+    """Return an image whose hashes are the bits of its number."""
     return SeenImage(
         ChunkKey("d", chunk), f"{number:064}", f"{number:02}.jpg", Fingerprint(number, ~number & 7, "m", False)
     )
@@ -142,21 +146,21 @@ links = st.lists(
 )
 
 
-def test_a_pair_tells_both_distances() -> None:
-    """A person judges a pair by them, and every bit counts, the highest too."""
+def test_a_pair_has_both_distances() -> None:
+    """Users judge a pair by the distances, and every bit counts, including the highest."""
     one = SeenImage(ChunkKey("d", 1), "a", "a", Fingerprint(2**64 - 1, 0b1, "m", flat=False))
     other = SeenImage(ChunkKey("d", 2), "b", "b", Fingerprint(0, 0b100, "m", flat=False))
     assert (NearPair(one, other).phash, NearPair(one, other).dhash) == (64, 2)
 
 
-def test_a_file_name_that_is_no_text_can_be_written_anywhere() -> None:
-    """Databases and terminals refuse lone surrogates; the image's row shows them in the same way."""
+def test_an_undecodable_file_name_is_escaped() -> None:
+    """Databases and terminals refuse lone surrogates, so the image escapes them as its row does."""
     image = SeenImage(ChunkKey("d", 1), "a", "caf\u00e9 \udcff.jpg", Fingerprint(0, 0, "m", flat=False))
     assert image.url == "caf\u00e9 \\udcff.jpg"
 
 
-def test_groups_are_what_pairs_link() -> None:
-    """A near to B and B near to C are one group, although A and C are far apart, and are listed in dataset order."""
+def test_linked_pairs_form_one_group() -> None:
+    """If A is near B and B is near C, all three form a group in dataset order, even if A and C are not near."""
     first, second, third, apart_one, apart_other = seen(9, 1), seen(1, 2), seen(5, 2), seen(2, 1), seen(3, 3)
     pairs = [NearPair(third, second), NearPair(apart_other, apart_one), NearPair(first, third)]
     assert near_groups(pairs) == [
@@ -166,8 +170,8 @@ def test_groups_are_what_pairs_link() -> None:
 
 
 @given(links, st.randoms())
-def test_groups_hold_every_pair_once_and_share_nothing(drawn: list[tuple[int, int]], random: Random) -> None:
-    """Whatever order and way round the pairs come in, each group is linked, and the groups are the same."""
+def test_each_pair_is_in_one_group_and_groups_share_no_image(drawn: list[tuple[int, int]], random: Random) -> None:
+    """In whatever order and direction the pairs come, the groups are the same, and each group is connected."""
     pairs = [NearPair(seen(one), seen(other)) for one, other in drawn]
     groups = near_groups(pairs)
     assert sorted(_names(pair) for group in groups for pair in group.pairs) == sorted(map(_names, pairs))

@@ -1,4 +1,4 @@
-"""The tree of errors decides about retries, so its shape is a promise."""
+"""The tree of errors decides about retries, so its shape is guaranteed."""
 
 import inspect
 
@@ -22,16 +22,16 @@ LEAVES = [kind for kind in TREE if kind not in {PixcoreError, TransientError, Pe
 
 
 @pytest.mark.parametrize("leaf", LEAVES)
-def test_each_error_is_transient_or_permanent_but_for_a_lost_claim(leaf: type[PixcoreError]) -> None:
-    """An error on both branches would be retried and recorded as final at once."""
+def test_each_error_but_claim_lost_is_either_transient_or_permanent(leaf: type[PixcoreError]) -> None:
+    """An error that is both would be retried and recorded as final at the same time."""
     branches = [branch for branch in (TransientError, PermanentError) if issubclass(leaf, branch)]
     assert issubclass(leaf, PixcoreError)
     assert len(branches) == (0 if leaf is ClaimLost else 1)
 
 
 @pytest.mark.parametrize("kind", TREE)
-def test_the_drawing_shows_every_error(kind: type[PixcoreError]) -> None:
-    """The docstring is where a reader looks for what there is to catch."""
+def test_the_docstring_lists_every_error(kind: type[PixcoreError]) -> None:
+    """Users look in the docstring for the errors that they can catch."""
     assert f" {kind.__name__} " in " ".join((errors.__doc__ or "").split())
 
 
@@ -39,8 +39,8 @@ def test_the_drawing_shows_every_error(kind: type[PixcoreError]) -> None:
     ("kind", "builtin"),
     [(SourceUnavailable, ConnectionError), (InvalidRequest, ValueError), (NoValidImages, ValueError)],
 )
-def test_some_are_what_callers_catch_already(kind: type[PixcoreError], builtin: type[Exception]) -> None:
-    """Code written for the built-in errors must go on working."""
+def test_some_errors_are_also_builtin_ones(kind: type[PixcoreError], builtin: type[Exception]) -> None:
+    """Code that catches the built-in errors must catch these as well."""
     assert issubclass(kind, builtin)
 
 
@@ -55,5 +55,5 @@ def test_some_are_what_callers_catch_already(kind: type[PixcoreError], builtin: 
     ],
 )
 def test_an_error_fits_on_one_line(error: BaseException, line: str) -> None:
-    """Log lines and status rows hold one line, and a foreign error means little without its type."""
+    """Log lines and status rows have one line, and an error of other code is unclear without its type."""
     assert one_line(error) == line

@@ -1,4 +1,4 @@
-"""The fault proxy does what its script says, or the stores' tests would prove nothing."""
+"""The fault proxy must follow its script, or the tests of the stores would prove nothing."""
 
 import socket
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ BODY = bytes(range(256)) * 2_000
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with what it got, and keeps it."""
+    """Answers with the received body, and records it."""
 
     protocol_version = "HTTP/1.1"
     got: list[bytes]
 
     def do_PUT(self) -> None:
-        """Take a body, or what comes of it."""
+        """Receive a body, or the part of it that arrives."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.got.append(body)
         if len(body) == int(self.headers["Content-Length"]):
@@ -38,18 +38,18 @@ class Echo(BaseHTTPRequestHandler):
         self.wfile.write(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def got() -> list[bytes]:
-    """What the server behind the proxy got."""
+    """Return the list to which the server behind the proxy adds the bodies that it receives."""
     return []
 
 
 @pytest.fixture
 def to(got: list[bytes]) -> Iterator[int]:
-    """The port of a server that echoes."""
+    """Return the port of a server that echoes."""
     handler = type("Handler", (Echo,), {"got": got})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -60,23 +60,23 @@ def to(got: list[bytes]) -> Iterator[int]:
 
 
 def put(proxy: FaultProxy, *, timeout: float = 10) -> tuple[int, bytes]:
-    """Send the body; the answer."""
+    """Send the body; return the answer."""
     with closing(HTTPConnection("127.0.0.1", proxy.port, timeout=timeout)) as client:
         client.request("PUT", "/a%20b?c=%2F", BODY)
         answer = client.getresponse()
         return answer.status, answer.read()
 
 
-def test_what_is_in_no_script_passes(to: int, got: list[bytes]) -> None:
-    """The bytes both ways and the line that a signature covers are not touched."""
+def test_requests_without_a_fault_pass_unchanged(to: int, got: list[bytes]) -> None:
+    """A signature covers the request line, so the proxy must not change it, nor any body."""
     with FaultProxy(to, Pass()) as proxy:
         assert put(proxy) == put(proxy) == (201, BODY)
         assert proxy.requests == ["PUT /a%20b?c=%2F"] * 2
     assert got == [BODY] * 2
 
 
-def test_an_answer_in_chunks_passes_on_a_kept_connection(to: int) -> None:
-    """Its length is told, so that the client knows where the next answer begins."""
+def test_a_chunked_answer_passes_on_a_reused_connection(to: int) -> None:
+    """The client must learn where the answer ends, to find the next one on the same connection."""
     with FaultProxy(to) as proxy, closing(HTTPConnection("127.0.0.1", proxy.port, timeout=10)) as client:
         for _ in range(2):
             client.request("GET", "/")
@@ -84,7 +84,7 @@ def test_an_answer_in_chunks_passes_on_a_kept_connection(to: int) -> None:
 
 
 def test_an_answer_of_its_own_hides_the_server(to: int, got: list[bytes]) -> None:
-    """A server that is overloaded has done nothing."""
+    """The request must not reach the server, just as an overloaded server does no work."""
     with FaultProxy(to, Answer(503, (("Retry-After", "1"),), b"busy")) as proxy:
         assert put(proxy) == (503, b"busy")
     assert got == []
@@ -93,17 +93,17 @@ def test_an_answer_of_its_own_hides_the_server(to: int, got: list[bytes]) -> Non
 @pytest.mark.parametrize(
     ("fault", "reached"), [(Reset(1_000), [BODY[:1_000]]), (Drop(), [BODY])], ids=["reset", "drop"]
 )
-def test_a_reset_is_one(to: int, got: list[bytes], fault: Fault, reached: list[bytes]) -> None:
-    """The client hears of no end; what the server got is exactly what the fault says."""
+def test_a_reset_breaks_the_connection(to: int, got: list[bytes], fault: Fault, reached: list[bytes]) -> None:
+    """The client must see a reset, and the server must receive exactly the bytes that the fault allows."""
     with FaultProxy(to, fault) as proxy:
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             put(proxy)
-        assert put(proxy) == (201, BODY)  # this server takes one request after the other
+        assert put(proxy) == (201, BODY)  # this server handles one request at a time
     assert got == [*reached, BODY]
 
 
 def test_a_stalled_request_ends_with_its_client(to: int, got: list[bytes]) -> None:
-    """Closing waits for nobody who has gone."""
+    """Closing the proxy must not wait for a client that has left."""
     with FaultProxy(to, Stall(1_000)) as proxy:
         with pytest.raises(TimeoutError):
             put(proxy, timeout=0.1)
@@ -112,23 +112,23 @@ def test_a_stalled_request_ends_with_its_client(to: int, got: list[bytes]) -> No
 
 
 def test_a_truncated_answer_is_short(to: int) -> None:
-    """The length that was told is not reached."""
+    """The client must notice that the answer is shorter than its announced length."""
     with FaultProxy(to, Truncate(1_000)) as proxy:
         with pytest.raises(IncompleteRead) as caught:
             put(proxy)
         assert caught.value.partial == BODY[:1_000]
 
 
-def test_a_server_that_is_not_there_is_a_reset(to: int) -> None:
-    """A proxy that answered something else would hide that the server is gone."""
+def test_an_unreachable_server_is_a_reset(to: int) -> None:
+    """Any other answer would hide from the client that the server is gone."""
     with FaultProxy(to) as proxy:
         proxy._server.to = 1
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             put(proxy)
 
 
-def test_a_rate_holds_for_each_way(to: int) -> None:
-    """At least as long as the bytes take; how much longer is the machine's affair."""
+def test_a_rate_holds_in_each_direction(to: int) -> None:
+    """Only a lower bound is tested, because a slow machine may take longer."""
     with FaultProxy(to, rate=len(BODY) / 0.1) as proxy:
         start = monotonic()
         put(proxy)
@@ -136,10 +136,10 @@ def test_a_rate_holds_for_each_way(to: int) -> None:
 
 
 def test_closing_ends_open_connections(to: int) -> None:
-    """A client that keeps its connection for later would otherwise keep the test run, too."""
+    """Otherwise a client that keeps its connection open would block the test run."""
     with FaultProxy(to) as proxy, closing(socket.create_connection(("127.0.0.1", proxy.port))) as client:
         client.sendall(b"GET / HTTP/1.1\r\n\r\n")
         assert client.recv(1)
         proxy.close()
-        while client.recv(1_000):  # to the end, where it would wait for more
+        while client.recv(1_000):  # reads to the end, or waits for ever if the connection stays open
             pass

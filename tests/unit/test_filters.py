@@ -1,4 +1,4 @@
-"""Which of the images that a validator accepted a chunk keeps."""
+"""Which of the images that a validator accepted are kept in a chunk."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,46 +11,46 @@ from pixcore.model.quality import Fingerprint, NearRule, Quality
 
 
 def image(number: int, width: int = 320, height: int = 240, phash: int = 0) -> Accepted:
-    """Make an accepted image of other bytes for each number."""
+    """Return an accepted image, with different bytes for each number."""
     candidate = Candidate(CandidateKey("folder", "/a", number), url=f"{number}.jpg")
     download = Download(candidate, Path(f"{number}"), 1, datetime(2020, 1, 1, tzinfo=UTC))
     return Accepted(download, f"{number:064}", width, height, "JPEG", Fingerprint(phash, 0, "m", flat=False))
 
 
-def words(images: list[Accepted], quality: Quality) -> list[str]:
-    """What becomes of the images: ``kept`` or the reason."""
+def verdicts(images: list[Accepted], quality: Quality) -> list[str]:
+    """Return for each image ``kept`` or the reason of its rejection."""
     return [str(one.reason) if isinstance(one, Rejected) else "kept" for one in apply_filters(images, quality)]
 
 
 @pytest.mark.parametrize(
-    ("quality", "fate"),
+    ("quality", "verdict"),
     [
         (Quality(min_width=320, min_height=240), "kept"),
         (Quality(min_width=321, min_height=240), RejectReason.TOO_SMALL),
         (Quality(min_width=320, min_height=241), RejectReason.TOO_SMALL),
     ],
 )
-def test_the_smallest_size_is_still_large_enough(quality: Quality, fate: str) -> None:
-    """Both sides count, and a limit belongs to what it allows."""
-    assert words([image(1)], quality) == [fate]
+def test_an_image_of_exactly_the_minimum_size_is_kept(quality: Quality, verdict: str) -> None:
+    """The minimum holds for both sides and is itself allowed."""
+    assert verdicts([image(1)], quality) == [verdict]
 
 
-def test_a_small_copy_does_not_drive_out_the_large_one() -> None:
-    """What is too small is nobody's twin, though it came first."""
+def test_an_image_is_not_a_duplicate_of_one_that_is_too_small() -> None:
+    """A thumbnail that came first must not cause the rejection of the large image."""
     thumbnail, large = image(1, 49, 49), image(2)
-    assert words([thumbnail, large], Quality()) == [RejectReason.TOO_SMALL, "kept"]
+    assert verdicts([thumbnail, large], Quality()) == [RejectReason.TOO_SMALL, "kept"]
 
 
 @pytest.mark.parametrize(
-    ("near", "fate"), [(NearRule(1, 0), RejectReason.NEAR_DUPLICATE), (NearRule(0, 0), "kept"), (None, "kept")]
+    ("near", "verdict"), [(NearRule(1, 0), RejectReason.NEAR_DUPLICATE), (NearRule(0, 0), "kept"), (None, "kept")]
 )
-def test_the_datasets_own_rule_says_what_is_near(near: NearRule | None, fate: str) -> None:
-    """One dataset wants only copies dropped, another everything alike."""
-    assert words([image(1), image(2, phash=1)], Quality(near=near)) == ["kept", fate]
+def test_the_datasets_own_rule_decides_which_images_are_near(near: NearRule | None, verdict: str) -> None:
+    """One dataset drops only exact copies, another all similar images."""
+    assert verdicts([image(1), image(2, phash=1)], Quality(near=near)) == ["kept", verdict]
 
 
-def test_a_rejection_says_by_how_much() -> None:
-    """So that a person can judge the limit."""
+def test_a_rejection_names_the_size_and_the_minimum() -> None:
+    """A user must be able to judge the limit."""
     [verdict] = apply_filters([image(1, 40, 30)], Quality())
     assert isinstance(verdict, Rejected)
     assert verdict.detail == "40 x 30 of at least 50 x 50 pixels"

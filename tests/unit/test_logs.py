@@ -1,4 +1,4 @@
-"""Log lines: each says which chunk it is about, is one line, and appears only where somebody asked for it."""
+"""Log lines: each names its chunk, fits on one line, and goes only to the handlers that the user configured."""
 
 import logging
 from collections.abc import Generator
@@ -40,13 +40,13 @@ DOWNLOAD = Download(CANDIDATE, Path("0"), size=9, fetched_at=datetime.now(UTC))
 
 
 def claimed(chunk: ChunkKey = CATS) -> ChunkClaimed:
-    """The first event of a chunk."""
+    """Return the first event of a chunk."""
     request = ChunkRequest(0, "cat", 5, (Slice("folder", "/cats", 0, 9),), dataset=chunk.dataset)
     return ChunkClaimed(chunk, 1, request)
 
 
 class Lines(logging.Handler):
-    """Keeps each record's level and line."""
+    """Records the level and the line of each log record."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,13 +55,13 @@ class Lines(logging.Handler):
         self.setFormatter(OneLine())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep it."""
+        """Record level and line."""
         self.kept.append((record.levelname, self.format(record)))
 
 
 @pytest.fixture
 def lines(clean_logger: None) -> list[tuple[str, str]]:
-    """What the logger pixcore is told, as levels and lines."""
+    """Return the list to which all records of the logger pixcore are added, as levels and lines."""
     del clean_logger
     handler = Lines()
     LOGGER.addHandler(handler)
@@ -71,15 +71,15 @@ def lines(clean_logger: None) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def clean_logger() -> Generator[None]:
-    """The logger pixcore as it was, afterwards."""
+    """Restore the logger pixcore after the test."""
     handlers, level = LOGGER.handlers[:], LOGGER.level
     yield
     LOGGER.handlers[:] = handlers
     LOGGER.setLevel(level)
 
 
-def test_lines_say_task_chunk_and_phase_until_the_chunk_ends(lines: list[tuple[str, str]]) -> None:
-    """Operators grep for these three; a line after the chunk must not be counted as its own."""
+def test_lines_name_task_chunk_and_phase_until_the_chunk_ends(lines: list[tuple[str, str]]) -> None:
+    """Operators search for these three; a line after the end of a chunk must not name that chunk."""
     observe = LogObserver()
     with task("owner-1"):
         observe(claimed())
@@ -124,19 +124,19 @@ def test_lines_say_task_chunk_and_phase_until_the_chunk_ends(lines: list[tuple[s
 def test_every_event_is_one_line_of_its_level(
     event: Event, level: str, text: str, lines: list[tuple[str, str]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Alarms go by level; and names that strangers chose must not forge a line, under any handler."""
-    here = copy_context()  # not to leave the chunk open in the next test's
+    """Alarms depend on the level, and names chosen by strangers must not forge a line in any handler."""
+    here = copy_context()  # keeps the open chunk out of the next test's context
     here.run(LogObserver(), claimed())
     here.run(LogObserver(), event)
     got, line = lines[-1]
     assert got == level
     assert text in line
     assert line.isprintable()
-    assert caplog.messages[-1].isprintable()  # a handler that is not ours
+    assert caplog.messages[-1].isprintable()  # the handler of another program
 
 
-def test_two_chunks_in_two_threads_of_a_pool_keep_apart(lines: list[tuple[str, str]]) -> None:
-    """Workers run chunks side by side; a mixed-up line sends somebody to the wrong chunk."""
+def test_lines_of_two_chunks_in_two_threads_are_not_mixed_up(lines: list[tuple[str, str]]) -> None:
+    """Workers run chunks in parallel, and a wrong label would lead the operator to the wrong chunk."""
     both = Barrier(2, timeout=10)
 
     def work(number: int) -> None:
@@ -164,7 +164,7 @@ def test_two_chunks_in_two_threads_of_a_pool_keep_apart(lines: list[tuple[str, s
 
 
 def test_a_chunks_own_pool_threads_inherit_its_context(lines: list[tuple[str, str]]) -> None:
-    """Fetching and decoding happen in further threads: what they say is about the chunk too."""
+    """Threads that fetch and decode log lines about the same chunk."""
     with task("me"), ThreadPoolExecutor(1) as pool:
         pool.submit(LOGGER.info, "too early").result()  # the thread exists before the chunk does
         LogObserver()(claimed())
@@ -175,20 +175,20 @@ def test_a_chunks_own_pool_threads_inherit_its_context(lines: list[tuple[str, st
 
 
 @given(st.text())
-def test_what_is_escaped_is_printable_and_escaped_no_further(text: str) -> None:
-    """It is escaped by the observer and again by the formatter."""
+def test_escaping_gives_printable_text_and_is_idempotent(text: str) -> None:
+    """The observer escapes the text, and the formatter escapes it again."""
     assert escaped(text).isprintable()
     assert escaped(escaped(text)) == escaped(text)
 
 
-def test_a_message_from_anywhere_is_one_line(lines: list[tuple[str, str]]) -> None:
-    """Adapters and third-party code log to this logger too."""
+def test_a_message_of_other_code_is_one_line(lines: list[tuple[str, str]]) -> None:
+    """Adapters and third-party code also log to this logger."""
     LOGGER.info("got %s", "x\n[task_id=evil]\x1b[2J")
     assert lines == [("INFO", "[task_id=-][chunk=-][phase=-] got x\\n[task_id=evil]\\x1b[2J")]
 
 
-def test_a_traceback_cannot_pass_for_a_record(lines: list[tuple[str, str]]) -> None:
-    """An exception's text may come from a stranger's server."""
+def test_a_traceback_cannot_imitate_a_record(lines: list[tuple[str, str]]) -> None:
+    """The text of an exception may come from a foreign server."""
     error = RuntimeError("x\n[task_id=1][chunk=1][phase=COMPLETE] completed\x1b[2J")
     LOGGER.warning("observer failed", exc_info=error)
     first, *rest = lines[0][1].split("\n")
@@ -198,8 +198,8 @@ def test_a_traceback_cannot_pass_for_a_record(lines: list[tuple[str, str]]) -> N
 
 
 @pytest.mark.usefixtures("clean_logger")
-def test_the_commands_lines_go_to_standard_error_once_and_to_nobody_else(capsys: pytest.CaptureFixture[str]) -> None:
-    """Standard output is data; the root logger belongs to whoever embeds us."""
+def test_the_command_logs_once_to_standard_error_and_nowhere_else(capsys: pytest.CaptureFixture[str]) -> None:
+    """Standard output is for data, and the root logger belongs to the program that embeds pixcore."""
     root = logging.getLogger().handlers[:]
     log_to_stderr(verbose=True)
     log_to_stderr(verbose=False)

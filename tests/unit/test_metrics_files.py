@@ -1,4 +1,4 @@
-"""The parts of ``prometheus_client.mmap_dict`` that ``observing/metrics.py`` uses; it is no documented interface.
+"""Test the parts of ``prometheus_client.mmap_dict`` that ``observing/metrics.py`` uses, which are undocumented.
 
 pyproject.toml bounds the version. Raise the bound only if these tests pass with the new one.
 """
@@ -10,15 +10,15 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
 
-def test_a_key_holds_metric_sample_labels_and_help() -> None:
-    """The collector reads them from the key; equal labels give equal keys whatever their order."""
+def test_a_key_contains_metric_sample_labels_and_help() -> None:
+    """The collector reads these from the key; equal labels must give equal keys in any order."""
     key = mmap_key("cats", "cats_total", ["b", "a"], ["2", "1"], "Cats.")
     assert key == '["cats", "cats_total", {"a": "1", "b": "2"}, "Cats."]'
     assert key == mmap_key("cats", "cats_total", ["a", "b"], ["1", "2"], "Cats.")
 
 
-def test_a_value_is_kept_in_the_file(tmp_path: Path) -> None:
-    """It starts at 0, also in a file of zeros, and the next process goes on from what was written."""
+def test_a_value_is_stored_in_the_file(tmp_path: Path) -> None:
+    """Values start at 0, even in a file of zeros, and the next process continues from the stored value."""
     path = tmp_path / "counter_0.db"
     path.write_bytes(bytes(1 << 18))
     key = mmap_key("cats", "cats_total", [], [], "Cats.")
@@ -29,11 +29,11 @@ def test_a_value_is_kept_in_the_file(tmp_path: Path) -> None:
     values = MmapedDict(str(path))
     assert values.read_value(key) == (2.0, 0.0)
     values.close()
-    assert path.stat().st_size == 1 << 18  # it did not grow: all series fit into a new file
+    assert path.stat().st_size == 1 << 18  # the file did not grow: all series fit into a new file
 
 
 def test_the_collector_adds_the_files_up(tmp_path: Path) -> None:
-    """The kind of a metric is in the file's name; buckets, stored apart, are made cumulative."""
+    """The file's name gives the kind of its metrics, and the collector makes the separate buckets cumulative."""
     for number in range(2):
         counters = MmapedDict(str(tmp_path / f"counter_{number}.db"))
         counters.write_value(mmap_key("cats", "cats_total", [], [], "Cats."), 3.0, 0.0)

@@ -1,4 +1,4 @@
-"""The errors of many chunks, grouped for a person."""
+"""The errors of many chunks, grouped for the user."""
 
 import pytest
 
@@ -21,18 +21,18 @@ from pixcore_adapters.status_repo.overviews import grouped, masked
         ("", ""),
     ],
 )
-def test_what_differs_from_chunk_to_chunk_is_masked(error: str, shown: str) -> None:
-    """Names in quotes and numbers; an apostrophe is no quote, and an error stays readable."""
+def test_quoted_names_and_numbers_are_masked(error: str, shown: str) -> None:
+    """These differ from chunk to chunk; an apostrophe must not count as a quote."""
     assert masked(error) == shown
 
 
-def test_alike_errors_are_one() -> None:
-    """Their counts add up, and the sum decides the order; among equals their text does."""
+def test_errors_that_are_equal_when_masked_are_one() -> None:
+    """Their counts are added; errors are sorted by the sum, and then by text."""
     errors = {"lost 'b'": 1, "full": 2, "lost 'a'": 2, "and 1": 1, "and 22": 1}
     assert list(grouped(errors).items()) == [("lost '…'", 3), ("and N", 2), ("full", 2)]
 
 
-def test_a_screen_shows_them_all() -> None:
-    """Of hundreds of kinds, the twenty that matter most."""
+def test_only_the_twenty_most_frequent_errors_are_listed() -> None:
+    """Hundreds of kinds of errors would not fit on a screen."""
     errors = {"x" * (n + 1): n for n in range(1, 300)}
     assert list(grouped(errors).values()) == list(range(299, 279, -1))

@@ -1,4 +1,4 @@
-"""The names that `from pixcore import …` gives: enough for whoever writes an adapter or starts a chunk."""
+"""The names of `from pixcore import …` are enough to write an adapter or run a chunk."""
 
 import inspect
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pixcore
 
 
 def mentioned(kind: object) -> Iterator[type]:
-    """The classes of the core in a type, however deep inside it."""
+    """Yield the classes of the core in a type, at any depth."""
     if isinstance(kind, type) and kind.__module__.startswith("pixcore."):
         yield kind
     for part in get_args(kind):
@@ -19,7 +19,7 @@ def mentioned(kind: object) -> Iterator[type]:
 
 
 def signatures(public: Any) -> Iterator[Any]:  # noqa: ANN401 - a class, a function or a type
-    """The public name itself, and, of a class, its methods and properties."""
+    """Yield a public class or function, and the methods and properties of a class."""
     if not inspect.isclass(public) and not inspect.isfunction(public):
         return
     yield public
@@ -29,8 +29,8 @@ def signatures(public: Any) -> Iterator[Any]:  # noqa: ANN401 - a class, a funct
             yield function
 
 
-def test_what_a_public_name_takes_or_gives_is_public() -> None:
-    """Nobody can annotate, build or match a value whose class has to be looked for in the core's modules."""
+def test_types_in_public_signatures_are_public() -> None:
+    """Users need these classes to annotate, create or match values without importing modules of the core."""
     public = [getattr(pixcore, name) for name in pixcore.__all__]
     needed = {
         kind
@@ -43,8 +43,8 @@ def test_what_a_public_name_takes_or_gives_is_public() -> None:
     assert sorted(kind.__name__ for kind in needed if kind.__name__ not in pixcore.__all__) == []
 
 
-def test_every_public_name_says_what_it_is() -> None:
-    """To `help()`, in its own words: not in those of a class that it inherits from."""
+def test_every_public_class_has_a_docstring() -> None:
+    """A docstring that is inherited from a base class would mislead a reader of `help()`."""
     undocumented = [
         name
         for name in pixcore.__all__
@@ -53,9 +53,9 @@ def test_every_public_name_says_what_it_is() -> None:
     assert undocumented == []
 
 
-def test_a_name_that_is_none_is_refused_as_everywhere() -> None:
-    """`hasattr` and a wrong import get the answer of any module, for what its modules import for themselves, too."""
+def test_an_unknown_name_is_refused_as_in_any_module() -> None:
+    """`hasattr` and imports must behave as usual, also for names that the modules themselves import."""
     with pytest.raises(AttributeError, match="module 'pixcore' has no attribute 'Path'"):
         _ = pixcore.Path
     with pytest.raises(ImportError, match="cannot import name 'Path' from 'pixcore'"):
-        from pixcore import Path  # noqa: F401, PLC0415 - it is the import that is looked at
+        from pixcore import Path  # noqa: F401, PLC0415 - the test checks this import

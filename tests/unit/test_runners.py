@@ -1,4 +1,4 @@
-"""The runners provide one interface, whatever delivers the chunks; a further one is found by its line of the table."""
+"""All runners have one interface, and each is found by its line of the table."""
 
 import threading
 from contextlib import nullcontext
@@ -24,19 +24,19 @@ def records(assembly: Assembly, number: int) -> list[ChunkRecord]:
 
 
 def direct(assembly: Assembly) -> DirectRunner:
-    """Return a direct runner whose events nobody receives."""
+    """Return a direct runner that discards its events."""
     return DirectRunner(assembly, threading.Event(), lambda _: nullcontext(lambda _: None))
 
 
 @pytest.fixture
 def assembly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Assembly:
-    """Give everything in memory."""
+    """Return an assembly with everything in memory."""
     at_home(tmp_path, monkeypatch)
     return assemble(Settings(store="memory://", status="memory://", work=tmp_path / "work", max_failures=1))
 
 
 def test_every_runner_is_an_instance_of_the_interface(assembly: Assembly) -> None:
-    """Also by the parameters of each method, which ``isinstance`` does not compare."""
+    """The parameters of each method must be equal too, which ``isinstance`` does not compare."""
     runners = [direct(assembly), *(open_runner(name, Settings(broker=BROKER)) for name in RUNNERS)]
     for runner in runners:
         assert isinstance(runner, Runner)
@@ -46,13 +46,13 @@ def test_every_runner_is_an_instance_of_the_interface(assembly: Assembly) -> Non
 
 
 def test_an_unknown_runner_is_refused() -> None:
-    """The message lists those that exist."""
+    """The message must list the existing runners."""
     with pytest.raises(InvalidRequest, match="unknown runner 'dask'; use one of: celery, rq"):
         open_runner("dask", Settings(broker=BROKER))
 
 
 def test_the_direct_runner_queues_each_chunk_once(assembly: Assembly) -> None:
-    """As the queues do; urgent ones come first, in their order."""
+    """A chunk that already waits is not added again, and urgent chunks come first in their order."""
     first, second, third, fourth = records(assembly, 4)
     runner = direct(assembly)
     assert runner.send([third, third]) == 1
@@ -62,8 +62,8 @@ def test_the_direct_runner_queues_each_chunk_once(assembly: Assembly) -> None:
     assert list(runner._drawn()) == [record.chunk.key for record in (first, second, third, fourth)]
 
 
-def test_the_direct_runner_works_until_nothing_waits(assembly: Assembly) -> None:
-    """Failed chunks count as done; without a chunk, there is nothing to start."""
+def test_the_direct_runner_works_until_its_queue_is_empty(assembly: Assembly) -> None:
+    """Failed chunks also leave the queue, and an empty queue ends the work at once."""
     runner = direct(assembly)
     assert runner.work(2) == 0
     runner.send(records(assembly, 3))

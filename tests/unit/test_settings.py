@@ -1,4 +1,4 @@
-"""Settings: which place wins, what is refused and how, and that no credential is ever shown."""
+"""Settings: which of several places decides, how errors are reported, and that no credential is ever shown."""
 
 import inspect
 import json
@@ -47,17 +47,17 @@ LAYER = st.fixed_dictionaries({}, optional={name: VALUES.get(name, COUNTS) for n
 
 
 def variable(name: str) -> str:
-    """The environment variable of a setting."""
+    """Return the environment variable of a setting."""
     return f"PIXCORE_{name.upper()}"
 
 
 def variables(layer: Mapping[str, object]) -> dict[str, str]:
-    """A layer as the environment holds it."""
+    """Return a layer as environment variables."""
     return {variable(name): ",".join(value) if isinstance(value, list) else str(value) for name, value in layer.items()}
 
 
 def typed(value: object, name: str) -> object:
-    """What Settings hold for a value of a layer."""
+    """Convert a value of a layer to its type in Settings."""
     if isinstance(value, list):
         return tuple(value)
     if name in ("broker", "result_backend"):
@@ -68,7 +68,7 @@ def typed(value: object, name: str) -> object:
 def refusal(
     flags: Mapping[str, object] | None = None, environ: Mapping[str, str] | None = None, config: Path | None = None
 ) -> str:
-    """The message with which these are refused."""
+    """Return the message with which loading these is refused."""
     with pytest.raises(InvalidRequest) as refused:
         load(flags=flags or {}, environ=environ or {}, config=config)
     return str(refused.value)
@@ -76,28 +76,28 @@ def refusal(
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty current folder."""
+    """Change to an empty current folder."""
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Where a test may write its pixcore.toml."""
+    """Return the path for a test's pixcore.toml."""
     return tmp_path / "pixcore.toml"
 
 
-# -- who wins --------------------------------------------------------------------------------------------------------
+# -- precedence ------------------------------------------------------------------------------------------------------
 
 
 @given(LAYER, LAYER, LAYER, LAYER)
-def test_the_strongest_place_that_names_a_setting_wins_and_is_named(
+def test_the_place_of_highest_precedence_decides_and_is_named(
     flags: dict[str, object], environ: dict[str, object], dotenv: dict[str, object], toml: dict[str, object]
 ) -> None:
-    """Somebody who sets a value must be able to tell which of four places decides, for each setting by itself."""
+    """A user must be able to tell which of the four places decides each setting."""
     with tempfile.TemporaryDirectory() as folder:
         env, config = Path(folder, ".env"), Path(folder, "pixcore.toml")
         env.write_text("".join(f"{name}='{value}'\n" for name, value in variables(dotenv).items()))
-        # JSON's texts, numbers and lists are TOML's too
+        # JSON strings, numbers and lists are also valid TOML
         config.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in toml.items()))
         loaded = load(flags=flags, environ=variables(environ), dotenv=env, config=config)
     for name in Settings.names():
@@ -131,7 +131,7 @@ def test_azure_is_chosen_by_its_connection_string_unless_pixcore_store_is_set(
     store: str,
     origin: str,
 ) -> None:
-    """Installations of the replaced system go on without a change; whoever names a store gets that store."""
+    """Installations of the replaced system must work unchanged, but an explicit store takes precedence."""
     known = {
         "AZURE": ("AZURE_STORAGE_CONNECTION_STRING", CONNECTION),
         "CONTAINER": ("AZURE_CONTAINER_NAME", "pictures"),
@@ -147,8 +147,8 @@ def test_azure_is_chosen_by_its_connection_string_unless_pixcore_store_is_set(
     assert load(**places, flags={"store": "file:/flag"}).settings.store == "file:/flag"
 
 
-def test_the_brokers_older_names_work_until_the_newer_are_set() -> None:
-    """The replaced system's two variables must not need renaming."""
+def test_the_older_variables_of_the_broker_work_until_the_newer_are_set() -> None:
+    """Installations of the replaced system must not have to rename its two variables."""
     old = {"PIXCRAWLER_CELERY_BROKER_URL": "redis://a/0", "PIXCRAWLER_CELERY_RESULT_BACKEND": "redis://a/1"}
     loaded = load(environ=old | {"PIXCORE_RESULT_BACKEND": "redis://b/1"})
     assert loaded.settings.broker == SecretUrl("redis://a/0")
@@ -157,8 +157,8 @@ def test_the_brokers_older_names_work_until_the_newer_are_set() -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_nothing_but_the_places_named_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo must give the same on every machine, whatever its environment and folder hold."""
+def test_load_reads_only_the_places_that_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo must give the same result on every machine, whatever its environment and current folder contain."""
     monkeypatch.setenv("PIXCORE_WORKERS", "7")
     Path(".env").write_text("PIXCORE_CHUNK_SIZE=7")
     Path("pixcore.toml").write_text("min_width = 7")
@@ -166,10 +166,10 @@ def test_nothing_but_the_places_named_is_read(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.usefixtures("here")
-def test_the_doors_read_the_environment_and_the_two_files_of_the_current_folder(
+def test_load_here_reads_the_environment_and_the_two_files_of_the_current_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All doors must find the same files, and reading .env must not change what child processes see."""
+    """The command and the workers must read the same files, and reading .env must not change the environment."""
     assert load_here().settings == Settings()
     monkeypatch.setenv("PIXCORE_WORKERS", "7")
     monkeypatch.setenv("PIXCORE_MIN_WIDTH", "")
@@ -214,7 +214,7 @@ def test_the_doors_read_the_environment_and_the_two_files_of_the_current_folder(
 def test_paths_in_the_file_start_from_its_folder_and_elsewhere_from_the_current_one(
     name: str, written: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pixcore.toml must mean the same from wherever it is named; the shell expands no ``~`` inside a URL."""
+    """A pixcore.toml must mean the same from every current folder, and the shell does not expand ``~`` in a URL."""
     monkeypatch.setenv("HOME", "/home/ann")
     folder = tmp_path / "100% mine"
     folder.mkdir()
@@ -257,8 +257,8 @@ def test_paths_in_the_file_start_from_its_folder_and_elsewhere_from_the_current_
         ("wrokers", 1, "flag: unknown setting 'wrokers'; did you mean workers?"),
     ],
 )
-def test_a_refusal_names_the_place_the_value_and_what_is_expected(name: str, value: object, expected: str) -> None:
-    """One line must be enough to mend a setting."""
+def test_an_error_names_the_place_the_value_and_the_expected_form(name: str, value: object, expected: str) -> None:
+    """The message must be enough to correct the setting."""
     assert refusal(flags={name: value}).startswith(expected)
 
 
@@ -266,19 +266,19 @@ def test_a_refusal_names_the_place_the_value_and_what_is_expected(name: str, val
     ("text", "meant"),
     [("true", True), ("TRUE", True), ("yes", True), ("1", True), ("False", False), ("no", False), ("0", False)],
 )
-def test_a_variable_may_write_a_switch_in_the_usual_ways(text: str, meant: bool) -> None:
-    """A variable is text; one that says no must not mean yes."""
+def test_a_variable_may_write_a_boolean_in_the_usual_ways(text: str, meant: bool) -> None:
+    """Variables are text, and the text "no" must not count as true."""
     assert load(environ={"PIXCORE_IGNORE_OPT_OUT": text}).settings.ignore_opt_out is meant
 
 
 def test_a_variable_may_name_several_private_hosts() -> None:
-    """Separated by commas, as sources are."""
+    """The hosts are separated by commas, like sources."""
     loaded = load(environ={"PIXCORE_PRIVATE_HOSTS": "images.intranet, 10.0.0.7:8080"})
     assert loaded.settings.private_hosts == ("images.intranet", "10.0.0.7:8080")
 
 
-def test_a_value_that_is_overridden_is_not_looked_at() -> None:
-    """A flag must get somebody past a broken variable that they cannot change."""
+def test_a_value_that_is_overridden_is_not_checked() -> None:
+    """A flag must work even if the user cannot correct a broken variable."""
     assert load(flags={"workers": 2}, environ={"PIXCORE_WORKERS": "two"}).settings.workers == 2
 
 
@@ -295,15 +295,15 @@ def test_a_value_that_is_overridden_is_not_looked_at() -> None:
         (None, "pixcore.toml cannot be read (No such file or directory); name an existing TOML file"),
     ],
 )
-def test_a_faulty_file_is_refused_with_the_line_or_key(text: str | None, expected: str, config: Path) -> None:
-    """A file is long: the message must lead to the place in it."""
+def test_an_invalid_file_is_refused_with_the_line_or_key(text: str | None, expected: str, config: Path) -> None:
+    """The message must lead to the mistake in a long file."""
     if text is not None:
         config.write_bytes(text.encode(errors="surrogateescape"))
     assert expected in refusal(config=config)
 
 
-def test_a_misspelt_variable_is_refused_and_others_are_left_alone(tmp_path: Path) -> None:
-    """A typing error must not be a silent default, in either place; the rest of the environment is not ours."""
+def test_a_misspelt_variable_is_refused_and_foreign_ones_are_ignored(tmp_path: Path) -> None:
+    """A misspelling must not silently select the default; variables of other programs must not be errors."""
     assert refusal(environ={"HOME": "/", "PIXCORE_CHUNKSIZE": "3"}) == (
         "environment: unknown setting 'PIXCORE_CHUNKSIZE'; did you mean PIXCORE_CHUNK_SIZE?"
     )
@@ -314,7 +314,7 @@ def test_a_misspelt_variable_is_refused_and_others_are_left_alone(tmp_path: Path
 
 
 def test_a_dotenv_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    """It may hold the store: going on without it would write elsewhere."""
+    """The file may name the store, so going on without it could write to another one."""
     env = tmp_path / ".env"
     env.write_bytes(b"PIXCORE_STORE=\xff")
     with pytest.raises(InvalidRequest, match=r"\.env is not UTF-8"):
@@ -344,8 +344,8 @@ def test_a_dotenv_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         ("result_backend", 0xDEAD),
     ],
 )
-def test_a_credential_where_none_may_stand_is_refused_and_not_quoted(name: str, value: object) -> None:
-    """URLs are shown and stored, and so are error messages."""
+def test_a_credential_in_a_setting_is_refused_and_not_quoted(name: str, value: object) -> None:
+    """URLs and error messages are shown and stored, so they must not contain credentials."""
     with pytest.raises(InvalidRequest) as refused:
         load(flags={name: value})
     seen: BaseException | None = refused.value
@@ -364,8 +364,8 @@ def test_a_credential_where_none_may_stand_is_refused_and_not_quoted(name: str, 
         ("store", "file:///warehouse/token=1/design=2"),
     ],
 )
-def test_what_only_looks_a_little_like_a_credential_is_taken(name: str, value: str) -> None:
-    """A check that is too eager would lock people out of their own folders."""
+def test_a_value_that_only_resembles_a_credential_is_accepted(name: str, value: str) -> None:
+    """A check that is too strict would refuse valid folder names."""
     assert load(flags={name: value}).shown()[name] == value
 
 
@@ -385,7 +385,7 @@ def test_what_only_looks_a_little_like_a_credential_is_taken(name: str, value: s
     ],
 )
 def test_a_brokers_password_is_masked_wherever_the_settings_are_shown(url: str, masked: str) -> None:
-    """Whoever prints, logs or dumps the settings must not need to think of it."""
+    """Code that prints, logs or dumps settings must not need to mask the password itself."""
     loaded = load(flags={"broker": url})
     assert loaded.shown()["broker"] == f"{loaded.settings.broker}" == masked
     assert f"SecretUrl('{masked}')" in repr(loaded)
@@ -394,8 +394,8 @@ def test_a_brokers_password_is_masked_wherever_the_settings_are_shown(url: str, 
 
 
 @given(st.text(), st.text(), st.text())
-def test_masking_never_lets_a_password_through(user: str, before: str, after: str) -> None:
-    """People do not escape what stands in their passwords."""
+def test_a_masked_url_never_contains_the_password(user: str, before: str, after: str) -> None:
+    """Users often do not escape special characters in their passwords."""
     for url in (f"redis://{user}:{before}hush!{after}@host", f"redis://host?password={before}hush!{after}"):
         assert "hush!" not in str(SecretUrl(url))
 
@@ -403,8 +403,8 @@ def test_masking_never_lets_a_password_through(user: str, before: str, after: st
 # -- the rest --------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_shown_is_a_json_document_that_configures_the_same() -> None:
-    """``config show --json`` must be complete and true."""
+def test_the_shown_settings_are_json_that_loads_to_the_same_settings() -> None:
+    """``config show --json`` must be complete and correct."""
     shown = json.loads(json.dumps(load(flags={"source": ["folder:/a"], "workers": 3}).shown()))
     assert list(shown) == list(Settings.names())
     assert load(flags={name: value for name, value in shown.items() if value is not None}).settings == Settings(
@@ -412,13 +412,13 @@ def test_what_is_shown_is_a_json_document_that_configures_the_same() -> None:
     )
 
 
-def test_the_default_time_to_decode_is_the_validators_own() -> None:
-    """It cannot be read from there without importing Pillow, so it is written down twice."""
+def test_the_default_decode_time_equals_the_validators() -> None:
+    """The default is written twice, because reading the validator's would import Pillow."""
     assert Settings().decode_seconds == inspect.signature(PillowValidator).parameters["seconds"].default
 
 
-def test_the_documents_table_is_that_of_the_settings() -> None:
-    """People configure by this table."""
+def test_the_documented_table_lists_the_settings() -> None:
+    """Users rely on this table of the documents."""
     rows = [
         f"| `{name}` | {flag(name)} | `{variable(name)}` | {documented(default)} | {about(name).help} |"
         for name, default in asdict(Settings()).items()
@@ -428,14 +428,14 @@ def test_the_documents_table_is_that_of_the_settings() -> None:
 
 
 def flag(name: str) -> str:
-    """A setting's flag as the table shows it: the one that the command really has."""
+    """Return a setting's flag as the table shows it, taken from the command itself."""
     flags = {parameter.name: parameter.opts[0] for parameter in command.params}
     assert (name in flags) == about(name).flag
     return f"`{flags[name]}`" if name in flags else ""
 
 
 def documented(default: object) -> str:
-    """A default as the table shows it."""
+    """Return a default as the table shows it."""
     match default:
         case None | ():
             return "none"
@@ -452,8 +452,8 @@ def documented(default: object) -> str:
             return f"`{default}`".replace(version("pixcore"), "<version>")
 
 
-def test_the_documents_example_file_is_one(config: Path) -> None:
-    """People copy it."""
+def test_the_documented_example_file_can_be_loaded(config: Path) -> None:
+    """Users copy the example."""
     (example,) = re.findall(r"```toml\n(.*?)```", DOCS.read_text(), re.DOTALL)
     config.write_text(example)
     origins = load(config=config).origins

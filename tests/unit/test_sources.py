@@ -1,4 +1,4 @@
-"""How sources are written by people, and what they are called."""
+"""The forms in which users write sources, and the names that sources have."""
 
 import pytest
 
@@ -17,8 +17,8 @@ from pixcore_runners.settings.source_names import caution, parse, title
         ("baidu", ("baidu", "")),
     ],
 )
-def test_a_source_is_a_name_and_what_it_is_asked_for(source: str, parsed: tuple[str, str]) -> None:
-    """The first colon divides; paths and addresses hold others."""
+def test_a_source_is_a_name_and_an_argument(source: str, parsed: tuple[str, str]) -> None:
+    """Only the first colon divides, because paths and addresses contain others."""
     assert parse(source) == parsed
 
 
@@ -35,11 +35,11 @@ def test_a_source_is_a_name_and_what_it_is_asked_for(source: str, parsed: tuple[
         ("folder:", "source 'folder:' is incomplete; write folder:DIR"),
     ],
 )
-def test_anything_else_is_refused_with_the_forms_there_are(source: str, complaint: str) -> None:
-    """Whoever mistypes needs the right spelling."""
-    for ask in (parse, title):
+def test_any_other_form_is_refused_with_the_valid_forms(source: str, complaint: str) -> None:
+    """A user who mistypes a source needs the right spelling."""
+    for read in (parse, title):
         with pytest.raises(InvalidRequest) as refused:
-            ask(source)
+            read(source)
         assert complaint in str(refused.value)
 
 
@@ -56,21 +56,21 @@ def test_anything_else_is_refused_with_the_forms_there_are(source: str, complain
         ("urls:https://host.example:port/cats.csv", "cats"),
     ],
 )
-def test_a_source_is_called_as_its_last_part(source: str, name: str) -> None:
-    """It becomes the keyword and the dataset when nobody gives others; a broken address is not its to find."""
+def test_a_source_is_named_by_the_last_part_of_its_path(source: str, name: str) -> None:
+    """The name is the default keyword and dataset; invalid addresses are reported elsewhere and must not raise."""
     assert title(source) == name
 
 
 @pytest.mark.parametrize(
-    ("sources", "told"),
+    ("sources", "expected"),
     [
         (["openverse", "commons", "folder:bing"], ""),
         (["bing", "openverse"], "bing: search engines generally forbid automated collection"),
         (["google", "baidu", "google"], "google, baidu: search engines generally forbid automated collection"),
     ],
 )
-def test_whoever_names_an_engine_is_told_once_what_that_means(sources: list[str], told: str) -> None:
-    """In one line, which names the engines and what to take instead."""
-    assert caution(sources).startswith(told)
-    assert bool(caution(sources)) == bool(told)
+def test_search_engines_get_one_caution(sources: list[str], expected: str) -> None:
+    """The caution must be one line that names the engines."""
+    assert caution(sources).startswith(expected)
+    assert bool(caution(sources)) == bool(expected)
     assert "\n" not in caution(sources)

@@ -1,4 +1,4 @@
-"""An image's split depends on its bytes and the ratios alone, and near-duplicates are never torn apart."""
+"""An image's split depends only on its bytes and the ratios, and near-duplicates share a split."""
 
 import hashlib
 from collections import Counter
@@ -18,18 +18,18 @@ from pixcore.stored.splits import Splits, representatives
 
 
 def sha256(number: int) -> str:
-    """The sha256 of some image."""
+    """Return the sha256 of one image."""
     return hashlib.sha256(str(number).encode()).hexdigest()
 
 
-def test_ratios_are_read() -> None:
-    """Decimals and fractions, exactly, with room between them."""
+def test_ratios_are_parsed_exactly() -> None:
+    """Ratios may be decimals or fractions, with spaces around them."""
     splits = Splits.parse(" train = 0.7, validation=0.2,test=1/10")
     assert splits.ratios == {"train": Fraction(7, 10), "validation": Fraction(1, 5), "test": Fraction(1, 10)}
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("train=0.9", "add up to 0.9"),
         ("train=0.9,test=0.2", "add up to 1.1"),
@@ -45,15 +45,15 @@ def test_ratios_are_read() -> None:
         ("træn=1", "name 'træn' is invalid"),
     ],
 )
-def test_what_makes_no_splits_is_refused(text: str, said: str) -> None:
-    """Images lost between the ratios, or in a folder of any name, would be noticed after days of training."""
+def test_invalid_splits_are_refused(text: str, message: str) -> None:
+    """Images that are in no split or in a wrong folder would be noticed only after days of training."""
     with pytest.raises(InvalidRequest) as raised:
         Splits.parse(text)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
 
 
-def test_splits_are_as_large_as_asked_for() -> None:
-    """Within what chance allows: 5 standard deviations of 10,000 images."""
+def test_splits_have_the_sizes_of_their_ratios() -> None:
+    """The sizes may differ by chance, by at most 5 standard deviations of 10,000 images."""
     splits = Splits.parse("train=0.7,validation=0.2,test=0.1")
     counts = Counter(splits.place(sha256(number)) for number in range(10_000))
     for name, ratio in splits.ratios.items():
@@ -61,21 +61,21 @@ def test_splits_are_as_large_as_asked_for() -> None:
 
 
 @given(digest=st.integers(0, 2**256 - 1), parts=st.lists(st.integers(1, 1000), min_size=1, max_size=6))
-def test_every_image_has_its_split(digest: int, parts: list[int]) -> None:
-    """Whatever its hash and the ratios: the least and the greatest, too."""
+def test_every_image_has_a_split(digest: int, parts: list[int]) -> None:
+    """Every hash must have a split with all ratios, including the least and the greatest hash."""
     splits = Splits({f"s{number}": Fraction(part, sum(parts)) for number, part in enumerate(parts)})
     assert splits.place(f"{digest:064x}") in splits.ratios
 
 
-def test_the_bounds_belong_to_somebody() -> None:
-    """The least hash is in the first split, the greatest in the last, the middle in the second half."""
+def test_the_least_and_the_greatest_hash_have_a_split() -> None:
+    """The least hash is in the first split, the greatest in the last, and the middle one in the second of two."""
     halves = Splits.parse("one=0.5,two=0.5")
     assert [halves.place(digest * 64) for digest in "07f"] == ["one", "one", "two"]
     assert halves.place("8" + "0" * 63) == "two"
 
 
-def test_other_ratios_move_only_what_they_must() -> None:
-    """A larger test set takes from training, and gives nothing back to it."""
+def test_new_ratios_move_as_few_images_as_possible() -> None:
+    """A larger test set takes images from training and gives none back."""
     smaller, larger = Splits.parse("train=0.9,test=0.1"), Splits.parse("train=0.8,test=0.2")
     for number in range(1000):
         if smaller.place(sha256(number)) == "test":
@@ -88,7 +88,7 @@ def test_other_ratios_move_only_what_they_must() -> None:
     order=st.randoms(use_true_random=False),
 )
 def test_near_duplicates_share_a_split(links: list[tuple[int, int]], ratios: str, order: Random) -> None:
-    """However they hang together, and in whichever order their pairs come; whoever has none is placed by itself."""
+    """All images of a linked group share a split, in whatever order the pairs come."""
     pairs = [NearPair(image(one), image(other)) for one, other in links]
     placed = representatives(near_groups(pairs))
     order.shuffle(pairs)
@@ -101,5 +101,5 @@ def test_near_duplicates_share_a_split(links: list[tuple[int, int]], ratios: str
 
 
 def image(number: int) -> SeenImage:
-    """One of a dataset's images."""
+    """Return one image of a dataset."""
     return SeenImage(ChunkKey("d", number % 3), sha256(number), f"{number}.jpg", Fingerprint(0, 0, "m", flat=False))

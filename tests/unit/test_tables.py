@@ -1,4 +1,4 @@
-"""The tables of built-in adapters: every line can be imported, and is made by the call that its table documents."""
+"""The tables of built-in adapters: every line can be imported and called as its table documents."""
 
 import sys
 from inspect import signature
@@ -15,8 +15,8 @@ from pixcore_runners.settings import Settings
 ROOT = Path(__file__).parents[2]
 
 
-def test_each_store_is_made_from_its_url_and_the_environment() -> None:
-    """A plug-in is made by the same call."""
+def test_each_store_is_created_from_its_url_and_the_environment() -> None:
+    """Plug-ins are created by the same call."""
     key = "AccountName=a;AccountKey=QQ==;EndpointSuffix=example.org"
     urls = {
         "file": "file:./out",
@@ -32,8 +32,8 @@ def test_each_store_is_made_from_its_url_and_the_environment() -> None:
         assert callable(store.put)
 
 
-def test_each_archiver_is_made_without_arguments() -> None:
-    """Its suffix tells its archives from those of other kinds."""
+def test_each_archiver_is_created_without_arguments() -> None:
+    """The suffix must distinguish its archives from those of other kinds."""
     suffixes = []
     for kind in ARCHIVERS.builtin:
         make = ARCHIVERS.find(kind)
@@ -43,8 +43,8 @@ def test_each_archiver_is_made_without_arguments() -> None:
     assert suffixes == [".zip", ".tar"]
 
 
-def test_each_searched_source_is_made_from_the_environment() -> None:
-    """It has the name under which it is registered: slices and rows hold that name."""
+def test_each_searched_source_is_created_from_the_environment() -> None:
+    """Its name must be the registered one, because slices and rows contain that name."""
     for name in SEARCHES.builtin:
         make = SEARCHES.find(name)
         assert make is not None
@@ -53,19 +53,19 @@ def test_each_searched_source_is_made_from_the_environment() -> None:
 
 @pytest.mark.parametrize("name", LAYOUTS.builtin)
 def test_each_layout_takes_samples_and_a_folder(name: str) -> None:
-    """``export`` calls it with these two."""
+    """``export`` calls every layout with these two arguments."""
     assert list(signature(layout(name, by_label=True)).parameters) == ["samples", "into"]
 
 
 def test_a_layout_that_does_not_exist_is_refused() -> None:
-    """The message lists those that do."""
+    """The message must list the existing layouts."""
     with pytest.raises(InvalidRequest, match="unknown layout 'csv'; use one of: imagefolder, webdataset, parquet"):
         layout("csv", by_label=False)
 
 
 @pytest.mark.parametrize(("url", "package", "extra"), [("azure://a", "azure", "azure"), ("s3://a", "boto3", "s3")])
 def test_a_missing_package_names_the_extra(url: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message is a command to copy."""
+    """The message must contain a command that the user can copy."""
     for module in [
         module for module in sys.modules if module.startswith((f"pixcore_adapters.blob_store.{extra}", package))
     ]:
@@ -75,14 +75,14 @@ def test_a_missing_package_names_the_extra(url: str, package: str, extra: str, m
         assemble(Settings(store=url, status="memory://"))
 
 
-def test_every_extra_of_a_table_is_one_of_the_package() -> None:
-    """Else the command of the message would install nothing."""
+def test_every_extra_of_a_table_exists() -> None:
+    """Otherwise the command of the message would install nothing."""
     extras = {line.extra for table in (BLOB_STORES, ARCHIVERS, SEARCHES, LAYOUTS) for line in table.builtin.values()}
     project = (ROOT / "pyproject.toml").read_text()
     assert all(f"\n{extra} = [" in project for extra in extras if extra)
 
 
-def test_a_defect_of_an_adapter_is_no_missing_package() -> None:
-    """An adapter without an extra fails as it is: no extra would help."""
+def test_a_missing_module_of_a_builtin_without_an_extra_is_raised_unchanged() -> None:
+    """The module is missing because of a defect, and no extra would help."""
     with pytest.raises(ModuleNotFoundError):
         Table({"x": Builtin("pixcore_adapters.no_such_module:X")}).find("x")

@@ -1,4 +1,4 @@
-"""The work directory is private while it lasts, and gone afterwards whatever happened."""
+"""The work directory is private while it exists, and removed afterwards whatever happened."""
 
 import errno
 import os
@@ -19,13 +19,13 @@ Left = list[tuple[Path, OSError]]
 
 @pytest.fixture
 def left() -> Left:
-    """Give the list that notes what could not be removed."""
+    """Return the list that records what could not be removed."""
     return []
 
 
 @pytest.fixture
 def unprivileged() -> Iterator[Path]:
-    """Give a folder of somebody whom permissions bind, and be that person for the test."""
+    """Run the test as a user other than root; yield a folder of that user."""
     with tempfile.TemporaryDirectory() as name:
         if os.geteuid() == 0:
             os.chown(name, NOBODY, NOBODY)
@@ -37,7 +37,7 @@ def unprivileged() -> Iterator[Path]:
 
 
 def use(root: Path, left: Left) -> Path:
-    """Make a work directory, fill it, leave it."""
+    """Create a work directory, fill it and leave it."""
     with workspace(root, lambda path, error: left.append((path, error))) as folder:
         (folder / "images").mkdir()
         for n in range(3):
@@ -46,7 +46,7 @@ def use(root: Path, left: Left) -> Path:
 
 
 def test_a_work_directory_is_private(tmp_path: Path) -> None:
-    """Pictures that nobody has checked yet are no other user's business, whatever the umask."""
+    """Other users must not read unchecked pictures, whatever the umask."""
     before = os.umask(0)
     try:
         with workspace(tmp_path / "a" / "b", lambda _path, _error: None) as folder:
@@ -57,8 +57,8 @@ def test_a_work_directory_is_private(tmp_path: Path) -> None:
         os.umask(before)
 
 
-def test_two_attempts_never_share_one(tmp_path: Path) -> None:
-    """A chunk's second attempt must not find the first one's files."""
+def test_two_attempts_never_share_a_work_directory(tmp_path: Path) -> None:
+    """The second attempt at a chunk must not find files of the first one."""
     with (
         workspace(tmp_path, lambda _path, _error: None) as one,
         workspace(tmp_path, lambda _path, _error: None) as other,
@@ -66,16 +66,16 @@ def test_two_attempts_never_share_one(tmp_path: Path) -> None:
         assert one != other
 
 
-def test_nothing_stays_after_success(tmp_path: Path, left: Left) -> None:
-    """Disks fill up slowly."""
+def test_nothing_is_left_after_success(tmp_path: Path, left: Left) -> None:
+    """Files that are left behind would fill the disk over time."""
     use(tmp_path, left)
     assert list(tmp_path.iterdir()) == []
     assert left == []
 
 
 @pytest.mark.parametrize("error", [ClaimLost("gone"), OSError("foreign"), KeyboardInterrupt(), SystemExit(1)])
-def test_nothing_stays_after_a_failure_which_is_raised_as_it_is(tmp_path: Path, error: BaseException) -> None:
-    """The pipeline decides by the error's type, so the work directory must not change it."""
+def test_nothing_is_left_after_a_failure_which_is_raised_unchanged(tmp_path: Path, error: BaseException) -> None:
+    """The pipeline decides by the type of the error, so the work directory must not change it."""
 
     def fail() -> None:
         with workspace(tmp_path, lambda _path, _error: None) as folder:
@@ -88,17 +88,17 @@ def test_nothing_stays_after_a_failure_which_is_raised_as_it_is(tmp_path: Path, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_stays_though_the_removal_is_interrupted(
+def test_nothing_is_left_after_an_interrupted_removal(
     tmp_path: Path, left: Left, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An impatient second Ctrl-C, or a time limit, strikes when it likes."""
+    """A second Ctrl-C or a time limit may interrupt the removal at any point."""
     unlink, calls = os.unlink, list[object]()
 
     def interrupted(*args: object, **kwargs: object) -> None:
         calls.append(args)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        unlink(*args, **kwargs)  # type: ignore[arg-type] # whatever it was given
+        unlink(*args, **kwargs)  # type: ignore[arg-type] # passed on unchanged
 
     monkeypatch.setattr(os, "unlink", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -106,8 +106,8 @@ def test_nothing_stays_though_the_removal_is_interrupted(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_removed_is_told_and_no_error(unprivileged: Path, left: Left) -> None:
-    """The chunk is done all the same; its result must not be lost to a stubborn file."""
+def test_files_that_cannot_be_removed_are_reported_without_an_error(unprivileged: Path, left: Left) -> None:
+    """The chunk is complete, so a file that cannot be removed must not lose its result."""
     root = unprivileged / "work"
     with workspace(root, lambda path, error: left.append((path, error))) as folder:
         (folder / "shut").mkdir()
@@ -119,15 +119,15 @@ def test_what_cannot_be_removed_is_told_and_no_error(unprivileged: Path, left: L
     assert list(root.iterdir()) == []
 
 
-def test_a_directory_that_is_gone_already_is_no_error(tmp_path: Path, left: Left) -> None:
-    """Somebody tidied up by hand."""
+def test_a_work_directory_that_is_already_removed_is_no_error(tmp_path: Path, left: Left) -> None:
+    """A user may have removed the directory by hand."""
     with workspace(tmp_path, lambda path, error: left.append((path, error))) as folder:
         shutil.rmtree(folder)
     assert left == []
 
 
 def test_a_root_that_is_a_file_is_refused(tmp_path: Path, left: Left) -> None:
-    """A mistyped setting: trying again cannot help."""
+    """The setting is mistyped, and a retry cannot help."""
     (tmp_path / "file").touch()
     for root in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(InvalidRequest, match=r"cannot be used \(.+\); set `work` to a folder of your own"):
@@ -135,7 +135,7 @@ def test_a_root_that_is_a_file_is_refused(tmp_path: Path, left: Left) -> None:
 
 
 def test_a_root_without_permission_is_refused(unprivileged: Path, left: Left) -> None:
-    """Neither one that cannot be made nor one that cannot be written to."""
+    """This holds for a folder that cannot be created and for one that cannot be written."""
     (unprivileged / "shut").mkdir(mode=0o500)
     for root in (unprivileged / "shut", unprivileged / "shut" / "below"):
         with pytest.raises(InvalidRequest, match=r"cannot be used \(Permission denied\)"):
@@ -143,7 +143,7 @@ def test_a_root_without_permission_is_refused(unprivileged: Path, left: Left) ->
 
 
 def test_a_read_only_disk_is_refused(tmp_path: Path, left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It stays read-only however often one tries."""
+    """A retry cannot make the disk writable."""
 
     def mkdtemp(**_: object) -> str:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
@@ -155,31 +155,31 @@ def test_a_read_only_disk_is_refused(tmp_path: Path, left: Left, monkeypatch: py
 
 @pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
 def test_a_root_that_others_may_write_to_is_refused(tmp_path: Path, left: Left, mode: int) -> None:
-    """Whoever may write there may swap a directory for a link and have us delete or pack their choice."""
+    """Another user with write access could replace a directory by a link and so choose what is deleted or packed."""
     tmp_path.chmod(mode)
     with pytest.raises(InvalidRequest, match="is writable by others"):
         use(tmp_path, left)
     tmp_path.chmod(0o700)
 
 
-def test_somebody_elses_root_is_refused(tmp_path: Path, left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder's owner may do all that, too."""
-    somebody = os.geteuid() + 1
-    monkeypatch.setattr(os, "geteuid", lambda: somebody)
+def test_a_root_of_another_user_is_refused(tmp_path: Path, left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner of the folder could do the same."""
+    another = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: another)
     with pytest.raises(InvalidRequest, match="belongs to another user"):
         use(tmp_path, left)
 
 
 def test_a_root_behind_a_symlink_is_refused(tmp_path: Path, left: Left) -> None:
-    """In a shared folder such as /tmp the link may be an attacker's."""
+    """In a shared folder such as /tmp an attacker may have made the link."""
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to("real")
     with pytest.raises(InvalidRequest, match="cannot be used"):
         use(tmp_path / "link", left)
 
 
-def test_a_full_disk_is_said(tmp_path: Path, left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even the directory fits: its own error, and not one to be tried again."""
+def test_a_full_disk_is_named(tmp_path: Path, left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk has an error of its own, which is not retried."""
 
     def mkdtemp(**_: object) -> str:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/chunk-1")
@@ -192,41 +192,41 @@ def test_a_full_disk_is_said(tmp_path: Path, left: Left, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_no_room_is_permanent(number: int) -> None:
-    """A disk, a quota and a file size limit are all mended by the operator only."""
-    said = r"packing: .+; free some room or point `work` at a larger disk"
-    with pytest.raises(WorkspaceFull, match=said), local_disk("packing"):
+    """Only an operator can enlarge a disk, a quota or a file size limit."""
+    message = r"packing: .+; free some room or point `work` at a larger disk"
+    with pytest.raises(WorkspaceFull, match=message), local_disk("packing"):
         raise OSError(number, os.strerror(number))
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (OSError(errno.EIO, "Input/output error", "/data/a"), "packing /data/a: Input/output error"),
         (OSError("odd"), "packing: odd"),
     ],
 )
-def test_any_other_trouble_with_the_disk_may_pass(error: OSError, said: str) -> None:
-    """A network disk that hiccups is worth another try."""
-    with pytest.raises(TransientError, match=f"^{said}$") as raised, local_disk("packing"):
+def test_any_other_disk_error_is_transient(error: OSError, message: str) -> None:
+    """A temporary error of a network disk is worth a retry."""
+    with pytest.raises(TransientError, match=f"^{message}$") as raised, local_disk("packing"):
         raise error
     assert raised.value.__cause__ is error
 
 
-def test_our_own_errors_pass_the_translation() -> None:
-    """SourceUnavailable is an OSError to Python, but not the disk's."""
+def test_errors_of_pixcore_are_not_translated() -> None:
+    """SourceUnavailable is an OSError, but not one of the disk."""
     with pytest.raises(SourceUnavailable, match=r"^no network$"), local_disk("packing"):
         raise SourceUnavailable("no network")
 
 
-def test_a_directory_from_before_its_lock_is_swept(tmp_path: Path) -> None:
-    """A process may be killed between the two."""
+def test_a_work_directory_without_a_lock_is_swept(tmp_path: Path) -> None:
+    """A process may be killed after it creates the directory and before it creates the lock."""
     (tmp_path / "chunk-abc").mkdir()
     assert sweep(tmp_path) == [tmp_path / "chunk-abc"]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_but_work_directories_is_swept(tmp_path: Path) -> None:
-    """Somebody set `work` to a folder with other things in it; none of them may be touched or stop the start."""
+def test_only_work_directories_are_swept(tmp_path: Path) -> None:
+    """If `work` is a folder with other files, none of them may be removed or stop the start."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").touch()
