@@ -117,7 +117,7 @@ def test_who_names_no_store_is_told_which_there_are(install: Install) -> None:
         store(store="hurd:cows")
     assert str(refused.value) == (
         "unknown store 'hurd:cows'; use one of: file:FOLDER, azure://CONTAINER/PREFIX, s3://BUCKET/PREFIX, memory://,"
-        " flock, herd"
+        " flock:, herd:"
     )
 
 

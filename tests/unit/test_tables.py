@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pixcore import Archiver, BlobStore, InvalidRequest
+from pixcore.chunk.events import silent
 from pixcore_runners.assembly.assembly import assemble, layout
 from pixcore_runners.registry.table import Builtin, Table
 from pixcore_runners.registry.tables import ARCHIVERS, BLOB_STORES, LAYOUTS, SEARCHES
@@ -86,3 +87,15 @@ def test_a_missing_module_of_a_builtin_without_an_extra_is_raised_unchanged() ->
     """The module is missing because of a defect, and no extra would help."""
     with pytest.raises(ModuleNotFoundError):
         Table({"x": Builtin("pixcore_adapters.no_such_module:X")}).find("x")
+
+
+def test_adapters_without_credentials_read_no_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unreadable ``.env`` does not stop the demo, which uses no configuration."""
+    (tmp_path / ".env").write_bytes(b"\xff\xfe")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING", raising=False)
+    here = assemble(Settings(store="file:./blobs", status="memory://", work=tmp_path / "work"))
+    with here.pipeline(silent):
+        assert here.capacity("openverse", ()) > 0
+    with pytest.raises(InvalidRequest, match="\\.env is not UTF-8"):
+        assemble(Settings(store="azure://cats", status="memory://"))

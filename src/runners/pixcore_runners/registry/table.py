@@ -19,7 +19,7 @@ class Builtin:
     Attributes:
         target: The callable that makes it, as ``module:attribute``, in the form of an entry point.
         extra: The extra of pixcore that installs the packages it needs; empty if it needs none.
-        form: How users write it; empty if they write its name.
+        form: The form of its URL; empty if users write its name.
     """
 
     target: str
@@ -58,8 +58,8 @@ class Table:
         return iter(dict.fromkeys((*self.builtin, *self._plugins())))
 
     def forms(self) -> list[str]:
-        """Return how users write each adapter, in the order of iteration."""
-        return [self.builtin[name].form or name if name in self.builtin else name for name in self]
+        """Return how users write each adapter of a kind that is named by URLs, in the order of iteration."""
+        return [self.builtin[name].form if name in self.builtin else f"{name}:" for name in self]
 
     def find(self, name: str) -> Callable[..., Any] | None:
         """Return the callable that makes the adapter, or None if there is no adapter of that name.

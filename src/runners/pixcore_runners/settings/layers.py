@@ -4,7 +4,8 @@ import difflib
 import os
 import tomllib
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -100,11 +101,29 @@ def load_here(*, flags: Mapping[str, object] = _NOTHING, config: Path | None = N
 def environment_here() -> Mapping[str, str]:
     """Return the variables of this process's environment, and of the current folder's ``.env``, with credentials.
 
+    They are read on first use, so that an unreadable ``.env`` fails only adapters that look up a variable.
+
     Raises:
-        InvalidRequest: The file cannot be read.
+        InvalidRequest: On first use: the file cannot be read.
     """
-    variables = _variables(os.environ, Path(".env"))
-    return {name: given.value for name, given in variables.items() if isinstance(given.value, str)}
+    return _EnvironmentHere()
+
+
+@frozen(eq=False)
+class _EnvironmentHere(Mapping[str, str]):
+    def __getitem__(self, name: str) -> str:
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
+
+    @cached_property
+    def _read(self) -> Mapping[str, str]:
+        variables = _variables(os.environ, Path(".env"))
+        return {name: given.value for name, given in variables.items() if isinstance(given.value, str)}
 
 
 def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
