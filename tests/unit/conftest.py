@@ -1,5 +1,6 @@
 """Tests of this folder start no process, so that they are fast and run anywhere."""
 
+import platform
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 
 STARTS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system")
+
+platform.platform()  # the SDKs call it, and its first call starts `uname`; later calls use the cached result
 
 _watched = False
 _started: list[str] = []
