@@ -1,6 +1,6 @@
-"""The Celery runner: its app, its task in other apps, its workers' words, ends and limits, and its queue.
+"""The Celery runner: its app, its task in other apps, the output, end and time limits of its workers, and its queue.
 
-What it shares with the other runners is in the contract; kill -9, restarts and floods have a suite of their own.
+The contract tests what it shares with the other runners; test_queue_faults.py has kill -9, restarts and floods.
 """
 
 import os
@@ -37,9 +37,9 @@ from pixcore_runners.queueing.runner import QueueUnavailable
 from pixcore_runners.settings import SecretUrl, Settings, load_here
 
 READY = "celery@"
-PASSWORD = "correct-horse-battery"  # noqa: S105 - none
+PASSWORD = "correct-horse-battery"  # noqa: S105 - of a test
 
-# An app as others write them: its own serializer, routes, log format and task.
+# An app of another project, with its own serializer, routes, log format and task.
 SHOP = """
 import logging, os, sys
 from celery import Celery, signals
@@ -64,7 +64,7 @@ register(app)
 
 @define(eq=False)
 class CeleryCommand(Program):
-    """The ``celery`` command instead of ``pixcore``."""
+    """A ``celery`` command instead of a ``pixcore`` command."""
 
     def __attrs_post_init__(self) -> None:
         self.folder.mkdir(parents=True)
@@ -78,8 +78,8 @@ class CeleryCommand(Program):
 
 @pytest.fixture
 def home(tmp_path: Path, redis: Redis) -> Iterator[Fleet]:
-    """A fleet without workers, with a queue of its own and a status database."""
-    # Celery's workers greet all others in their Redis database, and some tests have one that others do not understand
+    """Return a fleet without workers, with a queue of its own and a status database."""
+    # Celery's workers message all others in their Redis database, and some tests have workers that others cannot read
     own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
     with fleet("celery", tmp_path, broker=redis.url(own), queue=new_name()) as made:
         made.listed(1)
@@ -88,7 +88,7 @@ def home(tmp_path: Path, redis: Redis) -> Iterator[Fleet]:
 
 
 def celery(home: Fleet, *words: object, app: str = "pixcore_runners.celery") -> CeleryCommand:
-    """Start the documented command."""
+    """Start the documented ``celery`` command."""
     program = CeleryCommand(home.folder / "tmp" / str(len(home.programs)), ("-A", app, *words))
     home.programs.append(program)
     return program
@@ -100,23 +100,23 @@ def worker(home: Fleet, *words: object, app: str = "pixcore_runners.celery") -> 
 
 
 def described(home: Fleet, **more: object) -> dict[str, Any]:
-    """Metadata of a chunk of the site's pictures."""
+    """Return the metadata of a chunk of the site's pictures."""
     return {"keyword": "cat", "sources": [f"urls:{home.folder}/cats.txt"], "count": home.size, **more}
 
 
 def task(settings: Settings | None = None) -> Any:  # noqa: ANN401 - Celery ships no types
-    """The ready app's task, for its callers."""
+    """Return the task of the ready app, for its callers."""
     return make_app(settings or load_here().settings).tasks[NAME]
 
 
 def delivered(retry: Callable[..., object]) -> Any:  # noqa: ANN401 - Celery ships no types
-    """A task as its function sees it, which defers with ``retry``."""
+    """Return a task as its function receives it, which is deferred by ``retry``."""
     request = SimpleNamespace(id="1", hostname="here", retries=0, called_directly=False, is_eager=True)
     return SimpleNamespace(request=request, retry=retry, update_state=lambda **_: None)
 
 
-def said(program: Program, text: str, within: float = 30) -> str:
-    """Everything that a program has said, once it has said this."""
+def await_output(program: Program, text: str, within: float = 30) -> str:
+    """Wait until a program has printed ``text``; return its whole output."""
     await_true(lambda: text in program.output, within)
     return program.output
 
@@ -124,27 +124,27 @@ def said(program: Program, text: str, within: float = 30) -> str:
 # -- the ready app ---------------------------------------------------------------------------------------------------
 
 
-def test_importing_it_does_nothing(home: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No settings are read, so wrong ones do no harm; no handler, no signal, no connection."""
+def test_importing_the_app_has_no_side_effects(home: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import must read no settings, even invalid ones, and add no handler, no signal and no connection."""
     assert home
     monkeypatch.setenv("PIXCORE_BROKER", "nonsense")
-    looks = (
+    program = (
         "import logging, socket; socket.socket.connect = None; import pixcore_runners.celery;"
         "from celery import signals, current_app;"
         "print(logging.getLogger().handlers, logging.getLogger('pixcore').handlers,"
         " [s.receivers for s in vars(signals).values() if isinstance(s, signals.Signal) and s.receivers],"
         " current_app.main)"
     )
-    ran = subprocess.run([sys.executable, "-c", looks], capture_output=True, text=True, check=True)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert (ran.stdout, ran.stderr) == ("[] [] [] default\n", "")
 
 
-def test_the_documented_command_works_a_chunk_off(home: Fleet) -> None:
-    """The task is registered, the URL comes back as a plain string, and each log line stands there once."""
+def test_the_documented_command_completes_a_chunk(home: Fleet) -> None:
+    """The worker has the task, returns the URL as a plain string, and writes each log line once."""
     program = worker(home)
     call = (
         "from pixcore_runners.celery import process_chunk_task;"
-        f"asked = process_chunk_task.delay(7, metadata={described(home)}); print(asked.id, asked.get(timeout=60))"
+        f"sent = process_chunk_task.delay(7, metadata={described(home)}); print(sent.id, sent.get(timeout=60))"
     )
     ran = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=True)
     task_id, url = ran.stdout.split()
@@ -161,7 +161,7 @@ def test_the_documented_command_works_a_chunk_off(home: Fleet) -> None:
 
 @pytest.mark.parametrize("metadata", [None, {}, {"count": 3}], ids=["none", "empty", "no keyword"])
 def test_a_chunk_without_a_keyword_is_refused(home: Fleet, metadata: dict[str, Any] | None) -> None:
-    """As a ``ValueError`` that says what is missing, also after its way through JSON."""
+    """The caller must get a ``ValueError`` that names what is missing, even through JSON."""
     program = worker(home)
     with pytest.raises(InvalidRequest, match="has no `keyword`") as refused:
         task().delay(7, metadata=metadata).get(timeout=60)
@@ -169,8 +169,8 @@ def test_a_chunk_without_a_keyword_is_refused(home: Fleet, metadata: dict[str, A
     assert "Traceback" not in program.output
 
 
-def test_what_fails_for_good_keeps_its_type_and_reason(home: Fleet) -> None:
-    """Through JSON; and the worker tells it in lines, without a traceback."""
+def test_a_permanent_failure_keeps_its_type_and_reason(home: Fleet) -> None:
+    """The caller must get the error through JSON, and the worker must log it without a traceback."""
     program = worker(home)
     home.site.routes.clear()
     with pytest.raises(NoValidImages, match="http_404: 6"):
@@ -178,8 +178,8 @@ def test_what_fails_for_good_keeps_its_type_and_reason(home: Fleet) -> None:
     assert "Traceback" not in program.output
 
 
-def test_without_a_broker_the_remedy_is_told(home: Fleet) -> None:
-    """Celery would take one on this machine, and wait for it."""
+def test_without_a_broker_the_remedy_is_named(home: Fleet) -> None:
+    """Celery alone would use a broker on this machine and wait for it."""
     assert home
     with pytest.raises(InvalidRequest, match="set PIXCORE_BROKER to a URL"):
         make_app(Settings())
@@ -193,31 +193,31 @@ def test_without_a_broker_the_remedy_is_told(home: Fleet) -> None:
         ("BROKER", "", "set PIXCORE_BROKER to a URL"),
     ],
 )
-def test_a_worker_that_could_do_nothing_does_not_start(
+def test_a_worker_with_unusable_settings_does_not_start(
     home: Fleet, monkeypatch: pytest.MonkeyPatch, setting: str, value: str, says: str
 ) -> None:
-    """It says why, and takes no message."""
-    line = CeleryRunner.of(load_here().settings)
+    """The worker must name the reason and take no message from the queue."""
+    queue = CeleryRunner.of(load_here().settings)
     task().delay(7, metadata=described(home))
     monkeypatch.setenv(f"PIXCORE_{setting}", value)
     program = worker(home)
     assert program.code() != 0
     assert says in program.output
-    assert line.waiting() == 1
+    assert queue.waiting() == 1
 
 
-def test_a_worker_of_the_command_refuses_before_it_starts(home: Fleet) -> None:
-    """``work`` raises, so that ``pixcore worker`` tells it as it tells everything."""
+def test_work_refuses_unusable_settings_before_the_worker_starts(home: Fleet) -> None:
+    """``work`` must raise the error, so that ``pixcore worker`` prints it like every command."""
     settings = evolve(load_here().settings, status=f"sqlite:///{home.folder}/elsewhere.db")
     with pytest.raises(InvalidRequest):
         CeleryRunner.of(settings).work(1)
 
 
-def test_the_result_backend_is_the_broker_where_it_can_be() -> None:
-    """Another one where it is named; none where the broker keeps no results. Over TLS, certificates are looked at."""
+def test_the_result_backend_defaults_to_the_broker_if_that_stores_results() -> None:
+    """A backend that is set takes precedence, AMQP has none, and TLS connections check certificates."""
     redis, amqp, other = (SecretUrl(f"{scheme}://:{PASSWORD}@host/1") for scheme in ("redis", "amqp", "rediss"))
 
-    def backend(**given: Any) -> Any:  # noqa: ANN401 - whatever Celery holds
+    def backend(**given: Any) -> Any:  # noqa: ANN401 - Celery ships no types
         return make_app(Settings(**given)).conf.result_backend
 
     assert backend(broker=redis) == redis.reveal()
@@ -225,8 +225,10 @@ def test_the_result_backend_is_the_broker_where_it_can_be() -> None:
     assert backend(broker=amqp, result_backend=other) == f"{other.reveal()}?ssl_cert_reqs=required"
 
 
-def test_a_result_backend_that_is_away_costs_the_chunk_seconds(home: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It completes all the same, and the log says once that nobody is told."""
+def test_an_unreachable_result_backend_delays_the_chunk_only_by_seconds(
+    home: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chunk must complete, and the log must report once that its progress is not stored."""
     monkeypatch.setenv("PIXCORE_RESULT_BACKEND", f"redis://:{PASSWORD}@127.0.0.1:1/0")
     home.submit(1)
     program = worker(home)
@@ -242,7 +244,7 @@ def test_a_result_backend_that_is_away_costs_the_chunk_seconds(home: Fleet, monk
 
 
 def test_registering_leaves_an_app_and_its_logging_alone(home: Fleet) -> None:
-    """Settings, signals and handlers are the host's; only the task is new."""
+    """Registering must add only the task; settings, signals and handlers belong to the app."""
     assert home
     app = Celery("shop", broker="memory://", set_as_current=False)
     before = dict(app.conf)
@@ -252,16 +254,16 @@ def test_registering_leaves_an_app_and_its_logging_alone(home: Fleet) -> None:
     assert app.log.__class__.__module__ == "celery.app.log"
 
 
-def test_in_another_app_a_chunk_is_worked_off(home: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With that app's serializer, route and logging, in which each of pixcore's lines stands once."""
-    monkeypatch.setenv("C_FORCE_ROOT", "1")  # else root may not read pickles
+def test_another_app_completes_a_chunk(home: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The serializer, routes and logging of that app must hold, and each line of pixcore must be logged once."""
+    monkeypatch.setenv("C_FORCE_ROOT", "1")  # otherwise root may not read pickles
     (home.folder / "shop.py").write_text(SHOP)
     program = worker(home, "--queues", os.environ["PIXCORE_QUEUE"], app="shop")
     app = Celery("caller", broker=os.environ["PIXCORE_BROKER"], backend=os.environ["PIXCORE_BROKER"])
     app.conf.update(result_serializer="pickle", accept_content=["pickle", "json"])
-    asked = app.send_task(NAME, (7,), {"metadata": described(home)}, queue=os.environ["PIXCORE_QUEUE"])
-    assert asked.get(timeout=60) == f"file://{home.folder}/blobs/chunk_7.zip"
-    text = said(program, "SHOP celery.app.trace Task process_chunk_task")
+    sent = app.send_task(NAME, (7,), {"metadata": described(home)}, queue=os.environ["PIXCORE_QUEUE"])
+    assert sent.get(timeout=60) == f"file://{home.folder}/blobs/chunk_7.zip"
+    text = await_output(program, "SHOP celery.app.trace Task process_chunk_task")
     assert text.count(f"SHOP pixcore completed with {home.size} of {home.size} images") == 1
     assert "[chunk=7]" not in text
 
@@ -269,8 +271,8 @@ def test_in_another_app_a_chunk_is_worked_off(home: Fleet, monkeypatch: pytest.M
 # -- passwords -------------------------------------------------------------------------------------------------------
 
 
-def test_a_worker_never_says_the_password(tmp_path: Path, own: Own) -> None:
-    """Whether the broker is there, goes away, stays away, or does not let it in."""
+def test_a_worker_never_prints_the_password(tmp_path: Path, own: Own) -> None:
+    """This must hold whether the broker is reachable, stops, or is away from the start."""
     server = own(servers.redis.prepare)
     password = server.address.password
     with fleet("celery", tmp_path, broker=server.address.url(), queue=new_name()) as home:
@@ -278,23 +280,23 @@ def test_a_worker_never_says_the_password(tmp_path: Path, own: Own) -> None:
         assert home.assembly
         ours, documented = home.worker(), worker(home, "--loglevel", "debug")
         task().delay(7, metadata=described(home)).get(timeout=60)
-        said(documented, " ready.")
+        await_output(documented, " ready.")
         server.stop()
-        said(ours, "Trying to re-establish the connection")
-        said(documented, "Trying to re-establish the connection")
+        await_output(ours, "Trying to re-establish the connection")
+        await_output(documented, "Trying to re-establish the connection")
         without = worker(home)
-        said(without, "Cannot connect to")
+        await_output(without, "Cannot connect to")
         for program in (ours, documented, without):
             program.kill()
             assert password not in program.output
 
 
-def test_a_worker_that_is_not_let_in_does_not_say_with_what(home: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong password may be the right one for something else."""
+def test_a_worker_with_a_wrong_password_does_not_print_it(home: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong password may be the right one of another service."""
     broker = re.sub(":[^:@]+@", f":{PASSWORD}@", os.environ["PIXCORE_BROKER"])
     monkeypatch.setenv("PIXCORE_BROKER", broker)
     program = worker(home)
-    said(program, "password")  # in the words of Redis
+    await_output(program, "password")  # from the error of Redis
     program.kill()
     assert PASSWORD not in program.output
 
@@ -302,45 +304,45 @@ def test_a_worker_that_is_not_let_in_does_not_say_with_what(home: Fleet, monkeyp
 # -- progress --------------------------------------------------------------------------------------------------------
 
 
-def test_progress_names_each_phase_at_once_and_images_each_second(tmp_path: Path) -> None:
-    """Twelve images, the clock of which ticks a quarter of a second each time it is looked at."""
-    told: list[tuple[str, dict[str, Any]]] = []
+def test_progress_reports_each_phase_at_once_and_images_once_a_second(tmp_path: Path) -> None:
+    """A report for each image would overload the backend; the clock here advances a quarter of a second a call."""
+    reports: list[tuple[str, dict[str, Any]]] = []
     ticks = count(1)
     assembly = MemoryAssembly(tmp_path / "work", [pictured(number) for number in range(12)])
-    progress = Progress(lambda state, meta: told.append((state, meta)), lambda: next(ticks) / 4)
+    progress = Progress(lambda state, meta: reports.append((state, meta)), lambda: next(ticks) / 4)
     assembly.pipeline(progress).run(key := assembly.chunk(12))
-    assert {state for state, _ in told} == {"PROGRESS"}
-    phases = [meta["phase"] for _, meta in told]
+    assert {state for state, _ in reports} == {"PROGRESS"}
+    phases = [meta["phase"] for _, meta in reports]
     assert list(dict.fromkeys(phases)) == [
         *("init", "download", "validate", "compress", "upload", "complete", "cleanup")
     ]
-    images = [meta["accepted"] for _, meta in told if meta["phase"] == "validate"]
+    images = [meta["accepted"] for _, meta in reports if meta["phase"] == "validate"]
     assert images == sorted(set(images))
     assert 3 <= len(images) <= 5
     last = {"chunk": str(key), "phase": "cleanup", "accepted": 12, "target": 12, "rejected": 0, "missed": 0}
-    assert told[-1][1] == last
+    assert reports[-1][1] == last
 
 
 def test_progress_stops_with_the_first_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A result backend that is away is waited for once a delivery."""
-    asked = []
+    """A delivery must wait only once for an unreachable result backend."""
+    calls = []
 
     def store(state: str, meta: dict[str, Any]) -> None:
-        asked.append((state, meta))
+        calls.append((state, meta))
         raise ConnectionError("away")
 
     assembly = MemoryAssembly(tmp_path / "work", [pictured(number) for number in range(3)])
     assembly.pipeline(Progress(store)).run(assembly.chunk(3))
-    assert len(asked) == 1
+    assert len(calls) == 1
     assert caplog.messages == ["the progress of this delivery is no longer stored: ConnectionError: away"]
 
 
-# -- told to stop ----------------------------------------------------------------------------------------------------
+# -- stopping --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
-def test_a_worker_that_is_told_to_stop_gives_its_chunk_back(home: Fleet, pool: str) -> None:
-    """At once, no failure counted, the delivery back in the queue; the next worker completes it."""
+def test_a_stopping_worker_gives_its_chunk_back(home: Fleet, pool: str) -> None:
+    """The chunk must be pending without a failure, its delivery in the queue again, and the next worker complete it."""
     home.hold()
     home.submit(1)
     program = worker(home, "--pool", pool)
@@ -357,7 +359,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_chunk_back(home: Fleet, pool: s
 
 
 def test_a_sigterm_to_all_processes_of_a_worker_loses_nothing(home: Fleet) -> None:
-    """As systemd and containers with an init send it: the pool's processes live long enough to give back."""
+    """If a service manager signals all processes, those of the pool must still give their chunks back."""
     home.hold()
     home.submit(1)
     program = worker(home)
@@ -370,24 +372,24 @@ def test_a_sigterm_to_all_processes_of_a_worker_loses_nothing(home: Fleet) -> No
 
 
 def test_an_idle_process_of_the_pool_ends_with_sigterm(home: Fleet) -> None:
-    """Only while it has a chunk is it asked instead of killed."""
+    """Only a process with a chunk delays its end, to give the chunk back."""
     program = worker(home)
-    said(program, " ready.")
+    await_output(program, " ready.")
     (child,) = children(program)
     kill(child, number=signal.SIGTERM)
     await_true(lambda: child not in program.pids, 10)
 
 
 def children(program: Program) -> list[int]:
-    """The processes of a worker's pool."""
+    """Return the processes of a worker's pool."""
     found = subprocess.run(["pgrep", "-P", str(program.process.pid)], capture_output=True, text=True, check=False)
     return [int(pid) for pid in found.stdout.split()]
 
 
-def test_a_worker_is_not_stopped_by_what_an_earlier_one_was_told(home: Fleet) -> None:
-    """In one process, as in the tests of those who use it."""
+def test_the_stop_of_one_worker_does_not_stop_the_next_in_its_process(home: Fleet) -> None:
+    """Tests of other projects run several workers in one process."""
     assert home
-    looks = (
+    program = (
         "from celery import signals; from pixcore_runners.celery import app, process_chunk_task as task\n"
         "for _ in range(2):\n"
         "    worker = app.Worker(hostname='one@here', pool='solo', quiet=True)\n"
@@ -395,12 +397,12 @@ def test_a_worker_is_not_stopped_by_what_an_earlier_one_was_told(home: Fleet) ->
         "    signals.worker_shutting_down.send(sender=worker.hostname, sig='SIGTERM', how='Warm', exitcode=0)\n"
         "    print(task.chunks.deliveries.stop())"
     )
-    ran = subprocess.run([sys.executable, "-c", looks], capture_output=True, text=True, check=True)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["False", "True"] * 2
 
 
-def test_a_delivery_that_cannot_be_deferred_comes_again(home: Fleet) -> None:
-    """Celery drops what it cannot send once more; here the broker keeps the delivery that it has."""
+def test_a_delivery_that_cannot_be_deferred_is_requeued(home: Fleet) -> None:
+    """Celery would drop a delivery that it cannot send again, so the broker must keep it."""
     assert home
 
     def retry(**_: object) -> None:
@@ -418,23 +420,23 @@ def test_a_delivery_that_cannot_be_deferred_comes_again(home: Fleet) -> None:
 # -- time limits -----------------------------------------------------------------------------------------------------
 
 
-def test_the_soft_time_limit_ends_in_a_true_status(home: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A chunk that hangs is interrupted, its attempt counts, and who waits for it is told."""
+def test_the_soft_time_limit_fails_the_attempt_and_the_task(home: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk that hangs must be interrupted, its failure counted, and the caller must get the error."""
     monkeypatch.setenv("PIXCORE_CHUNK_DEADLINE", "3")
     monkeypatch.setenv("PIXCORE_MAX_FAILURES", "1")
     home.hold()
     worker(home)
-    asked = task().delay(7, metadata=described(home))
+    sent = task().delay(7, metadata=described(home))
     (record,) = home.until(lambda chunks: chunks and chunks[0].status is Status.FAILED, dataset="")
     assert record.failures == 1
     assert "SoftTimeLimitExceeded" in record.error
     with pytest.raises(PermanentError, match="SoftTimeLimitExceeded"):
-        asked.get(timeout=60)
+        sent.get(timeout=60)
     assert not list((home.folder / "work").glob("chunk-*"))
 
 
 def test_a_time_limit_before_the_claim_loses_nothing(home: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The delivery is deferred, for the chunk knows nothing of it."""
+    """The delivery must be deferred, because no attempt has begun."""
 
     def interrupted(*_: object) -> None:
         raise SoftTimeLimitExceeded
@@ -447,52 +449,52 @@ def test_a_time_limit_before_the_claim_loses_nothing(home: Fleet, monkeypatch: p
     assert [how["countdown"] for how in deferred] == [10]
 
 
-def test_after_the_hard_time_limit_a_chunk_is_taken_up_again(home: Fleet) -> None:
-    """A process that no longer answers is killed; its delivery is deferred until the lease has run out."""
+def test_a_chunk_is_run_again_after_the_hard_time_limit(home: Fleet) -> None:
+    """Celery kills a process that hangs; its delivery must be deferred until the lease has expired."""
     home.hold()
     program = worker(home)
-    asked = task().apply_async((7,), {"metadata": described(home)}, soft_time_limit=7, time_limit=8)
+    sent = task().apply_async((7,), {"metadata": described(home)}, soft_time_limit=7, time_limit=8)
     home.until(lambda chunks: chunks and chunks[0].status is Status.PROCESSING, dataset="")
     kill(*children(program), number=signal.SIGSTOP)
     home.held.clear()
-    said(program, "Hard time limit (8s) exceeded")
+    await_output(program, "Hard time limit (8s) exceeded")
     (record,) = home.until_settled(dataset="")
     assert (record.status, record.attempt, record.failures) == (Status.COMPLETED, 2, 1)
-    await_true(lambda: asked.state == "SUCCESS")
+    await_true(lambda: sent.state == "SUCCESS")
 
 
 # -- the queue -------------------------------------------------------------------------------------------------------
 
 
-def test_chunks_that_are_sent_wait_until_a_worker_takes_them(home: Fleet) -> None:
-    """A queue that nobody has used yet is empty."""
-    line = CeleryRunner.of(load_here().settings)
-    assert line.waiting() == 0
-    assert line.send([]) == 0
+def test_sent_chunks_are_counted_until_a_worker_takes_them(home: Fleet) -> None:
+    """A queue that does not exist yet must count as empty."""
+    queue = CeleryRunner.of(load_here().settings)
+    assert queue.waiting() == 0
+    assert queue.send([]) == 0
     home.submit(3)
-    assert line.waiting() == 3
-    assert line.send(home.records()) == 3
-    assert line.waiting() == 6
+    assert queue.waiting() == 3
+    assert queue.send(home.records()) == 3
+    assert queue.waiting() == 6
     worker(home)
     home.until_settled()
-    await_true(lambda: line.waiting() == 0)
+    await_true(lambda: queue.waiting() == 0)
 
 
 @pytest.mark.parametrize("answers", [True, False], ids=["silent", "refused"])
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
-def test_a_broker_that_is_away_is_named_within_seconds(home: Fleet, scheme: str, answers: bool) -> None:
-    """Without its password, whether it refuses or takes the connection and never says a word."""
+def test_an_unreachable_broker_is_named_within_seconds(home: Fleet, scheme: str, answers: bool) -> None:
+    """The error must not contain the password, whether the broker refuses the connection or accepts and is silent."""
     home.submit(1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         if not answers:
             silent.close()
         broker = SecretUrl(f"{scheme}://user:{PASSWORD}@127.0.0.1:{port}/0")
-        line = CeleryRunner.of(evolve(load_here().settings, broker=broker))
+        queue = CeleryRunner.of(evolve(load_here().settings, broker=broker))
         began = time.monotonic()
         with pytest.raises(QueueUnavailable, match=f"{scheme}://user:\\*\\*\\*@127.0.0.1:{port}") as unsent:
-            line.send(home.records())
+            queue.send(home.records())
         with pytest.raises(QueueUnavailable) as uncounted:
-            line.waiting()
+            queue.waiting()
         assert time.monotonic() - began < 60
     assert PASSWORD not in f"{unsent.value!r}{unsent.value.__cause__!r}{uncounted.value!r}"

@@ -1,4 +1,4 @@
-"""The pixcore command: what its commands do, print and exit with."""
+"""The pixcore command: effects, output and exit codes of its subcommands."""
 
 import json
 import os
@@ -45,19 +45,19 @@ KEYS = [
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with ten photos."""
+    """Change to a folder with ten photos."""
     at_home(tmp_path, monkeypatch)
     fill(tmp_path / "photos", 10)
     return tmp_path
 
 
 def run(*words: object) -> Ran:
-    """Run the photos in chunks of four; the document is on standard output."""
+    """Run the photos in chunks of four, with the document on standard output."""
     return pixcore(*RUN, "--json", *words)
 
 
 def rows(chunk: dict[str, object]) -> list[dict[str, object]]:
-    """The rows of a chunk's archive."""
+    """Return the rows of a chunk's archive."""
     with zipfile.ZipFile(str(chunk["url"]).removeprefix("file://")) as archive:
         return [json.loads(line) for line in archive.read("metadata.jsonl").decode().splitlines()]
 
@@ -66,7 +66,7 @@ def rows(chunk: dict[str, object]) -> list[dict[str, object]]:
 
 
 def test_run_turns_a_folder_into_archives() -> None:
-    """The whole point, and the document of docs/design.md, key by key."""
+    """The archives must hold all photos, and the document must have the keys that docs/design.md lists."""
     ran = run()
     assert (ran.code, list(ran.document), ran.document["version"], ran.document["dataset"]) == (
         0,
@@ -84,7 +84,7 @@ def test_run_turns_a_folder_into_archives() -> None:
 
 
 def test_run_again_does_nothing_and_prints_the_same(home: Path) -> None:
-    """Byte for byte, so that a script may compare; and no archive is written again."""
+    """The output must be equal byte for byte, so that a script may compare it, and no archive may be rewritten."""
 
     def written() -> dict[str, int]:
         return {str(path): path.stat().st_mtime_ns for path in home.rglob("*.zip")}
@@ -96,8 +96,8 @@ def test_run_again_does_nothing_and_prints_the_same(home: Path) -> None:
     assert again.err == "dataset photos: nothing left to do\n"
 
 
-def test_a_short_chunk_exits_3_and_says_how_to_try_again(home: Path) -> None:
-    """A file that is no image leaves its chunk one short, never silently full."""
+def test_a_chunk_below_its_target_exits_3_and_names_the_retry_command(home: Path) -> None:
+    """A file that is not an image must lower the count of its chunk visibly."""
     (home / "photos/0001.jpg").write_text("<html>not found</html>")
     ran = run()
     assert ran.code == 3
@@ -106,8 +106,8 @@ def test_a_short_chunk_exits_3_and_says_how_to_try_again(home: Path) -> None:
     assert ran.err.endswith("to retry them: pixcore retry photos\n")
 
 
-def test_nothing_valid_exits_4_with_a_true_status(home: Path) -> None:
-    """Every chunk failed for good, says why, and left nothing in the store but the listing."""
+def test_a_run_without_a_valid_image_exits_4(home: Path) -> None:
+    """Every chunk must fail permanently with its reason and store no archive."""
     for path in (home / "photos").iterdir():
         path.write_text("no image")
     ran = run()
@@ -120,7 +120,7 @@ def test_nothing_valid_exits_4_with_a_true_status(home: Path) -> None:
 
 
 def test_a_larger_count_extends_the_dataset() -> None:
-    """The chunks that are there keep their ids, slices and archives."""
+    """Existing chunks must keep their ids, slices and archives."""
     first = run("--count", 4)
     more = run("--count", 8)
     assert [chunk["target"] for chunk in more.chunks] == [4, 4]
@@ -129,7 +129,7 @@ def test_a_larger_count_extends_the_dataset() -> None:
 
 
 def test_a_file_added_later_shifts_no_slice(home: Path) -> None:
-    """Even one whose name comes first: it is appended."""
+    """A new file is appended to the listing, even if its name comes first."""
     first = run()
     (home / "photos/0000-first.jpg").write_bytes(jpeg(77))
     more = run()
@@ -139,7 +139,7 @@ def test_a_file_added_later_shifts_no_slice(home: Path) -> None:
 
 
 def test_the_same_photos_give_the_same_archives_anywhere() -> None:
-    """Two stores, two status databases, one sha256 a chunk."""
+    """Two runs with different stores and status databases must give archives of equal checksums."""
     one = run()
     other = run("--store", "file:other", "--status", "sqlite:///other.db")
     assert [chunk["sha256"] for chunk in other.chunks] == [chunk["sha256"] for chunk in one.chunks]
@@ -147,14 +147,14 @@ def test_the_same_photos_give_the_same_archives_anywhere() -> None:
 
 
 def test_several_workers_complete_everything() -> None:
-    """In whatever order: every file once."""
+    """Every file must be in exactly one archive, in any order."""
     ran = run("--chunk-size", 2, "--workers", 3)
     assert ran.code == 0
     assert sorted(str(row["url"]) for chunk in ran.chunks for row in rows(chunk)) == [f"{n:04}.jpg" for n in range(10)]
 
 
 def test_several_folders_make_one_dataset(home: Path) -> None:
-    """Sources may be repeated; the keyword names the dataset."""
+    """The option for sources may be repeated, and the keyword names the dataset."""
     fill(home / "more", 3, first=50)
     ran = run("red panda", "--source", "folder:more")
     assert (ran.code, ran.document["dataset"]) == (0, "red-panda")
@@ -162,7 +162,7 @@ def test_several_folders_make_one_dataset(home: Path) -> None:
 
 
 def test_everything_in_memory_leaves_no_file(home: Path) -> None:
-    """For trying things out."""
+    """A run for a trial needs no file besides the photos."""
     ran = run("--store", "memory://", "--status", "memory://")
     assert (ran.code, sum(chunk["accepted"] for chunk in ran.chunks)) == (0, 10)
     assert files(home) == files(Path()) == [f"photos/{n:04}.jpg" for n in range(10)]
@@ -172,7 +172,7 @@ def test_everything_in_memory_leaves_no_file(home: Path) -> None:
 
 
 def test_plan_prints_what_run_then_does_and_writes_nothing(home: Path) -> None:
-    """Slices and targets, as they are then in the status database."""
+    """The plan must print the slices and targets that the run later uses."""
     before = files(home)
     planned = pixcore("plan", *RUN[1:], "--json")
     assert (planned.code, planned.err, files(home)) == (0, "", before)
@@ -186,8 +186,8 @@ def test_plan_prints_what_run_then_does_and_writes_nothing(home: Path) -> None:
     assert pixcore("plan", *RUN[1:], "--json").out == planned.out
 
 
-def test_plan_for_people_has_a_line_a_chunk(home: Path) -> None:
-    """With the source, the folder and the slice of each."""
+def test_plan_prints_a_table_with_a_line_for_each_chunk(home: Path) -> None:
+    """Each line must contain the source, the folder and the slice."""
     lines = pixcore("plan", *RUN[1:]).out.splitlines()
     assert [line.split() for line in lines[:2]] == [
         ["index", "keyword", "target", "slices"],
@@ -197,8 +197,8 @@ def test_plan_for_people_has_a_line_a_chunk(home: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [("status",), ("config", "show"), ("plan", "--source", "folder:photos")])
-def test_who_only_looks_leaves_nothing_behind(home: Path, words: tuple[str, ...]) -> None:
-    """No database, no folder, not even the default ones."""
+def test_a_command_that_only_reads_creates_nothing(home: Path, words: tuple[str, ...]) -> None:
+    """It must not even create the default database and folder."""
     before = files(home)
     ran = pixcore(*words, "--json")
     assert (ran.code, ran.document["version"]) == (0, 1)
@@ -207,7 +207,7 @@ def test_who_only_looks_leaves_nothing_behind(home: Path, words: tuple[str, ...]
 
 
 def test_status_counts_datasets_and_shows_one() -> None:
-    """One line a dataset; or the document that run printed."""
+    """Without a name every dataset has a line; with a name the document is that of run."""
     ran = run()
     assert pixcore("status", "--json").document == {
         "version": 1,
@@ -221,13 +221,13 @@ def test_status_counts_datasets_and_shows_one() -> None:
 
 
 def test_a_chunk_that_another_run_holds_is_waited_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Status shows its lease; the run says what it waits for, and goes on when the other one has died.
+    """The run must report that it waits for another run's lease, and go on once that has expired.
 
-    The lease lasts longer than the test. It expires when the run sleeps, whenever that is.
+    The lease is longer than the test; the patched sleep of the run lets it expire.
     """
     assembly = assemble(load_here(flags={"source": ["folder:photos"]}).settings, make=True)
-    wish = DatasetSpec((KeywordSpec(("folder:photos",)),), chunk_size=500).with_names()
-    with plan_missing(wish, assembly.status, assembly) as proposal:
+    spec = DatasetSpec((KeywordSpec(("folder:photos",)),), chunk_size=500).with_names()
+    with plan_missing(spec, assembly.status, assembly) as proposal:
         (chunk,) = proposal.save(assembly.status, assembly.store)
     assembly.status.claim(chunk.key, "another", ttl=600)
     assert " processing " in pixcore("status", "photos").out
@@ -246,7 +246,7 @@ def test_a_chunk_that_another_run_holds_is_waited_for(home: Path, monkeypatch: p
 
 @pytest.mark.parametrize("command", ["status", "retry"])
 def test_an_unknown_dataset_names_the_known_ones(command: str) -> None:
-    """A misspelt name is mended at a glance."""
+    """The user must be able to correct a misspelt name."""
     assert pixcore(command, "fotos").err == (
         "pixcore: no dataset 'fotos' in the status database; it holds: none;"
         " if that is the wrong database, set --status\n"
@@ -256,15 +256,15 @@ def test_an_unknown_dataset_names_the_known_ones(command: str) -> None:
     assert (ran.code, ran.err) == (2, "pixcore: no dataset 'fotos' in the status database; it holds: photos\n")
 
 
-def test_retry_takes_failed_and_short_chunks_again_and_no_others(home: Path) -> None:
-    """A full chunk keeps its attempt and its archive; a short one's archive stays until a fuller one is there."""
+def test_retry_runs_only_failed_chunks_and_those_below_their_target(home: Path) -> None:
+    """A full chunk must not run again, and an archive must stay until a retry gives more images."""
     for name in ("0001.jpg", *(f"{number:04}.jpg" for number in range(4, 8))):
         (home / "photos" / name).write_text("no image")
     first = run()
     assert [(c["status"], c["accepted"]) for c in first.chunks] == [("completed", 3), ("failed", 0), ("completed", 2)]
-    in_vain = pixcore("retry", "photos", "--json")
-    assert (in_vain.code, [c["attempt"] for c in in_vain.chunks]) == (3, [2, 2, 1])
-    assert [c["sha256"] for c in in_vain.chunks] == [c["sha256"] for c in first.chunks]
+    unchanged = pixcore("retry", "photos", "--json")
+    assert (unchanged.code, [c["attempt"] for c in unchanged.chunks]) == (3, [2, 2, 1])
+    assert [c["sha256"] for c in unchanged.chunks] == [c["sha256"] for c in first.chunks]
     fill(home / "photos", 10)
     again = pixcore("retry", "photos", "--json")
     assert (again.code, [(c["accepted"], c["attempt"]) for c in again.chunks]) == (0, [(4, 3), (4, 3), (2, 1)])
@@ -273,8 +273,8 @@ def test_retry_takes_failed_and_short_chunks_again_and_no_others(home: Path) -> 
     assert "chunks reopened: 2" in again.err
 
 
-def test_config_show_says_where_each_setting_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For people in a table, for programs as JSON."""
+def test_config_show_names_the_origin_of_each_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users get a table, and programs get JSON."""
     monkeypatch.setenv("PIXCORE_WORKERS", "3")
     ran = pixcore("config", "show", "--store", "file:here", "--json")
     settings = {setting["name"]: (setting["value"], setting["from"]) for setting in ran.document["settings"]}
@@ -285,7 +285,7 @@ def test_config_show_says_where_each_setting_comes_from(monkeypatch: pytest.Monk
     assert ["source", "openverse,", "commons", "default"] in [line.split() for line in table.splitlines()]
 
 
-# -- bad input: one line that says what and how to mend, the right exit code, nothing left behind --------------------
+# -- bad input: one line with the problem and the remedy, the right exit code, nothing left behind -------------------
 
 
 @pytest.mark.parametrize(
@@ -333,8 +333,8 @@ def test_config_show_says_where_each_setting_comes_from(monkeypatch: pytest.Monk
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_bad_call_is_refused_in_one_line(home: Path, words: tuple[str, ...], code: int, complaint: str) -> None:
-    """Before anything is made for it."""
+def test_wrong_usage_is_refused_in_one_line(home: Path, words: tuple[str, ...], code: int, complaint: str) -> None:
+    """The error must come before any file is created."""
     (home / "empty").mkdir()
     before = files(home)
     ran = pixcore(*words)
@@ -353,8 +353,8 @@ def test_a_bad_call_is_refused_in_one_line(home: Path, words: tuple[str, ...], c
         ("workers = 'many'", "pixcore.toml: workers cannot be 'many'; give a whole number, at least 1"),
     ],
 )
-def test_a_broken_configuration_is_refused_in_one_line(home: Path, text: str, complaint: str) -> None:
-    """Whichever command reads it, and it names the file."""
+def test_an_invalid_configuration_file_is_refused_in_one_line(home: Path, text: str, complaint: str) -> None:
+    """Every command that reads the file must name it in the error."""
     (home / "pixcore.toml").write_text(text)
     for words in (RUN, ("status",), ("config", "show")):
         ran = pixcore(*words)
@@ -362,8 +362,8 @@ def test_a_broken_configuration_is_refused_in_one_line(home: Path, text: str, co
         assert complaint in ran.err
 
 
-def test_a_store_that_is_a_file(home: Path) -> None:
-    """The store's own words, and no chunk was planned for it."""
+def test_a_file_as_the_store_is_refused(home: Path) -> None:
+    """The error is the store's own, and no chunk may be planned."""
     ran = run("--store", "file:photos/0001.jpg")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "a file is where a folder is needed" in ran.err
@@ -371,8 +371,8 @@ def test_a_store_that_is_a_file(home: Path) -> None:
     assert not (home / "work").exists()
 
 
-def test_another_store_than_the_dataset_was_planned_with() -> None:
-    """Its listing is not there, and the message says which two ways there are."""
+def test_a_store_other_than_the_planned_one_is_refused() -> None:
+    """The listing is not in that store, and the message must name both remedies."""
     run("--count", 4)
     ran = run("--store", "file:other")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
@@ -380,8 +380,8 @@ def test_another_store_than_the_dataset_was_planned_with() -> None:
     assert ran.err.endswith("name that store, or another dataset\n")
 
 
-def test_a_status_database_that_is_none(home: Path) -> None:
-    """Another program's file is left as it is."""
+def test_a_file_that_is_no_database_is_refused(home: Path) -> None:
+    """The file of another program must stay unchanged."""
     before = (home / "photos/0001.jpg").read_bytes()
     ran = run("--status", "sqlite:///photos/0001.jpg")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
@@ -389,8 +389,8 @@ def test_a_status_database_that_is_none(home: Path) -> None:
     assert (home / "photos/0001.jpg").read_bytes() == before
 
 
-def test_a_status_database_from_a_newer_pixcore(home: Path) -> None:
-    """It is neither understood nor touched."""
+def test_a_status_database_of_a_newer_pixcore_is_refused(home: Path) -> None:
+    """An older pixcore cannot read the database and must not change it."""
     run()
     with sqlite3.connect(home / "pixcore-data/status.db") as database:
         database.execute("UPDATE pixcore_version SET version_num = '9999'")
@@ -403,10 +403,10 @@ def test_a_status_database_from_a_newer_pixcore(home: Path) -> None:
 
 @pytest.fixture
 def closed(home: Path) -> Iterator[Path]:
-    """A folder that this process may neither read nor write; it is nobody for a while."""
-    run("--dataset", "before")  # these two import whatever is needed: nobody may not be able to read it
+    """Yield a folder with a subfolder without permissions; run the test as an unprivileged user."""
+    run("--dataset", "before")  # these two import every module, which the unprivileged user may be unable to read
     pixcore("demo", "--out", "photos")
-    folder = Path(tempfile.mkdtemp())  # pytest's own folders are closed to nobody
+    folder = Path(tempfile.mkdtemp())  # the unprivileged user cannot use the folders of pytest
     folder.chmod(0o755)
     (folder / "closed").mkdir(mode=0o000)
     fill(folder / "photos", 2)
@@ -433,16 +433,18 @@ def closed(home: Path) -> Iterator[Path]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_path_without_permission(closed: Path, words: tuple[str, ...], complaint: str) -> None:
-    """Which one, and what to do."""
+def test_a_path_without_permission_is_named(closed: Path, words: tuple[str, ...], complaint: str) -> None:
+    """The error must name the path and the remedy."""
     ran = pixcore(*words)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert complaint.format(home=closed) in ran.err
     assert not list(closed.rglob("*.jsonl"))
 
 
-def test_a_work_directory_without_permission(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The chunk stays pending: the next run, with a better one, does it."""
+def test_a_work_directory_without_permission_leaves_the_chunk_pending(
+    closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run can complete the chunk with another work directory."""
     monkeypatch.setenv("PIXCORE_WORK", str(closed / "closed/work"))
     ran = run()
     assert (ran.code, ran.out) == (2, "")
@@ -450,8 +452,8 @@ def test_a_work_directory_without_permission(closed: Path, monkeypatch: pytest.M
     assert [chunk["status"] for chunk in pixcore("status", "photos", "--json").chunks] == ["pending"]
 
 
-def test_a_full_disk(home: Path) -> None:
-    """The chunk failed for that reason, and neither a work directory nor half a blob is left; retry mends it."""
+def test_a_full_work_disk_fails_the_chunk(home: Path) -> None:
+    """The status must name the reason, no partial file may be left, and a retry must complete the chunk."""
     (home / "photos/0005.jpg").write_bytes(encoded(photo(5, 1000, 1000), "PNG", compress_level=0))
     with no_file_above(2_000_000):
         ran = run()
@@ -463,8 +465,8 @@ def test_a_full_disk(home: Path) -> None:
     assert pixcore("retry", "photos").code == 0
 
 
-def test_a_full_disk_under_the_store(home: Path) -> None:
-    """Each image fits and the archive does not: the same, one phase later."""
+def test_a_full_disk_of_the_store_fails_the_chunk(home: Path) -> None:
+    """Each image fits on the disk, but the archive does not."""
     for number in range(4):
         (home / f"photos/{number:04}.jpg").write_bytes(encoded(photo(number, 500, 500), "PNG", compress_level=0))
     with no_file_above(2_000_000):
@@ -475,8 +477,8 @@ def test_a_full_disk_under_the_store(home: Path) -> None:
     assert len(list(home.rglob("*.zip"))) == 2
 
 
-def test_names_that_are_no_text_break_nothing(home: Path) -> None:
-    """Files and folders named in another encoding, over two lines, or to steer a terminal."""
+def test_unusual_file_names_are_escaped(home: Path) -> None:
+    """Names may be in another encoding, contain line breaks, or control a terminal."""
     folder = home / os.fsdecode(b"odd \xff\x1b[2J")
     folder.mkdir()
     names = [os.fsdecode(b"caf\xe9.jpg"), "two\nlines.jpg", "red\x1b[31m.jpg", "\x9b2J.jpg", "\u202eback.jpg"]
@@ -505,22 +507,22 @@ def test_names_that_are_no_text_break_nothing(home: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [(), ("--quiet",), ("--verbose",)], ids=str)
-def test_standard_output_is_the_document_and_nothing_else(mode: tuple[str, ...]) -> None:
-    """Whatever is told meanwhile goes to standard error; nothing, when quiet."""
+def test_standard_output_is_only_the_document(mode: tuple[str, ...]) -> None:
+    """Progress must go to standard error, and not appear with ``--quiet``."""
     ran = run(*mode)
     assert [chunk["status"] for chunk in ran.chunks] == ["completed"] * 3
     assert (ran.err == "") == (mode == ("--quiet",))
 
 
 def test_without_a_command_the_help_is_shown() -> None:
-    """And says what to try first."""
+    """The help must name the command to try first."""
     ran = pixcore()
     assert ran.code == 2
     assert "Try `pixcore demo` first." in ran.out + ran.err
 
 
-def test_a_defect_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit code 1; the traceback is there for who asks for it."""
+def test_an_internal_error_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit code must be 1, and only ``--verbose`` must print the traceback."""
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by zero")
@@ -547,7 +549,7 @@ def test_a_defect_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 def test_the_exit_code_of_an_error(monkeypatch: pytest.MonkeyPatch, error: Exception, code: int) -> None:
-    """Scripts tell by it whether to try again, to mend the call, or to look elsewhere."""
+    """Scripts decide by the exit code whether to retry, to correct the call, or to use other sources."""
 
     def failing(*_: object, **__: object) -> None:
         raise error
@@ -557,8 +559,8 @@ def test_the_exit_code_of_an_error(monkeypatch: pytest.MonkeyPatch, error: Excep
 
 
 @pytest.mark.parametrize("how", [("--json",), ()], ids=str)
-def test_a_reader_who_leaves_early_is_no_error(how: tuple[str, ...]) -> None:
-    """As in ``pixcore plan | head -1``: nobody wants to hear of the pipe."""
+def test_a_closed_output_pipe_prints_no_error(how: tuple[str, ...]) -> None:
+    """In ``pixcore plan | head -1`` the closed pipe must not cause a message."""
     process = start("plan", *RUN[1:], *how)
     assert process.stdout is not None
     process.stdout.close()
@@ -587,8 +589,8 @@ HEAVY = {
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_not_needed_is_not_imported(words: str, needed: set[str]) -> None:
-    """Nobody waits for a decoder or a database to read the help, nor for what no setting names."""
+def test_a_command_imports_only_what_it_needs(words: str, needed: set[str]) -> None:
+    """The help must not wait for the import of decoders or databases, nor for adapters that no setting names."""
     program = (
         "import atexit, sys; from pixcore_runners.cli import main; atexit.register(lambda: print(*sys.modules)); main()"
     )
@@ -596,8 +598,8 @@ def test_what_is_not_needed_is_not_imported(words: str, needed: set[str]) -> Non
     assert set(ran.stdout.split()) & HEAVY == needed
 
 
-def test_the_library_imports_next_to_nothing() -> None:
-    """The standard library, attrs and tenacity: what the core may cost a program that uses it."""
+def test_the_core_imports_only_the_standard_library_attrs_and_tenacity_at_run_time() -> None:
+    """A program that uses the core must not load any other package."""
     program = "import sys; before = set(sys.modules); from pixcore import *; print(*set(sys.modules) - before)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     packages = {module.partition(".")[0] for module in ran.stdout.split()}

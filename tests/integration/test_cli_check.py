@@ -1,4 +1,4 @@
-"""``pixcore check``: what works, what does not and what to do about it, before a thousand chunks find out."""
+"""``pixcore check`` tries every right that a run needs, and names what is lacking with its remedy."""
 
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,13 @@ RIGHTS = [
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder."""
+    """Change to an empty folder."""
     at_home(tmp_path, monkeypatch)
     return tmp_path
 
 
-def test_every_right_is_tried_and_nothing_left(home: Path) -> None:
-    """What a run needs, on the default installation; the probes are gone."""
+def test_every_right_is_tried_and_no_file_is_left(home: Path) -> None:
+    """Everything must work on the default installation, and the probes must be removed."""
     ran = pixcore("check", "--json")
     assert (ran.code, ran.err) == (0, "")
     probes = ran.document["probes"]
@@ -43,30 +43,30 @@ def test_every_right_is_tried_and_nothing_left(home: Path) -> None:
     assert all(" yes " in line for line in lines[1:])
 
 
-def without(name: str, effect: Any) -> type[MemoryBlobStore]:  # noqa: ANN401 - what a method does instead
-    """A store one of whose methods does something else."""
+def without(name: str, effect: Any) -> type[MemoryBlobStore]:  # noqa: ANN401 - the replacement of a method
+    """Return a class of stores with one method replaced."""
     return type("Lacking", (MemoryBlobStore,), {name: effect})
 
 
 def overwrites(self: MemoryBlobStore, key: str, source: Path, *, replacing: str | None = None, **values: Any) -> object:  # noqa: ANN401
-    """Take no notice of what is there."""
+    """Put a blob, and ignore an existing one."""
     del replacing
     self.delete(key)
     return MemoryBlobStore.put(self, key, source, **values)
 
 
 def denied(*_: object, **__: object) -> object:
-    """Refuse."""
+    """Raise StoreDenied."""
     raise StoreDenied("this key may not do that; ask its owner")
 
 
 def unreachable(*_: object, **__: object) -> object:
-    """Be away."""
+    """Raise StoreUnavailable."""
     raise StoreUnavailable("nobody answers; try again")
 
 
 @pytest.mark.parametrize(
-    ("lacking", "rights", "said", "code"),
+    ("lacking", "rights", "message", "code"),
     [
         (without("put", denied), ["write"], "this key may not do that; ask its owner", 2),
         (without("put", unreachable), ["write"], "nobody answers; try again", 1),
@@ -77,23 +77,23 @@ def unreachable(*_: object, **__: object) -> object:
     ],
     ids=["no right to write", "away", "no conditions", "no right to read", "lists late", "deletes late"],
 )
-def test_what_does_not_work_is_named_with_its_remedy(
-    monkeypatch: pytest.MonkeyPatch, lacking: type[MemoryBlobStore], rights: list[str], said: str, code: int
+def test_a_lacking_right_is_named_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, lacking: type[MemoryBlobStore], rights: list[str], message: str, code: int
 ) -> None:
-    """Each lack by the right that is lacking; the others are still tried, unless nothing can be written at all."""
+    """The other rights must still be tried, unless nothing can be written at all."""
     store = lacking()
     monkeypatch.setattr(assembly, "_store", lambda _: store)
     ran = pixcore("check", "--json")
     assert ran.code == code
     failed = [probe for probe in ran.document["probes"] if not probe["works"]]
     assert [probe["right"] for probe in failed] == rights
-    assert all(said in probe["error"] for probe in failed)
+    assert all(message in probe["error"] for probe in failed)
     tried = [probe["right"] for probe in ran.document["probes"] if probe["part"] == "store"]
     assert tried == (["write"] if rights == ["write"] else [right for part, right in RIGHTS if part == "store"])
 
 
-def test_a_status_database_that_cannot_be_used_is_said(home: Path) -> None:
-    """In the one line that every command has for it."""
+def test_an_unusable_status_database_is_one_line(home: Path) -> None:
+    """The error must be the same line as that of every other command."""
     (home / "status.db").write_text("no database " * 100)
     ran = pixcore("check", "--status", "sqlite:///status.db")
     assert (ran.code, ran.out) == (2, "")

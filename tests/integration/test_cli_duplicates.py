@@ -1,4 +1,4 @@
-"""``pixcore status DATASET --duplicates``: what nearly looks alike in a dataset, shown to people and to programs."""
+"""``pixcore status DATASET --duplicates`` lists near-duplicates of a dataset as a table or as JSON."""
 
 import json
 from itertools import combinations
@@ -20,7 +20,7 @@ RUN = ("run", "--source", "folder:photos", "--chunk-size", "4", "--quiet")
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with ten photos in three chunks, whose first two come again in later ones, recompressed."""
+    """Change to a folder with ten photos for three chunks; later ones repeat the first two, recompressed."""
     at_home(tmp_path, monkeypatch)
     photos = fill(tmp_path / "photos", 7)
     for number, seed, quality in ((7, 1, 40), (8, 0, 60), (9, 1, 60)):
@@ -30,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("home")
 def test_every_near_pair_is_listed_with_its_distances() -> None:
-    """Across chunks, grouped, for programs as one document and for people as a table; nothing is left out for it."""
+    """The table and the document must have the same pairs, also across chunks."""
     assert pixcore(*RUN).code == 0
     ran = pixcore("status", "photos", "--duplicates", "--json")
     assert (ran.code, list(ran.document), ran.document["version"], ran.document["dataset"]) == (
@@ -58,8 +58,8 @@ def test_every_near_pair_is_listed_with_its_distances() -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_the_settings_say_what_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person tries narrower limits on a dataset that is there, without collecting anything again."""
+def test_the_settings_decide_what_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user must be able to try narrower limits without collecting the dataset again."""
     pixcore(*RUN)
     monkeypatch.setenv("PIXCORE_NEAR_PHASH", "0")
     monkeypatch.setenv("PIXCORE_NEAR_DHASH", "0")
@@ -68,8 +68,8 @@ def test_the_settings_say_what_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(found) < 2
 
 
-def test_no_near_duplicates_is_said_in_one_line(home: Path) -> None:
-    """And in an empty list."""
+def test_no_near_duplicates_are_reported_in_one_line(home: Path) -> None:
+    """The document must then have an empty list."""
     fill(home / "distinct", 3)
     pixcore("run", "--source", "folder:distinct", "--quiet")
     ran = pixcore("status", "distinct", "--duplicates")
@@ -86,8 +86,8 @@ def test_no_near_duplicates_is_said_in_one_line(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_duplicates_are_of_one_dataset() -> None:
-    """Without one it is a usage error that says what to write; of an unknown one, what there is."""
+def test_the_option_for_duplicates_needs_a_known_dataset() -> None:
+    """A missing or unknown dataset must be a usage error with its remedy."""
     ran = pixcore("status", "--duplicates")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
@@ -103,20 +103,20 @@ def _image(number: int, url: str) -> SeenImage:
     return SeenImage(ChunkKey("d", number % 7), f"{number:064}", url, Fingerprint(number, number, "m", flat=False))
 
 
-def test_many_pairs_come_piece_by_piece() -> None:
-    """A million pairs are not laid out before the first is printed; none is lost between two pieces."""
+def test_many_pairs_are_printed_in_parts() -> None:
+    """The first of a million pairs must be printed before the last is formatted, and none lost between two parts."""
     pairs = [NearPair(_image(2 * n, f"{n}.jpg"), _image(2 * n + 1, f"{n}'.jpg")) for n in range(1250)]
     groups = near_groups(pairs)
     assert [table.row_count for table in near_tables(groups)] == [1000, 250]
-    pieces = list(near_document("d", groups))
-    assert max(map(len, pieces)) < 1000
-    assert [[image["url"] for image in group["images"]] for group in json.loads("".join(pieces))["groups"]] == [
+    parts = list(near_document("d", groups))
+    assert max(map(len, parts)) < 1000
+    assert [[image["url"] for image in group["images"]] for group in json.loads("".join(parts))["groups"]] == [
         [image.url for image in group.images] for group in groups
     ]
 
 
-def test_what_strangers_wrote_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """A URL may hold any character; in both forms it is shown, not obeyed."""
+def test_control_characters_in_urls_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    """A URL of a stranger must not control the terminal in either form."""
     from rich.console import Console  # noqa: PLC0415
 
     groups = near_groups([NearPair(_image(1, "\x1b[2J[red].jpg"), _image(2, "\u202egpj.exe"))])

@@ -1,4 +1,4 @@
-"""The pixcore command with its status in PostgreSQL: swapped by a URL, and the same to look at."""
+"""The pixcore command with its status in PostgreSQL: selected by a URL, with equal results."""
 
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +14,7 @@ RUN = ("run", "--source", "folder:photos", "--chunk-size", "4", "--json", "--qui
 
 @pytest.fixture
 def status(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of an empty database, whose password the environment has; the current folder holds ten photos."""
+    """Return the URL of an empty database; set its password in the environment; change to a folder with ten photos."""
     at_home(tmp_path, monkeypatch)
     fill(tmp_path / "photos", 10)
     monkeypatch.setenv("PGPASSWORD", postgres.password)
@@ -25,8 +25,8 @@ def status(tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_run_is_the_same_on_either_database(status: str, tmp_path: Path, workers: int) -> None:
-    """The same documents byte for byte; run again, nothing is done twice; and no file is made for it."""
+def test_a_run_gives_the_same_documents_on_either_database(status: str, tmp_path: Path, workers: int) -> None:
+    """A second run must print the same document byte for byte, and no database file may be created."""
     ran = pixcore(*RUN, "--status", status, "--store", "file:here", "--workers", workers)
     assert (ran.code, [chunk["accepted"] for chunk in ran.chunks]) == (0, [4, 4, 2])
     assert pixcore(*RUN, "--status", status, "--store", "file:here") == ran
@@ -37,8 +37,8 @@ def test_a_run_is_the_same_on_either_database(status: str, tmp_path: Path, worke
     assert pixcore("status", "--status", status).out == pixcore("status").out
 
 
-def test_who_only_looks_makes_nothing(status: str, postgres: Postgres) -> None:
-    """`plan` and `status` on an empty database answer, and it stays empty."""
+def test_plan_and_status_create_no_tables(status: str, postgres: Postgres) -> None:
+    """`plan` and `status` must work on an empty database and leave it empty."""
     assert len(pixcore("plan", *RUN[1:-1], "--status", status).chunks) == 3
     assert pixcore("status", "--status", status, "--json").document["datasets"] == []
     url = f"{status.replace('+psycopg', '').replace('@', f':{postgres.password}@')}"
@@ -46,13 +46,13 @@ def test_who_only_looks_makes_nothing(status: str, postgres: Postgres) -> None:
         assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
 
 
-def test_check_reaches_it(status: str) -> None:
-    """Every right; and a wrong password is one line without it."""
+def test_check_works_on_postgres(status: str) -> None:
+    """Every right must work with the right password."""
     assert pixcore("check", "--status", status).code == 0
 
 
-def test_a_wrong_password_is_refused_without_a_word_of_it(status: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one line that says where to look."""
+def test_a_wrong_password_is_refused_and_not_printed(status: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error must name the database and not contain the password."""
     monkeypatch.setenv("PGPASSWORD", "hidden-and-wrong")
     ran = pixcore("check", "--status", status, "--verbose")
     assert ran.code == 2

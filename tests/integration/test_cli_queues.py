@@ -1,4 +1,4 @@
-"""The commands that send chunks to a queue, and those that look after them; the workers have tests of their own."""
+"""The commands that send chunks to a queue, reap and cancel them; the workers have tests of their own."""
 
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ FOLDER = ("--source", "folder:photos", "--chunk-size", "4", "--shared-path")
 
 @pytest.fixture(params=[*RUNNERS])
 def runner(request: pytest.FixtureRequest) -> str:
-    """Each of the queues."""
+    """Return the name of each runner in turn."""
     name: str = request.param
     return name
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis: Redis) -> Path:
-    """A current folder with ten photos, and a queue that nobody else uses."""
+    """Change to a folder with ten photos; set a queue that no other test uses."""
     at_home(tmp_path, monkeypatch)
     monkeypatch.setenv("PIXCORE_BROKER", redis.url())
     monkeypatch.setenv("PIXCORE_QUEUE", new_name())
@@ -36,24 +36,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis: Redis) -> Path:
 
 @pytest.fixture
 def assembly(home: Path) -> Assembly:
-    """Store and status database, as they are after the first command."""
+    """Return an assembly with a created store and status database."""
     assert home
     return assemble(load_here().settings, make=True)
 
 
 @pytest.fixture
-def line(runner: str) -> Runner:
-    """The queue itself."""
+def queue(runner: str) -> Runner:
+    """Return the queue."""
     return open_runner(runner, load_here().settings)
 
 
 def submit(runner: str, *words: object) -> Ran:
-    """Submit the photos in chunks of four; the document is on standard output."""
+    """Submit the photos in chunks of four, with the document on standard output."""
     return pixcore("submit", *FOLDER, "--runner", runner, "--json", *words)
 
 
-def test_submit_plans_and_sends_every_chunk(runner: str, assembly: Assembly, line: Runner) -> None:
-    """The document counts, for a dataset may have a hundred thousand chunks."""
+def test_submit_plans_and_sends_every_chunk(runner: str, assembly: Assembly, queue: Runner) -> None:
+    """The document has only counts, because a dataset may have a hundred thousand chunks."""
     ran = submit(runner)
     assert ran.code == 0, ran.err
     assert ran.document == {
@@ -66,99 +66,99 @@ def test_submit_plans_and_sends_every_chunk(runner: str, assembly: Assembly, lin
         "completed": 0,
         "failed": 0,
     }
-    assert line.waiting() == 3
+    assert queue.waiting() == 3
     assert {record.queue for record in assembly.status.find("photos")} == {runner}
 
 
-def test_submitting_again_leaves_alone_what_is_running_or_done(runner: str, assembly: Assembly) -> None:
-    """Who is not sure whether it went through does it again."""
+def test_submitting_again_sends_no_running_or_finished_chunk(runner: str, assembly: Assembly) -> None:
+    """A user who is not sure whether it worked must be able to repeat the command."""
     submit(runner)
     running, done, _ = assembly.status.find("photos")
-    assembly.status.claim(running.chunk.key, "somebody", 60)
-    answer = assembly.status.claim(done.chunk.key, "somebody", 60)
+    assembly.status.claim(running.chunk.key, "another", 60)
+    answer = assembly.status.claim(done.chunk.key, "another", 60)
     assert isinstance(answer, Claimed)
     assembly.status.fail(answer.claim, "broken", retry_in=None)
     again = submit(runner).document
     assert (again["planned"], again["pending"], again["processing"], again["failed"]) == (0, 1, 1, 1)
-    assert again["enqueued"] <= 1  # a queue that knows its jobs by name has the third already
+    assert again["enqueued"] <= 1  # rq knows its jobs by name and already has the third one
 
 
-def test_a_folder_is_refused_unless_the_workers_have_it(runner: str, home: Path, line: Runner) -> None:
-    """A folder of this machine would fail on every other one; nothing is planned or sent."""
+def test_a_folder_is_refused_without_the_option_for_shared_paths(runner: str, home: Path, queue: Runner) -> None:
+    """A folder of this machine would fail on every other one, so nothing may be planned or sent."""
     ran = pixcore("submit", "--source", "folder:photos", "--runner", runner)
     assert ran.code == 2
     assert "folder:photos is a folder of this machine" in ran.err
     assert "--shared-path" in ran.err
     assert not (home / "pixcore-data").exists()
-    assert line.waiting() == 0
+    assert queue.waiting() == 0
 
 
-def test_a_list_goes_into_the_store(runner: str, home: Path, assembly: Assembly) -> None:
-    """Workers elsewhere have neither the file nor its path: slices name what is stored under its own checksum."""
+def test_a_list_is_stored_for_the_workers(runner: str, home: Path, assembly: Assembly) -> None:
+    """Workers on other machines do not have the file, so slices name its copy in the store."""
     (home / "list.txt").write_text("".join(f"https://example.org/{n}.jpg\n" for n in range(6)))
     ran = pixcore("submit", "cat", "--source", "urls:list.txt", "--chunk-size", "3", "--runner", runner)
     assert ran.code == 0, ran.err
     (home / "list.txt").unlink()
-    (snapshot,) = {piece.snapshot for record in assembly.status.find("cat") for piece in record.chunk.request.slices}
+    (snapshot,) = {part.snapshot for record in assembly.status.find("cat") for part in record.chunk.request.slices}
     assert assembly.store.head(f"{snapshot}/000000.jsonl").size > 0
 
 
 @pytest.mark.parametrize("where", ["store", "status"])
-def test_what_workers_cannot_see_is_refused(runner: str, where: str) -> None:
-    """Chunks in the memory of the command would end with it."""
+def test_a_store_or_status_in_memory_is_refused(runner: str, where: str) -> None:
+    """Workers cannot read the memory of the command, which ends before they run."""
     ran = submit(runner, f"--{where}", "memory://")
     assert (ran.code, f"{where} memory:// " in ran.err) == (2, True)
 
 
-def test_without_a_broker_the_remedy_is_told(runner: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything is planned."""
+def test_without_a_broker_the_remedy_is_named(runner: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error must come before any chunk is planned."""
     monkeypatch.delenv("PIXCORE_BROKER")
     ran = submit(runner)
     assert (ran.code, "PIXCORE_BROKER" in ran.err) == (2, True)
     assert not (home / "pixcore-data").exists()
 
 
-def test_a_broker_that_is_away_is_told_without_its_password(
+def test_an_unreachable_broker_is_named_without_its_password(
     runner: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 1 means: try again; and logs of the command are read by many."""
+    """Exit code 1 tells a script to retry, and many people may read the logs of the command."""
     monkeypatch.setenv("PIXCORE_BROKER", "redis://:sesame@127.0.0.1:1/0")
     ran = submit(runner)
     assert (ran.code, "127.0.0.1:1" in ran.err, "sesame" in ran.err) == (1, True, False), ran.err
     assert not (home / "pixcore-data").exists()
 
 
-def test_reap_frees_the_claims_of_the_dead_and_sends_their_chunks_again(
+def test_reap_frees_expired_claims_and_sends_their_chunks_again(
     runner: str, assembly: Assembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A chunk whose worker and whose delivery are gone is found by its lease alone."""
+    """A chunk without worker and delivery can only be found by its lease."""
     submit(runner)
-    monkeypatch.setenv("PIXCORE_QUEUE", new_name())  # what was sent is gone
-    line = open_runner(runner, load_here().settings)
+    monkeypatch.setenv("PIXCORE_QUEUE", new_name())  # the first deliveries are lost
+    queue = open_runner(runner, load_here().settings)
     dead, *_ = assembly.status.find("photos")
     assembly.status.claim(dead.chunk.key, "gone", 0.001)
     ran = pixcore("reap", "--json")
     assert (ran.code, ran.document) == (0, {"version": 1, "freed": 1, "lost": 0})
-    assert line.waiting() == 1
+    assert queue.waiting() == 1
     assert assembly.status.get(dead.chunk.key).status is Status.PENDING
     assert pixcore("reap", "--json").document["freed"] == 0
 
 
-def test_what_is_sent_ahead_comes_before_the_backlog(runner: str, assembly: Assembly, line: Any) -> None:  # noqa: ANN401 - looked into
-    """The chunk of a dead worker, behind a hundred thousand others, would be lost for days."""
+def test_chunks_sent_ahead_come_before_the_backlog(runner: str, assembly: Assembly, queue: Any) -> None:  # noqa: ANN401 - the test reads its internals
+    """The chunk of a dead worker would wait for days behind a hundred thousand others."""
     submit(runner)
     (chunk,) = assembly.status.ensure([ChunkRequest(0, "cat", 1, [Slice("openverse", "cat", 0, 1)], "urgent")])
-    line.send([assembly.status.get(chunk.key)], ahead=True)
+    queue.send([assembly.status.get(chunk.key)], ahead=True)
     if runner == "rq":
-        assert f"__urgent__{chunk.id}__" in line.jobs.job_ids[0]
+        assert f"__urgent__{chunk.id}__" in queue.jobs.job_ids[0]
     else:
         name = load_here().settings.queue
-        with line.app.connection_for_write() as connection, connection.SimpleQueue(name) as opened:
+        with queue.app.connection_for_write() as connection, connection.SimpleQueue(name) as opened:
             assert opened.get(timeout=20).payload[0] == [chunk.id]
 
 
-def test_reap_goes_on_until_it_is_told_to_stop(assembly: Assembly) -> None:
-    """It says what it did, ends on SIGTERM, and a broker that is away does not end it."""
+def test_reap_repeats_until_sigterm(assembly: Assembly) -> None:
+    """It must print what it freed, and end on SIGTERM without an error."""
     submit("rq")
     dead, *_ = assembly.status.find("photos")
     assembly.status.claim(dead.chunk.key, "gone", 0.001)
@@ -170,11 +170,11 @@ def test_reap_goes_on_until_it_is_told_to_stop(assembly: Assembly) -> None:
     assert (process.returncode, "Traceback" in err) == (0, False)
 
 
-def test_cancel_ends_what_waits_and_asks_what_runs(runner: str, assembly: Assembly) -> None:
-    """Its deliveries find nothing to do; retry takes it back."""
+def test_cancel_fails_pending_chunks_and_requests_the_end_of_running_ones(runner: str, assembly: Assembly) -> None:
+    """A retry must make the cancelled chunks pending again."""
     submit(runner)
     running, *_ = assembly.status.find("photos")
-    assembly.status.claim(running.chunk.key, "somebody", 60)
+    assembly.status.claim(running.chunk.key, "another", 60)
     assert pixcore("cancel", "photos", "--json").document["cancelled"] == 3
     records = list(assembly.status.find("photos"))
     assert [record.status for record in records] == [Status.PROCESSING, Status.FAILED, Status.FAILED]
@@ -187,13 +187,13 @@ def test_cancel_ends_what_waits_and_asks_what_runs(runner: str, assembly: Assemb
 
 
 @pytest.mark.parametrize("words", [("submit", "cat"), ("submit", "cat", "--runner", "sge"), ("worker", "sge")], ids=str)
-def test_a_queue_has_to_be_named(words: tuple[str, ...]) -> None:
-    """There is no usual one."""
+def test_the_runner_has_no_default(words: tuple[str, ...]) -> None:
+    """The user must name one of the existing runners."""
     assert pixcore(*words).code == 2
 
 
-def test_a_worker_refuses_a_database_that_is_not_made(runner: str, home: Path) -> None:
-    """It would eat the deliveries of another one's chunks; what is to be done is said."""
+def test_a_worker_refuses_a_database_that_does_not_exist(runner: str, home: Path) -> None:
+    """The worker would consume deliveries of chunks in another database; the error must name the remedy."""
     ran = pixcore("worker", runner)
     assert (ran.code, "is not set up yet" in ran.err) == (2, True), ran.err
     assert not (home / "pixcore-data").exists()

@@ -84,7 +84,9 @@ def test_a_dataset_without_an_archive_has_a_report(tmp_path: Path, monkeypatch: 
         (("report", "photos"), "Missing option '--out'"),
     ],
 )
-def test_what_cannot_be_done_is_refused_and_changes_nothing(home: Path, words: tuple[str, ...], complaint: str) -> None:
+def test_an_impossible_report_is_refused_and_changes_nothing(
+    home: Path, words: tuple[str, ...], complaint: str
+) -> None:
     """One line names the problem, with the exit code for wrong usage."""
     before = (home / "photos/0000.jpg").read_bytes()
     ran = pixcore(*words)

@@ -1,4 +1,4 @@
-"""The pixcore command from a keyword to archives, on search engines and open APIs that answer from loopback."""
+"""The pixcore command from a keyword to archives, with search engines and open APIs on loopback."""
 
 import json
 import zipfile
@@ -26,7 +26,7 @@ ENGINE, API = "/images/async", "/v1/images/"
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """Give a site with forty pictures, which is Bing and Openverse as well, while the current folder is empty."""
+    """Yield a site with forty pictures that also serves as Bing and Openverse; change to an empty folder."""
     at_home(tmp_path, monkeypatch)
     with Site({f"/{n}.jpg": picture(jpeg(n)) for n in range(40)}) as site:
         on_site, built_in = {"openverse": Openverse(site.url(API)), "bing": Bing(site.url(""))}, sources._search
@@ -35,18 +35,18 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 def found(site: Site, *numbers: int) -> list[Found]:
-    """What the engine knows of these pictures."""
+    """Return the engine's results for these pictures."""
     return [Found(site.url(f"/{n}.jpg"), f"https://pandas.example/{n}", f"Red panda {n}") for n in numbers]
 
 
 def run(site: Site, *words: object) -> Ran:
-    """Collect red pandas in chunks of twelve; the document is on standard output."""
+    """Collect red pandas in chunks of twelve, with the document on standard output."""
     allowed = ("--allow-private-hosts", site.host, "--quiet", "--json")
     return pixcore("run", "red panda", "--chunk-size", "12", *allowed, *words)
 
 
 def rows(ran: Ran) -> list[list[dict[str, Any]]]:
-    """The rows of each archive."""
+    """Return the rows of each archive."""
     found = []
     for chunk in ran.chunks:
         with zipfile.ZipFile(chunk["url"].removeprefix("file://")) as archive:
@@ -54,8 +54,8 @@ def rows(ran: Ran) -> list[list[dict[str, Any]]]:
     return found
 
 
-def test_chunks_of_one_keyword_share_nothing_and_know_where_all_comes_from(site: Site) -> None:
-    """An engine shows a picture on two pages, under two addresses, in two sizes: no URL and no bytes come twice."""
+def test_chunks_of_one_keyword_share_no_image_and_rows_have_their_page(site: Site) -> None:
+    """An engine may list a picture twice, with two URLs or in two sizes; no URL and no bytes may be collected twice."""
     results = found(site, *range(30))
     results[17] = results[3]
     site.routes["/copy.jpg"] = picture(jpeg(1))
@@ -76,7 +76,7 @@ def test_chunks_of_one_keyword_share_nothing_and_know_where_all_comes_from(site:
 
 
 def test_every_near_pair_across_chunks_is_listed(site: Site) -> None:
-    """They stay, because a hash alone convicts nobody, and are shown."""
+    """Near-duplicates are kept, because hashes alone cannot decide, so the user must see them."""
     results = found(site, *range(30))
     for place, quality in ((20, 60), (22, 40)):
         site.routes[f"/alike-{place}.jpg"] = picture(encoded(photo(2, 64, 64), quality=quality))
@@ -96,12 +96,12 @@ def test_every_near_pair_across_chunks_is_listed(site: Site) -> None:
 
 
 def prints(row: dict[str, Any]) -> Fingerprint:
-    """The fingerprint that a row states."""
+    """Return the fingerprint in a row."""
     return Fingerprint(int(row["phash"], 16), int(row["dhash"], 16), row["hash_method"], flat=False)
 
 
-def test_an_open_api_tells_whose_picture_it_is_and_under_which_licence(site: Site) -> None:
-    """Only the licences asked for, and every row with all that the source says."""
+def test_rows_of_an_open_api_have_creator_and_licence(site: Site) -> None:
+    """Only images of the given licences may be collected, with all provenance of the source."""
     entries = [
         openverse_entry(site.url(f"/{n}.jpg"), n, license="by" if n % 2 else "cc0", license_version="4.0")
         for n in range(40)
@@ -121,8 +121,8 @@ def test_an_open_api_tells_whose_picture_it_is_and_under_which_licence(site: Sit
     }
 
 
-def test_a_source_that_cannot_be_read_is_named_its_page_kept_and_the_others_go_on(site: Site, tmp_path: Path) -> None:
-    """A consent page is no empty result; it costs what it would have given, and nothing more."""
+def test_an_unreadable_page_is_kept_and_the_other_sources_go_on(site: Site, tmp_path: Path) -> None:
+    """A consent page must not count as an empty result, and must cost only the images of its source."""
     site.routes[ENGINE] = status(200, CONSENT, Content_Type="text/html")
     site.routes[API] = OpenverseApi([openverse_entry(site.url(f"/{n}.jpg"), n) for n in range(40)])
     words = ("--chunk-size", "200", "--count", "200", "--keep-pages", "kept")
@@ -133,8 +133,8 @@ def test_a_source_that_cannot_be_read_is_named_its_page_kept_and_the_others_go_o
     assert (tmp_path / "kept" / kept).read_bytes() == CONSENT
 
 
-def test_a_chunk_whose_only_source_cannot_be_read_says_so(site: Site) -> None:
-    """It fails at once, with the source and the page, for trying again cannot help."""
+def test_a_chunk_whose_only_source_is_unreadable_fails_with_the_reason(site: Site) -> None:
+    """It must fail at once and name source and page, because a retry cannot help."""
     site.routes[ENGINE] = status(200, CONSENT, Content_Type="text/html")
     ran = run(site, "--source", "bing", "--count", "6")
     assert (ran.code, ran.chunks[0]["status"], ran.chunks[0]["attempt"]) == (4, "failed", 1)
@@ -144,7 +144,7 @@ def test_a_chunk_whose_only_source_cannot_be_read_says_so(site: Site) -> None:
 
 
 def test_several_keywords_come_from_one_file(site: Site, tmp_path: Path) -> None:
-    """Each chunk has its keyword and its label, and keeps to the file's quality, whoever works it off."""
+    """Each chunk must have its keyword, its label and the quality of the file, whatever the worker's settings."""
     site.routes[API] = OpenverseApi([openverse_entry(site.url(f"/{n}.jpg"), n) for n in range(40)])
     (tmp_path / "pandas.toml").write_text(
         'source = ["openverse"]\ncount = 5\n[quality]\nmin_width = 65\n'
@@ -161,18 +161,18 @@ def test_several_keywords_come_from_one_file(site: Site, tmp_path: Path) -> None
     assert (row["label"], row["keyword"], row["width"]) == ("Ailurus", "red panda", 65)
 
 
-# -- what planning refuses, without asking anybody --------------------------------------------------------------------
+# -- planning sends no request ---------------------------------------------------------------------------------------
 
 
-def test_a_plan_asks_nobody(site: Site) -> None:
-    """Slices are disjoint, in the order of the sources, and say what will be asked."""
+def test_a_plan_sends_no_request(site: Site) -> None:
+    """Slices must be disjoint, in the order of the sources, and name their queries."""
     ran = pixcore("plan", "red panda", "--count", "2000", "--source", "bing", "--source", "openverse", "--json")
     assert ran.code == 0
     assert [chunk["target"] for chunk in ran.chunks] == [500] * 4
-    pieces = [piece for chunk in ran.chunks for piece in chunk["slices"]]
-    places = [(p["source"], p["query"], n) for p in pieces for n in range(p["start"], p["stop"])]
+    slices = [part for chunk in ran.chunks for part in chunk["slices"]]
+    places = [(p["source"], p["query"], n) for p in slices for n in range(p["start"], p["stop"])]
     assert len(set(places)) == len(places) == 2500
-    assert list(dict.fromkeys((p["source"], p["query"]) for p in pieces)) == [
+    assert list(dict.fromkeys((p["source"], p["query"]) for p in slices)) == [
         ("bing", "red panda"),
         ("openverse", "red panda"),
         ("bing", "red panda photo"),
@@ -197,8 +197,8 @@ def test_a_plan_asks_nobody(site: Site) -> None:
     ],
     ids=["capacity", "no count", "an engine's licence", "no licence", "a list's licence"],
 )
-def test_what_the_sources_cannot_give_is_refused(site: Site, words: tuple[str, ...], complaint: str) -> None:
-    """Before anything starts, with the number or the remedy."""
+def test_a_request_beyond_the_sources_is_refused(site: Site, words: tuple[str, ...], complaint: str) -> None:
+    """The error must come before any request, with the limit or the remedy."""
     ran = pixcore("plan", "red panda", *words)
     assert (ran.code, ran.out) == (2, "")
     assert complaint in ran.err
@@ -206,25 +206,25 @@ def test_what_the_sources_cannot_give_is_refused(site: Site, words: tuple[str, .
 
 
 @pytest.mark.usefixtures("site")
-def test_commons_is_left_out_unless_it_can_be_told_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It refuses anonymous visitors: by default it is not asked, and who names it learns what to set."""
+def test_commons_is_left_out_without_a_user_agent_with_contact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commons refuses anonymous clients; a user who names it must learn which setting it needs."""
     monkeypatch.undo()
     ran = pixcore("plan", "red panda", "--count", "5", "--json")
-    assert [piece["source"] for piece in ran.chunks[0]["slices"]] == ["openverse"]
+    assert [part["source"] for part in ran.chunks[0]["slices"]] == ["openverse"]
     assert "commons is left out" in ran.err
     refused = pixcore("plan", "red panda", "--count", "5", "--source", "commons")
     assert refused.code == 2
     assert "set user_agent, such as PIXCORE_USER_AGENT=" in refused.err
     monkeypatch.setenv("PIXCORE_USER_AGENT", "lab/1.0 (ann@lab.example)")
     named = pixcore("plan", "red panda", "--count", "300", "--json")
-    assert [piece["source"] for piece in named.chunks[0]["slices"]] == ["openverse", "commons"]
+    assert [part["source"] for part in named.chunks[0]["slices"]] == ["openverse", "commons"]
     assert named.err == ""
 
 
 @pytest.mark.parametrize("flag", [("--count", "5"), ("--dataset", "d"), ("--source", "bing"), ("--license", "by")])
 @pytest.mark.usefixtures("site")
-def test_what_a_file_says_is_not_said_twice(tmp_path: Path, flag: tuple[str, str]) -> None:
-    """One of the two would be ignored."""
+def test_options_that_a_file_replaces_are_refused(tmp_path: Path, flag: tuple[str, str]) -> None:
+    """Otherwise the option or the file would be ignored."""
     (tmp_path / "pandas.toml").write_text('[[keyword]]\nname = "red panda"\ncount = 5')
     ran = pixcore("plan", "pandas.toml", *flag)
     assert ran.code == 2

@@ -1,4 +1,4 @@
-"""The pixcore command on real servers: swapped by a URL, whole whatever happens, and no credential anywhere."""
+"""The pixcore command on real servers: stores selected by URL, no partial blob, no credential in any output."""
 
 import hashlib
 import random
@@ -28,7 +28,7 @@ RUN = ("run", "--source", "folder:photos", "--json", "--quiet")
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with six photos."""
+    """Change to a folder with six photos."""
     at_home(tmp_path, monkeypatch)
     for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
@@ -39,42 +39,42 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(params=STORES)
 def server(request: pytest.FixtureRequest) -> Azure | S3:
-    """Give each of the servers in turn."""
+    """Return each of the servers in turn."""
     found: Azure | S3 = request.getfixturevalue(request.param)
     return found
 
 
 @pytest.fixture
 def bucket() -> str:
-    """A name that no other test has."""
+    """Return a name that no other test uses."""
     return f"cats-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
 def store(home: Path, server: Azure | S3, bucket: str, monkeypatch: pytest.MonkeyPatch) -> RealStore:  # noqa: ARG001 - it clears the environment first
-    """A container or bucket that this process can use and that is not there yet."""
+    """Return a container or bucket that does not exist yet; set its credentials in the environment."""
     real = real_store(server, bucket)
     real.enter(monkeypatch)
     return real
 
 
 def opened(url: str) -> BlobStore:
-    """The store, as the command opens it."""
+    """Open the store as the command does."""
     return assemble(load_here(flags={"store": url}).settings).store
 
 
 def blobs(url: str) -> dict[str, bytes]:
-    """All archives in the store, read back."""
-    there = opened(url)
+    """Return the content of all archives in the store."""
+    store = opened(url)
     found = {}
-    for blob in there.list("photos/data"):
-        with there.open(blob.key) as file:
+    for blob in store.list("photos/data"):
+        with store.open(blob.key) as file:
             found[blob.key] = file.read()
     return found
 
 
-def as_recorded(ran: Ran, url: str) -> None:
-    """Every chunk is full, and its archive is stored once and as recorded."""
+def check_stored_archives(ran: Ran, url: str) -> None:
+    """Check that every chunk is complete and that the store has exactly its recorded archive."""
     assert {chunk["status"] for chunk in ran.chunks} == {"completed"}
     found = {key: hashlib.sha256(data).hexdigest() for key, data in blobs(url).items()}
     assert found == {f"photos/data/chunk_{chunk['id']}.zip": chunk["sha256"] for chunk in ran.chunks}
@@ -82,10 +82,10 @@ def as_recorded(ran: Ran, url: str) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_run_stores_what_it_records(store: RealStore, home: Path, workers: int) -> None:
-    """The document says where; what is read back is a whole archive; again, nothing is done and the same said."""
+    """The document names each archive, which is complete, and a second run does no work and prints the same."""
     ran = pixcore(*RUN, "--store", store.url, "--create-container", "--chunk-size", "4", "--workers", workers)
     assert (ran.code, ran.err) == (0, "")
-    as_recorded(ran, store.url)
+    check_stored_archives(ran, store.url)
     for chunk in ran.chunks:
         assert chunk["url"].endswith(f"/pre/fix/photos/data/chunk_{chunk['id']}.zip")
     for data in blobs(store.url).values():
@@ -95,8 +95,8 @@ def test_a_run_stores_what_it_records(store: RealStore, home: Path, workers: int
     assert pixcore(*RUN, "--store", store.url, "--chunk-size", "4") == ran
 
 
-def test_a_container_is_made_only_when_that_is_asked_for(store: RealStore) -> None:
-    """A mistyped name must not become a bucket; the remedy is said, and the work goes on from where it is."""
+def test_a_container_is_created_only_with_the_option(store: RealStore) -> None:
+    """A mistyped name must not create a bucket; the error names the option, with which the run continues."""
     refused = pixcore(*RUN, "--store", store.url)
     assert refused.code != 0
     assert "--create-container" in refused.err + refused.out
@@ -104,11 +104,11 @@ def test_a_container_is_made_only_when_that_is_asked_for(store: RealStore) -> No
     if ran.code:
         ran = pixcore("retry", "photos", "--store", store.url, "--json", "--quiet")
     assert ran.code == 0
-    as_recorded(ran, store.url)
+    check_stored_archives(ran, store.url)
 
 
 def test_check_tries_every_right(store: RealStore, request: pytest.FixtureRequest) -> None:
-    """All of them work on each server, but for Swift, which replaces nothing and says so; nothing is left there."""
+    """All rights work on each server except replacing on Swift, and no probe may be left."""
     ran = pixcore("check", "--store", store.url, "--create-container", "--json")
     lacking = ["replace"] if "[swift]" in request.node.name else []
     assert [probe["right"] for probe in ran.document["probes"] if not probe["works"]] == lacking
@@ -117,7 +117,7 @@ def test_check_tries_every_right(store: RealStore, request: pytest.FixtureReques
 
 
 def test_no_secret_is_shown(store: RealStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither of a good credential nor of a bad one: not in the output, the log lines, the status or the archives."""
+    """Valid and invalid credentials must not be in the output, the log, the status database or the archives."""
     [word] = {"AZURE_STORAGE_CONNECTION_STRING", "AWS_SECRET_ACCESS_KEY"} & store.environ.keys()
     secret = store.environ[word].partition("AccountKey=")[2].partition(";")[0] or store.environ[word]
     pixcore("check", "--store", store.url, "--create-container", "--json")
@@ -134,27 +134,27 @@ def test_no_secret_is_shown(store: RealStore, monkeypatch: pytest.MonkeyPatch) -
 
 
 def blobs_with(store: RealStore, patched: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """The archives, read with the right credential."""
+    """Return the archives, read with the valid credential."""
     store.enter(patched)
     return blobs(store.url)
 
 
-def test_azures_variables_alone_select_it(
+def test_azures_variables_alone_select_azure(
     home: Path, azurite: Azure, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in the system that pixcore replaces; from `.env` as well."""
+    """Installations of the system that pixcore replaces set only these, perhaps in `.env`."""
     (home / ".env").write_text(f"AZURE_STORAGE_CONNECTION_STRING={azurite.connection_string}\n")
     monkeypatch.setenv("AZURE_CONTAINER_NAME", bucket)
     ran = pixcore(*RUN, "--create-container")
     assert ran.code == 0
     assert [chunk["url"] for chunk in ran.chunks] == [f"{azurite.url}/{bucket}/photos/data/chunk_1.zip"]
-    as_recorded(ran, f"azure://{bucket}")
+    check_stored_archives(ran, f"azure://{bucket}")
 
 
 @pytest.mark.parametrize(("url", "extra"), [("azure://box", "azure"), ("s3://box", "s3")])
 @pytest.mark.usefixtures("home")
 def test_a_missing_sdk_is_named(monkeypatch: pytest.MonkeyPatch, url: str, extra: str) -> None:
-    """With the command that installs it."""
+    """The error must contain the command that installs the SDK."""
     for module in ("azure.storage.blob", "boto3"):
         monkeypatch.setitem(sys.modules, module, None)
     for module in list(sys.modules):
@@ -170,7 +170,7 @@ def test_a_missing_sdk_is_named(monkeypatch: pytest.MonkeyPatch, url: str, extra
 
 @pytest.fixture(scope="module")
 def heavy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos for an archive of some 20 MB, which every store takes in several requests."""
+    """Return photos for an archive of some 20 MB, which every store uploads in several requests."""
     folder = tmp_path_factory.mktemp("heavy")
     for number in range(5):
         noise = np.random.default_rng(number).integers(0, 256, (1200, 1500, 3), dtype=np.uint8)
@@ -180,7 +180,7 @@ def heavy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def proxied(server: Azure | S3) -> Iterator[FaultProxy]:
-    """Give a proxy before the server."""
+    """Return a proxy in front of the server."""
     with FaultProxy(server.port) as proxy:
         yield proxy
 
@@ -192,7 +192,7 @@ Kill = Callable[[int], None]
 def kill(  # noqa: PLR0917 - fixtures
     home: Path, heavy: Path, server: Azure | S3, proxied: FaultProxy, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> Kill:
-    """Give what kills a run at a moment drawn from a seed, runs it again and looks at what is there."""
+    """Return a function that kills a run at a random moment, runs it again and checks the store."""
     monkeypatch.setenv("PIXCORE_LEASE_TTL", "1")
     shutil.rmtree(home / "photos")
     shutil.copytree(heavy, home / "photos")
@@ -218,7 +218,7 @@ def kill(  # noqa: PLR0917 - fixtures
         before = blobs(direct.url)
         ran = pixcore(*RUN, "--store", direct.url)
         assert ran.code == 0, f"seed {seed}: {ran.err}"
-        as_recorded(ran, direct.url)
+        check_stored_archives(ran, direct.url)
         assert list(before.values()) in ([], list(blobs(direct.url).values())), f"seed {seed}: a half blob was visible"
         [record] = assemble(load_here(flags={"store": direct.url}).settings).status.find("photos")
         assert record.status is Status.COMPLETED
@@ -228,18 +228,18 @@ def kill(  # noqa: PLR0917 - fixtures
 
 
 def wait_for(true: Callable[[], bool]) -> None:
-    """Wait until something in another process has come about."""
-    Retrying(retry=retry_if_result(lambda come: not come), wait=wait_fixed(0.02), stop=stop_after_delay(60))(true)
+    """Wait until a condition of another process is true."""
+    Retrying(retry=retry_if_result(lambda value: not value), wait=wait_fixed(0.02), stop=stop_after_delay(60))(true)
 
 
 def test_a_killed_upload_leaves_no_half_blob(kill: Kill) -> None:
-    """Before its first byte, within a block, before its end: the rerun completes, and one whole blob is there."""
+    """Whenever the upload is killed, the rerun must complete and leave one complete blob."""
     for seed in range(2):
         kill(seed)
 
 
 @pytest.mark.soak
 def test_fifty_killed_uploads_leave_no_half_blob(kill: Kill) -> None:
-    """The same at fifty moments."""
+    """Fifty random moments of the kill find rare races."""
     for seed in range(100, 150):
         kill(seed)

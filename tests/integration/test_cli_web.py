@@ -1,4 +1,4 @@
-"""The pixcore command over HTTP: what it fetches, what it refuses, and how it is interrupted."""
+"""The pixcore command with lists of URLs: what it fetches, what it refuses, and how it is interrupted."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ from pixcore_runners.settings import load_here
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder."""
+    """Change to an empty folder."""
     at_home(tmp_path, monkeypatch)
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     return tmp_path
@@ -27,25 +27,25 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Give a site with eight pictures."""
+    """Yield a site with eight pictures."""
     with Site({f"/{n}.jpg": picture(jpeg(n)) for n in range(8)}) as site:
         yield site
 
 
 def listed(*urls: str) -> str:
-    """Write a list of URLs and name it as a source."""
+    """Write a list of URLs; return it as a source."""
     Path("cats.txt").write_text("".join(f"{url}\n" for url in urls))
     return "urls:cats.txt"
 
 
 def run(site: Site, *words: object) -> Ran:
-    """Run the list, in chunks of four, with the site allowed; the document is on standard output."""
+    """Run the list in chunks of four with the site allowed, with the document on standard output."""
     allowed = ("--allow-private-hosts", site.host)
     return pixcore("run", "--source", "urls:cats.txt", "--chunk-size", "4", "--json", *allowed, *words)
 
 
 def rows(ran: Ran) -> list[dict[str, Any]]:
-    """The rows of all archives."""
+    """Return the rows of all archives."""
     found = []
     for chunk in ran.chunks:
         with zipfile.ZipFile(chunk["url"].removeprefix("file://")) as archive:
@@ -57,7 +57,7 @@ def rows(ran: Ran) -> list[dict[str, Any]]:
 
 
 def test_a_list_becomes_archives(site: Site, home: Path) -> None:
-    """The whole point: chunks in order, each row with its URL, and again nothing is left to do."""
+    """Chunks and rows must be in the order of the list, and a second run must fetch nothing."""
     urls = [site.url(f"/{n}.jpg") for n in range(8)]
     listed(*urls)
     ran = run(site)
@@ -69,8 +69,8 @@ def test_a_list_becomes_archives(site: Site, home: Path) -> None:
     assert files(home / "work") == []
 
 
-def test_a_list_on_the_web_and_its_provenance(site: Site) -> None:
-    """What the list says of an image stands in its row."""
+def test_a_list_on_the_web_gives_provenance(site: Site) -> None:
+    """The columns of the list must be in the rows of its images."""
     table = f"url,title,license\n{site.url('/0.jpg')},A cat,CC0\n"
     site.routes["/lists/cats.csv"] = status(200, table.encode())
     ran = pixcore(
@@ -81,7 +81,7 @@ def test_a_list_on_the_web_and_its_provenance(site: Site) -> None:
 
 
 def test_planning_a_list_fetches_no_image_and_writes_nothing(site: Site, home: Path) -> None:
-    """Who only looks leaves nothing behind, here or there."""
+    """A plan must send no request to the images' hosts and write no file."""
     listed(site.url("/0.jpg"), "junk")
     before = files(home)
     ran = pixcore("plan", "--source", "urls:cats.txt", "--json")
@@ -90,7 +90,7 @@ def test_planning_a_list_fetches_no_image_and_writes_nothing(site: Site, home: P
 
 
 def test_a_list_that_grew_extends_its_dataset(site: Site) -> None:
-    """The chunks that are there stay; one that changed is refused with the remedy, and nothing is done."""
+    """Existing chunks must stay, and a list with changed entries must be refused with the remedy."""
     urls = [site.url(f"/{n}.jpg") for n in range(8)]
     listed(*urls[:4])
     first = run(site)
@@ -106,15 +106,15 @@ def test_a_list_that_grew_extends_its_dataset(site: Site) -> None:
 
 
 def test_junk_and_misses_are_counted_and_the_rest_goes_on(site: Site) -> None:
-    """Exit code 3: the chunk is short, and says by what."""
+    """The chunk must count the reasons of its missing images, and the exit code be 3."""
     listed(site.url("/0.jpg"), "junk", site.url("/missing.jpg"), site.url("/1.jpg"))
     ran = run(site)
     assert (ran.code, ran.chunks[0]["accepted"]) == (3, 2)
     assert ran.chunks[0]["missed"] == {"http_404": 1, "not_a_url": 1}
 
 
-def test_the_same_bytes_make_the_same_archive_at_a_given_moment(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With SOURCE_DATE_EPOCH, on any day; one that is no number is refused."""
+def test_source_date_epoch_makes_archives_reproducible(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same images must give the same archive on any day, and a value that is no number must be refused."""
     listed(site.url("/0.jpg"))
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "981173106")
     one, other = run(site, "--store", "file:one", "--status", "sqlite:///1.db"), run(site)
@@ -142,7 +142,7 @@ def test_the_same_bytes_make_the_same_archive_at_a_given_moment(site: Site, monk
     ],
 )
 def test_a_list_that_cannot_be_used_is_refused_in_one_line(home: Path, words: tuple[str, ...], complaint: str) -> None:
-    """Before anything is made for it."""
+    """The error must come before any file is created."""
     ran = pixcore("run", *words)
     assert (ran.code, ran.out, files(home)) == (2, "", [])
     assert ran.err.startswith("pixcore: ")
@@ -151,7 +151,7 @@ def test_a_list_that_cannot_be_used_is_refused_in_one_line(home: Path, words: tu
 
 
 def test_a_user_agent_without_a_product_is_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """robots.txt could not address it."""
+    """A robots.txt could not name such a user agent."""
     monkeypatch.setenv("PIXCORE_USER_AGENT", "(nobody)")
     listed(site.url("/0.jpg"))
     ran = run(site)
@@ -159,7 +159,7 @@ def test_a_user_agent_without_a_product_is_refused(site: Site, monkeypatch: pyte
     assert "user agent '(nobody)' is invalid; write it like 'pixcore/1.0" in ran.err
 
 
-# -- what must not be reached ----------------------------------------------------------------------------------------
+# -- private addresses -----------------------------------------------------------------------------------------------
 
 SPELLINGS = [
     "127.0.0.1",
@@ -192,7 +192,7 @@ SPELLINGS = [
 
 
 def test_private_addresses_are_refused_in_every_spelling(site: Site) -> None:
-    """A list from a stranger must not read the network that pixcore runs in: nothing is collected, nobody is asked."""
+    """A foreign list must not cause requests in the network that pixcore runs in."""
     listed(*(f"http://{host}:{site.port}/0.jpg" for host in SPELLINGS))
     ran = pixcore("run", "--source", "urls:cats.txt", "--json")
     assert ran.code == 4
@@ -203,8 +203,8 @@ def test_private_addresses_are_refused_in_every_spelling(site: Site) -> None:
     assert missed["address_refused"] >= 20
 
 
-def test_an_allowed_host_is_asked_at_its_port_and_no_other(site: Site) -> None:
-    """The door that intranets need is no wider than it is written."""
+def test_an_allowed_private_host_is_reached_only_at_its_port(site: Site) -> None:
+    """The setting that intranets need must allow nothing beyond the given host and port."""
     with Site({"/0.jpg": picture(jpeg(0))}) as decoy:
         listed(*(f"http://{host}/{n}.jpg" for n, host in enumerate([site.host, decoy.host, f"127.0.0.2:{site.port}"])))
         ran = run(site)
@@ -216,8 +216,8 @@ def test_an_allowed_host_is_asked_at_its_port_and_no_other(site: Site) -> None:
 # -- opt-outs --------------------------------------------------------------------------------------------------------
 
 
-def test_opt_outs_are_heeded_and_counted_unless_told_otherwise(site: Site) -> None:
-    """By default nothing of them is collected; with the flag the signal stands in the row, raw."""
+def test_opt_outs_are_respected_and_counted_by_default(site: Site) -> None:
+    """Such images are collected only with the flag, and their rows then have the raw signal."""
     site.routes |= {
         "/robots.txt": text("User-agent: *\nDisallow: /0.jpg\n"),
         "/1.jpg": picture(jpeg(1), X_Robots_Tag="noai"),
@@ -234,7 +234,7 @@ def test_opt_outs_are_heeded_and_counted_unless_told_otherwise(site: Site) -> No
 
 
 def test_an_interrupt_ends_a_hanging_fetch_soon(site: Site, home: Path) -> None:
-    """Exit code 130, the chunk given back, nothing in the work directory, and no connection open."""
+    """The chunk must be given back with exit code 130, an empty work directory and no open connection."""
     asked, gone = threading.Event(), threading.Event()
 
     async def hang(client: Client) -> bool:

@@ -1,4 +1,4 @@
-"""Workers of queues die, their broker, database and store go away: every chunk ends once, nothing stays behind."""
+"""Workers are killed; broker, database and store stop: every chunk must be settled once and leave nothing behind."""
 
 import os
 import re
@@ -28,42 +28,42 @@ FIRST, LAST = 0, -1
 
 @pytest.fixture(params=[*RUNNERS])
 def runner(request: pytest.FixtureRequest) -> str:
-    """Give each of the queues in turn."""
+    """Return the name of each runner in turn."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
 def broker(own: Own) -> Server[Redis]:
-    """Give a Redis of the test's own."""
+    """Return a Redis for this test alone."""
     return own(servers.redis.prepare)
 
 
 @pytest.fixture
 def crew(runner: str, broker: Server[Redis], tmp_path: Path) -> Iterator[Fleet]:
-    """Give a fleet without a worker yet."""
+    """Return a fleet without a worker."""
     with fleet(runner, tmp_path, broker=broker.address.url()) as made:
         yield made
 
 
 def outcome(crew: Fleet) -> list[tuple[Status, int, int]]:
-    """Status, attempts and failures of every chunk, once all are settled."""
+    """Return status, attempts and failures of every chunk, once all are settled."""
     crew.until_settled()
     return outcome_so_far(crew)
 
 
 def outcome_so_far(crew: Fleet) -> list[tuple[Status, int, int]]:
-    """Status, attempts and failures of every chunk."""
+    """Return status, attempts and failures of every chunk."""
     return [(record.status, record.attempt, record.failures) for record in crew.records()]
 
 
 def statuses(crew: Fleet) -> list[Status]:
-    """How the chunks stand, once all are settled; services that go away may cost attempts."""
+    """Return the status of every chunk, once all are settled; stopped services may cost attempts."""
     return [record.status for record in crew.until_settled()]
 
 
 def fetched_once(crew: Fleet) -> bool:
-    """Whether no picture was fetched twice."""
+    """Return whether no picture was fetched twice."""
     pictures = [path for path in crew.site.paths() if path.endswith(".jpg")]
     return len(pictures) == len(set(pictures))
 
@@ -75,7 +75,7 @@ ONCE, AGAIN = (Status.COMPLETED, 1, 0), (Status.COMPLETED, 2, 1)
 
 
 def test_a_killed_child_costs_an_attempt(crew: Fleet) -> None:
-    """Its worker lives on and works the chunk off again, as soon as the lease of the dead one has expired."""
+    """The worker must stay alive and run the chunk again once the lease of the dead process has expired."""
     crew.submit(2)
     with crew.uploads_held():
         worker, _ = crew.worker(), crew.reaper()
@@ -86,8 +86,8 @@ def test_a_killed_child_costs_an_attempt(crew: Fleet) -> None:
     everything_holds(crew, killed=True)
 
 
-def test_a_killed_worker_is_made_up_for_by_another(crew: Fleet) -> None:
-    """Soon after its lease has expired, though the broker would wait half an hour for the dead worker."""
+def test_another_worker_takes_over_from_a_killed_one(crew: Fleet) -> None:
+    """This must happen soon after the lease, although the broker would wait half an hour for the dead worker."""
     crew.submit(2)
     with crew.held_back(0, LAST):
         worker = crew.worker()
@@ -99,8 +99,8 @@ def test_a_killed_worker_is_made_up_for_by_another(crew: Fleet) -> None:
     everything_holds(crew, killed=True)
 
 
-def test_a_worker_told_to_stop_gives_its_chunk_back(crew: Fleet) -> None:
-    """No failure is counted, nothing is left, and the next worker goes on at once, without a reaper."""
+def test_a_stopping_worker_gives_its_chunk_back(crew: Fleet) -> None:
+    """No failure is counted, no file is left, and the next worker continues at once, without a reaper."""
     crew.submit(2)
     with crew.held_back(0, FIRST):
         worker = crew.worker()
@@ -115,7 +115,7 @@ def test_a_worker_told_to_stop_gives_its_chunk_back(crew: Fleet) -> None:
 
 
 def test_a_worker_that_does_not_stop_is_killed(crew: Fleet) -> None:
-    """SIGTERM to one that hangs, then SIGKILL: as if it had been killed at once."""
+    """SIGKILL after SIGTERM must have the same result as SIGKILL alone."""
     crew.submit(2)
     with crew.held_back(0, LAST):
         worker = crew.worker()
@@ -130,7 +130,7 @@ def test_a_worker_that_does_not_stop_is_killed(crew: Fleet) -> None:
 
 
 def test_a_chunk_that_kills_its_workers_is_given_up(crew: Fleet) -> None:
-    """Its budget bounds how many; the chunks beside it complete, and the worker is there for more."""
+    """Its attempts are bounded, the other chunks complete, and the worker stays alive."""
     crew.submit(2)
     with crew.held_back(0, FIRST):
         worker, _ = crew.worker(), crew.reaper()
@@ -143,7 +143,7 @@ def test_a_chunk_that_kills_its_workers_is_given_up(crew: Fleet) -> None:
 
 
 def test_a_chunk_that_hangs_ends_at_its_time_limit(crew: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it hangs in, and with the reason; the chunk behind it completes."""
+    """The status must name the limit, and the next chunk must complete."""
     monkeypatch.setenv("PIXCORE_CHUNK_DEADLINE", "12")
     monkeypatch.setenv("PIXCORE_MAX_FAILURES", "1")
     crew.submit(2)
@@ -159,7 +159,7 @@ def test_a_chunk_that_hangs_ends_at_its_time_limit(crew: Fleet, monkeypatch: pyt
 
 
 def test_a_chunk_delivered_many_times_runs_once(crew: Fleet) -> None:
-    """At the same moment, while it runs, and when it is done: no picture is fetched twice."""
+    """No picture may be fetched twice, whether the deliveries come at once, during the run or after it."""
     crew.submit(2)
     for _ in range(3):
         deliver_again(crew)
@@ -177,16 +177,16 @@ def test_a_chunk_delivered_many_times_runs_once(crew: Fleet) -> None:
 
 
 @pytest.mark.parametrize("runner", ["celery"], indirect=True)
-def test_a_broker_that_is_too_hasty_has_a_chunk_run_once(crew: Fleet) -> None:
-    """With a visibility time-out below its run time it is delivered to another process while it runs."""
-    (crew.folder / "hasty.py").write_text(
+def test_a_visibility_timeout_below_the_run_time_runs_a_chunk_once(crew: Fleet) -> None:
+    """With such a timeout the broker delivers the chunk to another process while it runs."""
+    (crew.folder / "impatient.py").write_text(
         "from pixcore_runners.celery import make_app\n"
         "app = make_app()\n"
         "app.conf.broker_transport_options |= {'visibility_timeout': 1, 'unacked_restore_interval': 1}\n"
     )
     crew.submit(1)
     with crew.held_back(0, LAST):
-        celery = (sys.executable, "-m", "celery", "-A", "hasty")
+        celery = (sys.executable, "-m", "celery", "-A", "impatient")
         worker = crew.start("worker", "--concurrency", 2, "--loglevel", "INFO", command=celery)
         await_true(lambda: worker.output.count("received") >= 2)
         crew.until_running("validate")
@@ -196,7 +196,7 @@ def test_a_broker_that_is_too_hasty_has_a_chunk_run_once(crew: Fleet) -> None:
 
 
 def deliver_again(crew: Fleet) -> None:
-    """Put one more delivery of every chunk into the queue, as a broker may that was not told of its end."""
+    """Queue one more delivery of every chunk, like a broker that missed an acknowledgement."""
     for record in crew.records():
         if crew.runner == "celery":
             crew.queue.send([record])
@@ -207,7 +207,7 @@ def deliver_again(crew: Fleet) -> None:
 
 
 def test_deliveries_that_the_broker_has_lost_are_sent_again(crew: Fleet, broker: Server[Redis]) -> None:
-    """By the reaper, which knows from the status database what was to be delivered."""
+    """The reaper must find them in the status database."""
     crew.submit(2)
     with RedisClient.from_url(broker.address.url()) as client:
         client.flushall()
@@ -216,8 +216,8 @@ def test_deliveries_that_the_broker_has_lost_are_sent_again(crew: Fleet, broker:
     everything_holds(crew)
 
 
-def test_submitting_again_sends_what_is_neither_running_nor_done(crew: Fleet) -> None:
-    """Neither a running chunk nor a completed or failed one is enqueued again."""
+def test_submitting_again_sends_only_pending_chunks(crew: Fleet) -> None:
+    """Running, completed and failed chunks must not be sent again."""
     assert crew.submit(1) == 1
     crew.worker()
     crew.until_settled()
@@ -233,7 +233,7 @@ def test_submitting_again_sends_what_is_neither_running_nor_done(crew: Fleet) ->
 
 
 def test_a_restart_of_the_broker_is_survived(crew: Fleet, broker: Server[Redis]) -> None:
-    """A worker may end with it; its supervisor starts it again, and every chunk ends once."""
+    """A worker may end with its broker; its supervisor starts it again, and every chunk must be settled once."""
     crew.submit(2)
     with crew.held_back(0, FIRST):
         crew.supervised += [crew.worker(), crew.reaper()]
@@ -245,8 +245,8 @@ def test_a_restart_of_the_broker_is_survived(crew: Fleet, broker: Server[Redis])
     everything_holds(crew, killed=True)
 
 
-def test_what_ends_while_the_broker_is_away_has_ended(crew: Fleet, broker: Server[Redis]) -> None:
-    """What is recorded counts, though nobody could be told; the others wait for the broker."""
+def test_a_chunk_that_completes_while_the_broker_is_away_is_not_run_again(crew: Fleet, broker: Server[Redis]) -> None:
+    """The recorded result counts, although the broker did not learn of it; the other chunks wait for the broker."""
     crew.submit(2)
     with crew.held_back(0, LAST):
         crew.supervised += [crew.worker(), crew.reaper()]
@@ -259,7 +259,7 @@ def test_what_ends_while_the_broker_is_away_has_ended(crew: Fleet, broker: Serve
 
 
 def test_a_restart_of_the_database_is_survived(runner: str, broker: Server[Redis], own: Own, tmp_path: Path) -> None:
-    """Chunks wait for it, or are worked off again where their lease has expired meanwhile."""
+    """Chunks wait for the database, or run again if their lease has expired."""
     server = own(servers.postgres.prepare)
     at = server.address
     url = f"postgresql+psycopg://{at.user}@127.0.0.1:{at.port}/postgres"
@@ -278,10 +278,10 @@ def test_a_restart_of_the_database_is_survived(runner: str, broker: Server[Redis
 def test_a_store_that_is_away_for_a_while_is_waited_for(
     runner: str, broker: Server[Redis], moto: S3, tmp_path: Path
 ) -> None:
-    """The archive is kept and nothing is fetched again."""
+    """The worker must keep the archive and fetch nothing again."""
     with FaultProxy(moto.port) as proxy:
-        there = real_store(moto, f"cats-{uuid4().hex[:12]}", proxy.port)
-        settings = {"store": there.url, "create_container": "true", "broker": broker.address.url(), **there.environ}
+        store = real_store(moto, f"cats-{uuid4().hex[:12]}", proxy.port)
+        settings = {"store": store.url, "create_container": "true", "broker": broker.address.url(), **store.environ}
         with fleet(runner, tmp_path, **settings) as crew:
             crew.submit(2)
             with crew.held_back(0, LAST):

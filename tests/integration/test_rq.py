@@ -1,4 +1,4 @@
-"""The RQ runner: real workers on a real Redis; whatever happens to a delivery, it comes again until all is done."""
+"""The RQ runner, with real workers on a real Redis: every delivery is repeated until its chunk is settled."""
 
 import json
 import signal
@@ -40,9 +40,9 @@ KEY = ChunkKey("cats", 1)
 
 @pytest.fixture
 def fleet(tmp_path: Path, redis: Redis) -> Iterator[Fleet]:
-    """Give a fleet with a queue of its own; nothing that its programs say holds the broker's password."""
+    """Return a fleet with a queue of its own; check that no output of its programs contains the broker's password."""
     with fleet_of("rq", tmp_path, broker=redis.url(11), queue=new_name()) as made:
-        assert made.assembly  # workers do not make the status database
+        assert made.assembly  # creates the status database, which workers do not
         yield made
         made.end()
         assert not [program for program in made.programs if redis.password in program.output]
@@ -50,56 +50,58 @@ def fleet(tmp_path: Path, redis: Redis) -> Iterator[Fleet]:
 
 @pytest.fixture
 def jobs(fleet: Fleet) -> Iterator[rq.Queue]:
-    """Give the queue as RQ sees it."""
+    """Return the queue as an object of RQ."""
     assert isinstance(fleet.queue, RqRunner)
     with closing(fleet.queue.jobs.connection):
         yield fleet.queue.jobs
 
 
 def job_of(jobs: rq.Queue, record: ChunkRecord, attempt: int = 1) -> Job:
-    """The job that was sent for that attempt at a chunk."""
+    """Return the job that was sent for that attempt at a chunk."""
     return Job.fetch(job_id(jobs.name, record.chunk.key, attempt), jobs.connection, JSONSerializer)
 
 
 def planned(fleet: Fleet, chunks: int) -> Records:
-    """Plan chunks that nobody is to work off."""
+    """Plan chunks that no worker is to run."""
     fleet.status.ensure([evolve(REQUEST, index=index) for index in range(chunks)])
     return fleet.records()
 
 
 def claimed(fleet: Fleet, record: ChunkRecord, ttl: float = 60.0) -> Claimed:
-    """Have another worker claim a chunk."""
+    """Claim a chunk for another worker."""
     answer = fleet.status.claim(record.chunk.key, "another", ttl)
     assert isinstance(answer, Claimed)
     return answer
 
 
 def listed(fleet: Fleet, jobs: rq.Queue, chunks: int) -> Records:
-    """Plan chunks that can be worked off, but that nobody delivers yet."""
+    """Plan chunks that a worker can run, but without a delivery."""
     fleet.submit(chunks)
     jobs.empty()
     return fleet.records()
 
 
 def working(jobs: rq.Queue) -> list[int]:
-    """The processes of the queue's workers that wait for a job."""
+    """Return the processes of the queue's workers that wait for a job."""
     return [worker.pid for worker in rq.Worker.all(queue=jobs) if worker.pid and worker.get_state() == "idle"]
 
 
 # -- sending ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_chunk_is_not_sent_beside_itself(fleet: Fleet) -> None:
-    """Only what is new is added, whatever is sent again and in which company."""
+def test_a_chunk_that_waits_is_not_sent_again(fleet: Fleet) -> None:
+    """Only new chunks must be added, in whatever combination chunks are sent."""
     records = planned(fleet, 3)
-    to = fleet.queue
-    assert [to.send(records[:2]), to.send([*records, *records]), to.send(records)] == [2, 1, 0]
-    assert to.waiting() == 3
+    queue = fleet.queue
+    assert [queue.send(records[:2]), queue.send([*records, *records]), queue.send(records)] == [2, 1, 0]
+    assert queue.waiting() == 3
 
 
 @pytest.mark.parametrize(("due_in", "sent"), [(60, 0), (-60, 1)])
-def test_a_deferred_chunk_is_not_sent_beside_itself(fleet: Fleet, jobs: rq.Queue, due_in: int, sent: int) -> None:
-    """Its job keeps the number of the attempt that it was sent for; when it is long overdue, nobody schedules it."""
+def test_a_deferred_chunk_is_not_sent_again_until_it_is_overdue(
+    fleet: Fleet, jobs: rq.Queue, due_in: int, sent: int
+) -> None:
+    """A deferred job keeps the attempt's number; if it is long overdue, no scheduler runs and it must be sent again."""
     (record,) = planned(fleet, 1)
     fleet.queue.send([record])
     job = job_of(jobs, record)
@@ -110,8 +112,8 @@ def test_a_deferred_chunk_is_not_sent_beside_itself(fleet: Fleet, jobs: rq.Queue
     assert fleet.queue.waiting() == sent
 
 
-def test_a_chunk_whose_job_has_got_lost_is_sent_again(fleet: Fleet, jobs: rq.Queue) -> None:
-    """Its worker was killed when it had just taken it: the job seems to wait in a queue that is empty."""
+def test_a_chunk_whose_job_was_lost_is_sent_again(fleet: Fleet, jobs: rq.Queue) -> None:
+    """A worker killed just after it took the job leaves the job marked as queued, although the queue is empty."""
     records = planned(fleet, 1)
     fleet.queue.send(records)
     jobs.pop_job_id()
@@ -120,8 +122,8 @@ def test_a_chunk_whose_job_has_got_lost_is_sent_again(fleet: Fleet, jobs: rq.Que
 
 
 @pytest.mark.parametrize("become", [JobStatus.FAILED, JobStatus.FINISHED], ids=str)
-def test_what_became_of_a_former_job_is_in_nobodys_way(fleet: Fleet, jobs: rq.Queue, become: JobStatus) -> None:
-    """A chunk whose job ended without it can be sent again; the new job does not expire with the old one."""
+def test_an_ended_job_does_not_prevent_a_new_one(fleet: Fleet, jobs: rq.Queue, become: JobStatus) -> None:
+    """A chunk whose job has ended can be sent again, and the new job must not expire with the old one."""
     records = planned(fleet, 1)
     fleet.queue.send(records)
     job = job_of(jobs, records[0])
@@ -137,8 +139,8 @@ def test_what_became_of_a_former_job_is_in_nobodys_way(fleet: Fleet, jobs: rq.Qu
     assert len(registry) == 0
 
 
-def test_a_job_is_given_its_times(fleet: Fleet, jobs: rq.Queue) -> None:
-    """To run, to be kept once it has ended, and further tries should its worker be killed; none to wait."""
+def test_a_job_has_its_timeouts_and_retries(fleet: Fleet, jobs: rq.Queue) -> None:
+    """A job has a timeout, lifetimes for its results and retries after a killed worker, but waits without a limit."""
     records = planned(fleet, 1)
     fleet.queue.send(records)
     job = job_of(jobs, records[0])
@@ -148,7 +150,7 @@ def test_a_job_is_given_its_times(fleet: Fleet, jobs: rq.Queue) -> None:
 
 
 def test_different_deliveries_are_different_jobs() -> None:
-    """Names may hold what an id may not, and what could be taken for another part of it."""
+    """Names may contain characters that ids may not, or that separate the parts of an id."""
     names = ("", "a", "a_", "_5f", "a-1", "a__1", "Å", "ä.b")
     ids = {
         job_id(queue, ChunkKey(dataset, number), attempt)
@@ -165,7 +167,7 @@ def test_different_deliveries_are_different_jobs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("broker", "said"),
+    ("broker", "message"),
     [
         (None, "no broker is set; set PIXCORE_BROKER"),
         ("amqp://guest:secret@host//", "amqp://guest:***@host// is no Redis; set PIXCORE_BROKER"),
@@ -173,21 +175,21 @@ def test_different_deliveries_are_different_jobs() -> None:
     ],
     ids=["none", "no-redis", "unreadable"],
 )
-def test_a_broker_that_is_no_redis_is_refused(broker: str | None, said: str) -> None:
-    """With the remedy, and without the password."""
+def test_a_broker_other_than_redis_is_refused(broker: str | None, message: str) -> None:
+    """The error must name the remedy and not the password."""
     with pytest.raises(InvalidRequest) as refused:
         open_runner("rq", Settings(broker=broker and SecretUrl(broker)))
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "secret" not in f"{refused.value!r} {refused.value.__cause__!r}"
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_broker_that_cannot_be_used_is_named(redis: Redis, fleet: Fleet, there: bool) -> None:
-    """One that lets nobody in, and one that is not there; without the password."""
-    port = redis.port if there else 1
+@pytest.mark.parametrize("reachable", [True, False])
+def test_a_broker_that_cannot_be_used_is_named(redis: Redis, fleet: Fleet, reachable: bool) -> None:
+    """A broker that refuses the password or is unreachable must be named without the password."""
+    port = redis.port if reachable else 1
     settings = evolve(load_here().settings, broker=SecretUrl(f"redis://:secret@127.0.0.1:{port}/0"))
-    to = open_runner("rq", settings)
-    for use in (to.waiting, lambda: to.send(planned(fleet, 1)), lambda: to.work(1)):
+    queue = open_runner("rq", settings)
+    for use in (queue.waiting, lambda: queue.send(planned(fleet, 1)), lambda: queue.work(1)):
         with pytest.raises(QueueUnavailable) as away:
             use()
         assert f"the broker redis://:***@127.0.0.1:{port}/0 cannot be used (" in str(away.value)
@@ -197,8 +199,8 @@ def test_a_broker_that_cannot_be_used_is_named(redis: Redis, fleet: Fleet, there
 # -- working ---------------------------------------------------------------------------------------------------------
 
 
-def test_chunks_are_worked_off(fleet: Fleet, jobs: rq.Queue) -> None:
-    """Each job gives the URL of its chunk's archive, and its log lines name it, each of them once."""
+def test_chunks_are_completed(fleet: Fleet, jobs: rq.Queue) -> None:
+    """Each job must return the URL of its chunk's archive, and each log line must name the job and be written once."""
     fleet.submit(2)
     worker = fleet.worker()
     records = fleet.until_settled()
@@ -220,7 +222,7 @@ def test_chunks_are_worked_off(fleet: Fleet, jobs: rq.Queue) -> None:
 
 
 def test_nothing_in_redis_is_pickled(fleet: Fleet, jobs: rq.Queue) -> None:
-    """Neither what is sent, nor results, nor progress, nor what is kept of a delivery that was deferred."""
+    """This holds for arguments, results, progress and deferred deliveries."""
     (record,) = listed(fleet, jobs, 1)
     fleet.worker()
     await_true(lambda: working(jobs))
@@ -243,8 +245,8 @@ def test_nothing_in_redis_is_pickled(fleet: Fleet, jobs: rq.Queue) -> None:
     assert not [value for value in raw.values() if value.startswith(b"\x80")]
 
 
-def test_what_cannot_be_claimed_yet_comes_again(fleet: Fleet, jobs: rq.Queue) -> None:
-    """Held by a worker that has died, and not due: nobody sends them again, and both are completed."""
+def test_a_chunk_that_cannot_be_claimed_yet_is_deferred(fleet: Fleet, jobs: rq.Queue) -> None:
+    """A chunk of a dead worker and one not yet due must be completed without being sent again."""
     busy, early = listed(fleet, jobs, 2)
     fleet.worker()
     await_true(lambda: working(jobs))
@@ -258,7 +260,7 @@ def test_what_cannot_be_claimed_yet_comes_again(fleet: Fleet, jobs: rq.Queue) ->
 
 
 def test_a_job_fails_at_once_when_its_chunk_does(fleet: Fleet, jobs: rq.Queue) -> None:
-    """The tries that RQ has for killed workers are not wasted on it; RQ keeps the reason."""
+    """RQ must not use its retries for killed workers on it, and must keep the reason."""
     for path in fleet.pictures(0):
         fleet.site.routes[path] = status(404)
     fleet.submit(1)
@@ -274,7 +276,7 @@ def test_a_job_fails_at_once_when_its_chunk_does(fleet: Fleet, jobs: rq.Queue) -
 
 
 def test_progress_is_shown_in_the_job(fleet: Fleet, jobs: rq.Queue) -> None:
-    """While the chunk runs, to the last image, though no other follows it."""
+    """The job must show every accepted image, even if no further one arrives."""
     fleet.hold(place=-1)
     fleet.submit(1)
     fleet.worker()
@@ -291,10 +293,10 @@ def test_progress_is_shown_in_the_job(fleet: Fleet, jobs: rq.Queue) -> None:
     }
 
 
-def test_a_chunk_that_takes_too_long_is_broken_off(
+def test_a_chunk_that_takes_too_long_fails_by_the_time_limit(
     fleet: Fleet, jobs: rq.Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By RQ's time limit, for its pictures do not come; its status tells, and its job ends."""
+    """If the pictures never arrive, RQ's time limit must end the job and the status name the reason."""
     monkeypatch.setenv("PIXCORE_CHUNK_DEADLINE", "2")
     monkeypatch.setenv("PIXCORE_MAX_FAILURES", "1")
     fleet.hold()
@@ -307,15 +309,15 @@ def test_a_chunk_that_takes_too_long_is_broken_off(
     await_true(lambda: job.get_status() == JobStatus.FAILED)
 
 
-@pytest.mark.parametrize("everyone", [False, True], ids=["worker", "group"])
+@pytest.mark.parametrize("all_processes", [False, True], ids=["worker", "group"])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_that_is_told_to_stop_gives_its_chunk_back(fleet: Fleet, workers: int, everyone: bool) -> None:
-    """No failure is counted, the delivery waits for another worker; also where all its processes are told."""
+def test_a_stopping_worker_gives_its_chunk_back(fleet: Fleet, workers: int, all_processes: bool) -> None:
+    """No failure may be counted and the delivery must be queued, even if all processes get the signal."""
     fleet.hold(place=-1)
     fleet.submit(1)
     worker = fleet.worker(workers)
     fleet.until_running("validate")
-    if everyone:
+    if all_processes:
         kill(*worker.pids, number=signal.SIGTERM)
     else:
         worker.terminate()
@@ -325,8 +327,8 @@ def test_a_worker_that_is_told_to_stop_gives_its_chunk_back(fleet: Fleet, worker
     assert fleet.queue.waiting() == 1
 
 
-def test_a_worker_without_work_ends_when_it_is_told(fleet: Fleet, jobs: rq.Queue) -> None:
-    """At once, and in silence."""
+def test_an_idle_worker_ends_at_sigterm(fleet: Fleet, jobs: rq.Queue) -> None:
+    """An idle worker must end at once and print nothing more."""
     worker = fleet.worker()
     await_true(lambda: working(jobs))
     worker.terminate()
@@ -335,7 +337,7 @@ def test_a_worker_without_work_ends_when_it_is_told(fleet: Fleet, jobs: rq.Queue
 
 
 def test_workers_that_were_killed_are_replaced(fleet: Fleet, jobs: rq.Queue) -> None:
-    """And Redis knows at once that they are gone: it gives them none of what comes next."""
+    """Redis must give no further job to workers that were killed."""
     program = fleet.worker(2)
     await_true(lambda: len(working(jobs)) == 2)
     kill(*working(jobs))
@@ -345,15 +347,15 @@ def test_workers_that_were_killed_are_replaced(fleet: Fleet, jobs: rq.Queue) -> 
 
 
 @pytest.mark.usefixtures("fleet")
-def test_a_worker_refuses_what_cannot_work_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit code and reason are those of every command."""
+def test_a_worker_refuses_unusable_settings_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit code and the message must be those of every command."""
     monkeypatch.setenv("PIXCORE_STORE", "memory://")
     ran = pixcore("worker", "rq")
     assert (ran.code, "exists in one process only" in ran.err) == (2, True)
 
 
-def test_a_worker_of_rq_itself_will_do(fleet: Fleet, jobs: rq.Queue, redis: Redis) -> None:
-    """It needs the JSON serializer and the scheduler; with them, what is not due comes again."""
+def test_the_worker_command_of_rq_works_as_well(fleet: Fleet, jobs: rq.Queue, redis: Redis) -> None:
+    """With the JSON serializer and the scheduler, it must also deliver deferred chunks."""
     (record,) = listed(fleet, jobs, 1)
     words = ("worker", "--url", redis.url(11), "--serializer", "json", "--with-scheduler", "--quiet", jobs.name)
     with subprocess.Popen([Path(sys.executable).parent / "rq", *words]) as plain:
@@ -371,13 +373,13 @@ def test_a_worker_of_rq_itself_will_do(fleet: Fleet, jobs: rq.Queue, redis: Redi
 
 
 def rejection(position: int) -> ImageRejected:
-    """An image was rejected."""
+    """Return the event of a rejected image."""
     candidate = Candidate(CandidateKey("urls", "q", position), f"http://host/{position}")
     return ImageRejected(KEY, 1, Rejected(Download(candidate, Path("image"), 1, datetime.now(UTC)), "damaged"))
 
 
-def test_images_do_not_bother_redis() -> None:
-    """Phases are written as they come, images with the next phase where the interval is long; the last state always."""
+def test_images_are_written_to_redis_only_at_intervals() -> None:
+    """Phases are written at once, images at the next interval or phase, and the last state always."""
     written: SimpleQueue[Mapping[str, object]] = SimpleQueue()
     with JobProgress(written.put, interval=1000) as progress:
         progress(ChunkClaimed(KEY, 1, REQUEST))
@@ -394,8 +396,8 @@ def test_images_do_not_bother_redis() -> None:
     assert written.empty()
 
 
-def test_redis_may_fail(caplog: pytest.LogCaptureFixture) -> None:
-    """It is told once, and what can be written afterwards is."""
+def test_an_error_of_redis_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Later states must still be written after a write has failed."""
     written: SimpleQueue[object] = SimpleQueue()
 
     def write(state: Mapping[str, object]) -> None:
