@@ -24,7 +24,7 @@ from PIL import Image, ImageStat
 
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download
 from pixcore_adapters.validator.decode import decode
-from pixcore_adapters.validator.jpeg import walk
+from pixcore_adapters.validator.jpeg import outline
 from pixcore_adapters.validator.picture import Limits, Picture
 from pixcore_adapters.validator.pillow import PillowValidator
 
@@ -76,7 +76,7 @@ def load_and_phash(path: Path) -> None:
 def whole(path: Path) -> None:
     """Compute everything that pixcore records about an image, from the whole picture."""
     data = path.read_bytes()
-    walk(data, 0, 100)
+    outline(data, 100)
     with Image.open(path) as image:
         image.verify()
     with Image.open(path) as image:

@@ -17,9 +17,9 @@ from PIL import Image
 
 from pixcore.model.images import RejectReason
 from pixcore_adapters.validator.decode import METHOD, decode
-from pixcore_adapters.validator.hashes import dhash, grey_picture, phash, reduced
-from pixcore_adapters.validator.jpeg import decodable, walk
+from pixcore_adapters.validator.hashes import SIDE, dhash, grey_picture, phash
 from pixcore_adapters.validator.jpeg import decode as strictly
+from pixcore_adapters.validator.jpeg import outline
 from pixcore_adapters.validator.picture import FORMATS, Limits, Picture, Refusal, from_json, to_json
 
 Decode = Callable[..., Picture | Refusal]
@@ -90,12 +90,11 @@ def test_hashes_are_near_those_of_imagehash(decoded: Decode, tmp_path: Path, mod
 def test_of_one_grey_picture_the_bits_are_those_of_imagehash(grey: Image.Image) -> None:
     """Also where all the terms but a few cancel to nothing, which arithmetic in fractions makes noise of.
 
-    The dhash of imagehash resizes the picture itself, ours a smaller one: 3 bits may differ.
+    The dhash of imagehash resizes the whole picture, ours the small one: 3 bits may differ.
     """
-    small = grey_picture(reduced(grey))
-    whole = grey_picture(grey)
+    whole = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
     assert f"{phash(whole):016x}" == str(imagehash.phash(grey))
-    assert (dhash(small) ^ int(str(imagehash.dhash(grey)), 16)).bit_count() <= 3
+    assert (dhash(grey_picture(grey)) ^ int(str(imagehash.dhash(grey)), 16)).bit_count() <= 3
 
 
 def test_the_grey_picture_is_the_one_that_was_hashed(decoded: Decode) -> None:
@@ -295,15 +294,21 @@ def test_the_last_byte_of_a_jpeg_counts(decoded: Decode, seed: int, options: dic
     assert isinstance(decoded(data[:-2]), Refusal)
 
 
-def test_the_walk_counts_scans_of_the_picture_alone() -> None:
-    """Markers inside segments, inside entropy-coded data or behind the end are none."""
+def test_the_outline_is_of_the_picture_alone() -> None:
+    """Markers inside segments, inside entropy-coded data or behind the end are not its own."""
+
+    def scans(data: bytes) -> tuple[int, bool]:
+        found = outline(data, 100)
+        return len(found.scans), found.whole
+
     plain = photographs()[0]
-    assert walk(plain, 0, 100) == (1, True)
-    assert walk(photographs()[1], 0, 100) == walk(encoded(photo(1), progressive=True), 0, 100)
-    assert walk(plain + plain, 0, 100) == (1, True)
-    assert walk(plain + plain, len(plain), 100) == (1, True)
-    assert walk(plain[:-1], 0, 100) == (1, False)
-    assert walk(scan_bomb(5000), 0, 100) == (101, False)
+    assert scans(plain) == (1, True)
+    assert scans(photographs()[1]) == scans(encoded(photo(1), progressive=True)) == (10, True)
+    assert scans(plain + plain) == (1, True)
+    assert scans(plain[:-1]) == (0, False)
+    assert scans(scan_bomb(5000)) == (101, False)
+    [(start, end)] = outline(plain, 100).scans
+    assert (start, end) == (plain.index(b"\xff\xda") + 14, len(plain) - 2)
 
 
 @cache
@@ -347,7 +352,7 @@ def test_a_scaled_decode_misses_nothing_that_a_full_one_finds(decoded: Decode, k
 
 
 def sound(data: bytes) -> bool:
-    """What full decodes by Pillow and by libjpeg say, and the walk."""
+    """What full decodes by Pillow and by libjpeg say, and the markers."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
@@ -356,7 +361,7 @@ def sound(data: bytes) -> bool:
                 image.convert("L")
         except Exception:  # noqa: BLE001 (Pillow raises many kinds)
             return False
-    return walk(data, 0, 100)[1]
+    return outline(data, 100).whole
 
 
 def sampled(*factors: int) -> bytes:
@@ -379,16 +384,16 @@ def test_colours_that_cannot_be_scaled_up_are_refused(decoded: Decode) -> None:
     assert isinstance(decoded(sampled(0x21, 0x11, 0x11)), Picture)
     odd = sampled(0x31, 0x21, 0x21)
     assert isinstance(decoded(odd), Refusal)
-    assert not decodable(odd)
+    assert not outline(odd, 100).scalable
 
 
 def test_only_what_libjpeg_scales_is_scaled() -> None:
     """Of a lossless JPEG it makes rows of another length than Pillow expects."""
     for data in kinds():
-        assert decodable(data)
+        assert outline(data, 100).scalable
     plain = kinds()[0]
     frame = plain.index(b"\xff\xc0") + 1
-    assert not decodable(plain[:frame] + b"\xc3" + plain[frame + 1 :])
+    assert not outline(plain[:frame] + b"\xc3" + plain[frame + 1 :], 100).scalable
 
 
 def test_not_a_regular_file(tmp_path: Path) -> None:

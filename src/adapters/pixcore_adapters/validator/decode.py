@@ -94,16 +94,15 @@ def _read(path: Path, limits: Limits) -> bytes:
 
 
 def _picture(data: bytes, limits: Limits) -> Picture:
-    if data.startswith(b"\xff\xd8\xff"):
-        _check_scans(data, limits)
-    elif data.startswith(png.SIGNATURE):
+    outline = _outlined(data, limits)
+    if data.startswith(png.SIGNATURE):
         png.check_chunks(data)
     with open_image(data, limits.formats) as image:
         image.decodermaxblock = len(data)  # with smaller blocks Pillow copies the unused rest of each to the next
         width, height = image.size
         _check_frame(image, 0, limits)
         mode, turn = image.mode, rendering.orientation(image)
-        frames, luma = _decoded(image, data, limits)
+        frames, luma = _decoded(image, data, outline, limits)
         fingerprint, grey = fingerprint_of(luma)
         return Picture(
             sha256=hashlib.sha256(data).hexdigest(),
@@ -118,12 +117,16 @@ def _picture(data: bytes, limits: Limits) -> Picture:
         )
 
 
-def _check_scans(data: bytes, limits: Limits) -> None:
-    scans, whole = jpeg.walk(data, 0, limits.max_scans)
-    if scans > limits.max_scans:
+def _outlined(data: bytes, limits: Limits) -> jpeg.Outline | None:
+    """Return the outline of a JPEG within the limits; None for other files."""
+    if not data.startswith(b"\xff\xd8\xff"):
+        return None
+    outline = jpeg.outline(data, limits.max_scans)
+    if len(outline.scans) > limits.max_scans:
         raise _Unwanted(RejectReason.TOO_MANY_SCANS, f"more than {limits.max_scans} scans")
-    if not whole:
+    if not outline.whole:
         raise _Unwanted(RejectReason.DAMAGED, "the end of the image is missing")
+    return outline
 
 
 def _check_frame(image: Image.Image, earlier: int, limits: Limits) -> int:
@@ -137,24 +140,27 @@ def _check_frame(image: Image.Image, earlier: int, limits: Limits) -> int:
     return pixels
 
 
-def _decoded(image: ImageFile.ImageFile, data: bytes, limits: Limits) -> tuple[int, Image.Image]:
+def _decoded(
+    image: ImageFile.ImageFile, data: bytes, outline: jpeg.Outline | None, limits: Limits
+) -> tuple[int, Image.Image]:
     """Decode every frame; return how many there are, and what is seen of them, in mode L."""
-    if image.format in ("JPEG", "MPO"):
-        return 1, _jpeg(image, data).convert("L")
+    if outline:
+        return 1, _jpeg(image, data, outline)
     if image.format == "PNG":
         png.check_pixels(data)
     return _frames(image, limits)
 
 
-def _jpeg(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
+def _jpeg(image: ImageFile.ImageFile, data: bytes, outline: jpeg.Outline) -> Image.Image:
     """Decode a JPEG, or the first image of an MPO, scaled; turn it upright."""
-    if jpeg.decodable(data):
+    jpeg.check_text(data, outline)
+    if outline.scalable:
         turn = rendering.orientation(image)
         if image.mode in ("L", "RGB"):
-            return rendering.upright(jpeg.decode(data, image.size, image.mode, _SIDE), turn)
+            return rendering.upright(jpeg.decode(data, image.size, "L", _SIDE), turn)
         jpeg.decode(data, image.size, image.mode, 1)  # only for its warnings: Pillow knows more ways to store CMYK
     image.load()
-    return rendering.render_frame(image, _SIDE)
+    return rendering.render_frame(image, _SIDE).convert("L")
 
 
 def _frames(image: ImageFile.ImageFile, limits: Limits) -> tuple[int, Image.Image]:
@@ -189,9 +195,8 @@ def _seek(image: Image.Image, frame: int) -> bool:
 
 def fingerprint_of(luma: Image.Image) -> tuple[Fingerprint, bytes]:
     """Hash a picture of mode L; return its hashes, and the small grey picture that they were made from."""
-    small = hashes.reduced(luma)
-    grey = hashes.grey_picture(small)
-    flat = hashes.contrast(small) < FLAT_BELOW
+    grey = hashes.grey_picture(luma)
+    flat = float(grey.std()) < FLAT_BELOW
     return Fingerprint(hashes.phash(grey), hashes.dhash(grey), METHOD, flat), grey.tobytes()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import simplejpeg
+from attrs import frozen
 from PIL import Image
 
 # The next marker that is not part of entropy-coded data: there, 0xFF is followed by 0x00 or a restart, or fills.
@@ -21,9 +22,11 @@ _TABLES = {0xC4, 0xCC, 0xDB, 0xDD}  # Huffman, arithmetic conditioning, quantisa
 _FRAME = 8 + 3 * 4  # bytes of a frame header of four components, the most that Pillow decodes
 _ADOBE_SEGMENT = 14  # bytes with the length; the last is the colour transform, 0 to 2
 
-# Of coded data, 32 bytes by chance all printable and this different are rarer than one in 10**13. Even areas repeat a
-# few bytes, which may be printable.
-_TEXT, _CHARACTERS = 32, 10
+# Coded data looks random: of so many bytes in a row, all are printable in less than one of 10**150 places. Even areas
+# repeat a few bytes, which may be printable, so text is what has so many different ones.
+_TEXT, _CHARACTERS = 384, 10
+_STEP = 32  # bytes from one that is tried to the next
+_RUN = b"\1" * (_TEXT // _STEP)
 _PRINTABLE = np.isin(np.arange(256), [*range(0x20, 0x7F), *b"\t\r\n"])
 
 _SCALES = (8, 4, 2, 1)  # by which libjpeg divides at the least cost; it has no fast code for others
@@ -33,36 +36,43 @@ class Damaged(Exception):
     """Pixels are missing or wrong; the message is libjpeg's."""
 
 
-def walk(data: bytes, start: int, most: int) -> tuple[int, bool]:
-    """Count the scans of the JPEG at ``start``, and return whether it is whole: an end-of-image marker follows them.
+@frozen
+class Outline:
+    """What a JPEG's markers say of it.
 
-    Stops, not whole, at the first scan beyond ``most``. Segments are skipped by their length, so that the markers of a
-    thumbnail inside one do not count. Whatever follows the end of the image is ignored. Linear.
+    Attributes:
+        scans: Where the coded data of each scan starts and ends.
+        whole: Whether an end-of-image marker follows the scans.
+        scalable: Whether ``decode`` can decode it, and refuses all that a full decode refuses. It can for nearly all:
+            every scan is read to its end at every scale. Not so where the colours cannot be scaled up to the size of
+            the picture, which only a full decode notices, where there is nothing to scale (lossless), and where the
+            coding is arithmetic.
     """
-    scans = 0
-    for marker, _ in _markers(data, start):
-        if marker == _EOI:
-            return scans, scans > 0
-        if marker == _SOS:
-            scans += 1
-            if scans > most:
+
+    scans: tuple[tuple[int, int], ...]
+    whole: bool
+    scalable: bool
+
+
+def outline(data: bytes, most: int) -> Outline:
+    """Read the markers of a JPEG, up to the end of the image or to the first scan beyond ``most``.
+
+    Segments are skipped by their length, so that the markers of a thumbnail inside one do not count. Whatever follows
+    the end of the image is ignored. Linear.
+    """
+    scans: list[tuple[int, int]] = []
+    start, marker, scalable = 0, 0, True
+    for marker, position in _markers(data):
+        if start:
+            scans.append((start, position - 2))
+            if len(scans) > most:
                 break
-    return scans, False
-
-
-def decodable(data: bytes) -> bool:
-    """Return whether ``decode`` can decode this JPEG, and refuses all that a full decode refuses.
-
-    It can for nearly all: every scan is read to its end at every scale. Not so where the colours cannot be scaled up
-    to the size of the picture, which only a full decode notices, where there is nothing to scale (lossless), and where
-    the coding is arithmetic.
-    """
-    for marker, position in _markers(data, 0):
-        if marker == _SOS:
+        start = position + _length(data, position) if marker == _SOS else 0
+        if marker == _EOI:
             break
-        if marker in _FRAMES and not (marker in _HUFFMAN_DCT and _even(data[position : position + _FRAME])):
-            return False
-    return True
+        if marker in _FRAMES and not scans:
+            scalable &= marker in _HUFFMAN_DCT and _even(data[position : position + _FRAME])
+    return Outline(tuple(scans), marker == _EOI and bool(scans), scalable)
 
 
 def decode(data: bytes, size: tuple[int, int], mode: str, at_least: int) -> Image.Image:
@@ -79,8 +89,6 @@ def decode(data: bytes, size: tuple[int, int], mode: str, at_least: int) -> Imag
     width, height = size
     scale = next((scale for scale in _SCALES if min(width, height) >= scale * at_least), 1)
     target = -(-width // scale), -(-height // scale)
-    if _holds_text(data):
-        raise Damaged("text inside the image data")
     try:
         return _strictly(data, mode, target)
     except ValueError:
@@ -91,44 +99,39 @@ def decode(data: bytes, size: tuple[int, int], mode: str, at_least: int) -> Imag
         raise Damaged(str(error)) from error
 
 
+def check_text(data: bytes, outline: Outline) -> None:
+    """Look for a web page or the like inside the coded data.
+
+    libjpeg decodes up to a tenth of such files without a warning: codes get back into step with the blocks, and
+    progressive scans code long runs of empty blocks.
+
+    Raises:
+        Damaged: There is text.
+    """
+    for start, end in outline.scans:
+        coded = np.frombuffer(data, np.uint8, end - start, start)
+        tried = _PRINTABLE[coded[::_STEP]].tobytes()
+        place = tried.find(_RUN)
+        while place >= 0:
+            block = coded[place * _STEP : place * _STEP + _TEXT - _STEP]
+            if _PRINTABLE[block].all() and len(np.unique(block)) >= _CHARACTERS:
+                raise Damaged("text inside the image data")
+            place = tried.find(_RUN, place + 1)
+
+
 def _strictly(data: bytes, mode: str, target: tuple[int, int]) -> Image.Image:
     width, height = target
     colours = "GRAY" if mode == "L" else mode
     pixels = simplejpeg.decode_jpeg(data, colours, min_width=width, min_height=height, strict=True)
-    return Image.fromarray(pixels[..., 0] if mode == "L" else pixels, mode)
-
-
-def _holds_text(data: bytes) -> bool:
-    """Whether a web page or the like lies inside the coded data.
-
-    libjpeg decodes up to a tenth of such files without a warning: codes get back into step with the blocks, and
-    progressive scans code long runs of empty blocks.
-    """
-    for start, end in _scans(data):
-        coded = np.frombuffer(data, np.uint8, (end - start) // _TEXT * _TEXT, start).reshape(-1, _TEXT)
-        few = coded[_PRINTABLE[coded[:, 0]]]
-        few = few[_PRINTABLE[few[:, 16]]]  # an eighth of all, at little cost
-        if any(len(np.unique(block)) >= _CHARACTERS for block in few[_PRINTABLE[few].all(1)]):
-            return True
-    return False
-
-
-def _scans(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where the coded data of each scan starts and ends."""
-    start = 0
-    for marker, position in _markers(data, 0):
-        if start:
-            yield start, position - 2
-        if marker == _EOI:
-            break
-        start = position + int.from_bytes(data[position : position + 2], "big") if marker == _SOS else 0
+    height, width = pixels.shape[:2]
+    return Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)
 
 
 def _without_metadata(data: bytes) -> bytes:
     """Keep of the part before the first scan only what the pixels need."""
     kept, sequential = [b"\xff\xd8"], False
-    for marker, position in _markers(data, 0):
-        segment = data[position : position + int.from_bytes(data[position : position + 2], "big")]
+    for marker, position in _markers(data):
+        segment = data[position : position + _length(data, position)]
         if marker == _SOS:
             # A sequential scan has all coefficients whatever its parameters say: decoders ignore them, and warn.
             ending = b"\x00\x3f\x00" if sequential else segment[-3:]
@@ -152,12 +155,16 @@ def _even(frame: bytes) -> bool:
     return all(part and max(parts) % part == 0 for parts in ways for part in parts)
 
 
-def _markers(data: bytes, start: int) -> Iterator[tuple[int, int]]:
+def _markers(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield every marker outside the segments, and the position behind it."""
-    position = start
+    position = 0
     while found := _MARKER.search(data, position):
         position = found.end()
         marker = data[position - 1]
         yield marker, position
         if marker not in (_TEM, _SOI):
-            position += int.from_bytes(data[position : position + 2], "big")
+            position += _length(data, position)
+
+
+def _length(data: bytes, position: int) -> int:
+    return int.from_bytes(data[position : position + 2], "big")
