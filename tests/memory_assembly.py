@@ -13,6 +13,7 @@ from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_adapters.seen_images.memory import MemorySeenImages
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
+from pixcore_adapters.twins.memory import MemoryTwinFinder
 from pixcore_adapters.validator.memory import MemoryValidator, encode
 
 TERMS = LeaseTerms(ttl=60.0, deadline=600.0)
@@ -22,6 +23,13 @@ def picture(number: int) -> bytes:
     """A picture unlike any other: its hashes are far from those of its neighbours."""
     spread = (number * 0x9E3779B97F4A7C15) & (2**64 - 1)
     return encode(f"picture {number}", phash=spread, dhash=~spread & (2**64 - 1))
+
+
+def copy(number: int, name: str = "copy", side: int = 100) -> bytes:
+    """Make another picture with nearly the hashes of ``picture(number)``; a larger side makes it the better one."""
+    spread = (number * 0x9E3779B97F4A7C15) & (2**64 - 1)
+    hashes = {"phash": spread ^ 0b11, "dhash": ~spread & (2**64 - 1)}
+    return encode(f"{name} of {number}", width=side, height=side, **hashes)
 
 
 @define
@@ -109,6 +117,7 @@ class MemoryAssembly:
             "store": self.store,
             "status": self.status,
             "seen": self.seen,
+            "twins": MemoryTwinFinder(),
             **{name: changes.pop(name) for name in list(changes) if name in _PORTS},
         }
         return ChunkPipeline(
@@ -126,4 +135,4 @@ class MemoryAssembly:
         return list(self.work.glob("chunk-*")) if self.work.exists() else []
 
 
-_PORTS = frozenset({"downloader", "validator", "archiver", "store", "status", "seen"})
+_PORTS = frozenset({"downloader", "validator", "archiver", "store", "status", "seen", "twins"})

@@ -43,7 +43,9 @@ if TYPE_CHECKING:
         Progress,
         Reject,
         Status,
+        TwinPair,
     )
+    from pixcore.model.comparison import Comparison, Features, Twin
     from pixcore.model.images import (
         Accepted,
         Candidate,
@@ -55,12 +57,13 @@ if TYPE_CHECKING:
         Rejected,
         RejectReason,
     )
-    from pixcore.model.quality import Fingerprint, NearRule, Quality
+    from pixcore.model.quality import Fingerprint, NearRule, Quality, TwinRule
     from pixcore.model.requests import ChunkRequest, Slice
     from pixcore.model.rows import Row
     from pixcore.planning.plan import DatasetRequest, KeywordRequest, Lane, plan
     from pixcore.ports import Archiver, BlobStore, Contents, Downloader, StatusRepo, Validator
     from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
+    from pixcore.ports.twin_finder import TwinFinder, Twins
     from pixcore.stored.near_groups import NearGroup, near_groups
 
 __all__ = [
@@ -83,6 +86,7 @@ __all__ = [
     "Claim",
     "ClaimLost",
     "Claimed",
+    "Comparison",
     "Contents",
     "DatasetRequest",
     "Done",
@@ -90,6 +94,7 @@ __all__ = [
     "Downloader",
     "Event",
     "Exhausted",
+    "Features",
     "Fingerprint",
     "InvalidRequest",
     "KeywordRequest",
@@ -129,6 +134,11 @@ __all__ = [
     "StoreNotFound",
     "StoreUnavailable",
     "TransientError",
+    "Twin",
+    "TwinFinder",
+    "TwinPair",
+    "TwinRule",
+    "Twins",
     "Validator",
     "WorkspaceFull",
     "near_groups",
@@ -145,6 +155,7 @@ _MODULES = (
     "model.archives",
     "model.requests",
     "model.chunks",
+    "model.comparison",
     "chunk.events",
     "model.rows",
     "ports",

@@ -96,6 +96,18 @@ class SeenImagesContract:
         clock.advance(100 * TTL)
         assert hold(seen, other, ONE) == one.chunk
 
+    def test_single_holds_can_be_ended(self, seen: SeenImages, claims: list[Claim]) -> None:
+        """An image that its chunk does not keep after all is free for others; the rest stays held."""
+        one, other = claims
+        hold(seen, one, ONE)
+        hold(seen, one, OTHER)
+        for _ in range(2):
+            seen.release(one, [ONE])
+        seen.release(other, [OTHER])
+        seen.release(one, [])
+        assert hold(seen, other, ONE) is None
+        assert hold(seen, other, OTHER) == one.chunk
+
     @pytest.mark.parametrize("end", ["failed", "waits", "released", "reopened", "claimed_anew"])
     def test_a_hold_ends_with_its_attempt(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], clock: Clock, end: str

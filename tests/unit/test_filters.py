@@ -7,7 +7,7 @@ import pytest
 
 from pixcore.filters.apply import apply_filters
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
-from pixcore.model.quality import Fingerprint, NearRule, Quality
+from pixcore.model.quality import Fingerprint, NearRule, Quality, TwinRule
 
 
 def image(number: int, width: int = 320, height: int = 240, phash: int = 0) -> Accepted:
@@ -45,8 +45,8 @@ def test_an_image_is_not_a_duplicate_of_one_that_is_too_small() -> None:
     ("near", "verdict"), [(NearRule(1, 0), RejectReason.NEAR_DUPLICATE), (NearRule(0, 0), "kept"), (None, "kept")]
 )
 def test_the_datasets_own_rule_decides_which_images_are_near(near: NearRule | None, verdict: str) -> None:
-    """One dataset drops only exact copies, another all similar images."""
-    assert verdicts([image(1), image(2, phash=1)], Quality(near=near)) == ["kept", verdict]
+    """One dataset drops only exact copies, another all similar images. Datasets were planned so earlier."""
+    assert verdicts([image(1), image(2, phash=1)], Quality(near=near, twins=TwinRule.HASHES)) == ["kept", verdict]
 
 
 def test_a_rejection_names_the_size_and_the_minimum() -> None:

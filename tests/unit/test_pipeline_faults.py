@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_assembly import Faults, MemoryAssembly, picture
+from memory_assembly import Faults, MemoryAssembly, copy, picture
 
 from pixcore import (
     Busy,
@@ -57,8 +57,9 @@ _FAULTS = st.sampled_from(
         SystemExit(1),
     ]
 )
+_COPIES = st.builds(copy, st.integers(0, 12), st.sampled_from("ab"), st.sampled_from([60, 200]))
 _PICTURES = st.lists(
-    st.one_of(st.integers(0, 12).map(picture), st.just(b"no picture"), st.none()), min_size=1, max_size=8
+    st.one_of(st.integers(0, 12).map(picture), _COPIES, st.just(b"no picture"), st.none()), min_size=1, max_size=8
 )
 _TARGET = 4
 

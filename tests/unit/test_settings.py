@@ -34,6 +34,7 @@ VALUES: Mapping[str, st.SearchStrategy[object]] = MappingProxyType(
         "status": WORDS.map(lambda word: f"sqlite:////{word}.db"),
         "source": st.lists(WORDS.map(lambda word: f"folder:/{word}"), min_size=1, max_size=3),
         "license": st.lists(st.sampled_from(["cc0", "by", "by-nc-sa"]), min_size=1, max_size=3),
+        "near": st.sampled_from(["drop", "report", "off"]),
         "archive": st.sampled_from(["zip", "tar"]),
         **dict.fromkeys(("work", "keep_pages", "metrics_dir"), WORDS.map(lambda word: f"/{word}")),
         **dict.fromkeys(("lease_ttl", "chunk_deadline", "decode_seconds", "fetch_seconds", "per_host_rate"), SECONDS),

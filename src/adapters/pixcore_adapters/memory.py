@@ -5,6 +5,7 @@ from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_adapters.seen_images.memory import MemorySeenImages
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
+from pixcore_adapters.twins.memory import MemoryTwinFinder
 from pixcore_adapters.validator.memory import MemoryValidator, encode
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "MemoryDownloader",
     "MemorySeenImages",
     "MemoryStatusRepo",
+    "MemoryTwinFinder",
     "MemoryValidator",
     "encode",
 ]

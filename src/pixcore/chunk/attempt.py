@@ -92,12 +92,15 @@ class Attempt:
             tally=tally(row for row, _ in collector.selection.images),
             rejects=context.counts.samples,
             columns=COLUMN_TYPES,
+            twins=collector.selection.twins,
         )
         context.write(lambda: using.status.complete(context.claim, result))
         return result
 
     def _pack(self, collector: Collector, target: Path) -> Archive:
         """Pack the images while they are collected. Only a failure of packing itself is retried, from the first image.
+
+        If an image that is packed already was replaced by a better one, packing begins again; that is no failure.
 
         Raises:
             BaseException: What made collecting or, in the last try, packing fail.
@@ -106,13 +109,16 @@ class Attempt:
 
         def pack() -> Archive | BaseException:
             """Return the archive, or what made collecting fail: packing again would not help then."""
-            try:
-                archive = using.archiver.pack(collector, target)
-            except BaseException:
-                if collector.failure is None:
-                    raise
-                return collector.failure
-            return archive if collector.failure is None else collector.failure
+            while True:
+                try:
+                    archive = using.archiver.pack(collector, target)
+                except BaseException:
+                    if collector.is_outdated:
+                        continue
+                    if collector.failure is None:
+                        raise
+                    return collector.failure
+                return archive if collector.failure is None else collector.failure
 
         with context.stopwatch.measure(Phase.COMPRESS):
             packed = context.retrying(using.policies.compress, Phase.COMPRESS)(pack)

@@ -1,5 +1,6 @@
 """Collector: download, validate, filter and select the images of one attempt, while they are packed."""
 
+import sys
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -18,6 +19,10 @@ from pixcore.model.images import CandidateKey, Download, Miss
 from pixcore.model.rows import Row
 
 
+class _Outdated(Exception):
+    """An image that was yielded has been replaced: the archive that is being written holds a rejected one."""
+
+
 @define(eq=False)
 class Collector:
     """Collects images when they are asked for, so that an archive is packed while its next images are downloaded.
@@ -26,18 +31,23 @@ class Collector:
     been yielded, it collects more. Each iteration begins with the first image, and nothing is collected twice: a retry
     of packing just iterates again.
 
+    A later image may replace one that was yielded already. Then the iteration raises, and ``is_outdated`` is true until
+    the next one, which collects everything before it yields the first image: so this happens at most once.
+
     Attributes:
         context: The attempt.
         into: The folder for the downloads.
         selection: The images that are kept.
         failure: What made collecting fail, or None. The archiver draws the images, so what collecting raises passes
             through the archiver, which may translate it. This attribute says whether collecting was the cause.
+        is_outdated: Whether the last iteration ended because an image that it had yielded was replaced.
     """
 
     context: AttemptContext
     into: Path
     selection: Selection = field(init=False)
     failure: BaseException | None = field(init=False, default=None)
+    is_outdated: bool = field(init=False, default=False)
     _steps: Generator[bool] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -45,14 +55,23 @@ class Collector:
         self._steps = self._collect()
 
     def __iter__(self) -> Iterator[tuple[Row, Path]]:
+        if self.is_outdated:
+            self.is_outdated = False
+            self._has(sys.maxsize)
+        self.selection.lowest_replaced()
         for number in count():
-            if not self._has(number):
+            more = self._has(number)
+            if self.selection.lowest_replaced() < number:
+                self.is_outdated = True
+                raise _Outdated
+            if not more:
                 return
             yield self.selection.images[number]
 
     def close(self) -> None:
         """Stop collecting. Idempotent."""
         self._steps.close()
+        self.selection.close()
 
     def _has(self, number: int) -> bool:
         """Collect until there is an image of that number, counted from 0; return False if there is none."""

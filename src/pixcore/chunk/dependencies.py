@@ -12,6 +12,7 @@ from pixcore.chunk.lease import LeaseTerms
 from pixcore.chunk.retry import Policies
 from pixcore.ports import Archiver, BlobStore, Downloader, StatusRepo, Validator
 from pixcore.ports.seen_images import SeenImages
+from pixcore.ports.twin_finder import TwinFinder
 
 
 @frozen
@@ -19,9 +20,10 @@ class Dependencies:
     """What a pipeline works with.
 
     Attributes:
-        downloader, validator, archiver, store, status: Five of the six ports.
+        downloader, validator, archiver, store, status: Five of the seven ports.
         work: Each attempt creates its private work directory below this folder.
         seen: The sixth port. None: duplicates across the chunks of a dataset are not found.
+        twins: The seventh port. None: images that show the same picture are not found.
         observer: Is called with every event, in the thread that runs the chunk.
         policies: How often each step is tried.
         terms: How long a claim lives.
@@ -38,6 +40,7 @@ class Dependencies:
     status: StatusRepo
     work: Path
     seen: SeenImages | None = None
+    twins: TwinFinder | None = None
     observer: Observer = silent
     policies: Policies = Policies()
     terms: LeaseTerms = LeaseTerms()

@@ -58,6 +58,17 @@ class ImageRejected(Event):
 
 
 @frozen
+class ImageReplaced(Event):
+    """An image took the position of an accepted one that shows the same picture and is rejected now.
+
+    The number of accepted images stays, that of rejected ones grows by one.
+    """
+
+    image: Accepted
+    rejected: Rejected
+
+
+@frozen
 class StepRetried(Event):
     """A step has failed ``failures`` times so far and will be retried after ``wait`` seconds."""
 

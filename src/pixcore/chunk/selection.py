@@ -1,13 +1,19 @@
 """Selection: the images that an attempt keeps."""
 
+import math
 from pathlib import Path
 
 from attrs import define, field
 
 from pixcore.chunk.context import AttemptContext
-from pixcore.chunk.events import ImageAccepted, ImageRejected
+from pixcore.chunk.events import ImageAccepted, ImageRejected, ImageReplaced
+from pixcore.chunk.twin_search import TwinSearch
 from pixcore.chunk.workspace import local_disk
+from pixcore.filters.best_twin import second_is_better
+from pixcore.model.chunks import TwinPair
+from pixcore.model.comparison import Comparison
 from pixcore.model.images import Accepted, Rejected, RejectReason
+from pixcore.model.quality import TwinRule
 from pixcore.model.rows import Row, row
 
 # SeenImages.hold is called for groups of this many verdicts: one call costs as much as decoding half an image.
@@ -19,18 +25,29 @@ class Selection:
     """The images that an attempt keeps, each with its row, in the order in which they are packed.
 
     Verdicts are added one by one and decided in groups. Deciding means to ask the dataset's SeenImages whether another
-    chunk holds the same bytes, to count the verdict, to report it, and to delete the file of a rejected image.
+    chunk holds the same bytes, to compare the image with the kept ones, to count the verdict, to report it, and to
+    delete the file of a rejected image. Of two images of the same picture the better one stays: if that is the later
+    one, it takes the position of the other.
 
     A selection calls neither the downloader nor the validator. So ``decide`` may also be called while the downloader
     waits for its next item, in the middle of ``Collector``'s loop.
 
-    ``Collector`` reads ``images`` by number while packing runs. The first ones may be in the archive already: after a
-    change to one of those, the archive has to be packed again from the first image.
+    Attributes:
+        context: The attempt.
+        images: The kept images, with their rows.
+        twins: The pairs of images of the same picture that are both kept, if the chunk only reports them.
     """
 
     context: AttemptContext
     images: list[tuple[Row, Path]] = field(init=False, factory=list[tuple[Row, Path]])
+    twins: list[TwinPair] = field(init=False, factory=list[TwinPair])
+    _replaced: set[int] = field(init=False, factory=set[int])
     _undecided: list[Accepted | Rejected] = field(init=False, factory=list[Accepted | Rejected])
+    _search: TwinSearch = field(init=False)
+    _positions: dict[int, int] = field(init=False, factory=dict[int, int])  # in ``images``, by number in the search
+
+    def __attrs_post_init__(self) -> None:
+        self._search = TwinSearch(self.context)
 
     @property
     def is_full(self) -> bool:
@@ -50,23 +67,72 @@ class Selection:
     def decide(self) -> None:
         """Decide the verdicts that are undecided, in the order in which they were added."""
         decided, self._undecided = self._without_seen(self._undecided), []
+        numbers = iter(self._search.add([verdict for verdict in decided if isinstance(verdict, Accepted)]))
+        worse: list[Accepted] = []
         for verdict in decided:
-            if isinstance(verdict, Accepted):
-                self._keep(verdict)
-            else:
+            if isinstance(verdict, Rejected):
                 self._drop(verdict)
+            elif image := self._decide(next(numbers), verdict):
+                worse.append(image)
+        seen, claim = self.context.using.seen, self.context.claim
+        if seen and worse:
+            self.context.write(lambda: seen.release(claim, worse))
 
-    def _keep(self, image: Accepted) -> None:
+    def lowest_replaced(self) -> float:
+        """Return the lowest position whose image was replaced since the last call; infinity if none was."""
+        lowest = min(self._replaced, default=math.inf)
+        self._replaced.clear()
+        return lowest
+
+    def close(self) -> None:
+        """End what compares images. Idempotent."""
+        self._search.close()
+
+    def _decide(self, number: int, image: Accepted) -> Accepted | None:
+        """Keep an accepted image, or the other image of the same picture; return the one that is rejected."""
+        found = self._search.find(number, image)
+        rule = self.context.request.quality.twins
+        if found and rule is TwinRule.DROP:
+            return self._choose(number, image, *found)
+        if found:
+            twin, comparison = found
+            one, other = (each.download.candidate.url for each in (self._search.kept(twin), image))
+            self.twins.append(TwinPair(one, other, comparison.sentence()))
+        self._keep(number, image)
+        return None
+
+    def _keep(self, number: int, image: Accepted) -> None:
         context = self.context
+        self._search.keep(number, image)
+        self._positions[number] = len(self.images)
         self.images.append((row(len(self.images), image, context.request), image.download.path))
         context.counts.accepted += 1
         context.observe(ImageAccepted(*context.ids, image=image))
 
+    def _choose(self, number: int, image: Accepted, twin: int, comparison: Comparison) -> Accepted:
+        """Keep the better one of a new image and its twin; return the other, which is rejected."""
+        kept = self._search.kept(twin)
+        if not second_is_better(kept, image, comparison.swapped()):
+            self._drop(_worse(image, kept, comparison))
+            return image
+        self._search.forget(twin)
+        self._search.keep(number, image)
+        position = self._positions[number] = self._positions.pop(twin)
+        self.images[position] = row(position, image, self.context.request), image.download.path
+        self._replaced.add(position)
+        rejected = _worse(kept, image, comparison.swapped())
+        self._discard(rejected)
+        self.context.observe(ImageReplaced(*self.context.ids, image=image, rejected=rejected))
+        return kept
+
     def _drop(self, rejected: Rejected) -> None:
+        self._discard(rejected)
+        self.context.observe(ImageRejected(*self.context.ids, image=rejected))
+
+    def _discard(self, rejected: Rejected) -> None:
         self.context.counts.reject(rejected)
         with local_disk("removing a rejected image"):
             rejected.download.path.unlink(missing_ok=True)
-        self.context.observe(ImageRejected(*self.context.ids, image=rejected))
 
     def _without_seen(self, verdicts: list[Accepted | Rejected]) -> list[Accepted | Rejected]:
         """Hold the accepted images for this attempt; turn those that another chunk holds into rejections."""
@@ -82,3 +148,9 @@ class Selection:
             else verdict
             for verdict in verdicts
         ]
+
+
+def _worse(image: Accepted, better: Accepted, comparison: Comparison) -> Rejected:
+    """Return the rejection of an image whose twin stays; ``comparison.one`` are the image's features."""
+    detail = f"{comparison.sentence()}; {better.download.candidate.url} is kept"
+    return Rejected(image.download, RejectReason.NEAR_DUPLICATE, detail)

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterable
 from pixcore.filters.duplicates import drop_duplicates
 from pixcore.filters.size import drop_small
 from pixcore.model.images import Accepted, Rejected
-from pixcore.model.quality import Quality
+from pixcore.model.quality import Quality, TwinRule
 
 
 def apply_filters(verdicts: Iterable[Accepted | Rejected], quality: Quality) -> Generator[Accepted | Rejected]:
@@ -14,4 +14,5 @@ def apply_filters(verdicts: Iterable[Accepted | Rejected], quality: Quality) -> 
     The cheap rules come first. Duplicates are compared with kept images only: an image that another rule rejects must
     not displace an equal one.
     """
-    return drop_duplicates(drop_small(verdicts, quality), quality.near)
+    rule = quality.near if quality.twins is TwinRule.HASHES else None
+    return drop_duplicates(drop_small(verdicts, quality), rule)

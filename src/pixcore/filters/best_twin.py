@@ -1,10 +1,15 @@
 """Which of two images of the same picture a dataset keeps."""
 
+import math
+
 from pixcore.model.comparison import Comparison, Features
 from pixcore.model.images import Accepted
 
-# A difference of pixels or of bytes below this ratio decides nothing: sizes are rounded, and so are shares.
-_CLEARLY = 1.05
+# Pixels and bytes count in steps of this ratio: less decides nothing, because sizes are rounded. Steps instead of a
+# tolerance, so that of many copies none drives out a better one through others between them.
+_STEP = math.log(1.05)
+
+_FRAME = 0.95  # share of its pixels that a framed picture counts, so that an imprecise edge gives it no more
 
 
 def second_is_better(first: Accepted, second: Accepted, found: Comparison) -> bool:
@@ -12,40 +17,28 @@ def second_is_better(first: Accepted, second: Accepted, found: Comparison) -> bo
 
     In this order: more pixels of the picture itself, where a border does not count and an enlarged copy has no more
     than the other; nothing laid over it, no border, not enlarged; in colour; equal pixels in fewer bytes, because a
-    file that was saved again without loss is larger than what it was made of; less compressed. Else the first stays.
-    The rule is antisymmetric: with the roles exchanged, the same image wins, unless nothing distinguishes the two.
+    file that was saved again without loss is larger than what it was made of; more bytes a pixel, which means less
+    compressed. Else the first stays. Of two images, the same one is better with the roles exchanged.
     """
-    pixels = _pixels(first, found.one, found.other, second), _pixels(second, found.other, found.one, first)
-    if (clear := _clearly(*pixels)) is not None:
-        return clear
-    flaws = _flaws(found.one), _flaws(found.other)
-    if flaws[0] != flaws[1]:
-        return flaws[1] < flaws[0]
-    sizes = first.download.size, second.download.size
-    if found.equal:
-        return _clearly(sizes[1], sizes[0]) or False
-    return (
-        _clearly(
-            *(size / max(1, image.width * image.height) for size, image in zip(sizes, (first, second), strict=True))
-        )
-        or False
+    pixels = _pixels(first, found.one), _pixels(second, found.other)
+    keys = (
+        _key(first, min(pixels) if found.one.enlarged else pixels[0], found.one, equal=found.equal),
+        _key(second, min(pixels) if found.other.enlarged else pixels[1], found.other, equal=found.equal),
     )
+    return keys[1] > keys[0]
 
 
-def _pixels(image: Accepted, own: Features, others: Features, other: Accepted) -> float:
+def _pixels(image: Accepted, features: Features) -> float:
     """Return how many pixels of the picture itself an image has."""
-    pixels = image.width * image.height * (own.shared if own.framed else 1.0)
-    most = other.width * other.height * (others.shared if others.framed else 1.0)
-    return min(pixels, most) if own.enlarged else pixels
+    return image.width * image.height * (_FRAME * features.shared if features.framed else 1.0)
 
 
-def _flaws(features: Features) -> tuple[int, bool]:
-    """Return how many flaws of its own an image has, then whether it lost its colours."""
-    return features.overlaid + features.framed + features.enlarged, features.grey
+def _key(image: Accepted, pixels: float, features: Features, *, equal: bool) -> tuple[int, int, bool, int]:
+    """Return what is compared: the greater is better."""
+    flaws = features.overlaid + features.framed + features.enlarged
+    size = image.download.size
+    return _steps(pixels), -flaws, not features.grey, -_steps(size) if equal else _steps(size / pixels)
 
 
-def _clearly(first: float, second: float) -> bool | None:
-    """Return whether the second is clearly larger; None where neither is."""
-    if second > _CLEARLY * first:
-        return True
-    return False if first > _CLEARLY * second else None
+def _steps(value: float) -> int:
+    return math.floor(math.log(max(value, 1e-9)) / _STEP)

@@ -86,6 +86,19 @@ class Reject:
     detail: str
 
 
+@frozen
+class TwinPair:
+    """Two images of a chunk, by URL, that show the same picture and are both kept, and how they differ."""
+
+    one: str
+    other: str
+    detail: str
+
+
+def _twins(twins: Iterable[TwinPair]) -> tuple[TwinPair, ...]:
+    return tuple(twins)
+
+
 def _rejects(rejects: Iterable[Reject]) -> tuple[Reject, ...]:
     return tuple(rejects)
 
@@ -106,6 +119,7 @@ class ChunkResult:
         rejects: A few samples of each reason, in the order in which they were rejected.
         columns: The columns of the rows, each with ``"string"`` or ``"integer"``; empty for archives that were made
             before pixcore recorded it.
+        twins: The pairs of images that show the same picture, if the chunk reports them instead of dropping one.
     """
 
     url: str
@@ -118,6 +132,7 @@ class ChunkResult:
     tally: Mapping[str, Mapping[str, int]] = field(factory=dict[str, Mapping[str, int]])
     rejects: tuple[Reject, ...] = field(default=(), converter=_rejects)
     columns: Mapping[str, str] = field(factory=dict[str, str])
+    twins: tuple[TwinPair, ...] = field(default=(), converter=_twins)
 
     @property
     def shortfall(self) -> int:

@@ -3,6 +3,8 @@
 The rules are part of the plan, so that every worker applies the same ones, whatever its own settings are.
 """
 
+from enum import StrEnum
+
 from attrs import field, frozen
 from attrs.validators import and_, ge, le
 
@@ -45,6 +47,19 @@ class NearRule:
         )
 
 
+class TwinRule(StrEnum):
+    """What a chunk does with images that show the same picture as another of its images.
+
+    ``hashes`` is the rule of datasets that were planned before pictures were compared: the first image stays, and later
+    ones whose hashes are near are dropped. It cannot be chosen for a new dataset.
+    """
+
+    DROP = "drop"
+    REPORT = "report"
+    OFF = "off"
+    HASHES = "hashes"
+
+
 @frozen
 class Quality:
     """The rules that an image must satisfy to be kept. ``pixcore.filters`` applies them.
@@ -52,9 +67,11 @@ class Quality:
     Attributes:
         min_width: The smallest width in pixels, as stored, before any orientation tag.
         min_height: The smallest height, likewise.
-        near: Which images of a chunk are near-duplicates; the first of them stays. None: near-duplicates are kept.
+        near: Which hashes are near, for reports across chunks and for splits.
+        twins: What a chunk does with images that show the same picture. Equal bytes are dropped whatever it is.
     """
 
     min_width: int = field(default=50, validator=ge(1))
     min_height: int = field(default=50, validator=ge(1))
     near: NearRule | None = NearRule()
+    twins: TwinRule = TwinRule.DROP

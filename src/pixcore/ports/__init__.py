@@ -1,10 +1,11 @@
-"""The six ports: the interfaces through which the core uses the outside. Their signatures use no third-party types."""
+"""The seven ports: the interfaces by which the core uses the outside. Their signatures use no third-party types."""
 
 from pixcore.ports.archiver import Archiver, Contents
 from pixcore.ports.blob_store import BlobStore
 from pixcore.ports.downloader import Downloader
 from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
 from pixcore.ports.status_repo import StatusRepo
+from pixcore.ports.twin_finder import TwinFinder, Twins
 from pixcore.ports.validator import Validator
 
 __all__ = [
@@ -16,5 +17,7 @@ __all__ = [
     "SeenImage",
     "SeenImages",
     "StatusRepo",
+    "TwinFinder",
+    "Twins",
     "Validator",
 ]

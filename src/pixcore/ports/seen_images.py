@@ -65,8 +65,8 @@ class SeenImages(Protocol):
         """
         ...
 
-    def release(self, claim: Claim) -> None:
-        """End all holds of the claim's attempt. Idempotent."""
+    def release(self, claim: Claim, images: Sequence[Accepted] | None = None) -> None:
+        """End the holds of the claim's attempt on these images, by default on all. Idempotent."""
         ...
 
     def near(self, dataset: str, rule: NearRule) -> Iterator[NearPair]:

@@ -35,10 +35,15 @@ class MemorySeenImages:
         with self._lock:
             return [self._hold(claim, image) for image in images]
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Claim, images: Sequence[Accepted] | None = None) -> None:
         """See ``SeenImages``."""
+        only = None if images is None else {image.sha256 for image in images}
         with self._lock:
-            self._holds = {key: hold for key, hold in self._holds.items() if not _same_attempt(hold.claim, claim)}
+            self._holds = {
+                (dataset, sha256): hold
+                for (dataset, sha256), hold in self._holds.items()
+                if not _same_attempt(hold.claim, claim) or (only is not None and sha256 not in only)
+            }
 
     def near(self, dataset: str, rule: NearRule) -> Iterator[NearPair]:
         """See ``SeenImages``."""

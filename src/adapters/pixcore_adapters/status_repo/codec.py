@@ -1,10 +1,23 @@
 """Conversion of values to the JSON text of a database column and back; all columns use it."""
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
+from cattrs.gen import make_dict_structure_fn
 from cattrs.preconf.json import make_converter
 
+from pixcore.model.quality import Quality, TwinRule
+
 _converter = make_converter()
+_quality = make_dict_structure_fn(Quality, _converter)
+
+
+def _planned_quality(values: Mapping[str, Any], _: object) -> Quality:
+    """Convert a stored quality. Older ones name no rule for twins: their chunks drop by hashes."""
+    return _quality({"twins": TwinRule.HASHES, **values}, Quality)
+
+
+_converter.register_structure_hook(Quality, _planned_quality)
 _Value = TypeVar("_Value")
 
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from attrs import evolve
+
 from pixcore.errors import InvalidRequest, TransientError
 from pixcore.model.chunks import Chunk
+from pixcore.model.quality import TwinRule
 from pixcore.model.requests import ChunkRequest
 
 IndexKey = tuple[str, int]  # dataset and index: they identify a chunk that has no id yet
@@ -37,16 +40,23 @@ def missing(
         TransientError: A chunk must be created, but the number of other chunks of the first request's keyword is not
             ``beside``.
     """
-    same = [request for key, request in wanted.items() if key in existing and existing[key].request == request]
+    same = [request for key, request in wanted.items() if key in existing and _is_same(existing[key].request, request)]
     if beside is not None and len(same) < len(wanted):
         first = next(iter(wanted.values()))
         own = [request for request in same if (request.dataset, request.keyword) == (first.dataset, first.keyword)]
         if count(first.dataset, first.keyword) - len(own) != beside:
             raise TransientError(f"other chunks of {first.keyword!r} were planned at the same time; plan again")
     for key, chunk in existing.items():
-        if chunk.request != wanted[key]:
+        if not _is_same(chunk.request, wanted[key]):
             raise _conflict(wanted[key])
     return [request for key, request in wanted.items() if key not in existing]
+
+
+def _is_same(existing: ChunkRequest, wanted: ChunkRequest) -> bool:
+    """Return whether two requests are equal, apart from a rule for twins that can no longer be asked for."""
+    if existing.quality.twins is TwinRule.HASHES:
+        wanted = evolve(wanted, quality=evolve(wanted.quality, twins=TwinRule.HASHES))
+    return existing == wanted
 
 
 def _conflict(request: ChunkRequest) -> InvalidRequest:

@@ -56,13 +56,15 @@ class SqlSeenImages:
             remaining = {sha256: image for sha256, image in remaining.items() if sha256 not in holders}
         return [holders[image.sha256] for image in images]
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Claim, images: Sequence[Accepted] | None = None) -> None:
         """See ``SeenImages``."""
         held = and_(
             seen_images.c.dataset == claim.chunk.dataset,
             seen_images.c.chunk_id == claim.chunk.id,
             seen_images.c.attempt == claim.attempt,
         )
+        if images is not None:
+            held = and_(held, seen_images.c.sha256.in_([image.sha256 for image in images]))
         with database.autocommit(self.engine) as connection:
             connection.execute(delete(seen_images).where(held))
 

@@ -12,21 +12,8 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from pixcore_adapters.twins.measuring import likeness
-from pixcore_adapters.twins.poses import (
-    IDENTITY,
-    PROPOSED,
-    Plane,
-    Pose,
-    after,
-    blurred,
-    cropped,
-    grid,
-    inside,
-    inverse,
-    mirrored,
-    shrunk,
-    warp,
-)
+from pixcore_adapters.twins.planes import Plane, blurred, grid, inside, shrunk, warp
+from pixcore_adapters.twins.poses import IDENTITY, PROPOSED, Pose, after, cropped, inverse, mirrored
 
 _COARSE = 32  # pixels of a side
 _DESCRIBED = 16

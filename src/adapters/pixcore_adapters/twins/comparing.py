@@ -13,7 +13,8 @@ from pixcore_adapters.twins.aligning import Alignment, Described, aligned, descr
 from pixcore_adapters.twins.features import features
 from pixcore_adapters.twins.judging import Kind, judged, kind_of
 from pixcore_adapters.twins.measuring import Figures, Picture, figures, tiled
-from pixcore_adapters.twins.poses import distance, shrunk
+from pixcore_adapters.twins.planes import shrunk
+from pixcore_adapters.twins.poses import distance
 
 FINE, COARSE = 384, 128
 _TILE = 16  # pixels

@@ -6,7 +6,8 @@ from PIL import Image
 
 from pixcore.model.comparison import Features
 from pixcore_adapters.twins.measuring import Figures, Picture
-from pixcore_adapters.twins.poses import Pose, blurred, inside, inverse
+from pixcore_adapters.twins.planes import blurred, inside
+from pixcore_adapters.twins.poses import Pose, inverse
 
 _WIDEST = 0.97  # share of a picture that the other shows, above which it has no frame worth the name
 _PLAIN = 6  # levels that a plain ground varies by

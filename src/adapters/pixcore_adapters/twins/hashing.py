@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pixcore_adapters.twins.poses import IDENTITY, PROPOSED, Pose
+from pixcore_adapters.twins.poses import PROPOSED, Pose
 
 SIDE = 32  # pixels of a small grey picture
 WAYS = 2 * len(PROPOSED)  # every pose as it is, then every pose mirrored; the first is the picture itself
@@ -57,8 +57,21 @@ def _matrix() -> tuple[_Matrix, float]:
     cells = np.kron(_shares(_DOWN), _shares(_ACROSS))
     scale = _MOST / float(cells.max())
     sums = np.vstack([_MOST * np.kron(cosines, cosines), scale * cells]).astype(np.float32)
-    parts = [sums if pose is IDENTITY else sums @ _sampling(pose) for pose in PROPOSED]
-    return np.rint(np.vstack(parts)).clip(-_MOST, _MOST).T.copy(), scale
+
+    def part(pose: Pose) -> _Matrix:
+        if pose[0, 1] or pose[1, 0]:
+            return sums @ _sampling(pose)
+        down, across = _line(pose[1, 1], pose[1, 2]), _line(pose[0, 0], pose[0, 2])
+        outside = 1 - np.outer(down.sum(1), across.sum(1)).ravel()  # these pixels take the picture's mean
+        placed = np.vstack(
+            [
+                _MOST * np.kron(cosines @ down, cosines @ across),
+                scale * np.kron(_shares(_DOWN) @ down, _shares(_ACROSS) @ across),
+            ]
+        )
+        return np.asarray(placed + (sums @ outside)[:, None] / outside.size, np.float32)
+
+    return np.rint(np.vstack([part(pose) for pose in PROPOSED])).clip(-_MOST, _MOST).T.copy(), scale
 
 
 def _shares(cells: int) -> NDArray[np.float64]:
@@ -67,6 +80,14 @@ def _shares(cells: int) -> NDArray[np.float64]:
     pixels = np.arange(SIDE)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     return overlap.clip(0) * cells / SIDE
+
+
+def _line(scale: float, shift: float) -> NDArray[np.float64]:
+    """Return linear sampling along one side as a matrix; rows outside the picture are zero."""
+    places = scale * (np.arange(SIDE) + 0.5) / SIDE + shift
+    weights = 1 - np.abs((places * SIDE - 0.5).clip(0, SIDE - 1)[:, None] - np.arange(SIDE))
+    weights[(places <= 0) | (places >= 1)] = 0
+    return weights.clip(0)
 
 
 def _sampling(pose: Pose) -> _Matrix:

@@ -4,7 +4,8 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from pixcore_adapters.twins.poses import Plane, Pose, blurred, inside, warp
+from pixcore_adapters.twins.planes import Plane, blurred, inside, warp
+from pixcore_adapters.twins.poses import Pose
 
 Picture = NDArray[np.float32]  # n x n x 3: luma, Cb, Cr of 255 levels
 _Tiles = NDArray[np.float32]

@@ -22,6 +22,7 @@ from pixcore import (
 )
 from pixcore.chunk.events import Observer, combined
 from pixcore.chunk.workspace import sweep
+from pixcore.ports import TwinFinder
 from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.outputs.export import Layout
@@ -31,6 +32,7 @@ from pixcore_runners.registry.tables import ARCHIVERS, BLOB_STORES, LAYOUTS
 from pixcore_runners.settings import Settings, environment_here
 
 if TYPE_CHECKING:
+    from pixcore_adapters.validator.picture import Limits
     from pixcore_adapters.validator.pillow import PillowValidator
 
 
@@ -96,6 +98,7 @@ class Assembly:
                 status=self.status,
                 work=work,
                 seen=self.seen,
+                twins=_twin_finder(self.settings),
                 observer=_counted(self.settings, observer, interrupts, closed_at_end),
                 stop=stop,
                 terms=LeaseTerms(ttl=self.settings.lease_ttl, deadline=self.settings.chunk_deadline),
@@ -180,12 +183,23 @@ def validating(settings: Settings, *, at_once: bool = False) -> Generator[Valida
 
 
 def _validator(settings: Settings, closed_at_end: ExitStack) -> "PillowValidator":
-    from pixcore_adapters.validator.picture import Limits  # noqa: PLC0415 - Pillow and numpy are slow to import
-    from pixcore_adapters.validator.pillow import PillowValidator  # noqa: PLC0415 - likewise
+    from pixcore_adapters.validator.pillow import PillowValidator  # noqa: PLC0415 - Pillow and numpy are slow to import
 
-    limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels, max_frames=settings.max_frames)
+    limits = _limits(settings)
     share = max(1, (os.cpu_count() or 1) // settings.workers)  # each running chunk has decoders of its own
     return closed_at_end.enter_context(PillowValidator(limits, seconds=settings.decode_seconds, workers=share))
+
+
+def _twin_finder(settings: Settings) -> TwinFinder:
+    from pixcore_adapters.twins.pillow import PillowTwinFinder  # noqa: PLC0415 - as for the validator
+
+    return PillowTwinFinder(_limits(settings), seconds=2 * settings.decode_seconds)
+
+
+def _limits(settings: Settings) -> "Limits":
+    from pixcore_adapters.validator.picture import Limits  # noqa: PLC0415 - as for the validator
+
+    return Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels, max_frames=settings.max_frames)
 
 
 def _store(settings: Settings) -> BlobStore:

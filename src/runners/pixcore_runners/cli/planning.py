@@ -29,6 +29,7 @@ spec_options = with_options(
     ),
     click.option("--license", metavar="SLUGS", help=f"Only images under these licences: {', '.join(LICENSES)}."),
     click.option("--chunk-size", type=int, metavar="N", help="Images in a chunk. Default: 500."),
+    click.option("--near", metavar="RULE", help="Copies of one picture in a chunk: drop (default), report or off."),
     click.option("--dataset", default="", metavar="NAME", help="Name of the dataset. Default: the keyword."),
     click.option("--keep-pages", metavar="DIR", help="Store result pages that could not be parsed in DIR."),
 )

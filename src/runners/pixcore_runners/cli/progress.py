@@ -19,6 +19,7 @@ from pixcore.chunk.events import (
     Event,
     ImageAccepted,
     ImageRejected,
+    ImageReplaced,
     Observer,
     PhaseEntered,
     StepRetried,
@@ -83,14 +84,14 @@ class _Bars:
                 self._note(event, task)
 
     def _note(self, event: Event, task: TaskID) -> None:
-        if isinstance(event, ImageRejected):
+        if isinstance(event, ImageRejected | ImageReplaced):
             self._rejected[event.chunk] += 1
         elif isinstance(event, ImageAccepted):
             self.bars.advance(task)
         bar = next(bar for bar in self.bars.tasks if bar.id == task)
         rate = f"{bar.speed:.0f}/s" if bar.speed else ""
         phase = f"[dim]{event.phase}[/]" if isinstance(event, PhaseEntered) else ""
-        if phase or isinstance(event, ImageAccepted | ImageRejected):
+        if phase or isinstance(event, ImageAccepted | ImageRejected | ImageReplaced):
             self.bars.update(task, note=f"{rate} rejected {self._rejected[event.chunk]} {phase}".strip())
 
     def _end(self, event: ChunkEnded) -> None:

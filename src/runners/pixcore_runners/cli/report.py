@@ -36,7 +36,7 @@ def command(shell: Shell, dataset: str, out: str) -> None:
     assembly = assemble(shell.settings)
     name = dataset_name(dataset)
     records = dataset_records(name, assembly.status)
-    near = assembly.seen.near(name, shell.settings.near)
+    near = assembly.seen.near(name, shell.settings.near_rule)
     stored = sum(record.result.progress.accepted for record in records if record.result)
     with counted(shell, "images", stored) as done:
         attempts = assembly.status.history(name)

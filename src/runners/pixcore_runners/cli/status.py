@@ -41,7 +41,7 @@ def command(shell: Shell, dataset: str | None, watched: bool, duplicates: bool) 
     elif name is not None:
         records = dataset_records(name, assembly.status)
         if duplicates:
-            rule = shell.settings.near
+            rule = shell.settings.near_rule
             _show_near(shell, name, rule, near_groups(assembly.seen.near(name, rule)))
         else:
             shell.show(document(name, records), chunk_table(records))

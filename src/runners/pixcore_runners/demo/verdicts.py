@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import define, field, frozen
 
-from pixcore.chunk.events import CandidateMissed, Event, ImageAccepted, ImageRejected
+from pixcore.chunk.events import CandidateMissed, Event, ImageAccepted, ImageRejected, ImageReplaced
 from pixcore.model.images import Candidate
 from pixcore_runners.demo.planting import ACCEPTED, Kind, Planted
 
@@ -40,6 +40,9 @@ class Verdicts:
                 self._record(image.download.candidate, ACCEPTED)
             case ImageRejected(image=image):
                 self._record(image.download.candidate, image.reason)
+            case ImageReplaced(image=image, rejected=rejected):
+                self._record(image.download.candidate, ACCEPTED)
+                self._record(rejected.download.candidate, rejected.reason)
             case CandidateMissed(miss=miss):
                 self._record(miss.candidate, miss.reason)
             case _:

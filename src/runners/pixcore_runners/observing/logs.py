@@ -22,6 +22,7 @@ from pixcore.chunk.events import (
     Event,
     ImageAccepted,
     ImageRejected,
+    ImageReplaced,
     PhaseEntered,
     StepRetried,
 )
@@ -163,6 +164,9 @@ def _image(event: Event) -> str:
         case ImageAccepted(image=image):
             size = f"{image.width} x {image.height} pixels, {image.download.size} bytes"
             return f"accepted {image.download.candidate.url}: {image.format}, {size}"
+        case ImageReplaced(image=image, rejected=rejected):
+            reason = _reason(rejected.reason, rejected.detail)
+            return f"accepted {image.download.candidate.url}, rejected {rejected.download.candidate.url}: {reason}"
         case ImageRejected(image=image):
             return f"rejected {image.download.candidate.url}: {_reason(image.reason, image.detail)}"
         case _:

@@ -38,6 +38,7 @@ from pixcore.chunk.events import (
     Event,
     ImageAccepted,
     ImageRejected,
+    ImageReplaced,
     StepRetried,
 )
 from pixcore.model.chunks import ChunkResult
@@ -94,7 +95,7 @@ class Metrics:
             match event:
                 case ImageAccepted():
                     slot.count("pixcore_images_accepted")
-                case ImageRejected(image=image):
+                case ImageRejected(image=image) | ImageReplaced(rejected=image):
                     slot.count("pixcore_images_rejected", reason=image.reason)
                 case CandidateMissed(miss=miss):
                     slot.count("pixcore_images_missed", reason=_HTTP.sub(r"http_\1xx", miss.reason))

@@ -23,6 +23,7 @@ from pixcore import (
     StoreNotFound,
     plan,
 )
+from pixcore.model.quality import TwinRule
 from pixcore.model.requests import dataset_name
 from pixcore.planning.variations import NEWEST, queries
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
@@ -173,7 +174,8 @@ def _plan(spec: DatasetSpec, known: "_Known", first_index: int, catalogue: Catal
             raise InvalidRequest(
                 f"dataset {spec.dataset!r} was planned with another store ({exc}); name that store, or another dataset"
             ) from exc
-        request = DatasetRequest(spec.dataset, lacking, spec.chunk_size, first_index, spec.quality)
+        quality = evolve(spec.quality, twins=TwinRule.HASHES) if known.by_hashes else spec.quality
+        request = DatasetRequest(spec.dataset, lacking, spec.chunk_size, first_index, quality)
         yield Plan(plan(request), list(lanes.listings.values()))
 
 
@@ -184,9 +186,11 @@ class _Known:
         self.chunks = 0
         self.images: dict[str, int] = {}  # planned images by keyword
         self.variations: dict[str, int] = {}  # version of the variations by keyword
+        self.by_hashes = False  # an older plan drops by hashes, and keeps to that
         self.furthest: dict[tuple[str, str, str], Slice] = {}  # last slice by source, query and licences
         for request in requests:
             self.chunks += 1
+            self.by_hashes |= request.quality.twins is TwinRule.HASHES
             self.images[request.keyword] = self.images.get(request.keyword, 0) + request.target
             if request.variations:
                 self.variations[request.keyword] = request.variations

@@ -12,6 +12,7 @@ from pixcore.chunk.events import (
     Event,
     ImageAccepted,
     ImageRejected,
+    ImageReplaced,
     PhaseEntered,
 )
 from pixcore.model.chunks import Phase
@@ -43,6 +44,9 @@ class ChunkProgress:
                 self._accepted += 1
                 self._missed.discard(image.download.candidate.key)
             case ImageRejected(image=image):
+                self._rejected += 1
+                self._missed.discard(image.download.candidate.key)
+            case ImageReplaced(image=image):
                 self._rejected += 1
                 self._missed.discard(image.download.candidate.key)
             case CandidateMissed(miss=miss):

@@ -8,6 +8,7 @@ from attrs import Attribute, field, fields, fields_dict, frozen
 from attrs.validators import and_, deep_iterable, ge, gt, in_, le, matches_re
 
 from pixcore import DatasetRequest, InvalidRequest, LeaseTerms, NearRule, Policies, Quality
+from pixcore.model.quality import TwinRule
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.validator.picture import Limits
 from pixcore_runners.registry.tables import ARCHIVERS
@@ -15,6 +16,7 @@ from pixcore_runners.settings.source_names import LICENSES, OPEN
 from pixcore_runners.settings.urls import SecretUrl, holds_secret, holds_user, is_url
 
 _TERMS, _NEAR, _QUALITY, _LIMITS, _FETCH = LeaseTerms(), NearRule(), Quality(), Limits(), FetchPolicy()
+_NEAR_CHOICES = tuple(str(rule) for rule in TwinRule if rule is not TwinRule.HASHES)
 _COUNT = "a whole number, at least 1"
 _SECONDS = "a number of seconds above 0"
 _SWITCH = "true or false"
@@ -161,11 +163,20 @@ class Settings:
         validator=ge(1),
         metadata=_about("Reject images shorter than this many pixels.", _COUNT),
     )
+    near: str = field(
+        default=str(_QUALITY.twins),
+        validator=in_(_NEAR_CHOICES),
+        metadata=_about(
+            "What a chunk does with copies of one picture: drop the worse ones, report the pairs, or nothing (off).",
+            f"one of: {', '.join(_NEAR_CHOICES)}",
+            flag=True,
+        ),
+    )
     near_phash: int = field(
         default=_NEAR.phash,
         validator=and_(ge(0), le(64)),
         metadata=_about(
-            "Largest number of bits, of 64, by which phashes of near-duplicates differ; near_dhash must hold too.",
+            "Largest number of bits, of 64, by which phashes of near-duplicates in reports and splits differ.",
             _BITS,
         ),
     )
@@ -173,7 +184,7 @@ class Settings:
         default=_NEAR.dhash,
         validator=and_(ge(0), le(64)),
         metadata=_about(
-            "Largest number of bits, of 64, by which dhashes of near-duplicates differ; near_phash must hold too.",
+            "Largest number of bits, of 64, by which their dhashes differ; both must hold.",
             _BITS,
         ),
     )
@@ -261,14 +272,14 @@ class Settings:
     )
 
     @property
-    def near(self) -> NearRule:
-        """The rule for near-duplicates."""
+    def near_rule(self) -> NearRule:
+        """Which stored hashes are near: for reports across chunks, and for splits."""
         return NearRule(self.near_phash, self.near_dhash)
 
     @property
     def quality(self) -> Quality:
         """The quality that a newly planned dataset requires of its images."""
-        return Quality(self.min_width, self.min_height, self.near)
+        return Quality(self.min_width, self.min_height, self.near_rule, TwinRule(self.near))
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
