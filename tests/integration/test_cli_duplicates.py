@@ -35,7 +35,7 @@ def test_every_near_pair_is_listed_with_its_distances() -> None:
     ran = pixcore("status", "photos", "--duplicates", "--json")
     assert (ran.code, list(ran.document), ran.document["version"], ran.document["dataset"]) == (
         0,
-        ["version", "dataset", "groups"],
+        ["version", "dataset", "twins", "groups"],
         1,
         "photos",
     )
@@ -81,6 +81,7 @@ def test_no_near_duplicates_are_reported_in_one_line(home: Path) -> None:
     assert pixcore("status", "distinct", "--duplicates", "--json").document == {
         "version": 1,
         "dataset": "distinct",
+        "twins": [],
         "groups": [],
     }
 

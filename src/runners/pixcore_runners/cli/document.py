@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from pixcore import ChunkRecord, Status
+from attrs import asdict
+
+from pixcore import ChunkRecord, Status, TwinPair
 from pixcore.ports.seen_images import SeenImage
 from pixcore.stored.near_groups import NearGroup
 
@@ -18,9 +20,13 @@ def document(dataset: str, records: Sequence[ChunkRecord]) -> dict[str, Any]:
     return {"version": VERSION, "dataset": dataset, "chunks": [_chunk(record) for record in records]}
 
 
-def near_document(dataset: str, groups: Iterable[NearGroup]) -> Iterator[str]:
-    """Yield the document of a dataset's near-duplicates as text, a group a line. Deterministic."""
-    start = json.dumps({"version": VERSION, "dataset": dataset, "groups": []})
+def near_document(dataset: str, groups: Iterable[NearGroup], twins: Sequence[TwinPair] = ()) -> Iterator[str]:
+    """Yield the document of a dataset's near-duplicates as text, a group a line. Deterministic.
+
+    ``twins`` are the copies that chunks compared and kept.
+    """
+    pairs = [asdict(pair) for pair in twins]
+    start = json.dumps({"version": VERSION, "dataset": dataset, "twins": pairs, "groups": []})
     yield start.removesuffix("]}")
     for number, group in enumerate(groups):
         yield f"{',' if number else ''}\n{json.dumps(_group(group))}"

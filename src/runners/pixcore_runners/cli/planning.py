@@ -44,7 +44,7 @@ def dataset_spec(shell: Shell, keyword: str, count: int | None, dataset: str) ->
     settings = _with_usual_sources(shell)
     if keyword.endswith(".toml"):
         flags = {"count": count, "dataset": dataset}
-        flags |= {name: shell.loaded.origins[name] == "flag" for name in ("source", "license", "chunk_size")}
+        flags |= {name: shell.loaded.origins[name] == "flag" for name in ("source", "license", "chunk_size", "near")}
         if given := [name.replace("_", "-") for name, value in flags.items() if value]:
             raise InvalidRequest(f"--{given[0]} cannot be used with a DATASET.toml; write it into {keyword}")
         spec = read(Path(keyword), settings)

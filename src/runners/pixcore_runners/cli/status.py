@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import rich_click as click
 
-from pixcore import Overview, StatusRepo
+from pixcore import ChunkRecord, Overview, StatusRepo, TwinPair
 from pixcore.model.chunks import Status
 from pixcore.model.quality import NearRule
 from pixcore.model.requests import namespace
@@ -42,11 +42,16 @@ def command(shell: Shell, dataset: str | None, watched: bool, duplicates: bool) 
         records = dataset_records(name, assembly.status)
         if duplicates:
             rule = shell.settings.near_rule
-            _show_near(shell, name, rule, near_groups(assembly.seen.near(name, rule)))
+            _show_near(shell, name, rule, near_groups(assembly.seen.near(name, rule)), _twins(records))
         else:
             shell.show(document(name, records), chunk_table(records))
     else:
         _show_all(shell, assembly.status)
+
+
+def _twins(records: Sequence[ChunkRecord]) -> list[TwinPair]:
+    """Return the copies that chunks compared and kept, because their rule is to report them."""
+    return [pair for record in records if record.result for pair in record.result.twins]
 
 
 def _show_all(shell: Shell, status: StatusRepo) -> None:
@@ -68,12 +73,16 @@ def _watched(status: StatusRepo, dataset: str | None) -> Callable[[], Overview]:
     return lambda: status.overview(dataset)
 
 
-def _show_near(shell: Shell, dataset: str, rule: NearRule, groups: Sequence[NearGroup]) -> None:
+def _show_near(
+    shell: Shell, dataset: str, rule: NearRule, groups: Sequence[NearGroup], twins: Sequence[TwinPair]
+) -> None:
     """Print the pairs in parts, because there may be a million."""
     if shell.as_json:
-        for text in near_document(dataset, groups):
+        for text in near_document(dataset, groups, twins):
             click.echo(text, nl=False)
         return
+    for pair in twins:
+        click.echo(f"kept both: {pair.one} and {pair.other}: {pair.detail}")
     apart = f"at most {rule.phash} of 64 phash bits and {rule.dhash} of 64 dhash bits apart"
     if not groups:
         click.echo(f"no near-duplicates in dataset {dataset}: no two images are {apart}")
