@@ -585,7 +585,10 @@ HEAVY = {
         ("run --help", set()),
         ("config show", set()),
         ("status", {"sqlalchemy"}),
-        ("run --source folder:photos", {"sqlalchemy", "aiohttp", "jinja2"}),  # children decode
+        (
+            "run --source folder:photos",
+            {"sqlalchemy", "aiohttp", "jinja2", "numpy"},
+        ),  # children decode; copies are proposed here
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
