@@ -307,7 +307,7 @@ def test_the_completed_chunks_of_an_incomplete_dataset_are_exported(home: Path) 
         assert ran.code == code
         if images:
             assert ran.document["splits"] == images
-            assert "not exported: " in ran.err
+            assert "chunks that were not exported because they are not completed: " in ran.err
     assert "nothing to export" in ran.err
     assert not Path("without-3").exists()
 
