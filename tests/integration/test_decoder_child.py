@@ -1,4 +1,4 @@
-"""The decoder children: whatever a file does to one, the worker lives, and nothing is left behind."""
+"""Decoder children: whatever a file does to a child, the worker survives and no process is left."""
 
 import os
 import select
@@ -31,7 +31,7 @@ Write = Callable[..., Download]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Put bytes into a file, as a downloader does."""
+    """Return a function that writes bytes to a file, like a downloader."""
 
     def write(data: bytes, name: str = "0.jpg") -> Download:
         path = tmp_path / name
@@ -43,21 +43,21 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def decoder() -> Iterator[Decoder]:
-    """One of its own for a test that changes the child or its environment."""
+    """Return a decoder for a test that changes the child or its environment."""
     with closing(Decoder(Limits(), seconds=10.0, memory=GIB)) as decoder:
         yield decoder
 
 
 @pytest.fixture(scope="module")
 def hardened() -> Iterator[Decoder]:
-    """One child, with the deadline that the crafted files are held to."""
+    """Return one decoder with a short deadline for all crafted files."""
     with closing(Decoder(Limits(), seconds=2.0, memory=GIB)) as decoder:
         yield decoder
 
 
 @pytest.fixture
 def bmp_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Plant a fault: children started from now on run this code when they decode a BMP."""
+    """Return a function that plants code which later children run when they decode a BMP."""
 
     def plant(code: str) -> None:
         (tmp_path / "sitecustomize.py").write_text(
@@ -71,29 +71,29 @@ def bmp_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
 
 
 def pid(decoder: Decoder) -> int:
-    """The child's process id."""
+    """Return the child's process id."""
     assert decoder._process
     return decoder._process.pid
 
 
 def children(validator: PillowValidator) -> list[int]:
-    """The ids of its child processes."""
+    """Return the process ids of the validator's children."""
     return [decoder._process.pid for decoder in validator._decoders if decoder._process]
 
 
 def decode(decoder: Decoder, download: Download) -> Picture | Refusal:
-    """Decode, and wait for it."""
+    """Decode a file; return the outcome."""
     decoder.give(download.path)
     return decoder.take()
 
 
-def words(verdict: Accepted | Rejected) -> str:
-    """``accepted`` or the reason."""
+def reason_of(verdict: Accepted | Rejected) -> str:
+    """Return ``accepted`` or the reason of the rejection."""
     return str(verdict.reason) if isinstance(verdict, Rejected) else "accepted"
 
 
 def alive(process: int) -> bool:
-    """Whether there is such a process."""
+    """Return whether the process exists."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -117,7 +117,7 @@ def alive(process: int) -> bool:
 def test_crafted_files_cost_neither_time_nor_memory(
     hardened: Decoder, write: Write, data: bytes, reason: RejectReason
 ) -> None:
-    """The deadline is 2 seconds, and the peak of memory over all of them stays below 300 MB."""
+    """Each file must be refused within 2 seconds, and the peak of memory over all of them be below 300 MB."""
     outcome = decode(hardened, write(data))
     assert isinstance(outcome, Refusal)
     assert outcome.reason == reason
@@ -125,12 +125,12 @@ def test_crafted_files_cost_neither_time_nor_memory(
     assert int(peak.split()[1]) < 300_000
 
 
-def test_a_child_that_was_started_early_is_the_one_that_decodes(write: Write) -> None:
-    """It has imported its libraries while a dataset was planned: to start another would waste that."""
+def test_a_child_that_was_started_early_is_used(write: Write) -> None:
+    """The child has imported its libraries during planning, which a second child would waste."""
     with PillowValidator(workers=1) as validator:
         validator.start()
         early = children(validator)
-        assert words(next(validator.validate([write(encoded(photo(1)))]))) == "accepted"
+        assert reason_of(next(validator.validate([write(encoded(photo(1)))]))) == "accepted"
         assert children(validator) == early
         assert len(early) == 1
     assert not any(map(alive, early))
@@ -139,7 +139,7 @@ def test_a_child_that_was_started_early_is_the_one_that_decodes(write: Write) ->
 def test_postscript_starts_no_ghostscript(
     decoder: Decoder, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pillow by itself hands a file that begins like EPS to ``gs``, whatever it is called."""
+    """Pillow alone would pass a file with the content of an EPS to ``gs``, whatever its name."""
     (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
     (tmp_path / "gs").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
@@ -162,14 +162,14 @@ def test_postscript_starts_no_ghostscript(
 def test_a_codec_starts_no_program_and_opens_no_socket(
     decoder: Decoder, write: Write, tmp_path: Path, bmp_codec: Callable[[str], None], code: str
 ) -> None:
-    """The second wall: even a codec that wants to is refused."""
+    """The kernel must refuse this even to a codec that was taken over."""
     bmp_codec(code.format(str(tmp_path / "started")))
     assert isinstance(decode(decoder, write(encoded(photo(1), "BMP"))), Refusal)
     assert not (tmp_path / "started").exists()
 
 
-def test_a_crash_costs_one_file(decoder: Decoder, write: Write, bmp_codec: Callable[[str], None]) -> None:
-    """A codec that segfaults ends its child; the next file gets another."""
+def test_a_crash_rejects_only_one_file(decoder: Decoder, write: Write, bmp_codec: Callable[[str], None]) -> None:
+    """A codec that segfaults ends its child, and the next file must get a new one."""
     bmp_codec("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     good, bad = write(encoded(photo(1))), write(encoded(photo(1), "BMP"), "1.bmp")
     assert isinstance(decode(decoder, good), Picture)
@@ -180,8 +180,10 @@ def test_a_crash_costs_one_file(decoder: Decoder, write: Write, bmp_codec: Calla
 
 
 @pytest.mark.parametrize("codec", ["import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "while True: pass"])
-def test_only_who_is_to_blame_is_refused(write: Write, bmp_codec: Callable[[str], None], codec: str) -> None:
-    """A child is given files ahead: those behind one that crashes or hangs are pictures all the same."""
+def test_only_the_file_that_ends_a_child_is_rejected(
+    write: Write, bmp_codec: Callable[[str], None], codec: str
+) -> None:
+    """A child gets several files ahead, and those behind one that crashes or hangs must still be decoded."""
     bmp_codec(codec)
     bad, *good = write(encoded(photo(1), "BMP"), "bad"), *(write(encoded(photo(n)), f"{n}.jpg") for n in (1, 2))
     with closing(Decoder(Limits(), seconds=1.0, memory=GIB)) as decoder:
@@ -190,8 +192,8 @@ def test_only_who_is_to_blame_is_refused(write: Write, bmp_codec: Callable[[str]
         assert [type(decoder.take()) for _ in range(3)] == [Picture, Refusal, Picture]
 
 
-def test_an_interrupt_mixes_nothing_up(write: Write) -> None:
-    """A queue's time limit may come in the middle of anything; the next chunk gets the verdicts of its own files."""
+def test_an_interrupt_does_not_mix_up_verdicts(write: Write) -> None:
+    """A time limit may be raised at any point, and the next chunk must get the verdicts of its own files."""
     large, small = (write(encoded(Image.new("RGB", (side, side)), "PNG"), str(side)) for side in (4000, 40))
 
     def raise_(*_: object) -> NoReturn:
@@ -200,7 +202,7 @@ def test_an_interrupt_mixes_nothing_up(write: Write) -> None:
     before = signal.signal(signal.SIGALRM, raise_)
     try:
         with PillowValidator(workers=1) as validator:
-            list(validator.validate([small]))  # the child runs
+            list(validator.validate([small]))  # the child is started
             for milliseconds in range(1, 40, 3):
                 signal.setitimer(signal.ITIMER_REAL, milliseconds / 1000)
                 with pytest.raises(TimeoutError):
@@ -213,8 +215,8 @@ def test_an_interrupt_mixes_nothing_up(write: Write) -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_half_an_answer_is_no_answer(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is its other half taken for the next one, where an interrupt came between the two."""
+def test_an_interrupt_within_an_answer_discards_all_of_it(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of an answer must not be read as the next one."""
     large, small = (write(encoded(Image.new("RGB", (side, side)), "PNG"), str(side)) for side in (400, 40))
     received: list[int] = []
     receive = Connection._recv
@@ -236,7 +238,7 @@ def test_half_an_answer_is_no_answer(write: Write, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_hang_ends_at_the_deadline(write: Write, bmp_codec: Callable[[str], None]) -> None:
-    """Even one that ignores everything but SIGKILL; the next file gets another child."""
+    """The child must be killed even if it ignores all other signals, and the next file must get a new one."""
     bmp_codec("while True: pass")
     with closing(Decoder(Limits(), seconds=0.5, memory=GIB)) as decoder:
         bad = decode(decoder, write(encoded(photo(1), "BMP")))
@@ -244,8 +246,8 @@ def test_a_hang_ends_at_the_deadline(write: Write, bmp_codec: Callable[[str], No
         assert isinstance(decode(decoder, write(encoded(photo(1)))), Picture)
 
 
-def test_a_hang_ends_by_itself_when_the_parent_is_no_more(write: Write, bmp_codec: Callable[[str], None]) -> None:
-    """Nobody is left to kill it, and it does not come back to see the pipe closed."""
+def test_a_hanging_child_ends_without_its_parent(write: Write, bmp_codec: Callable[[str], None]) -> None:
+    """If the parent has died, no process can kill the child, which never reads from its closed pipe."""
     bmp_codec("while True: pass")
     with closing(Decoder(Limits(), seconds=0.5, memory=GIB)) as decoder:
         decode(decoder, write(encoded(photo(1))))
@@ -256,7 +258,7 @@ def test_a_hang_ends_by_itself_when_the_parent_is_no_more(write: Write, bmp_code
 
 
 def test_memory_is_limited(write: Write) -> None:
-    """The kernel keeps the limit, Pillow says so, and the child goes on with the next file."""
+    """A file that needs more must be rejected, and the child must go on with the next file."""
     with closing(Decoder(Limits(), seconds=10.0, memory=256 << 20)) as decoder:
         large = decode(decoder, write(encoded(Image.new("RGB", (7000, 7000)), "PNG", compress_level=1)))
         assert isinstance(large, Refusal)
@@ -266,8 +268,8 @@ def test_memory_is_limited(write: Write) -> None:
         assert pid(decoder) == first
 
 
-def test_a_child_that_died_idle_costs_no_file(decoder: Decoder, write: Write) -> None:
-    """The system may have killed it for memory that others took: no fault of the next picture."""
+def test_a_child_that_was_killed_while_idle_rejects_no_file(decoder: Decoder, write: Write) -> None:
+    """The system may have killed the child for memory that others used, which must not reject the next picture."""
     good = write(encoded(photo(1)))
     decode(decoder, good)
     os.kill(pid(decoder), signal.SIGKILL)
@@ -276,8 +278,8 @@ def test_a_child_that_died_idle_costs_no_file(decoder: Decoder, write: Write) ->
 
 
 @pytest.mark.parametrize("polite", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_polite_signals_are_left_to_the_parent(decoder: Decoder, write: Write, polite: signal.Signals) -> None:
-    """Ctrl-C and a service manager's stop reach every process; the picture in hand must not turn into a rejection."""
+def test_children_ignore_the_signals_of_a_polite_stop(decoder: Decoder, write: Write, polite: signal.Signals) -> None:
+    """Ctrl-C and service managers signal every process, which must not reject the picture being decoded."""
     good = write(encoded(photo(1)))
     decode(decoder, good)
     first = pid(decoder)
@@ -289,20 +291,20 @@ def test_polite_signals_are_left_to_the_parent(decoder: Decoder, write: Write, p
 def test_a_codec_cannot_write_into_the_log(
     decoder: Decoder, write: Write, bmp_codec: Callable[[str], None], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """C libraries quote the file on standard error, terminal escapes and all."""
+    """C libraries print text of the file to standard error, including terminal escapes."""
     bmp_codec("import os; os.write(2, b'words of the file')")
     decode(decoder, write(encoded(photo(1), "BMP")))
     assert capfd.readouterr().err == ""
 
 
-def test_the_child_is_the_first_to_go_when_memory_runs_out(hardened: Decoder, write: Write) -> None:
-    """The worker must live to say what happened."""
+def test_the_kernel_kills_children_first_when_memory_runs_out(hardened: Decoder, write: Write) -> None:
+    """The worker must survive to record the failure."""
     decode(hardened, write(encoded(photo(1))))
     assert int(Path(f"/proc/{pid(hardened)}/oom_score_adj").read_text()) == 1000
 
 
-def test_credentials_stay_with_the_parent(decoder: Decoder, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What meets strangers' bytes should have nothing to give away."""
+def test_children_do_not_get_credentials(decoder: Decoder, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that decodes foreign files must have no secrets that it could leak."""
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "AccountKey=secret")
     decode(decoder, write(encoded(photo(1))))
     assert b"secret" not in Path(f"/proc/{pid(decoder)}/environ").read_bytes()
@@ -312,7 +314,7 @@ def test_credentials_stay_with_the_parent(decoder: Decoder, write: Write, monkey
 def test_a_child_that_cannot_start_is_an_error(
     decoder: Decoder, write: Write, monkeypatch: pytest.MonkeyPatch, python: str
 ) -> None:
-    """A broken installation says nothing about the pictures: rejecting them all would be a lie."""
+    """A broken installation must not reject pictures."""
     monkeypatch.setattr(sys, "executable", python)
     with pytest.raises(TransientError, match="decoder child"):
         decode(decoder, write(encoded(photo(1))))
@@ -320,13 +322,13 @@ def test_a_child_that_cannot_start_is_an_error(
 
 @pytest.mark.parametrize("settings", [{"workers": 0}, {"seconds": 0}, {"memory": 1 << 20}])
 def test_settings_that_cannot_work_are_refused(settings: dict[str, int]) -> None:
-    """At the start, in words, not as a thousand rejections."""
+    """The error must come at the start, instead of a thousand rejections."""
     with pytest.raises(InvalidRequest, match="take at least"):
         PillowValidator(**settings)  # type: ignore[arg-type]
 
 
-def test_the_look_ahead_depends_on_the_workers_alone(write: Write) -> None:
-    """Two downloads a worker, however fast anything is: the same source ends in the same verdicts."""
+def test_the_look_ahead_depends_only_on_the_number_of_workers(write: Write) -> None:
+    """The look-ahead must not depend on speed, so that the same source gives the same verdicts."""
     good = write(encoded(photo(1)))
     with PillowValidator(workers=2) as validator:
         pulled = iter([good] * 20)
@@ -336,30 +338,30 @@ def test_the_look_ahead_depends_on_the_workers_alone(write: Write) -> None:
 
 
 def test_threads_share_one_validator(write: Write) -> None:
-    """The direct runner's workers do; each gets its own verdicts, from children that are used again."""
+    """Threads of the direct runner share it, and each must get its own verdicts while children are reused."""
     downloads = [[write(encoded(photo(10 * row + n)), f"{row}-{n}.jpg") for n in range(8)] for row in range(4)]
     with PillowValidator(workers=2) as validator, ThreadPoolExecutor(4) as threads:
         for _ in range(2):
             found = list(threads.map(lambda row: list(validator.validate(row)), downloads))
             assert [[verdict.download for verdict in row] for row in found] == downloads
-            assert {words(verdict) for row in found for verdict in row} == {"accepted"}
+            assert {reason_of(verdict) for row in found for verdict in row} == {"accepted"}
         assert len(children(validator)) <= 2 * len(downloads)
 
 
 def test_closing_early_does_not_wait_for_a_hang(write: Write, bmp_codec: Callable[[str], None]) -> None:
-    """Ctrl-C stops at once, although a decode may take up to the deadline."""
+    """Ctrl-C must end at once, although a decode may take until the deadline."""
     bmp_codec("while True: pass")
     seconds = 60.0
     good, bad = write(encoded(photo(1))), write(encoded(photo(1), "BMP"), "1.bmp")
     with PillowValidator(workers=2, seconds=seconds) as validator:
         begin = time.monotonic()
         with closing(validator.validate([good, bad, bad, bad, bad])) as found:
-            assert words(next(found)) == "accepted"
+            assert reason_of(next(found)) == "accepted"
         assert time.monotonic() - begin < seconds
 
 
-def test_nothing_is_left_when_it_is_closed_or_forgotten(write: Write) -> None:
-    """No child outlives its validator."""
+def test_no_child_is_left_after_close_or_garbage_collection(write: Write) -> None:
+    """Children must end with their validator."""
     good = write(encoded(photo(1)))
     validator = PillowValidator(workers=1)
     list(validator.validate([good]))
@@ -390,7 +392,7 @@ def children():
     return [decoder._process.pid for decoder in validator._decoders]
 
 mine = children()
-if not os.fork():  # has no use for the validator
+if not os.fork():  # does not use the validator
     sys.stdin.read()
     sys.exit()
 if not os.fork():
@@ -405,8 +407,8 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("kill", [True, False], ids=["kill -9", "ordinary end"])
-def test_no_orphan_is_left_and_a_fork_has_its_own_children(write: Write, kill: bool) -> None:
-    """Queues fork their workers; and a fork that lives on must not keep a dead worker's children alive."""
+def test_children_end_with_their_process_and_a_fork_has_its_own(write: Write, kill: bool) -> None:
+    """Queues fork their workers, and a fork that lives on must not keep the children of a dead worker alive."""
     good = write(encoded(photo(1)))
     with subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(good.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

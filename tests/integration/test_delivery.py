@@ -1,4 +1,4 @@
-"""One delivery of a chunk: a result, a later time, or an end; whatever the chunk, its worker and the database do."""
+"""One delivery of a chunk ends with a result, a time for the next delivery, or an error, whatever fails."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -21,8 +21,8 @@ IMAGES = 4
 
 
 @frozen
-class Works:
-    """A worker's deliveries, and the chunk of four pictures that it is sent."""
+class Worker:
+    """A worker, and the chunk of four pictures that is delivered to it."""
 
     settings: Settings
     assembly: Assembly
@@ -33,7 +33,7 @@ class Works:
     def deliver(
         self, observer: Callable[[Event], None] = silent, interrupts: tuple[type[BaseException], ...] = ()
     ) -> ChunkResult | Later:
-        """Deliver the chunk to a worker that starts now."""
+        """Deliver the chunk to a newly started worker."""
         deliveries = Deliveries(lambda: self.settings, self.stop.is_set, interrupts)
         try:
             return deliveries.deliver(self.key, "task-1", observer)
@@ -42,13 +42,13 @@ class Works:
 
     @property
     def record(self):  # noqa: ANN201 - ChunkRecord
-        """How the chunk stands."""
+        """Return the record of the chunk."""
         return self.assembly.status.get(self.key)
 
 
 @pytest.fixture
-def works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works]:
-    """Plan the chunk out of a folder."""
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    """Plan the chunk from a folder; return a worker for it."""
     at_home(tmp_path, monkeypatch)
     settings = Settings(
         store=f"file:{tmp_path}/blobs", status=f"sqlite:///{tmp_path}/status.db", work=tmp_path / "work", lease_ttl=30.0
@@ -58,99 +58,99 @@ def works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works]:
     wanted = DatasetSpec([KeywordSpec([f"folder:{photos}"])], 500).with_names()
     with plan_missing(wanted, assembly.status, assembly) as proposal:
         (chunk,) = proposal.save(assembly.status, assembly.store)
-    yield Works(settings, assembly, photos, chunk.key)
+    yield Worker(settings, assembly, photos, chunk.key)
     assert not list((tmp_path / "work").glob("chunk-*"))
 
 
-def test_a_chunk_delivered_twice_is_worked_off_once(works: Works) -> None:
-    """Queues deliver at least once: the second delivery gets the stored result."""
-    first, second = works.deliver(), works.deliver()
+def test_a_chunk_delivered_twice_runs_once(worker: Worker) -> None:
+    """Queues deliver at least once, so a second delivery must return the stored result."""
+    first, second = worker.deliver(), worker.deliver()
     assert isinstance(first, ChunkResult)
     assert second == first
-    assert works.record.attempt == 1
+    assert worker.record.attempt == 1
 
 
-def test_what_another_worker_has_comes_again_when_its_lease_ends(works: Works) -> None:
-    """A delivery beside a running one is deferred, not dropped: the other worker may die."""
-    assert isinstance(works.assembly.status.claim(works.key, "another", 30.0), Claimed)
-    later = works.deliver()
+def test_a_busy_chunk_is_deferred_until_the_lease_ends(worker: Worker) -> None:
+    """The delivery must not be dropped, because the other worker may die."""
+    assert isinstance(worker.assembly.status.claim(worker.key, "another", 30.0), Claimed)
+    later = worker.deliver()
     assert isinstance(later, Later)
     assert 25 < later.seconds <= 31
-    assert works.record.attempt == 1
+    assert worker.record.attempt == 1
 
 
-def test_a_chunk_that_failed_for_now_comes_again_when_it_is_due(works: Works) -> None:
-    """A disk that is not mounted costs one failure; the delivery and any other wait as long as the chunk does."""
-    works.photos.rename(works.photos.with_name("elsewhere"))
-    failed, early = works.deliver(), works.deliver()
+def test_a_chunk_with_a_transient_failure_is_deferred_until_it_is_due(worker: Worker) -> None:
+    """Only one failure may be counted, and further deliveries must wait as long as the chunk does."""
+    worker.photos.rename(worker.photos.with_name("elsewhere"))
+    failed, early = worker.deliver(), worker.deliver()
     assert isinstance(failed, Later)
     assert "mount it" in failed.reason
     assert isinstance(early, Later)
     assert 4 < early.seconds <= failed.seconds
-    assert (works.record.status, works.record.failures, works.record.attempt) == (Status.PENDING, 1, 1)
+    assert (worker.record.status, worker.record.failures, worker.record.attempt) == (Status.PENDING, 1, 1)
 
 
-def test_a_chunk_whose_budget_is_spent_fails_with_its_reason(works: Works) -> None:
-    """The queue is told that it is over, now and when the chunk is delivered again."""
-    works = evolve(works, settings=evolve(works.settings, max_failures=1))
-    works.photos.rename(works.photos.with_name("elsewhere"))
+def test_a_chunk_without_attempts_left_raises_its_error(worker: Worker) -> None:
+    """The queue must get the error now and at every later delivery."""
+    worker = evolve(worker, settings=evolve(worker.settings, max_failures=1))
+    worker.photos.rename(worker.photos.with_name("elsewhere"))
     for _ in range(2):
         with pytest.raises(Exception, match="mount it"):
-            works.deliver()
-    assert (works.record.status, works.record.attempt) == (Status.FAILED, 1)
+            worker.deliver()
+    assert (worker.record.status, worker.record.attempt) == (Status.FAILED, 1)
 
 
-def test_a_chunk_without_a_single_image_has_failed_for_good(works: Works) -> None:
-    """Another try would find the same."""
-    for photo in works.photos.iterdir():
+def test_a_chunk_without_a_valid_image_fails_permanently(worker: Worker) -> None:
+    """Another attempt would find the same files."""
+    for photo in worker.photos.iterdir():
         photo.write_bytes(b"no picture")
     with pytest.raises(NoValidImages):
-        works.deliver()
+        worker.deliver()
     with pytest.raises(PermanentError, match="no valid image"):
-        works.deliver()
+        worker.deliver()
 
 
-def test_a_worker_that_stops_gives_its_chunk_back(works: Works) -> None:
-    """It comes again at once, elsewhere, and nobody counts it as a failure."""
+def test_a_stopping_worker_defers_the_delivery_at_once(worker: Worker) -> None:
+    """Another worker must be able to run the chunk at once, without a counted failure."""
 
     def stopping(event: Event) -> None:
         if isinstance(event, ImageAccepted):
-            works.stop.set()
+            worker.stop.set()
 
-    assert works.deliver(stopping) == Later(0.0, "the worker is stopping")
-    assert (works.record.status, works.record.failures) == (Status.PENDING, 0)
-    assert isinstance(evolve(works, stop=StopFlag()).deliver(), ChunkResult)
+    assert worker.deliver(stopping) == Later(0.0, "the worker is stopping")
+    assert (worker.record.status, worker.record.failures) == (Status.PENDING, 0)
+    assert isinstance(evolve(worker, stop=StopFlag()).deliver(), ChunkResult)
 
 
-def test_a_time_limit_ends_in_a_true_status(works: Works) -> None:
-    """What a queue raises in the middle of anything is a failure of the attempt, and says which."""
+def test_a_time_limit_is_recorded_as_a_failure(worker: Worker) -> None:
+    """The exception of a queue's time limit must fail the attempt and be named in the status."""
 
     class LimitError(Exception):
-        """What a queue raises."""
+        """The exception of a queue's time limit."""
 
     def late(event: Event) -> None:
         if isinstance(event, PhaseEntered) and event.phase is Phase.UPLOAD:
             raise LimitError("1500 s")
 
-    later = works.deliver(late, (LimitError,))
+    later = worker.deliver(late, (LimitError,))
     assert isinstance(later, Later)
-    assert works.record.status is Status.PENDING
-    assert works.record.error.startswith("LimitError: 1500 s (in phase upload")
+    assert worker.record.status is Status.PENDING
+    assert worker.record.error.startswith("LimitError: 1500 s (in phase upload")
 
 
-def test_a_failing_observer_does_not_fail_the_chunk(works: Works) -> None:
-    """Progress goes to a broker that may be away."""
+def test_a_failing_observer_does_not_fail_the_chunk(worker: Worker) -> None:
+    """The observer reports progress to a broker, which may be unreachable."""
 
     def failing(_: Event) -> None:
         raise ConnectionError
 
-    assert isinstance(works.deliver(failing), ChunkResult)
+    assert isinstance(worker.deliver(failing), ChunkResult)
 
 
-def test_a_status_database_that_is_away_defers_the_delivery(works: Works) -> None:
-    """It may be back soon, and only it knows whether there is something to do."""
-    away = evolve(works.settings, status="postgresql+psycopg://nobody@127.0.0.1:1/none")
-    later = evolve(works, settings=away).deliver()
+def test_an_unreachable_status_database_defers_the_delivery(worker: Worker) -> None:
+    """Only the database knows what is to be done, and it may be reachable again soon."""
+    away = evolve(worker.settings, status="postgresql+psycopg://nobody@127.0.0.1:1/none")
+    later = evolve(worker, settings=away).deliver()
     assert isinstance(later, Later)
     assert later.seconds >= 5
 
@@ -163,16 +163,18 @@ def test_a_status_database_that_is_away_defers_the_delivery(works: Works) -> Non
         ({"status": "sqlite:///nowhere.db"}, "not set up yet"),
     ],
 )
-def test_a_worker_refuses_settings_that_others_cannot_share(works: Works, changed: dict[str, str], match: str) -> None:
-    """It would report success of what nobody can find."""
+def test_a_worker_refuses_settings_that_others_cannot_share(
+    worker: Worker, changed: dict[str, str], match: str
+) -> None:
+    """The worker would report results that no other process can read."""
     with pytest.raises(InvalidRequest, match=match):
-        evolve(works, settings=evolve(works.settings, **changed)).deliver()
+        evolve(worker, settings=evolve(worker.settings, **changed)).deliver()
 
 
-def test_log_lines_name_the_task_and_the_chunk(works: Works, caplog: pytest.LogCaptureFixture) -> None:
-    """Of many workers' lines, those of one delivery can be found."""
+def test_log_lines_name_task_and_chunk(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    """Operators must be able to find the lines of one delivery among those of many workers."""
     caplog.handler.addFilter(ChunkContext())
     with caplog.at_level(logging.INFO, "pixcore"):
-        works.deliver()
+        worker.deliver()
     lines = [record for record in caplog.records if record.getMessage() == "upload begins"]
-    assert [(line.task_id, line.chunk, line.phase) for line in lines] == [("task-1", str(works.key), "UPLOAD")]
+    assert [(line.task_id, line.chunk, line.phase) for line in lines] == [("task-1", str(worker.key), "UPLOAD")]

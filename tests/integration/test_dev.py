@@ -1,4 +1,4 @@
-"""``python3 dev.py`` records what benchmarks print, runs every check, and keeps the checks' outputs apart."""
+"""``python3 dev.py`` records the output of benchmarks, runs every check, and prints their outputs one by one."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ Bench = Callable[..., int]
 
 @pytest.fixture
 def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Give ``dev.py`` with another folder of benchmarks, run by this Python."""
+    """Return ``dev.py`` with another folder of benchmarks and this Python."""
     spec = spec_from_file_location("dev", DEV)
     assert spec
     assert spec.loader
@@ -30,7 +30,7 @@ def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def bench(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """Call ``dev.py bench`` with arguments."""
+    """Return a function that calls ``dev.py bench`` with arguments."""
 
     def call(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["dev.py", "bench", *arguments])
@@ -39,8 +39,10 @@ def bench(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return call
 
 
-def test_results(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is printed stays, with what it depends on: machine, day, and the versions that locks name."""
+def test_the_results_name_output_machine_day_and_versions(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Measurements can only be compared with what they depend on: machine, day and locked versions."""
     (tmp_path / "bench_speed.py").write_text("print('12 images/s')")
     (tmp_path / "locks").mkdir()
     (tmp_path / "locks" / "img2dataset.lock").write_text("img2dataset==9.8.7 \\\n")
@@ -53,8 +55,8 @@ def test_results(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "12 images/s\n"
 
 
-def test_one_fails(bench: Bench, tmp_path: Path) -> None:
-    """A benchmark that fails says so in the results and by the exit code; the others are run all the same."""
+def test_a_failing_benchmark_is_recorded_and_the_others_run(bench: Bench, tmp_path: Path) -> None:
+    """The results and the exit code must show the failure."""
     (tmp_path / "bench_a.py").write_text("print('half', flush=True); raise SystemExit(7)")
     (tmp_path / "bench_b.py").write_text("print('whole')")
     assert bench() == 7
@@ -63,8 +65,8 @@ def test_one_fails(bench: Bench, tmp_path: Path) -> None:
     assert "whole\n" in results
 
 
-def test_full(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """``--full`` reaches every benchmark; what is no option of this command is refused before anything runs."""
+def test_full_is_passed_to_every_benchmark(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown option must be refused before any benchmark runs."""
     (tmp_path / "bench_a.py").write_text("import sys; print(sys.argv[1:])")
     assert bench("--full") == 0
     assert capsys.readouterr().out == "['--full']\n"
@@ -72,21 +74,21 @@ def test_full(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == ""
 
 
-def test_every_benchmark_is_quick_and_full() -> None:
-    """``--full`` is an option of every benchmark, or ``dev.py bench --full`` would end with a usage error."""
+def test_every_benchmark_has_the_option_full() -> None:
+    """Without the option in one of them ``dev.py bench --full`` would end with a usage error."""
     scripts = sorted((DEV.parent / "benchmarks").glob("bench_*.py"))
     assert scripts
     assert [script.name for script in scripts if "arguments(__doc__" not in script.read_text()] == []
 
 
 def python(program: str, *more: str) -> tuple[str, ...]:
-    """The command that runs a program of Python."""
+    """Return the command that runs a Python program."""
     return ("python", "-c", program, *more)
 
 
 @pytest.fixture
 def called(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Call ``dev.py`` with two checks, one of which fails; each ends only after the other has started."""
+    """Return a function that calls ``dev.py`` with two checks; each waits for the other to start, and one fails."""
     meet = "import sys; a, b = sys.argv[1:]; (open(a, 'w'), open(b)) if a < b else (open(b), open(a, 'w'))"
     folder = dev.BENCHMARKS
     one, other = str(folder / "1"), str(folder / "2")
@@ -121,7 +123,7 @@ CHECKED = "first out\nfirst err\nsecond out\n"
 def test_checks_run_at_the_same_time(
     called: Callable[..., int], capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], output: str
 ) -> None:
-    """Each output is printed in one piece. A check that fails stops nothing, and its code is the exit code."""
+    """Their outputs must not be mixed, and a failing check must stop no other and set the exit code."""
     assert called(*arguments) == 7
     out, err = capfd.readouterr()
     assert out == output

@@ -1,4 +1,4 @@
-"""The packages that docs/extending.md tells how to write, laid out from its blocks and used as their users would."""
+"""Create the packages of docs/extending.md from its blocks of code, and use them as a user would."""
 
 import json
 import os
@@ -26,17 +26,17 @@ FILES = {
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Give the environment of somebody who has installed the package of the document, with the extra for its tests."""
+    """Return the environment of a user who has installed the document's package with its extra for tests."""
     project = tomllib.loads(PROJECT)["project"]
     modules = {name: FILES[name] for name in ("pixcore_onefile", "pixcore_museum")}
     site = installed(tmp_path / "site", project["name"], project["entry-points"], **modules)
-    (site / "pixcore_contract").symlink_to(ROOT / "tests/contract")  # a wheel calls it so
+    (site / "pixcore_contract").symlink_to(ROOT / "tests/contract")  # its name in a wheel
     theirs = {name: value for name, value in os.environ.items() if not name.startswith(("PIXCORE_", "AZURE_"))}
     return theirs | {"PYTHONPATH": str(site), "PIXCORE_WORK": str(tmp_path / "work")}
 
 
 def run(folder: Path, environment: dict[str, str], *words: object) -> Ran:
-    """Call the command in a folder, as a process of its own."""
+    """Run the command in a folder, in a process of its own."""
     command = [*PROGRAM, *map(str, words), "--quiet", "--json"]
     done = subprocess.run(
         command, cwd=folder, env=environment, check=False, capture_output=True, text=True, timeout=120
@@ -44,8 +44,8 @@ def run(folder: Path, environment: dict[str, str], *words: object) -> Ran:
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
-def test_the_store_of_the_document_works(tmp_path: Path, environment: dict[str, str]) -> None:
-    """Every right, a dataset, the same once more without doing anything twice, and all of it whole."""
+def test_the_documented_store_works(tmp_path: Path, environment: dict[str, str]) -> None:
+    """The store must have every right, hold a dataset that is not collected twice, and pass verify."""
     fill(tmp_path / "photos", 3)
     stored = ("--store", "onefile:./blobs.db")
     checked = run(tmp_path, environment, "check", *stored)
@@ -58,8 +58,8 @@ def test_the_store_of_the_document_works(tmp_path: Path, environment: dict[str, 
     assert (verified.code, verified.document["images"], verified.document["faults"]) == (0, 3, [])
 
 
-def test_what_the_store_of_the_document_cannot_open_is_refused(tmp_path: Path, environment: dict[str, str]) -> None:
-    """With what is wrong, as a mistake in what is set up."""
+def test_the_documented_store_refuses_invalid_urls(tmp_path: Path, environment: dict[str, str]) -> None:
+    """The error must name the problem, as one of the settings."""
     for url, complaint in {
         "onefile:./missing/blobs.db": "unable to open database file; check its permissions and its disk",
         "onefile://host/blobs.db": "names no file of this machine; write onefile:./blobs.db",
@@ -69,16 +69,16 @@ def test_what_the_store_of_the_document_cannot_open_is_refused(tmp_path: Path, e
         assert complaint in " ".join(ran.err.split())
 
 
-def test_the_contract_of_the_document_holds(tmp_path: Path, environment: dict[str, str]) -> None:
-    """With nothing of this checkout but the suites; that a broken promise turns it red is the next test's matter."""
+def test_the_documented_store_passes_the_contract(tmp_path: Path, environment: dict[str, str]) -> None:
+    """The test must need only the suites of this checkout, and none of its tests may be skipped."""
     done = contract(tmp_path, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 40
     assert "skipped" not in done.stdout
 
 
-def test_the_contract_of_the_document_finds_a_broken_promise(tmp_path: Path, environment: dict[str, str]) -> None:
-    """And says what was compared, in the words that the rewriting of asserts gives."""
+def test_the_documented_contract_test_finds_a_broken_guarantee(tmp_path: Path, environment: dict[str, str]) -> None:
+    """The failures must show the compared values, which needs pytest's rewriting of asserts."""
     module = tmp_path / "site/pixcore_onefile.py"
     module.write_text(
         module.read_text().replace("            _remove(database, key)\n", "", 1).replace(" ORDER BY key", "")
@@ -90,7 +90,7 @@ def test_the_contract_of_the_document_finds_a_broken_promise(tmp_path: Path, env
 
 
 def contract(folder: Path, environment: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run the document's test of the contract, with warnings as errors."""
+    """Run the documented test of the contract, with warnings as errors."""
     for name in ("conftest", "test_onefile"):
         (folder / f"{name}.py").write_text(FILES[name])
     command = (sys.executable, "-m", "pytest", "-q", "-W", "error", "--strict-markers", "-p", "no:cacheprovider")
@@ -105,14 +105,14 @@ def contract(folder: Path, environment: dict[str, str], *words: str) -> "subproc
     )
 
 
-def test_the_source_of_the_document_works(tmp_path: Path, environment: dict[str, str]) -> None:
-    """From the keyword to rows that tell what the API told."""
+def test_the_documented_source_works(tmp_path: Path, environment: dict[str, str]) -> None:
+    """A run by keyword must give rows with the provenance that the API reports."""
     with Site({f"/{n}.jpg": picture(jpeg(n)) for n in range(4)}) as site:
-        told = [
+        entries = [
             {"image": site.url(f"/{n}.jpg"), "page": f"https://museum.example/{n}", "title": f"No. {n}"}
             for n in range(4)
         ]
-        site.routes["/api/search"] = answer({"pictures": [*told, {"title": "no image"}]})
+        site.routes["/api/search"] = answer({"pictures": [*entries, {"title": "no image"}]})
         words = ("run", "red panda", "--source", "museum", "--count", 3, "--license", "cc0")
         named = environment | {"MUSEUM_API": site.url("/api/search")}
         ran = run(tmp_path, named, *words, "--allow-private-hosts", site.host, "--store", "file:./out")

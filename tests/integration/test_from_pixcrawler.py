@@ -1,4 +1,4 @@
-"""PixCrawler's faults, where no other test shows that they are gone: a number and metadata in, a URL out."""
+"""Faults of PixCrawler that no other test covers, tested with its interface: number and metadata in, URL out."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ from pixcore_runners.settings import load_here
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder, with an empty one for pictures, which is the source."""
+    """Change to a folder whose empty subfolder of photos is the source."""
     at_home(tmp_path, monkeypatch)
     (tmp_path / "photos").mkdir()
     monkeypatch.setenv("PIXCORE_SOURCE", "folder:photos")
@@ -38,13 +38,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def assembly(home: Path) -> Assembly:
-    """Store and status database, as they are after the first command."""
+    """Return an assembly with a created store and status database."""
     assert home
     return assemble(load_here().settings, make=True)
 
 
 def process(chunk_id: object, metadata: Mapping[str, Any]) -> ChunkResult:
-    """Hand a chunk to a worker that starts now and ends then."""
+    """Deliver a chunk to a worker that starts before and ends afterwards."""
     worker = Deliveries(lambda: load_here().settings, lambda: False)
     try:
         key = chunk_key(chunk_id, metadata, worker.assembly(), time.sleep)
@@ -56,15 +56,15 @@ def process(chunk_id: object, metadata: Mapping[str, Any]) -> ChunkResult:
 
 
 def archived(result: ChunkResult) -> tuple[list[str], list[dict[str, Any]]]:
-    """What the archive holds beside its rows, and the rows."""
+    """Return the images of the archive and its rows."""
     with zipfile.ZipFile(result.url.removeprefix("file://")) as archive:
         rows = [json.loads(line) for line in archive.read("metadata.jsonl").splitlines()]
         return [name for name in archive.namelist() if name != "metadata.jsonl"], rows
 
 
 @pytest.mark.usefixtures("assembly")
-def test_what_is_counted_is_what_is_in_the_archive(home: Path) -> None:
-    """Counted after duplicates are gone; no damaged file, web page or garbage; two colours are two pictures."""
+def test_the_counts_equal_the_images_in_the_archive(home: Path) -> None:
+    """Duplicates, damaged files and web pages must not count, but two squares of different colours must."""
     whole = jpeg(1)
     held = {
         "good.jpg": whole,
@@ -88,10 +88,10 @@ def test_what_is_counted_is_what_is_in_the_archive(home: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "metadata"), [(7, {}), ("../../7", {"keyword": "cat"})], ids=["no keyword", "no number"]
 )
-def test_a_call_that_cannot_be_leaves_nothing(
+def test_an_invalid_call_leaves_nothing(
     home: Path, assembly: Assembly, number: object, metadata: Mapping[str, Any]
 ) -> None:
-    """No chunk that is processing for ever, and no work directory."""
+    """It must leave no chunk that is processing for ever, and no work directory."""
     with pytest.raises(InvalidRequest):
         process(number, metadata)
     assert not assembly.status.summary()
@@ -100,7 +100,7 @@ def test_a_call_that_cannot_be_leaves_nothing(
 
 @pytest.mark.usefixtures("assembly")
 def test_a_file_url_outlives_the_work_directory(home: Path) -> None:
-    """What a caller is given can be opened after the worker has cleaned up, and is called as it was."""
+    """The caller must be able to open the URL after the worker has cleaned up, under the name of the old system."""
     (home / "photos/1.jpg").write_bytes(jpeg(1))
     result = process(7, {"keyword": "cat", "count": 1})
     assert result.url == f"file://{home}/pixcore-data/blobs/chunk_7.zip"
@@ -108,10 +108,10 @@ def test_a_file_url_outlives_the_work_directory(home: Path) -> None:
     assert not list(home.glob("work/chunk-*"))
 
 
-def test_a_signature_stays_where_it_is(
+def test_a_signature_is_in_no_url_log_or_database(
     home: Path, azurite: Azure, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A caller, a reader of logs and one of the status database could write into the store with it."""
+    """Everybody who reads the URL, the logs or the status database could write into the store with it."""
     name = container()
     azure_store(azurite, name).create()
     token = generate_container_sas(
@@ -128,7 +128,7 @@ def test_a_signature_stays_where_it_is(
     with caplog.at_level(logging.DEBUG):
         result = process(7, {"keyword": "cat", "count": 1})
     assert result.url == f"{azurite.url}/{name}/chunk_7.zip"
-    assert result.url in caplog.text  # the log was searched, and is still of use
+    assert result.url in caplog.text  # the log is not empty and names the blob
     everything = caplog.text.encode() + (home / "pixcore-data/status.db").read_bytes()
     signature = token.rpartition("sig=")[2]
     assert [part for part in (signature, unquote(signature), azurite.key) if part.encode() in everything] == []

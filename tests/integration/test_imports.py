@@ -1,19 +1,19 @@
-"""What importing a part of pixcore imports and sets up, seen from a process of its own."""
+"""Which modules an import of pixcore loads, and that it has no side effects; each in a process of its own."""
 
 import subprocess
 import sys
 
 
 def imported_by(program: str) -> set[str]:
-    """The modules that a fresh process has imported at the end of the program."""
+    """Return the modules that a new process has imported at the end of the program."""
     program += "\nimport sys; print(*sys.modules)"
     return set(
         subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     )
 
 
-def test_a_module_is_imported_when_a_name_of_it_is_asked_for() -> None:
-    """Whoever catches an error of the core does not wait for its pipeline."""
+def test_a_module_is_imported_with_the_first_use_of_its_name() -> None:
+    """A program that only catches errors of the core must not import the pipeline."""
     before = imported_by("import pixcore")
     after = imported_by("from pixcore import InvalidRequest")
     assert {name for name in before if name.startswith("pixcore.")} == set()
@@ -21,20 +21,20 @@ def test_a_module_is_imported_when_a_name_of_it_is_asked_for() -> None:
 
 
 def test_a_decoder_child_starts_without_the_pipeline() -> None:
-    """There is one for every core, and each would take a quarter longer to be ready."""
-    there = imported_by("import pixcore_adapters.validator.child")
-    assert there >= {"pixcore.model.quality", "PIL", "numpy"}
-    assert there & {"pixcore.chunk.pipeline", "pixcore.chunk.events", "tenacity", "asyncio"} == set()
+    """There is a child for every CPU core, and the pipeline would lengthen its start by a quarter."""
+    modules = imported_by("import pixcore_adapters.validator.child")
+    assert modules >= {"pixcore.model.quality", "PIL", "numpy"}
+    assert modules & {"pixcore.chunk.pipeline", "pixcore.chunk.events", "tenacity", "asyncio"} == set()
 
 
-def test_the_names_are_there_to_be_found() -> None:
-    """In an interpreter's completion and in `help()`, before any of them was used."""
+def test_dir_lists_the_public_names() -> None:
+    """Completion and `help()` must show the names before their first use."""
     program = "import pixcore; missing = {*pixcore.__all__} - {*dir(pixcore)}; assert not missing, missing"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_importing_the_library_configures_no_logging() -> None:
-    """The application's logging is the application's."""
+    """Only the application may configure logging."""
     program = """
 import logging
 import pixcore, pixcore_runners.observing.logs, pixcore_runners.settings
@@ -48,7 +48,7 @@ print(logging.root.handlers, logging.root.level == logging.WARNING, touched)
 
 
 def test_reading_settings_imports_no_heavy_library() -> None:
-    """``pixcore config show`` and every refusal must come at once."""
+    """``pixcore config show`` and every error of the settings must be fast."""
     program = "import sys, pixcore_runners.settings; print({'PIL', 'numpy', 'sqlalchemy', 'rich'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "set()"

@@ -1,4 +1,4 @@
-"""What Ctrl-C, SIGTERM and kill -9 leave behind of a real run: nothing that the next run does not put right."""
+"""After Ctrl-C, SIGTERM or kill -9 of a real run, the next run must complete the dataset."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ from pixcore_runners.settings import load_here
 
 RUN = ("run", "--source", "folder:photos", "--chunk-size", "4", "--json")
 
-# Keeps a decoder busy for half a second, so that a chunk of them can be met in the middle.
+# Keeps a decoder busy for half a second, so that a signal arrives in the middle of a chunk of these.
 HEAVY = encoded(Image.new("RGB", (7000, 7000), "teal"))
 
 Begin = Callable[..., "subprocess.Popen[str]"]
@@ -33,7 +33,7 @@ Begin = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with photos for three chunks, of which the second takes long."""
+    """Change to a folder with photos for three chunks, of which the second takes long."""
     at_home(tmp_path, monkeypatch)
     monkeypatch.setenv("PIXCORE_LEASE_TTL", "600")  # longer than any test: see expire_leases
     fill(tmp_path / "photos", 12)
@@ -44,13 +44,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def begin() -> Iterator[Begin]:
-    """Starts a command and waits until it says something; a failed test leaves none running."""
+    """Return a function that starts a command and waits for its output; kill all commands after the test."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(text: str, *words: object, **options: Any) -> "subprocess.Popen[str]":  # noqa: ANN401 - any of Popen's
         process = start(*words, **options)
         started.append(process)
-        heard(process, text)
+        await_output(process, text)
         return process
 
     yield begin
@@ -59,28 +59,28 @@ def begin() -> Iterator[Begin]:
         process.communicate()
 
 
-def heard(process: "subprocess.Popen[str]", text: str) -> None:
-    """Read standard error until a line holds the text."""
+def await_output(process: "subprocess.Popen[str]", text: str) -> None:
+    """Read standard error until a line contains the text."""
     assert process.stderr is not None
     assert any(text in line for line in iter(process.stderr.readline, ""))
 
 
 def decoders(process: "subprocess.Popen[str]") -> list[int]:
-    """The children of a run."""
+    """Return the children of a run."""
     found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
     return [int(pid) for pid in found.stdout.split()]
 
 
 def family(pid: int) -> list[int]:
-    """All that descend from a process."""
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)  # 1: there are none
+    """Return all descendants of a process."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)  # exit code 1: none
     children = [int(child) for child in found.stdout.split()]
     return children + [pid for child in children for pid in family(child)]
 
 
 @contextmanager
 def hanging(process: "subprocess.Popen[str]") -> Iterator[list[int]]:
-    """Keep the decoders of a run from going on."""
+    """Stop the decoders of a run while the block runs."""
     children = decoders(process)
     for child in children:
         os.kill(child, signal.SIGSTOP)
@@ -92,7 +92,7 @@ def hanging(process: "subprocess.Popen[str]") -> Iterator[list[int]]:
 
 
 def await_true(true: Callable[[], bool]) -> None:
-    """Wait until something in another process has come about."""
+    """Wait until a condition of another process is true."""
     deadline = time.monotonic() + 30
     while not true():
         assert time.monotonic() < deadline
@@ -100,37 +100,37 @@ def await_true(true: Callable[[], bool]) -> None:
 
 
 def await_end(pids: list[int]) -> None:
-    """Wait until these processes are no more."""
-    ask = ["ps", "-p", ",".join(map(str, pids))]
-    await_true(lambda: not pids or subprocess.run(ask, capture_output=True, check=False).returncode != 0)
+    """Wait until these processes have ended."""
+    command = ["ps", "-p", ",".join(map(str, pids))]
+    await_true(lambda: not pids or subprocess.run(command, capture_output=True, check=False).returncode != 0)
 
 
 def expire_leases(home: Path) -> None:
-    """Let the leases of killed processes expire, whatever the time."""
+    """Let the leases of killed processes expire at once."""
     with closing(sqlite3.connect(home / "pixcore-data/status.db")) as database, database:
         database.execute("UPDATE pixcore_chunks SET lease_expires_at = 0 WHERE status = 'processing'")
 
 
 def records(dataset: str = "photos") -> list[ChunkRecord]:
-    """The chunks of a dataset in the status database."""
+    """Return the records of a dataset in the status database."""
     return list(assemble(load_here().settings).status.find(dataset))
 
 
 def work_directories(home: Path) -> list[Path]:
-    """Those of chunks."""
+    """Return the work directories of chunks."""
     return list((home / "work").glob("chunk-*"))
 
 
 def archived(chunk: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a chunk's archive, which is as recorded."""
+    """Return the rows of a chunk's archive, after a check of its checksum."""
     archive = Path(chunk["url"].removeprefix("file://"))
     assert hashlib.sha256(archive.read_bytes()).hexdigest() == chunk["sha256"]
     with zipfile.ZipFile(archive) as members:
         return [json.loads(line) for line in members.read("metadata.jsonl").splitlines()]
 
 
-def completes(home: Path) -> None:
-    """Run again: every chunk is full, every photo there once, every archive as recorded, nothing else left."""
+def check_next_run_completes(home: Path) -> None:
+    """Run again; check that every photo is in one archive, every archive is as recorded, and nothing else is left."""
     fill(home / "photos", 12)
     ran = pixcore(*RUN)
     assert ran.code == 0
@@ -144,7 +144,7 @@ def completes(home: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_gives_its_chunk_back(home: Path, begin: Begin, number: signal.Signals) -> None:
-    """Exit code 130, no failure counted, nothing left in the work directory, no decoder alive; then it goes on."""
+    """The exit code must be 130, with no counted failure, no leftover and no decoder alive; the next run continues."""
     process = begin("chunk 2: started", *RUN)
     children = decoders(process)
     process.send_signal(number)
@@ -161,25 +161,25 @@ def test_an_interrupted_run_gives_its_chunk_back(home: Path, begin: Begin, numbe
         (Status.PENDING, 0, 0),
     ]
     assert not work_directories(home)
-    completes(home)
+    check_next_run_completes(home)
     assert [record.attempt for record in records()] == [1, 2, 1]
 
 
 def test_a_second_interrupt_kills(home: Path, begin: Begin) -> None:
-    """Even a run that hangs; the lease gives its chunk back."""
+    """It must kill even a run that hangs, whose chunk is free again after its lease."""
     process = begin("chunk 2: started", *RUN)
     with hanging(process) as children:
         process.send_signal(signal.SIGINT)
-        heard(process, "press Ctrl-C again to kill")
+        await_output(process, "press Ctrl-C again to kill")
         process.send_signal(signal.SIGINT)
         assert ended(process).code == -signal.SIGINT
     await_end(children)
     expire_leases(home)
-    completes(home)
+    check_next_run_completes(home)
 
 
-def test_a_killed_run_is_taken_over(home: Path, begin: Begin) -> None:
-    """After kill -9 the chunk comes free with its lease, the work directory is swept, and nothing is done twice."""
+def test_the_next_run_takes_over_from_a_killed_one(home: Path, begin: Begin) -> None:
+    """After kill -9 the chunk is free after its lease, the work directory is swept, and no chunk runs twice."""
     process = begin("chunk 2: started", *RUN)
     children = decoders(process)
     process.kill()
@@ -190,45 +190,45 @@ def test_a_killed_run_is_taken_over(home: Path, begin: Begin) -> None:
     first = {path: path.stat().st_mtime_ns for path in home.rglob("chunk_*.zip")}
     assert first
     expire_leases(home)
-    completes(home)
+    check_next_run_completes(home)
     assert [(record.attempt, record.failures) for record in records()] == [(1, 0), (2, 1), (1, 0)]
     assert {path: path.stat().st_mtime_ns for path in first} == first
 
 
-def test_all_workers_of_an_interrupted_run_give_back(home: Path, begin: Begin) -> None:
-    """A terminal's Ctrl-C reaches every process; as with one, no failure is counted and nobody is left."""
+def test_all_workers_of_an_interrupted_run_give_their_chunks_back(home: Path, begin: Begin) -> None:
+    """Ctrl-C of a terminal reaches every process; no failure may be counted and no process left."""
     process = begin(" started", *RUN, "--workers", 2, process_group=0)
     members = family(process.pid)
     with hanging(process):  # so that no chunk ends before the signal
         os.killpg(process.pid, signal.SIGINT)
-        heard(process, "stopping:")
+        await_output(process, "stopping:")
     ran = ended(process)
     assert (ran.code, ran.out, "stopping:" in ran.err, "Traceback" in ran.err) == (130, "", False, False)
     await_end(members)
     assert Status.PROCESSING not in [record.status for record in records()]
     assert [record.failures for record in records()] == [0, 0, 0]
     assert not work_directories(home)
-    completes(home)
+    check_next_run_completes(home)
 
 
 @pytest.mark.parametrize("signals", [[signal.SIGKILL], [signal.SIGTERM, signal.SIGTERM]], ids=["kill -9", "twice"])
 def test_no_worker_outlives_its_run(home: Path, begin: Begin, signals: list[signal.Signals]) -> None:
-    """Nor do their decoders; what they had in hand comes free with its lease."""
+    """Workers and their decoders must end with the run, and their chunks are free after their leases."""
     process = begin("chunk 2: started", *RUN, "--workers", 2)
     members = family(process.pid)
-    assert len(members) >= 3  # a worker, its decoder and ours
+    assert len(members) >= 3  # a worker, its decoder and that of the main process
     process.send_signal(signals[0])
     for number in signals[1:]:
-        heard(process, "press Ctrl-C again to kill")
+        await_output(process, "press Ctrl-C again to kill")
         process.send_signal(number)
     assert ended(process).code == -signals[-1]
     await_end(members)
     expire_leases(home)
-    completes(home)
+    check_next_run_completes(home)
 
 
-def test_what_a_killed_run_had_claimed_is_free_again(home: Path, begin: Begin) -> None:
-    """A picture of two chunks blocks neither its own chunk's rerun nor the other for ever: one archive has it."""
+def test_images_held_by_a_killed_run_are_free_again(home: Path, begin: Begin) -> None:
+    """A picture of two chunks must end up in exactly one of their archives."""
     fill(home / "photos", 12)
     shutil.copy(home / "photos/0000.jpg", home / "photos/0008.jpg")
     (home / "photos/0001.jpg").write_bytes(HEAVY)
@@ -246,7 +246,7 @@ def test_what_a_killed_run_had_claimed_is_free_again(home: Path, begin: Begin) -
 
 
 def test_a_live_run_keeps_its_work_directory(home: Path, begin: Begin) -> None:
-    """Another one that starts and ends meanwhile sweeps the dead ones' only."""
+    """Another run that starts and ends meanwhile must sweep only directories of dead processes."""
     with hanging(begin("chunk 2: started", *RUN)):
         (held,) = work_directories(home)
         (home / "work/chunk-dead").mkdir()
@@ -256,7 +256,7 @@ def test_a_live_run_keeps_its_work_directory(home: Path, begin: Begin) -> None:
 
 
 def test_two_runs_of_one_dataset_share_the_work(home: Path) -> None:
-    """Every chunk once, by whichever; both wait for the end and print the same."""
+    """Every chunk must run once in either of them, and both must wait for the end and print the same."""
     fill(home / "photos", 12)
     both = [ended(process) for process in [start(*RUN, "--chunk-size", 2) for _ in range(2)]]
     assert [ran.code for ran in both] == [0, 0]
@@ -264,8 +264,8 @@ def test_two_runs_of_one_dataset_share_the_work(home: Path) -> None:
     assert [(chunk["attempt"], chunk["accepted"]) for chunk in both[0].chunks] == [(1, 2)] * 6
 
 
-def test_a_run_whose_progress_nobody_reads_any_more_stops_quietly(home: Path, begin: Begin) -> None:
-    """As in ``pixcore run 2>&1 | head -1``: its next word ends it, and the next run goes on."""
+def test_a_closed_pipe_for_progress_ends_the_run_quietly(home: Path, begin: Begin) -> None:
+    """In ``pixcore run 2>&1 | head -1`` the next line of progress ends the run, and the next run continues."""
     fill(home / "photos", 12)
     process = begin("chunk 1: started", *RUN)
     assert process.stderr is not None
@@ -273,4 +273,4 @@ def test_a_run_whose_progress_nobody_reads_any_more_stops_quietly(home: Path, be
     assert process.wait(60) == 1
     assert Status.PENDING in [record.status for record in records()]
     assert not work_directories(home)
-    completes(home)
+    check_next_run_completes(home)

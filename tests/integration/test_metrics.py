@@ -1,4 +1,4 @@
-"""Metrics: sums that are right with many processes, whatever becomes of them, and a bounded number of files."""
+"""Metrics: correct sums over many processes, even killed ones, in a bounded number of files."""
 
 import fcntl
 import os
@@ -56,7 +56,7 @@ folder = Path(sys.argv[1])
 retried = StepRetried(ChunkKey("d", 1), 1, Phase.UPLOAD, 1, 0.0, "")
 """
 
-# Counts argv[2] retries in the folder argv[1], says so, and lives until its standard input ends.
+# Counts argv[2] retries in the folder argv[1], reports it, and lives until its standard input ends.
 COUNTING = """
 count = Metrics(folder)
 for _ in range(int(sys.argv[2])):
@@ -65,7 +65,7 @@ print("counted", flush=True)
 sys.stdin.read()
 """
 
-# One process after another, each for one chunk.
+# Forks one process after another, each for one chunk.
 FORKING = """
 for _ in range(20):
     if os.fork() == 0:
@@ -74,7 +74,7 @@ for _ in range(20):
     os.wait()
 """
 
-# Forks while another of its threads is counting.
+# Forks while another thread is counting.
 FORKED = """
 count = Metrics(folder)
 count(retried)
@@ -88,7 +88,7 @@ count._lock.release()
 count(retried)
 """
 
-# Ends before a process that it has forked, which lives until standard input ends.
+# Ends before its fork, which lives until standard input ends.
 OUTLIVED = """
 count = Metrics(folder)
 count(retried)
@@ -102,7 +102,7 @@ if os.fork() == 0:
 os.read(ours, 1)
 os._exit(0)
 """
-# Has metrics of its own.
+# A program with metrics of its own.
 AROUND = """
 from prometheus_client import Counter, generate_latest
 theirs = Counter("theirs", "x")
@@ -118,19 +118,19 @@ Samples = Mapping[tuple[str, ...], float]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where metrics are counted."""
+    """Return the folder of the metrics."""
     return tmp_path / "metrics"
 
 
 @pytest.fixture
 def count(folder: Path) -> Iterator[Metrics]:
-    """What counts there."""
+    """Return metrics that count in the folder."""
     with closing(Metrics(folder)) as metrics:
         yield metrics
 
 
 def sums(folder: Path) -> Samples:
-    """What a scrape of the folder finds, by name and labels; without the buckets."""
+    """Return the samples of a scrape of the folder by name and labels, without the buckets."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(folder))
     return {
@@ -142,46 +142,46 @@ def sums(folder: Path) -> Samples:
 
 
 def program(text: str, folder: Path, *words: object) -> "subprocess.Popen[str]":
-    """A process that runs this."""
+    """Start a process that runs this program."""
     command = [sys.executable, "-c", PRELUDE + text, str(folder), *map(str, words)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def counting(folder: Path, number: int) -> "subprocess.Popen[str]":
-    """A process that counts."""
+    """Start a process that counts."""
     return program(COUNTING, folder, number)
 
 
-def counted(process: "subprocess.Popen[str]") -> None:
-    """Wait until it has."""
+def await_counts(process: "subprocess.Popen[str]") -> None:
+    """Wait until a process has counted."""
     assert process.stdout is not None
     assert process.stdout.readline() == "counted\n"
 
 
 def result(**seconds: float) -> ChunkResult:
-    """Of a chunk that took so long in its phases."""
+    """Return the result of a chunk whose phases took so long."""
     return ChunkResult("file:///c.zip", "00", 1000, 3, 1, Progress(3), seconds)
 
 
-# -- what is counted -------------------------------------------------------------------------------------------------
+# -- counts ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_chunk_is_counted_by_what_became_of_it_and_of_its_images(
+def test_a_chunk_is_counted_by_its_outcome_and_those_of_its_images(
     tmp_path: Path, folder: Path, count: Metrics
 ) -> None:
-    """The pipeline's own events: accepted, rejected and missed images, tries, bytes, seconds."""
+    """A real run of the pipeline must count its images, retries, bytes and seconds."""
 
-    class Moody(MemoryBlobStore):
+    class FailsOnce(MemoryBlobStore):
         def put(self, *args: object, **kwargs: object) -> object:
-            if not self.list_keys:
-                self.list_keys = True
+            if not self.failed:
+                self.failed = True
                 raise StoreUnavailable("once")
             return super().put(*args, **kwargs)
 
-        list_keys = False
+        failed = False
 
     assembly = MemoryAssembly(tmp_path / "work", [picture(0), None, picture(1), picture(1), picture(2)])
-    outcome = assembly.pipeline(count, store=Moody()).run(assembly.chunk(3))
+    outcome = assembly.pipeline(count, store=FailsOnce()).run(assembly.chunk(3))
     found = sums(folder)
     seconds = {key: value for key, value in found.items() if key[0].endswith("_sum")}
     assert {key: value for key, value in found.items() if key not in seconds} == {
@@ -215,15 +215,15 @@ def test_a_chunk_is_counted_by_what_became_of_it_and_of_its_images(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_every_end_of_an_attempt_has_its_name(folder: Path, count: Metrics, event: Event, outcome: str) -> None:
-    """What is tried again is not what has failed."""
+def test_every_end_of_an_attempt_has_a_label(folder: Path, count: Metrics, event: Event, outcome: str) -> None:
+    """An attempt that is retried must not count as a failed chunk."""
     count(event)
     attempts = {key: value for key, value in sums(folder).items() if key[0] == "pixcore_attempts_total"}
     assert attempts == {("pixcore_attempts_total", f"outcome={outcome}"): 1}
 
 
-def test_no_label_holds_what_a_stranger_chooses(folder: Path, count: Metrics) -> None:
-    """A server may answer with any of 900 statuses: their classes are told apart. Nor is there a chunk's name."""
+def test_no_label_has_a_value_that_a_stranger_chooses(folder: Path, count: Metrics) -> None:
+    """Labels must be bounded, so statuses are counted by class, and names of chunks are never labels."""
     request = ChunkRequest(0, "secret-keyword", 3, (Slice("urls", "http://secret/", 0, 9),), dataset="secret-dataset")
     count(ChunkClaimed(KEY, 1, request))
     candidate = Candidate(CandidateKey("urls", "q", 0), "http://secret/image")
@@ -233,8 +233,8 @@ def test_no_label_holds_what_a_stranger_chooses(folder: Path, count: Metrics) ->
     assert not any(b"secret" in path.read_bytes() for path in folder.iterdir())
 
 
-def test_a_histogram_is_whole_and_cumulative(folder: Path, count: Metrics) -> None:
-    """Prometheus reads no histogram that lacks a bucket; what is longer than all of them is in the last."""
+def test_a_histogram_is_complete_and_cumulative(folder: Path, count: Metrics) -> None:
+    """Prometheus needs every bucket, and the last one counts everything above the others."""
     for spent in (0.05, 0.1, 0.11, 100.0, 9999.0):
         count(ChunkCompleted(KEY, 1, result(upload=spent)))
     registry = CollectorRegistry()
@@ -249,11 +249,11 @@ def test_a_histogram_is_whole_and_cumulative(folder: Path, count: Metrics) -> No
 # -- many processes --------------------------------------------------------------------------------------------------
 
 
-def test_processes_at_a_time_are_summed_up(folder: Path) -> None:
-    """As those of Celery's prefork pool, or of several workers on one machine."""
+def test_counts_of_parallel_processes_are_added(folder: Path) -> None:
+    """Celery's prefork pool and several workers on one machine count in parallel processes."""
     processes = [counting(folder, 1000 * number) for number in (1, 2, 3)]
     for process in processes:
-        counted(process)
+        await_counts(process)
     assert sums(folder)[RETRIES] == 6000
     for process in processes:
         process.communicate(timeout=30)
@@ -261,25 +261,25 @@ def test_processes_at_a_time_are_summed_up(folder: Path) -> None:
     assert len(list(folder.glob("counter_*.db"))) == 3
 
 
-def test_one_process_after_another_needs_one_place(folder: Path) -> None:
-    """RQ forks a process for each chunk: a hundred thousand of them must not leave as many files."""
+def test_successive_processes_share_one_set_of_files(folder: Path) -> None:
+    """RQ forks a process for each chunk, and a hundred thousand of them must not leave as many files."""
     assert ended(program(FORKING, folder)).code == 0
     assert sums(folder)[RETRIES] == 20
     assert sorted(path.name for path in folder.iterdir()) == ["0.lock", "counter_0.db", "histogram_0.db"]
 
 
-def test_a_killed_process_loses_nothing_and_leaves_its_place(folder: Path) -> None:
-    """Kill -9 in the middle of counting, and the next one counts on."""
+def test_a_killed_process_keeps_its_counts_and_frees_its_files(folder: Path) -> None:
+    """The next process must continue from the counts of one that was killed."""
     for number in (500, 300):
         with counting(folder, number) as process:
-            counted(process)
+            await_counts(process)
             process.kill()
     assert sums(folder)[RETRIES] == 800
     assert len(list(folder.glob("counter_*.db"))) == 1
 
 
 def test_a_process_killed_at_any_moment_leaves_files_that_can_be_read(folder: Path) -> None:
-    """While a file is made, grows or is written to: the next process takes it over, and a scrape reads it."""
+    """A kill may come while a file is created, extended or written; scrapes and the next process must read it."""
     least = 0.0
     for _ in range(5):
         with counting(folder, 10_000_000) as process:
@@ -291,17 +291,17 @@ def test_a_process_killed_at_any_moment_leaves_files_that_can_be_read(folder: Pa
     assert len(list(folder.glob("counter_*.db"))) == 1
 
 
-def test_a_fork_counts_in_a_place_of_its_own(folder: Path) -> None:
-    """Two processes that share one file overwrite what the other counts; a lock that a thread held stays locked."""
+def test_a_fork_counts_in_files_of_its_own(folder: Path) -> None:
+    """Two processes would overwrite each other's counts in one file, and an inherited lock may never be released."""
     assert ended(program(FORKED, folder)).code == 0
     assert sums(folder)[RETRIES] == 102
     assert len(list(folder.glob("counter_*.db"))) == 2
 
 
-def test_a_fork_keeps_no_place_from_others(folder: Path) -> None:
-    """A lock is inherited: who counts in a place of its own lets go of its parent's, which is free when that ends."""
+def test_a_fork_does_not_keep_its_parents_files_locked(folder: Path) -> None:
+    """A fork inherits the lock and must close it, so that the files are free when the parent ends."""
     with program(OUTLIVED, folder) as process:
-        counted(process)
+        await_counts(process)
         process.wait(30)
         with (folder / "0.lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -313,10 +313,10 @@ def test_a_fork_keeps_no_place_from_others(folder: Path) -> None:
     [((), {2, 3}), (("--store", "memory://", "--status", "memory://"), {1})],
     ids=["processes", "threads"],
 )
-def test_the_workers_of_a_run_count_together(
+def test_the_workers_of_a_run_count_each_image_once(
     tmp_path: Path, folder: Path, options: tuple[str, ...], places: set[int]
 ) -> None:
-    """Each image once, though progress is shown by one process for all; threads of one share its place."""
+    """One process shows the progress of all, but must not count their images again; threads share their files."""
     at = tmp_path / "at"
     at.mkdir()
     with pytest.MonkeyPatch.context() as patched:
@@ -330,8 +330,8 @@ def test_the_workers_of_a_run_count_together(
     assert len(list(folder.glob("counter_*.db"))) in places
 
 
-def test_threads_that_begin_together_take_one_place_together(folder: Path, count: Metrics) -> None:
-    """The first event makes the files, whichever thread it is in."""
+def test_threads_that_start_at_the_same_time_share_their_files(folder: Path, count: Metrics) -> None:
+    """The first event creates the files, in whatever thread."""
     barrier = Barrier(8)
 
     def work() -> None:
@@ -347,8 +347,8 @@ def test_threads_that_begin_together_take_one_place_together(folder: Path, count
 
 
 @pytest.mark.parametrize("runner", ["celery", "rq"])
-def test_the_workers_of_a_queue_count_together(runner: str, redis: Redis, tmp_path: Path, folder: Path) -> None:
-    """Three processes at a time, of two workers, one of which is killed: each image once, in at most three places."""
+def test_the_workers_of_a_queue_count_each_image_once(runner: str, redis: Redis, tmp_path: Path, folder: Path) -> None:
+    """Three processes, one of them killed, must count each image once in at most three sets of files."""
     settings = {"broker": redis.url(), "queue": f"metrics-{uuid4().hex}", "metrics_dir": folder, "lease_ttl": 60}
     completed = ("pixcore_attempts_total", "outcome=completed")
     with fleet(runner, tmp_path, **settings) as crew:
@@ -365,19 +365,19 @@ def test_the_workers_of_a_queue_count_together(runner: str, redis: Redis, tmp_pa
     assert len(list(folder.glob("counter_*.db"))) <= 3
 
 
-# -- where it is hooked in -------------------------------------------------------------------------------------------
+# -- settings --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder whose dataset of three chunks is planned, not worked off."""
+    """Change to a folder with six photos."""
     at_home(tmp_path, monkeypatch)
     fill(tmp_path / "photos", 6)
     return tmp_path
 
 
 def test_deliveries_by_a_queue_are_counted(home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each delivery has an observer of its own beside the metrics."""
+    """Each delivery must call both its own observer and the metrics."""
     assert pixcore("run", "--source", "folder:photos", "--chunk-size", "2").code == 0
     assert not folder.exists()
     monkeypatch.setenv("PIXCORE_METRICS_DIR", str(folder))
@@ -396,7 +396,7 @@ def test_deliveries_by_a_queue_are_counted(home: Path, folder: Path, monkeypatch
 def test_metrics_that_cannot_be_written_fail_no_chunk(
     home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is said once; the images matter more."""
+    """The images matter more than the metrics, so the error is only reported, and only once."""
     monkeypatch.setenv("PIXCORE_METRICS_DIR", str(folder))
     folder.mkdir()
     (folder / "0.lock").mkdir()
@@ -407,8 +407,8 @@ def test_metrics_that_cannot_be_written_fail_no_chunk(
 
 
 @pytest.mark.usefixtures("home")
-def test_a_folder_that_cannot_be_made_is_a_mistake_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Named, with what to do."""
+def test_a_metrics_folder_that_cannot_be_created_is_an_error_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error must name the setting and the remedy."""
     monkeypatch.setenv("PIXCORE_METRICS_DIR", "photos/0000.jpg/metrics")
     ran = pixcore("run", "--source", "folder:photos")
     assert ran.code == 2
@@ -418,7 +418,7 @@ def test_a_folder_that_cannot_be_made_is_a_mistake_in_the_settings(monkeypatch: 
 @pytest.mark.parametrize("words", [("run", "--source", "folder:photos"), ("metrics",)], ids=lambda words: words[0])
 @pytest.mark.usefixtures("home")
 def test_a_missing_package_names_the_extra(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks for metrics without it learns how to get it."""
+    """The error must contain the command that installs the package."""
     monkeypatch.setenv("PIXCORE_METRICS_DIR", "metrics")
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     monkeypatch.delitem(sys.modules, "pixcore_runners.observing.metrics")
@@ -429,8 +429,8 @@ def test_a_missing_package_names_the_extra(words: tuple[str, ...], monkeypatch: 
 
 @pytest.mark.parametrize("words", ["--help", "metrics --help", "run --source folder:photos"])
 @pytest.mark.usefixtures("home")
-def test_nobody_else_pays_for_metrics(words: str) -> None:
-    """Neither help nor a run without metrics_dir imports the package."""
+def test_commands_without_metrics_do_not_import_the_package(words: str) -> None:
+    """The import would slow down the help and runs without metrics_dir."""
     program = (
         "import atexit, sys; from pixcore_runners.cli import main; atexit.register(lambda: print(*sys.modules)); main()"
     )
@@ -438,37 +438,37 @@ def test_nobody_else_pays_for_metrics(words: str) -> None:
     assert "prometheus_client" not in ran.stdout.split()
 
 
-def test_the_program_around_keeps_its_own_metrics(folder: Path) -> None:
-    """Pixcore's are not in the registry of a program that has one, nor that program's in the folder."""
+def test_metrics_of_an_embedding_program_are_kept_apart(folder: Path) -> None:
+    """The program's registry must not have metrics of pixcore, nor the folder those of the program."""
     ran = ended(program(AROUND, folder))
     assert "theirs_total 1.0" in ran.out
     assert "pixcore" not in ran.out
     assert list(sums(folder)) == [RETRIES]
 
 
-# -- what is served --------------------------------------------------------------------------------------------------
+# -- the endpoint ----------------------------------------------------------------------------------------------------
 
 
 def scraped(port: int) -> Samples:
-    """What Prometheus gets, by name and labels."""
+    """Return the samples that Prometheus gets, by name and labels."""
     with build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         text = answer.read().decode()
     lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
     return {tuple(re.findall(r"[\w.:]+(?:=\"[^\"]*\")?", name)): float(value) for name, _, value in lines}
 
 
-def test_status_and_counts_are_served_together_while_workers_come_and_go(home: Path, folder: Path) -> None:
-    """By a process of its own, true whatever else has died; SIGTERM ends it well."""
+def test_status_and_counts_are_served_together_by_a_separate_process(home: Path, folder: Path) -> None:
+    """The process must serve correct values after workers were killed, and end on SIGTERM without an error."""
     environ = os.environ | {"PIXCORE_METRICS_DIR": str(folder)}
     assert pixcore("run", "--source", "folder:photos", "--chunk-size", "2").code == 0
     with start("metrics", "--port", 0, env=environ) as process:
         assert process.stderr is not None
-        said = process.stderr.readline()
-        found = re.fullmatch(r"metrics at http://127\.0\.0\.1:(\d+)/metrics\n", said)
-        assert found, said
+        line = process.stderr.readline()
+        found = re.fullmatch(r"metrics at http://127\.0\.0\.1:(\d+)/metrics\n", line)
+        assert found, line
         before = scraped(int(found[1]))
         with counting(folder, 5) as worker:
-            counted(worker)
+            await_counts(worker)
             worker.kill()
         after = scraped(int(found[1]))
         process.terminate()
@@ -486,8 +486,8 @@ def test_status_and_counts_are_served_together_while_workers_come_and_go(home: P
     assert home.exists()
 
 
-def test_it_says_when_only_the_status_database_is_served(home: Path) -> None:
-    """Without metrics_dir there is nothing else; Ctrl-C ends it well, too."""
+def test_a_missing_metrics_folder_is_reported_by_the_endpoint(home: Path) -> None:
+    """Without metrics_dir only the status is served, which the command must report; Ctrl-C ends it with 0."""
     assert pixcore("run", "--source", "folder:photos", "--quiet").code == 0
     with start("metrics", "--port", 0) as process:
         assert process.stderr is not None
@@ -500,14 +500,14 @@ def test_it_says_when_only_the_status_database_is_served(home: Path) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_a_port_that_is_taken_is_named() -> None:
-    """Together with what to do."""
+    """The error must name the address and the option that changes it."""
     taken = serve(MemoryStatusRepo(), None, "127.0.0.1", 0)
     with pytest.raises(InvalidRequest, match=rf"cannot listen at 127\.0\.0\.1:{taken} \(.*in use.*--port"):
         serve(MemoryStatusRepo(), None, "127.0.0.1", taken)
 
 
-def test_a_status_database_that_is_away_is_a_value() -> None:
-    """A scrape that failed would hide what the workers count; numbers of before would be lies."""
+def test_an_unreachable_status_database_is_a_sample() -> None:
+    """The scrape must still succeed for the counts of workers, without old values of the status."""
 
     class Away(MemoryStatusRepo):
         def overview(self, dataset: str | None = None) -> object:

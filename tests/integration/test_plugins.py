@@ -1,4 +1,4 @@
-"""Adapters of other distributions: found by entry point, refused in words, and never in the way of pixcore's own."""
+"""Adapters of other distributions: found by entry point, reported if broken, never in place of pixcore's own."""
 
 import json
 import sys
@@ -58,7 +58,7 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install distributions, until the test ends; the current folder is an empty one."""
+    """Return a function that installs distributions for the test; change to an empty folder."""
     home = tmp_path / "home"
     home.mkdir()
     at_home(home, monkeypatch)
@@ -73,21 +73,21 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         sys.modules.pop(module, None)
 
 
-def store(**settings: Any) -> Any:  # noqa: ANN401 - Settings itself knows, and the store is the test's own
-    """The store that these settings name."""
+def store(**settings: Any) -> Any:  # noqa: ANN401 - Settings checks them, and the store is a class of the test
+    """Return the store that these settings name."""
     return assemble(Settings(status="memory://", **settings)).store
 
 
 def assembly() -> Assembly:
-    """Everything in memory."""
+    """Return an assembly with everything in memory."""
     return assemble(Settings(store="memory://", status="memory://"))
 
 
 # -- stores ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_store_is_made_with_its_url_and_the_environment(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It reads the first as it likes; what is secret comes from the second, of which `.env` is a part."""
+def test_a_store_is_created_with_its_url_and_the_environment(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store interprets its URL itself, and reads secrets from the environment, which includes `.env`."""
     install("pixcore-herd", {STORES: {"herd": "herd:Store"}}, herd=STORE)
     monkeypatch.setenv("HERD_KEY", "of the environment")
     Path(".env").write_text("HERD_KEY=of the file\nHERD_USER=ada\n")
@@ -97,21 +97,21 @@ def test_a_store_is_made_with_its_url_and_the_environment(install: Install, monk
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_its_container_is_made_only_when_that_was_asked_for(install: Install, wanted: bool) -> None:
-    """As with the other stores, a mistyped name makes nothing."""
+def test_the_container_of_a_plugin_is_created_only_with_the_option(install: Install, wanted: bool) -> None:
+    """A mistyped name must not create a container, as with the built-in stores."""
     install("pixcore-herd", {STORES: {"herd": "herd:Store"}}, herd=STORE)
     assert store(store="herd://cows", create_container=wanted).created == wanted
 
 
-def test_a_store_without_containers_is_not_asked_to_make_one(install: Install) -> None:
-    """`--create-container` is for those that have some."""
+def test_a_store_without_containers_ignores_the_option_to_create_one(install: Install) -> None:
+    """`--create-container` concerns only stores with a method for it."""
     module = "from pixcore_adapters.blob_store.memory import MemoryBlobStore\ndef make(url, environ):\n    return "
     install("pixcore-herd", {STORES: {"herd": "herd:make"}}, herd=f"{module}MemoryBlobStore()")
     assert isinstance(store(store="herd:cows", create_container=True), MemoryBlobStore)
 
 
-def test_who_names_no_store_is_told_which_there_are(install: Install) -> None:
-    """Those of plugins after pixcore's own; one that is broken is only named."""
+def test_an_unknown_store_lists_the_known_ones(install: Install) -> None:
+    """Plug-ins come after the built-in stores, and a broken one is listed too without being loaded."""
     install("pixcore-herd", {STORES: {"herd": "missing:Store", "flock": "missing:Store"}})
     with pytest.raises(InvalidRequest) as refused:
         store(store="hurd:cows")
@@ -124,8 +124,8 @@ def test_who_names_no_store_is_told_which_there_are(install: Install) -> None:
 # -- sources -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_source_is_searched_like_pixcores_own(install: Install) -> None:
-    """By the keyword, within its limit, and with the licences that it tells."""
+def test_a_source_of_a_plugin_is_searched_like_a_built_in_one(install: Install) -> None:
+    """It must be searched by the keyword, up to its limit and with its own licences."""
     install("pixcore-herd", {SOURCES: {"herd": "herd:Source"}}, herd=SOURCE)
     assert parse("herd") == ("herd", "")
     assert assembly().capacity("herd", ["cc0"]) == 30
@@ -133,15 +133,15 @@ def test_a_source_is_searched_like_pixcores_own(install: Install) -> None:
         assembly().capacity("herd", ["by"])
 
 
-def test_who_names_no_source_is_told_which_there_are(install: Install) -> None:
-    """Those of plugins after pixcore's own."""
+def test_an_unknown_source_lists_the_known_ones(install: Install) -> None:
+    """Plug-ins come after the built-in sources."""
     install("pixcore-herd", {SOURCES: {"herd": "missing:Source"}})
     with pytest.raises(InvalidRequest, match=r"unknown source 'hurd'; use one of: openverse, .*, baidu, herd$"):
         parse("hurd")
 
 
-def test_a_source_of_two_names_is_refused(install: Install) -> None:
-    """Its slices would be looked for under the one and its rows tell the other."""
+def test_a_source_with_a_name_other_than_the_registered_one_is_refused(install: Install) -> None:
+    """Its slices would have the registered name and its rows the other."""
     install("pixcore-herd", {SOURCES: {"flock": "herd:Source"}}, herd=SOURCE)
     with pytest.raises(InvalidRequest, match="source 'flock' has the name 'herd'"):
         assembly().capacity("flock", [])
@@ -150,8 +150,8 @@ def test_a_source_of_two_names_is_refused(install: Install) -> None:
 # -- kinds of archive --------------------------------------------------------------------------------------------------
 
 
-def test_a_kind_of_archive_is_packed_and_read_back(install: Install, tmp_path: Path) -> None:
-    """Where it is a setting, a key's ending, and what `verify` reads."""
+def test_archives_of_a_plugin_are_packed_and_verified(install: Install, tmp_path: Path) -> None:
+    """The setting, the suffix of the key and `verify` must accept the kind."""
     install("pixcore-herd", {ARCHIVERS: {"herd": "herd:Archiver"}}, herd=ARCHIVER)
     Path("pixcore.toml").write_text('archive = "herd"\n')
     source = f"folder:{fill(tmp_path / 'photos', 3)}"
@@ -162,8 +162,8 @@ def test_a_kind_of_archive_is_packed_and_read_back(install: Install, tmp_path: P
     assert (verified.code, verified.document["archives"], verified.document["images"]) == (0, 1, 3)
 
 
-def test_no_kind_of_archive_is_a_mistake_in_the_settings(install: Install) -> None:
-    """Said where it was set, before anything is done."""
+def test_an_unknown_kind_of_archive_is_an_error_of_the_settings(install: Install) -> None:
+    """The error must name the place of the setting, before any work begins."""
     install("pixcore-herd", {ARCHIVERS: {"herd": "herd:Archiver"}}, herd=ARCHIVER)
     Path("pixcore.toml").write_text('archive = "hurd"\n')
     ran = pixcore("config", "show")
@@ -183,7 +183,7 @@ def test_no_kind_of_archive_is_a_mistake_in_the_settings(install: Install) -> No
     ids=["import", "name", "anything"],
 )
 def test_a_package_that_cannot_be_loaded_is_named(install: Install, module: str, complaint: str) -> None:
-    """In one line, as a mistake in what is set up: a traceback would look like a fault of pixcore's."""
+    """The error must be one line, because a traceback would look like a defect of pixcore."""
     install("pixcore-herd", {STORES: {"herd": "herd:Store"}}, herd=module)
     ran = pixcore("check", "--store", "herd:cows")
     assert ran.code == 2
@@ -194,7 +194,7 @@ def test_a_package_that_cannot_be_loaded_is_named(install: Install, module: str,
 
 
 def test_two_packages_with_one_name_are_refused(install: Install) -> None:
-    """Which one is found first depends on the order of folders; nobody's archives are to."""
+    """Which package is used must not depend on the order of folders."""
     for name in ("pixcore-herd", "another-herd"):
         install(name, {STORES: {"herd": "herd:Store"}}, herd=STORE)
     with pytest.raises(
@@ -203,8 +203,8 @@ def test_two_packages_with_one_name_are_refused(install: Install) -> None:
         store(store="herd:cows")
 
 
-def test_pixcores_own_names_cannot_be_taken_over(install: Install, tmp_path: Path) -> None:
-    """What is installed beside pixcore must not come between it and its stores."""
+def test_a_plugin_cannot_replace_a_built_in_adapter(install: Install, tmp_path: Path) -> None:
+    """An installed package must not be able to intercept the built-in stores, sources and archivers."""
     module = f"import pathlib\npathlib.Path({str(tmp_path / 'loaded')!r}).touch()\n"
     names: Entries = {STORES: {"file": "thief:x"}, SOURCES: {"folder": "thief:x"}, ARCHIVERS: {"zip": "thief:x"}}
     install("pixcore-thief", names, thief=module)
@@ -215,19 +215,17 @@ def test_pixcores_own_names_cannot_be_taken_over(install: Install, tmp_path: Pat
     assert not (tmp_path / "loaded").exists()
 
 
-def test_nobody_looks_for_packages_without_need(
-    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Reading what all installed packages register takes longer the more there are, at every start."""
-    assert install  # an empty folder
-    monkeypatch.setattr(plugins, "entry_points", lambda **_: pytest.fail("looked"))
+def test_plugins_are_searched_only_if_needed(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search reads all installed packages, which would slow every start down."""
+    assert install  # changes to an empty folder
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: pytest.fail("searched"))
     fill(tmp_path / "photos", 2)
     ran = pixcore("run", "--source", f"folder:{tmp_path / 'photos'}", "--json", "--quiet")
     assert (ran.code, json.loads(ran.out)["dataset"]) == (0, "photos")
 
 
-def test_what_was_found_once_is_kept() -> None:
-    """A source is asked for a chunk after another; and a name that nobody has stays unknown."""
+def test_a_found_source_is_kept() -> None:
+    """A source that serves many chunks must be loaded once, and an unknown name must stay unknown."""
     found: list[str] = []
 
     def find(name: str) -> int:

@@ -1,4 +1,4 @@
-"""What a run shows while it works: bars on a terminal, plain lines elsewhere, log lines or nothing when asked."""
+"""Progress of a run: bars on a terminal, plain lines elsewhere, log lines or nothing on request."""
 
 import json
 import os
@@ -32,25 +32,25 @@ Say = Callable[..., str]
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder, no terminal."""
+    """Change to an empty folder, without a terminal."""
     at_home(tmp_path, monkeypatch)
     return tmp_path
 
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Standard error is taken for a wide terminal."""
+    """Make the command treat standard error as a wide terminal."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
 
 
 def shell(*, quiet: bool = False, verbose: bool = False) -> Shell:
-    """A call of the command with these options."""
+    """Return the shell of a call with these options."""
     return Shell(load(), as_json=False, quiet=quiet, verbose=verbose)
 
 
 def shown(assembly: MemoryAssembly, capsys: pytest.CaptureFixture[str], target: int, **options: bool) -> str:
-    """What standard error gets of a chunk of that many images."""
+    """Run a chunk of that many images; return the output on standard error."""
     with progress(shell(**options), 1) as observer:
         assembly.pipeline(observer).run(assembly.chunk(target))
     captured = capsys.readouterr()
@@ -61,8 +61,8 @@ def shown(assembly: MemoryAssembly, capsys: pytest.CaptureFixture[str], target: 
 # -- lines -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_long_chunk_says_something_now_and_then(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In a log file, a chunk of thousands must not look dead, nor fill it."""
+def test_a_long_chunk_prints_a_line_every_hundred_images(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a log file a chunk of thousands of images must not look stopped, nor print a line for each."""
     assembly = MemoryAssembly(home / "work", [picture(number) for number in range(250)])
     assert shown(assembly, capsys, 250).splitlines() == [
         "chunk 1: started, 250 images of 'cat' wanted",
@@ -72,8 +72,8 @@ def test_a_long_chunk_says_something_now_and_then(home: Path, capsys: pytest.Cap
     ]
 
 
-def test_trouble_is_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is tried again and why; what failed, and whether that is the end."""
+def test_retries_and_failures_are_printed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The lines must name the error, and whether the step or the chunk is retried."""
 
     class Away(MemoryBlobStore):
         def put(self, *_: object, **__: object) -> object:
@@ -100,17 +100,15 @@ def test_trouble_is_told(home: Path, capsys: pytest.CaptureFixture[str]) -> None
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_an_event_is_one_line_and_means_nothing_to_a_terminal(
-    capsys: pytest.CaptureFixture[str], event: ChunkFailed, line: str
-) -> None:
-    """However long, and whatever a stranger's error holds."""
+def test_an_event_is_one_escaped_line(capsys: pytest.CaptureFixture[str], event: ChunkFailed, line: str) -> None:
+    """The text of a foreign error must not control the terminal."""
     with progress(shell(), 1) as observer:
         observer(event)
     assert capsys.readouterr().err == f"{line}\n"
 
 
 def test_a_long_line_is_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
-    """A log is searched line by line."""
+    """Users search logs line by line."""
     with progress(shell(), 1) as observer:
         observer(ChunkFailed(KEY, 1, "word " * 100 + "end", Status.FAILED))
     assert capsys.readouterr().err.count("\n") == 1
@@ -120,30 +118,30 @@ def test_a_long_line_is_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("terminal")
-def test_a_terminal_gets_bars_and_a_line_for_each_chunk_that_ended(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Chunks, images of the running chunk, rejects; the bars go, the lines stay."""
+def test_a_terminal_shows_bars_and_a_line_for_each_ended_chunk(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bars must disappear at the end, and the lines must stay."""
     assembly = MemoryAssembly(home / "work", [picture(number) for number in range(5)])
     assembly.pictures[2] = b"garbage"
     text = shown(assembly, capsys, 5)
     assert "chunks" in text
     assert "chunk 1: completed with 4 of 5 images, 1 short\n" in text
-    assert text.endswith("\x1b[2K")  # the last bar is wiped out
+    assert text.endswith("\x1b[2K")  # the last bar is erased
     assert COLOUR.search(text)
 
 
 @pytest.mark.usefixtures("terminal")
-def test_bars_without_colours(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """NO_COLOR is honoured."""
+def test_no_color_gives_bars_without_colours(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users who set NO_COLOR must get no colours."""
     monkeypatch.setenv("NO_COLOR", "1")
     assembly = MemoryAssembly(home / "work", [picture(number) for number in range(5)])
     assert not COLOUR.search(shown(assembly, capsys, 5))
 
 
 @pytest.mark.usefixtures("terminal")
-def test_a_chunk_that_is_tried_again_counts_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """The bar of chunks moves when one is settled, not at every failure."""
+def test_a_retried_chunk_counts_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """The bar of chunks must advance when a chunk is settled, not at every failure."""
     request = ChunkRequest(0, "cat", 1, (Slice("memory", "q", 0, 1),), dataset="d")
     with progress(shell(), 2) as observer:
         for status in (Status.PENDING, Status.PENDING, Status.FAILED):
@@ -154,30 +152,30 @@ def test_a_chunk_that_is_tried_again_counts_once(capsys: pytest.CaptureFixture[s
     assert "2/2" not in text
 
 
-def test_a_real_terminal_and_a_clean_document(home: Path) -> None:
-    """Bars where standard error is a terminal, while the document goes to a pipe."""
+def test_bars_on_a_real_terminal_leave_the_document_clean(home: Path) -> None:
+    """If standard error is a terminal and standard output a pipe, the pipe must get only the document."""
     fill(home / "photos", 6)
     ours, theirs = pty.openpty()
     words = ("run", "--source", "folder:photos", "--chunk-size", "3", "--json")
     process = start(*words, stderr=theirs, stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm"})
     os.close(theirs)
-    seen = b""
-    while piece := _read(ours):
-        seen += piece
+    shown = b""
+    while block := _read(ours):
+        shown += block
     os.close(ours)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert [chunk["status"] for chunk in json.loads(out)["chunks"]] == ["completed"] * 2
-    text = seen.decode()
+    text = shown.decode()
     assert "chunk 1: completed with 3 of 3 images" in text
     assert "2/2" in text
-    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor is shown again
 
 
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 1 << 16)
-    except OSError:  # how a terminal says that its other end is closed
+    except OSError:  # the other end of the terminal is closed
         return b""
 
 
@@ -188,14 +186,14 @@ def _read(terminal: int) -> bytes:
 def test_quiet_shows_nothing(
     home: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest, tty: bool
 ) -> None:
-    """On a terminal and elsewhere."""
+    """``--quiet`` must print no progress, on a terminal and elsewhere."""
     if tty:
         request.getfixturevalue("terminal")
     assert shown(MemoryAssembly(home / "work", [picture(0)]), capsys, 1, quiet=True) == ""
 
 
 def test_verbose_writes_log_lines_that_name_task_chunk_and_phase(home: Path) -> None:
-    """One task a run, from the threads that do the work, too; and no other progress."""
+    """All lines, also those of worker threads, must name the one task of the run, and no other progress appears."""
     fill(home / "photos", 6)
     (home / "photos/0001.jpg").write_text("no image")
     ran = pixcore("run", "--source", "folder:photos", "--chunk-size", "3", "--workers", "2", "--verbose")
@@ -210,7 +208,7 @@ def test_verbose_writes_log_lines_that_name_task_chunk_and_phase(home: Path) -> 
 
 
 def test_without_verbose_nothing_is_logged(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Python's handler of last resort would print warnings bare, quiet or not."""
+    """Python's last-resort handler would print warnings even with ``--quiet``."""
     fill(home / "photos", 1)
     (home / "photos/0000.jpg").write_text("no image")
     ran = pixcore("run", "--source", "folder:photos", "--quiet")
@@ -218,15 +216,15 @@ def test_without_verbose_nothing_is_logged(home: Path, caplog: pytest.LogCapture
 
 
 class _Stream:
-    """Standard error that a signal finds in the middle of a write."""
+    """Standard error that is in the middle of a write when a signal arrives."""
 
     def write(self, _: str) -> int:
-        """Refuse to be entered a second time, as Python's own streams do."""
+        """Raise the error of a reentrant call, as Python's own streams do."""
         raise RuntimeError("reentrant call inside <_io.BufferedWriter>")
 
 
-def test_a_signal_in_the_middle_of_a_message_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks a command to stop just while it says something must not get an internal error instead."""
+def test_a_signal_in_the_middle_of_a_message_stops_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that arrives while the command prints must stop it, not cause an internal error."""
     with stopping(shell()) as stop:
         monkeypatch.setattr("sys.stderr", _Stream())
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The servers of the tests: real clients get in, and nothing stays of them, however a run ends."""
+"""The servers of the tests: real clients can connect, and nothing is left of the servers, however a run ends."""
 
 import json
 import os
@@ -27,11 +27,11 @@ from servers.tools import Unavailable, installed
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 TESTS = Path(__file__).parents[1]
-WRONG = "d3Jvbmc="  # in base64, which Azure's keys are in
+WRONG = "d3Jvbmc="  # in base64, like Azure's keys
 
 
-def s3(server: S3, secret: str = "") -> Any:  # noqa: ANN401 - boto3 makes its classes as it runs
-    """A client that tries once."""
+def s3(server: S3, secret: str = "") -> Any:  # noqa: ANN401 - boto3 creates its classes at run time
+    """Return a client that does not retry."""
     return boto3.client(
         "s3",
         endpoint_url=server.endpoint,
@@ -43,14 +43,14 @@ def s3(server: S3, secret: str = "") -> Any:  # noqa: ANN401 - boto3 makes its c
 
 
 def azure(server: Azure, key: str = "") -> BlobServiceClient:
-    """A client that tries once."""
+    """Return a client that does not retry."""
     return BlobServiceClient(
         server.url, {"account_name": server.account, "account_key": key or server.key}, retry_total=0
     )
 
 
-def test_redis_lets_in_who_has_the_password_and_keeps_its_data(own: Own) -> None:
-    """Queues lean on it: a broker that restarts has its messages still."""
+def test_redis_needs_its_password_and_keeps_its_data(own: Own) -> None:
+    """Tests of queues need a broker that still has its messages after a restart."""
     server = own(redis.prepare)
     with RedisClient.from_url(server.address.url()) as client:
         client.set("a", "b")
@@ -65,8 +65,8 @@ def test_redis_lets_in_who_has_the_password_and_keeps_its_data(own: Own) -> None
         assert client.get("a") == b"b"
 
 
-def test_postgres_lets_in_who_has_the_password_and_keeps_its_data(own: Own) -> None:
-    """The same, of the status database, with a client connected while it stops."""
+def test_postgres_needs_its_password_and_keeps_its_data(own: Own) -> None:
+    """The server must stop and start again while a client is connected."""
     server = own(postgres.prepare)
     url = server.address.url(driver="postgresql")
     with psycopg.connect(url, autocommit=True) as idle:
@@ -81,8 +81,8 @@ def test_postgres_lets_in_who_has_the_password_and_keeps_its_data(own: Own) -> N
         assert back.execute("SELECT b FROM a").fetchone() == (1,)
 
 
-def test_swift_lets_in_who_has_the_secret_and_keeps_its_data(own: Own) -> None:
-    """The strict S3: what moto lets pass is refused here."""
+def test_swift_needs_its_secret_and_keeps_its_data(own: Own) -> None:
+    """Swift is the strict S3 server, which refuses signatures that moto accepts."""
     server = own(swift.prepare)
     client = s3(server.address)
     client.create_bucket(Bucket="bucket")
@@ -96,8 +96,8 @@ def test_swift_lets_in_who_has_the_secret_and_keeps_its_data(own: Own) -> None:
     assert client.get_object(Bucket="bucket", Key="b")["Body"].read() == b"c"
 
 
-def test_azurite_lets_in_who_has_the_key_and_keeps_its_data(own: Own) -> None:
-    """The same, of Azure Blob Storage."""
+def test_azurite_needs_its_key_and_keeps_its_data(own: Own) -> None:
+    """Tests of the Azure store need a server that checks keys and keeps its blobs after a restart."""
     server = own(azurite.prepare)
     with azure(server.address) as client, azure(server.address, WRONG) as stranger:
         client.create_container("container").upload_blob("b", b"c")
@@ -113,7 +113,7 @@ def test_azurite_lets_in_who_has_the_key_and_keeps_its_data(own: Own) -> None:
 
 
 def test_moto_stores_and_starts_again(own: Own) -> None:
-    """The quick S3 forgets when it stops; its address stays."""
+    """Moto loses its data when it stops, but must keep its address."""
     server = own(moto.prepare)
     client = s3(server.address)
     client.create_bucket(Bucket="bucket")
@@ -126,16 +126,16 @@ def test_moto_stores_and_starts_again(own: Own) -> None:
     assert client.list_buckets()["Buckets"] == []
 
 
-def test_fixtures_give_the_servers_of_the_run(
+def test_fixtures_return_the_shared_servers(
     redis: Redis, postgres: Postgres, moto: S3, swift: S3, azurite: Azure
 ) -> None:
-    """The servers that every other test leans on are there, each at a place of its own."""
+    """All shared servers must run, each at a port of its own."""
     ports = {server.port for server in (redis, postgres, moto, swift, azurite)}
     assert len(ports) == 5
     assert all(map(listening, ports))
 
 
-# shares a Redis, has one of its own, says where they are, and waits
+# Shares a Redis, has one of its own, writes their ports to a file, and waits.
 WAITING = """
 import json, os
 from pathlib import Path
@@ -144,9 +144,9 @@ from servers.redis import prepare
 
 @pytest.mark.parametrize("number", range(2))
 def test_waits(redis, own, number):
-    said = Path(f"said-{number}.part")
-    said.write_text(json.dumps([os.environ["TEST_SERVERS"], redis.port, own(prepare).address.port]))
-    said.rename(f"said-{number}")
+    file = Path(f"ports-{number}.part")
+    file.write_text(json.dumps([os.environ["TEST_SERVERS"], redis.port, own(prepare).address.port]))
+    file.rename(f"ports-{number}")
     Path("wait").open().read()
 """
 
@@ -156,27 +156,29 @@ def test_waits(redis, own, number):
     [(0, signal.SIGKILL), (2, signal.SIGKILL), (0, signal.SIGINT)],
     ids=["killed", "xdist-killed", "interrupted"],
 )
-def test_nothing_stays_of_a_run(workers: int, how: signal.Signals, tmp_path: Path, redis: Redis) -> None:
-    """Neither a program nor the folder, and the servers of other runs stay; nobody has to clean up after kill -9."""
+def test_a_killed_run_leaves_no_server_and_no_folder(
+    workers: int, how: signal.Signals, tmp_path: Path, redis: Redis
+) -> None:
+    """No cleanup by hand may be needed after kill -9, and the servers of other runs must stay."""
     (tmp_path / "test_waiting.py").write_text(WAITING)
     os.mkfifo(tmp_path / "wait")
-    pytest_there = (sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", "-n", str(workers))
+    command = (sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", "-n", str(workers))
     with (
         (tmp_path / "wait").open("rb+", buffering=0),
         subprocess.Popen(
-            pytest_there, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(TESTS)}, stdout=subprocess.PIPE
-        ) as there,
+            command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(TESTS)}, stdout=subprocess.PIPE
+        ) as run,
     ):
         try:
-            said = [eventually((tmp_path / f"said-{number}").read_text) for number in range(workers or 1)]
-            places = [tuple(json.loads(text)) for text in said]
+            texts = [eventually((tmp_path / f"ports-{number}").read_text) for number in range(workers or 1)]
+            places = [tuple(json.loads(text)) for text in texts]
             folder, shared, _ = places[0]
-            assert {place[:2] for place in places} == {(folder, shared)}  # one run, which has one Redis for all
+            assert {place[:2] for place in places} == {(folder, shared)}  # one run with one shared Redis
             ports = {port for place in places for port in place[1:]}
             assert all(map(listening, ports))
         finally:
-            there.send_signal(how)
-            there.wait(60)
+            run.send_signal(how)
+            run.wait(60)
 
     def gone() -> None:
         assert not any(map(listening, ports))
@@ -188,7 +190,7 @@ def test_nothing_stays_of_a_run(workers: int, how: signal.Signals, tmp_path: Pat
 
 
 def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
-    """A run that had no server when it was killed has nobody else to clean up after it."""
+    """A run that is killed without a server has no other process to remove its folder."""
     begin = "import os; from servers.run import servers_of_this_run as run\nwith run(): os.kill(os.getpid(), {})"
     for how, left in ((signal.SIGKILL, 1), (0, 0)):
         environment = os.environ | {"PYTHONPATH": str(TESTS), "TMPDIR": str(tmp_path)}
@@ -196,8 +198,8 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
         assert len(list(tmp_path.glob("*"))) == left
 
 
-def eventually(get: Callable[[], Any]) -> Any:  # noqa: ANN401 - what ``get`` gives
-    """Wait for what another process does, half a minute at most."""
+def eventually(get: Callable[[], Any]) -> Any:  # noqa: ANN401 - the result of ``get``
+    """Call ``get`` until it succeeds, for half a minute at most; return its result."""
     for attempt in Retrying(
         retry=retry_if_exception_type((AssertionError, OSError)),
         wait=wait_fixed(0.02),
@@ -210,18 +212,18 @@ def eventually(get: Callable[[], Any]) -> Any:  # noqa: ANN401 - what ``get`` gi
 
 
 def processes(folder: str) -> list[bytes]:
-    """The commands that run in or below a folder, or speak of it."""
+    """Return the commands of processes that run in a folder or name it."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended meanwhile
+        with suppress(OSError):  # the process has ended
             command = (process / "cmdline").read_bytes()
             if folder in str((process / "cwd").readlink()) or folder.encode() in command:
                 found.append(command)
     return found
 
 
-def test_a_server_that_dies_at_its_start_says_why() -> None:
-    """Nobody should have to look for the log of a server in a folder that is gone."""
+def test_the_error_of_a_server_that_ends_at_its_start_has_its_output() -> None:
+    """The folder with the log of the server is removed, so the error must contain the log."""
 
     def prepare(_folder: Path) -> Setup[None]:
         port = free_port()
@@ -231,8 +233,8 @@ def test_a_server_that_dies_at_its_start_says_why() -> None:
         started(prepare)
 
 
-def test_a_port_that_was_taken_meanwhile_is_given_up(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several runs on one machine choose their ports at the same time."""
+def test_a_port_that_another_server_took_is_replaced(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several runs on one machine may choose the same port at the same time."""
     first = own(redis.prepare)
     ports = iter([first.address.port, free := free_port()])
     monkeypatch.setattr(redis, "free_port", lambda: next(ports))
@@ -243,7 +245,7 @@ def test_a_port_that_was_taken_meanwhile_is_given_up(own: Own, monkeypatch: pyte
     ("ci", "end"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)], ids=["ci", "elsewhere"]
 )
 def test_ci_fails_without_a_server(ci: str, end: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere its tests are skipped; either says why."""
+    """On other machines the tests are skipped; both outcomes must name the reason."""
     monkeypatch.setenv("CI", ci)
 
     def nothing() -> None:
@@ -253,27 +255,27 @@ def test_ci_fails_without_a_server(ci: str, end: type[BaseException], monkeypatc
         had(nothing)
 
 
-def test_half_an_installation_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The installer may be killed or lose the network; what it left must neither be used nor be in the way."""
+def test_an_incomplete_installation_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an interrupted installer left must neither be used nor prevent the next installation."""
     monkeypatch.setattr(tools, "CACHE", tmp_path / "cache")
 
     def broken(folder: Path) -> None:
         (folder / "half").touch()
         tools.run("sh", "-c", "echo no network; exit 1")
 
-    def whole(folder: Path) -> None:
+    def complete(folder: Path) -> None:
         (folder / "program").touch()
 
     with pytest.raises(Unavailable, match="no network"):
         installed("a", "1", broken)
-    folder = installed("a", "1", whole)
+    folder = installed("a", "1", complete)
     assert {path.name for path in folder.iterdir()} == {"program", "complete"}
-    assert installed("a", "1", broken) == folder  # it is whole, so nothing is made
-    assert installed("a", "2", whole) != folder
+    assert installed("a", "1", broken) == folder  # already complete, so nothing is installed
+    assert installed("a", "2", complete) != folder
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home folder may be read-only, or none; the remedy is a variable."""
+    """A home folder may be read-only or missing, and the error must name the variable that replaces it."""
     (tmp_path / "file").touch()
     monkeypatch.setattr(tools, "CACHE", tmp_path / "file" / "cache")
     with pytest.raises(Unavailable, match="PIXCORE_CACHE"):

@@ -1,4 +1,4 @@
-"""Random sequences of calls: memory and databases must behave like a simple model of the port."""
+"""Random sequences of calls: the repositories in memory and in databases must behave like a simple model."""
 
 import tempfile
 from collections import Counter
@@ -335,14 +335,14 @@ class StatusMachine(RuleBasedStateMachine):
     @rule(dataset=st.sampled_from(["d", "other", ""]))
     def cancel(self, dataset: str) -> None:
         """Cancel a dataset."""
-        asked_to_stop = 0
+        cancelled = 0
         for (of, _), row in self.rows.items():
             if of == dataset and row.status in (Status.PENDING, Status.PROCESSING):
-                asked_to_stop += 1
+                cancelled += 1
                 row.cancel = True
                 if row.status is Status.PENDING:
                     row.end(Status.FAILED, "cancelled")
-        assert [repo.cancel(dataset) for repo, _ in self.repos] == [asked_to_stop] * len(self.repos)
+        assert [repo.cancel(dataset) for repo, _ in self.repos] == [cancelled] * len(self.repos)
 
     @rule(queue=st.sampled_from(QUEUES))
     def find_overdue(self, queue: str) -> None:
@@ -399,13 +399,13 @@ class StatusMachine(RuleBasedStateMachine):
             assert row.failures < MAX_FAILURES or row.status in (Status.FAILED, Status.COMPLETED)
 
 
-def test_sqlite_does_as_the_model_says() -> None:
-    """In a file, with the repository in memory beside it."""
+def test_sqlite_behaves_like_the_model() -> None:
+    """SQLite in a file and the repository in memory must both give the model's answers."""
     options = settings(max_examples=80, stateful_step_count=50, deadline=None)
     run_state_machine_as_test(lambda: StatusMachine(copied_file), settings=options)
 
 
-def test_postgres_does_as_the_model_says(postgres: Postgres) -> None:
-    """On a server, with fewer examples because every call is a round trip."""
+def test_postgres_behaves_like_the_model(postgres: Postgres) -> None:
+    """PostgreSQL must give the model's answers; fewer examples, because every call is a round trip."""
     options = settings(max_examples=25, stateful_step_count=50, deadline=None)
     run_state_machine_as_test(lambda: StatusMachine(lambda: databases.postgres(postgres)), settings=options)

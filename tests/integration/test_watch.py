@@ -1,4 +1,4 @@
-"""``pixcore status --watch``: true numbers, shown on a terminal, in a pipe and to programs, until all is settled."""
+"""``pixcore status --watch`` shows correct counts on a terminal, in a pipe and as JSON until all is settled."""
 
 import json
 import os
@@ -26,13 +26,13 @@ EMPTY = Overview(phases={}, accepted=0, workers=0, expired=0, oldest=0.0, errors
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder, no terminal."""
+    """Change to an empty folder, without a terminal."""
     at_home(tmp_path, monkeypatch)
     return tmp_path
 
 
 def overview(done: int = 0, running: int = 0, waiting: int = 0, **others: object) -> Overview:
-    """So many chunks in each state."""
+    """Return an overview with so many chunks in each state."""
     phases = {
         Status.PENDING: {Phase.INIT: waiting},
         Status.PROCESSING: {Phase.VALIDATE: running},
@@ -43,31 +43,31 @@ def overview(done: int = 0, running: int = 0, waiting: int = 0, **others: object
 
 @define
 class Scene:
-    """A status database of which each look finds the next of these, or nobody; and a clock that naps turn."""
+    """A status database whose reads return the next overview or raise for None, and a clock that naps advance."""
 
     finds: Iterator[Overview | None]
     now: float = 1000.0
     naps: list[float] = field(factory=list)
 
     def look(self) -> Overview:
-        """Find what is next."""
+        """Return the next overview, or raise StatusUnavailable."""
         found = next(self.finds)
         if found is None:
             raise StatusUnavailable("the database is away")
         return found
 
     def nap(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.naps.append(seconds)
         self.now += seconds
 
     def views(self, beat: float = BEAT) -> Iterator[View]:
-        """What is seen of it."""
+        """Return the views of this database."""
         return views(self.look, beat, clock=lambda: self.now, nap=self.nap)
 
 
 def seen(*finds: Overview | None) -> list[View]:
-    """All views of these."""
+    """Return all views of these overviews."""
     return list(Scene(iter(finds)).views())
 
 
@@ -75,16 +75,16 @@ def seen(*finds: Overview | None) -> list[View]:
 
 
 def rates(count: Callable[[int], int], until: int, every: int = 2) -> dict[int, float | None]:
-    """What is told of a count at each look, by its time."""
+    """Return the rate that is shown of a count at each look, by its time."""
     pace = Pace(60.0, BEAT)
-    told = {second: pace.look(second, count(second)) for second in range(0, until, every)}
-    return {second: growth.rate if growth else None for second, growth in told.items()}
+    growths = {second: pace.look(second, count(second)) for second in range(0, until, every)}
+    return {second: growth.rate if growth else None for second, growth in growths.items()}
 
 
 @pytest.mark.parametrize("step", [1, 5, 20], ids=lambda step: f"every{step}")
 @pytest.mark.parametrize("offset", [0, 7, 13])
-def test_a_count_that_grows_in_steps_has_the_rate_that_it_really_has(step: int, offset: int) -> None:
-    """Running chunks note their images every 20 s: neither 0 nor all of them at once is how fast it goes."""
+def test_a_count_that_grows_in_steps_has_its_average_rate(step: int, offset: int) -> None:
+    """Running chunks record their images only every 20 s, so the growth between two looks is no rate."""
     found = rates(lambda second: 10 * step * ((second + offset) // step), 300)
     known = {second: rate for second, rate in found.items() if rate is not None}
     assert min(known) <= 2 * BEAT + 2
@@ -92,15 +92,15 @@ def test_a_count_that_grows_in_steps_has_the_rate_that_it_really_has(step: int, 
     assert all(8.5 <= rate <= 11.5 for rate in known.values()), known
 
 
-def test_nothing_is_told_of_less_than_a_beat() -> None:
-    """The first step holds what was done before anybody looked."""
+def test_no_rate_is_shown_before_a_full_beat() -> None:
+    """The first step also contains the images from before the first look."""
     pace = Pace(60.0, BEAT)
     assert [pace.look(at, count) for at, count in ((0.0, 0), (1.0, 500), (3.0, 510), (20.9, 520))] == [None] * 4
     assert pace.look(21.0, 700) == Growth(200, 20.0)
 
 
-def test_a_count_that_stands_still_slows_down_to_nothing() -> None:
-    """When the workers die, the view must not go on promising their speed."""
+def test_the_rate_of_a_count_that_stops_falls_to_zero() -> None:
+    """If the workers die, the view must not go on to show their speed."""
     found = rates(lambda second: 10 * min(second, 100), 200)
     assert found[100] == pytest.approx(10.0)
     assert found[138] == pytest.approx(10.0)  # a beat may be late
@@ -108,21 +108,21 @@ def test_a_count_that_stands_still_slows_down_to_nothing() -> None:
     assert {found[second] for second in range(162, 200, 2)} == {0.0}
 
 
-def test_a_count_that_never_grows_is_known_to_stand_still_after_the_window() -> None:
-    """Before, it may only be slow."""
+def test_a_count_that_never_grows_has_the_rate_zero_after_the_window() -> None:
+    """Before the end of the window the count may only be slow."""
     found = rates(lambda _: 7, 100)
     assert {found[second] for second in range(0, 60, 2)} == {None}
     assert {found[second] for second in range(60, 100, 2)} == {0.0}
 
 
 def test_a_slow_count_is_measured_over_the_step_before_the_window() -> None:
-    """One step every 50 s is never two in a minute."""
+    """With one step every 50 s no minute contains two steps."""
     found = rates(lambda second: 500 * (second // 50), 400)
     assert {round(found[second] or 0, 1) for second in range(110, 400, 50)} == {10.0}
 
 
-def test_work_that_is_done_again_is_neither_lost_nor_gained_twice() -> None:
-    """A retried chunk's count begins at nothing again: the rate is never negative, nor a minute of zero."""
+def test_the_rate_is_right_when_a_chunk_is_retried() -> None:
+    """The count of a retried chunk starts at 0 again, but the rate must not be negative or zero."""
     found = rates(lambda second: 10 * second if second < 100 else 10 * (second - 100), 200)
     assert all(rate is None or 9 <= rate <= 10.1 for rate in found.values())
 
@@ -130,35 +130,35 @@ def test_work_that_is_done_again_is_neither_lost_nor_gained_twice() -> None:
 # -- views -----------------------------------------------------------------------------------------------------------
 
 
-def test_it_ends_by_itself_when_every_chunk_is_completed_or_failed() -> None:
-    """So that what comes next in a script comes next; failed ones need a person, not time."""
+def test_the_watch_ends_when_every_chunk_is_completed_or_failed() -> None:
+    """A script must be able to go on, and waiting cannot complete failed chunks."""
     last = evolve(overview(3), phases={Status.COMPLETED: {Phase.COMPLETE: 3}, Status.FAILED: {Phase.UPLOAD: 1}})
     found = seen(overview(2, 2), overview(3, 1), last)
     assert [(view.settled, view.chunks) for view in found] == [(2, 4), (3, 4), (4, 4)]
 
 
-def test_it_looks_every_other_second_and_not_after_the_end() -> None:
-    """Often enough for people, seldom enough for the database."""
+def test_the_watch_reads_every_two_seconds_until_the_end() -> None:
+    """This is often enough for users and does not load the database."""
     scene = Scene(iter([overview(0, 1), overview(0, 1), overview(1)]))
     assert len(list(scene.views())) == 3
     assert scene.naps == [2.0, 2.0]
 
 
-def test_a_database_that_is_away_is_waited_for_and_the_rest_is_shown_as_it_was() -> None:
-    """A restart of it ends no watch; numbers that nobody can know then are not shown."""
+def test_during_an_outage_the_last_overview_is_shown_without_rates() -> None:
+    """A restart of the database must not end the watch, and unknown numbers must not be shown."""
     away = View(overview(1, 1), away="the database is away")
     found = seen(overview(1, 1), None, None, overview(2))
     assert found == [View(overview(1, 1)), away, away, View(overview(2))]
 
 
-def test_a_database_that_is_away_from_the_start_is_an_error() -> None:
-    """It may be the wrong one."""
+def test_a_database_that_is_unreachable_at_the_start_is_an_error() -> None:
+    """The setting may name the wrong database."""
     with pytest.raises(StatusUnavailable, match="away"):
         seen(None)
 
 
-def test_the_time_left_is_told_once_enough_chunks_have_settled() -> None:
-    """Four at a time, each 40 s long, 60 in all: in waves, and so not from the first ones."""
+def test_the_time_left_is_shown_once_enough_chunks_have_settled() -> None:
+    """With 60 chunks of 40 s each, four at a time, the first chunks alone give no estimate."""
     scene = Scene(iter([]))
 
     def look() -> Overview:
@@ -179,7 +179,7 @@ def test_the_time_left_is_told_once_enough_chunks_have_settled() -> None:
 
 
 def shown(*finds: Overview | None, as_json: bool = False) -> None:
-    """Watch these without waiting."""
+    """Watch these overviews without waiting."""
     scene = Scene(iter(finds))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("pixcore_runners.cli.watch.time.sleep", scene.nap)
@@ -201,7 +201,7 @@ BUSY = overview(
 
 @pytest.mark.usefixtures("home")
 def test_a_pipe_gets_plain_blocks_of_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each can be read by itself, nothing is cut, and no stranger's text steers a terminal."""
+    """Each block must be complete, and the text of foreign errors must be escaped."""
     shown(BUSY, overview(8, accepted=4000))
     blocks = [[line.rstrip() for line in block.split("\n")] for block in capsys.readouterr().out.split("cats: ")[1:]]
     assert blocks == [
@@ -242,8 +242,8 @@ def test_a_pipe_gets_plain_blocks_of_lines(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("home")
-def test_programs_get_one_document_a_line_of_one_shape(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is not known is null; what is empty is there."""
+def test_json_is_one_document_a_line_with_equal_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    """Unknown values must be null, and empty ones must be present."""
     shown(BUSY, overview(8, accepted=4000), as_json=True)
     first, last = map(json.loads, capsys.readouterr().out.splitlines())
     assert first == {
@@ -266,8 +266,10 @@ def test_programs_get_one_document_a_line_of_one_shape(capsys: pytest.CaptureFix
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("as_json", [False, True], ids=["lines", "json"])
-def test_an_outage_is_said_once_and_shows_nothing_old_as_new(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
-    """Three looks in vain, twice: two lines on standard error, and only what was found on standard output."""
+def test_an_outage_is_reported_once_without_repeating_old_counts(
+    capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    """Each outage must give one line on standard error and nothing on standard output."""
     shown(overview(0, 1), None, None, None, overview(0, 1), None, overview(1), as_json=as_json)
     captured = capsys.readouterr()
     assert captured.err == "this round failed, the next one follows: the database is away\n" * 2
@@ -276,14 +278,14 @@ def test_an_outage_is_said_once_and_shows_nothing_old_as_new(capsys: pytest.Capt
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Standard output is taken for a terminal of the usual size."""
+    """Make the command treat standard output as a terminal of the usual size."""
     for name, value in {"FORCE_COLOR": "1", "COLUMNS": "80", "LINES": "24", "TERM": "xterm"}.items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.mark.usefixtures("home", "terminal")
-def test_a_terminal_gets_one_view_that_is_renewed_in_place(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is folded at 80 columns, the outage is part of the view, and the cursor comes back."""
+def test_a_terminal_shows_one_view_that_is_updated_in_place(capsys: pytest.CaptureFixture[str]) -> None:
+    """No line may wrap at 80 columns, the view must show the outage, and the cursor must be shown at the end."""
     shown(BUSY, None, overview(8, accepted=4000))
     out = capsys.readouterr().out
     assert "\x1b[?25l" in out
@@ -295,8 +297,10 @@ def test_a_terminal_gets_one_view_that_is_renewed_in_place(capsys: pytest.Captur
 
 
 @pytest.mark.usefixtures("home", "terminal")
-def test_no_colour_is_heeded(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A view is renewed by moving the cursor; colours are another matter."""
+def test_no_color_gives_a_view_without_colours(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NO_COLOR must remove the colours but not the cursor movements of the view."""
     monkeypatch.setenv("NO_COLOR", "1")
     shown(BUSY, overview(8))
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", capsys.readouterr().out)
@@ -306,7 +310,7 @@ def test_no_colour_is_heeded(capsys: pytest.CaptureFixture[str], monkeypatch: py
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in an editor's shell."""
+    """The shell of an editor is such a terminal."""
     monkeypatch.setenv("TERM", "dumb")
     shown(overview(0, 1), overview(1))
     out = capsys.readouterr().out
@@ -320,7 +324,7 @@ RUN = ("run", "--source", "folder:photos", "--chunk-size", "2", "--quiet")
 
 
 def test_a_run_is_watched_to_its_end(home: Path) -> None:
-    """On a real database, beside the run, by name and all datasets together."""
+    """The watch must show the final counts of one dataset and of all."""
     fill(home / "photos", 6)
     assert pixcore(*RUN).code == 0
     for words in ((), ("photos",)):
@@ -332,23 +336,23 @@ def test_a_run_is_watched_to_its_end(home: Path) -> None:
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("nowhere", "--watch"), "no dataset 'nowhere'"),
         (("photos", "--watch", "--duplicates"), "exclude each other"),
     ],
     ids=["unknown", "both"],
 )
-def test_what_cannot_be_watched_is_refused(words: tuple[str, ...], said: str) -> None:
-    """Rather than watched for ever."""
+def test_an_invalid_watch_is_refused(words: tuple[str, ...], message: str) -> None:
+    """A watch of an unknown dataset would never end."""
     ran = pixcore("status", *words)
     assert (ran.code, ran.out) == (2, "")
-    assert said in ran.err
+    assert message in ran.err
 
 
 @pytest.fixture
 def unfinished(home: Path) -> SqlStatusRepo:
-    """The status database of a dataset of three chunks, one of which is still to be done."""
+    """Return the status database of a dataset of three chunks, one of which is pending."""
     fill(home / "photos", 6)
     assert pixcore(*RUN).code == 0
     repo = SqlStatusRepo(f"sqlite:///{home}/pixcore-data/status.db")
@@ -358,18 +362,18 @@ def unfinished(home: Path) -> SqlStatusRepo:
 
 @pytest.mark.usefixtures("unfinished")
 @pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["lines", "json"])
-def test_ctrl_c_ends_it_quietly_with_130(as_json: tuple[str, ...]) -> None:
-    """Not 0: `pixcore status cats --watch && next` must not go on with what is not settled."""
+def test_ctrl_c_ends_the_watch_with_130_and_no_message(as_json: tuple[str, ...]) -> None:
+    """In `pixcore status cats --watch && next` the next command must not run on an unfinished dataset."""
     with start("status", "photos", "--watch", *as_json) as process:
         assert process.stdout is not None
-        assert process.stdout.readline()  # it watches
+        assert process.stdout.readline()  # the watch has begun
         process.send_signal(signal.SIGINT)
         ran = ended(process)
     assert (ran.code, ran.err) == (130, "")
 
 
-def test_a_watch_sees_what_another_process_does(unfinished: SqlStatusRepo) -> None:
-    """And ends when that is done."""
+def test_a_watch_shows_the_work_of_another_process(unfinished: SqlStatusRepo) -> None:
+    """The watch must end when the other process has completed the dataset."""
     with start("status", "photos", "--watch", "--json") as process:
         assert process.stdout is not None
         assert sum(json.loads(process.stdout.readline())["chunks"]["pending"].values()) == 1
@@ -381,22 +385,22 @@ def test_a_watch_sees_what_another_process_does(unfinished: SqlStatusRepo) -> No
 
 
 @pytest.mark.usefixtures("unfinished")
-def test_ctrl_c_gives_the_terminal_its_cursor_back() -> None:
-    """On a real terminal."""
+def test_ctrl_c_shows_the_cursor_of_the_terminal_again() -> None:
+    """A terminal without a cursor would be hard to use after the watch."""
     ours, theirs = pty.openpty()
     environ = os.environ | {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
     with start("status", "photos", "--watch", stdout=theirs, stderr=theirs, env=environ) as process:
         os.close(theirs)
-        said = _read_until(ours, b"settled")
+        output = _read_until(ours, b"settled")
         process.send_signal(signal.SIGINT)
-        said += _read_until(ours, b"\x1b[?25h")
+        output += _read_until(ours, b"\x1b[?25h")
         assert process.wait(30) == 130
     os.close(ours)
-    assert b"\x1b[?25l" in said
+    assert b"\x1b[?25l" in output
 
 
 def _read_until(terminal: int, wanted: bytes) -> bytes:
-    said = b""
-    while wanted not in said:
-        said += os.read(terminal, 65536)
-    return said
+    output = b""
+    while wanted not in output:
+        output += os.read(terminal, 65536)
+    return output

@@ -72,7 +72,7 @@ def bad_ones(decoy: Site) -> dict[str, tuple[Answer, str]]:
 
 
 def test_forty_good_images_beside_every_kind_of_bad_one(site: Site, tmp_path: Path) -> None:
-    """Each bad image ends with its reason, the 40 good ones are accepted, and memory is bounded."""
+    """Each bad image must have its reason, and all 40 good ones be accepted in bounded memory."""
     assembly = MemoryAssembly(tmp_path / "work", [])
     good = {f"/good/{n}.jpg": picture(encoded(photo(n, 96, 96))) for n in range(40)}
     with Site({"/secret.jpg": picture()}) as decoy, PillowValidator(workers=2) as validator:

@@ -1,4 +1,4 @@
-"""The wheel, built and installed away from the checkout: what users get, which an editable installation hides."""
+"""Build the wheel and install it outside the checkout, to find errors that an editable installation hides."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ print(json.dumps({{name: list(importlib.import_module(name).__path__) for name i
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a program to its successful end; gives what it printed."""
+    """Run a program that must succeed; return its output."""
     done = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -35,15 +35,15 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout."""
+    """Build the wheel of this checkout."""
     out = tmp_path_factory.mktemp("wheel")
     run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", out, cwd=ROOT)
     (wheel,) = out.glob("*.whl")
     return wheel
 
 
-def test_the_wheel_holds_the_files_of_the_packages_and_nothing_else(wheel: Path) -> None:
-    """A stray top-level `adapters` or `tests` overwrites other people's files; a data file is easily left behind."""
+def test_the_wheel_contains_exactly_the_files_of_the_packages(wheel: Path) -> None:
+    """A top-level `adapters` or `tests` would overwrite files of other packages, and a data file is easily missed."""
     expected = {
         f"{name}/{file.relative_to(folder)}"
         for name, folder in PACKAGES.items()
@@ -56,11 +56,11 @@ def test_the_wheel_holds_the_files_of_the_packages_and_nothing_else(wheel: Path)
 
 
 def test_the_installed_wheel_works_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
-    """Code that leans on the source tree works for us and breaks for users."""
+    """Code that depends on the source tree would fail for users."""
     run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
     python = tmp_path / "venv/bin/python"
     (site,) = (tmp_path / "venv/lib").glob("python*/site-packages")
-    # lends the dependencies only: a .pth that is found by way of a .pth is not read, so no editable pixcore comes along
+    # adds only the dependencies: a .pth file found through another is not read, so the editable pixcore is not added
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     run(python, "-m", "pip", "install", "--no-index", "--no-deps", wheel, cwd=tmp_path)
 

@@ -1,4 +1,4 @@
-"""Which work directories a worker removes beside workers that live."""
+"""Which work directories a worker removes while other workers run."""
 
 import signal
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pixcore.chunk.workspace import sweep
 
-# Another worker: makes a work directory, names it, and works until its standard input is closed.
+# Another worker: creates a work directory, prints its path, and works until its standard input is closed.
 WORKER = """
 import sys
 from pathlib import Path
@@ -29,13 +29,13 @@ def worker(root: Path) -> "subprocess.Popen[str]":
 
 
 def its_folder(process: "subprocess.Popen[str]") -> Path:
-    """Wait until the worker has its directory."""
+    """Wait until the worker has its directory; return it."""
     assert process.stdout is not None
     return Path(process.stdout.readline().rstrip("\n"))
 
 
 def test_a_killed_workers_directory_is_swept_and_a_live_ones_is_not(tmp_path: Path) -> None:
-    """Nobody else removes what a killed process left; a living worker must not lose its pictures."""
+    """Only the sweep removes directories of killed processes, and it must not remove those of running workers."""
     with worker(tmp_path) as dead, worker(tmp_path) as alive:
         dead_folder, live_folder = its_folder(dead), its_folder(alive)
         dead.send_signal(signal.SIGKILL)
