@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attrs import asdict, evolve
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from pictures import encoded, photo, postscript
@@ -117,7 +117,7 @@ def test_figures_put_every_image_into_one_class() -> None:
         (4096, 1000, 9_000_000, "cats/z.jpg"),
         (1080, 1920, 60_000, "http://[broken"),
     ):
-        figures.add(asdict(a_row(0, width=width, height=height, bytes=size, url=url, fetched_at=f"20{width}")))
+        figures.add(a_row(0, width=width, height=height, bytes=size, url=url, fetched_at=f"20{width}").values())
     assert [count for _, count in figures.sides] == [1, 1, 0, 0, 1, 0, 1]
     assert [count for _, count in figures.weights] == [1, 1, 1, 0, 0, 1]
     assert {name: count for name, count in figures.aspects if count} == {"2:1": 1, "1:1": 1, "wide": 1, "9:16": 1}
@@ -182,7 +182,7 @@ def test_every_image_is_shown_with_its_row(tmp_path: Path) -> None:
     images = [(a_row(number), data) for number, data in enumerate(jpegs(5))]
     page = Page(made(tmp_path, [images[:3], images[3:]]).report())
     assert [{column: image[column] for column in COLUMNS} for image in page.images] == [
-        asdict(row) for row, _ in images
+        row.values() for row, _ in images
     ]
     assert [image["chunk"] for image in page.images] == [1, 1, 1, 2, 2]
     assert all(opened(b64decode(image["thumbnail"])).size == (64, 48) for image in page.images)
@@ -284,9 +284,9 @@ ROWS = st.builds(Row, **{column: st.integers(0, 2**53) if column in NUMBERS else
 @given(rows=st.lists(ROWS, min_size=1, max_size=3))
 def test_any_row_is_in_the_page_unchanged(rows: list[Row]) -> None:
     """Titles and addresses come from outside: none is changed, and none ends the block of data."""
-    report = evolve(empty(), images=tuple(Shown(1, asdict(row), b"") for row in rows))
+    report = evolve(empty(), images=tuple(Shown(1, row.values(), b"") for row in rows))
     page = Page(report)
-    assert [{column: image[column] for column in COLUMNS} for image in page.images] == [asdict(row) for row in rows]
+    assert [{column: image[column] for column in COLUMNS} for image in page.images] == [row.values() for row in rows]
     assert len(page.scripts) == 2
 
 
@@ -360,7 +360,7 @@ def test_a_page_that_fails_half_way_leaves_the_earlier_one(tmp_path: Path) -> No
 def test_ten_thousand_images_fit(tmp_path: Path) -> None:
     """With the largest thumbnails and long addresses, the page can still be sent and opened."""
     thumbnail = bytes(Thumbnails.of_so_many(10_000).budget)
-    images = tuple(Shown(number // 500, asdict(a_row(number, **_long(number))), thumbnail) for number in range(10_000))
+    images = tuple(Shown(number // 500, a_row(number, **_long(number)).values(), thumbnail) for number in range(10_000))
     assert write(evolve(empty(), images=images), tmp_path / "page.html") < LIMIT
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from attrs import asdict, evolve
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ from pixcore.errors import InvalidRequest
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Provenance
 from pixcore.model.quality import Fingerprint
 from pixcore.model.requests import ChunkRequest, Slice
-from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION, Row, complete, metadata, required, reserved, row
+from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION, Row, complete, metadata, own_name, required, reserved, row
 
 REQUEST = ChunkRequest(0, "Siamese cat", 500, (Slice("folder", "/a", 0, 9),), dataset="cats")
 IMAGE = Accepted(
@@ -23,7 +23,7 @@ IMAGE = Accepted(
         Candidate(
             CandidateKey("openverse", "Siamese cat", 4),
             "https://example.org/4.png",
-            Provenance("https://example.org/4", "A cat", "Ann", "CC BY 4.0", "https://cc/by", "noai"),
+            Provenance("https://example.org/4", "A cat", "Ann", "CC BY 4.0", "https://cc/by", "noai", "A cat on a mat"),
         ),
         Path("/work/4"),
         size=1234,
@@ -46,7 +46,7 @@ rows = st.builds(
 
 def test_a_row_describes_the_image() -> None:
     """Its creator, origin and licence are recorded nowhere else."""
-    assert asdict(row(7, IMAGE, REQUEST)) == {
+    assert row(7, IMAGE, REQUEST).values() == {
         "file_name": "images/000007.png",
         "label": "Siamese cat",
         "keyword": "Siamese cat",
@@ -68,6 +68,7 @@ def test_a_row_describes_the_image() -> None:
         "bytes": 1234,
         "fetched_at": "2024-02-29T23:59:58Z",
         "row_version": ROW_VERSION,
+        "caption": "A cat on a mat",
     }
 
 
@@ -75,7 +76,7 @@ def test_the_columns_and_their_order_are_documented() -> None:
     """Users' code depends on them; a new order would change the bytes of every archive."""
     promised = (
         "file_name label keyword source url page_url title creator license license_url opt_out"
-        " sha256 phash dhash hash_method width height format bytes fetched_at row_version"
+        " sha256 phash dhash hash_method width height format bytes fetched_at row_version caption"
     )
     assert tuple(promised.split()) == COLUMNS
     assert list(json.loads(metadata([row(0, IMAGE, REQUEST)]))) == promised.split()
@@ -94,13 +95,13 @@ def test_rows_of_every_version_have_the_columns_that_it_wrote() -> None:
         " sha256 phash dhash hash_method width height format bytes fetched_at"
     )
     assert required(1) == tuple(first.split())
-    assert required(2) == (*required(1), "row_version")
+    assert required(2) == (*required(1), "row_version", "caption")
     assert required(ROW_VERSION) == required(ROW_VERSION + 1) == COLUMNS
 
 
 def test_an_older_row_is_completed() -> None:
     """Users' code finds every column, whichever version of pixcore made the archive; unknown columns stay."""
-    newest = asdict(row(0, IMAGE, REQUEST))
+    newest = row(0, IMAGE, REQUEST).values()
     assert complete(newest) == newest
     oldest = {column: newest[column] for column in required(1)}
     added = {column: 0 if column in NUMBERS else "" for column in COLUMNS if column not in oldest}
@@ -119,7 +120,7 @@ def test_an_older_row_is_completed() -> None:
 )
 def test_a_row_that_no_version_wrote_is_refused(change: Callable[[dict[str, object]], object], message: str) -> None:
     """An export of it would lack values that the image had, or load as something else."""
-    stored = asdict(row(0, IMAGE, REQUEST))
+    stored = row(0, IMAGE, REQUEST).values()
     change(stored)
     with pytest.raises(InvalidRequest, match=f"{message}; `pixcore verify` lists every fault"):
         complete(stored)
@@ -162,7 +163,7 @@ def test_any_text_survives_and_nothing_is_null(described: list[Row]) -> None:
     lines = metadata(described).split(b"\n")
     assert lines.pop() == b""
     loaded = [json.loads(line) for line in lines]
-    assert loaded == [asdict(each) for each in described]
+    assert loaded == [each.values() for each in described]
     for each in loaded:
         for column, value in each.items():
             assert type(value) is (int if column in NUMBERS else str)
@@ -180,3 +181,30 @@ def test_the_same_rows_are_the_same_readable_bytes() -> None:
     described = [row(n, evolve(IMAGE, format="PNG"), evolve(REQUEST, label="猫")) for n in range(2)]
     assert metadata(described) == metadata(list(described))
     assert "猫".encode() in metadata(described)
+
+
+def test_a_row_has_the_columns_of_its_list() -> None:
+    """Every row of a chunk has the same columns with the same types, whatever the candidate has."""
+    candidate = evolve(
+        IMAGE.download.candidate, label="Felis", listed={"score": 3, "id": 7, "url": "no", "x": "\udcff"}
+    )
+    request = evolve(
+        REQUEST, columns=(("score", "string"), ("id", "integer"), ("n", "integer"), ("t", "string"), ("x", "string"))
+    )
+    image = evolve(IMAGE, download=evolve(IMAGE.download, candidate=candidate))
+    values = row(0, image, request).values()
+    assert list(values) == [*COLUMNS, "score", "id", "n", "t", "x"]
+    assert [values[name] for name in ("score", "id", "n", "t", "x")] == ["3", 7, 0, "", "\\udcff"]
+    assert (values["label"], values["url"]) == ("Felis", "https://example.org/4.png")
+    assert row(0, image, evolve(request, label="cat")).label == "cat"
+
+
+@given(st.lists(st.sampled_from([*COLUMNS, "image", "mask_file_name", "list_url", "score"]), unique=True))
+def test_the_columns_of_a_list_get_names_of_their_own(columns: list[str]) -> None:
+    """A list's column neither replaces a column of pixcore nor another one of the list."""
+    names: list[str] = []
+    for column in columns:
+        names.append(own_name(column, {*names, *columns} - {column}))
+    assert len(set(names)) == len(columns)
+    assert not [name for name in names if name in COLUMNS or reserved(name)]
+    assert [name for name, column in zip(names, columns, strict=True) if column == "score"] in ([], ["score"])

@@ -91,7 +91,7 @@ class Attempt:
             seconds=context.stopwatch.seconds(),
             tally=tally(row for row, _ in collector.selection.images),
             rejects=context.counts.samples,
-            columns=COLUMN_TYPES,
+            columns=dict(context.request.columns) | COLUMN_TYPES,
             twins=collector.selection.twins,
         )
         context.write(lambda: using.status.complete(context.claim, result))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from attrs import define, field
 
+from pixcore.chunk.checksum import drop_changed
 from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.events import CandidateMissed
 from pixcore.chunk.selection import Selection
@@ -97,7 +98,7 @@ class Collector:
         with (
             closing(downloads),
             closing(context.using.validator.validate(downloads)) as decoded,
-            closing(apply_filters(decoded, context.request.quality)) as verdicts,
+            closing(apply_filters(drop_changed(decoded), context.request.quality)) as verdicts,
         ):
             yielded = 0
             for verdict in verdicts:

@@ -1,10 +1,11 @@
 """The states of one image: a candidate, then a download or a miss, then accepted or rejected."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from pixcore.model.quality import Fingerprint
 
@@ -54,6 +55,7 @@ class RejectReason(StrEnum):
     DUPLICATE = "duplicate"
     NEAR_DUPLICATE = "near_duplicate"
     SEEN = "seen_in_dataset"
+    HASH = "hash_mismatch"
 
 
 @frozen
@@ -67,7 +69,7 @@ class CandidateKey:
 
 @frozen
 class Provenance:
-    """Where an image comes from and under which licence. What the source does not state is ``""``."""
+    """Where an image comes from, what it shows and under which licence. What the source does not state is ``""``."""
 
     page_url: str = ""
     title: str = ""
@@ -75,15 +77,28 @@ class Provenance:
     license: str = ""
     license_url: str = ""
     opt_out: str = ""
+    caption: str = ""
 
 
 @frozen
 class Candidate:
-    """What a source proposes: an image before its download. A file's ``url`` is its path relative to the folder."""
+    """What a source proposes: an image before its download.
+
+    Attributes:
+        key: Its position in the source.
+        url: Its address; for a file, its path relative to the folder.
+        provenance: What the source says about it.
+        label: Its class, if the source states one; otherwise ``""``.
+        listed: The further columns of a list, by name: see ``ChunkRequest.columns``.
+        checksum: What the bytes must have, as ``sha256:HEX`` or ``md5:HEX``; ``""`` if the source does not say.
+    """
 
     key: CandidateKey
     url: str
     provenance: Provenance = Provenance()
+    label: str = ""
+    listed: Mapping[str, str | int] = field(factory=dict[str, str | int], hash=False)
+    checksum: str = ""
 
 
 @frozen

@@ -78,10 +78,12 @@ class ChunkRequest:
         target: How many accepted images are wanted, at least 1.
         slices: Where the images may come from, in order. No other chunk of the dataset has them.
         dataset: The dataset's name, or ``""``.
-        label: The class that is written into each row; the keyword if it is empty.
+        label: The class that is written into each row. If it is empty: the candidate's own, or else the keyword.
         quality: The rules for the chunk's images.
         variations: The version of the keyword variations (``pixcore.planning.variations``) that made the slices'
             queries; 0 if none did.
+        columns: The columns of lists that each row of the chunk has beside pixcore's own, each with ``"string"`` or
+            ``"integer"``.
     """
 
     index: int
@@ -92,6 +94,7 @@ class ChunkRequest:
     label: str = ""
     quality: Quality = Quality()
     variations: int = 0
+    columns: tuple[tuple[str, str], ...] = ()
 
     def __attrs_post_init__(self) -> None:
         name = f"chunk {self.index} of {self.dataset or 'no dataset'}"

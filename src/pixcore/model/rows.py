@@ -14,12 +14,12 @@ changes its type.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from attrs import asdict, field, fields, frozen
 
 from pixcore.errors import InvalidRequest
-from pixcore.model.images import Accepted
+from pixcore.model.images import Accepted, Candidate
 from pixcore.model.requests import ChunkRequest
 
 METADATA = "metadata.jsonl"
@@ -28,7 +28,7 @@ METADATA = "metadata.jsonl"
 ROW_VERSION = 2
 
 # The columns that each version added to those of version 1.
-_ADDED: Mapping[int, tuple[str, ...]] = {2: ("row_version",)}
+_ADDED: Mapping[int, tuple[str, ...]] = {2: ("row_version", "caption")}
 
 # The extensions that loaders expect. The extension of any other format is its name in lower case.
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
@@ -45,7 +45,9 @@ class Row:
 
     ``file_name`` is relative to the archive's root; ``bytes`` is the size of the image file; ``fetched_at`` is UTC,
     ``YYYY-MM-DDTHH:MM:SSZ``: when the image was fetched or, if it came from a folder, when its file was last modified.
-    ``row_version`` says which columns the row has.
+    ``row_version`` says which columns the row has. ``caption`` is a text that the source gives for the image.
+
+    ``listed`` holds the further columns of the list that the image comes from, by name. ``values`` includes them.
     """
 
     file_name: str = field(converter=_text)
@@ -69,9 +71,16 @@ class Row:
     bytes: int
     fetched_at: str = field(converter=_text)
     row_version: int
+    caption: str = field(converter=_text)
+    listed: Mapping[str, str | int] = field(factory=dict[str, str | int], hash=False, metadata={"is_column": False})
+
+    def values(self) -> dict[str, str | int]:
+        """Return the row as it is stored: ``COLUMNS`` in their order, then the columns of the list."""
+        own = {column: getattr(self, column) for column in COLUMNS}
+        return own | {column: value for column, value in self.listed.items() if column not in own}
 
 
-COLUMNS = tuple(column.name for column in fields(Row))
+COLUMNS = tuple(column.name for column in fields(Row) if column.metadata.get("is_column", True))
 NUMBERS = frozenset(column.name for column in fields(Row) if column.type is int)
 COLUMN_TYPES = {column: "integer" if column in NUMBERS else "string" for column in COLUMNS}
 
@@ -82,7 +91,7 @@ def row(number: int, image: Accepted, request: ChunkRequest) -> Row:
     extension = _EXTENSIONS.get(image.format, image.format.lower())
     return Row(
         file_name=f"images/{number:06d}.{extension}",
-        label=request.label or request.keyword,
+        label=request.label or candidate.label or request.keyword,
         keyword=request.keyword,
         source=candidate.key.source,
         url=candidate.url,
@@ -98,7 +107,29 @@ def row(number: int, image: Accepted, request: ChunkRequest) -> Row:
         # strftime would write years before 1000 with fewer digits
         fetched_at=f"{image.download.fetched_at.replace(tzinfo=None).isoformat(timespec='seconds')}Z",
         row_version=ROW_VERSION,
+        listed=dict(_listed(candidate, request)),
     )
+
+
+def _listed(candidate: Candidate, request: ChunkRequest) -> Iterator[tuple[str, str | int]]:
+    """Yield every column that the chunk has from its lists, with the candidate's value, or ``""`` or 0 without one."""
+    for column, kind in request.columns:
+        value = candidate.listed.get(column, "" if kind == "string" else 0)
+        yield column, value if kind == "integer" else _text(str(value))
+
+
+def own_name(column: str, taken: Collection[str] = ()) -> str:
+    """Return the name under which rows keep a list's column: its own, behind ``list_`` where that is not possible.
+
+    It is not possible for the names of ``COLUMNS``, for reserved names and for those in ``taken``. An ending that is
+    reserved is shortened to ``_file``.
+    """
+    name = column
+    while name in COLUMNS or reserved(name) or name in taken:
+        name = f"list_{name}"
+        if name.endswith("_file_name"):
+            name = name.removesuffix("_name")
+    return name
 
 
 def tally(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
@@ -111,8 +142,8 @@ def tally(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
 
 
 def metadata(rows: Iterable[Row]) -> bytes:
-    """Write the rows as JSON lines in UTF-8, columns in the order of ``Row``. The same rows give the same bytes."""
-    return b"".join(json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n" for row in rows)
+    """Write the rows' ``values`` as JSON lines in UTF-8. The same rows give the same bytes."""
+    return b"".join(json.dumps(row.values(), ensure_ascii=False).encode() + b"\n" for row in rows)
 
 
 def version(row: Mapping[str, object]) -> int:

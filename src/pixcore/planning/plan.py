@@ -27,7 +27,7 @@ _Key = tuple[str, str, str]  # source, query and licences: they identify a lane
 class Lane:
     """Positions ``[start, stop)`` of one source's results for one query that no chunk has yet.
 
-    ``snapshot`` and ``licenses`` are as in a ``Slice``.
+    ``snapshot`` and ``licenses`` are as in a ``Slice``, ``columns`` as in a ``ChunkRequest``.
     """
 
     source: str
@@ -36,6 +36,7 @@ class Lane:
     stop: int = field(validator=ge(0))
     snapshot: str = ""
     licenses: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return max(0, self.stop - self.start)
@@ -50,7 +51,7 @@ class KeywordRequest:
     """One keyword of a dataset: ``count`` images from ``lanes``, in order. None: as many as the lanes hold.
 
     Attributes:
-        label: The class that is written into each row; the keyword if it is empty.
+        label: As in a ``ChunkRequest``.
         variations: The version of the keyword variations that made the lanes' queries; 0 if none did.
 
     Raises:
@@ -157,6 +158,7 @@ def _named(lanes: Iterable[Lane]) -> str:
 def _chunks(request: DatasetRequest, shares: Iterable[_Share]) -> Iterator[ChunkRequest]:
     index = request.first_index
     for share in shares:
+        columns = _columns(share.lanes)
         for planned in range(0, share.count, request.chunk_size):
             target = min(request.chunk_size, share.count - planned)
             # Divide in proportion to the target, in integers, so that rounding neither loses nor repeats a candidate.
@@ -170,8 +172,18 @@ def _chunks(request: DatasetRequest, shares: Iterable[_Share]) -> Iterator[Chunk
                 label=share.request.label,
                 quality=request.quality,
                 variations=share.request.variations,
+                columns=columns,
             )
             index += 1
+
+
+def _columns(lanes: Iterable[Lane]) -> tuple[tuple[str, str], ...]:
+    """Return the columns of all lanes. One that is not an integer in each lane that has it is a string."""
+    together: dict[str, str] = {}
+    for lane in lanes:
+        for column, kind in lane.columns:
+            together[column] = kind if together.get(column, kind) == kind else "string"
+    return tuple(together.items())
 
 
 def _slices(lanes: Iterable[Lane], begin: int, end: int) -> Iterator[Slice]:

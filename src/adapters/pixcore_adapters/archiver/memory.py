@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from attrs import asdict, frozen
+from attrs import frozen
 
 from pixcore.chunk.workspace import local_disk
 from pixcore.model.archives import Archive
@@ -30,7 +30,7 @@ class MemoryArchiver:
             for row, path in images:
                 rows.append(row)
                 files.append((row.file_name, base64.b64encode(path.read_bytes()).decode()))
-            data = json.dumps({"rows": [asdict(row) for row in rows], "files": files}, indent=1).encode()
+            data = json.dumps({"rows": [row.values() for row in rows], "files": files}, indent=1).encode()
             target.write_bytes(data)
         return Archive(path=target, size=len(data), sha256=hashlib.sha256(data).hexdigest(), images=len(rows))
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from attrs import asdict, frozen
+from attrs import frozen
 
 from pixcore.model.archives import Archive
 from pixcore.model.rows import Row
@@ -34,7 +34,7 @@ class TarArchiver:
                     images_packed += 1
                     with path.open("rb") as source:
                         _add(archive, row.file_name, path.stat().st_size, source)
-                    text = json.dumps(asdict(row), ensure_ascii=False).encode()
+                    text = json.dumps(row.values(), ensure_ascii=False).encode()
                     _add(archive, _row_name(row.file_name), len(text), io.BytesIO(text))
                     output.hash_written()
             output.hash_written()

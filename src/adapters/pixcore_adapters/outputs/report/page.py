@@ -142,14 +142,19 @@ def _data(report: Report) -> Iterator[Markup]:
     Values of the columns in ``_CODED`` recur: each image has their positions in ``values``.
     """
     values: dict[str, dict[str, int]] = {column: {} for column in _CODED}
+    listed = list(dict.fromkeys(column for shown in report.images for column in shown.row if column not in COLUMNS))
     lines = [
-        [shown.chunk, *(_coded(column, shown.row.get(column, ""), values) for column in COLUMNS)]
+        [
+            shown.chunk,
+            *(_coded(column, shown.row.get(column, ""), values) for column in COLUMNS),
+            *(str(shown.row.get(column, "")) for column in listed),
+        ]
         for shown in report.images
     ]
     head = {
         "type": MEDIA_TYPE,
         "side": report.side,
-        "columns": ["chunk", *COLUMNS, "thumbnail"],
+        "columns": ["chunk", *COLUMNS, *(f"list:{column}" for column in listed), "thumbnail"],
         "values": {column: list(places) for column, places in values.items()},
         "images": [],
     }

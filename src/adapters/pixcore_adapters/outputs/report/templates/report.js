@@ -185,7 +185,7 @@
   // ---- the details of an image ----
 
   const FACTS = [
-    ["Creator", "creator"], ["Licence", "license"], ["Terms", "license_url"], ["Opt-out", "opt_out"], ["Page", "page_url"],
+    ["Caption", "caption"], ["Creator", "creator"], ["Licence", "license"], ["Terms", "license_url"], ["Opt-out", "opt_out"], ["Page", "page_url"],
     ["Address", "url"], ["Source", "source"], ["Keyword", "keyword"], ["Label", "label"], ["Fetched", "fetched_at"],
     ["File", "file_name"], ["sha256", "sha256"], ["phash", "phash"], ["dhash", "dhash"], ["Hashed by", "hash_method"],
   ];
@@ -221,7 +221,8 @@
     stand.style.setProperty("--width", `${Math.round(2.4 * data.side * Math.sqrt(ratio(number)))}px`);
     find("#details .stand").replaceChildren(stand);
     const size = `${line("width")} × ${line("height")} pixels, ${line("format")}, ${weight(code(number, "bytes"))}`;
-    const stated = FACTS.filter(([, name]) => line(name) || ALWAYS.has(name));
+    const listed = data.columns.filter((name) => name.startsWith("list:")).map((name) => [name.slice("list:".length), name]);
+    const stated = [...FACTS, ...listed].filter(([, name]) => line(name) || ALWAYS.has(name));
     const facts = stated.flatMap(([title, name]) => fact(title, line(name) ? shown(line(name)) : make("span", "not stated", { class: "quiet" })));
     find("#details .facts").replaceChildren(...fact("Size", size), ...facts, ...fact("Chunk", line("chunk")));
     find("[data-place]").textContent = `${count(current + 1)} of ${count(around.length)}`;
