@@ -134,7 +134,7 @@ class Fleet:
     def assembly(self) -> Assembly:
         """The status database and the store, as opened by this test."""
         if self._house is None:
-            self._house = assemble(load_here().settings, make=True)
+            self._house = assemble(load_here().settings, create=True)
         return self._house
 
     @property

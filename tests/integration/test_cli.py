@@ -225,7 +225,7 @@ def test_a_chunk_that_another_run_holds_is_waited_for(home: Path, monkeypatch: p
 
     The lease is longer than the test; the patched sleep of the run lets it expire.
     """
-    assembly = assemble(load_here(flags={"source": ["folder:photos"]}).settings, make=True)
+    assembly = assemble(load_here(flags={"source": ["folder:photos"]}).settings, create=True)
     spec = DatasetSpec((KeywordSpec(("folder:photos",)),), chunk_size=500).with_names()
     with plan_missing(spec, assembly.status, assembly) as proposal:
         (chunk,) = proposal.save(assembly.status, assembly.store)
@@ -237,8 +237,8 @@ def test_a_chunk_that_another_run_holds_is_waited_for(home: Path, monkeypatch: p
             database.execute("UPDATE pixcore_chunks SET lease_expires_at = 0 WHERE owner = 'another'")
         sleep(seconds)
 
-    monkeypatch.setattr("pixcore_runners.direct.run._BUSY", 0.05)
-    monkeypatch.setattr("pixcore_runners.direct.run.time.sleep", sleep)
+    monkeypatch.setattr("pixcore_runners.direct.threads._BUSY", 0.05)
+    monkeypatch.setattr("pixcore_runners.direct.threads.time.sleep", sleep)
     ran = run()
     assert "chunks that another run holds: 1; if it died, their leases expire in" in ran.err
     assert (ran.code, ran.chunks[0]["attempt"]) == (0, 2)

@@ -38,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis: Redis) -> Path:
 def assembly(home: Path) -> Assembly:
     """Return an assembly with a created store and status database."""
     assert home
-    return assemble(load_here().settings, make=True)
+    return assemble(load_here().settings, create=True)
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
         store=f"file:{tmp_path}/blobs", status=f"sqlite:///{tmp_path}/status.db", work=tmp_path / "work", lease_ttl=30.0
     )
     photos = fill(tmp_path / "photos", IMAGES)
-    assembly = assemble(settings, make=True)
+    assembly = assemble(settings, create=True)
     wanted = DatasetSpec([KeywordSpec([f"folder:{photos}"])], 500).with_names()
     with plan_missing(wanted, assembly.status, assembly) as proposal:
         (chunk,) = proposal.save(assembly.status, assembly.store)

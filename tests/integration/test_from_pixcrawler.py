@@ -40,7 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def assembly(home: Path) -> Assembly:
     """Return an assembly with a created store and status database."""
     assert home
-    return assemble(load_here().settings, make=True)
+    return assemble(load_here().settings, create=True)
 
 
 def process(chunk_id: object, metadata: Mapping[str, Any]) -> ChunkResult:
@@ -124,7 +124,7 @@ def test_a_signature_is_in_no_url_log_or_database(
     monkeypatch.setenv("AZURE_CONTAINER_NAME", name)
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", f"BlobEndpoint={azurite.url};SharedAccessSignature={token}")
     (home / "photos/1.jpg").write_bytes(jpeg(1))
-    assemble(load_here().settings, make=True)
+    assemble(load_here().settings, create=True)
     with caplog.at_level(logging.DEBUG):
         result = process(7, {"keyword": "cat", "count": 1})
     assert result.url == f"{azurite.url}/{name}/chunk_7.zip"

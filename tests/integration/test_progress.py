@@ -18,9 +18,9 @@ from pixcore.chunk.events import ChunkClaimed, ChunkFailed, ChunkLost, StepRetri
 from pixcore.model.chunks import Phase
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
+from pixcore_runners.cli.direct import stopping
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell
-from pixcore_runners.cli.work import stopping
 from pixcore_runners.settings import load
 
 KEY = ChunkKey("d", 7)

@@ -15,7 +15,7 @@ from command import at_home, ended, fill, pixcore, start
 from pixcore import Overview, Status, StatusUnavailable
 from pixcore.model.chunks import Phase
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
-from pixcore_runners.cli.pace import Growth, Pace
+from pixcore_runners.cli.growth import Growth, GrowthMeter
 from pixcore_runners.cli.shell import Shell
 from pixcore_runners.cli.watch import View, views, watch
 from pixcore_runners.settings import load
@@ -71,13 +71,13 @@ def seen(*finds: Overview | None) -> list[View]:
     return list(Scene(iter(finds)).views())
 
 
-# -- pace ------------------------------------------------------------------------------------------------------------
+# -- growth ----------------------------------------------------------------------------------------------------------
 
 
 def rates(count: Callable[[int], int], until: int, every: int = 2) -> dict[int, float | None]:
     """Return the rate that is shown of a count at each look, by its time."""
-    pace = Pace(60.0, BEAT)
-    growths = {second: pace.look(second, count(second)) for second in range(0, until, every)}
+    meter = GrowthMeter(60.0, BEAT)
+    growths = {second: meter.record(second, count(second)) for second in range(0, until, every)}
     return {second: growth.rate if growth else None for second, growth in growths.items()}
 
 
@@ -94,9 +94,9 @@ def test_a_count_that_grows_in_steps_has_its_average_rate(step: int, offset: int
 
 def test_no_rate_is_shown_before_a_full_beat() -> None:
     """The first step also contains the images from before the first look."""
-    pace = Pace(60.0, BEAT)
-    assert [pace.look(at, count) for at, count in ((0.0, 0), (1.0, 500), (3.0, 510), (20.9, 520))] == [None] * 4
-    assert pace.look(21.0, 700) == Growth(200, 20.0)
+    meter = GrowthMeter(60.0, BEAT)
+    assert [meter.record(at, count) for at, count in ((0.0, 0), (1.0, 500), (3.0, 510), (20.9, 520))] == [None] * 4
+    assert meter.record(21.0, 700) == Growth(200, 20.0)
 
 
 def test_the_rate_of_a_count_that_stops_falls_to_zero() -> None:

@@ -23,7 +23,7 @@ def assembly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Assembly:
     settings = Settings(
         store=f"file:{tmp_path}/blobs", status=f"sqlite:///{tmp_path}/status.db", chunk_size=20, source=("openverse",)
     )
-    return assemble(settings, make=True)
+    return assemble(settings, create=True)
 
 
 def named(assembly: Assembly, number: int, metadata: Mapping[str, Any] | None) -> Chunk:

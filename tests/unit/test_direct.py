@@ -27,8 +27,8 @@ from pixcore.model.chunks import Claimed, Outcome
 from pixcore.model.images import Download, Miss
 from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
-from pixcore_runners.direct import run as direct
-from pixcore_runners.direct.run import run_chunks
+from pixcore_runners.direct import threads as direct
+from pixcore_runners.direct.threads import run_chunks
 from pixcore_runners.observing.logs import ChunkContext, LogObserver
 
 AT_ONCE = RetryPolicy(attempts=3, first=0.0, longest=0.0, jitter=0.0)

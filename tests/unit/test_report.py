@@ -135,7 +135,7 @@ def test_a_thumbnail_never_exceeds_its_budget() -> None:
     """The size of the page is limited, and noise compresses badly."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 900, 3), np.uint8))
     for image in (noise, photo(1, 1200, 800), photo(2, 3000, 40), photo(3, 20, 30)):
-        thumbnail = THUMBNAILS.of(encoded(image, "PNG"))
+        thumbnail = THUMBNAILS.thumbnail(encoded(image, "PNG"))
         assert 0 < len(thumbnail) <= THUMBNAILS.budget
         shape = opened(thumbnail).size
         assert abs(shape[0] / shape[1] / (image.width / image.height) - 1) < 0.35
@@ -145,7 +145,7 @@ def test_a_thumbnail_never_exceeds_its_budget() -> None:
 @pytest.mark.parametrize("images", [0, 1, 500, 10_000, 10_400])
 def test_so_many_thumbnails_leave_room_for_their_rows(images: int) -> None:
     """Ten thousand images fit into one page with their provenance."""
-    assert images * Thumbnails.of_so_many(images).budget * 4 / 3 <= LIMIT - 6_000_000
+    assert images * Thumbnails.for_count(images).budget * 4 / 3 <= LIMIT - 6_000_000
 
 
 def test_a_thumbnail_is_upright() -> None:
@@ -154,7 +154,7 @@ def test_a_thumbnail_is_upright() -> None:
     image.paste("red", (0, 0, 200, 200))
     exif = Image.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees clockwise
-    seen = opened(THUMBNAILS.of(encoded(image, exif=exif)))
+    seen = opened(THUMBNAILS.thumbnail(encoded(image, exif=exif)))
     assert seen.height > seen.width
     red, _, blue = seen.getpixel((seen.width // 2, 2))  # type: ignore[misc] - three bands
     assert red - blue > 150
@@ -165,7 +165,7 @@ def test_a_thumbnail_shows_what_a_viewer_shows() -> None:
     clear = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
     palette = Image.new("RGB", (64, 64), "red").quantize(4)
     deep = Image.fromarray(np.full((64, 64), 0x8000, np.uint16))
-    seen = [opened(THUMBNAILS.of(encoded(image, "PNG"))).getpixel((32, 32)) for image in (clear, palette, deep)]
+    seen = [opened(THUMBNAILS.thumbnail(encoded(image, "PNG"))).getpixel((32, 32)) for image in (clear, palette, deep)]
     expected = np.array([(255, 255, 255), (255, 0, 0), (128, 128, 128)])
     assert np.abs(np.array(seen) - expected).max() < 12
 
@@ -174,7 +174,7 @@ def test_a_file_that_is_no_picture_has_no_thumbnail() -> None:
     """Formats that no validator accepts are not tried: decoders of some start other programs."""
     other = encoded(photo(1, 64, 64), "PPM")
     half = encoded(photo(1))[:2000]
-    assert [THUMBNAILS.of(data) for data in (b"", b"<html>", postscript(), other, half)] == [b""] * 5
+    assert [THUMBNAILS.thumbnail(data) for data in (b"", b"<html>", postscript(), other, half)] == [b""] * 5
 
 
 def test_every_image_is_shown_with_its_row(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_rejects_are_listed_by_reason_with_samples_of_all_chunks() -> None:
         )
         for number in range(1, 5)
     ]
-    refused = gather_none(records).refused
+    refused = gather_none(records).rejections
     assert [(one.reason, one.count, len(one.samples)) for one in refused] == [("damaged", 240, 40), ("odd", 4, 0)]
     assert {chunk for chunk, _ in refused[0].samples} == {1, 2, 3, 4}
 
@@ -359,7 +359,7 @@ def test_a_page_that_fails_half_way_leaves_the_earlier_one(tmp_path: Path) -> No
 
 def test_ten_thousand_images_fit(tmp_path: Path) -> None:
     """With the largest thumbnails and long addresses, the page can still be sent and opened."""
-    thumbnail = bytes(Thumbnails.of_so_many(10_000).budget)
+    thumbnail = bytes(Thumbnails.for_count(10_000).budget)
     images = tuple(Shown(number // 500, a_row(number, **_long(number)).values(), thumbnail) for number in range(10_000))
     assert write(evolve(empty(), images=images), tmp_path / "page.html") < LIMIT
 

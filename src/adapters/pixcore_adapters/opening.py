@@ -1,7 +1,7 @@
-"""Open an image file of an accepted format, or say what it is instead.
+"""Open an image file of an accepted format, or raise an exception that names its format.
 
-Pillow tries every decoder that it has unless it is told which. Some of them start other programs, so everything that
-opens an image file does it here.
+Without a list of formats, Pillow tries all its decoders, and some of them start other programs. So all image files are
+opened here, with such a list.
 """
 
 import re
@@ -10,14 +10,15 @@ from collections.abc import Callable, Collection
 from importlib import import_module
 from io import BytesIO
 from types import MappingProxyType
+from typing import NoReturn
 
 from attrs import frozen
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from pixcore_adapters.formats import FORMATS
 
-_PREFIX = 16  # bytes that Pillow shows to a format to recognise itself by
-_HEAD = 4096  # bytes in which a format is recognised that Pillow does not know
+_PREFIX = 16  # bytes by which a plug-in of Pillow recognises its format
+_HEAD = 4096  # bytes by which ``_name`` recognises the other formats
 
 
 class NotAnImage(Exception):
@@ -72,7 +73,7 @@ _BRANDS = {
     "Canon CR3": (b"crx ",),
     "MP4 video": (b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"M4V ", b"qt  ", b"3gp4", b"3gp5"),
 }
-# What Pillow says of files that are sound but of a kind that it cannot read.
+# Pillow's messages about sound files of a kind that it cannot read.
 UNSUPPORTED = re.compile("[Uu]nsupported (BMP|JPEG|TIFF)|unknown pixel mode|cannot handle|data precision")
 
 _TGA_FOOTER = b"TRUEVISION-XFILE.\0"
@@ -80,15 +81,15 @@ _TGA_TYPES = {1: 1, 9: 1, 2: 0, 10: 0, 3: 0, 11: 0}  # image types, and whether 
 
 
 def open_image(data: bytes, formats: Collection[str] = FORMATS) -> ImageFile.ImageFile:
-    """Open an image of one of these formats, Pillow's names; only its header is read.
+    """Open an image of one of these formats, by Pillow's names. Reads only its header.
 
     Raises:
-        NotAnImage: No format is recognised.
-        FormatNotAllowed: It is of another format, which the message names.
+        NotAnImage: No format was recognised.
+        FormatNotAllowed: It has another format, which the message names.
         BrokenHeader: It begins like an allowed format and cannot be opened.
         Exception: Warnings about bombs, where they are errors.
     """
-    plugins = ["JPEG" if name == "MPO" else name for name in formats if name not in _EXTRAS]  # MPO has none of its own
+    plugins = ["JPEG" if name == "MPO" else name for name in formats if name not in _EXTRAS]  # MPO has no plug-in
     try:
         image = Image.open(BytesIO(data), formats=plugins)
     except UnidentifiedImageError as error:
@@ -113,8 +114,8 @@ def _opened_by_extra(data: bytes, formats: Collection[str]) -> ImageFile.ImageFi
         raise BrokenHeader(_reason(data, "HEIF")) from error
 
 
-def _explain(data: bytes, plugins: Collection[str], error: Exception) -> ImageFile.ImageFile:
-    """Raise what these bytes are instead of an image that can be opened."""
+def _explain(data: bytes, plugins: Collection[str], error: Exception) -> NoReturn:
+    """Raise the exception that names what these bytes are."""
     name = _name(data[:_HEAD])
     if name and name not in plugins:
         raise FormatNotAllowed(f"looks like {name}") from error
@@ -130,11 +131,11 @@ def _explain(data: bytes, plugins: Collection[str], error: Exception) -> ImageFi
 
 
 def _name(head: bytes) -> str | None:
-    """Name the format of a file that begins like this, if it is one that Pillow does not name by itself."""
+    """Return the format of a file that begins like this; None if only Pillow can recognise it."""
     if head[4:8] == b"ftyp":
         brands = [head[8:12], *(head[place : place + 4] for place in range(16, int.from_bytes(head[:4], "big"), 4))]
         named = [name for brand in brands for name, own in _BRANDS.items() if brand in own]
-        # "mif1" says no more than that it is a still picture; the compatible brands say how it is encoded.
+        # "mif1" means only that it is a still picture; the compatible brands name the encoding.
         return next((name for name in named if name != "HEIF"), named[0] if named else None)
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
@@ -143,7 +144,7 @@ def _name(head: bytes) -> str | None:
 
 
 def _recognised(data: bytes, plugins: Collection[str]) -> str | None:
-    """Return the plug-in that takes these first bytes for its own format; no decoder runs."""
+    """Return the plug-in that recognises the first bytes as its format. Runs no decoder."""
     if len(data) < _PREFIX:
         return None
     known = ((name, Image.OPEN[name][1]) for name in plugins if name in Image.OPEN)
@@ -151,7 +152,7 @@ def _recognised(data: bytes, plugins: Collection[str]) -> str | None:
 
 
 def _reason(data: bytes, plugin: str) -> str:
-    """Return what the plug-in says of a file that it cannot open."""
+    """Return the message of the plug-in about a file that it cannot open."""
     try:
         Image.OPEN[plugin][0](BytesIO(data), "")
     except Exception as error:  # noqa: BLE001 (Pillow raises SyntaxError, IndexError, struct.error and more)
@@ -160,7 +161,7 @@ def _reason(data: bytes, plugin: str) -> str:
 
 
 def _is_tga(data: bytes) -> bool:
-    """Whether it is a TGA; the first version of the format has neither a signature nor a footer."""
+    """Return whether it is a TGA. Checks fields, because the first version of the format has no signature or footer."""
     if data.endswith(_TGA_FOOTER):
         return True
     if len(data) < 18 + 1 or data[1] not in (0, 1) or _TGA_TYPES.get(data[2]) != data[1]:

@@ -129,7 +129,7 @@ class Accepted:
         download: What was judged.
         sha256: Of the bytes at ``download.path``.
         width: In pixels, as the file stores it, before ``orientation`` is applied.
-        height: The same.
+        height: In pixels, likewise.
         format: The decoder's upper-case name for what was found, whatever the file is called.
         fingerprint: Hashes of what is seen: upright, opaque, in 8 bits, of all frames.
         grey: The small picture that the hashes were made from: 32 x 32 levels of grey, row by row, or ``b""``. It

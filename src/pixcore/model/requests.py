@@ -1,4 +1,4 @@
-"""What one chunk asks for: a keyword, a number of images, and the slices of sources that they may come from."""
+"""The request of one chunk: a keyword, a number of images, and the slices of sources that they may come from."""
 
 import re
 import unicodedata

@@ -99,7 +99,7 @@ def _kinds(rows: Iterable[Mapping[str, object]]) -> Iterator[tuple[str, str]]:
 
 
 def _uniform(row: Mapping[str, object], together: Mapping[str, str]) -> dict[str, object]:
-    """Give a row those columns with those types: what it lacks is ``""`` or 0."""
+    """Return the row with exactly those columns and types. A missing value becomes ``""`` or 0."""
     return {
         column: row.get(column, 0) if kind == "integer" else str(row.get(column, ""))
         for column, kind in together.items()

@@ -99,25 +99,25 @@ class Assembly:
                 work=work,
                 seen=self.seen,
                 twins=_twin_finder(self.settings),
-                observer=_counted(self.settings, observer, interrupts, closed_at_end),
+                observer=_with_metrics(self.settings, observer, interrupts, closed_at_end),
                 stop=stop,
                 terms=LeaseTerms(ttl=self.settings.lease_ttl, deadline=self.settings.chunk_deadline),
                 interrupts=interrupts,
             )
 
 
-def assemble(settings: Settings, *, make: bool = False) -> Assembly:
+def assemble(settings: Settings, *, create: bool = False) -> Assembly:
     """Connect to what the settings name, and upgrade the schema of the status database.
 
-    If there is no status database, it is created if ``make``. Otherwise an empty one in memory is used in its place, so
-    that commands that only read create nothing.
+    If there is no status database, it is created if ``create`` is true. Otherwise an empty one in memory is used in its
+    place, so that commands that only read create nothing.
 
     Raises:
         InvalidRequest: An unknown scheme or a malformed URL.
         StatusUnavailable: The status database cannot be reached.
     """
     store = _store(settings)
-    status, seen = status_databases.connect(settings, create=make)
+    status, seen = status_databases.connect(settings, create=create)
     return Assembly(settings, store, status, seen)
 
 
@@ -149,7 +149,7 @@ def assemble_for_worker(settings: Settings) -> Assembly:
     """
     require_shared(settings)
     status_databases.check(settings)
-    return assemble(settings, make=True)
+    return assemble(settings, create=True)
 
 
 def archivers() -> tuple[Archiver, ...]:
@@ -218,7 +218,7 @@ def _archiver(kind: str) -> Archiver:
     return archiver
 
 
-def _counted(
+def _with_metrics(
     settings: Settings, observer: Observer, interrupts: tuple[type[BaseException], ...], closed_at_end: ExitStack
 ) -> Observer:
     if settings.metrics_dir is None:

@@ -1,4 +1,4 @@
-"""The sources of images: the downloader of all of them, and what planning asks of each."""
+"""The sources of images: the downloader of all of them, and the listings and limits that planning reads."""
 # ruff: noqa: PLC0415 - aiohttp is slow to import, and only downloaders need it
 
 import os
@@ -57,7 +57,7 @@ def downloader(settings: Settings, store: BlobStore) -> Downloader:
 
     policy = _fetch_policy(settings)
     builtin = {name: searched(name) for name in SEARCHES.builtin}
-    web = WebDownloader(Extended({"urls": Urls(store, policy), **builtin}, searched), policy, _moment())
+    web = WebDownloader(Extended({"urls": Urls(store, policy), **builtin}, searched), policy, _source_date_epoch())
     folder = FolderDownloader(store, settings.max_bytes)
     # names that are not built in go to WebDownloader, which looks for a plug-in and rejects unknown ones
     return BySource(Extended({"folder": folder, **dict.fromkeys(web.sources, web)}, lambda _: web))
@@ -125,7 +125,7 @@ def _fetch_policy(settings: Settings) -> FetchPolicy:
     )
 
 
-def _moment() -> datetime | None:
+def _source_date_epoch() -> datetime | None:
     """Return the time that SOURCE_DATE_EPOCH gives, for archives that are to be identical to earlier ones."""
     seconds = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not seconds:

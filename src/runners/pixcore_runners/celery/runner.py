@@ -75,7 +75,7 @@ class CeleryRunner:
             return int(declared.message_count)
 
     def work(self, concurrency: int) -> int:
-        """See ``Runner``; gives up with another code than 0 if it loses its broker."""
+        """See ``Runner``. Returns a code other than 0 if it gives up because its broker is lost."""
         return work(self._settings, concurrency)
 
     @contextmanager

@@ -104,9 +104,8 @@ class Chunks:
         with self._giving_back_on_sigterm(task.request):
             try:
                 outcome = self._delivered(task, chunk_id, metadata)
-            except (
-                SoftTimeLimitExceeded
-            ):  # before the claim, or in the last attempt; the next delivery learns the state
+            except SoftTimeLimitExceeded:
+                # before the claim, or in the last attempt; the next delivery reads the state of the chunk
                 outcome = Later(_FIRST_WAIT, "the time limit was reached")
             if isinstance(outcome, ChunkResult):
                 return outcome.url

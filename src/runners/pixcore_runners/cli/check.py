@@ -27,7 +27,7 @@ def command(shell: Shell) -> None:
     table = plain_table("part", "right", "works", "seconds", "what to do")
     document = []
     errors = []
-    for probe in probes(assemble(shell.settings, make=True)):
+    for probe in probes(assemble(shell.settings, create=True)):
         message = one_line(probe.error) if probe.error else ""
         add(table, probe.part, probe.right, "NO" if probe.error else "yes", f"{probe.seconds:.3f}", message)
         document.append(

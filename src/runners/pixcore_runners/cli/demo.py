@@ -18,12 +18,12 @@ from pixcore.chunk.events import combined
 from pixcore.chunk.workspace import local_disk
 from pixcore.stored.check import check_contents
 from pixcore_runners.assembly.assembly import Assembly, assemble
+from pixcore_runners.cli.direct import stopping
 from pixcore_runners.cli.document import DONE, PARTIAL, VERSION, document
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell
 from pixcore_runners.cli.tables import add, plain_table, reasons
-from pixcore_runners.cli.work import stopping
-from pixcore_runners.direct.run import run_chunks
+from pixcore_runners.direct.threads import run_chunks
 from pixcore_runners.observing.logs import log_to_stderr
 from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, plan_missing
 from pixcore_runners.settings import Settings, load
@@ -65,7 +65,7 @@ def command(out: str, as_json: bool, quiet: bool, verbose: bool) -> None:
     verdicts = Verdicts(planted)
     with site(planted) as served:
         shell = Shell(load(flags=_flags(folder, served)), as_json, quiet, verbose)
-        assembly = assemble(shell.settings, make=True)
+        assembly = assemble(shell.settings, create=True)
         shell.say(
             f"Fetching, checking, packing, storing and recording {len(planted.files)} files from {served.address} …"
         )

@@ -14,8 +14,8 @@ from pixcore.stored.samples import CLASSES, placed_together, samples
 from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.export import export, require_empty
 from pixcore_runners.assembly.assembly import assemble, layout
-from pixcore_runners.cli.counted import counted
 from pixcore_runners.cli.document import DONE, INTERRUPTED, PARTIAL, VERSION
+from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.planning.dataset_plan import dataset_records
@@ -49,7 +49,7 @@ def command(shell: Shell, dataset: str, kind: str, out: Path, *, ratios: str, la
     if not records:
         raise NoValidImages(f"no chunk of dataset {name} is completed, so there is nothing to export; run it first")
     near = placed_together(name, records, assembly.seen)
-    with _interruptible(shell), counted(shell, "chunks", len(records)) as done:
+    with _interruptible(shell), item_progress(shell, "chunks", len(records)) as done:
         images = samples(records, assembly.archives, splits, near, label or CLASSES[0], done=done)
         with closing(images):
             counts = export(images, chosen, out, name)

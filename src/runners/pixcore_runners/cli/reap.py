@@ -7,10 +7,10 @@ import rich_click as click
 from pixcore import TransientError
 from pixcore.errors import one_line
 from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker
+from pixcore_runners.cli.direct import stopping
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.cli.work import stopping
 from pixcore_runners.queueing.dispatch import Reaped, reap
 from pixcore_runners.queueing.runner import RUNNERS, open_runner
 

@@ -8,8 +8,8 @@ import rich_click as click
 from pixcore.model.requests import dataset_name
 from pixcore.stored.near_groups import near_groups
 from pixcore_runners.assembly.assembly import assemble
-from pixcore_runners.cli.counted import counted
 from pixcore_runners.cli.document import DONE, PARTIAL, VERSION
+from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.planning.dataset_plan import dataset_records
@@ -23,7 +23,7 @@ def command(shell: Shell, dataset: str, out: str) -> None:
     """Write one HTML page that shows DATASET: its images, what was left out and why, and how its chunks fared.
 
     The page loads nothing from the network, so it can be sent as a file. Every archive is read once. All images are
-    counted; if there are more than 10,000, so many are shown, spread evenly. A file that is not a report is never
+    counted; at most 10,000 are shown, spread evenly. A file that is not a report is never
     replaced. Exits with 3 if an archive could not be read.
 
     Example: `pixcore report red-panda --out red-panda.html`
@@ -38,7 +38,7 @@ def command(shell: Shell, dataset: str, out: str) -> None:
     records = dataset_records(name, assembly.status)
     near = assembly.seen.near(name, shell.settings.near_rule)
     stored = sum(record.result.progress.accepted for record in records if record.result)
-    with counted(shell, "images", stored) as done:
+    with item_progress(shell, "images", stored) as done:
         attempts = assembly.status.history(name)
         report = gather(name, records, assembly.archives, groups=near_groups(near), attempts=attempts, done=done)
     size = write(report, target)

@@ -5,8 +5,8 @@ import rich_click as click
 from pixcore.model.chunks import ChunkRecord, Status
 from pixcore.model.requests import namespace
 from pixcore_runners.assembly.assembly import assemble
+from pixcore_runners.cli.direct import run_options, run_unfinished
 from pixcore_runners.cli.shell import Shell, shared
-from pixcore_runners.cli.work import run_options, run_unfinished
 from pixcore_runners.planning.dataset_plan import dataset_records
 from pixcore_runners.queueing.dispatch import submit
 from pixcore_runners.queueing.runner import RUNNERS, open_runner

@@ -3,9 +3,9 @@
 import rich_click as click
 
 from pixcore_runners.assembly.assembly import assemble, validating
-from pixcore_runners.cli.planning import dataset_spec, spec_options
+from pixcore_runners.cli.dataset_arguments import dataset_spec, spec_options
+from pixcore_runners.cli.direct import run_options, run_unfinished
 from pixcore_runners.cli.shell import Shell, shared
-from pixcore_runners.cli.work import run_options, run_unfinished
 from pixcore_runners.planning.dataset_plan import plan_missing
 
 
@@ -24,7 +24,7 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None
     with validating(shell.settings, at_once=True) as validator:  # its decoder starts while the dataset is planned
         read_only = assemble(shell.settings)
         with plan_missing(spec, read_only.status, read_only) as plan:  # errors are raised here ...
-            assembly = assemble(shell.settings, make=True)  # ... before anything is created
+            assembly = assemble(shell.settings, create=True)  # ... before anything is created
             new = sum(1 for _ in plan.save(assembly.status, assembly.store))
         if new:
             shell.say(f"dataset {spec.dataset}: new chunks: {new}")

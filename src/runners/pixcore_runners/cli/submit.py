@@ -5,8 +5,8 @@ import rich_click as click
 from pixcore import InvalidRequest
 from pixcore.model.chunks import Status
 from pixcore_runners.assembly.assembly import assemble, require_shared
+from pixcore_runners.cli.dataset_arguments import dataset_spec, spec_options
 from pixcore_runners.cli.document import VERSION
-from pixcore_runners.cli.planning import dataset_spec, spec_options
 from pixcore_runners.cli.shell import Shell, container_option, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.planning.dataset_plan import DatasetSpec, plan_missing
@@ -37,7 +37,7 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str, *, runn
     queue.waiting()  # an unreachable broker is reported before anything is planned
     read_only = assemble(shell.settings)
     with plan_missing(spec, read_only.status, read_only) as plan:
-        assembly = assemble(shell.settings, make=True)
+        assembly = assemble(shell.settings, create=True)
         new = sum(1 for _ in plan.save(assembly.status, assembly.store))
     sent = submit(spec.dataset, assembly.status, queue, runner)
     counts = assembly.status.summary().get(spec.dataset, {})

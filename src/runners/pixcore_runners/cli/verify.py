@@ -15,8 +15,8 @@ from pixcore.model.requests import dataset_name
 from pixcore.stored.check import ArchiveCheck
 from pixcore.stored.verify import archives_below, repair, verify_archives, verify_dataset
 from pixcore_runners.assembly.assembly import Assembly, archivers, assemble, validating
-from pixcore_runners.cli.counted import counted
 from pixcore_runners.cli.document import DONE, PARTIAL, VERSION
+from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.observing.logs import escaped
 from pixcore_runners.planning.dataset_plan import dataset_records
@@ -81,7 +81,7 @@ class _Findings:
         if self.shell.as_json:
             click.echo(json.dumps({"version": VERSION, **self.subject, "faults": []}).removesuffix("]}"), nl=False)
         other_hashes = 0
-        with counted(self.shell, "archives", archives) as done:
+        with item_progress(self.shell, "archives", archives) as done:
             for check in found:
                 for fault in check.faults:
                     self._print(check, fault)

@@ -17,7 +17,7 @@ from rich.text import Text
 from pixcore import Overview, Status, StatusUnavailable
 from pixcore.errors import one_line
 from pixcore_runners.cli.document import INTERRUPTED, VERSION
-from pixcore_runners.cli.pace import Pace
+from pixcore_runners.cli.growth import GrowthMeter
 from pixcore_runners.cli.shell import Shell
 from pixcore_runners.cli.tables import add, error_table, phase_table, plain_table
 from pixcore_runners.observing.logs import escaped
@@ -26,8 +26,8 @@ _EVERY = 2.0  # seconds between two rounds
 _MINUTE = 60.0
 _LONG = 600.0  # seconds over which completed and failed chunks are counted: they are few
 
-# The time left is estimated once this many times as many chunks have ended as are running: chunks that started together
-# also end together.
+# How many chunks must have ended for each running one before the time left is estimated. Chunks that started together
+# also end together, so fewer would mislead.
 _WAVES = 3
 
 
@@ -80,11 +80,11 @@ def views(
     Raises:
         StatusUnavailable: In the first round. Later rounds wait until the status database can be reached again.
     """
-    images, settling = Pace(_MINUTE, beat), Pace(_LONG, beat)
+    images, settling = GrowthMeter(_MINUTE, beat), GrowthMeter(_LONG, beat)
 
     def seen(overview: Overview) -> View:
         view, now = View(overview), clock()
-        grown, ended = images.look(now, overview.accepted), settling.look(now, view.settled)
+        grown, ended = images.record(now, overview.accepted), settling.record(now, view.settled)
         is_known = ended is not None and ended.gained >= _WAVES * max(1, view.running)
         left = (view.chunks - view.settled) / ended.rate if ended and is_known else None
         return evolve(view, rate=grown.rate if grown else None, left=left)

@@ -4,8 +4,8 @@ import sys
 
 import rich_click as click
 
+from pixcore_runners.cli.direct import run_options
 from pixcore_runners.cli.shell import Shell, shared
-from pixcore_runners.cli.work import run_options
 from pixcore_runners.queueing.runner import RUNNERS, open_runner
 
 

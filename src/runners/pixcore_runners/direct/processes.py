@@ -20,7 +20,7 @@ from attrs import evolve, field, frozen
 from pixcore import ChunkKey, ChunkPipeline, PixcoreError
 from pixcore.chunk.events import Event, Observer, shielded
 from pixcore_runners.direct.forks import fork, signals_held, signals_unblocked
-from pixcore_runners.direct.run import run_chunks
+from pixcore_runners.direct.threads import run_chunks
 from pixcore_runners.observing.logs import task
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _POLL = 0.2  # seconds between two checks whether to stop the workers
 
-# Builds a pipeline inside the worker process. Takes the observer of its events and a should-stop callback; must not use
-# connections, threads or locks of the parent.
+# Builds a pipeline inside the worker process. Takes the observer of its events and a should-stop callback. It must not
+# use connections, threads or locks of the parent.
 MakePipeline = Callable[[Observer, Callable[[], bool]], AbstractContextManager[ChunkPipeline]]
 
 _logger = logging.getLogger("pixcore")

@@ -13,7 +13,7 @@ from pixcore.chunk.events import Observer, silent
 from pixcore.ports import Validator
 from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker, private_settings, validating
 from pixcore_runners.direct.processes import forked_workers, run_shared
-from pixcore_runners.direct.run import run_chunks
+from pixcore_runners.direct.threads import run_chunks
 
 
 @define(eq=False)

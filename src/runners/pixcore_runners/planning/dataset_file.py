@@ -10,7 +10,7 @@ from attrs import frozen
 
 from pixcore import InvalidRequest
 from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec
-from pixcore_runners.settings import Settings, placed
+from pixcore_runners.settings import Settings, with_setting
 from pixcore_runners.settings.conversion import typed
 
 _Key = tuple[str | int, ...]  # the place of a value, such as ("keyword", 0, "count")
@@ -77,7 +77,7 @@ class _File:
         """Return the settings changed by those of the table, whose other keys must be in ``own``."""
         for key, value in table.items():
             if key in names:
-                settings = placed(settings, key, value, self._origin((*at, key)), self.path.absolute().parent)
+                settings = with_setting(settings, key, value, self._origin((*at, key)), self.path.absolute().parent)
             elif key not in own:
                 near = difflib.get_close_matches(key, [*own, *names], n=1)
                 remedy = f"did you mean {near[0]}?" if near else f"use one of: {', '.join([*own, *names])}"

@@ -1,4 +1,4 @@
-"""Plan the chunks of a dataset from what a user asks for. A later, larger request adds chunks to the plan."""
+"""Plan the chunks of a dataset that a user specifies. A later, larger specification adds chunks to the plan."""
 
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ _BATCH = 1000
 
 
 class Catalogue(Protocol):
-    """What planning needs to know of the sources."""
+    """What planning needs to know about the sources."""
 
     def listing(self, source: str, dataset: str, planned: Iterable[Slice]) -> AbstractContextManager[Listing]:
         """List a source such as ``folder:DIR``. The lane of the listing begins behind the slices ``planned``."""
@@ -48,7 +48,7 @@ class Catalogue(Protocol):
 
 @frozen
 class KeywordSpec:
-    """What a user asks for of one keyword.
+    """One keyword of a dataset as a user specifies it.
 
     Attributes:
         sources: As ``pixcore_runners.settings.source_names`` parses them.
@@ -74,7 +74,7 @@ class KeywordSpec:
 
 @frozen
 class DatasetSpec:
-    """What a user asks for: the keywords of a dataset, and how to cut it into chunks."""
+    """A dataset as a user specifies it: its keywords, and the size of its chunks."""
 
     keywords: Sequence[KeywordSpec]
     chunk_size: int

@@ -1,4 +1,4 @@
-"""What every runner provides: chunks are sent to it, it counts those that wait, and it runs them.
+"""The interface of every runner: send chunks, count those that wait, run them.
 
 A further runner is a folder beside ``celery`` and ``rq``, and one line of ``RUNNERS``.
 """
@@ -21,8 +21,8 @@ class Queue(Protocol):
     def send(self, records: Iterable[ChunkRecord], *, ahead: bool = False) -> int:
         """Enqueue a delivery of each chunk, in order and in bounded memory; return how many were not queued before.
 
-        With ``ahead``, they come before what waits already, if the broker can do that. Idempotent: a second delivery
-        of a completed chunk gives the stored result.
+        With ``ahead``, they come before the deliveries that wait already, if the broker can do that. Idempotent: a
+        second delivery of a completed chunk gives the stored result.
 
         Raises:
             QueueUnavailable: The chunks before the failure are enqueued, the others are not.

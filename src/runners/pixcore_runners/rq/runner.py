@@ -1,4 +1,4 @@
-"""The RQ runner: sends chunks as jobs, at most one waiting job a chunk, and works them."""
+"""The RQ runner: sends chunks as jobs, at most one waiting job a chunk, and runs workers."""
 
 import math
 import re

@@ -153,8 +153,7 @@ def _log() -> None:
     handler = logging.StreamHandler()
     handler.addFilter(ChunkContext())
     handler.setFormatter(OneLine())
-    theirs = logging.getLogger(
-        "rq"
-    )  # with a handler here, RQ adds none of its own, which would write to standard output
-    theirs.handlers, theirs.propagate = [handler], False
-    theirs.setLevel(_LEVEL)
+    rq_logger = logging.getLogger("rq")
+    # with a handler here, RQ adds no handler, which would write to standard output
+    rq_logger.handlers, rq_logger.propagate = [handler], False
+    rq_logger.setLevel(_LEVEL)

@@ -63,7 +63,7 @@ def load(
     dotenv: Path | None = None,
     config: Path | None = None,
 ) -> Loaded:
-    """Read the settings from these places and no others. Changes nothing, also not the process's environment.
+    """Read the settings from these places and no others. Changes nothing, not even the process's environment.
 
     Args:
         flags: Values by the name of the setting, without flags that were not given.
@@ -77,7 +77,7 @@ def load(
     given = ChainMap(_from_flags(flags), _from_variables(_variables(environ, dotenv)), _from_toml(config))
     settings = Settings()
     for name, value in given.items():
-        settings = placed(settings, name, value.value, value.origin, value.base)
+        settings = with_setting(settings, name, value.value, value.origin, value.base)
     return Loaded(settings, {name: given[name].origin if name in given else _DEFAULT for name in Settings.names()})
 
 
@@ -185,7 +185,7 @@ def _refuse_unknown(names: Iterable[str], known: Collection[str], origin: str) -
             raise InvalidRequest(f"{origin}: unknown setting {name!r}; {remedy}")
 
 
-def placed(settings: Settings, name: str, value: object, origin: str, base: Path | None) -> Settings:
+def with_setting(settings: Settings, name: str, value: object, origin: str, base: Path | None) -> Settings:
     """Return the settings with another value for one of them. ``origin`` and ``base`` are as for ``_Given``.
 
     Raises:

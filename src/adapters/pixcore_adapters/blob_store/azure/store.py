@@ -131,7 +131,7 @@ class AzureBlobStore:
                     b"".join(blocks) if size <= BLOCK else blocks,
                     overwrite=replacing is not None,  # False makes the SDK send "If-None-Match: *"
                     content_settings=ContentSettings(content_type=content_type),
-                    metadata=_with_own(metadata, sha256, put_id),
+                    metadata=_stored_metadata(metadata, sha256, put_id),
                     max_concurrency=CONNECTIONS,
                     **_if_match(replacing),
                 )
@@ -236,8 +236,8 @@ class AzureBlobStore:
         return Blob(key, self._url_of(found.name), found.size, sha256, etag, content_type, metadata)
 
 
-def _with_own(metadata: Mapping[str, str], sha256: str, put_id: str) -> dict[str, str]:
-    """Return a blob's quoted metadata together with the store's own entries."""
+def _stored_metadata(metadata: Mapping[str, str], sha256: str, put_id: str) -> dict[str, str]:
+    """Return the metadata to store: the caller's, quoted, and the store's."""
     if refused := [name for name in metadata if name[0].isdigit() or name in {_SHA256, _PUT}]:
         raise StoreDenied(
             f"metadata key {refused[0]!r} cannot be used in Azure: it begins with a digit or is reserved for the store;"

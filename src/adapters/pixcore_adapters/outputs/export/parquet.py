@@ -18,7 +18,7 @@ _ROWS, _BYTES = 100, 64 << 20
 
 
 def layout(*, by_label: bool) -> Layout:  # noqa: ARG001 - the row of an image has its label
-    """Return the layout."""
+    """Return the function that writes this layout."""
     return parquet
 
 
@@ -36,7 +36,7 @@ def parquet(samples: Iterable[Sample], into: Path) -> Mapping[str, str]:
 @contextmanager
 def _file(columns: Mapping[str, bool], path: Path) -> Generator[Add]:
     schema = _schema(columns)
-    rows: list[pa.RecordBatch] = []  # one an image: arrow grows a larger one by copying all of it
+    rows: list[pa.RecordBatch] = []  # one for each image: arrow copies a whole batch whenever it grows
     size = 0
 
     def flush() -> None:
@@ -66,7 +66,7 @@ def _file(columns: Mapping[str, bool], path: Path) -> Generator[Add]:
 
 
 def _schema(columns: Mapping[str, bool]) -> pa.Schema:
-    """Return the schema; ``columns`` says of each column besides the image whether it holds integers."""
+    """Return the schema: the image, then ``columns``, which says of each whether it holds integers or text."""
     features = {"image": {"_type": "Image"}} | {
         column: {"dtype": "int64" if integer else "string", "_type": "Value"} for column, integer in columns.items()
     }

@@ -12,7 +12,7 @@ from pixcore_adapters.outputs.export import Add, Layout, spread
 
 
 def layout(*, by_label: bool) -> Layout:  # noqa: ARG001 - the row of an image has its label
-    """Return the layout."""
+    """Return the function that writes this layout."""
     return webdataset
 
 

@@ -45,7 +45,7 @@ class Twins:
 
 
 @frozen
-class Refused:
+class Rejections:
     """``count`` downloads that were rejected for one reason, with samples and the ids of their chunks."""
 
     reason: str
@@ -76,7 +76,7 @@ class Report:
         groups: The number of groups of near-duplicates.
         pairs: The number of near pairs.
         twins: The pairs that are shown, the nearest ones first.
-        refused: Rejected downloads by reason, the most frequent reason first.
+        rejections: Rejected downloads by reason, the most frequent reason first.
         unread: For each chunk whose archive could not be read, by its id, the error.
     """
 
@@ -90,7 +90,7 @@ class Report:
     groups: int
     pairs: int
     twins: tuple[Twins, ...]
-    refused: tuple[Refused, ...]
+    rejections: tuple[Rejections, ...]
     unread: Mapping[int, str]
 
 
@@ -115,7 +115,7 @@ def gather(
     stored = sum(record.result.progress.accepted for record in records if record.result)
     nearest = _nearest(groups)
     paired = {image.sha256 for _, pair in nearest for image in (pair.one, pair.other)}
-    thumbnails = Thumbnails.of_so_many(min(stored, most) + len(paired))
+    thumbnails = Thumbnails.for_count(min(stored, most) + len(paired))
     reading = _Reading(archives, thumbnails, stored, most, paired, done)
     for record in records:
         if record.result:
@@ -138,7 +138,7 @@ def gather(
             Twins(number, pair, (places.get(pair.one.sha256), places.get(pair.other.sha256)))
             for number, pair in nearest
         ),
-        refused=_refused(records),
+        rejections=_rejections(records),
         unread=reading.unread,
     )
 
@@ -168,7 +168,7 @@ class _Reading:
                 for place, (row, data) in enumerate(images, self._passed):
                     self.figures.add(row)
                     if self._selects(place) or row.get("sha256") in self.wanted:
-                        self.images.append(Shown(record.chunk.id, row, self.thumbnails.of(data)))
+                        self.images.append(Shown(record.chunk.id, row, self.thumbnails.thumbnail(data)))
                     self.done()
         except (InvalidRequest, StoreNotFound) as error:
             self.unread[record.chunk.id] = one_line(error)
@@ -186,7 +186,7 @@ def _nearest(groups: Sequence[NearGroup]) -> list[tuple[int, NearPair]]:
     return sorted(pairs, key=lambda one: one[1].phash + one[1].dhash)[:_PAIRS]  # stable: groups stay in order
 
 
-def _refused(records: Iterable[ChunkRecord]) -> tuple[Refused, ...]:
+def _rejections(records: Iterable[ChunkRecord]) -> tuple[Rejections, ...]:
     counts = Counter[str]()
     samples: dict[str, list[tuple[int, Reject]]] = {}
     for record in records:
@@ -194,11 +194,11 @@ def _refused(records: Iterable[ChunkRecord]) -> tuple[Refused, ...]:
         for reject in record.result.rejects if record.result else ():
             samples.setdefault(reject.reason, []).append((record.chunk.id, reject))
     return tuple(
-        Refused(reason, count, tuple(_spread(samples.get(reason, []), _SAMPLES)))
+        Rejections(reason, count, tuple(_spread(samples.get(reason, []), _SAMPLES)))
         for reason, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))
     )
 
 
 def _spread(samples: Sequence[tuple[int, Reject]], most: int) -> Iterable[tuple[int, Reject]]:
-    """Return at most so many of them, spread evenly."""
+    """Return at most ``most`` of the samples, spread evenly."""
     return samples[:: -(-len(samples) // most)] if samples else ()

@@ -15,8 +15,8 @@ MEDIA_TYPE = "image/webp"
 _ALL_BYTES = 14_000_000  # for all thumbnails together; base64 adds a third
 _MOST_BYTES = 12_000  # for one
 _SIDES = (96, 288)  # pixels
-_PIXELS_A_BYTE = 6.0  # WebP still looks good with so many
-_LONGEST = 3.0  # times `side`: the longer side of a strip or a panorama
+_PIXELS_A_BYTE = 6.0  # with more pixels a byte, WebP looks worse
+_LONGEST = 3.0  # times `side`: the limit for the longer side of a strip or a panorama
 _QUALITIES = (75, 60, 45, 30, 15)
 
 
@@ -28,14 +28,14 @@ class Thumbnails:
     side: int
 
     @classmethod
-    def of_so_many(cls, images: int) -> "Thumbnails":
-        """Choose the size with which so many thumbnails fit into one page."""
+    def for_count(cls, images: int) -> "Thumbnails":
+        """Choose the size with which ``images`` thumbnails fit into one page."""
         budget = min(_MOST_BYTES, _ALL_BYTES // max(images, 1))
         least, most = _SIDES
         return cls(budget, max(least, min(most, int(math.sqrt(budget * _PIXELS_A_BYTE)))))
 
-    def of(self, image: bytes) -> bytes:
-        """Return a WebP picture of the first frame, upright; ``b""`` if it cannot be made. It is deterministic.
+    def thumbnail(self, image: bytes) -> bytes:
+        """Return a WebP picture of the first frame, upright; ``b""`` if it cannot be made. Deterministic.
 
         Only one thread may call it at a time, because it changes the warning filters of the process.
         """

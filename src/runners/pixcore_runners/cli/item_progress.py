@@ -10,11 +10,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pixcore_runners.cli.shell import Shell
 
-_LINES = 10  # printed in all if there is no terminal
+_LINES = 10  # how many lines are printed in all if there is no terminal
 
 
 @contextmanager
-def counted(shell: Shell, doing: str, total: int) -> Generator[Callable[[], None]]:
+def item_progress(shell: Shell, doing: str, total: int) -> Generator[Callable[[], None]]:
     """Give the block a function to call after each of ``total`` items. A bar disappears when the block ends."""
     console = Console(stderr=True)
     if shell.quiet or shell.verbose or not console.is_terminal:

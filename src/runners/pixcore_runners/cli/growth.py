@@ -1,4 +1,4 @@
-"""Measure how fast a count grows that is read now and then and grows in steps."""
+"""Measure the growth rate of a count that is read from time to time and grows in steps."""
 
 from collections import deque
 
@@ -19,8 +19,8 @@ class Growth:
 
 
 @define
-class Pace:
-    """The growth of a count over the last ``window`` seconds, measured from step to step.
+class GrowthMeter:
+    """Measures the growth of a count over the last ``window`` seconds, from step to step.
 
     A growing count is expected to grow at least every ``beat`` seconds. No growth is returned for less than one beat,
     because one step more or less would change it too much. A count must stand still for two beats to count as slower.
@@ -34,7 +34,7 @@ class Pace:
     _gained: int = field(init=False, default=0)
     _steps: deque[tuple[float, int]] = field(init=False, factory=deque[tuple[float, int]])
 
-    def look(self, now: float, count: int) -> Growth | None:
+    def record(self, now: float, count: int) -> Growth | None:
         """Record the count at the time ``now``, in seconds; return its growth, or None until enough was measured."""
         if self._began is None:
             self._began, self._count = now, count
