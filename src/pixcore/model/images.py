@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from pixcore.model.measures import Measures
 from pixcore.model.quality import Fingerprint
 
 
@@ -137,6 +138,7 @@ class Accepted:
         frames: Frames of an animation or pages of a document; else 1.
         mode: The decoder's name for the colour mode, such as RGB; ``""`` where it does not say.
         orientation: The EXIF orientation that a viewer applies to the stored pixels, 1 to 8; 1 is upright.
+        measures: Sharpness, brightness and so on; None if the validator measures nothing.
     """
 
     download: Download
@@ -149,6 +151,7 @@ class Accepted:
     frames: int = 1
     mode: str = ""
     orientation: int = 1
+    measures: Measures | None = None
 
 
 @frozen

@@ -20,6 +20,7 @@ from attrs import asdict, field, fields, frozen
 
 from pixcore.errors import InvalidRequest
 from pixcore.model.images import Accepted, Candidate
+from pixcore.model.measures import Measures
 from pixcore.model.requests import ChunkRequest
 
 METADATA = "metadata.jsonl"
@@ -28,10 +29,18 @@ METADATA = "metadata.jsonl"
 ROW_VERSION = 2
 
 # The columns that each version added to those of version 1.
-_ADDED: Mapping[int, tuple[str, ...]] = {2: ("row_version", "caption")}
+_ADDED: Mapping[int, tuple[str, ...]] = {
+    2: (
+        *("row_version", "caption", "orientation", "frames", "mode", "sharpness", "darkest", "lightest", "contrast"),
+        *("information", "colourfulness", "aspect", "text_lines", "flags"),
+    )
+}
 
 # The extensions that loaders expect. The extension of any other format is its name in lower case.
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
+
+
+_NOT_MEASURED = Measures(**{measure.name: 0 for measure in fields(Measures)})
 
 
 def _text(value: str) -> str:
@@ -46,6 +55,10 @@ class Row:
     ``file_name`` is relative to the archive's root; ``bytes`` is the size of the image file; ``fetched_at`` is UTC,
     ``YYYY-MM-DDTHH:MM:SSZ``: when the image was fetched or, if it came from a folder, when its file was last modified.
     ``row_version`` says which columns the row has. ``caption`` is a text that the source gives for the image.
+
+    ``width`` and ``height`` are those of the stored pixels; ``orientation`` is the EXIF orientation, 1 to 8, that a
+    viewer applies to them. ``frames`` counts frames or pages; ``mode`` is the decoder's name of the colour mode. The
+    measures are those of ``Measures``, all 0 if the validator measures nothing; commas separate the ``flags``.
 
     ``listed`` holds the further columns of the list that the image comes from, by name. ``values`` includes them.
     """
@@ -72,6 +85,18 @@ class Row:
     fetched_at: str = field(converter=_text)
     row_version: int
     caption: str = field(converter=_text)
+    orientation: int
+    frames: int
+    mode: str = field(converter=_text)
+    sharpness: int
+    darkest: int
+    lightest: int
+    contrast: int
+    information: int
+    colourfulness: int
+    aspect: int
+    text_lines: int
+    flags: str = field(converter=_text)
     listed: Mapping[str, str | int] = field(factory=dict[str, str | int], hash=False, metadata={"is_column": False})
 
     def values(self) -> dict[str, str | int]:
@@ -87,7 +112,7 @@ COLUMN_TYPES = {column: "integer" if column in NUMBERS else "string" for column 
 
 def row(number: int, image: Accepted, request: ChunkRequest) -> Row:
     """Describe the chunk's accepted image ``number``, counted from 0."""
-    candidate, prints = image.download.candidate, image.fingerprint
+    candidate, prints, measures = image.download.candidate, image.fingerprint, image.measures or _NOT_MEASURED
     extension = _EXTENSIONS.get(image.format, image.format.lower())
     return Row(
         file_name=f"images/{number:06d}.{extension}",
@@ -107,6 +132,11 @@ def row(number: int, image: Accepted, request: ChunkRequest) -> Row:
         # strftime would write years before 1000 with fewer digits
         fetched_at=f"{image.download.fetched_at.replace(tzinfo=None).isoformat(timespec='seconds')}Z",
         row_version=ROW_VERSION,
+        orientation=image.orientation,
+        frames=image.frames,
+        mode=image.mode,
+        **asdict(measures),
+        flags=",".join(image.measures.flags if image.measures else ()),
         listed=dict(_listed(candidate, request)),
     )
 

@@ -10,10 +10,6 @@ from PIL import Image
 
 SIDE = 32  # pixels of the grey picture, across and down
 
-# Pixels of the shorter side that are left before the grey picture is made, up to twice as many. Of 414 photographs,
-# hashes of whole pictures are at most 6 bits away; finer ones cost more and find no more variants.
-_SHORTER = 80
-
 # The lowest 8 of 32 cosines, as whole numbers: sums are exact in 64 bits, so that a picture with symmetries, whose
 # terms cancel to nothing, has the same hash on every machine. Rounded this finely, no photograph's bits change.
 PHASH_COSINES = np.rint(
@@ -37,12 +33,11 @@ DHASH_ROWS, DHASH_COLUMNS = _lanczos(8), _lanczos(9)
 
 
 def grey_picture(luma: Image.Image) -> NDArray[np.uint8]:
-    """Shrink a picture of mode L to 32 x 32 pixels; both hashes are made from the result.
+    """Shrink a small picture of mode L to 32 x 32 pixels; both hashes are made from the result.
 
     Bilinear, because Lanczos takes three times as long and finds no more variants of a photograph.
     """
-    small = luma.reduce(max(1, min(luma.size) // _SHORTER))
-    return np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    return np.asarray(luma.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
 def phash(grey: NDArray[np.uint8]) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import simplejpeg
 from attrs import frozen
-from PIL import Image
+from numpy.typing import NDArray
 
 # The next marker that is not part of entropy-coded data: there, 0xFF is followed by 0x00 or a restart, or fills.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
@@ -75,10 +75,11 @@ def outline(data: bytes, most: int) -> Outline:
     return Outline(tuple(scans), marker == _EOI and bool(scans), scalable)
 
 
-def decode(data: bytes, size: tuple[int, int], mode: str, at_least: int) -> Image.Image:
+def decode(data: bytes, size: tuple[int, int], mode: str, at_least: int) -> NDArray[np.uint8]:
     """Decode a JPEG of this size strictly, scaled by 1, 1/2, 1/4 or 1/8, in mode L, RGB or CMYK.
 
-    The shorter side of the result has at least ``at_least`` pixels, or all that the JPEG has.
+    The result has the shape rows x columns x bands. Its shorter side has at least ``at_least`` pixels, or all that the
+    JPEG has.
 
     libjpeg warns of damaged pixels and of odd metadata alike. So what it refuses is decoded again without metadata:
     if nothing is wrong then, the picture is whole.
@@ -119,12 +120,13 @@ def check_text(data: bytes, outline: Outline) -> None:
             place = tried.find(_RUN, place + 1)
 
 
-def _strictly(data: bytes, mode: str, target: tuple[int, int]) -> Image.Image:
+def _strictly(data: bytes, mode: str, target: tuple[int, int]) -> NDArray[np.uint8]:
     width, height = target
     colours = "GRAY" if mode == "L" else mode
-    pixels = simplejpeg.decode_jpeg(data, colours, min_width=width, min_height=height, strict=True)
-    height, width = pixels.shape[:2]
-    return Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)
+    pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+        data, colours, min_width=width, min_height=height, strict=True, fastdct=True, fastupsample=True
+    )
+    return pixels
 
 
 def _without_metadata(data: bytes) -> bytes:

@@ -7,6 +7,7 @@ from attrs import asdict, field, frozen
 from attrs.validators import deep_iterable, ge, in_
 
 from pixcore.model.images import RejectReason
+from pixcore.model.measures import Measures
 from pixcore.model.quality import Fingerprint
 from pixcore_adapters.formats import FORMATS
 
@@ -46,6 +47,7 @@ class Picture:
         mode: Pillow's name for the colour mode of the first frame.
         orientation: EXIF orientation that a viewer has to apply, 1 to 8; 1 where there is none.
         fingerprint: Of what is seen of all frames.
+        measures: Of what is seen of the first frame.
         grey: What is seen, as 32 x 32 levels of grey, row by row: the hashes are made from it.
     """
 
@@ -57,6 +59,7 @@ class Picture:
     mode: str
     orientation: int
     fingerprint: Fingerprint
+    measures: Measures
     grey: bytes
 
 
@@ -81,4 +84,7 @@ def from_json(text: bytes) -> Picture | Refusal:
     values = json.loads(text)
     if "reason" in values:
         return Refusal(RejectReason(values["reason"]), values["detail"])
-    return Picture(**values | {"fingerprint": Fingerprint(**values["fingerprint"]), "grey": b64decode(values["grey"])})
+    values["fingerprint"] = Fingerprint(**values["fingerprint"])
+    values["measures"] = Measures(**values["measures"])
+    values["grey"] = b64decode(values["grey"])
+    return Picture(**values)

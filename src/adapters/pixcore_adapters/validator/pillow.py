@@ -127,6 +127,7 @@ def _verdict(download: Download, decoder: Decoder) -> Accepted | Rejected:
         frames=found.frames,
         mode=found.mode,
         orientation=found.orientation,
+        measures=found.measures,
     )
 
 
