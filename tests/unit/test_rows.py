@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pixcore.errors import InvalidRequest
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Provenance
+from pixcore.model.measures import Measures
 from pixcore.model.quality import Fingerprint
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION, Row, complete, metadata, own_name, required, reserved, row
@@ -34,6 +35,10 @@ IMAGE = Accepted(
     height=480,
     format="PNG",
     fingerprint=Fingerprint(0x1F, 2**64 - 1, "phash pillow-13.0", flat=False),
+    frames=3,
+    mode="RGB",
+    orientation=6,
+    measures=Measures(720, 3, 60, 400, 7000, 0, 1333, 0),
 )
 
 # any text, with lone surrogates, which file names that are not UTF-8 contain
@@ -69,7 +74,25 @@ def test_a_row_describes_the_image() -> None:
         "fetched_at": "2024-02-29T23:59:58Z",
         "row_version": ROW_VERSION,
         "caption": "A cat on a mat",
+        "orientation": 6,
+        "frames": 3,
+        "mode": "RGB",
+        "sharpness": 720,
+        "darkest": 3,
+        "lightest": 60,
+        "contrast": 400,
+        "information": 7000,
+        "colourfulness": 0,
+        "aspect": 1333,
+        "text_lines": 0,
+        "flags": "dark,grayscale",
     }
+
+
+def test_a_row_of_an_image_that_was_not_measured() -> None:
+    """A validator of other people's need not measure anything."""
+    values = asdict(row(0, evolve(IMAGE, measures=None), REQUEST))
+    assert [values[name] for name in ("sharpness", "aspect", "text_lines", "flags")] == [0, 0, 0, ""]
 
 
 def test_the_columns_and_their_order_are_documented() -> None:
@@ -77,6 +100,8 @@ def test_the_columns_and_their_order_are_documented() -> None:
     promised = (
         "file_name label keyword source url page_url title creator license license_url opt_out"
         " sha256 phash dhash hash_method width height format bytes fetched_at row_version caption"
+        " orientation frames mode"
+        " sharpness darkest lightest contrast information colourfulness aspect text_lines flags"
     )
     assert tuple(promised.split()) == COLUMNS
     assert list(json.loads(metadata([row(0, IMAGE, REQUEST)]))) == promised.split()
@@ -95,7 +120,11 @@ def test_rows_of_every_version_have_the_columns_that_it_wrote() -> None:
         " sha256 phash dhash hash_method width height format bytes fetched_at"
     )
     assert required(1) == tuple(first.split())
-    assert required(2) == (*required(1), "row_version", "caption")
+    second = (
+        "row_version caption orientation frames mode"
+        " sharpness darkest lightest contrast information colourfulness aspect text_lines flags"
+    )
+    assert required(2) == (*required(1), *second.split())
     assert required(ROW_VERSION) == required(ROW_VERSION + 1) == COLUMNS
 
 
