@@ -91,7 +91,7 @@ def test_a_row_describes_the_image() -> None:
 
 def test_a_row_of_an_image_that_was_not_measured() -> None:
     """A validator of other people's need not measure anything."""
-    values = asdict(row(0, evolve(IMAGE, measures=None), REQUEST))
+    values = row(0, evolve(IMAGE, measures=None), REQUEST).values()
     assert [values[name] for name in ("sharpness", "aspect", "text_lines", "flags")] == [0, 0, 0, ""]
 
 
