@@ -196,7 +196,7 @@ def test_of_too_many_images_a_sample_is_shown_and_all_are_counted(tmp_path: Path
     report = made(tmp_path, [images[:7], images[7:]]).report(groups=near_groups([NearPair(one, other)]), most=5)
     shown = [str(image.row["title"]) for image in report.images]
     assert shown == [f"picture {number}" for number in (0, 1, 3, 7, 11, 15, 19)]
-    assert report.twins[0].places == (0, 1)
+    assert report.near[0].places == (0, 1)
     assert report.figures.images == report.stored == 20
     assert "7 of 20 images are shown" in " ".join(Page(report).text.split())
 

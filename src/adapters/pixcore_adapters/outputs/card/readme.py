@@ -7,11 +7,12 @@ escaped so that no character has a meaning in Markdown or HTML. None of it is in
 import re
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from pixcore_adapters.outputs.card.counts import Counts
 from pixcore_adapters.outputs.card.text import plain
+from pixcore_adapters.outputs.templates import environment
 
 MEDIA_TYPE = "text/markdown"
 
@@ -101,13 +102,6 @@ def _license(counts: Counts) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pixcore_adapters.outputs.card"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"cell": cell, "number": lambda number: f"{number:,}"}
-    return environment
+    made = environment("pixcore_adapters.outputs.card", keep_trailing_newline=True)
+    made.filters["cell"] = cell
+    return made

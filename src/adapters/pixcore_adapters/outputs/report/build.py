@@ -30,7 +30,7 @@ class Shown:
 
 
 @frozen
-class Twins:
+class ShownPair:
     """A pair of near-duplicates.
 
     Attributes:
@@ -75,7 +75,7 @@ class Report:
         side: The width and height of the thumbnails, about, in pixels.
         groups: The number of groups of near-duplicates.
         pairs: The number of near pairs.
-        twins: The pairs that are shown, the nearest ones first.
+        near: The pairs that are shown, the nearest ones first.
         rejections: Rejected downloads by reason, the most frequent reason first.
         unread: For each chunk whose archive could not be read, by its id, the error.
     """
@@ -89,7 +89,7 @@ class Report:
     side: int
     groups: int
     pairs: int
-    twins: tuple[Twins, ...]
+    near: tuple[ShownPair, ...]
     rejections: tuple[Rejections, ...]
     unread: Mapping[int, str]
 
@@ -134,8 +134,8 @@ def gather(
         side=reading.thumbnails.side,
         groups=len(groups),
         pairs=sum(len(group.pairs) for group in groups),
-        twins=tuple(
-            Twins(number, pair, (places.get(pair.one.sha256), places.get(pair.other.sha256)))
+        near=tuple(
+            ShownPair(number, pair, (places.get(pair.one.sha256), places.get(pair.other.sha256)))
             for number, pair in nearest
         ),
         rejections=_rejections(records),

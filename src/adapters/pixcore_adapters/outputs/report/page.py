@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from uuid import uuid4
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from pixcore.chunk.workspace import local_disk
@@ -27,6 +27,7 @@ from pixcore_adapters.outputs.report.build import Report
 from pixcore_adapters.outputs.report.figures import Counts
 from pixcore_adapters.outputs.report.thumbnails import MEDIA_TYPE
 from pixcore_adapters.outputs.report.timeline import outcome, timeline
+from pixcore_adapters.outputs.templates import environment
 
 # The page's first bytes. They distinguish a report from other files.
 SIGN = b'<!doctype html>\n<meta charset="utf-8">\n<meta name="generator" content="pixcore report">\n'
@@ -114,15 +115,8 @@ def _hash(text: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pixcore_adapters.outputs.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": lambda number: f"{number:,}",
+    made = environment("pixcore_adapters.outputs.report")
+    made.filters |= {
         "size": _size,
         "percent": _percent,
         "reason": lambda reason: reason.replace("_", " "),
@@ -131,9 +125,9 @@ def _environment() -> Environment:
         "top": _top,
         "outcome": outcome,
     }
-    environment.tests["web_address"] = lambda text: bool(_WEB_ADDRESS.fullmatch(text))
-    environment.globals |= {"share": charts.share, "columns": charts.columns}
-    return environment
+    made.tests["web_address"] = lambda text: bool(_WEB_ADDRESS.fullmatch(text))
+    made.globals |= {"share": charts.share, "columns": charts.columns}
+    return made
 
 
 def _data(report: Report) -> Iterator[Markup]:
