@@ -20,7 +20,7 @@ from figures import arguments
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from browser.chromium import Browser, browser
 from pictures import encoded, photo
-from reports import a_row, made
+from reports import a_row, stored_dataset
 
 from pixcore.model.rows import Row
 from pixcore_adapters.blob_store.local import LocalBlobStore
@@ -50,7 +50,7 @@ def main() -> None:
         files = [encoded(photo(seed, 800, 600), quality=85) for seed in range(FILES)]
         images = [(_row(number), files[number % FILES]) for number in range(args.images)]
         chunks = [images[start : start + CHUNK] for start in range(0, args.images, CHUNK)]
-        dataset = made(Path(folder), chunks, LocalBlobStore(Path(folder) / "blobs"))
+        dataset = stored_dataset(Path(folder), chunks, LocalBlobStore(Path(folder) / "blobs"))
         before = resource.getrusage(resource.RUSAGE_SELF)
         began = time.monotonic()
         size = write(dataset.report(), page)

@@ -26,7 +26,7 @@ from types import SimpleNamespace
 from aiohttp import web
 from attrs import frozen
 from figures import arguments
-from from_tests import bing_page, founds
+from from_tests import bing_page, results_of
 from jpegs import SMALL, originals
 from sites import LATENCY, slow_site
 
@@ -201,7 +201,7 @@ def bing(pictures: list[Path]) -> Callable[[Sequence[str]], Iterable[web.RouteDe
     bodies = [path.read_bytes() for path in pictures]
 
     def routes(hosts: Sequence[str]) -> Iterable[web.RouteDef]:
-        results = founds(f"http://{hosts[1 + number % len(HOSTS)]}/{number}.jpg" for number in range(len(bodies)))
+        results = results_of(f"http://{hosts[1 + number % len(HOSTS)]}/{number}.jpg" for number in range(len(bodies)))
 
         async def page(request: web.Request) -> web.Response:
             # `first` counts from 0 or from 1; either way a page has 20 results

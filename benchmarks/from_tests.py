@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from engine_pages import bing_page, founds
+from engine_pages import bing_page, results_of
 from fault_proxy import FaultProxy
 from servers import azurite, moto, swift
 from servers.addresses import S3, Azure
@@ -21,11 +21,11 @@ __all__ = [
     "Setup",
     "azurite",
     "bing_page",
-    "founds",
     "free_port",
     "installed",
     "moto",
     "real_store",
+    "results_of",
     "run",
     "servers_of_this_run",
     "speaks_http",

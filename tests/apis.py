@@ -1,4 +1,4 @@
-"""The two open APIs on loopback, in the formats that their documentation gives, and pages without a network."""
+"""The two open APIs on loopback, in their documented formats, and pages of results without a network."""
 
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -16,7 +16,7 @@ Entry = dict[str, Any]
 
 
 def query(target: str) -> dict[str, str]:
-    """The parameters of a request."""
+    """Return the parameters of a request."""
     return {name: values[-1] for name, values in parse_qs(urlsplit(target).query, keep_blank_values=True).items()}
 
 
@@ -26,15 +26,15 @@ def answer(value: object, code: int = 200, **headers: object) -> Answer:
 
 
 def body(number: int) -> bytes:
-    """What a picture's file holds."""
+    """Return the content of a picture's file."""
     return f"picture {number}".encode()
 
 
 @define
 class Api:
-    """Answers requests out of ``entries``; ``instead`` gives another answer to the page of that number, from 0.
+    """Answers requests from ``entries``; ``instead`` has other answers for some pages, by their numbers from 0.
 
-    ``pages`` holds the numbers of the pages that were asked for, ``asked`` their parameters, in order.
+    ``pages`` lists the numbers of the requested pages, ``asked`` the parameters of the requests, in order.
     """
 
     entries: Sequence[Entry]
@@ -45,34 +45,34 @@ class Api:
 
     async def __call__(self, client: Client) -> bool:
         """See ``hostile.Answer``."""
-        asked = query(client.site.asked[-1].target)
-        number = self.number(asked)
-        self.asked.append(asked)
+        parameters = query(client.site.asked[-1].target)
+        number = self.number(parameters)
+        self.asked.append(parameters)
         self.pages.append(number)
-        reply = self.instead.get(number) or answer(self.found(asked, number), **self.headers())
+        reply = self.instead.get(number) or answer(self.found(parameters, number), **self.headers())
         return await reply(client)
 
-    def number(self, asked: Mapping[str, str]) -> int:
-        """Which page is meant, from 0."""
+    def number(self, parameters: Mapping[str, str]) -> int:
+        """Return the number of the requested page, from 0."""
         raise NotImplementedError
 
-    def found(self, asked: Mapping[str, str], number: int) -> object:
-        """That page."""
+    def found(self, parameters: Mapping[str, str], number: int) -> object:
+        """Return the JSON value of the page."""
         raise NotImplementedError
 
 
 class OpenverseApi(Api):
     """``/v1/images/`` of Openverse's API."""
 
-    def number(self, asked: Mapping[str, str]) -> int:
+    def number(self, parameters: Mapping[str, str]) -> int:
         """See ``Api``."""
-        return int(asked["page"]) - 1
+        return int(parameters["page"]) - 1
 
-    def found(self, asked: Mapping[str, str], number: int) -> object:
+    def found(self, parameters: Mapping[str, str], number: int) -> object:
         """See ``Api``."""
-        size = int(asked["page_size"])
+        size = int(parameters["page_size"])
         assert size <= 20, "more needs an account"
-        wanted = set(filter(None, asked.get("license", "").split(",")))
+        wanted = set(filter(None, parameters.get("license", "").split(",")))
         found = [entry for entry in self.entries if not wanted or entry["license"] in wanted]
         return {
             "result_count": len(found),
@@ -84,16 +84,16 @@ class OpenverseApi(Api):
 
 
 class CommonsApi(Api):
-    """``/w/api.php`` of Wikimedia Commons: the files in no particular order, as the API gives them."""
+    """``/w/api.php`` of Wikimedia Commons, which returns files in no particular order."""
 
-    def number(self, asked: Mapping[str, str]) -> int:
+    def number(self, parameters: Mapping[str, str]) -> int:
         """See ``Api``."""
-        return int(asked["gsroffset"]) // int(asked["gsrlimit"])
+        return int(parameters["gsroffset"]) // int(parameters["gsrlimit"])
 
-    def found(self, asked: Mapping[str, str], number: int) -> object:
+    def found(self, parameters: Mapping[str, str], number: int) -> object:
         """See ``Api``."""
-        size = int(asked["gsrlimit"])
-        assert size <= 50, "imageinfo takes no more titles"
+        size = int(parameters["gsrlimit"])
+        assert size <= 50, "imageinfo accepts no more titles"
         start = number * size
         found = [{**entry, "index": index} for index, entry in enumerate(self.entries[start : start + size], start + 1)]
         more = (
@@ -104,7 +104,7 @@ class CommonsApi(Api):
 
 
 def openverse_entry(url: str, number: int = 0, **changes: object) -> Entry:
-    """A result as Openverse describes it."""
+    """Return a result in the format of Openverse."""
     return {
         "id": f"4bc43a04-ef46-4544-a0c1-{number:012}",
         "title": f"Red panda {number}",
@@ -131,8 +131,8 @@ def openverse_entry(url: str, number: int = 0, **changes: object) -> Entry:
 
 
 def commons_entry(url: str, number: int = 0, **metadata: object) -> Entry:
-    """A file as the MediaWiki API describes it (formatversion 2), without its index; None leaves a value out."""
-    said = {
+    """Return a file in the format of the MediaWiki API (formatversion 2), without index; None omits a value."""
+    values = {
         "ObjectName": f"Red panda {number}",
         "Artist": '<a href="//commons.wikimedia.org/wiki/User:Ada" title="User:Ada">Ada</a>',
         "LicenseShortName": "CC BY-SA 4.0",
@@ -146,7 +146,7 @@ def commons_entry(url: str, number: int = 0, **metadata: object) -> Entry:
         "descriptionshorturl": f"https://commons.wikimedia.org/w/index.php?curid={number}",
         "extmetadata": {
             name: {"value": value, "source": "commons-desc-page", "hidden": ""}
-            for name, value in said.items()
+            for name, value in values.items()
             if value is not None
         },
     }
@@ -155,17 +155,17 @@ def commons_entry(url: str, number: int = 0, **metadata: object) -> Entry:
 
 
 def pictures(site: Site, count: int) -> list[str]:
-    """Put so many pictures on the site and give their addresses."""
+    """Add so many pictures to the site; return their URLs."""
     for number in range(count):
         site.routes[f"/{number}.jpg"] = picture(body(number))
     return [site.url(f"/{number}.jpg") for number in range(count)]
 
 
 @define
-class Paper:
-    """Pages without a network: ``written`` gives the one at an address; see ``source.Pages``.
+class PagesInMemory:
+    """Pages without a network: ``written`` returns the page at a URL; see ``source.Pages``.
 
-    ``asked`` holds what was asked for, in order; ``dropped`` what nobody wanted any more.
+    ``asked`` lists the requested URLs in order, ``dropped`` those that were cancelled.
     """
 
     written: Callable[[str], bytes]
@@ -173,13 +173,13 @@ class Paper:
     futures: list[Future[bytes]] = field(factory=list, init=False)
 
     def __call__(self, url: str) -> Future[bytes]:
-        """See ``Pages``; a page is there once somebody waits for it."""
+        """See ``Pages``; a page arrives once the source waits for it."""
         self.asked.append(url)
         self.futures.append(Future())
         return self.futures[-1]
 
     def read(self, items: Generator[Candidate | Miss | Future[bytes]]) -> Generator[Candidate | Miss]:
-        """What a source proposes, with its pages given as it waits for them."""
+        """Yield the candidates of a source; deliver each page when the source waits for it."""
         with closing(items):
             for item in items:
                 if isinstance(item, Future):
@@ -188,10 +188,10 @@ class Paper:
                     yield item
 
     def dropped(self) -> list[str]:
-        """What was asked for and then given up."""
+        """Return the URLs of requests that were cancelled."""
         return [url for url, future in zip(self.asked, self.futures, strict=True) if future.cancelled()]
 
 
 def no_page(url: str) -> bytes:
-    """For sources that ask for no page."""
-    raise AssertionError(f"{url} was asked for")
+    """Fail, for sources that must request no page."""
+    raise AssertionError(f"{url} was requested")

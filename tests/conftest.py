@@ -1,4 +1,4 @@
-"""How the tests run: property tests without a deadline, readable asserts in contract suites, servers, markers."""
+"""Configure the tests: profiles of hypothesis, readable asserts in contract suites, servers, markers."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("default", deadline=None)  # a slow machine is no failure
+settings.register_profile("default", deadline=None)  # a slow machine must not fail a test
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("fast", deadline=None, max_examples=20)  # the full run tries the usual 100
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
@@ -28,16 +28,16 @@ PROCESSES = (Path(__file__).parent / "integration", Path(__file__).parent / "e2e
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have the servers' fixtures in every folder, that of the documents too; and let Ctrl-C be sent."""
+    """Load the servers' fixtures for every folder, also that of the documents, and enable Ctrl-C."""
     config.pluginmanager.import_plugin("servers.fixtures")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # a shell has what it starts in the background ignore it, and with it all that the tests start
+        # commands in the background of a shell ignore SIGINT, and so would all processes that the tests start
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with what it needs."""
+    """Mark each test with the servers and processes that it needs."""
     for item in items:
         if any(folder in item.path.parents for folder in PROCESSES):
             item.add_marker("process")

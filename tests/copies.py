@@ -1,4 +1,4 @@
-"""Pictures in copies that a person calls the same, and pictures that differ in what is written on them."""
+"""Copies of a picture that show the same, and pages that differ only in their text."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 
 def scene(seed: int, width: int = 640, height: int = 480) -> Image.Image:
-    """Draw something as rich in detail as a photograph: shapes of all sizes over soft colours, with grain."""
+    """Draw a picture with as much detail as a photograph: shapes of all sizes over soft colours, with grain."""
     rng = np.random.default_rng(seed)
     image = photo(seed, width, height)
     draw = ImageDraw.Draw(image, "RGBA")
@@ -23,7 +23,7 @@ def scene(seed: int, width: int = 640, height: int = 480) -> Image.Image:
 
 
 def page(seed: int, lines: int = 34) -> Image.Image:
-    """Draw a page of words; every page has the same layout."""
+    """Draw a page of words; all pages have the same layout."""
     words = random.Random(seed)  # noqa: S311 (no secret)
     image = Image.new("L", (850, 1100), 245)
     draw = ImageDraw.Draw(image)

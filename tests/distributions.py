@@ -1,4 +1,4 @@
-"""Small distributions for tests, as an installer leaves them: modules beside a ``.dist-info``."""
+"""Create small installed distributions for tests: modules and a ``.dist-info``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ Entries = Mapping[str, Mapping[str, str]]
 
 
 def installed(folder: Path, name: str, entries: Entries, **modules: str) -> Path:
-    """Lay a distribution into a folder: its entry points by group and name, its modules by name; gives the folder."""
+    """Install a distribution in a folder: entry points by group and name, modules by name; return the folder."""
     info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")

@@ -1,4 +1,4 @@
-"""Pages of results as search engines write them, and engines on loopback that answer with them."""
+"""Pages of results in the formats of search engines, and engines on loopback that serve them."""
 
 import html
 import json
@@ -27,22 +27,22 @@ _CIPHER = str.maketrans(
 
 @frozen
 class Found:
-    """One result, as the engine knows it."""
+    """One result of an engine."""
 
     url: str
     page_url: str = ""
     title: str = ""
 
 
-def founds(urls: Iterable[str]) -> list[Found]:
-    """Give each of them a page and a title of its own."""
+def results_of(urls: Iterable[str]) -> list[Found]:
+    """Return a result for each URL, with a page and a title of its own."""
     return [
         Found(url, f"https://site.example/{number}", f"Red panda no. {number}") for number, url in enumerate(urls, 1)
     ]
 
 
 def bing_links(values: Iterable[str]) -> bytes:
-    """A page of Bing's whose links say this of their images."""
+    """Return a page of Bing whose links have these attributes."""
     items = "".join(
         f'<li data-idx="{number}"><div class="iuscp"><div class="imgpt"><a class="iusc" href="/search?id={number}"'
         f' m="{html.escape(value)}"><div class="img_cont"><img class="mimg" src="https://th.example/{number}"></div></a>'
@@ -53,7 +53,7 @@ def bing_links(values: Iterable[str]) -> bytes:
 
 
 def bing_page(results: Iterable[Found]) -> bytes:
-    """A page of Bing's, which marks the words that it found."""
+    """Return a page of Bing, with the matched words marked."""
     return bing_links(
         json.dumps(
             {
@@ -63,14 +63,14 @@ def bing_page(results: Iterable[Found]) -> bytes:
                 "t": found.title.replace("panda", "\ue000panda\ue001"),
             },
             ensure_ascii=False,
-            separators=(",", ":"),  # icrawler's own parser knows no other form
+            separators=(",", ":"),  # icrawler's own parser accepts no other form
         )
         for found in results
     )
 
 
 def google_page(results: Iterable[Found]) -> bytes:
-    """A page of Google's: data for a script, among what is Google's own."""
+    """Return a page of Google: data for a script between other parts of the page."""
     thumbnail, logo = "https://encrypted-tbn0.gstatic.com/images?q=tbn:x&s=1", "https://www.gstatic.com/logo_48dp.png"
     cells = [
         [
@@ -88,18 +88,18 @@ def google_page(results: Iterable[Found]) -> bytes:
 
 
 def ciphered(url: str) -> str:
-    """An address as Baidu writes it."""
+    """Encode a URL like Baidu."""
     return url.translate(_CIPHER)
 
 
 def baidu_items(items: Iterable[object]) -> bytes:
-    """A page of Baidu's with these items, and the empty one at its end."""
+    """Return a page of Baidu with these items and the empty one at its end."""
     answer = {"queryEnc": "x", "listNum": 1000, "bdFmtDispNum": "1000", "data": [*items, {}]}
     return json.dumps(answer, ensure_ascii=False).replace("'", "\\'").encode()
 
 
 def baidu_page(results: Iterable[Found]) -> bytes:
-    """A page of Baidu's, which marks the words that it found."""
+    """Return a page of Baidu, with the matched words marked."""
     return baidu_items(
         {
             "objURL": ciphered(found.url),
@@ -111,33 +111,33 @@ def baidu_page(results: Iterable[Found]) -> bytes:
     )
 
 
-Page = Callable[[Mapping[str, str]], bytes]  # of what was asked, by name
+Page = Callable[[Mapping[str, str]], bytes]  # from the parameters of the request
 
 
 def engine(page: Page) -> Answer:
-    """Answer with the page that fits what was asked."""
+    """Answer each request with the page for its parameters."""
 
     async def answer(client: Client) -> bool:
-        asked = dict(parse_qsl(urlsplit(client.site.asked[-1].target).query))
-        return await status(200, page(asked), Content_Type="text/html; charset=utf-8")(client)
+        parameters = dict(parse_qsl(urlsplit(client.site.asked[-1].target).query))
+        return await status(200, page(parameters), Content_Type="text/html; charset=utf-8")(client)
 
     return answer
 
 
 def bing(results: Sequence[Found]) -> Page:
-    """Bing: counts from 1, takes 0 for 1 too, and gives 35 a page, wherever it begins."""
+    """Serve pages of Bing: positions start at 1, 0 counts as 1, and each page has 35 results."""
 
-    def page(asked: Mapping[str, str]) -> bytes:
-        return bing_page(results[max(int(asked["first"]) - 1, 0) :][:35])
+    def page(parameters: Mapping[str, str]) -> bytes:
+        return bing_page(results[max(int(parameters["first"]) - 1, 0) :][:35])
 
     return page
 
 
 def google(results: Sequence[Found]) -> Page:
-    """Google: 100 a page."""
-    return lambda asked: google_page(results[int(asked["start"]) :][:100])
+    """Serve pages of Google, with 100 results each."""
+    return lambda parameters: google_page(results[int(parameters["start"]) :][:100])
 
 
 def baidu(results: Sequence[Found]) -> Page:
-    """Baidu: as many as are asked for."""
-    return lambda asked: baidu_page(results[int(asked["pn"]) :][: int(asked["rn"])])
+    """Serve pages of Baidu, with as many results as requested."""
+    return lambda parameters: baidu_page(results[int(parameters["pn"]) :][: int(parameters["rn"])])

@@ -1,4 +1,4 @@
-"""The layouts of exports, and how tests read an export back."""
+"""The layouts of exports, and a reader of exports for tests."""
 
 import json
 import tarfile
@@ -21,7 +21,7 @@ LAYOUTS: Mapping[str, Layout] = {
 
 
 def read_back(folder: Path) -> dict[str, list[tuple[bytes, Mapping[str, Any]]]]:
-    """Return the images of each split with their rows, read without any loader, from whichever layout."""
+    """Return the images of each split with their rows, read without a loader, from any layout."""
     splits: dict[str, list[tuple[bytes, Mapping[str, Any]]]] = {}
     for path in sorted(folder.rglob("*")):
         if path.name == "metadata.jsonl":

@@ -169,24 +169,24 @@ def redirect(to: str, code: int = 302) -> Answer:
     return status(code, Location=to)
 
 
-def raw(*pieces: bytes) -> Answer:
+def raw(*blocks: bytes) -> Answer:
     """Send exactly these bytes and hang up."""
 
     async def answer(client: Client) -> bool:
-        for piece in pieces:
-            await client.send(piece)
+        for block in blocks:
+            await client.send(block)
         return False
 
     return answer
 
 
-def endless(start: bytes, piece: bytes) -> Answer:
-    """Send ``start``, then ``piece`` until the client hangs up."""
+def endless(start: bytes, block: bytes) -> Answer:
+    """Send ``start``, then ``block`` until the client hangs up."""
 
     async def answer(client: Client) -> bool:
         await client.send(start)
         while True:
-            await client.send(piece)
+            await client.send(block)
 
     return answer
 

@@ -1,4 +1,4 @@
-"""Lanes for tests: a source is listed and the listing kept."""
+"""Lanes for tests, made by listing a source and storing the listing."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from pixcore_adapters.downloader.urls import Urls
 
 
 def lane_of(source: FolderDownloader | Urls, place: object, dataset: str, planned: Iterable[Slice] = ()) -> Lane:
-    """What a plan made now would have to share out; its listing is kept in the source's store."""
+    """Return the lane that a new plan would divide; store its listing in the source's store."""
     with source.listing(place, dataset, planned) as listing:
         listing.keep(source.store)
         return listing.lane

@@ -1,4 +1,4 @@
-"""Load datasets with the tools that users have: ``tests/loading.py`` runs in environments of their own."""
+"""Load datasets with common tools: run ``tests/loading.py`` in separate environments."""
 
 import json
 import os
@@ -12,13 +12,13 @@ from servers.tools import venv
 _SCRIPT = Path(__file__).parent / "loading.py"
 
 
-def load(environment: str, what: list[list[str]], spare: Path) -> Any:  # noqa: ANN401 (whatever JSON holds)
-    """Load in an environment with the tools of users, without network."""
+def load(environment: str, wanted: list[list[str]], spare: Path) -> Any:  # noqa: ANN401 (any JSON value)
+    """Load each pair of loader and path in an environment with these tools, without network."""
     python = had(lambda: venv(environment)) / "bin" / "python"
     settings = {"HF_HOME": str(spare), "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "HOME": str(spare)}
     ran = subprocess.run(
         [python, "-I", _SCRIPT],
-        input=json.dumps(what),
+        input=json.dumps(wanted),
         capture_output=True,
         text=True,
         timeout=300,

@@ -1,4 +1,4 @@
-"""Load datasets with the tools that users have, in an environment of its own, and print what was loaded.
+"""Load datasets with common tools, in a separate environment, and print what was loaded.
 
 Standard input: ``[[loader, path], …]`` as JSON. Standard output: for each ``{split: {"columns": […], "rows": […]}}``,
 where a row's image is the sha256 of its file.
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Load all, one after the other."""
+    """Load all datasets, one after the other."""
     answer = [LOADERS[loader](path) for loader, path in json.load(sys.stdin)]
     print(json.dumps(answer, default=str))  # noqa: T201 (the result of a script)
 

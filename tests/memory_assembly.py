@@ -1,4 +1,4 @@
-"""A chunk and all its ports in memory, with a clock that tests turn and faults that they plant."""
+"""A chunk and all its ports in memory, with a clock that tests set and faults that they plan."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ TERMS = LeaseTerms(ttl=60.0, deadline=600.0)
 
 
 def picture(number: int) -> bytes:
-    """A picture unlike any other: its hashes are far from those of its neighbours."""
+    """Return a picture whose hashes are far from those of other numbers."""
     spread = (number * 0x9E3779B97F4A7C15) & (2**64 - 1)
     return encode(f"picture {number}", phash=spread, dhash=~spread & (2**64 - 1))
 
@@ -34,38 +34,38 @@ def copy(number: int, name: str = "copy", side: int = 100) -> bytes:
 
 @define
 class Faults:
-    """Counts every crossing of a port's border, in and out, and raises at the planned ones."""
+    """Counts every call of a port and every return, and raises at the planned ones."""
 
     plan: Mapping[int, BaseException] = field(factory=dict)
-    crossings: int = 0
+    count: int = 0
     calls: list[str] = field(factory=list)
 
-    def cross(self) -> None:
-        """Raise if this crossing is a planned one."""
-        self.crossings += 1
-        if fault := self.plan.get(self.crossings):
+    def pass_through(self) -> None:
+        """Count; raise if a fault is planned for this count."""
+        self.count += 1
+        if fault := self.plan.get(self.count):
             raise fault
 
 
 class Faulty:
-    """A port behind a border: a fault on the way in keeps the call from happening, on the way out loses its answer."""
+    """A port with planned faults: one before a call prevents it, one after the call loses its result."""
 
     def __init__(self, port: object, faults: Faults) -> None:
         self._port = port
         self._faults = faults
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the port has
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of the port
         value = getattr(self._port, name)
         if not callable(value):
             return value
 
         def call(*args: object, **kwargs: object) -> object:
-            self._faults.cross()
+            self._faults.pass_through()
             self._faults.calls.append(name)
             answer = value(*args, **kwargs)
             if isinstance(answer, Generator):
                 return self._items(answer)
-            self._faults.cross()
+            self._faults.pass_through()
             return answer
 
         return call
@@ -74,14 +74,14 @@ class Faulty:
         try:
             for item in items:
                 yield item
-                self._faults.cross()
+                self._faults.pass_through()
         finally:
             items.close()
 
 
 @define
 class MemoryAssembly:
-    """Everything around one pipeline."""
+    """The adapters in memory of one pipeline."""
 
     work: Path
     pictures: list[bytes | None]
@@ -109,7 +109,7 @@ class MemoryAssembly:
         observer: Callable[[Event], None] | None = None,
         **changes: Any,  # noqa: ANN401 - any attribute of the pipeline
     ) -> ChunkPipeline:
-        """A pipeline whose every port is behind the faults; waits cost nothing and are noted."""
+        """Return a pipeline whose ports have the planned faults; waits take no time and are recorded in ``naps``."""
         ports: dict[str, Any] = {
             "downloader": MemoryDownloader({"q": self.pictures}),
             "validator": MemoryValidator(),
@@ -127,11 +127,11 @@ class MemoryAssembly:
         )
 
     def later(self) -> None:
-        """Turn the clock beyond every lease and every due time."""
+        """Advance the clock beyond every lease and every due time."""
         self.now += 10_000.0
 
     def left(self) -> list[Path]:
-        """Work directories that are still there."""
+        """Return the work directories that still exist."""
         return list(self.work.glob("chunk-*")) if self.work.exists() else []
 
 

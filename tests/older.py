@@ -1,4 +1,4 @@
-"""Archives as released versions of pixcore stored them, kept in ``tests/data``, and copies with further columns."""
+"""Archives of released versions of pixcore in ``tests/data``, and copies of them with further columns."""
 
 import hashlib
 import io
@@ -30,7 +30,7 @@ FIRST = Path(__file__).parent / "data" / "row_version_1"
 
 
 def store(shelf: Shelf, further: Mapping[str, object] | None = None, *, recorded: bool = True) -> None:
-    """Store the kept archives of the first version in the shelf's dataset, as they are recorded.
+    """Store the archives of the first version in the shelf's dataset, with their recorded results.
 
     With ``further``, each row has these columns as well. ``recorded`` says whether their chunks' results name the
     columns, as results of the versions after the first do.

@@ -1,4 +1,4 @@
-"""Pictures for tests, made on the spot: some like photographs, some crafted to hurt a decoder."""
+"""Generate pictures for tests: some like photographs, some crafted to attack a decoder."""
 
 import struct
 import zlib
@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def photo(seed: int, width: int = 320, height: int = 240) -> Image.Image:
-    """Soft shapes over several scales with grain, in colour; two seeds give two quite different pictures."""
+    """Return soft shapes of several sizes with grain, in colour; each seed gives a very different picture."""
     rng = np.random.default_rng(seed)
     pixels = np.zeros((height, width, 3))
     for cells, weight in ((3, 60), (7, 40), (20, 20), (60, 8)):
@@ -21,14 +21,14 @@ def photo(seed: int, width: int = 320, height: int = 240) -> Image.Image:
 
 
 def encoded(image: Image.Image, format: str = "JPEG", **options: object) -> bytes:  # noqa: A002 (Pillow's word)
-    """The file that Pillow makes of an image."""
+    """Encode an image with Pillow; return the file."""
     file = BytesIO()
     image.save(file, format, **options)
     return file.getvalue()
 
 
 def encoded_heic(image: Image.Image) -> bytes:
-    """The HEIC file of an image, as phones write it; needs the extra `heif`."""
+    """Encode an image as HEIC, like phones; needs the extra `heif`."""
     from pillow_heif import from_pillow  # noqa: PLC0415 (an extra)
 
     file = BytesIO()
@@ -37,7 +37,7 @@ def encoded_heic(image: Image.Image) -> bytes:
 
 
 def exif_with_thumbnail(seed: int) -> bytes:
-    """EXIF data whose second directory points to a whole small JPEG, as cameras write it."""
+    """Return EXIF data whose second directory points to a small JPEG, like those of cameras."""
     thumbnail = encoded(photo(seed, 160, 120))
     tags = ((0x0103, 3, 6), (0x0201, 4, 8 + 6 + 42), (0x0202, 4, len(thumbnail)))
     entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
@@ -47,25 +47,25 @@ def exif_with_thumbnail(seed: int) -> bytes:
 
 
 def scan_bomb(scans: int) -> bytes:
-    """A progressive JPEG whose last scan is repeated until there are at least so many."""
+    """Return a progressive JPEG whose last scan is repeated this many times."""
     whole = encoded(photo(1), progressive=True)
     start = whole.rindex(b"\xff\xda")
     return whole[:start] + whole[start:-2] * scans + whole[-2:]
 
 
 def plain_png(width: int, height: int) -> bytes:
-    """A black greyscale PNG of any size, made without holding its pixels."""
+    """Return a black greyscale PNG of any size, made without all pixels in memory."""
     return _png(struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0), _zeros((width + 1) * height))
 
 
 def animation(frames: int, format: str = "GIF") -> bytes:  # noqa: A002 (Pillow's word)
-    """Frames that differ from each other, 64 x 64."""
+    """Return an animation of different frames, 64 x 64 pixels."""
     first, *others = (photo(7, 64, 64).rotate(number % 360) for number in range(frames))
     return encoded(first, format, save_all=True, append_images=others)
 
 
 def postscript() -> bytes:
-    """An EPS file, which Pillow by itself would hand to ghostscript."""
+    """Return an EPS file, which Pillow alone would pass to ghostscript."""
     return b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\n0 0 moveto\nshowpage\n%%EOF\n"
 
 

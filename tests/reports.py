@@ -1,4 +1,4 @@
-"""Datasets for the report, made without a pipeline: archives in a store and their records."""
+"""Create datasets for the report without a pipeline: archives in a store and their records."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,8 +43,8 @@ def a_row(number: int, **changes: object) -> Row:
 
 
 @frozen
-class Made:
-    """A dataset in a store."""
+class StoredDataset:
+    """A dataset whose archives are in a store."""
 
     records: Sequence[ChunkRecord]
     archives: StoredArchives
@@ -57,22 +57,22 @@ class Made:
         most: int = IMAGES,
         dataset: str = DATASET,
     ) -> Report:
-        """Gather its report."""
+        """Gather the report of the dataset."""
         return gather(
             dataset, self.records, self.archives, groups=groups, attempts=attempts, done=lambda: None, most=most
         )
 
 
-def made(
+def stored_dataset(
     work: Path,
     chunks: Sequence[Sequence[tuple[Row, bytes]]],
     store: BlobStore | None = None,
     **changes: Any,  # noqa: ANN401 - of the records
-) -> Made:
+) -> StoredDataset:
     """Pack the images of each chunk and store them; ``changes`` are as for ``a_record``."""
     kept = store or MemoryBlobStore()
     records = [_stored(work, number, images, kept, changes) for number, images in enumerate(chunks, 1)]
-    return Made(records, StoredArchives(kept, [ZipArchiver()], work))
+    return StoredDataset(records, StoredArchives(kept, [ZipArchiver()], work))
 
 
 def _stored(

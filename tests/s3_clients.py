@@ -9,11 +9,11 @@ from servers.addresses import S3
 
 from pixcore_adapters.blob_store.s3 import store as s3
 
-Client = Any  # boto3 makes its classes as it runs
+Client = Any  # boto3 creates its classes at run time
 
 
 def client(server: S3, *, secret: str = "", attempts: int = 1, endpoint: str = "") -> Client:
-    """Connect as the store does itself, but with a secret, a number of attempts and an endpoint of the test's."""
+    """Connect like the store, but with the test's secret, number of attempts and endpoint."""
     options = Config(retries={"total_max_attempts": attempts, "mode": "standard"})
     return boto3.client(
         "s3",
@@ -26,12 +26,12 @@ def client(server: S3, *, secret: str = "", attempts: int = 1, endpoint: str = "
 
 
 def bucket() -> str:
-    """Name a bucket that nobody has."""
+    """Return a name that no other test uses."""
     return f"pixcore-{uuid.uuid4()}"
 
 
 def store(client: Client) -> s3.S3BlobStore:
-    """Give an empty store, in a bucket of its own."""
+    """Create an empty store in a bucket of its own."""
     made = s3.S3BlobStore(client, bucket(), "some/prefix")
     made.create()
     return made

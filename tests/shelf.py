@@ -1,4 +1,4 @@
-"""Completed chunks of a test's own pictures, packed, published and recorded as the pipeline does it."""
+"""Create completed chunks of given pictures, packed, published and recorded like those of the pipeline."""
 
 import hashlib
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 
 @frozen
 class Picture:
-    """A picture with the title, hash, format and hash method that its row states."""
+    """A picture, with the title, hash, format and hash method of its row."""
 
     data: bytes
     title: str = ""
@@ -47,7 +47,7 @@ class Picture:
 
 @define
 class Shelf:
-    """A dataset called ``cats`` in the folder ``root``/store."""
+    """A dataset named ``cats`` in the folder ``root``/store."""
 
     root: Path
     archiver: Archiver = field(factory=ZipArchiver)
@@ -71,7 +71,7 @@ class Shelf:
     def add(
         self, pictures: Sequence[Picture], keyword: str = "cat", label: str = "", quality: Quality | None = None
     ) -> ChunkRecord:
-        """Make a completed chunk of these pictures."""
+        """Create a completed chunk of these pictures; return its record."""
         index = len(self.records())
         (chunk,) = self.status.ensure(
             [
@@ -91,7 +91,7 @@ class Shelf:
         return self.finish(claimed, pictures)
 
     def finish(self, claimed: Claimed, pictures: Sequence[Picture]) -> ChunkRecord:
-        """Complete a claimed chunk with these pictures."""
+        """Complete a claimed chunk with these pictures; return its record."""
         chunk, attempt = claimed.chunk, claimed.claim.attempt
         images = []
         for number, picture in enumerate(pictures):

@@ -1,4 +1,4 @@
-"""Minutes of chaos: workers, broker and database die at random; afterwards nothing is lost, doubled or stuck."""
+"""Stop workers, broker and database at random for minutes; then check that no chunk is lost, doubled or stuck."""
 
 import json
 import os
@@ -29,15 +29,17 @@ from pixcore_runners.queueing.runner import RUNNERS
 pytestmark = pytest.mark.soak
 
 CHUNKS = int(os.environ.get("CHAOS_CHUNKS", "200"))
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "180"))  # of chaos; then all is left in peace until it has ended
+SECONDS = float(
+    os.environ.get("CHAOS_SECONDS", "180")
+)  # of chaos; afterwards the chunks have PEACE seconds to complete
 SEED = int(os.environ.get("CHAOS_SEED", "6"))
-PEACE = 1200.0  # seconds that it may take from then on
-WORKERS = 3  # of one process each, so that a worker's last log line tells which chunk is in its hands
+PEACE = 1200.0  # seconds without faults in which all chunks must complete
+WORKERS = 3  # with one process each, so that a worker's last log line names the chunk that it runs
 
 
 @define(eq=False)
 class Chaos:
-    """What happens to a fleet, and how its chunks get over it."""
+    """Causes faults in a fleet, and measures how soon its chunks recover."""
 
     crew: Fleet
     draw: random.Random
@@ -45,16 +47,16 @@ class Chaos:
     database: Server[Postgres] | None
     kills: Counter[str] = field(factory=Counter[str])
     freed: list[float] = field(factory=list)
-    """Seconds from a kill until the chunk was pending, or had ended."""
+    """Seconds from a kill until the chunk was pending or settled."""
     claimed: list[float] = field(factory=list)
-    """Seconds from a kill until a worker had the chunk again, after all that was before it in the queue."""
+    """Seconds from a kill until a worker claimed the chunk again, after all chunks before it in the queue."""
     _not_freed: dict[ChunkKey, tuple[int, float]] = field(factory=dict)
     _not_claimed: dict[ChunkKey, tuple[int, float]] = field(factory=dict)
 
-    def reign(self, seconds: float) -> None:
-        """Do something every few seconds, until all is over or every chunk has ended."""
+    def cause_faults(self, seconds: float) -> None:
+        """Cause a fault every few seconds, until the time is over or every chunk is settled."""
         until = time.monotonic() + seconds
-        deeds: list[tuple[str, Callable[[], None]]] = [
+        faults: list[tuple[str, Callable[[], None]]] = [
             ("kill -9 child", self.kill_child),
             ("kill -9 worker", self.kill_worker),
             ("TERM", self.terminate),
@@ -62,48 +64,48 @@ class Chaos:
             ("broker", self.restart_broker),
         ]
         if self.database:
-            deeds.append(("database", self.restart_database))
+            faults.append(("database", self.restart_database))
         while time.monotonic() < until:
-            name, deed = self.draw.choice(deeds)
-            deed()
+            name, cause = self.draw.choice(faults)
+            cause()
             self.kills[name] += 1
             self.rest(self.draw.uniform(1, 6))
             if all(record.status in SETTLED for record in self.crew.records()):
                 return
 
     def rest(self, seconds: float) -> None:
-        """Let time pass, under the eyes of the supervisor."""
+        """Wait while the supervisor restarts ended programs."""
         until = time.monotonic() + seconds
         self.watch(lambda _: time.monotonic() >= until, seconds + 60)
 
     def watch(self, true: Callable[[Records], bool], within: float) -> None:
-        """Wait for something, and note which of those that were killed come back."""
+        """Wait for a condition, and record which chunks of killed workers recover."""
 
         def look(chunks: Records) -> bool:
-            self._note(chunks)
+            self._record(chunks)
             return true(chunks)
 
         self.crew.until(look, within)
 
     def kill_child(self) -> None:
-        """The process that has a chunk dies; its worker lives."""
+        """Kill a process that runs a chunk, but not its worker."""
         worker = self._worker()
         if children := worker.children:
             self._remember(worker)
             kill(self.draw.choice(children))
 
     def kill_worker(self) -> None:
-        """All of a worker dies."""
+        """Kill all processes of a worker."""
         worker = self._worker()
         self._remember(worker)
         worker.kill()
 
     def terminate(self) -> None:
-        """A worker is told to stop."""
+        """Send SIGTERM to a worker."""
         self._worker().terminate()
 
     def terminate_and_kill(self) -> None:
-        """A worker is told to stop, and is not given the time."""
+        """Send SIGTERM to a worker, and kill it soon after."""
         worker = self._worker()
         self._remember(worker)
         worker.terminate()
@@ -111,13 +113,13 @@ class Chaos:
         worker.kill()
 
     def restart_broker(self) -> None:
-        """The broker is away for a while."""
+        """Stop the broker for a few seconds."""
         self.broker.stop()
         self.rest(self.draw.uniform(0, 3))
         self.broker.start()
 
     def restart_database(self) -> None:
-        """The database is away for a moment."""
+        """Stop the database for a moment."""
         assert self.database is not None
         self.database.stop()
         self.database.start()
@@ -130,10 +132,10 @@ class Chaos:
         if found:
             record = self.crew.status.get(ChunkKey("cats", int(found[-1])))
             if record.status is Status.PROCESSING:
-                fate = record.attempt, time.monotonic()
-                self._not_freed[record.chunk.key] = self._not_claimed[record.chunk.key] = fate
+                killed = record.attempt, time.monotonic()
+                self._not_freed[record.chunk.key] = self._not_claimed[record.chunk.key] = killed
 
-    def _note(self, chunks: Records) -> None:
+    def _record(self, chunks: Records) -> None:
         now = time.monotonic()
         for record in chunks:
             key, over = record.chunk.key, record.status in SETTLED
@@ -149,13 +151,15 @@ class Chaos:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, own: Own) -> Server[Postgres] | None:
-    """Give a PostgreSQL of the test's own, or None for SQLite."""
+    """Return a PostgreSQL for this test alone, or None for SQLite."""
     return own(servers.postgres.prepare) if request.param == "postgres" else None
 
 
 @contextmanager
-def peopled(runner: str, folder: Path, broker: Server[Redis], database: Server[Postgres] | None) -> Iterator[Fleet]:
-    """A fleet with workers and a reaper under a supervisor, whose pictures come so slowly that chaos finds work."""
+def supervised_fleet(
+    runner: str, folder: Path, broker: Server[Redis], database: Server[Postgres] | None
+) -> Iterator[Fleet]:
+    """Yield a fleet with supervised workers and a reaper, and with pictures so slow that faults hit running chunks."""
     settings: dict[str, object] = {"broker": broker.address.url(), "max_failures": 50}
     if database:
         at = database.address
@@ -172,19 +176,19 @@ def peopled(runner: str, folder: Path, broker: Server[Redis], database: Server[P
 
 
 @pytest.mark.parametrize("runner", list(RUNNERS))
-def test_nothing_is_lost_doubled_or_stuck(
+def test_no_chunk_is_lost_doubled_or_stuck(
     runner: str,
     database: Server[Postgres] | None,
     own: Own,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Every chunk completes, once and whole; those that were killed come back within the lease and half a minute."""
+    """Every chunk must complete once, and those of killed workers recover within the lease and half a minute."""
     broker = own(servers.redis.prepare)
-    with peopled(runner, tmp_path, broker, database) as crew:
+    with supervised_fleet(runner, tmp_path, broker, database) as crew:
         chaos = Chaos(crew, random.Random(SEED), broker, database)  # noqa: S311 - no secret
-        chaos.reign(SECONDS)
-        with suppress(AssertionError):  # what has not ended by then is lost, as the table says
+        chaos.cause_faults(SECONDS)
+        with suppress(AssertionError):  # the table lists chunks that are not settled by then as lost
             chaos.watch(_ended, PEACE)
         records = crew.records()
         counts = Counter(record.status for record in records)
@@ -204,7 +208,7 @@ def test_nothing_is_lost_doubled_or_stuck(
         }
         with capsys.disabled():
             table = "".join(f"  {name:20}{value}\n" for name, value in found.items())
-            print(f"\n{runner} on {'postgres' if database else 'sqlite'}\n{table}")  # noqa: T201 - for who asked for it
+            print(f"\n{runner} on {'postgres' if database else 'sqlite'}\n{table}")  # noqa: T201 - the result of the soak test
         assert {name: found[name] for name in ("chunks", "completed", "failed", "lost", "doubled", "stuck")} == {
             "chunks": CHUNKS,
             "completed": CHUNKS,
@@ -219,7 +223,7 @@ def test_nothing_is_lost_doubled_or_stuck(
 
 
 def pictures(crew: Fleet, record: ChunkRecord) -> list[str]:
-    """Where the images in a chunk's archive come from."""
+    """Return the URLs of the images in a chunk's archive."""
     if record.status is not Status.COMPLETED:
         return []
     with crew.store.open(record.chunk.key.blob_key(".zip")) as blob, zipfile.ZipFile(BytesIO(blob.read())) as archive:
@@ -232,5 +236,5 @@ def _ended(chunks: Records) -> bool:
 
 def _spread(seconds: list[float]) -> str:
     if not seconds:
-        return "nothing was killed with a chunk in its hands"
+        return "no process was killed while it ran a chunk"
     return f"median {statistics.median(seconds):.1f} s, max {max(seconds):.1f} s ({len(seconds)} chunks)"

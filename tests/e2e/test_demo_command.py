@@ -1,4 +1,4 @@
-"""``pixcore demo`` with fewer pictures: its output, its errors, what it leaves alone, and its exit codes."""
+"""``pixcore demo`` with fewer pictures: its output, its errors, its exit codes, and the files that it keeps."""
 
 import shlex
 from pathlib import Path
@@ -23,7 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_demo_finds_what_was_planted(home: Path) -> None:
-    """It prints expected and found verdicts for every kind, what it created, and which commands to try next."""
+    """It must print expected and found verdicts for every kind, the created paths and the commands to try next."""
     ran = pixcore("demo")
     assert ran.code == 0
     for kind in Kind:
@@ -39,7 +39,7 @@ def test_the_demo_finds_what_was_planted(home: Path) -> None:
 
 
 def test_the_commands_to_try_next_work(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They work as printed, from a folder whose name must be quoted and escaped."""
+    """They must work as printed, even with a path that must be quoted and escaped."""
     out = home / "my 50% #1? demo"
     ran = pixcore("demo", "--out", out, "--quiet")
     _, _, after = ran.out.partition("Try next:\n")
@@ -55,7 +55,7 @@ def test_the_commands_to_try_next_work(home: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_demo_as_json() -> None:
-    """Standard output is one document, labelled as synthetic."""
+    """Standard output must be one document that is labelled as synthetic."""
     ran = pixcore("demo", "--json", "--quiet")
     assert (ran.code, ran.err) == (0, "")
     assert list(ran.document) == ["version", "synthetic", "categories", "archive_faults", "chunks"]
@@ -65,7 +65,7 @@ def test_the_demo_as_json() -> None:
 
 
 def test_a_mismatch_exits_3(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo detects a pipeline that accepts tiny pictures."""
+    """The demo must detect a pipeline that accepts tiny pictures."""
     monkeypatch.setattr(apply, "drop_small", lambda verdicts, _: verdicts)
     ran = pixcore("demo")
     assert ran.code == 3
@@ -75,20 +75,20 @@ def test_a_mismatch_exits_3(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_faulty_archive_exits_3(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo reads the stored archives back, and does not rely on verdicts alone."""
+    """The demo must read the stored archives, not only the verdicts."""
 
-    class Forgetful(ZipArchiver):
+    class DropsFirstImage(ZipArchiver):
         def pack(self, images: object, target: Path) -> object:
             return super().pack(list(images)[1:], target)
 
-    monkeypatch.setattr(assembly, "_archiver", lambda _: Forgetful())
+    monkeypatch.setattr(assembly, "_archiver", lambda _: DropsFirstImage())
     ran = pixcore("demo")
     assert ran.code == 3
     assert "ARCHIVE FAULT demo/data/chunk_1.zip" in ran.out
 
 
 def test_the_demo_ignores_the_configuration(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It writes only to its own folder, whatever the configuration says."""
+    """It must write only to its own folder, whatever the settings."""
     monkeypatch.setenv("PIXCORE_STORE", f"file:{home}/real")
     monkeypatch.setenv("PIXCORE_STATUS", f"sqlite:///{home}/real.db")
     (home / "pixcore.toml").write_text("min_width = 9999\n")
@@ -96,8 +96,8 @@ def test_the_demo_ignores_the_configuration(home: Path, monkeypatch: pytest.Monk
     assert {name.split("/")[0] for name in files(home)} == {"pixcore-demo", "pixcore.toml"}
 
 
-def test_the_demo_again(home: Path) -> None:
-    """It starts over in its own folder."""
+def test_a_second_demo_replaces_the_first(home: Path) -> None:
+    """It must remove everything in its own folder and start again."""
     first = pixcore("demo", "--json")
     (home / "pixcore-demo/pictures/added.jpg").write_text("since then")
     again = pixcore("demo", "--json")
@@ -106,8 +106,8 @@ def test_the_demo_again(home: Path) -> None:
 
 
 @pytest.mark.parametrize("out", ["photos", "photos/0001.jpg", "photos/0001.jpg/below"])
-def test_a_folder_that_is_not_the_demos_is_left_alone(home: Path, out: str) -> None:
-    """It removes nothing that it did not create."""
+def test_a_folder_of_the_user_is_refused_and_unchanged(home: Path, out: str) -> None:
+    """It must remove only what it created itself."""
     fill(home / "photos", 2)
     ran = pixcore("demo", "--out", out)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)

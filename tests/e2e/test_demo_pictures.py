@@ -62,7 +62,7 @@ def test_folder_and_expectation_name_the_same_files(planted: Planted) -> None:
     assert list(planted.files) == sorted(planted.files)
 
 
-def test_every_keyword_gets_some_of_every_kind(planted: Planted) -> None:
+def test_every_keyword_has_files_of_every_kind(planted: Planted) -> None:
     """Each keyword becomes one chunk, which has to show every kind."""
     for subfolder in planted.keywords.values():
         kinds = Counter(kind for path, kind in planted.files.items() if path.startswith(f"{subfolder}/"))
@@ -82,8 +82,8 @@ def test_a_seed_fixes_every_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert {path.rsplit("/")[-1] for path, _ in same} == {"empty.jpg", "not-found.jpg"}
 
 
-def test_no_accepted_file_is_there_twice(planted: Planted) -> None:
-    """Across keywords too, because the dataset-wide search would reject the second."""
+def test_no_accepted_file_is_a_copy_of_another(planted: Planted) -> None:
+    """This must hold across keywords, because the search over the dataset would reject the second."""
     accepted = [sha256((planted.folder / path).read_bytes()) for path in of(planted, *GOOD, Kind.SINGLE_COLOUR)]
     assert len({digest.hexdigest() for digest in accepted}) == len(accepted)
 
@@ -97,7 +97,7 @@ def test_good_pictures_are_no_near_duplicates_of_each_other(planted: Planted) ->
 
 
 def test_a_picture_like_an_earlier_one_is_painted_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even if a painter can paint only five pictures."""
+    """The pictures must differ even if a painter can paint only five."""
     monkeypatch.setattr(pictures, "SIZES", ((480, 360),))
 
     def repetitive(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -146,14 +146,14 @@ def test_truncated_pictures_open_but_do_not_load(planted: Planted) -> None:
             image.load()
 
 
-def test_what_is_no_image_does_not_open(planted: Planted) -> None:
+def test_files_that_are_no_images_do_not_open(planted: Planted) -> None:
     """Random bytes must not be an image by chance."""
     for path in of(planted, Kind.WEB_PAGE, Kind.EMPTY, Kind.GARBAGE):
         with pytest.raises(UnidentifiedImageError):
             Image.open(planted.folder / path)
 
 
-def test_tiny_pictures_are_whole(planted: Planted) -> None:
+def test_tiny_pictures_are_not_damaged(planted: Planted) -> None:
     """Only their size may be the reason for a rejection."""
     for path in of(planted, Kind.TINY):
         with Image.open(planted.folder / path) as image:
@@ -172,14 +172,14 @@ def test_huge_pictures_are_small_files(planted: Planted, monkeypatch: pytest.Mon
             image.verify()  # checks the checksum of every PNG chunk
 
 
-def test_huge_pictures_hold_their_pixels() -> None:
+def test_huge_pictures_have_all_their_pixels() -> None:
     """A validator that checks for truncation first would give another reason for a truncated picture."""
     with Image.open(BytesIO(faults.huge(1001))) as image:
         image.load()
         assert (image.size, image.getextrema()) == ((1001, 1001), (0, 0))
 
 
-def test_scan_bombs_are_pictures_of_too_many_scans(planted: Planted) -> None:
+def test_scan_bombs_are_valid_pictures_with_too_many_scans(planted: Planted) -> None:
     """They are valid JPEGs; only the number of scans differs from a good picture."""
     for path in of(planted, Kind.SCAN_BOMB):
         data = (planted.folder / path).read_bytes()
@@ -190,7 +190,7 @@ def test_scan_bombs_are_pictures_of_too_many_scans(planted: Planted) -> None:
             assert bomb.tobytes() == plain.tobytes()
 
 
-def test_single_colours_hash_alike(planted: Planted) -> None:
+def test_single_colours_have_near_hashes(planted: Planted) -> None:
     """Simple hashing calls them duplicates."""
     for subfolder in planted.keywords.values():
         pair = [path for path in of(planted, Kind.SINGLE_COLOUR) if path.startswith(subfolder)]

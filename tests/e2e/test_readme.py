@@ -1,17 +1,17 @@
-"""The README followed word for word in an empty folder.
+"""Follow the README exactly, in an empty folder.
 
-Every command of it is run by a shell as it is written, in order, with the ``pixcore`` of this environment; so is every
-snippet for ``datasets``, with the ``datasets`` of an environment of its own. What lies around them stands in for what a
-reader has, and nothing within pixcore is replaced:
+A shell runs every command as written, in order, with the ``pixcore`` of this environment. Every snippet for
+``datasets`` runs with the ``datasets`` of a separate environment. Nothing within pixcore is replaced; only the
+surroundings of a reader are:
 
-- The network: a proxy on loopback, which ``HTTPS_PROXY`` names. It answers for ``api.openverse.org``, in the format of
-  Openverse, and for ``pictures.example``, over TLS that ``SSL_CERT_FILE`` trusts. pixcore goes there by
-  ``PIXCORE_PROXY_FROM_ENVIRONMENT``, and without looking the names up by ``PIXCORE_PRIVATE_HOSTS``.
+- The network: a proxy on loopback, named by ``HTTPS_PROXY``. It answers for ``api.openverse.org``, in the format of
+  Openverse, and for ``pictures.example``, over TLS that ``SSL_CERT_FILE`` trusts. pixcore uses it because of
+  ``PIXCORE_PROXY_FROM_ENVIRONMENT``, and does not resolve the names because of ``PIXCORE_PRIVATE_HOSTS``.
 - The reader's files: pictures in ``photos``, a ``list.csv``, and the TOML of the README.
-- The stores: Azurite by the connection string, moto by ``AWS_ENDPOINT_URL``; PostgreSQL by libpq's ``PGHOSTADDR``.
-- The values of the ``.env`` that the README shows: those of a Redis of the tests.
+- The servers: Azurite by the connection string, moto by ``AWS_ENDPOINT_URL``, PostgreSQL by libpq's ``PGHOSTADDR``.
+- The values of the ``.env`` in the README: those of a Redis of the tests.
 
-What is not run, and why, is in ``NOT_HERE``.
+``NOT_HERE`` lists the commands that are not run, with the reasons.
 """
 
 import os
@@ -43,13 +43,13 @@ from servers.tools import venv
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 API, PICTURES = "api.openverse.org", "pictures.example"
-IMAGES = 240  # as many as Openverse shows of a query
+IMAGES = 240  # as many as Openverse returns for a query
 
-# Beginnings of commands that are not run here, and where else.
+# Beginnings of commands that are not run here, and the tests that run them.
 NOT_HERE = {
-    "python3 dev.py demo": "tests/e2e/test_demo_command.py runs it, on fewer pictures",
-    "python3 dev.py test": "it runs this",
-    "pip install": "tests/integration/test_wheel.py installs the wheel; here the extras' names are looked at",
+    "python3 dev.py demo": "tests/e2e/test_demo_command.py runs it with fewer pictures",
+    "python3 dev.py test": "it runs this test",
+    "pip install": "tests/integration/test_wheel.py installs the wheel; a test below checks the names of the extras",
 }
 
 
@@ -62,7 +62,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """The commands of a console, but for those that are not run here."""
+        """The commands of a console, except those that are not run here."""
         if self.language != "console":
             return []
         lines = [line.removeprefix("$ ") for line in self.text.splitlines()]
@@ -70,7 +70,7 @@ class Block:
 
     @property
     def is_left_open(self) -> bool:
-        """Whether it is for a terminal of its own, in which the last command goes on."""
+        """Whether its last command keeps running, in a terminal of its own."""
         return any(command.startswith("pixcore worker") for command in self.commands)
 
 
@@ -83,12 +83,12 @@ SECTIONS = {
 }
 
 
-# -- what a reader has -----------------------------------------------------------------------------------------------
+# -- the surroundings of a reader ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    """A network behind a proxy, and the environment that leads there."""
+    """Start a network behind a proxy; yield the environment that leads to it."""
     authority = trustme.CA()
     trusted = tmp_path_factory.mktemp("network") / "ca.pem"
     authority.cert_pem.write_to_path(str(trusted))
@@ -104,7 +104,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, s
         openverse_entry(f"https://{PICTURES}/{n}.jpg", n, license="by" if n % 2 else "cc0") for n in range(IMAGES)
     ]
     pictures = {f"/{n}.jpg": picture(jpeg(n)) for n in range(IMAGES)}
-    # the target of CONNECT is `host:443`, in which a parser of URLs takes the port for a path
+    # the target of CONNECT is `host:443`, whose port a URL parser returns as the path
     with Site({"443": tunnel, "/v1/images/": OpenverseApi(entries), **pictures}) as site:
         yield {
             "HTTPS_PROXY": f"http://{site.host}",
@@ -116,7 +116,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, s
 
 @pytest.fixture
 def reader(tmp_path: Path, network: Mapping[str, str]) -> "Reader":
-    """Somebody in a folder with photos and a list, beside the folder for temporary files."""
+    """Return a reader with photos and a list in a folder, and another folder for temporary files."""
     home, temporary = tmp_path / "home", tmp_path / "tmp"
     for folder in (home, temporary):
         folder.mkdir()
@@ -131,14 +131,14 @@ def reader(tmp_path: Path, network: Mapping[str, str]) -> "Reader":
 
 @define
 class Reader:
-    """Somebody who follows the README in a folder, with an environment, and values of their own for its ``.env``."""
+    """A reader who follows the README in a folder, with an environment and values for its ``.env``."""
 
     home: Path
     environment: dict[str, str]
     variables: dict[str, str] = field(factory=dict)
 
     def follow(self, section: str) -> None:
-        """Do what a section says, in order; what goes on by itself is ended at the end."""
+        """Run the blocks of a section in order; end commands that keep running at the end."""
         terminals = []
         try:
             for block in SECTIONS[section]:
@@ -161,10 +161,10 @@ class Reader:
             assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
 
     def _open(self, commands: list[str]) -> "subprocess.Popen[str]":
-        """Start the last command and those before it that go on by themselves; the others are run first."""
+        """Start the last command and those in the background; run the others before."""
         *before, last = commands
         self._run([command for command in before if not command.endswith("&")])
-        # like a terminal's shell it outlives what runs in it, and then gives the last command's exit code
+        # like the shell of a terminal, it outlives its commands and exits with the code of the last one
         script = [
             "trap : TERM",
             *(each for each in before if each.endswith("&")),
@@ -173,11 +173,11 @@ class Reader:
             "wait",
             "exit $code",
         ]
-        # what it says, pytest shows if the test fails
+        # pytest shows its output if the test fails
         return subprocess.Popen(["sh", "-c", "\n".join(script)], **self._around(), start_new_session=True)
 
     def _close(self, terminal: "subprocess.Popen[str]") -> int:
-        """End what runs in it; gives the exit code."""
+        """End the commands of a terminal; return the exit code."""
         os.killpg(terminal.pid, signal.SIGTERM)
         try:
             return terminal.wait(60)
@@ -186,7 +186,7 @@ class Reader:
                 os.killpg(terminal.pid, signal.SIGKILL)
 
     def _load(self, snippet: str) -> None:
-        """Run a snippet where ``datasets`` is installed."""
+        """Run a snippet in an environment with ``datasets``."""
         python = had(lambda: venv("loaders")) / "bin" / "python"
         around = self._around(HF_HOME=f"{self.home.parent}/hf", HF_HUB_OFFLINE="1", PYTHONWARNINGS="ignore")
         ran = subprocess.run([python, "-I", "-c", snippet], **around, capture_output=True, timeout=300, check=False)
@@ -200,7 +200,7 @@ class Reader:
 
 
 def test_a_dataset_of_your_own(reader: Reader) -> None:
-    """Searched, looked at, proven, exported, and loaded by ``datasets`` as the README says."""
+    """A dataset must be collected, reported, verified, exported and loaded by ``datasets`` as the README says."""
     reader.follow("A dataset of your own")
     assert "red-panda" in (reader.home / "red-panda.html").read_text()
     assert [path.name for path in sorted((reader.home / "exported").glob("*.tar"))] == [
@@ -210,14 +210,14 @@ def test_a_dataset_of_your_own(reader: Reader) -> None:
 
 
 def test_sources(reader: Reader) -> None:
-    """A folder, a list, and a file of several keywords; the folder holds what its name says."""
+    """A folder, a list and a file of several keywords must each give a dataset of the documented name."""
     reader.follow("Sources, labels, quality")
     made = sorted(path.name for path in (reader.home / "pixcore-data/blobs").glob("[!.]*"))
     assert made == ["mine", "pandas", "red-panda"]
 
 
 def test_stores(reader: Reader, azurite: Azure, moto: S3, postgres: Postgres) -> None:
-    """Each reached by its URL alone, with credentials from where the vendors' tools look."""
+    """Each store must be selected by its URL alone, with credentials from the places of the vendors' tools."""
     keys = {"AWS_ACCESS_KEY_ID": moto.access_key, "AWS_SECRET_ACCESS_KEY": moto.secret_key}
     region = {"AWS_DEFAULT_REGION": moto.region, "AWS_EC2_METADATA_DISABLED": "true"}
     reader.environment |= {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
@@ -241,7 +241,7 @@ def test_stores(reader: Reader, azurite: Azure, moto: S3, postgres: Postgres) ->
 
 
 def test_queues(reader: Reader, redis: Redis) -> None:
-    """Two terminals: what is submitted in the one is worked off in the other, and ``status --watch`` sees the end."""
+    """A worker in one terminal must run the chunks that another submits, and ``status --watch`` must see the end."""
     reader.environment |= {"PIXCORE_QUEUE": uuid4().hex}
     reader.variables |= {"PIXCORE_BROKER": redis.url()}
     reader.follow("Many machines")
@@ -250,18 +250,20 @@ def test_queues(reader: Reader, redis: Redis) -> None:
 
 
 def test_no_command_of_the_readme_is_left_out() -> None:
-    """Each section with commands is followed above, but for commands that are named here with the reason."""
+    """Every section with commands must have a test above, except for commands that NOT_HERE names."""
     tests = Path(__file__).read_text()
     for title, blocks in SECTIONS.items():
         if any(block.commands for block in blocks):
             assert f'reader.follow("{title}")' in tests
     commands = [line for line in README.splitlines() if line.startswith("$ ")]
     for beginning in NOT_HERE:
-        assert any(command.startswith(f"$ {beginning}") for command in commands), f"{beginning} is not in it any more"
+        assert any(command.startswith(f"$ {beginning}") for command in commands), (
+            f"{beginning} is no longer in the README"
+        )
 
 
-def test_the_extras_of_the_readme_are_there() -> None:
-    """An installer only warns of one that is not."""
+def test_the_extras_of_the_readme_exist() -> None:
+    """An installer only warns of an unknown extra."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     named = re.findall(r"pip install '\.\[(.+?)\]'", README)
     assert named

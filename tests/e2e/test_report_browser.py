@@ -1,4 +1,4 @@
-"""The report in a real browser: by mouse, by keyboard, in light and dark, with hostile titles."""
+"""The report in a real browser: mouse, keyboard, light and dark theme, hostile titles."""
 
 from base64 import b64decode
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from attrs import evolve, fields
 from browser.chromium import Browser, browser
 from pictures import encoded, photo
 from PIL import Image
-from reports import Made, a_record, a_row, made
+from reports import StoredDataset, a_record, a_row, stored_dataset
 from servers.fixtures import had
 
 from pixcore import ChunkKey, NearGroup, NearPair, SeenImage, Status, near_groups
@@ -49,7 +49,7 @@ def chromium() -> Iterator[Browser]:
         yield had(lambda: stack.enter_context(browser()))
 
 
-def dataset(work: Path) -> Made:
+def dataset(work: Path) -> StoredDataset:
     """Make two chunks: cats of two sources and three licences, and dogs."""
     data = [encoded(photo(number, 160, 120)) for number in range(6)]
     images = [
@@ -68,7 +68,9 @@ def dataset(work: Path) -> Made:
         )
         for number in range(IMAGES)
     ]
-    return made(work, [images[:100], images[100:]], rejected={"damaged": 2, "near_duplicate": 1}, missed={"timeout": 4})
+    return stored_dataset(
+        work, [images[:100], images[100:]], rejected={"damaged": 2, "near_duplicate": 1}, missed={"timeout": 4}
+    )
 
 
 def near(*pairs: tuple[int, int]) -> list[NearGroup]:
@@ -108,13 +110,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def opened(chromium: Browser, page: Path) -> Iterator[Browser]:
-    """Open the page; after the test, check that it behaved."""
+    """Open the page; after the test, check that it caused no request, error or violation."""
     chromium.open(page)
     yield chromium
-    behaved(chromium, page)
+    check_no_side_effects(chromium, page)
 
 
-def behaved(chromium: Browser, page: Path) -> None:
+def check_no_side_effects(chromium: Browser, page: Path) -> None:
     """Check that only the page was fetched, and that the browser reported no error and no violation of the policy."""
     assert chromium("seen") == {"console": [], "requests": [page.as_uri()], "violations": []}
 
@@ -144,7 +146,7 @@ def focused(chromium: Browser) -> str:
     return str(chromium("evaluate", FOCUSED))
 
 
-def returns_to(chromium: Browser, name: str) -> None:
+def await_focus(chromium: Browser, name: str) -> None:
     """Wait until the focus is on an element, which happens shortly after a dialog is closed."""
     until(chromium, f"{FOCUSED} === '{name}'")
 
@@ -160,8 +162,8 @@ def is_open(chromium: Browser) -> bool:
     return bool(chromium("evaluate", "document.querySelector('#details').open"))
 
 
-def test_it_shows_the_numbers_the_funnel_and_the_chunks(opened: Browser) -> None:
-    """The most important facts need no click."""
+def test_the_page_shows_the_numbers_the_funnel_and_the_chunks(opened: Browser) -> None:
+    """The user must see the most important facts without a click."""
     shown = " ".join(text(opened, "main").split())
     for part in ("Images 130", "Candidates 144", "Downloaded 136 94.4 %", "\u22128 8 timeout", "4 damaged", "3 chunks"):
         assert part in shown or part in " ".join(text(opened, "header").split())
@@ -171,8 +173,8 @@ def test_it_shows_the_numbers_the_funnel_and_the_chunks(opened: Browser) -> None
     assert "the store answered 503" in text(opened, ".attempts >> nth=0")
 
 
-def test_the_pictures_are_seen(opened: Browser) -> None:
-    """An image that the policy forbids, or that cannot be decoded, is an empty box."""
+def test_the_pictures_are_visible(opened: Browser) -> None:
+    """An image that the policy forbids or that cannot be decoded would be an empty box."""
     until(opened, f"[...document.querySelectorAll('{TILES} img')].every((one) => one.naturalWidth > 0)")
     shot = Image.open(BytesIO(b64decode(opened("screenshot", {"clip": box(opened, f"{TILES} >> nth=3")}))))
     assert np.asarray(shot.convert("L")).std() > 8
@@ -189,8 +191,8 @@ def box(chromium: Browser, selector: str) -> object:
     )
 
 
-def test_filters_narrow_the_sheet_and_say_how_many(opened: Browser) -> None:
-    """Keyword, source, licence and text work together; the reset shows all images again."""
+def test_filters_reduce_the_sheet_and_show_the_count(opened: Browser) -> None:
+    """Keyword, source, licence and text must work together, and the reset must show all images again."""
     assert (len(titles(opened)), text(opened, "#found")) == (120, "130 images")
     opened("selectOption", "[name=keyword]", {"label": "dog (30)"})
     assert text(opened, "#found") == "30 of 130 images"
@@ -208,8 +210,8 @@ def test_filters_narrow_the_sheet_and_say_how_many(opened: Browser) -> None:
     assert titles(opened) == ["picture 7"]
 
 
-def test_pages_are_turned(opened: Browser) -> None:
-    """The second page is one click away."""
+def test_the_buttons_turn_the_pages(opened: Browser) -> None:
+    """All images beyond the first page must be reachable."""
     assert opened("isDisabled", "[data-turn='-1'] >> nth=0")
     opened("click", "[data-turn='1'] >> nth=0")
     assert titles(opened) == [f"picture {number}" for number in range(120, IMAGES)]
@@ -219,7 +221,7 @@ def test_pages_are_turned(opened: Browser) -> None:
 
 
 def test_a_click_shows_the_details_of_an_image(opened: Browser) -> None:
-    """All columns of the row, links that send no referrer, and a button to close them."""
+    """The details must have all columns of the row, links without a referrer, and a button to close them."""
     opened("click", f"{TILES} >> nth=7")
     shown = text(opened, "#details")
     for part in (
@@ -237,11 +239,11 @@ def test_a_click_shows_the_details_of_an_image(opened: Browser) -> None:
     assert text(opened, link) == "https://example.org/page/7"
     opened("click", "[data-close]")
     assert not is_open(opened)
-    returns_to(opened, "picture 7")
+    await_focus(opened, "picture 7")
 
 
-def test_the_keyboard_is_enough(opened: Browser) -> None:
-    """Tab reaches the sheet, arrows move on it and in the details, and Escape returns to the last image."""
+def test_the_page_can_be_used_by_keyboard_alone(opened: Browser) -> None:
+    """Tab must reach the sheet, arrows move between images, and Escape return to the last one."""
     opened("focus", "#filters button[type=reset]")
     press(opened, "Tab", "Tab")  # skip the button for the next page; the other one is disabled
     assert focused(opened) == "picture 0"
@@ -258,17 +260,17 @@ def test_the_keyboard_is_enough(opened: Browser) -> None:
     assert text(opened, "#details-title") == "picture 3"
     press(opened, "Escape")
     assert not is_open(opened)
-    returns_to(opened, "picture 3")
+    await_focus(opened, "picture 3")
     press(opened, "End", "ArrowRight")
     assert focused(opened) == "picture 120"
     press(opened, "Enter", "ArrowLeft", "Escape")
-    returns_to(opened, "picture 119")
+    await_focus(opened, "picture 119")
     press(opened, "Tab")
     assert "picture" not in focused(opened)
 
 
-def test_the_focus_is_seen(opened: Browser) -> None:
-    """People who use the keyboard must see where they are."""
+def test_the_focus_is_visible(opened: Browser) -> None:
+    """Users of the keyboard must see which element has the focus."""
     press(opened, "Tab")
     assert focused(opened) == "Skip to the content"
     for _ in range(12):
@@ -278,7 +280,7 @@ def test_the_focus_is_seen(opened: Browser) -> None:
 
 
 def test_pairs_are_side_by_side_with_their_distance(opened: Browser) -> None:
-    """Both pictures are at the same height, and each opens its details."""
+    """Users compare both pictures at the same height, and each must open its details."""
     one, other = (box(opened, f".two button >> nth={place}") for place in (0, 1))
     assert isinstance(one, dict)
     assert isinstance(other, dict)
@@ -292,8 +294,8 @@ def test_pairs_are_side_by_side_with_their_distance(opened: Browser) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_light_and_dark_follow_the_system_until_one_is_chosen(chromium: Browser, page: Path, scheme: str) -> None:
-    """The choice is kept when the page is loaded again."""
+def test_the_theme_follows_the_system_until_the_user_chooses_one(chromium: Browser, page: Path, scheme: str) -> None:
+    """The choice must remain after the page is loaded again."""
     chromium.open(page, colorScheme=scheme)
     before = lightness(chromium)
     assert (before < 0.2) == (scheme == "dark")
@@ -312,8 +314,8 @@ def lightness(chromium: Browser) -> float:
     return float(np.asarray(Image.open(BytesIO(b64decode(chromium("screenshot", corner)))).convert("L")).mean() / 255)
 
 
-def test_where_storage_is_forbidden_the_choice_lasts_as_long_as_the_page(chromium: Browser, page: Path) -> None:
-    """Some browsers raise an error if a page from a file accesses the storage."""
+def test_without_storage_the_theme_is_kept_until_the_page_is_closed(chromium: Browser, page: Path) -> None:
+    """Some browsers raise an error if a page from a file uses the storage."""
     chromium.open(page)
     chromium("addInitScript", {"content": "Object.defineProperty(window, 'localStorage', { get() { throw 1; } });"})
     chromium("reload")
@@ -325,8 +327,8 @@ def test_where_storage_is_forbidden_the_choice_lasts_as_long_as_the_page(chromiu
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_it_is_accessible(chromium: Browser, page: Path, scheme: str, width: int) -> None:
-    """Axe finds nothing with everything open, contrast and names included, and nothing is wider than the screen."""
+def test_the_page_is_accessible(chromium: Browser, page: Path, scheme: str, width: int) -> None:
+    """Axe must find no fault with all details open, and nothing may be wider than the screen."""
     options = {"colorScheme": scheme, "viewport": {"width": width, "height": 800}, "reducedMotion": "reduce"}
     chromium.open(page, **options)
     chromium("evaluate", "document.querySelectorAll('details').forEach((one) => { one.open = true; })")
@@ -343,7 +345,7 @@ def hostile(work: Path, probe: str) -> Report:
     row = a_row(0, **dict.fromkeys(columns, probe))
     other = a_row(1)
     data = encoded(photo(0, 64, 48))
-    whole = made(work, [[(row, data), (other, data)]], rejected={probe: 1}, missed={probe: 2}, error=probe)
+    whole = stored_dataset(work, [[(row, data), (other, data)]], rejected={probe: 1}, missed={probe: 2}, error=probe)
     first = whole.records[0]
     assert first.result
     result = evolve(first.result, rejects=(Reject(probe, probe, probe),))
@@ -363,10 +365,10 @@ def hostile(work: Path, probe: str) -> Report:
 
 @pytest.mark.parametrize("guarded", [True, False], ids=["policy", "bare"])
 @pytest.mark.parametrize("probe", PROBES, ids=range(len(PROBES)))
-def test_text_from_outside_is_shown_and_never_run(
+def test_foreign_text_is_shown_and_never_executed(
     chromium: Browser, tmp_path: Path, probe: str, *, guarded: bool
 ) -> None:
-    """Not even without the policy, which is only the second line of defence."""
+    """This must hold even without the content security policy, which is only the second line of defence."""
     report = hostile(tmp_path, probe)
     write(report, tmp_path / "page.html")
     chromium.open(tmp_path / "page.html", bypassCSP=not guarded)
@@ -389,4 +391,4 @@ def test_text_from_outside_is_shown_and_never_run(
     written = probe.replace("\0", "")
     seen = chromium("evaluate", "[...document.querySelectorAll('main bdi, header bdi')].map((one) => one.textContent)")
     assert seen.count(written) >= 12
-    behaved(chromium, tmp_path / "page.html")
+    check_no_side_effects(chromium, tmp_path / "page.html")

@@ -10,14 +10,14 @@ seen = []
 sys.addaudithook(lambda name, _: seen.append(name))
 logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format="%(name)s %(message)s")
 handlers, level = list(logging.root.handlers), logging.root.level
-from engine_pages import CONSENT, baidu_page, bing_page, founds, google_page
+from engine_pages import CONSENT, baidu_page, bing_page, google_page, results_of
 from pixcore_adapters.downloader.sources.icrawler import Baidu, Bing, Google
 from pixcore_adapters.downloader.sources.search import Unreadable
 assert not {"icrawler", "bs4"} & set(sys.modules), "imported before it is used"
 del seen[:]
 for search, write in ((Bing(), bing_page), (Google(), google_page), (Baidu(), baidu_page)):
     search.url("secret wish", "", 0)
-    assert search.read(write(founds(["https://a.example/1.jpg"])))
+    assert search.read(write(results_of(["https://a.example/1.jpg"])))
     try:
         search.read(CONSENT)
     except Unreadable:

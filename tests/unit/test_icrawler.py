@@ -24,9 +24,9 @@ from engine_pages import (
     bing_page,
     ciphered,
     engine,
-    founds,
     google,
     google_page,
+    results_of,
 )
 from hostile import PICTURE, Naps, Site, in_turn, picture, policy, status
 from hypothesis import given
@@ -81,7 +81,7 @@ def site() -> Iterator[Site]:
 def hosted(site: Site, count: int) -> list[Found]:
     """Serve this many distinct pictures on the site."""
     site.routes |= {f"/{n}.jpg": picture(PICTURE + n.to_bytes(2)) for n in range(count)}
-    return founds(site.url(f"/{n}.jpg") for n in range(count))
+    return results_of(site.url(f"/{n}.jpg") for n in range(count))
 
 
 def items(site: Site, kind: Kind, into: Path, start: int = 0, stop: int = 1000) -> list[Download | Miss]:
@@ -135,7 +135,7 @@ def test_a_lone_surrogate_in_a_keyword_is_replaced(kind: Kind) -> None:
 
 def test_all_results_of_a_page_are_read_in_order(kind: Kind) -> None:
     """All results of a page are read in order, because their ranks are their positions."""
-    results = founds(f"https://host.example/{n}.jpg" for n in range(kind.search.size))
+    results = results_of(f"https://host.example/{n}.jpg" for n in range(kind.search.size))
     read = kind.search().read(kind.write(results))
     assert [one and one.url for one in read] == [found.url for found in results]
 
@@ -295,7 +295,7 @@ def test_any_bytes_give_results_or_are_unreadable(kind: Kind, page: bytes) -> No
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def test_any_damage_gives_results_or_is_unreadable(kind: Kind, data: st.DataObject, junk: bytes) -> None:
     """Any damage to a page gives results or Unreadable. Random bytes seldom reach the inner parsers."""
-    page = kind.write(founds(f"https://host.example/{n}.jpg" for n in range(3)))
+    page = kind.write(results_of(f"https://host.example/{n}.jpg" for n in range(3)))
     cuts = st.integers(0, len(page))
     read(kind, page[: data.draw(cuts)] + junk + page[data.draw(cuts) :])
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from apis import Paper
+from apis import PagesInMemory
 from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,19 +44,19 @@ class Made:
         return [url and Result(url, Provenance(title=f"title of {url}"), url.partition(":")[0]) for url in urls]
 
 
-def paper(results: Sequence[str | None], size: int = 3) -> Paper:
+def paper(results: Sequence[str | None], size: int = 3) -> PagesInMemory:
     """Return pages that hold these results."""
 
     def written(url: str) -> bytes:
         number = int(url.rpartition("/")[2])
         return json.dumps(results[number * size : (number + 1) * size]).encode()
 
-    return Paper(written)
+    return PagesInMemory(written)
 
 
-def these(page: bytes) -> Paper:
+def these(page: bytes) -> PagesInMemory:
     """Return the same page for every request."""
-    return Paper(lambda _: page)
+    return PagesInMemory(lambda _: page)
 
 
 def slice_of(start: int, stop: int, licenses: str = "") -> Slice:
@@ -64,7 +64,7 @@ def slice_of(start: int, stop: int, licenses: str = "") -> Slice:
     return Slice("made", "q", start, stop, licenses=licenses)
 
 
-def read(source: PagedSource, part: Slice, pages: Paper) -> list[Candidate | Miss]:
+def read(source: PagedSource, part: Slice, pages: PagesInMemory) -> list[Candidate | Miss]:
     """Return all that the source proposes for the slice."""
     return list(pages.read(source.candidates(part, pages)))
 
@@ -199,7 +199,7 @@ def test_an_unreadable_page_is_named() -> None:
 
 def test_results_before_an_unreadable_page_are_yielded() -> None:
     """The results before an unreadable page are yielded, as when a consent page comes later."""
-    pages = Paper(lambda url: b'["by:0"]' if url.endswith("/0") else b"<html>")
+    pages = PagesInMemory(lambda url: b'["by:0"]' if url.endswith("/0") else b"<html>")
     items = pages.read(PagedSource(Made()).candidates(slice_of(0, 9), pages))
     assert isinstance(next(items), Candidate)
     with pytest.raises(SourceChanged):

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pictures import encoded, photo, postscript
 from PIL import Image
-from reports import a_record, a_row, jpegs, made
+from reports import a_record, a_row, jpegs, stored_dataset
 
 from pixcore import ChunkKey, InvalidRequest, NearPair, SeenImage, Status, StoreDenied, near_groups
 from pixcore.model.chunks import Reject
@@ -87,7 +87,7 @@ def empty() -> Report:
 
 def gather_none(records: list[Any]) -> Report:
     """Return the report of chunks without archives."""
-    return gather("d", records, made(Path("none"), []).archives, groups=[], attempts=[], done=lambda: None)
+    return gather("d", records, stored_dataset(Path("none"), []).archives, groups=[], attempts=[], done=lambda: None)
 
 
 def test_the_funnel_accounts_for_every_candidate() -> None:
@@ -180,7 +180,7 @@ def test_a_file_that_is_no_picture_has_no_thumbnail() -> None:
 def test_every_image_is_shown_with_its_row(tmp_path: Path) -> None:
     """The page shows what the archives hold, in their order."""
     images = [(a_row(number), data) for number, data in enumerate(jpegs(5))]
-    page = Page(made(tmp_path, [images[:3], images[3:]]).report())
+    page = Page(stored_dataset(tmp_path, [images[:3], images[3:]]).report())
     assert [{column: image[column] for column in COLUMNS} for image in page.images] == [
         row.values() for row, _ in images
     ]
@@ -193,7 +193,9 @@ def test_of_too_many_images_a_sample_is_shown_and_all_are_counted(tmp_path: Path
     images = [(a_row(number), data) for number, data in enumerate(jpegs(20))]
     fingerprint = Fingerprint(0, 0, "x", flat=False)
     one, other = (SeenImage(ChunkKey("d", 1), row.sha256, row.url, fingerprint) for row, _ in (images[0], images[1]))
-    report = made(tmp_path, [images[:7], images[7:]]).report(groups=near_groups([NearPair(one, other)]), most=5)
+    report = stored_dataset(tmp_path, [images[:7], images[7:]]).report(
+        groups=near_groups([NearPair(one, other)]), most=5
+    )
     shown = [str(image.row["title"]) for image in report.images]
     assert shown == [f"picture {number}" for number in (0, 1, 3, 7, 11, 15, 19)]
     assert report.near[0].places == (0, 1)
@@ -205,7 +207,7 @@ def test_an_unreadable_archive_is_reported_and_the_others_are_shown(tmp_path: Pa
     """People need a report most when something is wrong."""
     store = MemoryBlobStore()
     images = [(a_row(number), data) for number, data in enumerate(jpegs(3))]
-    dataset = made(tmp_path, [images[:1], images[1:2], images[2:]], store)
+    dataset = stored_dataset(tmp_path, [images[:1], images[1:2], images[2:]], store)
     store.delete("d/data/chunk_1.zip")
     wrong = [*dataset.records[:1], evolve(dataset.records[1], result=dataset.records[0].result), dataset.records[2]]
     report = evolve(dataset, records=wrong).report()
@@ -222,7 +224,7 @@ def test_a_store_that_refuses_is_an_error_and_no_empty_report(tmp_path: Path) ->
             raise StoreDenied(f"{key}: forbidden")
 
     with pytest.raises(StoreDenied):
-        made(tmp_path, [[(a_row(0), jpegs(1)[0])]], Refusing()).report()
+        stored_dataset(tmp_path, [[(a_row(0), jpegs(1)[0])]], Refusing()).report()
 
 
 def test_rejects_are_listed_by_reason_with_samples_of_all_chunks() -> None:
@@ -241,7 +243,7 @@ def test_rejects_are_listed_by_reason_with_samples_of_all_chunks() -> None:
 def test_the_same_dataset_gives_the_same_page(tmp_path: Path) -> None:
     """Two reports differ only if the dataset differs, not with the time."""
     images = [(a_row(number), data) for number, data in enumerate(jpegs(4))]
-    dataset = made(tmp_path, [images])
+    dataset = stored_dataset(tmp_path, [images])
     one, other = (b"".join(render(dataset.report())) for _ in range(2))
     assert one == other
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from apis import Paper, no_page
+from apis import PagesInMemory, no_page
 from hostile import Answer, Site, policy, redirect, silent, slow, status
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,7 +52,7 @@ def proposed(source: Urls, lane: Lane) -> list[Candidate | Miss]:
 
 def read(source: Urls, slice_: Slice) -> list[Candidate | Miss]:
     """Return what the source proposes for the slice, which requests no page."""
-    pages = Paper(no_page)
+    pages = PagesInMemory(no_page)
     return list(pages.read(source.candidates(slice_, pages)))
 
 
