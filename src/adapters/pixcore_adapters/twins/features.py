@@ -19,10 +19,10 @@ _COMPARED = 512  # pixels, side of the part in the middle that is compared pixel
 _ROUNDED = 2  # levels by which decoders differ
 _EDGE = 8  # pixels at the edge that resizing twice changes
 
-# What an enlarged picture loses when it is made smaller and enlarged again, over what the smaller one loses. Of
-# photographs, enlarged by 1.37 half of them lose less, by 2 all; of those that were made smaller one in twelve, which
-# are soft.
-_LITTLE = 0.22
+# What a picture loses when it is made smaller by a factor and enlarged again, over what it loses by twice the factor.
+# Of 20 photographs enlarged by 1.37 three quarters lose less, and of those enlarged by 2 two thirds; of photographs
+# that were not enlarged, beside copies smaller by 1.37 one in twenty, and beside smaller ones none.
+_LITTLE = 0.12
 
 
 def features(one: Picture, other: Picture, pose: Pose, found: Figures) -> tuple[Features, Features]:
@@ -66,11 +66,13 @@ def equal(one: Image.Image, other: Image.Image) -> bool:
 
 
 def larger_is_enlarged(larger: Image.Image, smaller: Image.Image) -> bool:
-    """Tell whether the larger of two copies, in mode L at full size, has no detail beyond the smaller one's size."""
+    """Tell whether the larger of two copies, in mode L at full size, has no detail beyond the smaller one's size.
+
+    Detail of a photograph falls off evenly; that of an enlarged picture ends where the smaller one's pixels are.
+    """
     factor = (larger.width * larger.height / (smaller.width * smaller.height)) ** 0.5
-    kept = _lost(_middle(larger, _COMPARED), factor)
-    typical = _lost(_middle(smaller, _COMPARED), factor)
-    return kept < _LITTLE * typical
+    middle = _middle(larger, _COMPARED)
+    return _lost(middle, factor) < _LITTLE * _lost(middle, 2 * factor)
 
 
 def _lost(picture: Image.Image, factor: float) -> float:

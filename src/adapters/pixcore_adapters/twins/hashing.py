@@ -19,12 +19,16 @@ SIDE = 32  # pixels of a small grey picture
 WAYS = 2 * len(PROPOSED)  # every pose as it is, then every pose mirrored; the first is the picture itself
 
 Hashes = NDArray[np.uint64]
-_Matrix = NDArray[np.float32]
+_Floats = NDArray[np.float32]
 
 _LOW = 8  # cosines each way
 _DOWN, _ACROSS = 8, 9  # cells, each compared with its right neighbour
 _SUMS = _LOW * _LOW + _DOWN * _ACROSS
 _MOST = 127
+
+# Products of so many rows and so many pictures stay below the size from which BLAS libraries start threads. Their
+# threads, which wait in a loop, cost ten times the CPU of these products.
+_ROWS, _PICTURES = 8, 32
 
 # Neighbouring cells count as equal up to so many levels of grey: plain areas give the same bits in every pose.
 _EQUAL = 0.5
@@ -34,14 +38,20 @@ _MIRRORED_SIGNS = np.where(np.arange(_LOW) % 2, -1, 1).astype(np.float32)
 
 def hashes(greys: NDArray[np.uint8]) -> tuple[Hashes, Hashes]:
     """Return the phashes and the dhashes of n pictures of ``SIDE`` x ``SIDE`` levels, each n x ``WAYS``."""
+    parts = [_hashes(greys[start : start + _PICTURES]) for start in range(0, len(greys), _PICTURES)]
+    phashes, dhashes = zip(*parts, strict=True)
+    return np.concatenate(phashes), np.concatenate(dhashes)
+
+
+def _hashes(greys: NDArray[np.uint8]) -> tuple[Hashes, Hashes]:
     matrix, scale = _matrix()
-    pixels = greys.reshape(len(greys), -1).astype(np.float32) - 128
-    sums = (pixels @ matrix).reshape(len(greys), len(PROPOSED), _SUMS)
-    cosines = sums[..., : _LOW * _LOW].reshape(len(greys), -1, _LOW, _LOW)
-    cells = sums[..., _LOW * _LOW :].reshape(len(greys), -1, _DOWN, _ACROSS) / scale
-    both = np.concatenate([cosines, cosines * _MIRRORED_SIGNS], axis=1).reshape(len(greys), WAYS, -1)
-    steps = np.diff(cells, axis=-1)
-    rising = np.concatenate([steps, -steps[..., ::-1]], axis=1).reshape(len(greys), WAYS, -1) > _EQUAL
+    count = len(greys)
+    pixels = np.ascontiguousarray(greys.reshape(count, -1).T, np.float32) - 128
+    sums = np.matmul(matrix, pixels).reshape(-1, count).T.reshape(count, len(PROPOSED), _SUMS)
+    cosines = sums[..., : _LOW * _LOW].reshape(count, -1, _LOW, _LOW)
+    steps = np.diff(sums[..., _LOW * _LOW :].reshape(count, -1, _DOWN, _ACROSS), axis=-1)
+    both = np.concatenate([cosines, cosines * _MIRRORED_SIGNS], axis=1).reshape(count, WAYS, -1)
+    rising = np.concatenate([steps, -steps[..., ::-1]], axis=1).reshape(count, WAYS, -1) > _EQUAL * scale
     middle = np.partition(both, (31, 32), axis=-1)[..., 31:33].sum(-1, keepdims=True)
     return _packed(2 * both > middle), _packed(rising)
 
@@ -51,27 +61,15 @@ def _packed(bits: NDArray[np.bool_]) -> Hashes:
 
 
 @cache
-def _matrix() -> tuple[_Matrix, float]:
-    """Return the matrix, pixels x sums, and by how much it multiplies the mean of a cell."""
+def _matrix() -> tuple[_Floats, float]:
+    """Return the matrix in groups of rows, groups x rows x pixels, and by how much it multiplies the mean of a cell."""
     cosines = np.cos(np.pi * np.outer(np.arange(_LOW), 2 * np.arange(SIDE) + 1) / (2 * SIDE))
     cells = np.kron(_shares(_DOWN), _shares(_ACROSS))
     scale = _MOST / float(cells.max())
-    sums = np.vstack([_MOST * np.kron(cosines, cosines), scale * cells]).astype(np.float32)
-
-    def part(pose: Pose) -> _Matrix:
-        if pose[0, 1] or pose[1, 0]:
-            return sums @ _sampling(pose)
-        down, across = _line(pose[1, 1], pose[1, 2]), _line(pose[0, 0], pose[0, 2])
-        outside = 1 - np.outer(down.sum(1), across.sum(1)).ravel()  # these pixels take the picture's mean
-        placed = np.vstack(
-            [
-                _MOST * np.kron(cosines @ down, cosines @ across),
-                scale * np.kron(_shares(_DOWN) @ down, _shares(_ACROSS) @ across),
-            ]
-        )
-        return np.asarray(placed + (sums @ outside)[:, None] / outside.size, np.float32)
-
-    return np.rint(np.vstack([part(pose) for pose in PROPOSED])).clip(-_MOST, _MOST).T.copy(), scale
+    sums = np.vstack([_MOST * np.kron(cosines, cosines), scale * cells])
+    rows = np.vstack([_posed(sums, pose) for pose in PROPOSED])
+    whole = np.rint(rows).clip(-_MOST, _MOST).astype(np.float32)
+    return whole.reshape(-1, _ROWS, SIDE * SIDE), scale
 
 
 def _shares(cells: int) -> NDArray[np.float64]:
@@ -82,27 +80,22 @@ def _shares(cells: int) -> NDArray[np.float64]:
     return overlap.clip(0) * cells / SIDE
 
 
-def _line(scale: float, shift: float) -> NDArray[np.float64]:
-    """Return linear sampling along one side as a matrix; rows outside the picture are zero."""
-    places = scale * (np.arange(SIDE) + 0.5) / SIDE + shift
-    weights = 1 - np.abs((places * SIDE - 0.5).clip(0, SIDE - 1)[:, None] - np.arange(SIDE))
-    weights[(places <= 0) | (places >= 1)] = 0
-    return weights.clip(0)
+def _posed(sums: NDArray[np.float64], pose: Pose) -> NDArray[np.float64]:
+    """Return the rows that give these sums of a picture's pose from the picture itself.
 
-
-def _sampling(pose: Pose) -> _Matrix:
-    """Return bilinear sampling at a pose as a matrix; a pixel outside the picture takes the picture's mean."""
+    A pose samples bilinearly; a pixel outside the picture takes the picture's mean.
+    """
     centres = (np.arange(SIDE) + 0.5) / SIDE
     y, x = (each.ravel() for each in np.meshgrid(centres, centres, indexing="ij"))
     across, down = (row[0] * x + row[1] * y + row[2] for row in pose)
     outside = (across <= 0) | (across >= 1) | (down <= 0) | (down >= 1)
-    matrix = np.zeros((SIDE * SIDE, SIDE * SIDE), np.float32)
-    rows = np.arange(SIDE * SIDE)
     left, above = across * SIDE - 0.5, down * SIDE - 0.5
-    for column in (np.floor(left), np.floor(left) + 1):
-        for row in (np.floor(above), np.floor(above) + 1):
-            weight = (1 - np.abs(left - column)) * (1 - np.abs(above - row))
-            taken = np.clip(row, 0, SIDE - 1) * SIDE + np.clip(column, 0, SIDE - 1)
-            matrix[rows, taken.astype(np.intp)] += weight
-    matrix[outside] = 1 / (SIDE * SIDE)
-    return matrix
+    taken, weights = [], []
+    for row in (np.floor(above), np.floor(above) + 1):
+        for column in (np.floor(left), np.floor(left) + 1):
+            taken.append(np.clip(row, 0, SIDE - 1) * SIDE + np.clip(column, 0, SIDE - 1))
+            weights.append(np.where(outside, 0, (1 - np.abs(left - column)) * (1 - np.abs(above - row))))
+    pixels, shares = np.concatenate(taken).astype(np.intp), np.concatenate(weights)
+    placed = [np.bincount(pixels, np.tile(row, 4) * shares, SIDE * SIDE) for row in sums]
+    means = sums[:, outside].sum(1) / (SIDE * SIDE)
+    return np.asarray(np.stack(placed) + means[:, None], np.float64)
