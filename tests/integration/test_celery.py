@@ -30,7 +30,7 @@ from servers.fixtures import Own
 
 from pixcore import InvalidRequest, NoValidImages, PermanentError, Status
 from pixcore_runners.celery import CeleryRunner, make_app, register
-from pixcore_runners.celery.progress import Progress
+from pixcore_runners.celery.progress import TaskProgress
 from pixcore_runners.celery.task import NAME
 from pixcore_runners.queueing.delivery import Deliveries
 from pixcore_runners.queueing.runner import QueueUnavailable
@@ -309,7 +309,7 @@ def test_progress_reports_each_phase_at_once_and_images_once_a_second(tmp_path: 
     reports: list[tuple[str, dict[str, Any]]] = []
     ticks = count(1)
     assembly = MemoryAssembly(tmp_path / "work", [pictured(number) for number in range(12)])
-    progress = Progress(lambda state, meta: reports.append((state, meta)), lambda: next(ticks) / 4)
+    progress = TaskProgress(lambda state, meta: reports.append((state, meta)), lambda: next(ticks) / 4)
     assembly.pipeline(progress).run(key := assembly.chunk(12))
     assert {state for state, _ in reports} == {"PROGRESS"}
     phases = [meta["phase"] for _, meta in reports]
@@ -332,7 +332,7 @@ def test_progress_stops_with_the_first_failure(tmp_path: Path, caplog: pytest.Lo
         raise ConnectionError("away")
 
     assembly = MemoryAssembly(tmp_path / "work", [pictured(number) for number in range(3)])
-    assembly.pipeline(Progress(store)).run(assembly.chunk(3))
+    assembly.pipeline(TaskProgress(store)).run(assembly.chunk(3))
     assert len(calls) == 1
     assert caplog.messages == ["the progress of this delivery is no longer stored: ConnectionError: away"]
 

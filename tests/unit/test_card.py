@@ -31,7 +31,7 @@ from pixcore import (
 from pixcore.model.chunks import Claimed
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.outputs.card import counts, readme
-from pixcore_adapters.outputs.card.counts import Counts, Frequencies, count
+from pixcore_adapters.outputs.card.counts import DatasetCounts, Frequencies, count
 from pixcore_adapters.outputs.card.text import plain
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_runners.observing import card_refresh
@@ -78,7 +78,7 @@ class Home:
         """Claim a chunk and fail it permanently."""
         self.status.fail(self.claim(chunk).claim, "no image", retry_in=None)
 
-    def counts(self) -> Counts:
+    def counts(self) -> DatasetCounts:
         """Add up the chunks."""
         return count("cats", self.status.find("cats"))
 
@@ -167,7 +167,7 @@ def test_a_licence_is_named_only_where_every_image_has_it(home: Home, licenses: 
 )
 def test_its_size_is_one_of_the_classes_of_the_hub(images: int, size: str) -> None:
     """The hub knows a dozen classes and rejects other values."""
-    assert front_matter(readme.card(Counts("cats", images=images)))["size_categories"] == [size]
+    assert front_matter(readme.card(DatasetCounts("cats", images=images)))["size_categories"] == [size]
 
 
 def test_its_tables_add_the_chunks_up(home: Home) -> None:

@@ -1,4 +1,4 @@
-"""Attempt: one claimed attempt at one chunk, its steps from top to bottom, and how it can end."""
+"""RunningAttempt: one claimed attempt at one chunk, its steps from top to bottom, and how it can end."""
 
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -28,7 +28,7 @@ from pixcore.model.rows import COLUMN_TYPES, tally
 
 
 @define(eq=False)
-class Attempt:
+class RunningAttempt:
     """One claimed attempt at one chunk. ``run`` is called once."""
 
     using: Dependencies

@@ -6,7 +6,7 @@ from typing import TypeVar
 from attrs import define, field
 from tenacity import Retrying
 
-from pixcore.chunk.counts import Counts
+from pixcore.chunk.counts import AttemptCounts
 from pixcore.chunk.dependencies import Dependencies
 from pixcore.chunk.events import Observer, PhaseEntered, StepRetried, shielded
 from pixcore.chunk.lease import Lease
@@ -36,7 +36,7 @@ class AttemptContext:
     using: Dependencies
     claimed: Claimed
     phase: Phase = Phase.INIT
-    counts: Counts = field(factory=Counts)
+    counts: AttemptCounts = field(factory=AttemptCounts)
     stopwatch: Stopwatch = field(factory=Stopwatch)
     observe: Observer = field(init=False)
     lease: Lease = field(init=False)

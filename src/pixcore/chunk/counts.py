@@ -12,7 +12,7 @@ _SAMPLES = 4
 
 
 @define(eq=False)
-class Counts:
+class AttemptCounts:
     """The counters of one attempt. The attempt's thread writes them; its lease's thread may read ``progress``."""
 
     accepted: int = 0

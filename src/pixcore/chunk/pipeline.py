@@ -9,7 +9,7 @@
 
 from attrs import frozen
 
-from pixcore.chunk.attempt import Attempt
+from pixcore.chunk.attempt import RunningAttempt
 from pixcore.chunk.dependencies import Dependencies
 from pixcore.chunk.retry import retrying
 from pixcore.model.chunks import ChunkKey, Claimed, Done, Outcome
@@ -36,4 +36,4 @@ class ChunkPipeline(Dependencies):
             BaseException: What interrupted the attempt from outside; its claim was given back first.
         """
         answer = retrying(self.policies.status, self.sleep)(self.status.claim, key, self.owner, self.terms.ttl)
-        return Done(Attempt(self, answer).run()) if isinstance(answer, Claimed) else answer
+        return Done(RunningAttempt(self, answer).run()) if isinstance(answer, Claimed) else answer

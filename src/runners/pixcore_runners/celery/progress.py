@@ -19,7 +19,7 @@ _logger = logging.getLogger("pixcore")
 
 
 @define(eq=False)
-class Progress:
+class TaskProgress:
     """An observer that stores the state ``PROGRESS`` with ``chunk, phase, accepted, target, rejected, missed``.
 
     A new phase is stored immediately, images at most once a second. After the result backend has failed once, nothing

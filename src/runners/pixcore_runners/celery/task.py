@@ -14,7 +14,7 @@ from celery.exceptions import Reject, SoftTimeLimitExceeded
 
 from pixcore import ChunkResult, PixcoreError, TransientError
 from pixcore.errors import one_line
-from pixcore_runners.celery.progress import Progress
+from pixcore_runners.celery.progress import TaskProgress
 from pixcore_runners.observing import logs
 from pixcore_runners.planning.caller_chunks import chunk_key
 from pixcore_runners.queueing.delivery import Deliveries, Later, StopFlag
@@ -75,7 +75,7 @@ def register(app: App, settings: Settings | None = None) -> Task:
         acks_on_timeout=False,  # killed at the hard limit: delivered again, and deferred until the lease expires
         reject_on_worker_lost=True,
         retry_on_worker_lost=False,  # delivered again; the lease bounds how often a chunk can kill its worker
-        track_started=False,  # else an unreachable result backend would fail the delivery; ``Progress`` does it
+        track_started=False,  # else an unreachable result backend would fail the delivery; ``TaskProgress`` does it
         soft_time_limit=settings.chunk_deadline,
         time_limit=hard_limit(settings),
     )
@@ -132,7 +132,7 @@ class Chunks:
 
     def _delivered(self, task: Task, chunk_id: int, metadata: dict[str, Any] | None) -> ChunkResult | Later:
         request = task.request
-        observer = Progress(lambda state, meta: task.update_state(task_id=request.id, state=state, meta=meta))
+        observer = TaskProgress(lambda state, meta: task.update_state(task_id=request.id, state=state, meta=meta))
         with logs.task(str(request.id)):
             observer.started({"pid": os.getpid(), "hostname": request.hostname})
             try:

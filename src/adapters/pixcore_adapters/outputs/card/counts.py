@@ -72,7 +72,7 @@ class Frequencies:
 
 
 @define
-class Counts:
+class DatasetCounts:
     """The sums over a dataset's chunks.
 
     Attributes:
@@ -149,9 +149,9 @@ class Counts:
         self.described.append(DescribedArchive(record.chunk.id, path, result.sha256, result.bytes, formats, columns))
 
 
-def count(dataset: str, records: Iterable[ChunkRecord]) -> Counts:
+def count(dataset: str, records: Iterable[ChunkRecord]) -> DatasetCounts:
     """Add up the dataset's chunks; the same records give the same counts."""
-    counts = Counts(dataset)
+    counts = DatasetCounts(dataset)
     for record in records:
         counts.add(record)
     return counts

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from pixcore.model.rows import METADATA
-from pixcore_adapters.outputs.card.counts import Counts, DescribedArchive
+from pixcore_adapters.outputs.card.counts import DatasetCounts, DescribedArchive
 from pixcore_adapters.outputs.card.text import plain
 
 MEDIA_TYPE = "application/ld+json"
@@ -67,7 +67,7 @@ _PATH = {"extract": {"fileProperty": "fullpath"}}
 _NO_JSON = ("images/*.jpg", "images/*.[!j]*")  # globs cannot express "everything except .json"
 
 
-def render(counts: Counts) -> Iterator[bytes]:
+def render(counts: DatasetCounts) -> Iterator[bytes]:
     """Yield the document in parts; the same counts give the same bytes.
 
     Each archive is a file with its checksum. Its images and their rows are a record set that has the archive's name
@@ -90,7 +90,7 @@ def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))  # ASCII, so that lone surrogates can be written, too
 
 
-def _head(counts: Counts) -> _Json:
+def _head(counts: DatasetCounts) -> _Json:
     keywords = (plain(keyword) for (_, keyword), _ in counts.labels.top(_MOST))
     licenses = (plain(name) for (name,), _ in counts.licenses.top(_MOST) if name)
     texts = {"keywords": list(dict.fromkeys(keywords)), "license": list(dict.fromkeys(licenses))}

@@ -10,7 +10,7 @@ from functools import cache
 from jinja2 import Environment
 from markupsafe import Markup
 
-from pixcore_adapters.outputs.card.counts import Counts
+from pixcore_adapters.outputs.card.counts import DatasetCounts
 from pixcore_adapters.outputs.card.text import plain
 from pixcore_adapters.outputs.templates import environment
 
@@ -62,7 +62,7 @@ _SIZES = {
 }
 
 
-def card(counts: Counts) -> bytes:
+def card(counts: DatasetCounts) -> bytes:
     """Return the card of the dataset; the same counts give the same bytes."""
     text = (
         _environment()
@@ -89,7 +89,7 @@ def _size(images: int) -> Markup:
     return Markup(next((name for most, name in _SIZES.items() if images < most), "n>1T"))  # noqa: S704 - a constant of this module
 
 
-def _license(counts: Counts) -> str:
+def _license(counts: DatasetCounts) -> str:
     found = counts.licenses.top(2)
     if len(found) == 1 and not counts.licenses.others:
         (((name,), _),) = found

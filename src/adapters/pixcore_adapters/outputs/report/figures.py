@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-Counts = Sequence[tuple[str, int]]
+ValueCounts = Sequence[tuple[str, int]]
 
 _SIDES = (128, 256, 512, 1024, 2048, 4096)  # pixels
 _SIDE_NAMES = ("<128", "128", "256", "512", "1024", "2048", "4096+")  # the lower bound of each class
@@ -66,22 +66,22 @@ class Figures:
             self.first = min(self.first or fetched, fetched)
             self.last = max(self.last, fetched)
 
-    def by(self, column: str) -> Counts:
+    def by(self, column: str) -> ValueCounts:
         """Count the images by ``keyword``, ``source``, ``license``, ``format`` or ``host``, the most frequent first."""
         return sorted(self._texts[column].items(), key=lambda one: (-one[1], one[0]))
 
     @property
-    def sides(self) -> Counts:
+    def sides(self) -> ValueCounts:
         """Count the images by their longer side in pixels; each class reaches up to the next number."""
         return [(name, self._classes["side"][place]) for place, name in enumerate(_SIDE_NAMES)]
 
     @property
-    def weights(self) -> Counts:
+    def weights(self) -> ValueCounts:
         """Count the images by the size of their files; each class reaches up to the next number."""
         return [(name, self._classes["weight"][place]) for place, name in enumerate(_WEIGHT_NAMES)]
 
     @property
-    def aspects(self) -> Counts:
+    def aspects(self) -> ValueCounts:
         """Count the images by the nearest aspect ratio, from tall to wide."""
         return [(name, self._classes["aspect"][name]) for name in _ASPECTS]
 

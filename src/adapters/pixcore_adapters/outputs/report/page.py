@@ -24,7 +24,7 @@ from pixcore.errors import InvalidRequest
 from pixcore.model.rows import COLUMNS
 from pixcore_adapters.outputs.report import charts
 from pixcore_adapters.outputs.report.build import Report
-from pixcore_adapters.outputs.report.figures import Counts
+from pixcore_adapters.outputs.report.figures import ValueCounts
 from pixcore_adapters.outputs.report.thumbnails import MEDIA_TYPE
 from pixcore_adapters.outputs.report.timeline import outcome, timeline
 from pixcore_adapters.outputs.templates import environment
@@ -196,7 +196,7 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def _top(counts: Counts) -> Counts:
+def _top(counts: ValueCounts) -> ValueCounts:
     """Return the most frequent values, and the sum of the others."""
     if len(counts) <= _BARS + 1:
         return counts
