@@ -151,10 +151,10 @@ class _BlobStoreContract:
         raise NotImplementedError
 
     one_step = True
-    """Whether the server compares and stores in one step; else two at once may both be told that they won."""
+    """Whether the server compares and stores in one step; otherwise two writers at once may both succeed."""
 
     def check_winner(self, store: BlobStore, stored: list[Blob | None], contents: list[bytes]) -> None:
-        """At most one writer won, and the blob is complete and from one of the writers, whatever they were told."""
+        """At most one writer won, and the blob is complete and from one of the writers, whatever the responses."""
         winners = [blob for blob in stored if blob]
         assert (len(winners) == 1) if self.one_step else winners
         assert list(store.list()) == [store.head("key")]
@@ -428,7 +428,7 @@ class BlobStoreContract(_BlobStoreContract):
         assert keys(store) == []
 
     def test_every_version_has_its_own_etag(self, store: BlobStore) -> None:
-        """The same bytes stored again get another etag, so that old and new attempts can be told apart."""
+        """The same bytes stored again get another etag, so that old and new attempts can be distinguished."""
         versions = [put(store, "key", b"same")]
         for attempt in range(5):
             versions.append(put(store, "key", b"same", metadata={"attempt": str(attempt)}, replacing=versions[-1].etag))

@@ -1,4 +1,4 @@
-"""How much memory a piece of work takes at its peak."""
+"""Measure the peak memory of a block of code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -61,7 +61,7 @@ class RunnerContract:
         assert [record.progress.accepted for record in records] == [fleet.size] * 4
         assert len(intact(fleet, dataset)) == 4
 
-    def test_what_is_done_is_not_done_again(self, driver: RunnerDriver, fleet: Fleet, dataset: str) -> None:
+    def test_completed_chunks_do_not_run_again(self, driver: RunnerDriver, fleet: Fleet, dataset: str) -> None:
         """If delivered or submitted again, a chunk returns the stored result, and fetches no picture."""
         driver.submit(2, dataset)
         records = fleet.until_settled(dataset=dataset)
@@ -73,7 +73,9 @@ class RunnerContract:
         assert fleet.records(dataset) == records
         assert len(fleet.site.asked) == fetched
 
-    def test_a_failure_for_good_is_told_with_its_reason(self, driver: RunnerDriver, fleet: Fleet, dataset: str) -> None:
+    def test_a_permanent_failure_is_reported_with_its_reason(
+        self, driver: RunnerDriver, fleet: Fleet, dataset: str
+    ) -> None:
         """It is not retried on any call; the other chunks complete."""
         for path in fleet.pictures(0, dataset):
             fleet.site.routes[path] = status(404)

@@ -172,8 +172,8 @@ class SeenImagesContract:
         assert [hold(seen, other, held) for held in (ONE, OTHER)] == [None, None]
         assert hold(seen, one, third) == other.chunk
 
-    def test_many_are_asked_for_at_once(self, seen: SeenImages, repo: StatusRepo) -> None:
-        """Each gets its own answer: new, already held, held by another chunk, and held by an ended attempt."""
+    def test_many_images_are_held_in_one_call(self, seen: SeenImages, repo: StatusRepo) -> None:
+        """Each image has its own answer: new, already held, held by another chunk, or held by an ended attempt."""
         one, other, ended = (claim_chunk(repo, key) for key in create_chunks(repo, 3))
         mine, theirs, left, new = (image(number) for number in (4, 3, 2, 1))
         for claim, held in ((one, mine), (other, theirs), (ended, left)):
@@ -241,7 +241,7 @@ class SeenImagesContract:
         ]
 
     @pytest.mark.parametrize("end", ["runs", "failed", "reopened", "claimed_anew", "another_dataset", "released"])
-    def test_near_pairs_are_of_what_is_in_archives(
+    def test_near_pairs_contain_only_archived_images(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], end: str
     ) -> None:
         """An attempt that has not completed, or whose chunk was reopened, contributes no images."""

@@ -176,7 +176,7 @@ class Ensure:
         assert list(repo.ensure([])) == []
         assert list(repo.ensure([], beside=7)) == []
 
-    def test_a_plan_is_made_beside_what_it_knew_of(self, repo: StatusRepo) -> None:
+    def test_beside_counts_only_chunks_of_the_same_keyword_and_dataset(self, repo: StatusRepo) -> None:
         """Only chunks of the same keyword and dataset share candidates, so only those count."""
         repo.ensure([request(0), request(1), request(2, keyword="dog"), request(0, "other"), request(0, "")])
         (chunk,) = repo.ensure([request(7)], beside=2)
@@ -191,7 +191,7 @@ class Ensure:
             repo.ensure([request(7), request(8, keyword="dog")], beside=beside)
         assert [record.chunk.request.index for record in repo.find("d")] == [0, 1]
 
-    def test_what_a_plan_made_before_is_not_beside_it(self, repo: StatusRepo) -> None:
+    def test_a_repeated_plan_finds_its_own_chunks(self, repo: StatusRepo) -> None:
         """A plan whose answer was lost finds its own chunks, of any keyword, however many others were added since."""
         requested = [request(0), request(1), request(2, keyword="dog")]
         first = repo.ensure(requested, beside=0)
@@ -219,18 +219,18 @@ class Ensure:
                 while True:
                     taken = [record.chunk.request.slices[-1].stop for record in repo.find("d", keyword="cat")]
                     free = max(taken, default=0)
-                    piece = Slice("urls", "list", free, free + 1 + planner)
+                    part = Slice("urls", "list", free, free + 1 + planner)
                     try:
-                        repo.ensure([ChunkRequest(planner * 5 + turn, "cat", 1, [piece], "d")], beside=len(taken))
+                        repo.ensure([ChunkRequest(planner * 5 + turn, "cat", 1, [part], "d")], beside=len(taken))
                         break
                     except TransientError:
                         continue
 
         with eager_threads(), ThreadPoolExecutor(8) as pool:
             list(pool.map(plan, range(8)))
-        pieces = sorted((piece.start, piece.stop) for r in repo.find("d") for piece in r.chunk.request.slices)
-        assert len(pieces) == 8 * 5
-        assert all(one[1] == other[0] for one, other in pairwise(pieces))
+        slices = sorted((part.start, part.stop) for r in repo.find("d") for part in r.chunk.request.slices)
+        assert len(slices) == 8 * 5
+        assert all(one[1] == other[0] for one, other in pairwise(slices))
 
 
 class Leases:
@@ -254,7 +254,7 @@ class Leases:
         assert repo.claim(key, "other", 1000) == Busy(40)
         assert repo.get(key) == before
 
-    def test_asking_again_when_told_to_succeeds(self, repo: StatusRepo, clock: Clock) -> None:
+    def test_a_claim_after_retry_in_seconds_succeeds(self, repo: StatusRepo, clock: Clock) -> None:
         """``retry_in`` is exact: a claim at that moment is not refused again."""
         (key,) = create_chunks(repo)
         claim_chunk(repo, key)
@@ -321,7 +321,7 @@ class Leases:
         clock.advance(3)
         assert repo.get(key).running == 3
 
-    def test_a_late_renewal_saves_a_lease_that_nobody_took(self, repo: StatusRepo, clock: Clock) -> None:
+    def test_a_late_renewal_keeps_a_claim_that_no_other_worker_took(self, repo: StatusRepo, clock: Clock) -> None:
         """A delayed worker whose chunk was not claimed goes on, and no failure counts."""
         (key,) = create_chunks(repo)
         claim = claim_chunk(repo, key)
@@ -512,7 +512,7 @@ class Cancelling:
         assert [repo.get(key) for key in (done, failed, other)] == untouched
         assert repo.cancel("d") == 0
 
-    def test_a_running_chunk_is_asked(self, repo: StatusRepo) -> None:
+    def test_a_cancel_of_a_running_chunk_is_only_a_request(self, repo: StatusRepo) -> None:
         """Its worker sees the request at the next renewal, and may still complete the chunk."""
         (key,) = create_chunks(repo)
         claim = claim_chunk(repo, key)
@@ -598,7 +598,7 @@ class Queues:
         repo.assign(keys, "rq")
         assert [record.chunk.key for record in repo.overdue("rq")] == keys
 
-    def test_overdue_is_what_a_claim_would_take(self, repo: StatusRepo, clock: Clock) -> None:
+    def test_overdue_lists_the_chunks_that_can_be_claimed(self, repo: StatusRepo, clock: Clock) -> None:
         """Of every dataset, expired chunks first; none that runs, waits, is finished, or belongs to another queue."""
         repo.ensure([request(3, "a"), request(2, "a"), request(1, "")])
         keys = create_chunks(repo, 8)
@@ -751,7 +751,7 @@ class Looking:
             claim_chunk(repo, record.chunk.key)
         assert seen == keys
 
-    def test_summary_counts_what_occurs(self, repo: StatusRepo) -> None:
+    def test_summary_counts_the_statuses_that_occur(self, repo: StatusRepo) -> None:
         """By dataset, in the order of the names, without zeros."""
         assert repo.summary() == {}
         create_chunks(repo, 1, "b")

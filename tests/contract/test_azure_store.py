@@ -85,7 +85,7 @@ class AzureMachine(BlobStoreMachine):
 
 @pytest.fixture(autouse=True)
 def _server(azurite: Azure) -> None:
-    """Give the server to the machine, which hypothesis instantiates."""
+    """Set the server on the machine, which hypothesis instantiates."""
     AzureMachine.server = azurite
 
 

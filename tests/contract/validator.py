@@ -106,7 +106,7 @@ class ValidatorContract(ABC):
             next(found)
             assert len(list(pulled)) >= len(downloads) - self.LOOK_AHEAD
 
-    def test_pulls_nothing_before_it_is_asked(self, validator: Validator, store: Store) -> None:
+    def test_pulls_nothing_before_the_first_verdict_is_requested(self, validator: Validator, store: Store) -> None:
         """It is lazy: a chunk that is cancelled before it starts fetches nothing."""
         pulled = iter(store(self.picture(1)))
         validator.validate(pulled).close()
@@ -119,7 +119,7 @@ class ValidatorContract(ABC):
             next(found)
         assert verdicts(validator, downloads) == ["accepted"] * 6
 
-    def test_what_the_source_raises_passes_through(self, validator: Validator, store: Store) -> None:
+    def test_an_error_of_the_source_passes_through(self, validator: Validator, store: Store) -> None:
         """The pipeline handles a source that fails."""
 
         def failing() -> Iterator[Download]:

@@ -197,7 +197,7 @@ def test_a_missing_schema_is_named(engine: Engine) -> None:
     assert is_set_up(engine)
 
 
-def test_who_only_looks_makes_no_file(file: Engine, tmp_path: Path) -> None:
+def test_reading_creates_no_file(file: Engine, tmp_path: Path) -> None:
     """Connecting to SQLite would create an empty file."""
     assert not is_set_up(file)
     with pytest.raises(InvalidRequest, match="not set up yet"):

@@ -116,7 +116,7 @@ def test_a_server_that_never_answers_is_given_up(postgres: Postgres) -> None:
             check(engine)
 
 
-def test_what_a_user_may_not_do_is_named(engine: Engine, run_sql: Callable[[str], object]) -> None:
+def test_a_missing_privilege_is_named(engine: Engine, run_sql: Callable[[str], object]) -> None:
     """A user without privileges learns that they can be granted, for reading and for creating the tables."""
     user = databases.new_name()
     run_sql(f"CREATE ROLE {user} LOGIN PASSWORD '{user}'")
@@ -168,7 +168,7 @@ def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> No
         engine_at("postgresql+psycopg://user@host/database")
 
 
-def test_no_password_is_told(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_password_is_logged_or_raised(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     """Neither in a log line of any level, nor in an exception and its causes."""
     caplog.set_level(logging.DEBUG)
     for name in ("sqlalchemy.engine", "sqlalchemy.pool", "psycopg", "psycopg.pool"):

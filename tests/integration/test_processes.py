@@ -1,4 +1,4 @@
-"""The direct runner in several processes: to whoever started it, and to the status, it is one run."""
+"""The direct runner in several processes: progress, logs and status show one run and one worker."""
 
 import os
 import signal
@@ -44,31 +44,31 @@ POLICIES = Policies(download=AT_ONCE, status=AT_ONCE, chunk=AT_ONCE)
 
 
 @frozen
-class Firm:
-    """Twelve pictures, and what every process reaches them by: a database and a folder."""
+class SharedRun:
+    """Runs chunks of twelve pictures in several processes, which share a database and a folder."""
 
     home: Path
     events: list[Event] = field(factory=list)
 
     @property
     def status(self) -> StatusRepo:
-        """The truth, over a connection of its own."""
+        """Open the status database with a new connection."""
         return SqlStatusRepo(f"sqlite:///{self.home}/status.db", max_failures=3)
 
     @property
     def records(self) -> list[ChunkRecord]:
-        """How the chunks stand, by index."""
+        """Return the records of the chunks, by index."""
         return list(self.status.find("d"))
 
     def keys(self, number: int) -> list[ChunkKey]:
-        """Plan chunks of two pictures."""
-        pieces = [Slice("memory", "q", 2 * index, 2 * index + 2) for index in range(number)]
-        requests = [ChunkRequest(index, "cat", 2, (piece,), dataset="d") for index, piece in enumerate(pieces)]
+        """Plan chunks of two pictures each."""
+        slices = [Slice("memory", "q", 2 * index, 2 * index + 2) for index in range(number)]
+        requests = [ChunkRequest(index, "cat", 2, (part,), dataset="d") for index, part in enumerate(slices)]
         return [chunk.key for chunk in self.status.ensure(requests)]
 
     @contextmanager
     def pipeline(self, observer: Observer, stop: Callable[[], bool], **changes: Any) -> Generator[ChunkPipeline]:  # noqa: ANN401 - any attribute of the pipeline
-        """One that a process has for itself."""
+        """Yield a pipeline for one process."""
         seen = SqlSeenImages(f"sqlite:///{self.home}/status.db")
         shared = {"store": LocalBlobStore(self.home / "blobs"), "status": self.status, "seen": seen}
         yield MemoryAssembly(self.home / "work", PICTURES).pipeline(
@@ -84,7 +84,7 @@ class Firm:
         stop: threading.Event | None = None,
         **changes: Any,  # noqa: ANN401 - any attribute of the pipeline
     ) -> None:
-        """Work the chunks off, this process counted; one that would never end fails its test."""
+        """Run the chunks in so many processes, including this one; stop a run that does not end."""
         stop = stop or threading.Event()
         watchdog = threading.Timer(30, stop.set)
 
@@ -103,54 +103,54 @@ class Firm:
 
 
 @pytest.fixture
-def firm(tmp_path: Path) -> Firm:
-    """A status database, and nothing else yet."""
+def shared(tmp_path: Path) -> SharedRun:
+    """Create a status database."""
     migrate(engine_at(f"sqlite:///{tmp_path}/status.db"))
-    return Firm(tmp_path)
+    return SharedRun(tmp_path)
 
 
-def test_as_many_chunks_run_as_there_are_processes_and_all_is_told_here(firm: Firm) -> None:
-    """Each waits for the others to have begun; whoever shows progress sees every image, and each once."""
+def test_each_process_runs_a_chunk_and_all_events_arrive_here(shared: SharedRun) -> None:
+    """Each chunk waits until three have begun, and the observer must get the event of every image once."""
     together = threading.Barrier(3)
-    heard: list[Event] = []
+    events: list[Event] = []
 
     def observe(event: Event) -> None:
-        heard.append(event)
+        events.append(event)
         if isinstance(event, ChunkClaimed):
             together.wait(30)
 
-    firm.run(firm.keys(6), observer=observe)
+    shared.run(shared.keys(6), observer=observe)
     assert not together.broken
-    assert [(record.status, record.attempt) for record in firm.records] == [(Status.COMPLETED, 1)] * 6
-    accepted = [event.image.download.candidate.key for event in heard if isinstance(event, ImageAccepted)]
+    assert [(record.status, record.attempt) for record in shared.records] == [(Status.COMPLETED, 1)] * 6
+    accepted = [event.image.download.candidate.key for event in events if isinstance(event, ImageAccepted)]
     assert len(accepted) == len(set(accepted)) == 12
 
 
-def test_more_processes_than_chunks_end_all_the_same(firm: Firm) -> None:
-    """Who gets nothing goes home."""
-    firm.run(firm.keys(1), workers=4)
-    assert [record.status for record in firm.records] == [Status.COMPLETED]
+def test_processes_without_a_chunk_end(shared: SharedRun) -> None:
+    """A run with more processes than chunks must end."""
+    shared.run(shared.keys(1), workers=4)
+    assert [record.status for record in shared.records] == [Status.COMPLETED]
 
 
-def test_to_others_a_run_is_one_worker(firm: Firm) -> None:
-    """Live workers are counted by their names, and log lines are found by them."""
+def test_the_processes_of_a_run_count_as_one_worker(shared: SharedRun) -> None:
+    """Workers are counted and their log lines are found by the owner, so all processes must have the same."""
     together = threading.Barrier(2)
     seen: list[int] = []
 
     def observe(event: Event) -> None:
         if isinstance(event, ChunkClaimed) and together.wait(30) == 0:
-            seen.append(firm.status.overview("d").workers)
+            seen.append(shared.status.overview("d").workers)
 
-    firm.run(firm.keys(2), workers=2, observer=observe)
+    shared.run(shared.keys(2), workers=2, observer=observe)
     assert seen == [1]
 
 
 @frozen
 class Waiting(MemoryDownloader):
-    """A source that has nothing yet, and waits as a well-behaved one does."""
+    """A source that never delivers, and calls ``waiting`` while it waits."""
 
-    def download(self, slices: Any, into: Any, skip: Any, waiting: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - those of the port
-        """Wait."""
+    def download(self, slices: Any, into: Any, skip: Any, waiting: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - as the port
+        """Wait for ever."""
         while True:
             waiting()
         yield from super().download(slices, into, skip)
@@ -158,39 +158,39 @@ class Waiting(MemoryDownloader):
 
 @frozen
 class Deadly(MemoryDownloader):
-    """A source of which one chunk kills the process that begins with it, unless it is this one."""
+    """A source that kills every process that reads from it, except this one."""
 
-    def download(self, slices: Any, *args: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - those of the port
-        """Kill or deliver."""
+    def download(self, slices: Any, *args: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - as the port
+        """Kill the process, or yield the images."""
         if os.getpid() != HERE:
             os.kill(os.getpid(), signal.SIGKILL)
         yield from super().download(slices, *args)
 
 
-def test_what_a_killed_worker_had_in_hand_is_done_in_the_end(firm: Firm, caplog: pytest.LogCaptureFixture) -> None:
-    """By this process, once the lease has run out; and it is said that there is one worker less."""
+def test_the_chunk_of_a_killed_worker_is_completed(shared: SharedRun, caplog: pytest.LogCaptureFixture) -> None:
+    """This process must run it after its lease has expired, and log that a worker has ended."""
     together = threading.Barrier(2)
 
     def observe(event: Event) -> None:
         if isinstance(event, ChunkClaimed) and event.attempt == 1 and not together.broken:
-            together.wait(30)  # or this process could be done with both before the other has begun
+            together.wait(30)  # otherwise this process could complete both before the other begins
 
-    firm.run(
-        firm.keys(2),
+    shared.run(
+        shared.keys(2),
         workers=2,
         observer=observe,
         downloader=Deadly({"q": PICTURES}),
         terms=LeaseTerms(ttl=1.0, deadline=600.0),
     )
-    assert [record.status for record in firm.records] == [Status.COMPLETED] * 2
-    assert sorted((record.attempt, record.failures) for record in firm.records) == [(1, 0), (2, 1)]
+    assert [record.status for record in shared.records] == [Status.COMPLETED] * 2
+    assert sorted((record.attempt, record.failures) for record in shared.records) == [(1, 0), (2, 1)]
     assert [record.message for record in caplog.records] == [
         "a worker process has ended with SIGKILL; its chunks are run again once their leases have expired"
     ]
 
 
-def test_all_give_back_what_they_run_when_told_to_stop(firm: Firm) -> None:
-    """No failure is counted, and nothing is processing any more."""
+def test_a_stop_gives_the_chunks_of_all_processes_back(shared: SharedRun) -> None:
+    """No failure may be counted, and no chunk may stay claimed."""
     stop = threading.Event()
     together = threading.Barrier(3, action=stop.set)
 
@@ -199,30 +199,30 @@ def test_all_give_back_what_they_run_when_told_to_stop(firm: Firm) -> None:
             together.wait(30)
 
     with pytest.raises(KeyboardInterrupt):
-        firm.run(firm.keys(6), observer=observe, stop=stop, downloader=Waiting({"q": PICTURES}))
-    assert [(record.status, record.failures) for record in firm.records] == [(Status.PENDING, 0)] * 6
-    assert not list((firm.home / "work").glob("chunk-*"))
+        shared.run(shared.keys(6), observer=observe, stop=stop, downloader=Waiting({"q": PICTURES}))
+    assert [(record.status, record.failures) for record in shared.records] == [(Status.PENDING, 0)] * 6
+    assert not list((shared.home / "work").glob("chunk-*"))
 
 
 @frozen
 class WaitingElsewhere(Waiting):
-    """A source that delivers in this process, and has nothing yet in a worker."""
+    """A source that delivers in this process, and waits for ever in a worker."""
 
-    def download(self, *args: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - those of the port
-        """Deliver here, and wait in a worker."""
+    def download(self, *args: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - as the port
+        """Yield the images in this process; wait for ever in a worker."""
         return MemoryDownloader.download(self, *args[:3]) if os.getpid() == HERE else super().download(*args)
 
 
 def test_a_stop_after_the_last_chunk_of_this_process_is_an_interrupt(
-    firm: Firm, monkeypatch: pytest.MonkeyPatch
+    shared: SharedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker then gives back its chunk, so the run has not ended."""
+    """A worker then gives its chunk back, so the run is not complete."""
     stop = threading.Event()
     together = threading.Barrier(2)
 
     def observe(event: Event) -> None:
         if isinstance(event, ChunkClaimed):
-            together.wait(30)  # so that each process has one chunk
+            together.wait(30)  # so that each process claims one chunk
 
     def stopped_meanwhile(served: Any, lost: Callable[[Any], Any] = processes._lost) -> Any:  # noqa: ANN401
         stop.set()
@@ -231,15 +231,15 @@ def test_a_stop_after_the_last_chunk_of_this_process_is_an_interrupt(
     monkeypatch.setattr(processes, "_lost", stopped_meanwhile)
     source = WaitingElsewhere({"q": PICTURES})
     with pytest.raises(KeyboardInterrupt):
-        firm.run(firm.keys(2), workers=2, observer=observe, stop=stop, downloader=source)
-    assert sorted((record.status, record.failures) for record in firm.records) == [
+        shared.run(shared.keys(2), workers=2, observer=observe, stop=stop, downloader=source)
+    assert sorted((record.status, record.failures) for record in shared.records) == [
         (Status.COMPLETED, 0),
         (Status.PENDING, 0),
     ]
 
 
-def test_a_worker_that_cannot_begin_says_why(firm: Firm) -> None:
-    """Its error ends the run; what others have in hand is given back."""
+def test_the_error_of_a_worker_that_cannot_start_ends_the_run(shared: SharedRun) -> None:
+    """The run must raise the error, and give the chunks of other processes back."""
 
     @contextmanager
     def refused(*_: object) -> Iterator[ChunkPipeline]:
@@ -249,22 +249,22 @@ def test_a_worker_that_cannot_begin_says_why(firm: Firm) -> None:
     stop = threading.Event()
     with (
         forked_workers(1, refused) as others,
-        firm.pipeline(firm.events.append, stop.is_set, downloader=Waiting({"q": PICTURES})) as pipeline,
+        shared.pipeline(shared.events.append, stop.is_set, downloader=Waiting({"q": PICTURES})) as pipeline,
         pytest.raises(InvalidRequest, match="no such store"),
     ):
-        run_shared(others, pipeline, firm.keys(2), observer=firm.events.append, stop=stop)
-    assert Status.PROCESSING not in [record.status for record in firm.records]
+        run_shared(others, pipeline, shared.keys(2), observer=shared.events.append, stop=stop)
+    assert Status.PROCESSING not in [record.status for record in shared.records]
 
 
-def test_a_status_database_that_a_worker_cannot_reach_ends_the_run(firm: Firm) -> None:
-    """Nothing can be known or done; so it is with one process."""
+def test_a_status_database_that_a_worker_cannot_reach_ends_the_run(shared: SharedRun) -> None:
+    """Without the database no chunk can run, as in a run with one process."""
 
     class Away:
         def __getattr__(self, name: str) -> object:
             if os.getpid() != HERE and name == "claim":
                 raise StatusUnavailable("away")
-            return getattr(firm.status, name)
+            return getattr(shared.status, name)
 
     with pytest.raises(StatusUnavailable, match="away"):
-        firm.run(firm.keys(2), workers=2, status=Away(), downloader=Waiting({"q": PICTURES}))
-    assert Status.PROCESSING not in [record.status for record in firm.records]
+        shared.run(shared.keys(2), workers=2, status=Away(), downloader=Waiting({"q": PICTURES}))
+    assert Status.PROCESSING not in [record.status for record in shared.records]

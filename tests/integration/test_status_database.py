@@ -102,8 +102,8 @@ def test_eight_processes_claim_every_chunk_once(database: Engine) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", ["claimed", "cancelled", "assigned"])
-def test_what_was_read_is_read_again_when_it_changed(database: Engine, meanwhile: str) -> None:
-    """If another process changes the row before the compare-and-set, the answer is that of the new row."""
+def test_a_changed_row_is_read_again(database: Engine, meanwhile: str) -> None:
+    """If another process changes the row before the compare-and-set, the answer must be that of the new row."""
     rival = SqlStatusRepo(database.url)
     repo = SqlStatusRepo(database)
     (chunk,) = repo.ensure(requests(1))
@@ -361,7 +361,7 @@ def test_a_lock_that_stays_is_worth_another_try(engine: Engine, file: Path, writ
     write(engine)
 
 
-def test_who_only_reads_blocks_nobody(engine: Engine, file: Path) -> None:
+def test_a_reader_blocks_no_writer(engine: Engine, file: Path) -> None:
     """A command that reads for a long time neither blocks the workers nor sees half of a change."""
     repo = SqlStatusRepo(engine)
     repo.ensure(requests(1))
@@ -418,7 +418,7 @@ def test_a_url_of_anything_else_is_refused(url: str, message: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_an_engine_of_somebody_elses_is_refused() -> None:
+def test_a_foreign_engine_is_refused() -> None:
     """Its statements would not be separate transactions."""
     with pytest.raises(InvalidRequest, match="is not an engine of a status database; pass a URL"):
         SqlStatusRepo(create_engine("sqlite+pysqlite://"))

@@ -228,10 +228,10 @@ def test_an_empty_store_reopens_no_chunk() -> None:
     ],
 )
 @pytest.mark.usefixtures("home")
-def test_what_cannot_be_read_is_reported(
+def test_an_unreadable_dataset_is_reported(
     words: tuple[str, ...], code: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In one line; the exit code distinguishes a mistake from a service that cannot be reached."""
+    """The error is one line, and the exit code distinguishes wrong usage from an unreachable service."""
     for name, value in (("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x"), ("AWS_MAX_ATTEMPTS", "1")):
         monkeypatch.setenv(name, value)
     ran = pixcore("verify", *words, "--quiet")

@@ -68,7 +68,7 @@ def test_an_unknown_source_names_the_known_ones(tmp_path: Path) -> None:
         contents(BySource({"a": A, "b": B}), tmp_path, "c")
 
 
-def test_closing_early_closes_what_is_open(tmp_path: Path) -> None:
+def test_closing_early_closes_the_running_downloader(tmp_path: Path) -> None:
     """Closing early closes the downloader that is running, which holds threads and sockets."""
     bad = Failing(SourceUnavailable("down"), [b"x", b"y"])
     items = BySource({"bad": bad}).download([Slice("bad", "bad", 0, 2)], tmp_path)

@@ -95,7 +95,7 @@ class Home:
 
 @pytest.fixture
 def home() -> Home:
-    """Give a dataset without chunks."""
+    """Return a dataset without chunks."""
     return Home()
 
 
@@ -380,7 +380,7 @@ def test_no_mistake_in_the_card_fails_a_chunk(home: Home, caplog: pytest.LogCapt
     assert "RuntimeError: a mistake" in caplog.text
 
 
-def test_what_stops_a_worker_passes(home: Home) -> None:
+def test_an_exception_that_stops_a_worker_passes(home: Home) -> None:
     """A queue's time limit is an ordinary exception, and it must end the job."""
 
     class TimeIsUp(Exception):

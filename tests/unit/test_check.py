@@ -34,7 +34,7 @@ def described(name: str, data: bytes) -> dict[str, object]:
 
 @pytest.fixture
 def packed() -> Packed:
-    """Give a whole archive of two pictures."""
+    """Return a complete archive of two pictures."""
     files = [(FIRST, b"one"), (SECOND, b"two!")]
     return Packed([described(name, data) for name, data in files], files)
 

@@ -109,7 +109,7 @@ def test_public_domain_is_filtered_by_the_api() -> None:
 
 
 def test_a_file_keeps_all_of_its_provenance() -> None:
-    """A file keeps creator, licence and page, which whoever publishes a dataset must name."""
+    """A file keeps creator, licence and page, which a user who publishes the dataset must name."""
     (result,) = read(commons_entry("https://upload.example/1.jpg", 7) | {"index": 1})
     assert result == Result(
         "https://upload.example/1.jpg",

@@ -252,7 +252,7 @@ def test_accepted_up_to_the_limit_and_with_harmless_oddities(
 
 @pytest.mark.parametrize("kept", [0.3, 0.5, 0.7, 0.9])
 def test_a_png_with_zeros_for_its_end_is_damaged(decoded: Decode, kept: float) -> None:
-    """What a download in pieces leaves behind; load() alone lets some of these pass."""
+    """Interrupted downloads leave such files, some of which load() alone accepts."""
     data = encoded(photo(1), "PNG")
     whole = int(len(data) * kept)
     refusal = decoded(data[:whole] + bytes(len(data) - whole))
@@ -428,7 +428,7 @@ _SEEDS = (
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """A real image with a few bytes changed, a piece moved, or its end missing."""
+    """A real image with a few bytes changed, a part moved, or its end missing."""
     data = bytearray(draw(st.sampled_from(_SEEDS)))
     for _ in range(draw(st.integers(1, 6))):
         place = draw(st.integers(0, len(data)) | st.integers(0, min(200, len(data))))

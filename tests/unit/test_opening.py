@@ -42,7 +42,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_foreign_format_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
-    """Being told that it is no image would send the user the wrong way."""
+    """A message that the file is no image would mislead the user."""
     path = tmp_path / "file"
     path.write_bytes(FOREIGN[name])
     outcome = decode(path, Limits(formats=tuple(one for one in FORMATS if one != "HEIF")))

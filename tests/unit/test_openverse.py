@@ -78,7 +78,7 @@ def test_a_request_follows_the_documentation() -> None:
 
 
 def test_a_result_keeps_all_of_its_provenance() -> None:
-    """A result keeps creator, licence and page, which whoever publishes a dataset must name."""
+    """A result keeps creator, licence and page, which a user who publishes the dataset must name."""
     (result,) = Openverse().read(json.dumps({"results": [openverse_entry("https://a.example/1.jpg", 7)]}).encode())
     assert result
     assert (result.url, result.license) == ("https://a.example/1.jpg", "by-sa")

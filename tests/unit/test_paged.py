@@ -19,7 +19,7 @@ from pixcore_adapters.downloader.sources.search import Overloaded, Result, Unrea
 
 
 @frozen
-class Made:
+class MadeUpSearch:
     """A search whose pages are JSON lists of URLs, with null for a result without an image."""
 
     name: str = "made"
@@ -44,8 +44,8 @@ class Made:
         return [url and Result(url, Provenance(title=f"title of {url}"), url.partition(":")[0]) for url in urls]
 
 
-def paper(results: Sequence[str | None], size: int = 3) -> PagesInMemory:
-    """Return pages that hold these results."""
+def pages_of(results: Sequence[str | None], size: int = 3) -> PagesInMemory:
+    """Return pages with these results."""
 
     def written(url: str) -> bytes:
         number = int(url.rpartition("/")[2])
@@ -54,7 +54,7 @@ def paper(results: Sequence[str | None], size: int = 3) -> PagesInMemory:
     return PagesInMemory(written)
 
 
-def these(page: bytes) -> PagesInMemory:
+def same_page(page: bytes) -> PagesInMemory:
     """Return the same page for every request."""
     return PagesInMemory(lambda _: page)
 
@@ -86,7 +86,7 @@ def urls(count: int) -> list[str | None]:
 
 def test_a_candidate_has_the_values_of_its_result() -> None:
     """A candidate's key holds its position, so that a retry gives the same one."""
-    first, last = read(PagedSource(Made()), slice_of(4, 6), paper(urls(9)))
+    first, last = read(PagedSource(MadeUpSearch()), slice_of(4, 6), pages_of(urls(9)))
     assert first == Candidate(CandidateKey("made", "q", 4), "by:4", Provenance(title="title of by:4"))
     assert isinstance(last, Candidate)
     assert last.key.position == 5
@@ -105,11 +105,11 @@ def test_adjacent_slices_give_each_position_once(results: list[bool], size: int,
     """Adjacent slices give each position once, also within a page, and request no page in vain."""
     # whether a page without URLs is the end depends on the search
     page_results = [f"by:{n}" if exists else None for n, exists in enumerate(results)]
-    source = PagedSource(Made(size=size, ahead=ahead))
+    source = PagedSource(MadeUpSearch(size=size, ahead=ahead))
     borders = sorted({0, *cuts, 60})
     found: list[int] = []
     for start, stop in pairwise(borders):
-        pages = paper(page_results, size)
+        pages = pages_of(page_results, size)
         found += positions(read(source, slice_of(start, stop), pages))
         asked = numbers(pages.asked)
         past_the_end = max(start // size, -(-len(page_results) // size))
@@ -120,8 +120,8 @@ def test_adjacent_slices_give_each_position_once(results: list[bool], size: int,
 
 def test_no_page_is_requested_before_it_is_needed() -> None:
     """The first page is requested alone, then up to `ahead` pages. Unneeded ones are cancelled."""
-    pages = paper(urls(90))
-    items = pages.read(PagedSource(Made(ahead=2)).candidates(slice_of(0, 90), pages))
+    pages = pages_of(urls(90))
+    items = pages.read(PagedSource(MadeUpSearch(ahead=2)).candidates(slice_of(0, 90), pages))
     assert pages.asked == []
     assert next(items)
     assert numbers(pages.asked) == [0, 1, 2]
@@ -134,30 +134,32 @@ def test_no_page_is_requested_before_it_is_needed() -> None:
 
 def test_pages_requested_ahead_are_cancelled_at_the_end() -> None:
     """Pages requested ahead are cancelled at the end of the results."""
-    pages = paper(urls(5))
-    assert len(read(PagedSource(Made(ahead=4)), slice_of(0, 90), pages)) == 5
+    pages = pages_of(urls(5))
+    assert len(read(PagedSource(MadeUpSearch(ahead=4)), slice_of(0, 90), pages)) == 5
     assert (numbers(pages.asked), numbers(pages.dropped())) == ([0, 1, 2, 3, 4, 5], [3, 4, 5])
 
 
 def test_no_page_is_requested_beyond_the_limit() -> None:
     """No page beyond the limit is requested: sources answer with an error or repeat the last page."""
-    pages = paper(urls(90))
-    items = read(PagedSource(Made(limit=10)), slice_of(4, 90), pages)
+    pages = pages_of(urls(90))
+    items = read(PagedSource(MadeUpSearch(limit=10)), slice_of(4, 90), pages)
     assert positions(items) == [4, 5, 6, 7, 8, 9]
     assert numbers(pages.asked) == [1, 2, 3]
-    assert read(PagedSource(Made(limit=10)), slice_of(12, 90), pages) == []
+    assert read(PagedSource(MadeUpSearch(limit=10)), slice_of(12, 90), pages) == []
 
 
 def test_results_beyond_a_pages_size_are_dropped() -> None:
     """Results beyond a page's size are dropped; they would take the positions of the next page."""
-    items = read(PagedSource(Made(ahead=0)), slice_of(0, 9), these(b'["by:0", "by:1", "by:2", "by:3"]'))
+    items = read(PagedSource(MadeUpSearch(ahead=0)), slice_of(0, 9), same_page(b'["by:0", "by:1", "by:2", "by:3"]'))
     assert positions(items) == list(range(9))
 
 
 def test_other_licences_are_misses() -> None:
     """The licence stated for an image is checked, whatever the source's filter. An unstated one is not allowed."""
     results = ["by:0", "by-sa:1", "", ":3", "cc0:4"]
-    items = read(PagedSource(Made(size=5)), slice_of(0, 5, "by,cc0"), paper([url or None for url in results], 5))
+    items = read(
+        PagedSource(MadeUpSearch(size=5)), slice_of(0, 5, "by,cc0"), pages_of([url or None for url in results], 5)
+    )
     assert [
         (item.candidate.url, item.reason, item.permanent, item.detail) if isinstance(item, Miss) else item.url
         for item in items
@@ -175,22 +177,22 @@ def test_other_licences_are_misses() -> None:
 def test_an_overloaded_source_is_worth_asking_again() -> None:
     """An overloaded source raises SourceUnavailable, not SourceChanged."""
     with pytest.raises(SourceUnavailable, match="made: too many readers; try again later"):
-        read(PagedSource(Made()), slice_of(0, 3), these(b"busy"))
+        read(PagedSource(MadeUpSearch()), slice_of(0, 3), same_page(b"busy"))
 
 
 def test_an_empty_page_is_the_end_or_a_change() -> None:
     """An empty first page is the end or SourceChanged, as the search says. A later one is the end."""
-    strict = PagedSource(Made(empty_is_end=False))
-    assert read(PagedSource(Made()), slice_of(0, 9), paper([])) == []
-    assert len(read(strict, slice_of(0, 9), paper(urls(3)))) == 3
+    strict = PagedSource(MadeUpSearch(empty_is_end=False))
+    assert read(PagedSource(MadeUpSearch()), slice_of(0, 9), pages_of([])) == []
+    assert len(read(strict, slice_of(0, 9), pages_of(urls(3)))) == 3
     with pytest.raises(SourceChanged, match="it has no results"):
-        read(strict, slice_of(3, 9), paper(urls(3)))
+        read(strict, slice_of(3, 9), pages_of(urls(3)))
 
 
 def test_an_unreadable_page_is_named() -> None:
     """The error names the unreadable page and how to save it."""
     with pytest.raises(SourceChanged) as raised:
-        read(PagedSource(Made()), slice_of(0, 3), these(b"<html>"))
+        read(PagedSource(MadeUpSearch()), slice_of(0, 3), same_page(b"<html>"))
     assert str(raised.value) == (
         "a page of made cannot be read: it is no list (http://made.example/q//0); save the page with --keep-pages DIR"
         " and report it"
@@ -200,7 +202,7 @@ def test_an_unreadable_page_is_named() -> None:
 def test_results_before_an_unreadable_page_are_yielded() -> None:
     """The results before an unreadable page are yielded, as when a consent page comes later."""
     pages = PagesInMemory(lambda url: b'["by:0"]' if url.endswith("/0") else b"<html>")
-    items = pages.read(PagedSource(Made()).candidates(slice_of(0, 9), pages))
+    items = pages.read(PagedSource(MadeUpSearch()).candidates(slice_of(0, 9), pages))
     assert isinstance(next(items), Candidate)
     with pytest.raises(SourceChanged):
         next(items)
@@ -212,11 +214,11 @@ def test_results_before_an_unreadable_page_are_yielded() -> None:
 def test_an_unreadable_page_is_kept(tmp_path: Path, page: bytes, strict: bool) -> None:
     """The page is saved unchanged and the error names the file. No query leads out of the folder."""
     folder = tmp_path / "new" / "pages"
-    source = PagedSource(Made(empty_is_end=not strict), keep_pages=folder)
+    source = PagedSource(MadeUpSearch(empty_is_end=not strict), keep_pages=folder)
     messages = []
     for _ in range(2):
         with pytest.raises(SourceChanged) as raised:
-            read(source, Slice("made", "../../q\0\ud800", 0, 3), these(page))
+            read(source, Slice("made", "../../q\0\ud800", 0, 3), same_page(page))
         messages.append(str(raised.value))
     (kept,) = tmp_path.rglob("*.page")
     assert kept.parent == folder
@@ -228,6 +230,6 @@ def test_an_unreadable_page_is_kept(tmp_path: Path, page: bytes, strict: bool) -
 def test_a_page_that_cannot_be_kept_hides_no_error(tmp_path: Path) -> None:
     """If the page cannot be saved, the error still says why the source failed."""
     (tmp_path / "file").write_text("")
-    source = PagedSource(Made(), keep_pages=tmp_path / "file")
+    source = PagedSource(MadeUpSearch(), keep_pages=tmp_path / "file")
     with pytest.raises(SourceChanged, match=r"it is no list .*; the page could not be saved: FileExistsError"):
-        read(source, slice_of(0, 3), these(b"<html>"))
+        read(source, slice_of(0, 3), same_page(b"<html>"))

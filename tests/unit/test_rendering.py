@@ -60,8 +60,8 @@ def test_an_orientation_that_does_not_exist_turns_nothing(tag: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG"])
-def test_the_shorter_side_is_at_least_what_was_asked_for(name: str) -> None:
-    """Neither enlarged, nor larger than a cheap decode makes it."""
+def test_the_shorter_side_is_at_least_the_requested_size(name: str) -> None:
+    """A picture must neither be enlarged nor be larger than a cheap decode gives."""
     assert min(seen(encoded(photo(1, 1200, 1000), name), 128).size) in range(128, 256)
     assert seen(encoded(photo(1, 90, 60), name), 128).size == (90, 60)
 
