@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         TransientError,
         WorkspaceFull,
     )
+    from pixcore.filters.rule import Filter
     from pixcore.model.archives import Archive, Blob
     from pixcore.model.chunks import (
         Attempt,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         Rejected,
         RejectReason,
     )
+    from pixcore.model.measures import Measures
     from pixcore.model.quality import Fingerprint, NearRule, Quality, TwinRule
     from pixcore.model.requests import ChunkRequest, Slice
     from pixcore.model.rows import Row
@@ -95,11 +97,13 @@ __all__ = [
     "Event",
     "Exhausted",
     "Features",
+    "Filter",
     "Fingerprint",
     "InvalidRequest",
     "KeywordRequest",
     "Lane",
     "LeaseTerms",
+    "Measures",
     "Miss",
     "MissReason",
     "NearGroup",
@@ -150,6 +154,7 @@ __all__ = [
 # last.
 _MODULES = (
     "errors",
+    "model.measures",
     "model.quality",
     "model.images",
     "model.archives",
@@ -159,6 +164,7 @@ _MODULES = (
     "chunk.events",
     "model.rows",
     "ports",
+    "filters.rule",
     "chunk.lease",
     "stored.near_groups",
     "planning.plan",

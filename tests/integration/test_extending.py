@@ -14,6 +14,7 @@ from apis import answer
 from command import PROGRAM, Ran, fill, jpeg
 from distributions import installed
 from hostile import Site, picture
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/extending.md").read_text()
@@ -28,11 +29,14 @@ FILES = {
 def environment(tmp_path: Path) -> dict[str, str]:
     """Return the environment of a user who has installed the document's package with its extra for tests."""
     project = tomllib.loads(PROJECT)["project"]
-    modules = {name: FILES[name] for name in ("pixcore_onefile", "pixcore_museum")}
+    modules = {name: FILES[name] for name in ("pixcore_onefile", "pixcore_museum", "pixcore_centre")}
     site = installed(tmp_path / "site", project["name"], project["entry-points"], **modules)
     (site / "pixcore_contract").symlink_to(ROOT / "tests/contract")  # its name in a wheel
     theirs = {name: value for name, value in os.environ.items() if not name.startswith(("PIXCORE_", "AZURE_"))}
-    return theirs | {"PYTHONPATH": str(site), "PIXCORE_WORK": str(tmp_path / "work")}
+    return theirs | {
+        "PYTHONPATH": str(site),
+        "PIXCORE_WORK": str(tmp_path / "work"),
+    }
 
 
 def run(folder: Path, environment: dict[str, str], *words: object) -> Ran:
@@ -123,3 +127,26 @@ def test_the_documented_source_works(tmp_path: Path, environment: dict[str, str]
     assert [(row["source"], row["title"], row["page_url"], row["license"]) for row in rows] == [
         ("museum", f"No. {n}", f"https://museum.example/{n}", "CC0 1.0") for n in range(3)
     ]
+
+
+def test_the_documented_filter_works(tmp_path: Path, environment: dict[str, str]) -> None:
+    """It drops what it is for, under its own name, and only in datasets that ask for it."""
+    fill(tmp_path / "photos", 3)
+    Image.new("RGB", (300, 200), "teal").save(tmp_path / "photos" / "blank.png")
+    (tmp_path / "asked.toml").write_text(
+        '[quality]\nfilters = ["no_blank_centre"]\n[[keyword]]\nname = "x"\nsource = "folder:./photos"\n'
+    )
+    for words, kept, reasons in (
+        (("asked.toml",), 3, {"no_blank_centre": 1}),
+        (("--source", "folder:./photos", "--dataset", "all"), 4, {}),
+    ):
+        ran = run(tmp_path, environment, "run", *words)
+        assert (ran.chunks[0]["accepted"], ran.chunks[0]["rejected"]) == (kept, reasons), ran.err
+
+
+def test_a_filter_that_is_not_installed_is_refused(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Before anything is planned."""
+    fill(tmp_path / "photos", 1)
+    ran = run(tmp_path, environment | {"PIXCORE_FILTERS": "gone"}, "run", "--source", "folder:./photos")
+    assert ran.code == 2
+    assert "there is no filter 'gone'; install the package that brings it" in ran.err

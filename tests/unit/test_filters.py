@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from pixcore.filters.apply import apply_filters
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
+from pixcore.model.measures import FLAGS, Measures
 from pixcore.model.quality import Fingerprint, NearRule, Quality, TwinRule
+from pixcore_adapters.status_repo.codec import text, value
 
 
 def image(number: int, width: int = 320, height: int = 240, phash: int = 0) -> Accepted:
@@ -54,3 +57,72 @@ def test_a_rejection_names_the_size_and_the_minimum() -> None:
     [verdict] = apply_filters([image(1, 40, 30)], Quality())
     assert isinstance(verdict, Rejected)
     assert verdict.detail == "40 x 30 of at least 50 x 50 pixels"
+
+
+def measured(number: int, **measures: int) -> Accepted:
+    """Return an image with these measures."""
+    return evolve(image(number), measures=evolve(Measures(700, 20, 230, 500, 7000, 400, 1333, 0), **measures))
+
+
+def test_nothing_is_dropped_by_default() -> None:
+    """Measures describe; the dataset decides."""
+    odd = [
+        measured(1, sharpness=1, lightest=60, information=10, colourfulness=0, aspect=9000, text_lines=90),
+        measured(2, darkest=250, lightest=255),
+    ]
+    assert verdicts(odd, Quality(twins=TwinRule.OFF)) == ["kept", "kept"]
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_an_image_with_an_unwanted_flag_is_dropped_under_its_name(flag: str) -> None:
+    """Only flags that the dataset names count."""
+    low = {"sharpness": 1, "lightest": 60, "information": 10, "colourfulness": 0, "aspect": 9000, "text_lines": 90}
+    one = measured(1, **({"darkest": 250, "lightest": 255} if flag == "light" else low))
+    assert verdicts([one, measured(2)], Quality(drop=(flag,))) == [flag, "kept"]
+
+
+@pytest.mark.parametrize(
+    ("quality", "verdict"),
+    [
+        (Quality(min_sharpness=700), "kept"),
+        (Quality(min_sharpness=701), RejectReason.BLURRY),
+        (Quality(max_aspect=1.334), "kept"),
+        (Quality(max_aspect=1.3), RejectReason.ODD_ASPECT),
+    ],
+)
+def test_limits_include_their_value(quality: Quality, verdict: str) -> None:
+    """The sharpness and the aspect of 320 x 240 pixels."""
+    assert verdicts([measured(1)], quality) == [verdict]
+
+
+def test_an_image_that_was_not_measured_is_kept() -> None:
+    """A validator of other people's need not measure anything."""
+    assert verdicts([image(1)], Quality(min_sharpness=900, drop=tuple(FLAGS))) == ["kept"]
+
+
+def test_an_unknown_flag_is_refused() -> None:
+    """A misspelt flag would drop nothing, in silence."""
+    with pytest.raises(ValueError, match="blury"):
+        Quality(drop=("blury",))
+
+
+def test_filters_of_others_drop_under_their_names() -> None:
+    """After the rules of the dataset, and before duplicates are looked for."""
+
+    class Odd:
+        def fault(self, image: Accepted) -> str:
+            return "odd" if int(image.sha256) % 2 else ""
+
+    images = [image(1), image(2), image(2), image(3, 40)]
+    found = apply_filters(images, Quality(), {"odd_ones": Odd()})
+    assert [one.reason if isinstance(one, Rejected) else "kept" for one in found] == [
+        *("odd_ones", "kept", RejectReason.DUPLICATE, RejectReason.TOO_SMALL)
+    ]
+
+
+def test_rules_of_earlier_plans_are_read() -> None:
+    """Datasets that were planned before measures existed go on, and drop nothing by them."""
+    earlier = '{"min_width": 60, "min_height": 50, "near": {"phash": 10, "dhash": 10}, "twins": "hashes"}'
+    assert value(Quality, earlier) == Quality(min_width=60, twins=TwinRule.HASHES)
+    own = Quality(min_sharpness=300, max_aspect=2.5, drop=("dark", "text"), filters=("mine",))
+    assert value(Quality, text(own)) == own

@@ -94,11 +94,13 @@ class Collector:
         decoding in other processes, and packing in this thread overlap.
         """
         context, selection = self.context, self.selection
+        quality = context.request.quality
+        filters = {name: context.using.filters(name) for name in quality.filters}
         downloads = self._downloads()
         with (
             closing(downloads),
             closing(context.using.validator.validate(downloads)) as decoded,
-            closing(apply_filters(drop_changed(decoded), context.request.quality)) as verdicts,
+            closing(apply_filters(drop_changed(decoded), quality, filters)) as verdicts,
         ):
             yielded = 0
             for verdict in verdicts:

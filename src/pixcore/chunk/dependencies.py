@@ -10,9 +10,20 @@ from attrs import field, frozen
 from pixcore.chunk.events import Observer, silent
 from pixcore.chunk.lease import LeaseTerms
 from pixcore.chunk.retry import Policies
+from pixcore.errors import InvalidRequest
+from pixcore.filters.rule import Filter
 from pixcore.ports import Archiver, BlobStore, Downloader, StatusRepo, Validator
 from pixcore.ports.seen_images import SeenImages
 from pixcore.ports.twin_finder import TwinFinder
+
+
+def no_filter(name: str) -> Filter:
+    """Refuse a filter that nothing provides.
+
+    Raises:
+        InvalidRequest: Always.
+    """
+    raise InvalidRequest(f"there is no filter {name!r}; install the package that brings it on every worker")
 
 
 @frozen
@@ -24,6 +35,8 @@ class Dependencies:
         work: Each attempt creates its private work directory below this folder.
         seen: The sixth port. None: duplicates across the chunks of a dataset are not found.
         twins: The seventh port. None: images that show the same picture are not found.
+        filters: Returns the filter of a name that a dataset's ``Quality`` lists; raises ``InvalidRequest`` if there is
+            none.
         observer: Is called with every event, in the thread that runs the chunk.
         policies: How often each step is tried.
         terms: How long a claim lives.
@@ -41,6 +54,7 @@ class Dependencies:
     work: Path
     seen: SeenImages | None = None
     twins: TwinFinder | None = None
+    filters: Callable[[str], Filter] = no_filter
     observer: Observer = silent
     policies: Policies = Policies()
     terms: LeaseTerms = LeaseTerms()

@@ -1,18 +1,44 @@
 """Apply the rules of a dataset to the images that the validator accepted. Each rule has a module of its own."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from functools import partial
 
+from pixcore.filters.aspect import too_long
 from pixcore.filters.duplicates import drop_duplicates
-from pixcore.filters.size import drop_small
+from pixcore.filters.flags import flagged
+from pixcore.filters.rule import Fault, Filter, Rule
+from pixcore.filters.sharpness import not_sharp
+from pixcore.filters.size import too_small
 from pixcore.model.images import Accepted, Rejected
 from pixcore.model.quality import Quality, TwinRule
 
+_RULES = (too_small, too_long, not_sharp, flagged)
 
-def apply_filters(verdicts: Iterable[Accepted | Rejected], quality: Quality) -> Generator[Accepted | Rejected]:
+
+def apply_filters(
+    verdicts: Iterable[Accepted | Rejected], quality: Quality, filters: Mapping[str, Filter] | None = None
+) -> Generator[Accepted | Rejected]:
     """Reject each accepted image that breaks a rule; keep the order and all other verdicts.
+
+    ``filters`` are those of other distributions, by name; the name is the reason that is counted.
 
     The cheap rules come first. Duplicates are compared with kept images only: an image that another rule rejects must
     not displace an equal one.
     """
-    rule = quality.near if quality.twins is TwinRule.HASHES else None
-    return drop_duplicates(drop_small(verdicts, quality), rule)
+    rules: list[Rule] = [partial(rule, quality=quality) for rule in _RULES]
+    rules += [partial(_fault, name, own) for name, own in (filters or {}).items()]
+    near = quality.near if quality.twins is TwinRule.HASHES else None
+    return drop_duplicates(_kept(verdicts, rules), near)
+
+
+def _kept(verdicts: Iterable[Accepted | Rejected], rules: Sequence[Rule]) -> Generator[Accepted | Rejected]:
+    for verdict in verdicts:
+        if isinstance(verdict, Accepted) and (fault := next(filter(None, (rule(verdict) for rule in rules)), None)):
+            yield Rejected(verdict.download, fault.reason, fault.detail)
+        else:
+            yield verdict
+
+
+def _fault(name: str, own: Filter, image: Accepted) -> Fault | None:
+    detail = own.fault(image)
+    return Fault(name, detail) if detail else None

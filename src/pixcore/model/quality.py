@@ -6,7 +6,9 @@ The rules are part of the plan, so that every worker applies the same ones, what
 from enum import StrEnum
 
 from attrs import field, frozen
-from attrs.validators import and_, ge, le
+from attrs.validators import and_, deep_iterable, ge, in_, le
+
+from pixcore.model.measures import FLAGS
 
 
 @frozen
@@ -69,9 +71,17 @@ class Quality:
         min_height: The smallest height, likewise.
         near: Which hashes are near, for reports across chunks and for splits.
         twins: What a chunk does with images that show the same picture. Equal bytes are dropped whatever it is.
+        min_sharpness: The smallest sharpness; see ``Measures``. 0: any.
+        max_aspect: How many times as long as the other a side may be. 0: any.
+        drop: Flags of images that are dropped; see ``FLAGS``.
+        filters: Names of filters of other distributions, which are all applied.
     """
 
     min_width: int = field(default=50, validator=ge(1))
     min_height: int = field(default=50, validator=ge(1))
     near: NearRule | None = NearRule()
     twins: TwinRule = TwinRule.DROP
+    min_sharpness: int = field(default=0, validator=ge(0))
+    max_aspect: float = field(default=0.0, validator=ge(0))
+    drop: tuple[str, ...] = field(default=(), validator=deep_iterable(in_(FLAGS)))
+    filters: tuple[str, ...] = ()

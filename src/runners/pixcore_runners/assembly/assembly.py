@@ -20,15 +20,17 @@ from pixcore import (
     StatusRepo,
     Validator,
 )
+from pixcore.chunk.dependencies import no_filter
 from pixcore.chunk.events import Observer, combined
 from pixcore.chunk.workspace import sweep
+from pixcore.filters.rule import Filter
 from pixcore.ports import TwinFinder
 from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.outputs.export import Layout
 from pixcore_runners.assembly import sources, status_databases
 from pixcore_runners.registry.table import needing
-from pixcore_runners.registry.tables import ARCHIVERS, BLOB_STORES, LAYOUTS
+from pixcore_runners.registry.tables import ARCHIVERS, BLOB_STORES, FILTERS, LAYOUTS
 from pixcore_runners.settings import Settings, environment_here
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ class Assembly:
                 work=work,
                 seen=self.seen,
                 twins=_twin_finder(self.settings),
+                filters=_filter,
                 observer=_with_metrics(self.settings, observer, interrupts, closed_at_end),
                 stop=stop,
                 terms=LeaseTerms(ttl=self.settings.lease_ttl, deadline=self.settings.chunk_deadline),
@@ -188,6 +191,13 @@ def _validator(settings: Settings, closed_at_end: ExitStack) -> "PillowValidator
     limits = _limits(settings)
     share = max(1, (os.cpu_count() or 1) // settings.workers)  # each running chunk has decoders of its own
     return closed_at_end.enter_context(PillowValidator(limits, seconds=settings.decode_seconds, workers=share))
+
+
+def _filter(name: str) -> Filter:
+    if (make := FILTERS.find(name)) is None:
+        return no_filter(name)
+    made: Filter = make()
+    return made
 
 
 def _twin_finder(settings: Settings) -> TwinFinder:

@@ -6,11 +6,16 @@ import rich_click as click
 from attrs import evolve
 
 from pixcore import InvalidRequest
+from pixcore.model.measures import FLAGS
 from pixcore_runners.cli.shell import Shell, with_options
 from pixcore_runners.planning.dataset_file import read
 from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, usable_sources
+from pixcore_runners.registry.tables import FILTERS
 from pixcore_runners.settings import Settings
 from pixcore_runners.settings.source_names import FORMS, LICENSES, caution
+
+# The settings with a flag that a DATASET.toml holds itself.
+_IN_THE_FILE = ("source", "license", "chunk_size", "min_width", "min_height", "drop", "near")
 
 # The command receives `keyword`, `count` and `dataset`. The others are settings.
 spec_options = with_options(
@@ -29,6 +34,9 @@ spec_options = with_options(
     ),
     click.option("--license", metavar="SLUGS", help=f"Only images under these licences: {', '.join(LICENSES)}."),
     click.option("--chunk-size", type=int, metavar="N", help="Images in a chunk. Default: 500."),
+    click.option("--min-width", type=int, metavar="PIXELS", help="Reject narrower images. Default: 50."),
+    click.option("--min-height", type=int, metavar="PIXELS", help="Reject shorter images. Default: 50."),
+    click.option("--drop", metavar="FLAGS", help=f"Reject images with these flags: {', '.join(FLAGS)}."),
     click.option("--near", metavar="RULE", help="Copies of one picture in a chunk: drop (default), report or off."),
     click.option("--dataset", default="", metavar="NAME", help="Name of the dataset. Default: the keyword."),
     click.option("--keep-pages", metavar="DIR", help="Store result pages that could not be parsed in DIR."),
@@ -44,13 +52,15 @@ def dataset_spec(shell: Shell, keyword: str, count: int | None, dataset: str) ->
     settings = _with_usual_sources(shell)
     if keyword.endswith(".toml"):
         flags = {"count": count, "dataset": dataset}
-        flags |= {name: shell.loaded.origins[name] == "flag" for name in ("source", "license", "chunk_size", "near")}
+        flags |= {name: shell.loaded.origins[name] == "flag" for name in _IN_THE_FILE}
         if given := [name.replace("_", "-") for name, value in flags.items() if value]:
             raise InvalidRequest(f"--{given[0]} cannot be used with a DATASET.toml; write it into {keyword}")
         spec = read(Path(keyword), settings)
     else:
         keyword_spec = KeywordSpec(settings.source, keyword, count, licenses=settings.license)
         spec = DatasetSpec((keyword_spec,), settings.chunk_size, dataset, settings.quality)
+    if unknown := [name for name in spec.quality.filters if name not in FILTERS]:
+        raise InvalidRequest(f"there is no filter {unknown[0]!r}; install the package that brings it")
     spec = spec.with_names()
     if left_out := set(shell.settings.source) - set(settings.source) - set(spec.sources):
         shell.say(

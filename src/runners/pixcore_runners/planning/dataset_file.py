@@ -18,7 +18,8 @@ _Key = tuple[str | int, ...]  # the place of a value, such as ("keyword", 0, "co
 # The settings that each table may hold. Its other keys are no settings.
 _HEAD = ("source", "license", "chunk_size")
 _KEYWORD = ("source", "license")
-_QUALITY = ("min_width", "min_height", "near", "near_phash", "near_dhash")
+_SIZES = ("min_width", "min_height", "max_aspect")
+_QUALITY = (*_SIZES, "min_sharpness", "drop", "filters", "near", "near_phash", "near_dhash")
 
 
 def read(path: Path, settings: Settings) -> DatasetSpec:

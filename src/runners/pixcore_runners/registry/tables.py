@@ -31,6 +31,9 @@ ARCHIVERS = Table(
     "pixcore.archivers",
 )
 
+# Filters of datasets, by the values of the setting `filters`; made by (). pixcore's own rules are not among them.
+FILTERS = Table({}, "pixcore.filters")
+
 # Sources that are searched by keyword, by the name that `--source` takes; made by (environ).
 SEARCHES = Table(
     {

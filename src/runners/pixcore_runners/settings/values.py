@@ -8,6 +8,7 @@ from attrs import Attribute, field, fields, fields_dict, frozen
 from attrs.validators import and_, deep_iterable, ge, gt, in_, le, matches_re
 
 from pixcore import DatasetRequest, InvalidRequest, LeaseTerms, NearRule, Policies, Quality
+from pixcore.model.measures import FLAGS
 from pixcore.model.quality import TwinRule
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.validator.picture import Limits
@@ -18,6 +19,7 @@ from pixcore_runners.settings.urls import SecretUrl, holds_secret, holds_user, i
 _TERMS, _NEAR, _QUALITY, _LIMITS, _FETCH = LeaseTerms(), NearRule(), Quality(), Limits(), FetchPolicy()
 _NEAR_CHOICES = tuple(str(rule) for rule in TwinRule if rule is not TwinRule.HASHES)
 _COUNT = "a whole number, at least 1"
+_LEAST = "a whole number, at least 0"
 _SECONDS = "a number of seconds above 0"
 _SWITCH = "true or false"
 _BITS = "a whole number from 0 to 64"
@@ -156,12 +158,36 @@ class Settings:
     min_width: int = field(
         default=_QUALITY.min_width,
         validator=ge(1),
-        metadata=_about("Reject images narrower than this many pixels.", _COUNT),
+        metadata=_about("Reject images narrower than this many pixels.", _COUNT, flag=True),
     )
     min_height: int = field(
         default=_QUALITY.min_height,
         validator=ge(1),
-        metadata=_about("Reject images shorter than this many pixels.", _COUNT),
+        metadata=_about("Reject images shorter than this many pixels.", _COUNT, flag=True),
+    )
+    min_sharpness: int = field(
+        default=_QUALITY.min_sharpness,
+        validator=ge(0),
+        metadata=_about("Reject images less sharp than this; sharp photographs have 540 to 1000.", _LEAST),
+    )
+    max_aspect: float = field(
+        default=_QUALITY.max_aspect,
+        validator=ge(0),
+        metadata=_about(
+            "Reject images of which one side is more than this many times as long as the other; 0 for no limit.",
+            "a number, at least 0",
+        ),
+    )
+    drop: tuple[str, ...] = field(
+        default=_QUALITY.drop,
+        validator=deep_iterable(in_(FLAGS)),
+        metadata=_about(
+            "Reject images with these flags, such as blurry,dark.", f"one or more of: {', '.join(FLAGS)}", flag=True
+        ),
+    )
+    filters: tuple[str, ...] = field(
+        default=_QUALITY.filters,
+        metadata=_about("Filters of installed packages that reject images.", "the names of one or more filters"),
     )
     near: str = field(
         default=str(_QUALITY.twins),
@@ -279,7 +305,16 @@ class Settings:
     @property
     def quality(self) -> Quality:
         """The quality that a newly planned dataset requires of its images."""
-        return Quality(self.min_width, self.min_height, self.near_rule, TwinRule(self.near))
+        return Quality(
+            min_width=self.min_width,
+            min_height=self.min_height,
+            near=self.near_rule,
+            twins=TwinRule(self.near),
+            min_sharpness=self.min_sharpness,
+            max_aspect=self.max_aspect,
+            drop=self.drop,
+            filters=self.filters,
+        )
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
