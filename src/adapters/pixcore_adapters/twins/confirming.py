@@ -31,7 +31,7 @@ class Confirmer:
         *,
         seconds: float = 20.0,
         memory: int = 1 << 30,
-        deadline: float = 60.0,
+        deadline: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._left = deadline

@@ -32,7 +32,7 @@ class PillowTwinFinder:
     limits: Limits = field(factory=Limits)
     seconds: float = 20.0
     memory: int = 1 << 30
-    deadline: float = 60.0
+    deadline: float = 300.0
     clock: Callable[[], float] = time.monotonic
 
     def open(self) -> "PictureTwins":
