@@ -52,7 +52,7 @@ class RunnerContract:
         return f"d{next(_names)}"
 
     def test_every_chunk_is_completed(self, driver: RunnerDriver, fleet: Fleet, dataset: str) -> None:
-        """Each is completed and full at the first attempt, and its blob exists as recorded."""
+        """Every chunk must be complete and full at the first attempt, with its blob as recorded."""
         driver.submit(4, dataset)
         records = fleet.until_settled(dataset=dataset)
         assert [(record.status, record.attempt, record.failures) for record in records] == [

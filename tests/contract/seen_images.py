@@ -224,7 +224,7 @@ class SeenImagesContract:
         assert [(pair.phash, pair.dhash) for pair in group.pairs] == [(3, 1)]
 
     def test_near_pairs_are_those_of_the_rule(self, seen: SeenImages, repo: StatusRepo, claims: list[Claim]) -> None:
-        """Each pair once, within a chunk and across chunks; both hashes count, and flat pictures are never near."""
+        """Each pair is returned once, within and across chunks; both hashes count, and flat pictures are never near."""
         one, other = claims
         for held in (image(1), image(2, 0b1), image(3, MOST, 0), image(4, 0, MOST), image(5, flat=True)):
             hold(seen, one, held)

@@ -599,7 +599,7 @@ class Queues:
         assert [record.chunk.key for record in repo.overdue("rq")] == keys
 
     def test_overdue_lists_the_chunks_that_can_be_claimed(self, repo: StatusRepo, clock: Clock) -> None:
-        """Of every dataset, expired chunks first; none that runs, waits, is finished, or belongs to another queue."""
+        """Chunks of all datasets are listed, expired ones first; running, waiting and finished ones are not."""
         repo.ensure([request(3, "a"), request(2, "a"), request(1, "")])
         keys = create_chunks(repo, 8)
         repo.assign([record.chunk.key for dataset in ("a", "") for record in repo.find(dataset)], "rq")
@@ -752,7 +752,7 @@ class Looking:
         assert seen == keys
 
     def test_summary_counts_the_statuses_that_occur(self, repo: StatusRepo) -> None:
-        """By dataset, in the order of the names, without zeros."""
+        """The counts are grouped by dataset, in the order of the names, without zeros."""
         assert repo.summary() == {}
         create_chunks(repo, 1, "b")
         keys = create_chunks(repo, 3, "a")
@@ -775,7 +775,7 @@ class Looking:
         assert repo.overview("nobody") == nothing
 
     def test_an_overview_sums_up(self, repo: StatusRepo, clock: Clock) -> None:
-        """Of the records of one dataset, or of all."""
+        """The sums are those of the records of one dataset, or of all."""
         done, short, failed, vanished, slow, fast, alone, _ = create_chunks(repo, 8)
         (other,) = create_chunks(repo, 1, "other")
         repo.complete(claim_chunk(repo, done), result(1))

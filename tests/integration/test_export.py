@@ -140,7 +140,7 @@ def test_nothing_is_left_of_an_export_that_ended_early(
 @each_layout
 @pytest.mark.parametrize("room", [0, 100, 5_000, 60_000])
 def test_a_full_disk_is_reported_and_nothing_is_left(layout: Layout, tmp_path: Path, room: int) -> None:
-    """At whatever point the disk is full."""
+    """This must hold wherever in the export the disk becomes full."""
     some = [sample(number, data=Random(number).randbytes(100_000)) for number in range(3)]  # noqa: S311 - no secret
     with no_file_above(room), pytest.raises(WorkspaceFull, match=r"nothing was exported to .*free some space"):
         export(some, layout, tmp_path / "out", "cats")
@@ -149,7 +149,7 @@ def test_a_full_disk_is_reported_and_nothing_is_left(layout: Layout, tmp_path: P
 
 @each_layout
 def test_existing_files_are_not_overwritten(layout: Layout, tmp_path: Path) -> None:
-    """Neither a file, nor a folder with files, nor files that appear during the export."""
+    """The export must not overwrite files, folders with files, or files that appear during the export."""
     taken, file = tmp_path / "taken", tmp_path / "file"
     taken.mkdir()
     file.write_text("mine")
@@ -315,7 +315,7 @@ def test_the_completed_chunks_of_an_incomplete_dataset_are_exported(home: Path) 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_export_leaves_nothing(number: signal.Signals) -> None:
-    """Neither Ctrl-C nor a stop by a scheduler leaves half an export; the exit code says so."""
+    """After Ctrl-C or SIGTERM no partial export may be left, and the exit code must show the interrupt."""
     before = files(Path())
     # this test holds the lock of the work directory, so that the export waits in the middle
     Path("work").mkdir(mode=0o700, exist_ok=True)

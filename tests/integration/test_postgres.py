@@ -109,7 +109,7 @@ def test_a_server_that_is_not_there_is_worth_another_try(postgres: Postgres) -> 
 
 
 def test_a_server_that_never_answers_is_given_up(postgres: Postgres) -> None:
-    """Within the timeout of the URL, or ten seconds by default."""
+    """The timeout is that of the URL, or ten seconds by default."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = make_url(postgres.url()).set(port=silent.getsockname()[1], query={"connect_timeout": "1"})
         with connected(url) as engine, pytest.raises(StatusUnavailable, match="timeout"):
@@ -169,7 +169,7 @@ def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_no_password_is_logged_or_raised(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither in a log line of any level, nor in an exception and its causes."""
+    """The password must not be in a log line of any level, or in an exception and its causes."""
     caplog.set_level(logging.DEBUG)
     for name in ("sqlalchemy.engine", "sqlalchemy.pool", "psycopg", "psycopg.pool"):
         caplog.set_level(logging.DEBUG, name)

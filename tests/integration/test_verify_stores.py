@@ -1,4 +1,4 @@
-"""Verify, repair and export on real servers: what a mix-up in a bucket leaves is found and mended there, too."""
+"""Verify, repair and export on real servers: blobs that were swapped in a bucket are found and replaced."""
 
 import hashlib
 import uuid
@@ -18,7 +18,7 @@ RUN = ("run", "--source", "folder:photos", "--chunk-size", "3", "--json", "--qui
 def test_swapped_blobs_in_a_bucket(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their metadata went along, so each says that it is the other chunk's: it is replaced all the same."""
+    """Each blob's metadata names the other chunk, but both must be replaced."""
     at_home(tmp_path, monkeypatch)
     fill(tmp_path / "photos", 6)
     real = real_store(request.getfixturevalue(kind), f"cats-{uuid.uuid4().hex[:12]}")
@@ -33,15 +33,15 @@ def test_swapped_blobs_in_a_bucket(
     for blob in (one, other):
         with store.open(blob.key) as file:
             (tmp_path / blob.sha256).write_bytes(file.read())
-    for there, new in ((one, other), (other, one)):
+    for old, new in ((one, other), (other, one)):
         store.put(
-            there.key,
+            old.key,
             tmp_path / new.sha256,
             sha256=new.sha256,
             size=new.size,
             content_type=new.content_type,
             metadata=new.metadata,
-            replacing=there.etag,
+            replacing=old.etag,
         )
     ran = pixcore("verify", "photos", *where, "--repair", "--json")
     assert (ran.code, ran.document["reopened"]) == (3, [1, 2])

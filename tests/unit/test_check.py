@@ -40,7 +40,7 @@ def packed() -> Packed:
 
 
 def test_a_whole_archive_has_no_fault(packed: Packed) -> None:
-    """Because of a false alarm, people would throw away good data."""
+    """A false alarm would make users throw away good data."""
     assert packed.faults() == []
 
 

@@ -169,7 +169,7 @@ def test_flat_is_what_has_no_picture_in_it(decoded: Decode, image: Image.Image, 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_of_the_default_is_decoded(decoded: Decode, name: str) -> None:
-    """Each by its own name, whatever the file is called."""
+    """The format must be recognised by the content, whatever the file's name."""
     picture = decoded(in_format(name))
     assert isinstance(picture, Picture)
     assert (picture.format, picture.width, picture.height) == (name, 320, 240)
@@ -271,7 +271,7 @@ def photographs() -> tuple[bytes, ...]:
 
 
 def test_the_thumbnail_in_exif_data_is_really_there(decoded: Decode) -> None:
-    """Or the next test would prove less than it says."""
+    """Without the thumbnail the next test would prove nothing."""
     assert all(isinstance(decoded(data), Picture) for data in photographs())
     assert photographs()[1].count(b"\xff\xd9") >= 2
 
@@ -287,7 +287,7 @@ def test_no_jpeg_cut_anywhere_is_accepted(decoded: Decode) -> None:
 
 @pytest.mark.parametrize(("seed", "options"), [(17, {"restart_marker_rows": 2}), (27, {"optimize": True}), (34, {})])
 def test_the_last_byte_of_a_jpeg_counts(decoded: Decode, seed: int, options: dict[str, object]) -> None:
-    """Of these, load() does not miss the last two."""
+    """Pillow's load() does not notice that the last two bytes are missing."""
     data = encoded(photo(seed), **options)
     assert isinstance(decoded(data), Picture)
     assert isinstance(decoded(data[:-1]), Refusal)

@@ -243,7 +243,7 @@ class TestRaces:
     def test_a_blob_deleted_by_two_is_deleted(
         self, store: LocalBlobStore, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Of two processes that delete a blob, the slower one finds neither the blob nor its folder. No error."""
+        """If two processes delete a blob, the slower one finds neither blob nor folder and must raise no error."""
         put(store, "d/key", b"x")
         locked = store._locked
 

@@ -61,7 +61,7 @@ class TestNearIndex:
     @example([(0, 0)], NearRule(64, 64))
     @example([(2**64 - 1, 0)] * 5, NearRule(0, 0))
     def test_pairs_are_those_of_brute_force(self, prints: Prints, rule: NearRule) -> None:
-        """Each once, the lower index first, ascending."""
+        """Each pair must be returned once, with the lower index first, in ascending order."""
         expected = [[n, m] for n, m in combinations(range(len(prints)), 2) if holds(rule, prints[n], prints[m])]
         assert NearIndex(*columns(prints), rule).pairs().tolist() == expected
 
@@ -69,7 +69,7 @@ class TestNearIndex:
     def test_what_is_near_is_what_brute_force_finds(
         self, stored: Prints, others: Prints, data: st.DataObject, rule: NearRule
     ) -> None:
-        """Also if the queries are stored hashes, and if nothing is stored."""
+        """This must hold even if the queries are stored hashes, and if nothing is stored."""
         queries = others + data.draw(st.lists(st.sampled_from(stored)) if stored else st.just([]))
         expected = [
             [n, m] for n, m in product(range(len(queries)), range(len(stored))) if holds(rule, queries[n], stored[m])
@@ -78,7 +78,7 @@ class TestNearIndex:
 
     @pytest.mark.parametrize("distance", [0, 1, 2, 3, 4, 10, 11, 12, 13])
     def test_the_farthest_that_are_near_are_found_wherever_they_differ(self, distance: int) -> None:
-        """At exactly the rule's distance, distributed over the parts in every way, for odd and even distances."""
+        """Hashes at exactly the rule's distance must be found, however the differing bits are distributed."""
         rng = np.random.default_rng(distance)
         flipped = rng.permuted(np.arange(64) < np.full((300, 1), distance), axis=1)
         stored = rng.integers(0, 2**64, 300, dtype=np.uint64)

@@ -72,7 +72,7 @@ def test_tag_allows(value: str) -> None:
 
 
 def test_several_tags() -> None:
-    """Of several headers only those that forbid are reported."""
+    """Only the headers that forbid must be reported."""
     assert robots_tag(["otherbot: noai", "nofollow", "noai", "none"], OURS) == "X-Robots-Tag: noai, none"
 
 

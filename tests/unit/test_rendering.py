@@ -83,7 +83,7 @@ def test_a_transparent_picture_is_drawn_on_a_ground_that_shows_it(level: int, gr
 
 
 def test_colours_under_full_transparency_are_not_seen() -> None:
-    """Neither alone nor mixed into the edges of what is visible."""
+    """These colours must not appear alone or be mixed into the edges of visible parts."""
     one, other = drawing(90), drawing(90)
     hidden = Image.new("RGBA", other.size, (255, 0, 0, 0))
     hidden.paste(other, mask=other.getchannel("A"))
@@ -125,7 +125,7 @@ def test_fractions_are_stretched_over_the_values_that_mean_something(values: lis
 
 
 def test_whole_numbers_below_zero_are_stretched() -> None:
-    """As heights are, below sea level."""
+    """Such pictures exist, for example maps of heights below sea level."""
     heights = np.array([[-100, 0, 100]], np.int32)
     assert eight_bits(heights).tolist() == [[0, 127, 255]]
 

@@ -180,7 +180,7 @@ def test_the_extension_is_that_of_the_detected_format(found: str, extension: str
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_times_have_one_format(moment: datetime) -> None:
-    """Because of one odd time stamp, a loader reads the whole column as text or refuses it."""
+    """One time stamp of another format would make a loader read the whole column as text, or refuse it."""
     written = row(0, evolve(IMAGE, download=evolve(IMAGE.download, fetched_at=moment)), REQUEST).fetched_at
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", written)
     assert datetime.fromisoformat(written) == moment.replace(microsecond=0)

@@ -65,10 +65,10 @@ class _Frame:
         stream = zlib.decompressobj()
         for part in self.parts:
             for place in range(0, len(part), _INPUT):
-                piece: bytes | memoryview = part[place : place + _INPUT]
-                while piece and not stream.eof:
-                    missing -= len(stream.decompress(piece, _OUTPUT))
-                    piece = stream.unconsumed_tail
+                block: bytes | memoryview = part[place : place + _INPUT]
+                while block and not stream.eof:
+                    missing -= len(stream.decompress(block, _OUTPUT))
+                    block = stream.unconsumed_tail
                 if missing < -_OUTPUT:
                     return  # more than announced: readers ignore it
         if missing > 0 or not stream.eof:
