@@ -45,8 +45,9 @@ class Sources:
         return LIMITS[source]
 
     @contextmanager
-    def listing(self, source: str, _: str, planned: Iterable[Slice] = ()) -> Iterator[Listing]:
+    def listing(self, source: str, _: str, planned: Iterable[Slice] = (), options: object = None) -> Iterator[Listing]:
         """Yield the lane behind the slices that are planned already."""
+        del options
         folder = source.removeprefix("folder:/")
         used = max((part.stop for part in planned if part.query == folder), default=0)
         yield Listing(Lane("folder", folder, used, self.lengths[folder], snapshot="x"), BytesIO())

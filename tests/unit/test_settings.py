@@ -41,9 +41,14 @@ VALUES: Mapping[str, st.SearchStrategy[object]] = MappingProxyType(
         "archive": st.sampled_from(["zip", "tar"]),
         **dict.fromkeys(("work", "keep_pages", "metrics_dir"), WORDS.map(lambda word: f"/{word}")),
         **dict.fromkeys(("lease_ttl", "chunk_deadline", "decode_seconds", "fetch_seconds", "per_host_rate"), SECONDS),
-        **dict.fromkeys(("user_agent", "queue"), WORDS),
+        **dict.fromkeys(("user_agent", "queue", "list_encoding"), WORDS),
+        **dict.fromkeys(("url_column", "caption_column", "label_column", "license_column"), WORDS),
+        **dict.fromkeys(("columns", "keep_columns", "drop_columns"), st.lists(WORDS, min_size=1, max_size=3)),
+        "list_format": st.sampled_from(["csv", "parquet"]),
+        "verify_hash": WORDS.map(lambda word: f"md5:{word}"),
+        "label_from": st.sampled_from(["folder", "none"]),
         "private_hosts": st.lists(WORDS.map(lambda word: f"{word}:80"), min_size=1, max_size=3),
-        **dict.fromkeys(("create_container", "ignore_opt_out", "proxy_from_environment"), st.booleans()),
+        **dict.fromkeys(("create_container", "ignore_opt_out", "proxy_from_environment", "accept_junk"), st.booleans()),
         **dict.fromkeys(("broker", "result_backend"), BROKERS),
     }
 )

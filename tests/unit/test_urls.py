@@ -11,7 +11,7 @@ from apis import PagesInMemory, no_page
 from hostile import Answer, Site, policy, redirect, silent, slow, status
 from hypothesis import given
 from hypothesis import strategies as st
-from listings import lane_of
+from listings import JUNK, lane_of
 
 from pixcore.errors import InvalidRequest, SourceChanged, SourceUnavailable
 from pixcore.model.images import Candidate, Miss, MissReason, Provenance
@@ -20,7 +20,9 @@ from pixcore.planning.plan import Lane
 from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
-from pixcore_adapters.downloader.urls import Urls, entries
+from pixcore_adapters.downloader.lists.options import ListOptions
+from pixcore_adapters.downloader.lists.reading import Reading
+from pixcore_adapters.downloader.urls import Urls
 
 A, B, C = "http://a.example/1.jpg", "https://b.example/2.jpg?w=1,2&h=3", "http://c.example/ü 3.jpg"
 
@@ -56,9 +58,9 @@ def read(source: Urls, slice_: Slice) -> list[Candidate | Miss]:
     return list(pages.read(source.candidates(slice_, pages)))
 
 
-def found(path: Path) -> list[dict[str, str]]:
+def found(path: Path, options: ListOptions = JUNK) -> list[dict[str, object]]:
     """Return the entries of the list."""
-    return list(entries(path, str(path)))
+    return list(Reading(str(path), [path], options).entries())
 
 
 def packed(path: Path, data: bytes) -> Path:
@@ -94,7 +96,9 @@ def test_a_list_without_a_last_line_end_is_whole(tmp_path: Path) -> None:
 def test_quoted_cells_hold_commas_quotes_and_lines(tmp_path: Path) -> None:
     """Quoted cells may hold commas, quotes and line breaks, as spreadsheets write them."""
     text = f'title,url\n"two\nlines, ""quoted""","{B}"\n'
-    assert found(packed(tmp_path / "list.csv", text.encode())) == [{"url": B, "title": 'two\nlines, "quoted"'}]
+    assert found(packed(tmp_path / "list.csv", text.encode())) == [
+        {"url": B, "caption": 'two\nlines, "quoted"', "title": 'two\nlines, "quoted"'}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +132,9 @@ def test_provenance_columns_reach_the_candidate(source: Urls, tmp_path: Path, en
     (candidate,) = proposed(source, lane)
     assert isinstance(candidate, Candidate)
     assert candidate.url == A
-    assert candidate.provenance == Provenance("http://a.example/", "A cat", "Ann", "CC0", "http://cc0.example/", "")
+    assert candidate.provenance == Provenance(
+        "http://a.example/", "A cat", "Ann", "CC0", "http://cc0.example/", "", "A cat"
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,7 +161,9 @@ def test_junk_is_a_miss_in_its_place(source: Urls, tmp_path: Path, ending: str, 
     assert all(isinstance(item, Candidate) and item.url == A for item in items[::2])
     for position, item in enumerate(items[1::2]):
         assert isinstance(item, Miss)
-        assert (item.reason, item.permanent) == (MissReason.NOT_A_URL, True)
+        assert item.permanent
+        assert item.reason in {MissReason.NOT_A_URL, "not_json", "list_instead_of_text", "undecodable_bytes"}
+        assert item.detail.startswith("line ")
         assert item.candidate.key.position == 2 * position + 1
         assert len(item.candidate.url) <= 200
 
@@ -182,7 +190,7 @@ def test_a_quote_that_is_never_closed_ends_with_its_cell(tmp_path: Path) -> None
     text = "url\n" + f"{A}\n" * 10 + '"http://a.example/\n' + f"{A}\n" * 20_000
     listed = found(packed(tmp_path / "list.csv", text.encode()))
     assert [entry.get("url") for entry in listed[:10]] == [A] * 10
-    assert listed[10].keys() == {"junk"}
+    assert listed[10].keys() == {"junk", "reason", "line"}
     assert listed[11:] == [{"url": A}] * len(listed[11:])
     assert len(listed) > 10_000
 
@@ -193,22 +201,26 @@ def test_a_quote_that_is_never_closed_ends_with_its_cell(tmp_path: Path) -> None
         (
             "list.xlsx",
             b"PK",
-            "is not a list; name a file that ends in .txt, .csv, .tsv, .jsonl, each also with .gz",
+            "is not a list; name a file that ends in .txt, .csv, .tsv, .jsonl, .ndjson, .json, .parquet, each also",
         ),
         ("list", b"", "is not a list; name a file that ends in .txt"),
         ("list.gz", b"", "is not a list; name a file that ends in .txt"),
-        ("list.csv", b"", "has no column `url`; put the column names in the first line"),
-        ("list.csv", b"http://a.example/1.jpg\n", "has no column `url`"),
-        ("list.csv", b"a;url\n", "has no column `url`"),
-        ("list.tsv", b"a,url\n", "has no column `url`"),
-        ("list.csv", bytes(range(256)) * 999, "has no column `url`"),
-        ("list.csv", b"x" * (1 << 19), "has no column `url`"),
+        ("list.csv", b"", "has no column that is usually the URL; it has no column at all; name it with --url-column"),
+        (
+            "list.csv",
+            b"http://a.example/1.jpg\n",
+            "has no header: its first line holds a URL; name its columns in order",
+        ),
+        ("list.csv", b"a;url\n", "has no column that is usually the URL; it has 'a;url'"),
+        ("list.tsv", b"a,url\n", "has no column that is usually the URL; it has 'a,url'"),
+        ("list.csv", bytes(range(256)) * 999, "has no column that is usually the URL"),
+        ("list.csv", b"x" * (1 << 19), "has no column that is usually the URL"),
         ("list.txt.gz", gzip.compress(b"x" * 9999, mtime=0)[:-9], "cannot be read: EOFError"),
         ("list.txt.gz", gzip.compress(b"x" * 9999, mtime=0)[:12] + b"\xff" * 99, "cannot be read: error"),
         ("list.txt.gz", b"http://a.example/1.jpg", "cannot be read: BadGzipFile"),
         ("gone.txt", None, "cannot be read: FileNotFoundError"),
         ("gone.txt/x.txt", None, "cannot be read: FileNotFoundError"),
-        (".", None, "is not a list"),
+        (".", None, "holds no list"),
     ],
 )
 def test_no_list_is_refused_by_its_name(
@@ -228,7 +240,7 @@ def test_no_list_is_refused_by_its_name(
 def test_a_folder_with_a_lists_name_is_refused(source: Urls, tmp_path: Path) -> None:
     """A folder with a list's name is refused."""
     (tmp_path / "list.txt").mkdir()
-    with pytest.raises(InvalidRequest, match=r"list\.txt cannot be read: IsADirectoryError"):
+    with pytest.raises(InvalidRequest, match=r"list\.txt' holds no list; lists end in \.txt"):
         lane_of(source, str(tmp_path / "list.txt"), "cats")
 
 

@@ -25,6 +25,8 @@ from pixcore_adapters.downloader.listing import Listing, new_listing, read
 SOURCE = "folder"
 _BLOCK = 1 << 20  # bytes
 
+_Labelled = dict[str, str]  # {"file": path, "label": …}; an entry without a label is the path alone
+
 
 @frozen
 class FolderDownloader:
@@ -41,8 +43,13 @@ class FolderDownloader:
     store: BlobStore
     max_bytes: int = 50 * 2**20
 
-    def listing(self, folder: Path, dataset: str, planned: Iterable[Slice] = ()) -> AbstractContextManager[Listing]:
+    def listing(
+        self, folder: Path, dataset: str, planned: Iterable[Slice] = (), *, labels: bool = False
+    ) -> AbstractContextManager[Listing]:
         """List the folder's present files. The listing's lane begins after the slices that are already ``planned``.
+
+        With ``labels``, the name of a file's folder is its label if all files are in sub-folders of one level. An
+        extended listing has labels if the earlier one has.
 
         Raises:
             InvalidRequest: The folder does not exist or cannot be listed.
@@ -50,12 +57,19 @@ class FolderDownloader:
         """
         root = Path(os.path.realpath(folder))  # not Path.resolve, which raises on a loop of symlinks
 
-        def grow(known: Iterator[str]) -> Iterator[str]:
-            listed = set()
-            for name in known:
-                listed.add(name)
-                yield name
-            yield from (name for name in _files(root) if name not in listed)
+        def grow(known: Iterator[str | _Labelled]) -> Iterator[str | _Labelled]:
+            listed: set[str] = set()
+            labelled: bool | None = None
+            for entry in known:
+                labelled = not isinstance(entry, str)
+                listed.add(_name(entry))
+                yield entry
+            names = _files(root)
+            if labelled is None:
+                labelled = labels and all(name.count(os.sep) == 1 for name in names)
+            for name in names:
+                if name not in listed:
+                    yield {"file": name, "label": Path(name).parts[0]} if labelled and os.sep in name else name
 
         return new_listing(SOURCE, str(root), grow, store=self.store, dataset=dataset, planned=planned)
 
@@ -72,11 +86,12 @@ class FolderDownloader:
             if slice_.source != SOURCE:
                 raise InvalidRequest(f"source {slice_.source!r} is not a folder; use the downloader of that source")
             root = _root(slice_.query)
-            names = read(self.store, slice_.snapshot, slice_.start, slice_.stop)
-            for position, name in enumerate(names, slice_.start):
+            entries = read(self.store, slice_.snapshot, slice_.start, slice_.stop)
+            for position, entry in enumerate(entries, slice_.start):
+                label = "" if isinstance(entry, str) else entry["label"]
                 key = CandidateKey(SOURCE, slice_.query, position)
                 if key not in skip:
-                    yield self._copy(Candidate(key, url=name), root, into / f"{number:06d}-{position}")
+                    yield self._copy(Candidate(key, _name(entry), label=label), root, into / f"{number:06d}-{position}")
                 number += 1
 
     def _copy(self, candidate: Candidate, root: Path, target: Path) -> Download | Miss:
@@ -90,6 +105,10 @@ class FolderDownloader:
                 _root(candidate.key.query)  # raises if the whole folder is gone, as after unmounting a disk
             return Miss(candidate, missed.reason, missed.permanent, missed.detail)
         return Download(candidate, target, size, _utc(modified))
+
+
+def _name(entry: str | _Labelled) -> str:
+    return entry if isinstance(entry, str) else entry["file"]
 
 
 class _Missed(Exception):

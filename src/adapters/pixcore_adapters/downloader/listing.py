@@ -7,13 +7,13 @@ parts of its slice and memory is bounded. A later listing of the same query only
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import StoreConflict
@@ -29,10 +29,16 @@ Grow = Callable[[Iterator[Any]], Iterable[Any]]
 
 @frozen
 class Listing:
-    """The entries of a query, in a temporary file. ``lane`` covers those after the slices already planned."""
+    """The entries of a query, in a temporary file.
+
+    Attributes:
+        lane: Covers the entries after the slices already planned.
+        summary: How the source was read, as JSON can hold it; empty if there is nothing to say.
+    """
 
     lane: Lane
     _file: IO[bytes]
+    summary: Mapping[str, Any] = field(factory=dict[str, Any])
 
     def keep(self, store: BlobStore) -> None:
         """Store the listing under the key that the lane's slices name. Idempotent.
@@ -50,24 +56,37 @@ class Listing:
 
 @contextmanager
 def new_listing(
-    source: str, query: str, grow: Grow, *, store: BlobStore, dataset: str, planned: Iterable[Slice]
+    source: str,
+    query: str,
+    grow: Grow,
+    *,
+    store: BlobStore,
+    dataset: str,
+    planned: Iterable[Slice],
+    licenses: str = "",
+    read_as: Callable[[], tuple[tuple[tuple[str, str], ...], Mapping[str, Any]]] = lambda: ((), {}),
 ) -> Generator[Listing]:
     """List a query's entries into a temporary file, which exists until the block ends. Uses bounded memory.
 
-    Stores nothing; call ``Listing.keep`` for that. The last slice ``planned`` of the query names the earlier listing.
+    Stores nothing; call ``Listing.keep`` for that. The last slice ``planned`` of the query, limited to the same
+    ``licenses``, names the earlier listing. ``read_as`` is called after the last entry; it returns the columns of the
+    entries, as for a ``Lane``, and the summary.
 
     Raises:
         StoreDenied, StoreNotFound, StoreUnavailable: The earlier listing cannot be read.
         WorkspaceFull, TransientError: The temporary file cannot be written.
     """
-    ours = [slice_ for slice_ in planned if (slice_.source, slice_.query) == (source, query)]
+    lane = (source, query, licenses)
+    ours = [slice_ for slice_ in planned if (slice_.source, slice_.query, slice_.licenses) == lane]
     last = max(ours, key=lambda slice_: slice_.stop, default=None)
     known = read(store, last.snapshot) if last else iter(())
     with tempfile.TemporaryFile() as file:
         with local_disk("writing a listing"):
             sha256, entries = _write_lines((json.dumps(entry).encode() + b"\n" for entry in grow(known)), file)
         snapshot = f"{dataset}/lists/{sha256}" if dataset else f"lists/{sha256}"
-        yield Listing(Lane(source, query, start=last.stop if last else 0, stop=entries, snapshot=snapshot), file)
+        columns, summary = read_as()
+        start = last.stop if last else 0
+        yield Listing(Lane(source, query, start, entries, snapshot, licenses, columns), file, summary)
 
 
 def read(store: BlobStore, snapshot: str, start: int = 0, stop: int | None = None) -> Iterator[Any]:

@@ -1,27 +1,23 @@
-"""URL lists: .txt, .csv, .tsv and .jsonl files, optionally gzipped, read in bounded memory.
+"""URL lists: read when a dataset is planned, in bounded memory; the room ``lists`` knows their formats.
 
-Planning fixes a list's entries in a listing. A line without a URL keeps its position and becomes a miss.
+Planning fixes a list's entries in a listing. A row without a URL keeps its position and becomes a miss.
 """
 
-import csv
-import gzip
-import io
-import json
 import re
+import shutil
+import sys
 import tempfile
-import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import TypeGuard
-from urllib.parse import urlsplit
 
-from attrs import fields, frozen
+from attrs import frozen
 
-from pixcore.errors import InvalidRequest, one_line
+from pixcore.chunk.workspace import local_disk
+from pixcore.errors import InvalidRequest
 from pixcore.model.images import Candidate, CandidateKey, Miss, MissReason, Provenance
 from pixcore.model.requests import Slice
 from pixcore.ports import BlobStore
@@ -29,19 +25,20 @@ from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.fetching import fetching
 from pixcore_adapters.downloader.listing import Listing, new_listing, read
+from pixcore_adapters.downloader.lists import formats
+from pixcore_adapters.downloader.lists.columns import Entry
+from pixcore_adapters.downloader.lists.files import files
+from pixcore_adapters.downloader.lists.options import ListOptions
+from pixcore_adapters.downloader.lists.reading import Reading
 from pixcore_adapters.downloader.source import Pages
 
 SOURCE = "urls"
+STANDARD_INPUT = "-"
 
-Entry = dict[str, str]
-"""Either ``{"url": …}`` and the provenance columns of the list, or ``{"junk": text}`` for a line without a URL."""
-
-_PROVENANCE = frozenset(column.name for column in fields(Provenance)) - {"opt_out"}
-_MAX_LINE = 1 << 17  # characters, the csv module's limit for a cell; the rest of a longer line becomes other lines
-_SHOWN = 200  # characters of a line without a URL that are kept
 # the group `name` leaves out the user name, password, query and fragment, which may be secret
 _WEB_ADDRESS = re.compile(r"https?://(?:[^/?#]*@)?(?P<name>[^?#]*)", re.IGNORECASE)
 _MAX_LIST = 8 << 30  # bytes of a list fetched from the web
+_AS_FOUND = ListOptions()
 
 
 @frozen
@@ -64,13 +61,21 @@ class Urls:
         for position, entry in enumerate(listed, slice_.start):
             key = CandidateKey(SOURCE, slice_.query, position)
             if "url" in entry:
-                yield Candidate(key, entry.pop("url"), Provenance(**entry))
+                url, label = entry.pop("url"), entry.pop("label", "")
+                columns, checksum = entry.pop("listed", {}), entry.pop("checksum", "")
+                yield Candidate(key, url, Provenance(**entry), label, columns, checksum)
             else:
-                yield Miss(Candidate(key, entry["junk"]), MissReason.NOT_A_URL, permanent=True)
+                # listings of earlier versions hold neither the reason nor the line
+                reason, line = entry.get("reason", MissReason.NOT_A_URL), entry.get("line", 0)
+                yield Miss(Candidate(key, entry["junk"]), reason, permanent=True, detail=f"line {line}" if line else "")
 
     @contextmanager
-    def listing(self, location: str, dataset: str, planned: Iterable[Slice] = ()) -> Generator[Listing]:
-        """Read the list at a path or http(s) address. The listing's lane begins after the slices already ``planned``.
+    def listing(
+        self, location: str, dataset: str, planned: Iterable[Slice] = (), options: ListOptions = _AS_FOUND
+    ) -> Generator[Listing]:
+        """Read the list at a path or http(s) address, or on standard input if that is ``-``.
+
+        A path may be that of a folder, or a glob. The listing's lane begins after the slices already ``planned``.
 
         Raises:
             InvalidRequest: It is not a URL list, or its entries no longer begin with the planned ones.
@@ -80,20 +85,37 @@ class Urls:
         remote = _WEB_ADDRESS.match(location)
         name = remote["name"] if remote else location
         query = f"{location.partition('//')[0]}//{name}" if remote else str(Path(location).absolute())
-        _parser(name)  # raises for an unknown kind of list before it is fetched
+        if location == STANDARD_INPUT:
+            name, query = "standard input", STANDARD_INPUT
+        if remote or location == STANDARD_INPUT or not files(location, options)[1:]:
+            only = name if remote or location == STANDARD_INPUT else str(files(location, options)[0])
+            formats.expected(only, options)  # raises for an unknown kind of list before it is fetched
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "list") if remote else Path(location)
-            if remote:
+            path = Path(folder, "list")
+            if location == STANDARD_INPUT:
+                with local_disk("reading standard input"), path.open("wb") as file:
+                    shutil.copyfileobj(sys.stdin.buffer, file)
+            elif remote:
                 with fetching(partial(Fetcher, self.policy)) as submit:
                     submit(lambda fetcher: fetcher.save(location, path, _MAX_LIST)).result()
-            grow = partial(_grown, present=entries(path, name), name=name)
-            with new_listing(SOURCE, query, grow, store=self.store, dataset=dataset, planned=planned) as listing:
+            local = [path] if remote or location == STANDARD_INPUT else files(location, options)
+            reading = Reading(name, local, options)
+            with new_listing(
+                SOURCE,
+                query,
+                partial(_grown, present=reading.entries(), name=name),
+                store=self.store,
+                dataset=dataset,
+                planned=planned,
+                licenses=",".join(sorted(set(options.licenses))),
+                read_as=lambda: (reading.kinds(), reading.summary()),
+            ) as listing:
                 yield listing
 
 
 def _grown(known: Iterator[Entry], present: Iterator[Entry], name: str) -> Iterator[Entry]:
     for number, (old, new) in enumerate(zip_longest(known, present), 1):
-        if old is not None and old != new:
+        if old is not None and (new is None or not _same(old, new)):
             raise InvalidRequest(
                 f"the list {name} has changed at entry {number}, which is already planned; only add lines at its end,"
                 " or use another dataset name"
@@ -101,100 +123,11 @@ def _grown(known: Iterator[Entry], present: Iterator[Entry], name: str) -> Itera
         yield new
 
 
-def entries(path: Path, name: str) -> Iterator[Entry]:
-    """Yield a list's entries in order, without empty lines. The extension of ``name`` selects the format.
+def _same(old: Entry, new: Entry) -> bool:
+    """Return whether an entry is the one that was planned: the same URL, or a row without one.
 
-    The text is UTF-8; invalid bytes are escaped. Columns other than ``url`` and those of ``Provenance`` are ignored.
-
-    Raises:
-        InvalidRequest: The extension is unknown, there is no column ``url``, or the file cannot be read.
+    Earlier versions of pixcore kept fewer columns, and took the URL of some rows that are junk by now.
     """
-    parser = _parser(name)
-    try:
-        with (
-            path.open("rb") as raw,
-            gzip.GzipFile(fileobj=raw) if name.lower().endswith(".gz") else raw as unpacked,
-            io.TextIOWrapper(unpacked, encoding="utf-8-sig", errors="backslashreplace", newline="") as text,
-        ):
-            yield from parser(_lines(text), name)
-    except (OSError, EOFError, zlib.error) as exc:
-        raise InvalidRequest(f"the list {name} cannot be read: {one_line(exc)}") from exc
-
-
-def _parser(name: str) -> "_Parser":
-    parser = _PARSERS.get(Path(name.lower().removesuffix(".gz")).suffix)
-    if parser is None:
-        raise InvalidRequest(
-            f"{name!r} is not a list; name a file that ends in {', '.join(_PARSERS)}, each also with .gz"
-        )
-    return parser
-
-
-def _lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """Iterate over the lines, split at ``_MAX_LINE``, so that a line without end cannot fill the memory."""
-    return iter(partial(text.readline, _MAX_LINE), "")
-
-
-def _plain(lines: Iterator[str], _: str) -> Iterator[Entry]:
-    for line in lines:
-        if url := line.strip():
-            yield _entry({"url": url}, line)
-
-
-def _json_lines(lines: Iterator[str], _: str) -> Iterator[Entry]:
-    for line in lines:
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            value = None
-        yield _entry({"url": value} if isinstance(value, str) else value, line)
-
-
-def _table(lines: Iterator[str], name: str, *, delimiter: str) -> Iterator[Entry]:
-    rows = csv.reader(lines, delimiter=delimiter)
-    try:
-        header = [column.strip().lower() for column in next(rows, [])]
-    except csv.Error:
-        header = []
-    if "url" not in header:
-        raise InvalidRequest(f"the list {name} has no column `url`; put the column names in the first line")
-    while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as exc:
-            yield {"junk": one_line(exc)}
-            continue
-        if any(row):
-            yield _entry(dict(zip(header, row, strict=False)), delimiter.join(row))
-
-
-def _entry(values: object, line: str) -> Entry:
-    """Return a line's URL and provenance as an entry; the line itself as junk if it has no URL."""
-    if not isinstance(values, Mapping) or not _is_url(url := values.get("url")):
-        return {"junk": line.strip()[:_SHOWN]}
-    known = {name: str(values[name]).strip() for name in _PROVENANCE & values.keys() if values[name] is not None}
-    return {"url": url.strip(), **known}
-
-
-def _is_url(value: object) -> TypeGuard[str]:
-    if not isinstance(value, str):
-        return False
-    try:
-        parts = urlsplit(value.strip())
-    except ValueError:
-        return False
-    return parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
-
-
-_Parser = Callable[[Iterator[str], str], Iterator[Entry]]  # takes a list's lines and its name
-
-_PARSERS: Mapping[str, _Parser] = {
-    ".txt": _plain,
-    ".csv": partial(_table, delimiter=","),
-    ".tsv": partial(_table, delimiter="\t"),
-    ".jsonl": _json_lines,
-}
+    if "url" in new:
+        return old.get("url") == new["url"]
+    return str(old.get("url", old.get("junk"))) in str(new["junk"])

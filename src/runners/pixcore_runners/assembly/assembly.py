@@ -27,6 +27,7 @@ from pixcore.filters.rule import Filter
 from pixcore.ports import TwinFinder
 from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.downloader.listing import Listing
+from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.outputs.export import Layout
 from pixcore_runners.assembly import sources, status_databases
 from pixcore_runners.registry.table import needing
@@ -52,14 +53,16 @@ class Assembly:
         """The archives in the store, for reading them back."""
         return StoredArchives(self.store, archivers(), Path(self.settings.work))
 
-    def listing(self, source: str, dataset: str, planned: Iterable[Slice]) -> AbstractContextManager[Listing]:
+    def listing(
+        self, source: str, dataset: str, planned: Iterable[Slice], options: ListOptions
+    ) -> AbstractContextManager[Listing]:
         """List a source such as ``folder:DIR``. The lane of the listing begins behind the slices ``planned``.
 
         Raises:
             InvalidRequest: There is no such source, or it cannot be read.
             SourceUnavailable, SourceChanged, StoreDenied, StoreNotFound, StoreUnavailable: As its adapter says.
         """
-        return sources.listing(source, dataset, planned, self.settings, self.store)
+        return sources.listing(source, dataset, planned, options=options, settings=self.settings, store=self.store)
 
     def capacity(self, source: str, licenses: Sequence[str]) -> int:
         """Return how many results a searched source gives a query at most. Sends no request.

@@ -13,6 +13,7 @@ from pixcore_adapters.downloader.by_source import BySource
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.folder import FolderDownloader
 from pixcore_adapters.downloader.listing import Listing
+from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.downloader.sources.search import Search
 from pixcore_runners.registry.tables import SEARCHES
 from pixcore_runners.settings import Settings, environment_here
@@ -64,15 +65,23 @@ def downloader(settings: Settings, store: BlobStore) -> Downloader:
 
 
 def listing(
-    source: str, dataset: str, planned: Iterable[Slice], settings: Settings, store: BlobStore
+    source: str,
+    dataset: str,
+    planned: Iterable[Slice],
+    *,
+    options: ListOptions,
+    settings: Settings,
+    store: BlobStore,
 ) -> AbstractContextManager[Listing]:
     """List a source such as ``folder:DIR``; see ``Assembly.listing``."""
     name, argument = parse(source)
     if name == "folder":
-        return FolderDownloader(store, settings.max_bytes).listing(Path(argument).expanduser(), dataset, planned)
+        return FolderDownloader(store, settings.max_bytes).listing(
+            Path(argument).expanduser(), dataset, planned, labels=options.label_from == "folder"
+        )
     from pixcore_adapters.downloader.urls import Urls
 
-    return Urls(store, _fetch_policy(settings)).listing(argument, dataset, planned)
+    return Urls(store, _fetch_policy(settings)).listing(argument, dataset, planned, options)
 
 
 def capacity(source: str, licenses: Sequence[str], settings: Settings) -> int:

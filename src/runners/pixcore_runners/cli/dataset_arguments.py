@@ -13,6 +13,7 @@ from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, usab
 from pixcore_runners.registry.tables import FILTERS
 from pixcore_runners.settings import Settings
 from pixcore_runners.settings.source_names import FORMS, LICENSES, caution
+from pixcore_runners.settings.values import about
 
 # The settings with a flag that a DATASET.toml holds itself.
 _IN_THE_FILE = ("source", "license", "chunk_size", "min_width", "min_height", "drop", "near")
@@ -39,6 +40,23 @@ spec_options = with_options(
     click.option("--drop", metavar="FLAGS", help=f"Reject images with these flags: {', '.join(FLAGS)}."),
     click.option("--near", metavar="RULE", help="Copies of one picture in a chunk: drop (default), report or off."),
     click.option("--dataset", default="", metavar="NAME", help="Name of the dataset. Default: the keyword."),
+    *(
+        click.option(f"--{name.replace('_', '-')}", metavar=metavar, help=about(name).help)
+        for name, metavar in {
+            "list_format": "FORMAT",
+            "list_encoding": "NAME",
+            "url_column": "COLUMN",
+            "caption_column": "COLUMN",
+            "label_column": "COLUMN",
+            "license_column": "COLUMN",
+            "columns": "COLUMNS",
+            "keep_columns": "COLUMNS",
+            "drop_columns": "COLUMNS",
+            "verify_hash": "KIND:COLUMN",
+            "label_from": "folder|none",
+        }.items()
+    ),
+    click.option("--accept-junk", is_flag=True, default=None, help=about("accept_junk").help),
     click.option("--keep-pages", metavar="DIR", help="Store result pages that could not be parsed in DIR."),
 )
 
@@ -57,7 +75,7 @@ def dataset_spec(shell: Shell, keyword: str, count: int | None, dataset: str) ->
             raise InvalidRequest(f"--{given[0]} cannot be used with a DATASET.toml; write it into {keyword}")
         spec = read(Path(keyword), settings)
     else:
-        keyword_spec = KeywordSpec(settings.source, keyword, count, licenses=settings.license)
+        keyword_spec = KeywordSpec(settings.source, keyword, count, licenses=settings.license, lists=settings.lists)
         spec = DatasetSpec((keyword_spec,), settings.chunk_size, dataset, settings.quality)
     if unknown := [name for name in spec.quality.filters if name not in FILTERS]:
         raise InvalidRequest(f"there is no filter {unknown[0]!r}; install the package that brings it")

@@ -9,6 +9,7 @@ from pixcore import ChunkRequest
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.dataset_arguments import dataset_spec, spec_options
 from pixcore_runners.cli.document import VERSION
+from pixcore_runners.cli.lists import described
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.planning.dataset_plan import plan_missing
@@ -38,7 +39,9 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None
                     "slices": [asdict(slice_) for slice_ in request.slices],
                 }
             )
-    shell.show({"version": VERSION, "dataset": spec.dataset, "chunks": chunks}, table)
+        lists = missing.summaries
+    document = {"version": VERSION, "dataset": spec.dataset, "chunks": chunks, "lists": lists}
+    shell.show(document, table, *(line for summary in lists for line in described(summary)))
 
 
 def _slices(request: ChunkRequest) -> str:

@@ -16,8 +16,22 @@ from pixcore_runners.settings.conversion import typed
 _Key = tuple[str | int, ...]  # the place of a value, such as ("keyword", 0, "count")
 
 # The settings that each table may hold. Its other keys are no settings.
-_HEAD = ("source", "license", "chunk_size")
-_KEYWORD = ("source", "license")
+_LISTS = (
+    "list_format",
+    "list_encoding",
+    "url_column",
+    "caption_column",
+    "label_column",
+    "license_column",
+    "columns",
+    "keep_columns",
+    "drop_columns",
+    "accept_junk",
+    "verify_hash",
+    "label_from",
+)
+_HEAD = ("source", "license", "chunk_size", *_LISTS)
+_KEYWORD = ("source", "license", *_LISTS)
 _SIZES = ("min_width", "min_height", "max_aspect")
 _QUALITY = (*_SIZES, "min_sharpness", "drop", "filters", "near", "near_phash", "near_dhash")
 
@@ -70,7 +84,9 @@ class _File:
         if not name:
             self._refuse(at, 'this keyword has no name; add one, such as name = "red panda"')
         label = self._text(table, "label", at)
-        return KeywordSpec(settings.source, name, self._count(table, at) or count, label, settings.license)
+        return KeywordSpec(
+            settings.source, name, self._count(table, at) or count, label, settings.license, settings.lists
+        )
 
     def _set(
         self, settings: Settings, table: Mapping[str, Any], names: Sequence[str], at: _Key = (), own: Sequence[str] = ()

@@ -1,10 +1,10 @@
 """Plan the chunks of a dataset that a user specifies. A later, larger specification adds chunks to the plan."""
 
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import evolve, field, frozen
 
@@ -28,16 +28,20 @@ from pixcore.model.requests import dataset_name
 from pixcore.planning.variations import NEWEST, queries
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.listing import Listing
+from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_runners.settings import Settings
 from pixcore_runners.settings.source_names import CONTACTABLE, LISTED, parse, title
 
 _BATCH = 1000
+_AS_FOUND = ListOptions()
 
 
 class Catalogue(Protocol):
     """What planning needs to know about the sources."""
 
-    def listing(self, source: str, dataset: str, planned: Iterable[Slice]) -> AbstractContextManager[Listing]:
+    def listing(
+        self, source: str, dataset: str, planned: Iterable[Slice], options: ListOptions
+    ) -> AbstractContextManager[Listing]:
         """List a source such as ``folder:DIR``. The lane of the listing begins behind the slices ``planned``."""
         ...
 
@@ -56,6 +60,7 @@ class KeywordSpec:
         count: How many images; None means all that the sources hold.
         label: The label of the images.
         licenses: Slugs such as ``by-sa``; none means any licence.
+        lists: How to read its lists and folders.
 
     Raises:
         InvalidRequest: A count below 1.
@@ -66,6 +71,7 @@ class KeywordSpec:
     count: int | None = None
     label: str = ""
     licenses: Sequence[str] = ()
+    lists: ListOptions = _AS_FOUND
 
     def __attrs_post_init__(self) -> None:
         if self.count is not None and self.count < 1:
@@ -119,6 +125,11 @@ class Plan:
 
     requests: Iterator[ChunkRequest]
     _listings: Sequence[Listing]
+
+    @property
+    def summaries(self) -> list[Mapping[str, Any]]:
+        """How each list was read; see ``Listing.summary``."""
+        return [listing.summary for listing in self._listings if listing.summary]
 
     def save(self, status: StatusRepo, store: BlobStore, beside: int | None = None) -> Iterator[Chunk]:
         """Store the listings, then create the chunks, in batches; yield the chunks with their ids.
@@ -210,14 +221,14 @@ class _Lanes:
     known: _Known
     catalogue: Catalogue
     opened: ExitStack
-    listings: dict[str, Listing] = field(factory=dict)
+    listings: dict[tuple[str, ListOptions], Listing] = field(factory=dict)
 
-    def listed(self, source: str) -> Lane:
+    def listed(self, source: str, options: ListOptions) -> Lane:
         """Return the lane of a source such as ``folder:DIR``."""
-        if source not in self.listings:
-            listing = self.catalogue.listing(source, self.dataset, self.known.furthest.values())
-            self.listings[source] = self.opened.enter_context(listing)
-        return self.listings[source].lane
+        if (source, options) not in self.listings:
+            listing = self.catalogue.listing(source, self.dataset, self.known.furthest.values(), options)
+            self.listings[source, options] = self.opened.enter_context(listing)
+        return self.listings[source, options].lane
 
     def searched(self, source: str, query: str, licenses: Sequence[str]) -> Lane:
         """Return the lane of a searched source."""
@@ -232,16 +243,19 @@ def _lacking(spec: KeywordSpec, known: _Known, lanes: _Lanes) -> KeywordRequest 
     missing = None if spec.count is None else spec.count - known.images.get(spec.keyword, 0)
     if missing is not None and missing <= 0:
         return None
+    options = evolve(spec.lists, licenses=spec.licenses)
     listed = {source for source in spec.sources if parse(source)[0] in LISTED}
     searched = [source for source in spec.sources if source not in listed]
-    if listed and spec.licenses:
-        raise InvalidRequest(f"{min(listed)} gives no licences; leave it out, or leave out --license")
+    if spec.licenses and (folders := {source for source in listed if parse(source)[0] == "folder"}):
+        raise InvalidRequest(f"{min(folders)} gives no licences; leave it out, or leave out --license")
     if not searched:
-        return KeywordRequest(spec.keyword, map(lanes.listed, spec.sources), missing, spec.label)
+        return KeywordRequest(
+            spec.keyword, [lanes.listed(source, options) for source in spec.sources], missing, spec.label
+        )
     version = known.variations.get(spec.keyword, NEWEST)
     first, *others = queries(spec.keyword, version)
     found = [
-        lanes.listed(source) if source in listed else lanes.searched(source, first, spec.licenses)
+        lanes.listed(source, options) if source in listed else lanes.searched(source, first, spec.licenses)
         for source in spec.sources
     ]
     found += (lanes.searched(source, query, spec.licenses) for query in others for source in searched)

@@ -47,7 +47,9 @@ def title(source: str) -> str:
     name, argument = parse(source)
     if name == "folder":
         return Path(argument).expanduser().resolve().name
-    return Path(unquote(re.split("[?#]", argument)[0])).name.partition(".")[0]
+    if argument == "-":
+        return "list"
+    return Path(unquote(re.split("[?#]", argument)[0])).name.partition(".")[0].strip("*?") or "list"
 
 
 def caution(sources: Iterable[str]) -> str:

@@ -11,8 +11,12 @@ from pixcore import DatasetRequest, InvalidRequest, LeaseTerms, NearRule, Polici
 from pixcore.model.measures import FLAGS
 from pixcore.model.quality import TwinRule
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
+from pixcore_adapters.downloader.lists.options import FORMATS, ListOptions
 from pixcore_adapters.validator.picture import Limits
 from pixcore_runners.registry.tables import ARCHIVERS
+from pixcore_runners.settings.described import About
+from pixcore_runners.settings.described import described as _about
+from pixcore_runners.settings.described import option as _option
 from pixcore_runners.settings.source_names import LICENSES, OPEN
 from pixcore_runners.settings.urls import SecretUrl, holds_secret, holds_user, is_url
 
@@ -22,27 +26,15 @@ _COUNT = "a whole number, at least 1"
 _LEAST = "a whole number, at least 0"
 _SECONDS = "a number of seconds above 0"
 _SWITCH = "true or false"
+_COLUMN, _NAMES = "the name of a column", "one or more names of columns"
 _BITS = "a whole number from 0 to 64"
 _BROKER = "a URL such as redis://host:6379/0"
-
-
-@frozen
-class About:
-    """What users read about a setting: one line of help, what a value must be, and whether it has a flag."""
-
-    help: str
-    expects: str
-    flag: bool = False
 
 
 def about(name: str) -> About:
     """Return what users read about a setting."""
     text: About = fields_dict(Settings)[name].metadata["about"]
     return text
-
-
-def _about(text: str, expects: str, *, flag: bool = False) -> dict[str, About]:
-    return {"about": About(text, expects, flag)}
 
 
 def _store_url(_: object, attribute: "Attribute[str]", url: str) -> None:
@@ -109,6 +101,18 @@ class Settings:
             flag=True,
         ),
     )
+    list_format: str | None = _option("Format of lists. Default: as the name says.", f"one of: {', '.join(FORMATS)}")
+    list_encoding: str | None = _option("Encoding of lists. Default: UTF-8 or UTF-16.", "such as latin-1")
+    url_column: str | None = _option("Column of the URLs. Default: url, image_url and similar names.", _COLUMN)
+    caption_column: str | None = _option("Column of the captions. Default: caption, text, alt or title.", _COLUMN)
+    label_column: str | None = _option("Column of the labels. Default: label.", _COLUMN)
+    license_column: str | None = _option("Column of the licences. Default: license.", _COLUMN)
+    columns: tuple[str, ...] = _option("Columns of lists without a header, in order.", _NAMES, ())
+    keep_columns: tuple[str, ...] = _option("The only further columns of lists to keep. Default: all.", _NAMES, ())
+    drop_columns: tuple[str, ...] = _option("Columns of lists not to keep.", _NAMES, ())
+    accept_junk: bool = _option("Go on if more than 1 % of the rows of a list are faulty.", _SWITCH, default=False)
+    verify_hash: str | None = _option("Reject images without the checksum of a column.", "sha256:COLUMN or md5:COLUMN")
+    label_from: str = _option("Label of images in sub-folders: the folder's name.", "folder or none", "folder")
     keep_pages: Path | None = field(
         default=None,
         metadata=_about(
@@ -301,6 +305,28 @@ class Settings:
     def near_rule(self) -> NearRule:
         """Which stored hashes are near: for reports across chunks, and for splits."""
         return NearRule(self.near_phash, self.near_dhash)
+
+    @property
+    def lists(self) -> ListOptions:
+        """How lists and folders are to be read; the licences are those of a keyword.
+
+        Raises:
+            InvalidRequest: An option has an invalid value.
+        """
+        return ListOptions(
+            self.list_format or "",
+            self.list_encoding or "",
+            self.url_column or "",
+            self.caption_column or "",
+            self.label_column or "",
+            self.license_column or "",
+            self.columns,
+            self.keep_columns,
+            self.drop_columns,
+            self.accept_junk,
+            self.verify_hash or "",
+            label_from=self.label_from,
+        )
 
     @property
     def quality(self) -> Quality:

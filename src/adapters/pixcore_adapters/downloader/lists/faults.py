@@ -1,0 +1,116 @@
+"""The faults of a list: each is counted under its reason, the first ones are kept with their lines."""
+
+from collections import Counter
+from collections.abc import Mapping
+from enum import StrEnum
+
+from attrs import define, field, frozen
+
+from pixcore.errors import InvalidRequest
+
+SHOWN = 200  # characters of a faulty line that are kept
+_FIRST = 5  # faults that are kept with their line
+_QUOTED = 80  # characters of a line in a message
+_EARLY = 10_000  # rows after which a list that is mostly junk is refused without reading on
+
+
+class FaultReason(StrEnum):
+    """What is wrong with a row."""
+
+    NOT_A_URL = "not_a_url"
+    TOO_MANY_CELLS = "too_many_cells"
+    TOO_FEW_CELLS = "too_few_cells"
+    CUT_URL = "url_cut_by_comma"
+    SPANNING_CELL = "cell_spans_lines"
+    LONG_CELL = "cell_too_long"
+    LONG_LINE = "line_too_long"
+    TAB = "tab_in_line"
+    UNDECODABLE = "undecodable_bytes"
+    NOT_JSON = "not_json"
+    NOT_TEXT = "list_instead_of_text"
+    NOT_A_HASH = "not_a_hash"
+
+
+_CELLS = "quote cells that hold a comma, or name the format with --list-format"
+
+_EXPLAINED: Mapping[FaultReason, tuple[str, str]] = {
+    FaultReason.NOT_A_URL: ("hold no http or https URL", "name the column of the URLs with --url-column"),
+    FaultReason.TOO_MANY_CELLS: ("have more cells than there are columns", _CELLS),
+    FaultReason.TOO_FEW_CELLS: ("have fewer cells than there are columns", _CELLS),
+    FaultReason.CUT_URL: ("have an unquoted URL with a comma in it", "put such URLs in quotes"),
+    FaultReason.SPANNING_CELL: (
+        "begin a quoted cell that does not end within a few lines",
+        "double the quotes within cells, or name the format with --list-format tsv if tabs separate the cells",
+    ),
+    FaultReason.LONG_CELL: ("have a cell of more than 131,072 characters", "drop that column from the list"),
+    FaultReason.LONG_LINE: ("are longer than 1,048,576 characters", "name the format with --list-format"),
+    FaultReason.TAB: ("hold a tab", "if a tab separates columns, add --list-format tsv --columns url,caption"),
+    FaultReason.UNDECODABLE: ("have bytes that the encoding does not allow", "name it with --list-encoding"),
+    FaultReason.NOT_JSON: ("are not JSON", "name the format with --list-format"),
+    FaultReason.NOT_TEXT: (
+        "hold a list or an object where text is expected",
+        "name other columns with --url-column, --caption-column or --label-column",
+    ),
+    FaultReason.NOT_A_HASH: ("have no such checksum", "name the kind and the column with --verify-hash"),
+}
+
+
+@frozen
+class Junk:
+    """A row without a usable URL. ``line`` is counted from 1: of a text the line, of other formats the row."""
+
+    line: int
+    reason: FaultReason
+    text: str
+
+
+@define
+class Faults:
+    """The faults that were found so far. A line counts once, under the first reason.
+
+    Attributes:
+        name: The list's name, for messages.
+        accept: Whether ``check`` accepts any number of them.
+        counts: How many rows have each fault.
+        first: The first ones.
+        file: The file that is being read, if the list has several.
+    """
+
+    name: str
+    accept: bool = False
+    counts: Counter[FaultReason] = field(factory=Counter[FaultReason])
+    first: list[tuple[str, Junk]] = field(factory=list[tuple[str, Junk]])
+    file: str = ""
+    _last: tuple[str, int] = ("", 0)
+
+    def add(self, fault: Junk) -> None:
+        """Count a fault, unless the line has one already."""
+        if (self.file, fault.line) == self._last:
+            return
+        self._last = (self.file, fault.line)
+        self.counts[fault.reason] += 1
+        if len(self.first) < _FIRST:
+            self.first.append((self.file, fault))
+
+    def check(self, rows: int, *, end: bool) -> None:
+        """Refuse a list of ``rows`` rows so far if too many are faulty: 1 % at its end, half of them before.
+
+        Raises:
+            InvalidRequest: They are; the message names the most frequent fault and the remedy.
+        """
+        total = self.counts.total()
+        if self.accept or total * 100 <= rows or not (end or (total >= _EARLY and total * 2 > rows)):
+            return
+        ((worst, most),) = self.counts.most_common(1)
+        looks, remedy = _EXPLAINED[worst]
+        junk = next((fault for _, fault in self.first if fault.reason is worst), None)
+        where = f" (such as line {junk.line}: {junk.text[:_QUOTED]!r})" if junk else ""
+        raise InvalidRequest(
+            f"the list {self.name} looks wrong: {total} of {'' if end else 'the first '}{rows} rows are faulty, and"
+            f" {most} {looks}{where}; {remedy}; --accept-junk goes on with the other rows"
+        )
+
+
+def shown(text: str) -> str:
+    """Return the start of a text, in a form that can be stored and shown."""
+    return text.strip()[:SHOWN].encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,158 @@
+"""Lists in one JSON document: an array of objects or URLs, or an object of columns. Read in parts."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import IO
+
+from pixcore.errors import InvalidRequest
+from pixcore_adapters.downloader.lists import json_lines
+from pixcore_adapters.downloader.lists.json_lines import JsonRow
+from pixcore_adapters.downloader.lists.text import MAX_LINE, Readable
+
+_BLOCK = 1 << 16  # characters
+_MAX_COLUMNS = 1000
+_SPACE = " \t\r\n\ufeff"
+_decoder = json.JSONDecoder()
+
+
+def rows(text: Readable, name: str) -> Iterator[JsonRow]:
+    """Yield the number and the value of each row.
+
+    A document that goes on after its first value holds one value a line.
+
+    Raises:
+        InvalidRequest: It is neither JSON nor a list, or one of its values is too long.
+    """
+    scanner = _Scanner(text, name)
+    match scanner.peek():
+        case "[":
+            yield from _array(scanner)
+        case "{":
+            yield from _object(scanner, name)
+        case _:
+            raise InvalidRequest(f"the list {name} is not JSON that begins with [ or {{; name its --list-format")
+
+
+class _Scanner:
+    """Reads JSON values one by one. Holds one value and one block at most."""
+
+    def __init__(self, text: Readable, name: str) -> None:
+        self._text, self._name, self._buffer, self._at, self._ended = text, name, "", 0, False
+
+    def peek(self) -> str:
+        """Return the next character that is no space, without taking it; ``""`` at the end."""
+        while True:
+            while self._at < len(self._buffer):
+                if (letter := self._buffer[self._at]) not in _SPACE:
+                    return letter
+                self._at += 1
+            if not self._more():
+                return ""
+
+    def take(self, *letters: str) -> str:
+        """Take the next character that is no space, which must be one of these."""
+        letter = self.peek()
+        if letter not in letters or not letter:
+            raise self._broken(f"{letter!r} instead of {letters[0]!r}" if letter else "it ends too early")
+        self._at += 1
+        return letter
+
+    def value(self) -> object:
+        """Take the next value."""
+        self.peek()
+        while True:
+            try:
+                value, end = _decoder.raw_decode(self._buffer, self._at)
+            except (ValueError, RecursionError) as exc:
+                if len(self._buffer) - self._at > MAX_LINE or not self._more():
+                    raise self._broken(f"{exc}"[:100]) from exc
+                continue
+            if end == len(self._buffer) and self._more():
+                continue  # a number may go on
+            self._at = end
+            return value
+
+    def items(self, start: str, end: str) -> Iterator[str | None]:
+        """Yield once before each item of an array (None) or of an object (its key). The caller takes the item."""
+        self.take(start)
+        if self.peek() == end:
+            self.take(end)
+            return
+        while True:
+            key = None
+            if start == "{":
+                key = str(self.value())
+                self.take(":")
+            yield key
+            if self.take(",", end) == end:
+                return
+
+    def _more(self) -> bool:
+        if self._ended:
+            return False
+        block = self._text.read(max(_BLOCK, len(self._buffer) - self._at))
+        self._ended = not block
+        self._buffer, self._at = self._buffer[self._at :] + block, 0
+        return bool(block)
+
+    def _broken(self, detail: str) -> InvalidRequest:
+        return InvalidRequest(
+            f"the list {self._name} is not whole JSON ({detail}); fetch it again, or name its --list-format"
+        )
+
+
+def _array(scanner: _Scanner) -> Iterator[JsonRow]:
+    for number, _ in enumerate(scanner.items("[", "]"), 1):
+        value = scanner.value()
+        yield json_lines.row(number, value, json.dumps(value))
+    if scanner.peek():
+        scanner.take("")
+
+
+def _object(scanner: _Scanner, name: str) -> Iterator[JsonRow]:
+    """Yield the rows of an object of columns, or of objects one behind the other."""
+    with ExitStack() as opened:
+        columns: dict[str, IO[str]] = {}
+        single: dict[str, object] = {}
+        for key in scanner.items("{", "}"):
+            start = scanner.peek()
+            if start not in "[{" or len(columns) == _MAX_COLUMNS:
+                single[str(key)] = scanner.value()
+                continue
+            columns[str(key)] = file = opened.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
+            for _ in scanner.items(start, "]" if start == "[" else "}"):
+                file.write(json.dumps(scanner.value()) + "\n")
+        if single or scanner.peek():  # it is a row, and others follow
+            for key, column in columns.items():
+                column.seek(0)
+                single[key] = [json.loads(line) for line in column]
+            yield 1, single
+            yield from _others(scanner)
+            return
+        for column in columns.values():
+            column.seek(0)
+        yield from _columns(columns, name)
+
+
+def _others(scanner: _Scanner) -> Iterator[JsonRow]:
+    number = 1
+    while scanner.peek():
+        number += 1
+        value = scanner.value()
+        yield json_lines.row(number, value, json.dumps(value))
+
+
+def _columns(columns: dict[str, IO[str]], name: str) -> Iterator[JsonRow]:
+    number = 0
+    while True:
+        number += 1
+        lines = {column: file.readline() for column, file in columns.items()}
+        if not any(lines.values()):
+            return
+        if short := [column for column, line in lines.items() if not line]:
+            raise InvalidRequest(
+                f"the list {name} has columns of different lengths: {short[0]!r} ends after {number - 1} rows"
+            )
+        yield number, {column: json.loads(line) for column, line in lines.items()}

@@ -1,0 +1,126 @@
+"""The text of a list: gzip, encodings and lines, all within bounds."""
+
+import codecs
+import gzip
+import io
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from pixcore.errors import InvalidRequest
+from pixcore_adapters.downloader.lists.faults import FaultReason, Faults, Junk, shown
+from pixcore_adapters.downloader.lists.options import ListOptions
+
+MAX_LINE = 1 << 20  # characters
+_MAX_BLANK = 2_000_000  # blank lines one after the other; Excel saves up to 1,048,576 empty rows
+_FREE = 64 << 20  # bytes that a gzip file may unpack to, whatever its size
+_MAX_RATIO = 200  # beyond that; text of URLs shrinks to a tenth, deflate's most is 1,030
+_GZIP = b"\x1f\x8b"
+_BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Replace bytes that cannot be decoded by lone surrogates, which no decoded text has."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+_ERRORS = "pixcore-undecodable"
+codecs.register_error(_ERRORS, _escape)
+
+
+class Readable(Protocol):
+    """A text that can be read in parts."""
+
+    def read(self, size: int, /) -> str:
+        """Return at most ``size`` further characters; ``""`` at the end."""
+        ...
+
+
+class _Bounded(io.RawIOBase):
+    """What a gzip file unpacks to; refuses one that unpacks to far more than its size."""
+
+    def __init__(self, packed: BinaryIO, name: str) -> None:
+        self._packed, self._name = packed, name
+        self._unpacked, self._count = gzip.GzipFile(fileobj=packed), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview", /) -> int:  # type: ignore[override] # any buffer in io
+        data = self._unpacked.read(len(buffer))
+        self._count += len(data)
+        if self._count > _FREE + _MAX_RATIO * self._packed.tell():
+            raise InvalidRequest(
+                f"the list {self._name} unpacks to more than {_MAX_RATIO} times its size, as no list of URLs does;"
+                " unpack it yourself if you trust it"
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+
+@contextmanager
+def opened(path: Path, name: str, options: ListOptions) -> Generator[tuple[io.TextIOWrapper, str]]:
+    """Give the block a list's text and the name of its encoding.
+
+    The encoding is that of the options, else what a byte order mark says, else UTF-8.
+
+    Raises:
+        InvalidRequest: It is packed to a small part of its size. Also while the text is read.
+        OSError, EOFError, zlib.error: It cannot be read. Also while the text is read.
+    """
+    with path.open("rb") as raw:
+        packed = name.lower().endswith(".gz") or raw.read(2) == _GZIP
+        raw.seek(0)
+        binary = io.BufferedReader(_Bounded(raw, name), 1 << 16) if packed else raw
+        mark = binary.peek(4)[:3]
+        found = next((encoding for bom, encoding in _BOMS.items() if mark.startswith(bom)), "utf-8-sig")
+        encoding = options.encoding or found
+        with io.TextIOWrapper(binary, encoding=encoding, errors=_ERRORS, newline="") as text:
+            yield text, encoding.removesuffix("-sig")
+
+
+class Lines(Iterator["str | Junk"]):
+    """The lines of a text, with their ends. A line that is too long is junk; the rest of it is skipped.
+
+    A line with bytes that cannot be decoded is counted as a fault and returned: its URL may be sound.
+
+    Attributes:
+        number: The number of the line that was returned last, from 1.
+    """
+
+    def __init__(self, text: io.TextIOWrapper, faults: Faults) -> None:
+        self._read, self._faults, self.number, self._blank = text.readline, faults, 0, 0
+
+    def __next__(self) -> "str | Junk":
+        line = self._read(MAX_LINE)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if line.isspace():
+            self._blank += 1
+            if self._blank > _MAX_BLANK:
+                raise InvalidRequest(
+                    f"the list {self._faults.name} has more than {_MAX_BLANK} blank lines before line {self.number};"
+                    " remove them"
+                )
+            return line
+        self._blank = 0
+        if len(line) == MAX_LINE and line[-1] not in "\r\n":
+            while (rest := self._read(MAX_LINE)) and len(rest) == MAX_LINE and rest[-1] not in "\r\n":
+                pass
+            return Junk(self.number, FaultReason.LONG_LINE, shown(line[:1000]))
+        if not line.isascii() and undecodable(line):
+            self._faults.add(Junk(self.number, FaultReason.UNDECODABLE, shown(line)))
+        return line
+
+
+def undecodable(text: str) -> bool:
+    """Return whether a text holds bytes that could not be decoded."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

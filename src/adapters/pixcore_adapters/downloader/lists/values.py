@@ -1,0 +1,55 @@
+"""The values of a list as rows keep them: text and whole numbers."""
+
+import base64
+import binascii
+import json
+import re
+from datetime import date, datetime, time
+
+_MAX_INTEGER = 1 << 63
+_DIGITS = {"sha256": 64, "md5": 32}  # hexadecimal
+
+
+def kept(value: object) -> str | int:
+    """Return a value as text, or as a whole number of at most 64 bits if it is one. A missing value is ``""``.
+
+    Numbers and nested values are written as JSON, times as ISO 8601, bytes as UTF-8 or else as base64.
+    """
+    match value:
+        case str():
+            return value
+        case bool() | list() | dict():
+            return json.dumps(value, ensure_ascii=False, default=_other)
+        case int():
+            return value if -_MAX_INTEGER <= value < _MAX_INTEGER else str(value)
+        case None:
+            return ""
+        case _:
+            return _other(value)
+
+
+def _other(value: object) -> str:
+    match value:
+        case float():
+            return repr(value)
+        case datetime() | date() | time():
+            return value.isoformat()
+        case bytes():
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                return base64.b64encode(value).decode()
+        case _:
+            return str(value)
+
+
+def checksum(kind: str, value: object) -> str:
+    """Return a cell in hexadecimal or base64 as ``KIND:HEX``; ``""`` if it is no checksum of that kind."""
+    digits, text = _DIGITS[kind], str(value).strip()
+    if re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", text):
+        return f"{kind}:{text.lower()}"
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return ""
+    return f"{kind}:{data.hex()}" if len(data) * 2 == digits else ""

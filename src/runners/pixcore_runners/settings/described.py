@@ -1,0 +1,24 @@
+"""What users read about a setting."""
+
+from typing import Any
+
+from attrs import field, frozen
+
+
+@frozen
+class About:
+    """What users read about a setting: one line of help, what a value must be, and whether it has a flag."""
+
+    help: str
+    expects: str
+    flag: bool = False
+
+
+def described(text: str, expects: str, *, flag: bool = False) -> dict[str, About]:
+    """Return the metadata of a setting."""
+    return {"about": About(text, expects, flag)}
+
+
+def option(text: str, expects: str, default: object = None) -> Any:  # noqa: ANN401 - a field of any type
+    """Return a setting about lists, which has a flag."""
+    return field(default=default, metadata=described(text, expects, flag=True))
