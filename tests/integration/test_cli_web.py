@@ -84,7 +84,7 @@ def test_planning_a_list_fetches_no_image_and_writes_nothing(site: Site, home: P
     """A plan must send no request to the images' hosts and write no file."""
     listed(site.url("/0.jpg"), "junk")
     before = files(home)
-    ran = pixcore("plan", "--source", "urls:cats.txt", "--json")
+    ran = pixcore("plan", "--source", "urls:cats.txt", "--json", "--accept-junk")
     assert (ran.code, ran.chunks[0]["target"]) == (0, 2)
     assert (files(home), site.asked) == (before, [])
 
@@ -108,7 +108,10 @@ def test_a_list_that_grew_extends_its_dataset(site: Site) -> None:
 def test_junk_and_misses_are_counted_and_the_rest_goes_on(site: Site) -> None:
     """The chunk must count the reasons of its missing images, and the exit code be 3."""
     listed(site.url("/0.jpg"), "junk", site.url("/missing.jpg"), site.url("/1.jpg"))
-    ran = run(site)
+    refused = run(site)
+    assert (refused.code, refused.out) == (2, "")
+    assert "1 of 4 rows are faulty, and 1 hold no http or https URL (such as line 2: 'junk')" in refused.err
+    ran = run(site, "--accept-junk")
     assert (ran.code, ran.chunks[0]["accepted"]) == (3, 2)
     assert ran.chunks[0]["missed"] == {"http_404": 1, "not_a_url": 1}
 
