@@ -7,6 +7,7 @@ others, and pictures of all shapes cost the same.
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
+from PIL import Image
 
 from pixcore.model.comparison import Comparison
 from pixcore_adapters.twins.aligning import Alignment, Described, aligned, described, refined
@@ -20,6 +21,8 @@ FINE, COARSE = 384, 128
 _TILE = 16  # pixels
 _HALF = 192
 _SURE = 0.9
+
+_FEWER = 0.8  # share of the pixels of a side below which a picture is missing fine detail
 
 # Likeness at the coarse side, and correlation of the middle tile, below which the fine pictures are not compared.
 _WORTH, _WORTH_IN_MOST = 0.55, 0.75
@@ -85,8 +88,8 @@ def fine_look(one: Prepared, other: Prepared, look: Look) -> Comparison:
     flipped = look.alignment.mirrored
     kind = max(one.kind, other.kind)
     side = FINE if kind is Kind.GRAPHIC else _side(one.size, other.size)
-    picture = shrunk(_flipped(one.fine.astype(np.float32), flipped), side)
-    target = shrunk(other.fine.astype(np.float32), side)
+    picture = shrunk(_flipped(_as_coarse_as(other, one, kind), flipped), side)
+    target = shrunk(_as_coarse_as(one, other, kind), side)
     pose = refined(picture[..., 0], target[..., 0], look.alignment.pose, ((min(side, _HALF), 3),))
     if pose is None:
         pose = look.alignment.pose
@@ -102,10 +105,23 @@ def fine_look(one: Prepared, other: Prepared, look: Look) -> Comparison:
     return Comparison(True, agreement, first, second, mirrored=flipped)
 
 
+def _as_coarse_as(smaller: Prepared, picture: Prepared, kind: Kind) -> Picture:
+    """Return the fine picture; of a graphic without what a smaller copy cannot show.
+
+    Graphics are compared in small tiles at every size, because a few words may be all that differs.
+    """
+    pixels, own = (float(np.sqrt(each.size[0] * each.size[1])) for each in (smaller, picture))
+    if kind is Kind.GRAPHIC and pixels < _FEWER * FINE and pixels < _FEWER * own:
+        size = max(1, round(pixels))
+        small = Image.fromarray(picture.fine, "YCbCr").resize((size, size), Image.Resampling.BOX)
+        return np.asarray(small.resize((FINE, FINE), Image.Resampling.BICUBIC), np.float32)
+    return picture.fine.astype(np.float32)
+
+
 def _side(*sizes: tuple[int, int]) -> int:
     """Return the side at which both pictures have nearly all of their pixels: enlarged ones have no fine detail."""
     pixels = min(float(np.sqrt(width * height)) for width, height in sizes)
-    return next((side for side in (FINE, _HALF) if pixels >= 0.8 * side), COARSE)
+    return next((side for side in (FINE, _HALF) if pixels >= _FEWER * side), COARSE)
 
 
 def _flipped(picture: Picture, flipped: bool) -> Picture:
