@@ -34,20 +34,20 @@ def body(number: int) -> bytes:
 class Api:
     """Answers requests from ``entries``; ``instead`` has other answers for some pages, by their numbers from 0.
 
-    ``pages`` lists the numbers of the requested pages, ``asked`` the parameters of the requests, in order.
+    ``pages`` lists the numbers of the requested pages, ``requests`` the parameters of the requests, in order.
     """
 
     entries: Sequence[Entry]
     instead: dict[int, Answer] = field(factory=dict)
     headers: Callable[[], Mapping[str, object]] = dict
     pages: list[int] = field(factory=list, init=False)
-    asked: list[dict[str, str]] = field(factory=list, init=False)
+    requests: list[dict[str, str]] = field(factory=list, init=False)
 
     async def __call__(self, client: Client) -> bool:
         """See ``hostile.Answer``."""
-        parameters = query(client.site.asked[-1].target)
+        parameters = query(client.site.requests[-1].target)
         number = self.number(parameters)
-        self.asked.append(parameters)
+        self.requests.append(parameters)
         self.pages.append(number)
         reply = self.instead.get(number) or answer(self.found(parameters, number), **self.headers())
         return await reply(client)
@@ -165,16 +165,16 @@ def pictures(site: Site, count: int) -> list[str]:
 class PagesInMemory:
     """Pages without a network: ``written`` returns the page at a URL; see ``source.Pages``.
 
-    ``asked`` lists the requested URLs in order, ``dropped`` those that were cancelled.
+    ``requests`` lists the requested URLs in order, ``dropped`` those that were cancelled.
     """
 
     written: Callable[[str], bytes]
-    asked: list[str] = field(factory=list, init=False)
+    requests: list[str] = field(factory=list, init=False)
     futures: list[Future[bytes]] = field(factory=list, init=False)
 
     def __call__(self, url: str) -> Future[bytes]:
         """See ``Pages``; a page arrives once the source waits for it."""
-        self.asked.append(url)
+        self.requests.append(url)
         self.futures.append(Future())
         return self.futures[-1]
 
@@ -183,13 +183,13 @@ class PagesInMemory:
         with closing(items):
             for item in items:
                 if isinstance(item, Future):
-                    item.set_result(self.written(self.asked[self.futures.index(item)]))
+                    item.set_result(self.written(self.requests[self.futures.index(item)]))
                 else:
                     yield item
 
     def dropped(self) -> list[str]:
         """Return the URLs of requests that were cancelled."""
-        return [url for url, future in zip(self.asked, self.futures, strict=True) if future.cancelled()]
+        return [url for url, future in zip(self.requests, self.futures, strict=True) if future.cancelled()]
 
 
 def no_page(url: str) -> bytes:

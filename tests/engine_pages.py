@@ -118,7 +118,7 @@ def engine(page: Page) -> Answer:
     """Answer each request with the page for its parameters."""
 
     async def answer(client: Client) -> bool:
-        parameters = dict(parse_qsl(urlsplit(client.site.asked[-1].target).query))
+        parameters = dict(parse_qsl(urlsplit(client.site.requests[-1].target).query))
         return await status(200, page(parameters), Content_Type="text/html; charset=utf-8")(client)
 
     return answer

@@ -71,14 +71,14 @@ Answer = Callable[[Client], Awaitable[bool]]
 class Site:
     """Serves ``routes`` from a separate thread until the block ends; any other path is a 404.
 
-    ``asked`` lists the requests in order, ``connections`` counts connections. ``routes`` may change while it serves.
+    ``requests`` lists the requests in order, ``connections`` counts connections. ``routes`` may change while it serves.
     """
 
     def __init__(
         self, routes: Mapping[str, Answer] = MappingProxyType({}), *, tls: ssl.SSLContext | None = None
     ) -> None:
         self.routes: dict[str, Answer] = dict(routes)
-        self.asked: list[Request] = []
+        self.requests: list[Request] = []
         self.connections = 0
         self.busy = self.most_busy = 0
         self._tls = tls
@@ -94,7 +94,7 @@ class Site:
 
     def paths(self) -> list[str]:
         """Return the paths of the requests, in order."""
-        return [request.target for request in self.asked]
+        return [request.target for request in self.requests]
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -123,7 +123,7 @@ class Site:
         try:
             with suppress(OSError):
                 while request := await client.request():
-                    self.asked.append(request)
+                    self.requests.append(request)
                     self.busy += 1
                     self.most_busy = max(self.most_busy, self.busy)
                     try:

@@ -65,13 +65,13 @@ class RunnerContract:
         """If delivered or submitted again, a chunk returns the stored result, and fetches no picture."""
         driver.submit(2, dataset)
         records = fleet.until_settled(dataset=dataset)
-        fetched = len(fleet.site.asked)
+        fetched = len(fleet.site.requests)
         assert [driver.deliver(record) for record in records] == [
             record.result and record.result.url for record in records
         ]
         driver.submit(2, dataset)
         assert fleet.records(dataset) == records
-        assert len(fleet.site.asked) == fetched
+        assert len(fleet.site.requests) == fetched
 
     def test_a_permanent_failure_is_reported_with_its_reason(
         self, driver: RunnerDriver, fleet: Fleet, dataset: str

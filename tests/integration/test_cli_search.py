@@ -180,7 +180,7 @@ def test_a_plan_sends_no_request(site: Site) -> None:
         ("bing", "red panda picture"),
     ]
     assert "bing: search engines generally forbid automated collection" in ran.err
-    assert site.asked == []
+    assert site.requests == []
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_request_beyond_the_sources_is_refused(site: Site, words: tuple[str, .
     ran = pixcore("plan", "red panda", *words)
     assert (ran.code, ran.out) == (2, "")
     assert complaint in ran.err
-    assert site.asked == []
+    assert site.requests == []
 
 
 @pytest.mark.usefixtures("site")

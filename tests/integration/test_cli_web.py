@@ -64,8 +64,8 @@ def test_a_list_becomes_archives(site: Site, home: Path) -> None:
     assert (ran.code, ran.document["dataset"]) == (0, "cats")
     assert [(chunk["accepted"], chunk["keyword"]) for chunk in ran.chunks] == [(4, "cats"), (4, "cats")]
     assert [(row["url"], row["source"]) for row in rows(ran)] == [(url, "urls") for url in urls]
-    asked = len(site.asked)
-    assert (run(site).out, len(site.asked)) == (ran.out, asked)
+    fetched = len(site.requests)
+    assert (run(site).out, len(site.requests)) == (ran.out, fetched)
     assert files(home / "work") == []
 
 
@@ -86,7 +86,7 @@ def test_planning_a_list_fetches_no_image_and_writes_nothing(site: Site, home: P
     before = files(home)
     ran = pixcore("plan", "--source", "urls:cats.txt", "--json", "--accept-junk")
     assert (ran.code, ran.chunks[0]["target"]) == (0, 2)
-    assert (files(home), site.asked) == (before, [])
+    assert (files(home), site.requests) == (before, [])
 
 
 def test_a_list_that_grew_extends_its_dataset(site: Site) -> None:
@@ -158,7 +158,7 @@ def test_a_user_agent_without_a_product_is_refused(site: Site, monkeypatch: pyte
     monkeypatch.setenv("PIXCORE_USER_AGENT", "(nobody)")
     listed(site.url("/0.jpg"))
     ran = run(site)
-    assert (ran.code, site.asked) == (2, [])
+    assert (ran.code, site.requests) == (2, [])
     assert "user agent '(nobody)' is invalid; write it like 'pixcore/1.0" in ran.err
 
 
@@ -238,10 +238,10 @@ def test_opt_outs_are_respected_and_counted_by_default(site: Site) -> None:
 
 def test_an_interrupt_ends_a_hanging_fetch_soon(site: Site, home: Path) -> None:
     """The chunk must be given back with exit code 130, an empty work directory and no open connection."""
-    asked, gone = threading.Event(), threading.Event()
+    requested, gone = threading.Event(), threading.Event()
 
     async def hang(client: Client) -> bool:
-        asked.set()
+        requested.set()
         try:
             return await silent()(client)
         finally:
@@ -251,7 +251,7 @@ def test_an_interrupt_ends_a_hanging_fetch_soon(site: Site, home: Path) -> None:
     listed(site.url("/0.jpg"), site.url("/hanging.jpg"), site.url("/1.jpg"))
     process = start("run", "--source", "urls:cats.txt", "--allow-private-hosts", site.host, "--json")
     try:
-        assert asked.wait(30)
+        assert requested.wait(30)
         process.send_signal(signal.SIGINT)
         ran = ended(process, within=10)
     finally:

@@ -98,7 +98,7 @@ def test_forty_good_images_beside_every_kind_of_bad_one(site: Site, tmp_path: Pa
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert decoy.asked == []
+        assert decoy.requests == []
     assert isinstance(outcome, Done)
     assert outcome.result.progress.accepted == 40
     assert ends(assembly.events) == {site.url(path): reason for path, (_, reason) in bad.items()} | dict(

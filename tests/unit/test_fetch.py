@@ -70,7 +70,7 @@ def get(site: Site, into: Path, answer: Answer, **values: Any) -> Fetched | Miss
     return outcome
 
 
-def asked(site: Site) -> int:
+def requests_of_pictures(site: Site) -> int:
     """Return how often the image was requested."""
     return site.paths().count("/x.jpg")
 
@@ -108,7 +108,7 @@ def test_request(site: Site, tmp_path: Path) -> None:
     site.routes |= {"/a%2Cb(c).jpg": redirect("/caf\u00e9?x=%2F&y=\u00e9"), "/caf%C3%A9": picture(Set_Cookie="a=b")}
     (outcome,) = fetch(site.url("/a%2Cb(c).jpg?sig=%3D#frag"), tmp_path, policy(site))
     assert isinstance(outcome, Fetched)
-    _, first, second = site.asked
+    _, first, second = site.requests
     assert (first.target, second.target) == ("/a%2Cb(c).jpg?sig=%3D", "/caf%C3%A9?x=%2F&y=%C3%A9")
     assert first.headers["user-agent"] == AGENT
     assert first.headers["accept-encoding"] == "identity"
@@ -180,7 +180,7 @@ def test_bad_answer(site: Site, tmp_path: Path, answer: Answer, reason: str, per
     assert not list(tmp_path.iterdir())
     hops = 4 if reason == "too_many_redirects" else 1
     sent = 2 if reason == "unreachable" else 1  # aiohttp itself retries once when the connection was closed
-    assert asked(site) == hops * sent * (1 if permanent else 3)
+    assert requests_of_pictures(site) == hops * sent * (1 if permanent else 3)
 
 
 SLOW = {
@@ -469,7 +469,7 @@ def test_the_longest_limit_counts(site: Site) -> None:
     async def run() -> None:
         async with Fetcher(policy(site), sleep=Naps()) as fetcher:
             last = asyncio.create_task(fetcher.page(site.url("/minute"), 9))
-            await until(lambda: len(site.asked) == 1)
+            await until(lambda: len(site.requests) == 1)
             await fetcher.page(site.url("/day"), 9)
             everybody.set()
             assert await last == b"b"

@@ -93,7 +93,7 @@ def test_private_address(decoy: Site, tmp_path: Path, wire: list[tuple[str, int]
         assert isinstance(outcome, Missed)
         assert (outcome.reason, outcome.permanent) == ("address_refused", True)
         assert site.paths().count("/x.jpg") == (way == "redirected to")
-    assert not decoy.asked
+    assert not decoy.requests
     assert {address for address, _ in wire} <= {PUBLIC}
 
 
@@ -120,7 +120,7 @@ def test_rebinding(decoy: Site, tmp_path: Path, wire: list[tuple[str, int]]) -> 
         "address_refused"
     }
     assert {address for address, _ in wire} == {PUBLIC}
-    assert not decoy.asked
+    assert not decoy.requests
 
 
 @pytest.mark.usefixtures("wire")
@@ -129,10 +129,10 @@ def test_rebinding_between_hops(decoy: Site, tmp_path: Path) -> None:
     with Site({"/x.jpg": redirect(f"http://flip.example:{decoy.port}/x.jpg")}) as site:
         names = Names({"flip.example": [[PUBLIC], ["127.0.0.1"]]})
         (outcome,) = fetch(f"http://flip.example:{site.port}/x.jpg", tmp_path, guarded(), resolver=names)
-        assert site.asked
+        assert site.requests
     assert isinstance(outcome, Missed)
     assert outcome.reason == "address_refused"
-    assert not decoy.asked
+    assert not decoy.requests
 
 
 def test_public_among_private(tmp_path: Path, wire: list[tuple[str, int]]) -> None:
@@ -152,7 +152,7 @@ def test_socket_is_the_last_gate(decoy: Site, tmp_path: Path, monkeypatch: pytes
     urls = [decoy.url("/x.jpg"), f"http://fooled.example:{decoy.port}/x.jpg"]
     outcomes = fetch(urls, tmp_path, guarded(), resolver=names)
     assert [isinstance(outcome, Missed) and outcome.reason for outcome in outcomes] == ["address_refused"] * 2
-    assert not decoy.asked
+    assert not decoy.requests
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_private_hosts(tmp_path: Path, allowed: str, host: str, reached: bool) -
         how = guarded(private_hosts={allowed.format(port=site.port)})
         (outcome,) = fetch(f"http://{host}:{site.port}/x.jpg", tmp_path, how, resolver=names)
         assert isinstance(outcome, Fetched) == reached
-        assert bool(site.asked) == reached
+        assert bool(site.requests) == reached
 
 
 @pytest.mark.parametrize(("allowed", "reason"), [("[::1]:1", "unreachable"), ("[::1]:2", "address_refused")])
@@ -268,7 +268,7 @@ def test_no_cookies(tmp_path: Path) -> None:
         url = f"http://site.example:{site.port}/x.jpg"
         fetch(url, tmp_path, guarded(), resolver=Names({"site.example": [[PUBLIC]]}))
         assert site.paths() == ["/robots.txt", "/x.jpg", "/y.jpg"]
-        assert not any("cookie" in request.headers for request in site.asked)
+        assert not any("cookie" in request.headers for request in site.requests)
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ def test_proxy_is_unused_by_default(proxied: Site, tmp_path: Path) -> None:
     with Site({"/x.jpg": picture()}) as site:
         (outcome,) = fetch(f"http://site.example:{site.port}/x.jpg", tmp_path, guarded(), resolver=names)
     assert isinstance(outcome, Fetched)
-    assert not proxied.asked
+    assert not proxied.requests
 
 
 @pytest.mark.usefixtures("wire")
@@ -311,9 +311,9 @@ def test_proxy(proxied: Site, tmp_path: Path) -> None:
     assert [isinstance(outcome, Fetched) for outcome in outcomes] == [True, True] + [False] * 4
     assert {outcome.reason for outcome in outcomes if isinstance(outcome, Missed)} == {"address_refused"}
     assert set(proxied.paths()) == {"http://site.example/robots.txt", "http://site.example/x.jpg"}
-    assert {request.headers["proxy-authorization"] for request in proxied.asked} == {"Basic bWU6d0ByZA=="}
+    assert {request.headers["proxy-authorization"] for request in proxied.requests} == {"Basic bWU6d0ByZA=="}
     assert "/x.jpg" in direct.paths()
-    assert not any("proxy-authorization" in request.headers for request in direct.asked)
+    assert not any("proxy-authorization" in request.headers for request in direct.requests)
 
 
 def test_proxy_tunnel(proxied: Site, tmp_path: Path) -> None:
@@ -322,8 +322,8 @@ def test_proxy_tunnel(proxied: Site, tmp_path: Path) -> None:
     (outcome,) = fetch("https://site.example/x.jpg", tmp_path, guarded(proxy_from_environment=True), resolver=names)
     assert isinstance(outcome, Missed)  # this proxy supports no tunnels
     assert (outcome.reason, outcome.permanent) == ("unreachable", False)
-    assert {(request.method, request.target) for request in proxied.asked} == {("CONNECT", "site.example:443")}
-    assert proxied.asked[0].headers["proxy-authorization"] == "Basic bWU6d0ByZA=="
+    assert {(request.method, request.target) for request in proxied.requests} == {("CONNECT", "site.example:443")}
+    assert proxied.requests[0].headers["proxy-authorization"] == "Basic bWU6d0ByZA=="
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://[", "://"])

@@ -49,7 +49,7 @@ def test_unknown_authority(authority: trustme.CA, tmp_path: Path) -> None:
     """A certificate of an unknown authority is a permanent miss, and no request is sent."""
     with secure_site(authority) as site:
         (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
-        assert not site.asked
+        assert not site.requests
     assert isinstance(outcome, Missed)
     assert (outcome.reason, outcome.permanent) == ("tls", True)
 

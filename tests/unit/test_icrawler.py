@@ -97,7 +97,7 @@ def urls(taken: Sequence[Download | Miss]) -> list[str]:
     return [item.candidate.url for item in taken if isinstance(item, Download)]
 
 
-def asked(site: Site, kind: Kind) -> list[str]:
+def requested(site: Site, kind: Kind) -> list[str]:
     """Return the offsets of the requested pages, in order."""
     return [parse_qs(urlsplit(path).query)[kind.start][0] for path in site.paths() if path.startswith(f"{kind.path}?")]
 
@@ -329,8 +329,8 @@ def test_pages_are_turned_to_the_last_result(kind: Kind, site: Site, tmp_path: P
     taken = items(site, kind, tmp_path)
     assert urls(taken) == [found.url for found in results]
     assert [item.candidate.key.position for item in taken] == list(range(len(results)))
-    assert asked(site, kind)[:3] == list(kind.starts)
-    assert len(asked(site, kind)) <= 3 + kind.search.ahead
+    assert requested(site, kind)[:3] == list(kind.starts)
+    assert len(requested(site, kind)) <= 3 + kind.search.ahead
 
 
 def test_a_slice_asks_for_no_page_but_its_own(kind: Kind, site: Site, tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_a_slice_asks_for_no_page_but_its_own(kind: Kind, site: Site, tmp_path: 
     site.routes[kind.path] = engine(kind.serve(results))
     taken = items(site, kind, tmp_path, size + 3, 2 * size)
     assert urls(taken) == [found.url for found in results[size + 3 : 2 * size]]
-    assert asked(site, kind) == [kind.starts[1]]
+    assert requested(site, kind) == [kind.starts[1]]
 
 
 def test_nothing_found(kind: Kind, site: Site, tmp_path: Path) -> None:
@@ -389,7 +389,7 @@ def test_a_long_retry_after_is_unavailable(kind: Kind, site: Site, tmp_path: Pat
     site.routes[kind.path] = status(429, Retry_After="86400")
     with pytest.raises(SourceUnavailable, match="http_429"):
         items(site, kind, tmp_path)
-    assert len(asked(site, kind)) == 1
+    assert len(requested(site, kind)) == 1
 
 
 def test_an_image_on_two_pages_is_fetched_once(kind: Kind, site: Site, tmp_path: Path) -> None:

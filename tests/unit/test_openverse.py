@@ -199,7 +199,7 @@ def test_licences_are_requested_and_checked(site: Site, tmp_path: Path) -> None:
     """Licences are filtered by the API and checked again; another licence is a permanent miss."""
     found = api(site, 9)
     items = list(downloader(site).download([slice_of(0, 20, "by,cc0")], tmp_path))
-    assert found.asked[0]["license"] == "by,cc0"
+    assert found.requests[0]["license"] == "by,cc0"
     assert [item.candidate.provenance.title for item in items] == ["Red panda 0", "Red panda 3", "Red panda 6"]
     found.instead[0] = answer({"results": found.entries})
     items = list(downloader(site).download([slice_of(0, 20, "by,cc0")], tmp_path))
@@ -276,17 +276,17 @@ def test_an_exhausted_limit_of_a_day_is_an_error(site: Site, tmp_path: Path) -> 
 
 def test_stop_while_a_page_hangs(site: Site, tmp_path: Path) -> None:
     """Ctrl-C ends the download while a page hangs; it does not wait for the deadline."""
-    asked = threading.Event()
+    requested = threading.Event()
 
     async def hang(client: Client) -> bool:
-        asked.set()
+        requested.set()
         return await silent()(client)
 
     api(site, 45).instead[0] = hang
     patient = evolve(downloader(site), policy=policy(site, seconds=600.0))
 
     def waiting() -> None:
-        if asked.is_set():
+        if requested.is_set():
             raise KeyboardInterrupt
 
     began = time.monotonic()

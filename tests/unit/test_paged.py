@@ -74,9 +74,9 @@ def positions(items: Sequence[Candidate | Miss]) -> list[int]:
     return [item.key.position for item in items if isinstance(item, Candidate)]
 
 
-def numbers(asked: Sequence[str]) -> list[int]:
+def numbers(requested: Sequence[str]) -> list[int]:
     """Return the page numbers in these URLs."""
-    return [int(url.rpartition("/")[2]) for url in asked]
+    return [int(url.rpartition("/")[2]) for url in requested]
 
 
 def urls(count: int) -> list[str | None]:
@@ -111,10 +111,10 @@ def test_adjacent_slices_give_each_position_once(results: list[bool], size: int,
     for start, stop in pairwise(borders):
         pages = pages_of(page_results, size)
         found += positions(read(source, slice_of(start, stop), pages))
-        asked = numbers(pages.asked)
+        requested = numbers(pages.requests)
         past_the_end = max(start // size, -(-len(page_results) // size))
-        assert asked == list(range(start // size, start // size + len(asked)))
-        assert asked[-1] <= min((stop - 1) // size, past_the_end + max(ahead, 1) - 1)
+        assert requested == list(range(start // size, start // size + len(requested)))
+        assert requested[-1] <= min((stop - 1) // size, past_the_end + max(ahead, 1) - 1)
     assert found == [n for n, exists in enumerate(results) if exists]
 
 
@@ -122,12 +122,12 @@ def test_no_page_is_requested_before_it_is_needed() -> None:
     """The first page is requested alone, then up to `ahead` pages. Unneeded ones are cancelled."""
     pages = pages_of(urls(90))
     items = pages.read(PagedSource(MadeUpSearch(ahead=2)).candidates(slice_of(0, 90), pages))
-    assert pages.asked == []
+    assert pages.requests == []
     assert next(items)
-    assert numbers(pages.asked) == [0, 1, 2]
+    assert numbers(pages.requests) == [0, 1, 2]
     for _ in range(3):
         next(items)
-    assert numbers(pages.asked) == [0, 1, 2, 3]
+    assert numbers(pages.requests) == [0, 1, 2, 3]
     items.close()
     assert numbers(pages.dropped()) == [2, 3]
 
@@ -136,7 +136,7 @@ def test_pages_requested_ahead_are_cancelled_at_the_end() -> None:
     """Pages requested ahead are cancelled at the end of the results."""
     pages = pages_of(urls(5))
     assert len(read(PagedSource(MadeUpSearch(ahead=4)), slice_of(0, 90), pages)) == 5
-    assert (numbers(pages.asked), numbers(pages.dropped())) == ([0, 1, 2, 3, 4, 5], [3, 4, 5])
+    assert (numbers(pages.requests), numbers(pages.dropped())) == ([0, 1, 2, 3, 4, 5], [3, 4, 5])
 
 
 def test_no_page_is_requested_beyond_the_limit() -> None:
@@ -144,7 +144,7 @@ def test_no_page_is_requested_beyond_the_limit() -> None:
     pages = pages_of(urls(90))
     items = read(PagedSource(MadeUpSearch(limit=10)), slice_of(4, 90), pages)
     assert positions(items) == [4, 5, 6, 7, 8, 9]
-    assert numbers(pages.asked) == [1, 2, 3]
+    assert numbers(pages.requests) == [1, 2, 3]
     assert read(PagedSource(MadeUpSearch(limit=10)), slice_of(12, 90), pages) == []
 
 

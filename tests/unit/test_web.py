@@ -164,13 +164,13 @@ def test_candidates_to_skip_are_not_fetched(site: Site, tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_it_although_the_first_candidate_hangs(site: Site, tmp_path: Path) -> None:
     """Ctrl-C ends the download although the first candidate hangs."""
-    asked = threading.Event()
-    site.routes["/silent.jpg"] = telling(asked, silent())
+    requested = threading.Event()
+    site.routes["/silent.jpg"] = telling(requested, silent())
     source = fake(site, "/silent.jpg", "/0.jpg")
     downloader = WebDownloader({"a": source}, policy(site, seconds=600.0))
 
     def waiting() -> None:
-        if asked.is_set():
+        if requested.is_set():
             raise KeyboardInterrupt
 
     began = time.monotonic()
