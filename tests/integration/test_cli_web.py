@@ -1,13 +1,18 @@
 """The pixcore command with lists of URLs: what it fetches, what it refuses, and how it is interrupted."""
 
+import hashlib
 import json
 import signal
+import sys
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from command import Ran, at_home, ended, files, jpeg, pixcore, start
 from hostile import Client, Site, picture, silent, status, text
@@ -78,6 +83,64 @@ def test_a_list_on_the_web_gives_provenance(site: Site) -> None:
     )
     assert (ran.code, ran.document["dataset"]) == (0, "cats")
     assert [(row["title"], row["license"]) for row in rows(ran)] == [("A cat", "CC0")]
+
+
+@pytest.mark.parametrize("layout", ["imagefolder", "webdataset", "parquet"])
+def test_every_column_of_a_list_reaches_an_export(site: Site, layout: str) -> None:
+    """A list of images and texts is worth nothing without its texts."""
+    values = {
+        "URL": [site.url(f"/{n}.jpg") for n in range(4)],
+        "TEXT": [f"a cat, {n}" for n in range(4)],
+        "label": ["Felis", "Lynx"] * 2,
+        "score": [0.25] * 4,
+        "n": [1, 2, 3, 4],
+        "boxes": [[[0, 1]]] * 4,
+    }
+    pq.write_table(pa.table(values), "cats.parquet")
+    ran = pixcore("run", "--source", "urls:cats.parquet", "--json", "--allow-private-hosts", site.host)
+    assert ran.code == 0
+    assert pixcore("export", "cats", "--format", layout, "--out", "out").code == 0
+    found = sorted(exported(layout), key=lambda row: row["n"])
+    assert [[row[name] for name in ("url", "caption", "label", "score", "n", "boxes")] for row in found] == [
+        [url, caption, label, "0.25", n, "[[0, 1]]"]
+        for url, caption, label, n in zip(values["URL"], values["TEXT"], values["label"], values["n"], strict=True)
+    ]
+    assert "Lynx" in Path("pixcore-data/blobs/cats/README.md").read_text()
+
+
+def exported(layout: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the export in ``out``."""
+    for file in Path("out").rglob("*"):
+        if layout == "parquet" and file.suffix == ".parquet":
+            yield from pq.read_table(file).to_pylist()
+        elif layout == "imagefolder" and file.name == "metadata.jsonl":
+            yield from map(json.loads, file.read_text().splitlines())
+        elif layout == "webdataset" and file.suffix == ".tar":
+            with tarfile.open(file) as archive:
+                yield from (json.load(archive.extractfile(m) or sys.stdin) for m in archive if m.name.endswith(".json"))
+
+
+def test_images_with_another_checksum_are_rejected(site: Site) -> None:
+    """A list may promise the checksums of its images."""
+    right = hashlib.md5(jpeg(0), usedforsecurity=False).hexdigest()
+    Path("cats.csv").write_text(f"url,hash\n{site.url('/0.jpg')},{right}\n{site.url('/1.jpg')},{right}\n")
+    ran = pixcore(
+        *("run", "--source", "urls:cats.csv", "--verify-hash", "md5:hash", "--json"),
+        *("--allow-private-hosts", site.host),
+    )
+    assert [row["hash"] for row in rows(ran)] == [right]
+    assert ran.chunks[0]["rejected"] == {"hash_mismatch": 1}
+
+
+def test_a_folder_of_folders_has_labels(home: Path) -> None:
+    """The name of an image's folder is its label, unless the user does not want that."""
+    for n, name in enumerate(("lynx", "puma")):
+        (home / "cats" / name).mkdir(parents=True)
+        (home / "cats" / name / "1.jpg").write_bytes(jpeg(n))
+    ran = pixcore("run", "--source", "folder:cats", "--json")
+    assert [(row["label"], row["url"]) for row in rows(ran)] == [("lynx", "lynx/1.jpg"), ("puma", "puma/1.jpg")]
+    ran = pixcore("run", "--source", "folder:cats", "--json", "--label-from", "none", "--dataset", "other")
+    assert [row["label"] for row in rows(ran)] == ["cats", "cats"]
 
 
 def test_planning_a_list_fetches_no_image_and_writes_nothing(site: Site, home: Path) -> None:

@@ -163,11 +163,18 @@ def own_name(column: str, taken: Collection[str] = ()) -> str:
 
 
 def tally(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
-    """Count the images by source, licence and format, the most frequent value first."""
-    counts = {column: Counter[str]() for column in ("source", "license", "format")}
+    """Count the images by source, licence and format, the most frequent value first.
+
+    Also by label, if one of them is not the keyword.
+    """
+    counts = {column: Counter[str]() for column in ("source", "license", "format", "label")}
+    keywords: set[str] = set()
     for one in rows:
         for column, count in counts.items():
             count[str(getattr(one, column))] += 1
+        keywords.add(one.keyword)
+    if keywords.issuperset(counts["label"]):
+        del counts["label"]
     return {column: dict(count.most_common()) for column, count in counts.items()}
 
 

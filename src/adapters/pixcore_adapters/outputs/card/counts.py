@@ -130,7 +130,8 @@ class DatasetCounts:
         self.short += result.shortfall > 0
         self.images += images
         self.bytes += result.bytes
-        self.labels.add(images, request.label or request.keyword, request.keyword)
+        for label, count in result.tally.get("label", {request.label or request.keyword: images}).items():
+            self.labels.add(count, label, request.keyword)
         for frequencies, column in ((self.sources, "source"), (self.licenses, "license"), (self.formats, "format")):
             recorded = result.tally.get(column, {})
             for value, count in recorded.items():
