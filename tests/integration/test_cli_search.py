@@ -114,6 +114,7 @@ def test_rows_of_an_open_api_have_creator_and_licence(site: Site) -> None:
     assert {name: collected[0][name] for name in asdict(Provenance())} == {
         "page_url": "https://photos.example/1",
         "title": "Red panda 1",
+        "caption": "",
         "creator": "Ada",
         "license": "CC BY 4.0",
         "license_url": "https://creativecommons.org/licenses/by-sa/4.0/",
@@ -193,9 +194,9 @@ def test_a_plan_sends_no_request(site: Site) -> None:
         (("--source", "openverse"), "the number of images of 'red panda' is missing; add --count N, at most 4800 here"),
         (("--count", "5", "--source", "bing", "--license", "by"), "bing cannot be limited to the licence by;"),
         (("--count", "5", "--source", "openverse", "--license", "gpl"), "license cannot be 'gpl'; give one or more of"),
-        (("--count", "5", "--source", "urls:a.txt", "--license", "by"), "urls:a.txt gives no licences"),
+        (("--count", "5", "--source", "folder:a", "--license", "by"), "/a gives no licences; leave it out"),
     ],
-    ids=["capacity", "no count", "an engine's licence", "no licence", "a list's licence"],
+    ids=["capacity", "no count", "an engine's licence", "no licence", "a folder's licence"],
 )
 def test_a_request_beyond_the_sources_is_refused(site: Site, words: tuple[str, ...], complaint: str) -> None:
     """The error must come before any request, with the limit or the remedy."""
