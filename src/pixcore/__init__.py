@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         NoValidImages,
         PermanentError,
         PixcoreError,
+        PlanOutdated,
         SourceChanged,
         SourceUnavailable,
         StatusUnavailable,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         RejectReason,
     )
     from pixcore.model.measures import Measures
+    from pixcore.model.positions import Allocation
     from pixcore.model.quality import Fingerprint, NearRule, Quality, TwinRule
     from pixcore.model.requests import ChunkRequest, Slice
     from pixcore.model.rows import Row
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Accepted",
+    "Allocation",
     "Archive",
     "Archiver",
     "Attempt",
@@ -116,6 +119,7 @@ __all__ = [
     "PermanentError",
     "Phase",
     "PixcoreError",
+    "PlanOutdated",
     "Policies",
     "Progress",
     "Provenance",
@@ -159,6 +163,7 @@ _MODULES = (
     "model.images",
     "model.archives",
     "model.requests",
+    "model.positions",
     "model.chunks",
     "model.comparison",
     "chunk.events",

@@ -6,7 +6,8 @@
     ├── TransientError                 a retry may help
     │   ├── SourceUnavailable          (also a ConnectionError)
     │   ├── StoreUnavailable           connection, timeout, 429, 5xx
-    │   └── StatusUnavailable
+    │   ├── StatusUnavailable
+    │   └── PlanOutdated               chunks were planned or candidates taken meanwhile
     ├── PermanentError                 a retry cannot help
     │   ├── InvalidRequest             (also a ValueError) bad chunk, URL or configuration
     │   ├── NoValidImages              (also a ValueError)
@@ -41,6 +42,10 @@ class StoreUnavailable(TransientError):
 
 class StatusUnavailable(TransientError):
     """The status database could not be reached or stayed locked."""
+
+
+class PlanOutdated(TransientError):
+    """Chunks were planned, or candidates taken, since the plan was made. Plan again."""
 
 
 class PermanentError(PixcoreError):

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from attrs import define, evolve
 
-from pixcore.errors import ClaimLost, InvalidRequest, TransientError
+from pixcore.errors import ClaimLost, InvalidRequest, PlanOutdated, TransientError
 from pixcore.model.chunks import (
     Busy,
     Chunk,
@@ -29,6 +29,7 @@ from pixcore.model.chunks import (
     Status,
 )
 from pixcore.model.images import RejectReason
+from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore.ports import StatusRepo
 
@@ -75,6 +76,24 @@ def claim_chunk(repo: StatusRepo, key: ChunkKey, owner: str = "me", ttl: float =
     return answer.claim
 
 
+def part(start: int, stop: int) -> Slice:
+    """Build a slice of a list."""
+    return Slice("urls", "list", start, stop, "lists/a")
+
+
+MADE = Slice("bing", "cat", 0, 5)  # of a search, which has no listing
+
+
+def listed(index: int, start: int, end: int, stop: int = 40) -> ChunkRequest:
+    """Build the request of a chunk with the positions [start, end) of a list of ``stop`` entries."""
+    return ChunkRequest(index, "cat", 5, [part(start, end)], "d", lists=[part(0, stop)])
+
+
+def claims(repo: StatusRepo, *requests: ChunkRequest) -> list[Claim]:
+    """Create chunks and claim them."""
+    return [claim_chunk(repo, chunk.key) for chunk in repo.ensure(requests)]
+
+
 WRITES: dict[str, Callable[[StatusRepo, Claim], object]] = {
     "renew": lambda repo, claim: repo.renew(claim, 1000, Progress(9)),
     "advance": lambda repo, claim: repo.advance(claim, Phase.UPLOAD, Progress(9)),
@@ -82,6 +101,7 @@ WRITES: dict[str, Callable[[StatusRepo, Claim], object]] = {
     "fail": lambda repo, claim: repo.fail(claim, "late", retry_in=None),
     "retry": lambda repo, claim: repo.fail(claim, "late", retry_in=5),
     "release": lambda repo, claim: repo.release(claim),
+    "take": lambda repo, claim: repo.take(claim, 5, owned=500),
 }
 each_write = pytest.mark.parametrize("write", WRITES.values(), ids=list(WRITES))
 
@@ -231,6 +251,147 @@ class Ensure:
         slices = sorted((part.start, part.stop) for r in repo.find("d") for part in r.chunk.request.slices)
         assert len(slices) == 8 * 5
         assert all(one[1] == other[0] for one, other in pairwise(slices))
+
+
+class Lists:
+    """Further candidates of lists, for chunks whose own do not suffice."""
+
+    def test_a_chunk_takes_what_no_plan_has(self, repo: StatusRepo) -> None:
+        """Adjacent slices are joined, the record shows them, and at the end of the list the chunk gets none."""
+        first, second = claims(repo, listed(0, 0, 10), listed(1, 10, 20))
+        assert repo.take(first, 5, owned=10).taken == (part(20, 25),)
+        assert repo.take(first, 3, owned=15).taken == (part(20, 28),)
+        assert repo.take(second, 4, owned=10).taken == (part(28, 32),)
+        taken = repo.take(first, 100, owned=18)
+        assert (taken.taken, taken.candidates) == ((part(20, 28), part(32, 40)), 26)
+        assert taken.slices == (part(0, 10), part(20, 28), part(32, 40))
+        assert repo.get(first.chunk).chunk == taken
+        assert repo.take(first, 1, owned=26) == taken
+        assert [chunk.taken for chunk in repo.ensure([listed(0, 0, 10)])] == [taken.taken]
+
+    def test_an_answer_that_was_lost_is_given_again(self, repo: StatusRepo) -> None:
+        """A worker that knows of fewer candidates than its chunk has gets no others."""
+        (claim,) = claims(repo, listed(0, 0, 10))
+        first = repo.take(claim, 5, owned=10)
+        assert repo.take(claim, 5, owned=10) == first == repo.get(claim.chunk).chunk
+
+    def test_what_was_taken_stays_with_the_chunk(self, repo: StatusRepo, clock: Clock) -> None:
+        """The next attempt has it, and a worker that lost its claim takes nothing."""
+        (claim,) = claims(repo, listed(0, 0, 10))
+        taken = repo.take(claim, 5, owned=10)
+        clock.advance(TTL)
+        answer = repo.claim(claim.chunk, "other", TTL)
+        assert isinstance(answer, Claimed)
+        assert answer.chunk == taken
+        with pytest.raises(ClaimLost):
+            repo.take(claim, 5, owned=15)
+        assert repo.get(claim.chunk).chunk == taken
+        assert [allocation.next for allocation in repo.allocations("d", "cat")] == [15]
+
+    def test_lists_are_used_up_one_after_the_other(self, repo: StatusRepo) -> None:
+        """In the order of the request, however little the first one still has; a chunk without lists gets nothing."""
+        lists = (part(5, 8), Slice("folder", "/cats \udcff", 2, 9, "lists/f"))
+        both, none = claims(
+            repo, ChunkRequest(0, "cat", 5, [part(5, 6)], "d", lists=lists), ChunkRequest(1, "cat", 1, [MADE], "d")
+        )
+        assert repo.take(both, 9, owned=1).taken == (part(6, 8),)
+        assert repo.take(both, 3, owned=3).taken == (part(6, 8), evolve(lists[1], stop=5))
+        assert repo.take(none, 3, owned=len(MADE)).taken == ()
+        assert sorted(repo.allocations("d", ""), key=lambda allocation: allocation.source) == [
+            Allocation("folder", "/cats \udcff", 5, 9, "lists/f"),
+            Allocation("urls", "list", 8, 8, "lists/a"),
+        ]
+
+    def test_a_list_that_grew_gives_more(self, repo: StatusRepo) -> None:
+        """A later plan knows the longer listing, which begins like the earlier one; all chunks may take from it."""
+        (claim,) = claims(repo, listed(0, 0, 10, stop=10))
+        assert repo.take(claim, 5, owned=10).taken == ()
+        grown = Slice("urls", "list", 10, 60, "lists/b")
+        repo.ensure([ChunkRequest(1, "cat", 5, [evolve(grown, stop=20)], "d", lists=[grown])])
+        assert repo.take(claim, 5, owned=10).taken == (evolve(grown, start=20, stop=25),)
+        assert repo.allocations("d", "") == [Allocation("urls", "list", 25, 60, "lists/b")]
+
+    def test_a_chunk_of_an_older_plan_takes_once_a_later_plan_names_its_list(self, repo: StatusRepo) -> None:
+        """Older plans did not record the lists, so how long they are is unknown before."""
+        (claim,) = claims(repo, evolve(listed(0, 0, 10), lists=()))
+        assert repo.take(claim, 5, owned=10).taken == ()
+        assert repo.allocations("d", "") == []
+        repo.ensure([evolve(listed(1, 10, 20), lists=[part(10, 40)])])
+        assert repo.take(claim, 5, owned=10).taken == (part(20, 25),)
+
+    def test_a_list_under_other_licences_is_another_list(self, repo: StatusRepo) -> None:
+        """Its listing has other entries, so its positions mean other candidates."""
+        free = evolve(part(0, 30), snapshot="lists/free", licenses="by,cc0")
+        all_, some = claims(
+            repo, listed(0, 0, 10), ChunkRequest(1, "cat", 5, [evolve(free, stop=5)], "d", lists=[free])
+        )
+        assert repo.take(some, 3, owned=5).taken == (evolve(free, start=5, stop=8),)
+        assert repo.take(all_, 3, owned=10).taken == (part(10, 13),)
+
+    def test_a_plan_with_what_was_taken_is_refused(self, repo: StatusRepo) -> None:
+        """Nothing of it is created; the plan made again begins behind all that is claimed."""
+        (claim,) = claims(repo, listed(0, 0, 10))
+        repo.take(claim, 5, owned=10)
+        with pytest.raises(PlanOutdated, match="candidates of list were taken at the same time; plan again"):
+            repo.ensure([listed(1, 20, 30), listed(2, 10, 20)])
+        assert len(list(repo.find("d"))) == 1
+        repo.ensure([listed(1, 15, 25)])
+        assert repo.take(claim, 1, owned=15).taken == (part(10, 15), part(25, 26))
+
+    def test_datasets_share_no_allocation(self, repo: StatusRepo) -> None:
+        """Each dataset may have every candidate, and without a dataset each keyword."""
+        requests = [evolve(listed(0, 0, 10), dataset="e"), listed(0, 0, 10)]
+        requests += [
+            evolve(listed(index, 0, 10), dataset="", keyword=word) for index, word in enumerate(["cat", "dog"])
+        ]
+        for claim in claims(repo, *requests):
+            assert repo.take(claim, 5, owned=10).taken == (part(10, 15),)
+        assert repo.allocations("f", "cat") == repo.allocations("", "mouse") == []
+        assert [allocation.next for allocation in repo.allocations("", "dog")] == [15]
+
+    def test_chunks_that_take_at_once_get_different_candidates(self, repo: StatusRepo) -> None:
+        """Eight workers and a planner, on two lists; every position has one owner, and none is left out."""
+        lists = [Slice("urls", name, 0, 400, f"lists/{name}") for name in "ab"]
+
+        def request_of(index: int, of: Slice, begin: int, end: int) -> ChunkRequest:
+            return ChunkRequest(index, "cat", 9, [evolve(of, start=begin, stop=end)], "d", lists=lists)
+
+        held = claims(repo, *(request_of(n, lists[n % 2], n, n + 1) for n in range(8)))
+        start = Barrier(9)
+
+        def take(claim: Claim) -> None:
+            start.wait(30)
+            owned, chunk = 0, repo.get(claim.chunk).chunk
+            while chunk.candidates > owned:
+                owned = chunk.candidates
+                chunk = repo.take(claim, 1 + claim.chunk.id % 7 * 5, owned=owned)
+
+        def plan(_: Claim) -> None:
+            start.wait(30)
+            for index in range(8, 14):
+                while True:
+                    free = max((one.next for one in repo.allocations("d", "") if one.query == "a"), default=0)
+                    if free > 390:
+                        return
+                    try:
+                        repo.ensure([request_of(index, lists[0], free, free + 5)])
+                    except PlanOutdated:
+                        continue
+                    break
+
+        with eager_threads(), ThreadPoolExecutor(9) as pool:
+            list(pool.map(lambda call: call[0](call[1]), [(plan, held[0]), *((take, claim) for claim in held)]))
+        for name in "ab":
+            owners = Counter(
+                position
+                for record in repo.find("d")
+                for slice_ in record.chunk.slices
+                if slice_.query == name
+                for position in range(slice_.start, slice_.stop)
+            )
+            assert set(owners.values()) == {1}
+            assert max(owners) == 399
+        assert all(not allocation.unclaimed for allocation in repo.allocations("d", ""))
 
 
 class Leases:
@@ -888,7 +1049,7 @@ class History:
         assert list(repo.history("nobody")) == []
 
 
-class StatusRepoContract(Ensure, Leases, Ends, Cancelling, Queues, Looking, History):
+class StatusRepoContract(Ensure, Lists, Leases, Ends, Cancelling, Queues, Looking, History):
     """The whole contract. A subclass provides an empty ``repo`` on ``clock``, with a budget of three failures."""
 
     @pytest.fixture

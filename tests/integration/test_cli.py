@@ -37,6 +37,7 @@ KEYS = [
     "shortfall",
     "rejected",
     "missed",
+    "taken",
     "attempt",
     "seconds",
     "error",
@@ -96,14 +97,14 @@ def test_run_again_does_nothing_and_prints_the_same(home: Path) -> None:
     assert again.err == "dataset photos: nothing left to do\n"
 
 
-def test_a_chunk_below_its_target_exits_3_and_names_the_retry_command(home: Path) -> None:
-    """A file that is not an image must lower the count of its chunk visibly."""
+def test_a_chunk_below_its_target_exits_3_and_says_what_helps(home: Path) -> None:
+    """A file that is not an image must lower the count of its chunk visibly; a retry would find it again."""
     (home / "photos/0001.jpg").write_text("<html>not found</html>")
     ran = run()
     assert ran.code == 3
     assert ran.chunks[0]["shortfall"] == 1
     assert ran.chunks[0]["rejected"] == {"not_an_image": 1}
-    assert ran.err.endswith("to retry them: pixcore retry photos\n")
+    assert ran.err.endswith("add to the lists or name more sources, then ask for a larger --count\n")
 
 
 def test_a_run_without_a_valid_image_exits_4(home: Path) -> None:

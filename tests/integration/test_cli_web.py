@@ -168,6 +168,57 @@ def test_a_list_that_grew_extends_its_dataset(site: Site) -> None:
     assert "only add lines at its end, or use another dataset name" in changed.err
 
 
+def test_the_count_is_met_while_the_list_lasts() -> None:
+    """Dead links lie together in lists: 30 of them come first, and the chunks go on behind what was planned."""
+    with Site({f"/{n}.jpg": picture(jpeg(n)) for n in range(30)}) as site:
+        dead = [site.url(f"/dead/{n}.jpg") for n in range(30)]
+        listed(*dead, *(site.url(f"/{n}.jpg") for n in range(30)))
+        ran = run(site, "--count", 20)
+        assert (ran.code, [chunk["accepted"] for chunk in ran.chunks]) == (0, [4] * 5)
+        assert sum(len(chunk["taken"]) for chunk in ran.chunks) >= 5
+        taken = [n for chunk in ran.chunks for part in chunk["taken"] for n in range(part["start"], part["stop"])]
+        assert len(taken) == len(set(taken))
+        plan = pixcore("plan", "--source", "urls:cats.txt", "--count", 20, "--chunk-size", 4, "--json")
+        assert [chunk["taken"] for chunk in plan.chunks] == [chunk["taken"] for chunk in ran.chunks]
+        asked = len(site.requests)
+        again = pixcore("retry", "cats", "--json", "--allow-private-hosts", site.host)
+        assert (again.code, again.chunks, len(site.requests)) == (0, ran.chunks, asked)
+        more = run(site, "--count", 24)
+        assert (more.code, more.chunks[:5], more.chunks[5]["accepted"]) == (0, ran.chunks, 4)
+        urls = [row["url"] for row in rows(more)]
+        assert len(urls) == len(set(urls)) == 24
+
+
+def test_a_retry_is_advised_only_where_it_can_help() -> None:
+    """When all links are dead, a retry fetches none of them; when one was overloaded, it fetches that one."""
+    with Site({f"/{n}.jpg": picture(jpeg(n)) for n in range(3)}) as site:
+        listed(*(site.url(f"/{n}.jpg") for n in range(4)), *(site.url(f"/dead/{n}.jpg") for n in range(20)))
+        ran = run(site, "--count", 8)
+        assert ran.code == 3
+        assert "pixcore retry" not in ran.err
+        assert "a retry cannot fill them: all their candidates were tried" in ran.err
+        site.requests.clear()
+        again = pixcore("retry", "cats", "--json", "--allow-private-hosts", site.host)
+        assert (again.code, images_asked(site)) == (3, [])
+        assert [chunk["sha256"] for chunk in again.chunks] == [chunk["sha256"] for chunk in ran.chunks]
+
+    with Site({f"/{n}.jpg": picture(jpeg(n)) for n in range(3)}) as site:
+        site.routes["/3.jpg"] = status(503, b"")
+        listed(*(site.url(f"/{n}.jpg") for n in range(4)), site.url("/dead.jpg"))
+        ran = run(site, "--dataset", "busy")
+        assert (ran.code, ran.err.splitlines()[-1].endswith("to retry them: pixcore retry busy")) == (3, True)
+        site.routes["/3.jpg"] = picture(jpeg(3))
+        site.requests.clear()
+        again = pixcore("retry", "busy", "--json", "--allow-private-hosts", site.host)
+        assert [chunk["accepted"] for chunk in again.chunks if chunk["accepted"]] == [4]
+        assert images_asked(site) == ["/3.jpg"]
+
+
+def images_asked(site: Site) -> list[str]:
+    """Return which images were fetched, in order."""
+    return [request.target for request in site.requests if request.target.endswith(".jpg")]
+
+
 def test_junk_and_misses_are_counted_and_the_rest_goes_on(site: Site) -> None:
     """The chunk must count the reasons of its missing images, and the exit code be 3."""
     listed(site.url("/0.jpg"), "junk", site.url("/missing.jpg"), site.url("/1.jpg"))

@@ -15,8 +15,9 @@ from typing import TypeVar
 import databases
 import psycopg
 import pytest
+from attrs import evolve
 from contract.seen_images import ONE, OTHER, hold, image
-from contract.status_repo import MAX_FAILURES, Clock, claim_chunk, create_chunks, request, result
+from contract.status_repo import MAX_FAILURES, Clock, claim_chunk, claims, create_chunks, listed, request, result
 from servers import postgres as server
 from servers.addresses import Postgres
 from servers.fixtures import Own
@@ -387,6 +388,9 @@ def test_no_call_reads_a_whole_table(database: Callable[[str], URL], size: int, 
         assert [record.chunk.key for record in repo.overdue("rq")] == [other.chunk]
         assert next(repo.overdue(""))
         repo.free(other.chunk)
+        (taking,) = claims(repo, evolve(listed(99, 0, 10), dataset="small"))
+        assert repo.take(taking, 5, owned=10).candidates == 15
+        assert len(repo.allocations("small", "")) == 1
         repo.summary()
         repo.cancel("small")  # of a large dataset it changes most of the table, and may well read all of it
     assert len(plans) > 10
@@ -403,10 +407,10 @@ def test_a_dataset_that_grew_quickly_is_not_read_for_every_batch(engine: Engine)
         connection.exec_driver_sql(
             """INSERT INTO pixcore_chunks
             (dataset, id, chunk_index, request, status, phase, attempt, failures, owner, lease_expires_at, due_at,
-                cancel_requested, progress, result, error, revision, queue, keyword_sha256, accepted, claimed_at)
+                cancel_requested, progress, result, error, revision, queue, keyword_sha256, accepted, claimed_at, taken)
             SELECT dataset, id + 10000 * n, chunk_index + 10000 * n, request, status, phase, attempt, failures, owner,
                 lease_expires_at, due_at, cancel_requested, progress, result, error, revision, queue, keyword_sha256,
-                accepted, claimed_at
+                accepted, claimed_at, taken
             FROM pixcore_chunks, generate_series(1, 20) n"""
         )
     plans = _plans(engine)
@@ -420,10 +424,10 @@ def _fill(engine: Engine, size: int, datasets: int) -> None:
     """Copy the existing chunk and image, 500 images a chunk, and update the planner's statistics."""
     chunks = """INSERT INTO pixcore_chunks
         (dataset, id, chunk_index, request, status, phase, attempt, failures, owner, lease_expires_at, due_at,
-            cancel_requested, progress, result, error, revision, queue, keyword_sha256, accepted, claimed_at)
+            cancel_requested, progress, result, error, revision, queue, keyword_sha256, accepted, claimed_at, taken)
         SELECT 'd' || mod(n, {1}), n, n, request, (ARRAY['completed', 'pending', 'failed'])[mod(n, 3) + 1], phase,
             attempt, failures, owner, lease_expires_at, due_at, cancel_requested, progress, result, error, revision,
-            queue, keyword_sha256, accepted, claimed_at
+            queue, keyword_sha256, accepted, claimed_at, taken
         FROM (SELECT * FROM pixcore_chunks WHERE id = 1) one, generate_series(10, {0}) n"""
     images = """INSERT INTO pixcore_seen_images
             (dataset, sha256, chunk_id, attempt, url, phash, dhash, hash_method, flat)

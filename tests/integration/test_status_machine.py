@@ -58,6 +58,7 @@ class Row:
     """The model's state of a chunk; times are of the test's clock."""
 
     request: ChunkRequest
+    taken: list[int] = field(factory=list)
     status: Status = Status.PENDING
     phase: Phase = Phase.INIT
     attempt: int = 0
@@ -101,7 +102,7 @@ class Row:
     def seen_at(self, now: float, id_: int) -> ChunkRecord:
         """Build the record that a repository returns if the chunk has this id there."""
         return ChunkRecord(
-            chunk=Chunk(id_, self.request),
+            chunk=Chunk(id_, self.request, slices_of(self.taken)),
             status=self.status,
             phase=self.phase,
             attempt=self.attempt,
@@ -118,10 +119,20 @@ class Row:
         )
 
 
+LIST = Slice("urls", "list", 0, 60, "lists/a")  # every dataset has a list of its own under this name
+
+
+def slices_of(positions: list[int]) -> tuple[Slice, ...]:
+    """Build the slices of ascending positions in the list."""
+    begins = [n for n in positions if n - 1 not in positions]
+    ends = [n + 1 for n in positions if n + 1 not in positions]
+    return tuple(evolve(LIST, start=begin, stop=end) for begin, end in zip(begins, ends, strict=True))
+
+
 def chunk_request(place: Place, keyword: str = "cat") -> ChunkRequest:
     """Build the request of a chunk."""
     dataset, index = place
-    return ChunkRequest(index, keyword, 500, (Slice("urls", "list", index, index + 1),), dataset)
+    return ChunkRequest(index, keyword, 500, (Slice("bing", "cat", index, index + 1),), dataset, lists=[LIST])
 
 
 @cache
@@ -156,7 +167,10 @@ anything = among(*Status)
 OWNERS = st.sampled_from(["ann", "bob", "cy"])
 TTLS = st.sampled_from([10, 60])
 SOME_PROGRESS = st.builds(
-    Progress, st.integers(0, 9), st.dictionaries(st.sampled_from(["seen", "damaged"]), st.just(1))
+    Progress,
+    st.integers(0, 9),
+    st.dictionaries(st.sampled_from(["seen", "damaged"]), st.just(1)),
+    lost=st.dictionaries(st.just("gone"), st.sampled_from(["3", "0-7,9"])),
 )
 
 
@@ -233,7 +247,8 @@ class StatusMachine(RuleBasedStateMachine):
         if row.expired_at(now):
             row.vanish()
         if row.due_at(now):
-            row.status, row.phase, row.progress, row.error = Status.PROCESSING, Phase.INIT, Progress(), ""
+            row.status, row.phase, row.error = Status.PROCESSING, Phase.INIT, ""
+            row.progress = Progress(lost=row.progress.lost)
             row.attempt, row.owner, row.until = row.attempt + 1, owner, now + ttl
             row.claimed = now
         expected: object = (row.attempt, owner, row.request, row.failures)
@@ -245,6 +260,24 @@ class StatusMachine(RuleBasedStateMachine):
                 Status.COMPLETED: row.result and Done(row.result),
             }[row.status]
         self.check(place, lambda repo, key: repo.claim(key, owner, ttl), expected)
+
+    @some_run
+    @rule(place=running, wanted=st.integers(1, 20), known=st.booleans())
+    def take(self, place: Place, wanted: int, known: bool) -> None:
+        """Take more candidates of the list; none for a worker that does not know what its chunk has."""
+        row = self.rows[place]
+        owned = 1 + len(row.taken) - (not known and bool(row.taken))
+        if owned == 1 + len(row.taken):
+            claimed = sum(len(other.taken) for (of, _), other in self.rows.items() if of == place[0])
+            row.taken += range(claimed, min(claimed + wanted, len(LIST)))
+        expected = (row.request, slices_of(row.taken))
+
+        def answer(repo: StatusRepo, key: ChunkKey) -> object:
+            chunk = repo.take(row.claim(key), wanted, owned=owned)
+            assert chunk == repo.get(key).chunk
+            return chunk.request, chunk.taken
+
+        self.check(place, answer, expected)
 
     @some_run
     @rule(place=running, ttl=TTLS, progress=SOME_PROGRESS)
@@ -390,6 +423,15 @@ class StatusMachine(RuleBasedStateMachine):
                     if place[0] == dataset
                 ]
                 assert list(repo.find(dataset)) == expected, type(repo).__name__
+
+    @invariant()
+    def no_two_chunks_of_a_dataset_share_a_position(self) -> None:
+        """Every position of a list belongs to at most one chunk, whatever was claimed, lost or taken."""
+        for repo, _ in self.repos:
+            for dataset in ("d", "other", ""):
+                slices = [slice_ for record in repo.find(dataset) for slice_ in record.chunk.taken]
+                positions = [position for slice_ in slices for position in range(slice_.start, slice_.stop)]
+                assert len(positions) == len(set(positions)), type(repo).__name__
 
     @invariant()
     def budgets_hold(self) -> None:

@@ -10,13 +10,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixcore import Chunk, ChunkRequest, InvalidRequest, Lane, NoValidImages, Quality, Slice, StoreNotFound
+from pixcore import (
+    Chunk,
+    ChunkRequest,
+    Claim,
+    Claimed,
+    InvalidRequest,
+    Lane,
+    NoValidImages,
+    PlanOutdated,
+    Quality,
+    Slice,
+    StoreNotFound,
+)
 from pixcore.planning import variations
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_runners.planning import dataset_plan
-from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, dataset_records, plan_missing
+from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, Plan, dataset_records, plan_missing
+from pixcore_runners.planning.saving import saved
 
 LIMITS = {"openverse": 24, "bing": 100}
 
@@ -130,6 +143,60 @@ def test_a_dataset_is_planned_once() -> None:
     for count in (10, 3, None):
         with plan_missing(cats(count), status, sources) as proposal:
             assert list(proposal.requests) == []
+
+
+def test_an_extension_begins_behind_what_chunks_took() -> None:
+    """Whatever a chunk took beyond its plan is no candidate of a later chunk, nor is what no plan has yet lost."""
+    status, sources = MemoryStatusRepo(), Sources(cats=100)
+    first = extend(cats(4), status, sources)
+    assert first[0].slices == (Slice("folder", "cats", 0, 5, "x"),)
+    assert first[0].lists == (Slice("folder", "cats", 0, 100, "x"),)
+    claim = claimed(status)
+    assert status.take(claim, 20, owned=5).candidates == 25
+    *_, added = extend(cats(8), status, sources)
+    assert added.slices == (Slice("folder", "cats", 25, 30, "x"),)
+    assert status.take(claim, 3, owned=25).taken[-1].stop == 33
+
+
+def test_what_is_taken_while_a_dataset_is_planned_is_planned_again() -> None:
+    """The chunks of a plan begin behind it, and each is created once."""
+    status, sources = MemoryStatusRepo(), Sources(cats=100)
+    extend(cats(4), status, sources)
+    claim, owned = claimed(status), [5]
+
+    def save(plan: Plan) -> Iterator[Chunk]:
+        if len(owned) < 3:
+            owned.append(status.take(claim, 10, owned=owned[-1]).candidates)
+        return plan.save(status, MemoryBlobStore())
+
+    assert saved(lambda: plan_missing(cats(12), status, sources), save) == 2
+    assert [request.slices[0].start for request in (record.chunk.request for record in status.find("pets"))] == [
+        0,
+        25,
+        30,
+    ]
+
+
+def test_a_plan_that_is_outdated_again_and_again_gives_up() -> None:
+    """With the error that says why."""
+    status, sources = MemoryStatusRepo(), Sources(cats=100)
+    extend(cats(4), status, sources)
+    claim, owned = claimed(status), [5]
+
+    def save(plan: Plan) -> Iterator[Chunk]:
+        owned.append(status.take(claim, 1, owned=owned[-1]).candidates)
+        return plan.save(status, MemoryBlobStore())
+
+    with pytest.raises(PlanOutdated, match="plan again"):
+        saved(lambda: plan_missing(cats(8), status, sources), save)
+
+
+def claimed(status: MemoryStatusRepo) -> Claim:
+    """Claim the first chunk."""
+    key = next(status.find("pets")).chunk.key
+    answer = status.claim(key, "me", 60.0)
+    assert isinstance(answer, Claimed)
+    return answer.claim
 
 
 def test_a_count_that_is_reached_needs_no_folder() -> None:

@@ -16,7 +16,20 @@ from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Pr
 from pixcore.model.measures import Measures
 from pixcore.model.quality import Fingerprint
 from pixcore.model.requests import ChunkRequest, Slice
-from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION, Row, complete, metadata, own_name, required, reserved, row
+from pixcore.model.rows import (
+    COLUMNS,
+    NUMBERS,
+    ROW_VERSION,
+    Row,
+    candidate,
+    complete,
+    fetched_at,
+    metadata,
+    own_name,
+    required,
+    reserved,
+    row,
+)
 
 REQUEST = ChunkRequest(0, "Siamese cat", 500, (Slice("folder", "/a", 0, 9),), dataset="cats")
 IMAGE = Accepted(
@@ -40,6 +53,18 @@ IMAGE = Accepted(
     orientation=6,
     measures=Measures(720, 3, 60, 400, 7000, 0, 1333, 0),
 )
+
+
+def test_a_candidate_that_is_restored_from_its_row_gets_the_same_row() -> None:
+    """A retry takes good images from the archive, and must not change what is recorded of them."""
+    request = evolve(REQUEST, columns=(("score", "integer"), ("note", "string")))
+    key = CandidateKey("urls", "/list.csv", 4)
+    listed = evolve(IMAGE.download.candidate, key=key, label="siam", listed={"score": 7, "note": "of \udcff"})
+    first = row(7, evolve(IMAGE, download=evolve(IMAGE.download, candidate=listed)), request)
+    values = complete(json.loads(metadata([first])))
+    restored = evolve(IMAGE.download, candidate=candidate(values, key), fetched_at=fetched_at(values))
+    assert row(7, evolve(IMAGE, download=restored), request) == first
+
 
 # any text, with lone surrogates, which file names that are not UTF-8 contain
 texts = st.text(st.characters())

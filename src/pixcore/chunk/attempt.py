@@ -93,6 +93,7 @@ class RunningAttempt:
             rejects=context.counts.samples,
             columns=dict(context.request.columns) | COLUMN_TYPES,
             twins=collector.selection.twins,
+            kept=collector.candidates.kept(path for _, path in collector.selection.images),
         )
         context.write(lambda: using.status.complete(context.claim, result))
         return result

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from attrs import define, field
 
+from pixcore.chunk.candidates import Candidates
 from pixcore.chunk.checksum import drop_changed
 from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.events import CandidateMissed
@@ -16,7 +17,7 @@ from pixcore.chunk.selection import Selection
 from pixcore.errors import NoValidImages, PixcoreError, SourceUnavailable
 from pixcore.filters.apply import apply_filters
 from pixcore.model.chunks import Phase
-from pixcore.model.images import CandidateKey, Download, Miss
+from pixcore.model.images import Accepted, Download, Miss, Rejected
 from pixcore.model.rows import Row
 
 
@@ -38,6 +39,7 @@ class Collector:
     Attributes:
         context: The attempt.
         into: The folder for the downloads.
+        candidates: The candidates that the attempt has.
         selection: The images that are kept.
         failure: What made collecting fail, or None. The archiver draws the images, so what collecting raises passes
             through the archiver, which may translate it. This attribute says whether collecting was the cause.
@@ -46,12 +48,14 @@ class Collector:
 
     context: AttemptContext
     into: Path
+    candidates: Candidates = field(init=False)
     selection: Selection = field(init=False)
     failure: BaseException | None = field(init=False, default=None)
     is_outdated: bool = field(init=False, default=False)
     _steps: Generator[bool] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.candidates = Candidates(self.context)
         self.selection = Selection(self.context)
         self._steps = self._collect()
 
@@ -96,10 +100,8 @@ class Collector:
         context, selection = self.context, self.selection
         quality = context.request.quality
         filters = {name: context.using.filters(name) for name in quality.filters}
-        downloads = self._downloads()
         with (
-            closing(downloads),
-            closing(context.using.validator.validate(downloads)) as decoded,
+            closing(self._decoded()) as decoded,
             closing(apply_filters(drop_changed(decoded), quality, filters)) as verdicts,
         ):
             yielded = 0
@@ -119,27 +121,38 @@ class Collector:
             raise self._no_images()
         context.enter(Phase.COMPRESS)
 
+    def _decoded(self) -> Generator[Accepted | Rejected]:
+        """Yield a verdict on each download; when they run out before the target, take more candidates of the lists."""
+        context, selection = self.context, self.selection
+        while True:
+            downloads = self._downloads()
+            with closing(downloads), closing(context.using.validator.validate(downloads)) as decoded:
+                yield from decoded
+            # The filters have passed all these verdicts on by now, because they ask for the next one.
+            selection.decide()
+            if selection.is_full or not self.candidates.take_more(context.request.target - context.counts.accepted):
+                return
+
     def _downloads(self) -> Generator[Download]:
         """Yield the chunk's downloads and count the misses. Open the source again when it fails, without repetition."""
-        context = self.context
-        done: set[CandidateKey] = set()
+        context, candidates = self.context, self.candidates
+        yield from candidates.restore(self.into)
         for attempt in context.retrying(context.using.policies.download, Phase.DOWNLOAD):
             with attempt:
                 items = context.using.downloader.download(
-                    context.request.slices, self.into, frozenset(done), self._while_waiting
+                    candidates.slices, self.into, frozenset(candidates.done), self._while_waiting
                 )
                 with closing(items):
                     while item := self._next(items):
                         context.lease.check()
                         if isinstance(item, Miss):
-                            if item.permanent:
-                                done.add(item.candidate.key)
-                            context.counts.miss(item)
+                            candidates.missed(item)
                             context.observe(CandidateMissed(*context.ids, miss=item))
                         else:
-                            done.add(item.candidate.key)
-                            context.counts.download(item)
+                            yield from candidates.restored_before(item)
+                            candidates.downloaded(item)
                             yield item
+        yield from candidates.restored_before(None)
 
     def _next(self, items: Iterator[Download | Miss]) -> Download | Miss | None:
         with self.context.stopwatch.measure(Phase.DOWNLOAD):

@@ -13,7 +13,7 @@ from pixcore.chunk.lease import Lease
 from pixcore.chunk.retry import RetryPolicy, retrying
 from pixcore.chunk.stopwatch import Stopwatch
 from pixcore.errors import one_line
-from pixcore.model.chunks import ChunkKey, Claim, Claimed, Phase
+from pixcore.model.chunks import Chunk, ChunkKey, Claim, Claimed, Phase
 from pixcore.model.requests import ChunkRequest
 
 T = TypeVar("T")
@@ -25,7 +25,8 @@ class AttemptContext:
 
     Attributes:
         using: The pipeline's ports and policies.
-        claimed: The chunk and this attempt's claim on it.
+        claimed: The chunk as it was claimed, and this attempt's claim on it.
+        chunk: The chunk, with the slices that it has taken since.
         phase: The phase that the attempt is in.
         counts: What the attempt accepted, rejected and missed so far.
         stopwatch: How long each phase took so far.
@@ -35,6 +36,7 @@ class AttemptContext:
 
     using: Dependencies
     claimed: Claimed
+    chunk: Chunk = field(init=False)
     phase: Phase = Phase.INIT
     counts: AttemptCounts = field(factory=AttemptCounts)
     stopwatch: Stopwatch = field(factory=Stopwatch)
@@ -43,6 +45,7 @@ class AttemptContext:
 
     def __attrs_post_init__(self) -> None:
         using = self.using
+        self.chunk = self.claimed.chunk
         self.observe = shielded(using.observer, using.interrupts)
         self.lease = Lease(using.status, self.claim, using.terms, self.counts.progress, using.stop)
 
@@ -54,7 +57,7 @@ class AttemptContext:
     @property
     def request(self) -> ChunkRequest:
         """What the chunk asks for."""
-        return self.claimed.chunk.request
+        return self.chunk.request
 
     @property
     def ids(self) -> tuple[ChunkKey, int]:

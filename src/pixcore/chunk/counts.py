@@ -1,11 +1,13 @@
 """Count what one attempt accepted, rejected and missed."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from attrs import define, field
 
 from pixcore.model.chunks import Progress, Reject
 from pixcore.model.images import CandidateKey, Download, Miss, Rejected
+from pixcore.model.positions import as_text
 
 # How many rejected images of each reason a result lists: enough for a person to see what the reason means.
 _SAMPLES = 4
@@ -13,16 +15,32 @@ _SAMPLES = 4
 
 @define(eq=False)
 class AttemptCounts:
-    """The counters of one attempt. The attempt's thread writes them; its lease's thread may read ``progress``."""
+    """The counters of one attempt. The attempt's thread writes them; its lease's thread may read ``progress``.
+
+    ``lost`` has the numbers of the misses that no later attempt has to try again, by reason, those of ``earlier``
+    attempts first.
+    """
 
     accepted: int = 0
     rejected: Counter[str] = field(factory=Counter[str])
     samples: list[Reject] = field(factory=list[Reject])
     missed: dict[CandidateKey, Miss] = field(factory=dict[CandidateKey, Miss])
+    lost: dict[str, list[int]] = field(factory=dict[str, list[int]])
+    earlier: Counter[str] = field(factory=Counter[str])
 
-    def miss(self, miss: Miss) -> None:
-        """Count a missed candidate, once however often its source is opened again."""
+    def resume(self, lost: Mapping[str, list[int]]) -> None:
+        """Count the permanent misses of earlier attempts, which this attempt does not try again."""
+        self.lost = {reason: [*numbers] for reason, numbers in lost.items()}
+        self.earlier = Counter({reason: len(numbers) for reason, numbers in lost.items()})
+
+    def miss(self, miss: Miss, number: int | None = None) -> None:
+        """Count a missed candidate, once however often its source is opened again.
+
+        ``number`` is the candidate's number, or None if a later attempt is to try it even if the miss is permanent.
+        """
         self.missed[miss.candidate.key] = miss
+        if miss.permanent and number is not None:
+            self.lost.setdefault(miss.reason, []).append(number)
 
     def download(self, download: Download) -> None:
         """Count a candidate no longer as missed, because a retry of its source has delivered it."""
@@ -36,5 +54,6 @@ class AttemptCounts:
 
     def progress(self) -> Progress:
         """Return the counts as they are now."""
-        missed = Counter(miss.reason for miss in list(self.missed.values()))
-        return Progress(accepted=self.accepted, rejected=dict(self.rejected), missed=dict(missed))
+        missed = Counter(miss.reason for miss in list(self.missed.values())) + self.earlier
+        lost = {str(reason): as_text(sorted(numbers)) for reason, numbers in list(self.lost.items())}
+        return Progress(accepted=self.accepted, rejected=dict(self.rejected), missed=dict(missed), lost=lost)

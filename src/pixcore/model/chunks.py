@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
-from pixcore.model.requests import ChunkRequest
+from pixcore.model.requests import ChunkRequest, Slice
 
 
 class Phase(StrEnum):
@@ -48,10 +48,24 @@ class ChunkKey:
 
 @frozen
 class Chunk:
-    """A request that is in the status database, and the id that it has there."""
+    """A request that is in the status database, and the id that it has there.
+
+    ``taken`` are the slices of its lists that the chunk took later, because its own did not suffice, in order.
+    """
 
     id: int
     request: ChunkRequest
+    taken: tuple[Slice, ...] = ()
+
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """All slices that belong to the chunk alone, in order."""
+        return self.request.slices + self.taken
+
+    @property
+    def candidates(self) -> int:
+        """How many candidates the slices hold at most."""
+        return sum(map(len, self.slices))
 
     @property
     def key(self) -> ChunkKey:
@@ -70,11 +84,16 @@ class Claim:
 
 @frozen
 class Progress:
-    """How many images an attempt has accepted, and how many it has rejected and missed, by reason."""
+    """How many images an attempt has accepted, and how many it has rejected and missed, by reason.
+
+    ``lost`` has the numbers of the permanent misses by reason, those of earlier attempts included, as
+    ``pixcore.model.positions.as_text`` writes them; without those whose reason is ``MENDABLE``.
+    """
 
     accepted: int = 0
     rejected: Mapping[str, int] = field(factory=dict[str, int])
     missed: Mapping[str, int] = field(factory=dict[str, int])
+    lost: Mapping[str, str] = field(factory=dict[str, str])
 
 
 @frozen
@@ -121,6 +140,8 @@ class ChunkResult:
         columns: The columns of the rows, each with ``"string"`` or ``"integer"``; empty for archives that were made
             before pixcore recorded it.
         twins: The pairs of images that show the same picture, if the chunk reports them instead of dropping one.
+        kept: The numbers of the images' candidates in the archive's order, as ``pixcore.model.positions.as_text``
+            writes them; empty for archives that were made before pixcore recorded it.
     """
 
     url: str
@@ -134,6 +155,7 @@ class ChunkResult:
     rejects: tuple[Reject, ...] = field(default=(), converter=_rejects)
     columns: Mapping[str, str] = field(factory=dict[str, str])
     twins: tuple[TwinPair, ...] = field(default=(), converter=_twins)
+    kept: str = ""
 
     @property
     def shortfall(self) -> int:
@@ -219,11 +241,21 @@ class Attempt:
 
 @frozen
 class Claimed:
-    """Answer to a claim: the caller has the chunk. ``failures`` so far decide how long to wait after the next one."""
+    """Answer to a claim: the caller has the chunk.
+
+    Attributes:
+        claim: The claim.
+        chunk: The chunk.
+        failures: How many there were so far, which decides how long to wait after the next one.
+        lost: The permanent misses of earlier attempts, as in ``Progress``.
+        result: The result of the last attempt that completed the chunk.
+    """
 
     claim: Claim
     chunk: Chunk
     failures: int
+    lost: Mapping[str, str] = field(factory=dict[str, str])
+    result: ChunkResult | None = None
 
 
 @frozen

@@ -39,6 +39,21 @@ class MissReason(StrEnum):
     CHANGED = "source_changed"
 
 
+# Permanent misses with these reasons may be downloads under other settings, or once the user has mended the folder. So
+# a later attempt at the chunk tries these candidates again.
+MENDABLE = frozenset(
+    {
+        MissReason.GONE,
+        MissReason.UNREADABLE,
+        MissReason.OUTSIDE,
+        MissReason.NOT_A_FILE,
+        MissReason.TOO_LARGE,
+        MissReason.ADDRESS,
+        MissReason.OPTED_OUT,
+    }
+)
+
+
 class RejectReason(StrEnum):
     """Why a download was rejected. A validator of a third party may use further reasons."""
 

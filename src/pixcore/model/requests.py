@@ -84,6 +84,9 @@ class ChunkRequest:
             queries; 0 if none did.
         columns: The columns of lists that each row of the chunk has beside pixcore's own, each with ``"string"`` or
             ``"integer"``.
+        lists: The lists from which the chunk may take more candidates when its slices do not suffice, each from its
+            first position that was unclaimed when the dataset was planned to its end. All chunks of a keyword share
+            them.
     """
 
     index: int
@@ -95,6 +98,7 @@ class ChunkRequest:
     quality: Quality = Quality()
     variations: int = 0
     columns: tuple[tuple[str, str], ...] = ()
+    lists: tuple[Slice, ...] = field(default=(), converter=_slices)
 
     def __attrs_post_init__(self) -> None:
         name = f"chunk {self.index} of {self.dataset or 'no dataset'}"

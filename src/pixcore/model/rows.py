@@ -15,11 +15,12 @@ changes its type.
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 
 from attrs import asdict, field, fields, frozen
 
 from pixcore.errors import InvalidRequest
-from pixcore.model.images import Accepted, Candidate
+from pixcore.model.images import Accepted, Candidate, CandidateKey, Provenance
 from pixcore.model.measures import Measures
 from pixcore.model.requests import ChunkRequest
 
@@ -160,6 +161,20 @@ def own_name(column: str, taken: Collection[str] = ()) -> str:
         if name.endswith("_file_name"):
             name = name.removesuffix("_name")
     return name
+
+
+def candidate(values: Mapping[str, object], key: CandidateKey) -> Candidate:
+    """Return the candidate of a stored row that ``complete`` has completed; ``row`` describes it again as it was."""
+    provenance = Provenance(**{one.name: str(values[one.name]) for one in fields(Provenance)})
+    listed = {
+        column: value for column, value in values.items() if column not in COLUMNS and isinstance(value, str | int)
+    }
+    return Candidate(key, str(values["url"]), provenance, str(values["label"]), listed)
+
+
+def fetched_at(values: Mapping[str, object]) -> datetime:
+    """Return when the image of a stored row was fetched."""
+    return datetime.fromisoformat(str(values["fetched_at"]))
 
 
 def tally(rows: Iterable[Row]) -> dict[str, dict[str, int]]:

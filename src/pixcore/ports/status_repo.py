@@ -17,14 +17,15 @@ from pixcore.model.chunks import (
     Progress,
     Status,
 )
+from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest
 
 
 class StatusRepo(Protocol):
     """A table of chunks. Each method is atomic and may raise StatusUnavailable. Times are in seconds of its own clock.
 
-    ``renew``, ``advance``, ``complete``, ``fail`` and ``release`` compare the claim's attempt with the row's. If that
-    attempt no longer runs, they change nothing and raise ``ClaimLost``.
+    ``take``, ``renew``, ``advance``, ``complete``, ``fail`` and ``release`` compare the claim's attempt with the row's.
+    If that attempt no longer runs, they change nothing and raise ``ClaimLost``.
     """
 
     @property
@@ -42,9 +43,12 @@ class StatusRepo(Protocol):
         their number differs, nothing is created: of two plans for one keyword, the later one has to be made again.
         ``beside`` is ignored if all requested chunks exist already.
 
+        Slices of the requests' ``lists`` are claimed: no later call of ``take`` gives them to another chunk.
+
         Raises:
             InvalidRequest: A chunk exists already with another request; nothing was created.
-            TransientError: The number of other chunks differs from ``beside``; nothing was created. Plan again.
+            PlanOutdated: The number of other chunks differs from ``beside``, or another chunk has taken candidates
+                that a new chunk was planned with; nothing was created. Plan again.
         """
         ...
 
@@ -52,10 +56,21 @@ class StatusRepo(Protocol):
         """Claim the chunk for ``ttl`` seconds, or return why that is not possible. One atomic compare-and-set.
 
         A chunk can be claimed if it is pending and due, or processing with an expired lease, which counts as a failure.
-        Each claim raises the attempt by one, and clears phase, progress and error.
+        Each claim raises the attempt by one, and clears phase, progress and error; the permanent misses stay.
 
         Raises:
             InvalidRequest: There is no such chunk.
+        """
+        ...
+
+    def take(self, claim: Claim, wanted: int, *, owned: int) -> Chunk:
+        """Give the claim's chunk at most ``wanted`` more candidates of its lists that no chunk of the dataset has.
+
+        Return the chunk; it is unchanged if its lists are used up. The candidates come from the first of its lists that
+        has any left. They stay with the chunk, whatever becomes of the attempt. Of chunks that call at once, each gets
+        different ones. The cost does not depend on the number of chunks.
+
+        Idempotent: ``owned`` is how many candidates the caller knows that the chunk has. If it has more, it gets none.
         """
         ...
 
@@ -135,6 +150,13 @@ class StatusRepo(Protocol):
 
         Those with an expired lease come first, then those pending and due, each group by dataset and index. A record is
         as it was when it was read: the chunk may have been claimed meanwhile.
+        """
+        ...
+
+    def allocations(self, dataset: str, keyword: str) -> Sequence[Allocation]:
+        """Return how far each list is claimed that chunks of the dataset name in their ``lists``, in no order.
+
+        Chunks without a dataset share nothing but with those of their keyword, so ``keyword`` counts only for them.
         """
         ...
 

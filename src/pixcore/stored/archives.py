@@ -1,21 +1,19 @@
 """Fetch the archives of completed chunks from their blob store, one at a time."""
 
-import hashlib
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import frozen
 
+from pixcore.chunk.fetching import fetch_blob
 from pixcore.chunk.retry import Policies, RetryPolicy, retrying
-from pixcore.chunk.workspace import local_disk, workspace
+from pixcore.chunk.workspace import workspace
 from pixcore.errors import InvalidRequest
 from pixcore.model.chunks import ChunkRecord
 from pixcore.model.rows import complete
 from pixcore.ports import Archiver, BlobStore, Contents
-
-_BLOCK = 1 << 20  # bytes
 
 
 @frozen
@@ -74,7 +72,7 @@ class StoredArchives:
         archiver, key = self._archiver(record), self.key(record)
         with workspace(self.work, lambda _path, _error: None) as folder:
             target = folder / f"chunk_{record.chunk.id}{archiver.suffix}"
-            size, sha256 = retrying(self.policy, self.sleep)(self._fetch, key, target)
+            size, sha256 = retrying(self.policy, self.sleep)(fetch_blob, self.store, key, target)
             yield StoredArchive(target, size, sha256, archiver)
 
     def rows(self, record: ChunkRecord) -> tuple[Mapping[str, object], ...]:
@@ -119,11 +117,3 @@ class StoredArchives:
             if record.result.url.endswith(archiver.suffix):
                 return archiver
         raise InvalidRequest(f"chunk {record.chunk.key}: {record.result.url} is not an archive of a known kind")
-
-    def _fetch(self, key: str, target: Path) -> tuple[int, str]:
-        digest, size = hashlib.sha256(), 0
-        with closing(self.store.open(key)) as blob, local_disk("fetching an archive"), target.open("wb") as file:
-            while block := blob.read(_BLOCK):
-                digest.update(block)
-                size += file.write(block)
-        return size, digest.hexdigest()

@@ -4,6 +4,7 @@ A later listing appends files that were added since, so no slice shifts. Hidden 
 are ignored.
 """
 
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -86,12 +87,14 @@ class FolderDownloader:
             if slice_.source != SOURCE:
                 raise InvalidRequest(f"source {slice_.source!r} is not a folder; use the downloader of that source")
             root = _root(slice_.query)
+            folder = hashlib.sha256(os.fsencode(slice_.query)).hexdigest()[:16]
             entries = read(self.store, slice_.snapshot, slice_.start, slice_.stop)
             for position, entry in enumerate(entries, slice_.start):
                 label = "" if isinstance(entry, str) else entry["label"]
                 key = CandidateKey(SOURCE, slice_.query, position)
                 if key not in skip:
-                    yield self._copy(Candidate(key, _name(entry), label=label), root, into / f"{number:06d}-{position}")
+                    candidate = Candidate(key, _name(entry), label=label)
+                    yield self._copy(candidate, root, into / f"{number:06d}-{position}-{folder}")
                 number += 1
 
     def _copy(self, candidate: Candidate, root: Path, target: Path) -> Download | Miss:

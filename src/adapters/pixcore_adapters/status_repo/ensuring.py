@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
 
-from pixcore.errors import InvalidRequest, TransientError
+from pixcore.errors import InvalidRequest, PlanOutdated
 from pixcore.model.chunks import Chunk
 from pixcore.model.quality import TwinRule
 from pixcore.model.requests import ChunkRequest
@@ -37,7 +37,7 @@ def missing(
 
     Raises:
         InvalidRequest: A chunk with a different request exists under one of the keys.
-        TransientError: A chunk must be created, but the number of other chunks of the first request's keyword is not
+        PlanOutdated: A chunk must be created, but the number of other chunks of the first request's keyword is not
             ``beside``.
     """
     same = [request for key, request in wanted.items() if key in existing and _is_same(existing[key].request, request)]
@@ -45,7 +45,7 @@ def missing(
         first = next(iter(wanted.values()))
         own = [request for request in same if (request.dataset, request.keyword) == (first.dataset, first.keyword)]
         if count(first.dataset, first.keyword) - len(own) != beside:
-            raise TransientError(f"other chunks of {first.keyword!r} were planned at the same time; plan again")
+            raise PlanOutdated(f"other chunks of {first.keyword!r} were planned at the same time; plan again")
     for key, chunk in existing.items():
         if not _is_same(chunk.request, wanted[key]):
             raise _conflict(wanted[key])

@@ -10,9 +10,10 @@ from uuid import uuid4
 
 from attrs import define, evolve, field
 
-from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Overview, Phase, Progress, Status
+from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Overview, Phase, Progress, Status
+from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest
-from pixcore_adapters.status_repo import attempts, ensuring, overviews, transitions
+from pixcore_adapters.status_repo import allocating, attempts, ensuring, overviews, transitions
 from pixcore_adapters.status_repo.base import BaseStatusRepo
 
 
@@ -32,6 +33,7 @@ class MemoryStatusRepo(BaseStatusRepo):
     _rows: dict[ChunkKey, tuple[ChunkRecord, float]] = field(init=False, factory=dict)  # with the time of writing
     _keys: dict[tuple[str, int], ChunkKey] = field(init=False, factory=dict)  # by (dataset, index)
     _attempts: dict[ChunkKey, list[Attempt]] = field(init=False, factory=dict)
+    _lists: dict[allocating.ListKey, Allocation] = field(init=False, factory=dict)
     _ids: Iterator[int] = field(init=False, factory=lambda: count(1))
     _lock: RLock = field(init=False, factory=RLock)
 
@@ -40,11 +42,30 @@ class MemoryStatusRepo(BaseStatusRepo):
         wanted = ensuring.by_index(requests)
         with self._lock:
             existing = {index_key: self._at(index_key) for index_key in wanted if index_key in self._keys}
-            for request in ensuring.missing(wanted, existing, beside, self._count):
+            missing = ensuring.missing(wanted, existing, beside, self._count)
+            self._lists |= allocating.planned(missing, self._lists)
+            for request in missing:
                 chunk = Chunk(next(self._ids) if request.dataset else request.index, request)
                 self._keys[request.dataset, request.index] = chunk.key
                 self._rows[chunk.key] = (transitions.new_record(chunk), self.clock())
             return [self._at((request.dataset, request.index)) for request in requests]
+
+    def take(self, claim: Claim, wanted: int, *, owned: int) -> Chunk:
+        """See the port."""
+        with self._lock:
+            lists = allocating.list_keys(self.get(claim.chunk).chunk.request)
+            key = next((key for key in lists if key in self._lists and self._lists[key].unclaimed), None)
+            part = allocating.next_slice(self._lists[key], wanted) if key else None
+            before, after = self._apply(claim.chunk, partial(transitions.taken, claim=claim, part=part, owned=owned))
+            if key and part and after is not before:
+                self._lists[key] = evolve(self._lists[key], next=part.stop)
+        return after.chunk
+
+    def allocations(self, dataset: str, keyword: str) -> Sequence[Allocation]:
+        """See the port."""
+        with self._lock:
+            scope = allocating.scope(dataset, keyword)
+            return [allocation for key, allocation in self._lists.items() if key[:2] == scope]
 
     def cancel(self, dataset: str) -> int:
         """See the port."""
@@ -163,4 +184,4 @@ def _detached(record: ChunkRecord) -> ChunkRecord:
 
 
 def _copied(progress: Progress) -> Progress:
-    return evolve(progress, rejected=dict(progress.rejected), missed=dict(progress.missed))
+    return evolve(progress, rejected=dict(progress.rejected), missed=dict(progress.missed), lost=dict(progress.lost))

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from hashlib import sha256
 
+from attrs import evolve
 from sqlalchemy import Row
 
 from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, ChunkResult, Phase, Progress, Status
-from pixcore.model.requests import ChunkRequest
+from pixcore.model.positions import Allocation
+from pixcore.model.requests import ChunkRequest, Slice
 from pixcore_adapters.status_repo import codec, transitions
+from pixcore_adapters.status_repo.allocating import ListKey
 
 
 def new(chunk: Chunk) -> Mapping[str, object]:
@@ -17,21 +20,42 @@ def new(chunk: Chunk) -> Mapping[str, object]:
         "dataset": request.dataset,
         "id": chunk.id,
         "chunk_index": request.index,
-        "keyword_sha256": keyword_sha256(request.keyword),
+        "keyword_sha256": text_sha256(request.keyword),
         "request": codec.text(request),
         "revision": 0,
         **columns(transitions.new_record(chunk), now=0.0),
     }
 
 
-def keyword_sha256(keyword: str) -> str:
-    """Hash a keyword for the index, which cannot hold keywords of any length and of any characters."""
-    return sha256(keyword.encode("utf-8", "surrogatepass")).hexdigest()
+def text_sha256(text: str) -> str:
+    """Hash a text for an index, which cannot hold texts of any length and of any characters."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def list_key(key: ListKey) -> Mapping[str, str]:
+    """Build the columns that identify a list."""
+    dataset, keyword, *names = key
+    return {
+        "dataset": dataset,
+        "scope_sha256": text_sha256(keyword),
+        "list_sha256": text_sha256(codec.text(names)),
+    }
+
+
+def list_columns(allocation: Allocation) -> Mapping[str, object]:
+    """Build the columns of a list that change; ``allocation`` reads them back."""
+    return {"next_position": allocation.next, "list": codec.text(evolve(allocation, next=0))}
+
+
+def allocation(row: Row[tuple[object, ...]]) -> Allocation:
+    """Build the allocation from a row."""
+    return evolve(codec.value(Allocation, row.list), next=row.next_position)
 
 
 def columns(record: ChunkRecord, now: float) -> Mapping[str, object]:
     """Build the columns that a change may write; ``record`` reads them back."""
     return {
+        "taken": codec.text(record.chunk.taken) if record.chunk.taken else "",
         "status": record.status,
         "phase": record.phase,
         "attempt": record.attempt,
@@ -54,7 +78,7 @@ def record(row: Row[tuple[object, ...]]) -> ChunkRecord:
     status = Status(row.status)
     running = status is Status.PROCESSING
     return ChunkRecord(
-        chunk=Chunk(row.id, codec.value(ChunkRequest, row.request)),
+        chunk=Chunk(row.id, codec.value(ChunkRequest, row.request), taken(row.taken)),
         status=status,
         phase=Phase(row.phase),
         attempt=row.attempt,
@@ -69,6 +93,11 @@ def record(row: Row[tuple[object, ...]]) -> ChunkRecord:
         error=row.error,
         queue=row.queue,
     )
+
+
+def taken(text: str) -> tuple[Slice, ...]:
+    """Build the slices of the column ``taken``."""
+    return tuple(codec.value(list[Slice], text)) if text else ()
 
 
 def new_attempt(record: ChunkRecord, now: float) -> Mapping[str, object]:

@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 VERSION_TABLE = "pixcore_version"
-VERSIONS = ("0001", "0002", "0003")  # oldest first; migrations/versions has one module for each
+VERSIONS = ("0001", "0002", "0003", "0004")  # oldest first; migrations/versions has one module for each
 
 metadata = MetaData()
 
@@ -43,6 +43,7 @@ chunks = Table(
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("chunk_index", BigInteger, nullable=False),
     Column("request", Text, nullable=False),
+    Column("taken", Text, nullable=False),  # slices beyond those of the request; "" for none
     Column("status", String(20), nullable=False),
     Column("phase", String(20), nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -63,6 +64,16 @@ chunks = Table(
     Index("pixcore_chunks_by_status", "dataset", "status", "chunk_index"),
     Index("pixcore_chunks_by_keyword", "dataset", "keyword_sha256", "chunk_index"),
     Index("pixcore_chunks_by_queue", "status", "queue", "dataset", "chunk_index"),
+)
+
+lists = Table(
+    "pixcore_lists",
+    metadata,
+    Column("dataset", _name(100), primary_key=True),
+    Column("scope_sha256", _name(64), primary_key=True),  # of the keyword if there is no dataset, else of ""
+    Column("list_sha256", _name(64), primary_key=True),  # of source, query and licences, which may be too long
+    Column("next_position", BigInteger, nullable=False),  # the first unclaimed one
+    Column("list", Text, nullable=False),  # source, query, licences, length and snapshot
 )
 
 attempts = Table(

@@ -4,7 +4,8 @@ A change reads the row, applies a shared transition, and writes the result by on
 revision. If another process changed the row in between, it starts over.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -15,10 +16,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    Executable,
     Row,
     Select,
-    and_,
     case,
     distinct,
     func,
@@ -29,13 +28,23 @@ from sqlalchemy import (
     update,
 )
 
-from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Overview, Phase, Status
+from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Overview, Phase, Status
+from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest
-from pixcore_adapters.status_repo import attempts, codec, database, ensuring, overviews, rows, schema, transitions
+from pixcore_adapters.status_repo import (
+    allocating,
+    database,
+    ensuring,
+    overviews,
+    rows,
+    schema,
+    sql_lists,
+    statements,
+    transitions,
+)
 from pixcore_adapters.status_repo.base import BaseStatusRepo
 from pixcore_adapters.status_repo.schema import chunks, registry
-
-_PAGE = 1000  # rows in one statement; bounds memory, and stays below the databases' limits on parameters
+from pixcore_adapters.status_repo.statements import PAGE
 
 
 @frozen(eq=False)
@@ -69,16 +78,41 @@ class SqlStatusRepo(BaseStatusRepo):
         with database.transaction(self.engine) as connection:
             # FOR UPDATE: on PostgreSQL, concurrent transactions wait for the lock on this row
             next_id = connection.execute(select(registry.c.next_chunk_id).with_for_update()).scalar_one()
-            existing = _existing(connection, wanted)
+            existing = statements.existing(connection, wanted)
             created = {}
-            for request in ensuring.missing(wanted, existing, beside, partial(_count, connection)):
+            for request in ensuring.missing(wanted, existing, beside, partial(statements.count, connection)):
                 id_, next_id = (next_id, next_id + 1) if request.dataset else (request.index, next_id)
                 created[request.dataset, request.index] = Chunk(id_, request)
             if created:
+                keys = {key for chunk in created.values() for key in allocating.list_keys(chunk.request)}
+                lists = sql_lists.read(connection, keys, lock=True)
+                planned = allocating.planned((chunk.request for chunk in created.values()), lists)
+                sql_lists.write(connection, lists, planned)
                 connection.execute(insert(chunks), [rows.new(chunk) for chunk in created.values()])
                 connection.execute(update(registry).values(next_chunk_id=next_id))
         all_ = {**existing, **created}
         return [all_[request.dataset, request.index] for request in requests]
+
+    def take(self, claim: Claim, wanted: int, *, owned: int) -> Chunk:
+        """See the port. One transaction of two compare-and-sets; starts over if either finds a change."""
+        while True:
+            with suppress(_Changed), database.transaction(self.engine) as connection:
+                before, row = self._read(connection, claim.chunk)
+                lists = sql_lists.read(connection, allocating.list_keys(before.chunk.request))
+                key, allocation = next((one for one in lists.items() if one[1].unclaimed), (None, None))
+                part = allocating.next_slice(allocation, wanted)
+                after = transitions.taken(before, claim, part, owned)
+                if key and part and after is not before:
+                    if not connection.execute(statements.write(row, after)).rowcount:
+                        raise _Changed
+                    if not sql_lists.advance(connection, key, part.start, part.stop):
+                        raise _Changed
+                return after.chunk
+
+    def allocations(self, dataset: str, keyword: str) -> Sequence[Allocation]:
+        """See the port."""
+        with database.autocommit(self.engine) as connection:
+            return sql_lists.of_scope(connection, *allocating.scope(dataset, keyword))
 
     def cancel(self, dataset: str) -> int:
         """See the port. One statement applies the rule of ``transitions.cancelled`` to all chunks."""
@@ -99,8 +133,8 @@ class SqlStatusRepo(BaseStatusRepo):
     def assign(self, keys: Sequence[ChunkKey], queue: str) -> None:
         """See the port. One transaction; writes only the rows that change."""
         with database.transaction(self.engine) as connection:
-            for dataset, ids in _pages((key.dataset, key.id) for key in keys):
-                selected = _in_list(dataset, chunks.c.id, ids)
+            for dataset, ids in statements.pages((key.dataset, key.id) for key in keys):
+                selected = statements.in_list(dataset, chunks.c.id, ids)
                 existing = set(connection.scalars(select(chunks.c.id).where(selected)))
                 if absent := set(ids) - existing:
                     raise transitions.unknown_chunk(ChunkKey(dataset, min(absent)))
@@ -119,7 +153,7 @@ class SqlStatusRepo(BaseStatusRepo):
         if status is not None:
             wanted &= chunks.c.status == status
         if keyword is not None:
-            wanted &= chunks.c.keyword_sha256 == rows.keyword_sha256(keyword)
+            wanted &= chunks.c.keyword_sha256 == rows.text_sha256(keyword)
         return self._records(wanted, chunks.c.chunk_index)
 
     def overdue(self, queue: str) -> Iterator[ChunkRecord]:
@@ -162,7 +196,7 @@ class SqlStatusRepo(BaseStatusRepo):
             .where(wanted, chunks.c.error != "")  # a claim clears the error
             .group_by(chunks.c.error)
             .order_by(func.count().desc(), chunks.c.error)
-            .limit(_PAGE)
+            .limit(PAGE)
         )
         with database.autocommit(self.engine) as connection:
             counts = connection.execute(phases).all()
@@ -198,19 +232,19 @@ class SqlStatusRepo(BaseStatusRepo):
 
         The columns of ``order`` must be unique together, and must never change.
         """
-        query = wanted.order_by(*order).limit(_PAGE)
+        query = wanted.order_by(*order).limit(PAGE)
         page = query
         while True:
             with database.autocommit(self.engine) as connection:
                 found = connection.execute(page).all()
             yield from found
-            if len(found) < _PAGE:
+            if len(found) < PAGE:
                 return
             last = found[-1]
             page = query.where(tuple_(*order) > tuple(getattr(last, column.name) for column in order))
 
     def _read(self, connection: Connection, key: ChunkKey) -> tuple[ChunkRecord, Row[tuple[object, ...]]]:
-        row = connection.execute(self._select().where(_has_key(key))).one_or_none()
+        row = connection.execute(self._select().where(statements.has_key(key))).one_or_none()
         if row is None:
             raise transitions.unknown_chunk(key)
         return rows.record(row), row
@@ -224,9 +258,8 @@ class SqlStatusRepo(BaseStatusRepo):
             after = transition(before)
             if after is before:
                 return before, after
-            unchanged = and_(_has_key(key), chunks.c.revision == row.revision)
-            write = update(chunks).where(unchanged).values(revision=row.revision + 1, **rows.columns(after, row.now))
-            further = _attempt_statements(before, after, row.now)
+            write = statements.write(row, after)
+            further = statements.attempt_statements(before, after, row.now)
             with (database.transaction if further else database.autocommit)(self.engine) as connection:
                 if connection.execute(write).rowcount:
                     for statement in further:
@@ -234,57 +267,5 @@ class SqlStatusRepo(BaseStatusRepo):
                     return before, after
 
 
-def _attempt_statements(before: ChunkRecord, after: ChunkRecord, now: float) -> Sequence[Executable]:
-    """Build the statements that record which attempts a change ends and begins."""
-    key, table = before.chunk.key, schema.attempts
-    statements: list[Executable] = []
-    if ending := attempts.ended(before, after):
-        has_attempt = and_(
-            table.c.dataset == key.dataset, table.c.chunk_id == key.id, table.c.attempt == ending.attempt
-        )
-        values = {"ended_at": now, "status": ending.status, "phase": ending.phase, "error": ending.error}
-        statements.append(update(table).where(has_attempt).values(values))
-    if attempts.begins(before, after):
-        statements.append(insert(table).values(rows.new_attempt(after, now)))
-    return statements
-
-
-def _has_key(key: ChunkKey) -> ColumnElement[bool]:
-    return and_(chunks.c.dataset == key.dataset, chunks.c.id == key.id)
-
-
-def _in_list(dataset: str, column: Column[int], numbers: Sequence[int]) -> ColumnElement[bool]:
-    """Select a dataset's rows by ``column``; ``numbers`` ascend.
-
-    The redundant BETWEEN makes PostgreSQL use the index even when its statistics are of a smaller dataset.
-    """
-    return and_(chunks.c.dataset == dataset, column.between(numbers[0], numbers[-1]), column.in_(numbers))
-
-
-def _pages(pairs: Iterable[tuple[str, int]]) -> Iterator[tuple[str, list[int]]]:
-    """Group pairs of dataset and number by dataset; yield the distinct numbers in ascending pages of ``_PAGE``."""
-    for dataset, of_dataset in groupby(sorted(set(pairs)), key=lambda pair: pair[0]):
-        numbers = [number for _, number in of_dataset]
-        for start in range(0, len(numbers), _PAGE):
-            yield dataset, numbers[start : start + _PAGE]
-
-
-def _existing(
-    connection: Connection, wanted: Mapping[ensuring.IndexKey, ChunkRequest]
-) -> dict[ensuring.IndexKey, Chunk]:
-    """Return the chunks that exist already under the wanted keys."""
-    existing = {}
-    for dataset, indices in _pages(wanted):
-        selected = _in_list(dataset, chunks.c.chunk_index, indices)
-        query = select(chunks.c.chunk_index, chunks.c.id, chunks.c.request).where(selected)
-        for index, id_, text in connection.execute(query):
-            expected = wanted[dataset, index]
-            # Equal text is the fast path. Different text may hold an equal request that another version wrote.
-            request = expected if text == codec.text(expected) else codec.value(ChunkRequest, text)
-            existing[dataset, index] = Chunk(id_, request)
-    return existing
-
-
-def _count(connection: Connection, dataset: str, keyword: str) -> int:
-    of_keyword = and_(chunks.c.dataset == dataset, chunks.c.keyword_sha256 == rows.keyword_sha256(keyword))
-    return connection.execute(select(func.count()).select_from(chunks).where(of_keyword)).scalar_one()
+class _Changed(Exception):
+    """Another transaction changed a row since it was read. Rolls this one back, which starts over."""

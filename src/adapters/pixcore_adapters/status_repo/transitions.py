@@ -23,6 +23,8 @@ from pixcore.model.chunks import (
     Progress,
     Status,
 )
+from pixcore.model.requests import Slice
+from pixcore_adapters.status_repo.allocating import with_taken
 
 UNFINISHED = (Status.PENDING, Status.PROCESSING)
 CANCELLED = "cancelled"
@@ -66,7 +68,7 @@ def claimed(record: ChunkRecord, owner: str, ttl: float, max_failures: int) -> C
         owner=owner,
         lease_left=ttl,
         due_in=0.0,
-        progress=Progress(),
+        progress=Progress(lost=record.progress.lost),
         error="",
     )
 
@@ -74,7 +76,8 @@ def claimed(record: ChunkRecord, owner: str, ttl: float, max_failures: int) -> C
 def claim_answer(before: ChunkRecord, after: ChunkRecord) -> Claimed | Outcome:
     """Return the answer to a claim that changed the record from ``before`` to ``after``."""
     if after.attempt > before.attempt:
-        return Claimed(Claim(after.chunk.key, after.owner, after.attempt), after.chunk, after.failures)
+        claim = Claim(after.chunk.key, after.owner, after.attempt)
+        return Claimed(claim, after.chunk, after.failures, after.progress.lost, after.result)
     if after.status is Status.PROCESSING:
         return Busy(after.lease_left)
     if after.status is Status.PENDING:
@@ -102,6 +105,12 @@ def freed(record: ChunkRecord, max_failures: int) -> ChunkRecord:
 def assigned(record: ChunkRecord, queue: str) -> ChunkRecord:
     """Set the queue that delivers the chunk; a running attempt continues."""
     return record if record.queue == queue else evolve(record, queue=queue)
+
+
+def taken(record: ChunkRecord, claim: Claim, part: Slice | None, owned: int) -> ChunkRecord:
+    """Give the chunk one more slice if there is one, and if the chunk has no more than ``owned`` candidates."""
+    chunk = _checked(record, claim).chunk
+    return record if part is None or chunk.candidates > owned else evolve(record, chunk=with_taken(chunk, part))
 
 
 def renewed(record: ChunkRecord, claim: Claim, ttl: float, progress: Progress) -> ChunkRecord:

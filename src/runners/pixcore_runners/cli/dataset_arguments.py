@@ -1,15 +1,20 @@
 """The arguments that describe a dataset, shared by ``run``, ``plan`` and ``submit``."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import rich_click as click
 from attrs import evolve
 
-from pixcore import InvalidRequest
+from pixcore import Chunk, InvalidRequest
 from pixcore.model.measures import FLAGS
+from pixcore_runners.assembly.assembly import Assembly, assemble
+from pixcore_runners.cli.lists import faults
 from pixcore_runners.cli.shell import Shell, with_options
 from pixcore_runners.planning.dataset_file import read
-from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, usable_sources
+from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, Plan, plan_missing, usable_sources
+from pixcore_runners.planning.saving import saved
 from pixcore_runners.registry.tables import FILTERS
 from pixcore_runners.settings import Settings
 from pixcore_runners.settings.source_names import FORMS, LICENSES, caution
@@ -87,6 +92,29 @@ def dataset_spec(shell: Shell, keyword: str, count: int | None, dataset: str) ->
     if warning := caution(spec.sources):
         shell.say(warning)
     return spec
+
+
+def plan_and_save(shell: Shell, spec: DatasetSpec) -> tuple[Assembly, int]:
+    """Create the chunks that the dataset still lacks; return the assembly and their number. Prints the lists' faults.
+
+    Raises:
+        PixcoreError: As for ``plan_missing``, before anything is created; or as for saving.
+    """
+    made: list[Assembly] = []
+
+    def make_plan() -> AbstractContextManager[Plan]:
+        reading = made[0] if made else assemble(shell.settings)
+        return plan_missing(spec, reading.status, reading)
+
+    def save(plan: Plan) -> Iterator[Chunk]:
+        if not made:
+            made.append(assemble(shell.settings, create=True))
+        yield from plan.save(made[0].status, made[0].store)
+        for line in (line for summary in plan.summaries for line in faults(summary)):
+            shell.say(line)
+
+    new = saved(make_plan, save)
+    return made[0], new
 
 
 def _with_usual_sources(shell: Shell) -> Settings:

@@ -14,6 +14,7 @@ import rich_click as click
 from pixcore.model.chunks import Status
 from pixcore.ports import Validator
 from pixcore_runners.assembly.assembly import Assembly
+from pixcore_runners.cli.advice import advice
 from pixcore_runners.cli.document import DONE, document, exit_code
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell, container_option, with_options
@@ -66,7 +67,7 @@ def run_unfinished(shell: Shell, assembly: Assembly, dataset: str, validator: Va
     shell.show(document(dataset, records), chunk_table(records))
     code = exit_code(records)
     if code != DONE:
-        shell.say(f"some chunks failed or are short; to retry them: pixcore retry {dataset}")
+        shell.say(advice(dataset, records, assembly.status))
     sys.exit(code)
 
 

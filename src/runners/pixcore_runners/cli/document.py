@@ -56,6 +56,7 @@ def _chunk(record: ChunkRecord) -> dict[str, Any]:
         "shortfall": _shortfall(record),
         "rejected": dict(sorted(counts.rejected.items())),
         "missed": dict(sorted(counts.missed.items())),
+        "taken": [asdict(slice_) for slice_ in record.chunk.taken],
         "attempt": record.attempt,
         "seconds": dict(result.seconds) if result else {},
         "error": record.error,

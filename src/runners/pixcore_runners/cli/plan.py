@@ -1,11 +1,12 @@
 """``pixcore plan``: print what ``run`` would do."""
 
+from collections.abc import Iterable
 from itertools import chain
 
 import rich_click as click
 from attrs import asdict
 
-from pixcore import ChunkRequest
+from pixcore import Slice
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.dataset_arguments import dataset_spec, spec_options
 from pixcore_runners.cli.document import VERSION
@@ -25,18 +26,19 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None
     """
     spec = dataset_spec(shell, keyword, count, dataset)
     assembly = assemble(shell.settings)
-    existing = (record.chunk.request for record in assembly.status.find(spec.dataset))
+    existing = ((record.chunk.request, record.chunk.taken) for record in assembly.status.find(spec.dataset))
     table = plain_table("index", "keyword", "target", "slices")
     chunks = []
     with plan_missing(spec, assembly.status, assembly) as missing:
-        for request in chain(existing, missing.requests):
-            add(table, request.index, request.keyword, request.target, _slices(request))
+        for request, taken in chain(existing, ((request, ()) for request in missing.requests)):
+            add(table, request.index, request.keyword, request.target, _slices((*request.slices, *taken)))
             chunks.append(
                 {
                     "index": request.index,
                     "keyword": request.keyword,
                     "target": request.target,
                     "slices": [asdict(slice_) for slice_ in request.slices],
+                    "taken": [asdict(slice_) for slice_ in taken],
                 }
             )
         lists = missing.summaries
@@ -44,5 +46,5 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None
     shell.show(document, table, *(line for summary in lists for line in described(summary)))
 
 
-def _slices(request: ChunkRequest) -> str:
-    return ", ".join(f"{slice_.source} {slice_.query} [{slice_.start}, {slice_.stop})" for slice_ in request.slices)
+def _slices(slices: Iterable[Slice]) -> str:
+    return ", ".join(f"{slice_.source} {slice_.query} [{slice_.start}, {slice_.stop})" for slice_ in slices)

@@ -2,12 +2,10 @@
 
 import rich_click as click
 
-from pixcore_runners.assembly.assembly import assemble, validating
-from pixcore_runners.cli.dataset_arguments import dataset_spec, spec_options
+from pixcore_runners.assembly.assembly import validating
+from pixcore_runners.cli.dataset_arguments import dataset_spec, plan_and_save, spec_options
 from pixcore_runners.cli.direct import run_options, run_unfinished
-from pixcore_runners.cli.lists import faults
 from pixcore_runners.cli.shell import Shell, shared
-from pixcore_runners.planning.dataset_plan import plan_missing
 
 
 @click.command("run")
@@ -23,12 +21,7 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None
     """
     spec = dataset_spec(shell, keyword, count, dataset)
     with validating(shell.settings, at_once=True) as validator:  # its decoder starts while the dataset is planned
-        read_only = assemble(shell.settings)
-        with plan_missing(spec, read_only.status, read_only) as plan:  # errors are raised here ...
-            assembly = assemble(shell.settings, create=True)  # ... before anything is created
-            new = sum(1 for _ in plan.save(assembly.status, assembly.store))
-            for line in (line for summary in plan.summaries for line in faults(summary)):
-                shell.say(line)
+        assembly, new = plan_and_save(shell, spec)
         if new:
             shell.say(f"dataset {spec.dataset}: new chunks: {new}")
         run_unfinished(shell, assembly, spec.dataset, validator)

@@ -4,13 +4,12 @@ import rich_click as click
 
 from pixcore import InvalidRequest
 from pixcore.model.chunks import Status
-from pixcore_runners.assembly.assembly import assemble, require_shared
-from pixcore_runners.cli.dataset_arguments import dataset_spec, spec_options
+from pixcore_runners.assembly.assembly import require_shared
+from pixcore_runners.cli.dataset_arguments import dataset_spec, plan_and_save, spec_options
 from pixcore_runners.cli.document import VERSION
-from pixcore_runners.cli.lists import faults
 from pixcore_runners.cli.shell import Shell, container_option, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.planning.dataset_plan import DatasetSpec, plan_missing
+from pixcore_runners.planning.dataset_plan import DatasetSpec
 from pixcore_runners.queueing.dispatch import submit
 from pixcore_runners.queueing.runner import RUNNERS, open_runner
 from pixcore_runners.settings.source_names import parse
@@ -36,12 +35,7 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str, *, runn
     _require_shared_folders(spec, shared_path=shared_path)
     queue = open_runner(runner, shell.settings)
     queue.waiting()  # an unreachable broker is reported before anything is planned
-    read_only = assemble(shell.settings)
-    with plan_missing(spec, read_only.status, read_only) as plan:
-        assembly = assemble(shell.settings, create=True)
-        new = sum(1 for _ in plan.save(assembly.status, assembly.store))
-        for line in (line for summary in plan.summaries for line in faults(summary)):
-            shell.say(line)
+    assembly, new = plan_and_save(shell, spec)
     sent = submit(spec.dataset, assembly.status, queue, runner)
     counts = assembly.status.summary().get(spec.dataset, {})
     document = {"planned": new, "enqueued": sent, **{str(state): counts.get(state, 0) for state in Status}}

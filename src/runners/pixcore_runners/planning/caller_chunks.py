@@ -111,11 +111,12 @@ def _create(chunk_id: int, fields: _Metadata, assembly: Assembly) -> Chunk:
         )
         (chunk,) = assembly.status.ensure([request])
         return chunk
-    siblings = [record.chunk.request for record in assembly.status.find(fields.dataset, keyword=fields.keyword)]
+    siblings = [record.chunk for record in assembly.status.find(fields.dataset, keyword=fields.keyword)]
+    allocations = assembly.status.allocations(fields.dataset, fields.keyword)
     sources = fields.sources or usable_sources(settings)
     keyword = KeywordSpec(sources, fields.keyword, label=fields.label, licenses=settings.license, lists=settings.lists)
     spec = DatasetSpec([keyword], fields.count or settings.chunk_size, fields.dataset, settings.quality)
-    with plan_numbered_chunk(chunk_id, spec, siblings, assembly) as plan:
+    with plan_numbered_chunk(chunk_id, spec, siblings, allocations, assembly) as plan:
         (chunk,) = islice(plan.save(assembly.status, assembly.store, beside=len(siblings)), 1)
     return chunk
 

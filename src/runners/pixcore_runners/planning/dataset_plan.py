@@ -23,6 +23,7 @@ from pixcore import (
     StoreNotFound,
     plan,
 )
+from pixcore.model.positions import Allocation
 from pixcore.model.quality import TwinRule
 from pixcore.model.requests import dataset_name
 from pixcore.planning.variations import NEWEST, queries
@@ -152,23 +153,23 @@ def plan_missing(spec: DatasetSpec, status: StatusRepo, catalogue: Catalogue) ->
         InvalidRequest, NoValidImages: As for ``pixcore.plan``; also if a source cannot be listed, its earlier listing
             is in another store, or it cannot be limited to the licences.
     """
-    existing = _Known(record.chunk.request for record in status.find(spec.dataset))
+    existing = _Known((record.chunk for record in status.find(spec.dataset)), status.allocations(spec.dataset, ""))
     with _plan(spec, existing, existing.chunks, catalogue) as missing:
         yield missing
 
 
 @contextmanager
 def plan_numbered_chunk(
-    number: int, spec: DatasetSpec, known: Iterable[ChunkRequest], catalogue: Catalogue
+    number: int, spec: DatasetSpec, known: Iterable[Chunk], allocations: Iterable[Allocation], catalogue: Catalogue
 ) -> Generator[Plan]:
     """Give the block one chunk of ``spec.chunk_size`` images, with a number of its caller.
 
-    Its slices begin behind those of ``known``, the chunks of its keyword.
+    Its slices begin behind those of ``known``, the chunks of its keyword, and behind the ``allocations`` of its lists.
 
     Raises:
         InvalidRequest, NoValidImages: As for ``plan_missing``.
     """
-    others = _Known(known)
+    others = _Known(known, allocations)
     (keyword,) = spec.keywords
     more = evolve(keyword, count=spec.chunk_size + others.images.get(keyword.keyword, 0))
     with _plan(evolve(spec, keywords=[more]), others, number, catalogue) as missing:
@@ -191,25 +192,31 @@ def _plan(spec: DatasetSpec, known: "_Known", first_index: int, catalogue: Catal
 
 
 class _Known:
-    """Sums over the chunks that exist, whatever their order."""
+    """Sums over the chunks that exist, whatever their order, and how far they have claimed their lists."""
 
-    def __init__(self, requests: Iterable[ChunkRequest]) -> None:
+    def __init__(self, chunks: Iterable[Chunk], allocations: Iterable[Allocation]) -> None:
         self.chunks = 0
         self.images: dict[str, int] = {}  # planned images by keyword
         self.variations: dict[str, int] = {}  # version of the variations by keyword
         self.by_hashes = False  # an older plan drops by hashes, and keeps to that
         self.furthest: dict[tuple[str, str, str], Slice] = {}  # last slice by source, query and licences
-        for request in requests:
+        for chunk in chunks:
+            request = chunk.request
             self.chunks += 1
             self.by_hashes |= request.quality.twins is TwinRule.HASHES
             self.images[request.keyword] = self.images.get(request.keyword, 0) + request.target
             if request.variations:
                 self.variations[request.keyword] = request.variations
-            for slice_ in request.slices:
-                self._reach((slice_.source, slice_.query, slice_.licenses), slice_)
+            for slice_ in chunk.slices:
+                self._reach(slice_)
+        for claimed in allocations:
+            if claimed.next:
+                part = Slice(claimed.source, claimed.query, 0, claimed.next, claimed.snapshot, claimed.licenses)
+                self._reach(part)
 
-    def _reach(self, lane: tuple[str, str, str], slice_: Slice) -> None:
-        if lane not in self.furthest or self.furthest[lane].stop < slice_.stop:
+    def _reach(self, slice_: Slice) -> None:
+        lane = slice_.source, slice_.query, slice_.licenses
+        if lane not in self.furthest or self.furthest[lane].stop <= slice_.stop:
             self.furthest[lane] = slice_
 
 

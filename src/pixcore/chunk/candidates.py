@@ -1,0 +1,100 @@
+"""Candidates: which candidates an attempt has, and which of them it does not have to fetch."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from attrs import define, field
+
+from pixcore.chunk.context import AttemptContext
+from pixcore.chunk.restoring import restored
+from pixcore.model.images import MENDABLE, CandidateKey, Download, Miss
+from pixcore.model.positions import as_text, candidate_number, from_text, listed_key
+from pixcore.model.requests import Slice
+
+
+@define(eq=False)
+class Candidates:
+    """The candidates of one attempt: those of the plan first, then further ones of the chunk's lists.
+
+    Attributes:
+        context: The attempt.
+        slices: Where the downloader finds the candidates that are left.
+        done: The candidates that are not to be fetched any more.
+    """
+
+    context: AttemptContext
+    slices: tuple[Slice, ...] = field(init=False)
+    done: set[CandidateKey] = field(init=False, factory=set[CandidateKey])
+    _numbers: dict[Path, int] = field(init=False, factory=dict[Path, int])
+    _restored: deque[tuple[int, Download]] | None = field(init=False, default=None)
+    _accepted: int | None = field(init=False, default=None)  # when the chunk last took more
+
+    def __attrs_post_init__(self) -> None:
+        self.slices = self.context.chunk.slices
+        lost: dict[str, list[int]] = {}
+        for reason, text in self.context.claimed.lost.items():
+            keys = {number: listed_key(self.slices, number) for number in from_text(text)}
+            lost[reason] = [number for number, key in keys.items() if key]
+            self.done.update(key for key in keys.values() if key)
+        self.context.counts.resume({reason: numbers for reason, numbers in lost.items() if numbers})
+
+    def restore(self, into: Path) -> Iterator[Download]:
+        """Restore the images of lists that the chunk's last archive holds, so that they are not fetched. Idempotent.
+
+        Yields them if they reach the target, because nothing is to be fetched then.
+        """
+        if self._restored is None:
+            self._restored = deque(restored(self.context, into))
+            self.done.update(download.candidate.key for _, download in self._restored)
+            if len(self._restored) >= self.context.request.target:
+                yield from self.restored_before(None)
+
+    def restored_before(self, download: Download | None) -> Iterator[Download]:
+        """Yield the restored images that come before a download, or all if it is None. Each once, in their order."""
+        number = None if download is None else candidate_number(self.context.chunk.slices, download.candidate.key)
+        while self._restored and (number is None or self._restored[0][0] < number):
+            _, earlier = self._restored.popleft()
+            self.downloaded(earlier)
+            yield earlier
+
+    def downloaded(self, download: Download) -> None:
+        """Note a download."""
+        key = download.candidate.key
+        self.done.add(key)
+        self.context.counts.download(download)
+        number = candidate_number(self.context.chunk.slices, key)
+        if number is not None:
+            self._numbers[download.path] = number
+
+    def missed(self, miss: Miss) -> None:
+        """Note a miss."""
+        key = miss.candidate.key
+        if miss.permanent:
+            self.done.add(key)
+        number = None if miss.reason in MENDABLE else candidate_number(self.context.chunk.slices, key)
+        self.context.counts.miss(miss, number)
+
+    def take_more(self, missing: int) -> bool:
+        """Take more candidates of the chunk's lists, for ``missing`` images; return False if there are none.
+
+        Takes as many as images are missing, so that none are left over. If those taken before gave no image, it takes
+        at least an eighth of what the chunk has, so that a long run of dead links costs few statements.
+        """
+        context = self.context
+        chunk, counts = context.chunk, context.counts
+        if not chunk.request.lists and not any(slice_.snapshot for slice_ in chunk.request.slices):
+            return False
+        take, owned = context.using.status.take, chunk.candidates
+        wanted = max(missing, owned // 8 if counts.accepted == self._accepted else 0)
+        self._accepted = counts.accepted
+        # A transient miss is tried again by the next attempt. In this one, an untried candidate is the better choice.
+        self.done.update(counts.missed)
+        context.chunk = context.write(lambda: take(context.claim, wanted, owned=owned))
+        self.slices = tuple(slice_ for slice_ in context.chunk.slices if slice_.snapshot)
+        return context.chunk.candidates > owned
+
+    def kept(self, paths: Iterable[Path]) -> str:
+        """Return the numbers of the images at ``paths`` for the chunk's result; empty if one has none."""
+        numbers = [self._numbers.get(path) for path in paths]
+        return as_text([number for number in numbers if number is not None]) if None not in numbers else ""

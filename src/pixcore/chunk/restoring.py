@@ -1,0 +1,47 @@
+"""Restore the images of a chunk's last archive, so that another attempt does not fetch them again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pixcore.chunk.context import AttemptContext
+from pixcore.chunk.fetching import fetch_blob
+from pixcore.chunk.workspace import local_disk
+from pixcore.errors import StoreNotFound
+from pixcore.model.images import Download
+from pixcore.model.positions import from_text, listed_key
+from pixcore.model.rows import candidate, complete, fetched_at
+
+
+def restored(context: AttemptContext, into: Path) -> Iterator[tuple[int, Download]]:
+    """Yield the images of lists that the last archive holds, in its order, each with its candidate's number.
+
+    Yields none if the archive is not as it was recorded.
+
+    Images of searches are left out: a search may give other results at the same positions.
+
+    Raises:
+        StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: The archive cannot be fetched now.
+    """
+    using, result = context.using, context.claimed.result
+    if result is None or not result.kept or not result.url.endswith(using.archiver.suffix):
+        return
+    key = context.claim.chunk.blob_key(using.archiver.suffix)
+    archive = into / f"earlier{using.archiver.suffix}"
+    try:
+        fetched = context.retrying(using.policies.upload)(fetch_blob, using.store, key, archive)
+    except StoreNotFound:
+        return
+    if fetched != (result.bytes, result.sha256):
+        return
+    contents = using.archiver.contents(archive)
+    rows = {row["file_name"]: (number, row) for number, row in enumerate(contents.rows)}
+    numbers = from_text(result.kept)
+    for name, data in contents.files:
+        place, row = rows[name]
+        if key_ := listed_key(context.chunk.slices, numbers[place]):
+            path = into / f"earlier-{place:06d}"
+            with local_disk("writing an image"):
+                path.write_bytes(data)
+            values = complete(row)
+            yield numbers[place], Download(candidate(values, key_), path, len(data), fetched_at(values))
+    archive.unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+"""The candidates of a chunk by number, and how far the lists of a dataset are claimed.
+
+A chunk's candidates are numbered from 0 through all of its slices, in order. Slices are only ever added at the end, so
+a number keeps its meaning.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from attrs import frozen
+
+from pixcore.model.images import CandidateKey
+from pixcore.model.requests import Slice
+
+
+@frozen
+class Allocation:
+    """How far the chunks of a dataset have claimed one list: all positions before ``next``, and none from there on.
+
+    Attributes:
+        source: The source's name.
+        query: The query that the list belongs to.
+        next: The first unclaimed position.
+        stop: The length of the longest listing that was planned with.
+        snapshot: The prefix of that listing's blobs.
+        licenses: As in a ``Slice``: a list limited to other licences is another list.
+    """
+
+    source: str
+    query: str
+    next: int
+    stop: int
+    snapshot: str
+    licenses: str = ""
+
+    @property
+    def unclaimed(self) -> int:
+        """How many candidates no chunk has yet."""
+        return max(0, self.stop - self.next)
+
+
+def candidate_number(slices: Iterable[Slice], key: CandidateKey) -> int | None:
+    """Return the number of a candidate in the slices; None if it is in none of them."""
+    passed = 0
+    for slice_ in slices:
+        if (slice_.source, slice_.query) == (key.source, key.query) and slice_.start <= key.position < slice_.stop:
+            return passed + key.position - slice_.start
+        passed += len(slice_)
+    return None
+
+
+def listed_key(slices: Iterable[Slice], number: int) -> CandidateKey | None:
+    """Return the key of the candidate of that number; None if it comes from no list, so that it may change."""
+    for slice_ in slices:
+        if number < len(slice_):
+            return CandidateKey(slice_.source, slice_.query, slice_.start + number) if slice_.snapshot else None
+        number -= len(slice_)
+    return None
+
+
+def as_text(numbers: Sequence[int]) -> str:
+    """Write numbers in their order, with each ascending run as ``first-last``, such as ``0-41,50,43-49``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def from_text(text: str) -> list[int]:
+    """Return the numbers that ``as_text`` wrote, in their order."""
+    numbers: list[int] = []
+    for run in filter(None, text.split(",")):
+        first, _, last = run.partition("-")
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
