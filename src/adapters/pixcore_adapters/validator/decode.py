@@ -176,7 +176,7 @@ def _decoded(image: ImageFile.ImageFile, data: bytes, outline: jpeg.Outline | No
 
 def _jpeg(image: ImageFile.ImageFile, data: bytes, outline: jpeg.Outline) -> tuple[NDArray[np.uint8], Image.Image]:
     """Decode a JPEG, or the first image of an MPO; return it scaled, and made small."""
-    jpeg.check_text(data, outline)
+    jpeg.check_coded(data, outline)
     if outline.scalable and image.mode in ("L", "RGB"):
         pixels, mode = jpeg.decode(data, image.size, image.mode, _SIDE), image.mode
         picture = Image.frombuffer(mode, pixels.shape[1::-1], pixels, "raw", mode, 0, 1)

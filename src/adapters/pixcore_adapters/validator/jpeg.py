@@ -26,6 +26,7 @@ _ADOBE_SEGMENT = 14  # bytes with the length; the last is the colour transform, 
 # repeat a few bytes, which may be printable, so text is what has so many different ones.
 _TEXT, _CHARACTERS = 384, 10
 _STEP = 32  # bytes from one that is tried to the next
+_ZEROS = bytes(512)
 _RUN = b"\1" * (_TEXT // _STEP)
 _PRINTABLE = np.isin(np.arange(256), [*range(0x20, 0x7F), *b"\t\r\n"])
 
@@ -100,17 +101,20 @@ def decode(data: bytes, size: tuple[int, int], mode: str, at_least: int) -> NDAr
         raise Damaged(str(error)) from error
 
 
-def check_text(data: bytes, outline: Outline) -> None:
-    """Look for a web page or the like inside the coded data.
+def check_coded(data: bytes, outline: Outline) -> None:
+    """Look for a web page or the like inside the coded data, and for a hole that was filled with zeros.
 
     libjpeg decodes up to a tenth of such files without a warning: codes get back into step with the blocks, and
     progressive scans code long runs of empty blocks.
 
     Raises:
-        Damaged: There is text.
+        Damaged: There is text; or there are zeros in a progressive scan of coefficients, which codes empty blocks by
+            their number. A scan of the means of even areas may be all zeros.
     """
     for start, end in outline.scans:
         coded = np.frombuffer(data, np.uint8, end - start, start)
+        if data[start - 3] and data.find(_ZEROS, start, end) >= 0:  # the first coefficient of the scan: not the mean
+            raise Damaged("zeros inside the image data")
         tried = _PRINTABLE[coded[::_STEP]].tobytes()
         place = tried.find(_RUN)
         while place >= 0:
