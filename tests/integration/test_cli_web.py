@@ -120,6 +120,24 @@ def exported(layout: str) -> Iterator[dict[str, Any]]:
                 yield from (json.load(archive.extractfile(m) or sys.stdin) for m in archive if m.name.endswith(".json"))
 
 
+def test_a_plan_says_how_a_list_is_read(site: Site) -> None:
+    """The user must see which columns are used before anything is fetched; a DATASET.toml may name them."""
+    Path("cats.tsv").write_text(f"link\ttext\tn\n{site.url('/0.jpg')}\ta cat\t7\n")
+    ran = pixcore("plan", "--source", "urls:cats.tsv", "--url-column", "link")
+    for line in (
+        "list cats.tsv: tsv, utf-8",
+        "columns used: url from link, caption from text; kept: n",
+        "rows: 1, 0 without a URL",
+        f"sample: url='{site.url('/0.jpg')}', caption='a cat', n='7'",
+    ):
+        assert line in ran.out
+    Path("d.toml").write_text(
+        'url_column = "link"\n[[keyword]]\nname = "cats"\nsource = "urls:cats.tsv"\ndrop_columns = ["n"]\n'
+    )
+    ran = pixcore("plan", "d.toml", "--json")
+    assert (ran.code, ran.document["lists"][0]["kept"], ran.document["lists"][0]["columns"]["url"]) == (0, [], "link")
+
+
 def test_images_with_another_checksum_are_rejected(site: Site) -> None:
     """A list may promise the checksums of its images."""
     right = hashlib.md5(jpeg(0), usedforsecurity=False).hexdigest()

@@ -20,6 +20,7 @@ from pixcore.planning.plan import Lane
 from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
+from pixcore_adapters.downloader.listing import new_listing
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.downloader.lists.reading import Reading
 from pixcore_adapters.downloader.urls import Urls
@@ -279,6 +280,21 @@ def test_a_list_that_changed_before_its_end_is_refused(source: Urls, tmp_path: P
         f"the list {path} has changed at entry {entry}, which is already planned; only add lines at its end, or use"
         " another dataset name"
     )
+
+
+def test_a_listing_of_an_earlier_version_is_extended(source: Urls, tmp_path: Path) -> None:
+    """Earlier versions kept fewer columns, and took the URL of a row with too many cells."""
+    path = packed(tmp_path / "list.csv", f"url,title,score\n{A},t,1\n{B},t,2,3\nno,t,3\n{C},t,4\n".encode())
+    earlier = [{"url": A, "title": "t"}, {"url": B, "title": "t"}, {"junk": "no,t,3"}]
+    with new_listing("urls", str(path), lambda _: earlier, store=source.store, dataset="d", planned=()) as listing:
+        listing.keep(source.store)
+    items = proposed(source, listing.lane)
+    assert [item.candidate.url if isinstance(item, Miss) else item.url for item in items] == [A, B, "no,t,3"]
+    more = lane_of(source, path, "d", planned(listing.lane))
+    assert (more.start, more.stop, more.columns) == (3, 4, (("score", "string"),))
+    (candidate,) = proposed(source, more)
+    assert isinstance(candidate, Candidate)
+    assert (candidate.url, candidate.listed) == (C, {"score": "4"})
 
 
 # -- lists on the web ------------------------------------------------------------------------------------------------

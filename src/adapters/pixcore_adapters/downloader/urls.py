@@ -126,8 +126,11 @@ def _grown(known: Iterator[Entry], present: Iterator[Entry], name: str) -> Itera
 def _same(old: Entry, new: Entry) -> bool:
     """Return whether an entry is the one that was planned: the same URL, or a row without one.
 
-    Earlier versions of pixcore kept fewer columns, and took the URL of some rows that are junk by now.
+    Earlier versions of pixcore kept fewer columns, took the URL of some rows that are junk by now, and kept another
+    text of junk, without a reason.
     """
     if "url" in new:
         return old.get("url") == new["url"]
+    if "junk" in old and "reason" not in old:
+        return True
     return str(old.get("url", old.get("junk"))) in str(new["junk"])
