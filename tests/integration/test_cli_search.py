@@ -194,7 +194,7 @@ def test_a_plan_sends_no_request(site: Site) -> None:
         (("--source", "openverse"), "the number of images of 'red panda' is missing; add --count N, at most 4800 here"),
         (("--count", "5", "--source", "bing", "--license", "by"), "bing cannot be limited to the licence by;"),
         (("--count", "5", "--source", "openverse", "--license", "gpl"), "license cannot be 'gpl'; give one or more of"),
-        (("--count", "5", "--source", "folder:a", "--license", "by"), "/a gives no licences; leave it out"),
+        (("--count", "5", "--source", "folder:a", "--license", "by"), "folder:a gives no licences; leave it out"),
     ],
     ids=["capacity", "no count", "an engine's licence", "no licence", "a folder's licence"],
 )
