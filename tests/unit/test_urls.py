@@ -282,6 +282,13 @@ def test_a_list_that_changed_before_its_end_is_refused(source: Urls, tmp_path: P
     )
 
 
+def test_a_folder_of_one_list_is_that_list(source: Urls, tmp_path: Path) -> None:
+    """A folder may hold one list as well as many."""
+    packed(tmp_path / "list.csv", f"url\n{A}\n".encode())
+    lane = lane_of(source, tmp_path, "d")
+    assert (lane.query, lane.stop) == (str(tmp_path), 1)
+
+
 def test_a_listing_of_an_earlier_version_is_extended(source: Urls, tmp_path: Path) -> None:
     """Earlier versions kept fewer columns, and took the URL of a row with too many cells."""
     path = packed(tmp_path / "list.csv", f"url,title,score\n{A},t,1\n{B},t,2,3\nno,t,3\n{C},t,4\n".encode())

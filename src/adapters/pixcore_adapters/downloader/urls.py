@@ -87,9 +87,12 @@ class Urls:
         query = f"{location.partition('//')[0]}//{name}" if remote else str(Path(location).absolute())
         if location == STANDARD_INPUT:
             name, query = "standard input", STANDARD_INPUT
-        if remote or location == STANDARD_INPUT or not files(location, options)[1:]:
-            only = name if remote or location == STANDARD_INPUT else str(files(location, options)[0])
-            formats.expected(only, options)  # raises for an unknown kind of list before it is fetched
+        spooled = remote is not None or location == STANDARD_INPUT
+        local = [] if spooled else files(location, options)
+        if len(local) == 1:
+            name = str(local[0])
+        if len(local) <= 1:
+            formats.expected(name, options)  # raises for an unknown kind of list before it is fetched
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "list")
             if location == STANDARD_INPUT:
@@ -98,8 +101,7 @@ class Urls:
             elif remote:
                 with fetching(partial(Fetcher, self.policy)) as submit:
                     submit(lambda fetcher: fetcher.save(location, path, _MAX_LIST)).result()
-            local = [path] if remote or location == STANDARD_INPUT else files(location, options)
-            reading = Reading(name, local, options)
+            reading = Reading(name, local or [path], options)
             with new_listing(
                 SOURCE,
                 query,
