@@ -8,7 +8,7 @@ from copies import COPIES, page, scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pictures import encoded
+from pictures import encoded, photo
 from PIL import Image, ImageOps
 
 from pixcore.model.comparison import Comparison
@@ -162,6 +162,19 @@ def test_an_enlarged_copy_is_recognised(original: Path, tmp_path: Path) -> None:
     assert enlarged.one.enlarged
     assert reduced
     assert not reduced.other.enlarged
+
+
+def test_copies_of_a_soft_photograph_are_found_and_other_soft_ones_are_not(tmp_path: Path) -> None:
+    """Fog, sky and blurred pictures have no tile with strong detail."""
+    soft = [photo(seed) for seed in range(1, 7)]
+    files = [saved(tmp_path, f"{number}.jpg", image) for number, image in enumerate(soft)]
+    for number, (image, file) in enumerate(zip(soft, files, strict=True)):
+        copies = (
+            saved(tmp_path, f"{number}-50.jpg", image, quality=50),
+            saved(tmp_path, f"{number}-large.png", image.resize((640, 480)), "PNG"),
+        )
+        assert all(compared(file, copy) for copy in copies)
+        assert not any(compared(file, other) for other in files if other != file)
 
 
 def test_pages_of_one_layout_are_no_twins(tmp_path: Path) -> None:

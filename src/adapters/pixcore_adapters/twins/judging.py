@@ -75,6 +75,8 @@ class _Tint:
 
 _PHOTOGRAPH = _Tint(cast=25, chroma_far=20, luma_bent=16, grey_far=6)
 _OVERLAID = _Tint(cast=25, chroma_far=20, luma_bent=99, grey_far=16)
+_SOFT = _Tint(cast=12, chroma_far=8, luma_bent=6, grey_far=5, luma_worst=12, chroma_worst=12)
+_SOFT_LIKENESS = 0.75
 _GRAPHIC = _Tint(cast=22, chroma_far=12, luma_bent=9, grey_far=5, colours_vary=0, luma_worst=22, chroma_worst=18)
 
 
@@ -95,12 +97,20 @@ def judged(coarse: Figures, fine: Figures, *, kind: Kind, mirrored: bool, moved:
     if coarse.overlap < _LEAST_OVERLAP:
         return Judgement(False, "too little in common")
     if fine.textured < 1:
-        return Judgement(False, "no detail to compare")
+        return _soft(coarse, fine, kind)
     if mirrored and kind is not Kind.PHOTOGRAPH:  # a mirrored sign or page says something else
         return Judgement(False, "mirrored")
     if kind is Kind.GRAPHIC:
         return _graphics(coarse, fine, moved=moved)
     return _photographs(coarse, fine, surely=kind is Kind.PHOTOGRAPH)
+
+
+def _soft(coarse: Figures, fine: Figures, kind: Kind) -> Judgement:
+    """Decide on pictures without a textured tile: faint detail, brightness and colour must agree everywhere."""
+    if kind is not Kind.PHOTOGRAPH or min(coarse.likeness, fine.likeness) < _SOFT_LIKENESS:
+        return Judgement(False, "no detail to compare")
+    fault = _SOFT.fault(fine) or _SOFT.fault(coarse)
+    return Judgement(not fault, fault)
 
 
 def _photographs(coarse: Figures, fine: Figures, *, surely: bool) -> Judgement:
