@@ -3,6 +3,9 @@
 from typing import Any
 
 from attrs import field, frozen
+from attrs.validators import ge
+
+from pixcore_runners.settings.permitted import COUNT
 
 
 @frozen
@@ -22,3 +25,8 @@ def described(text: str, expects: str, *, flag: bool = False) -> dict[str, About
 def option(text: str, expects: str, default: object = None) -> Any:  # noqa: ANN401 - a field of any type
     """Return a setting about lists, which has a flag."""
     return field(default=default, metadata=described(text, expects, flag=True))
+
+
+def count(default: int | None, text: str, *, flag: bool = False) -> Any:  # noqa: ANN401 - a field
+    """Return a setting that is a whole number of at least 1."""
+    return field(default=default, validator=ge(1), metadata=described(text, COUNT, flag=flag))

@@ -4,10 +4,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from attrs import Attribute, field, fields, fields_dict, frozen
+from attrs import field, fields, fields_dict, frozen
 from attrs.validators import and_, deep_iterable, ge, gt, in_, le, matches_re
 
-from pixcore import DatasetRequest, InvalidRequest, LeaseTerms, NearRule, Policies, Quality
+from pixcore import DatasetRequest, LeaseTerms, NearRule, Policies, Quality
 from pixcore.model.measures import FLAGS
 from pixcore.model.quality import TwinRule
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
@@ -15,51 +15,32 @@ from pixcore_adapters.downloader.lists.options import FORMATS, ListOptions
 from pixcore_adapters.validator.picture import Limits
 from pixcore_runners.registry.tables import ARCHIVERS
 from pixcore_runners.settings.described import About
+from pixcore_runners.settings.described import count as _count
 from pixcore_runners.settings.described import described as _about
 from pixcore_runners.settings.described import option as _option
+from pixcore_runners.settings.permitted import (
+    BITS,
+    BROKER,
+    COLUMN,
+    LEAST,
+    NAMES,
+    SECONDS,
+    SWITCH,
+    archive_kind,
+    status_url,
+    store_url,
+)
 from pixcore_runners.settings.source_names import LICENSES, OPEN
-from pixcore_runners.settings.urls import SecretUrl, holds_secret, holds_user, is_url
+from pixcore_runners.settings.urls import SecretUrl
 
 _TERMS, _NEAR, _QUALITY, _LIMITS, _FETCH = LeaseTerms(), NearRule(), Quality(), Limits(), FetchPolicy()
 _NEAR_CHOICES = tuple(str(rule) for rule in TwinRule if rule is not TwinRule.HASHES)
-_COUNT = "a whole number, at least 1"
-_LEAST = "a whole number, at least 0"
-_SECONDS = "a number of seconds above 0"
-_SWITCH = "true or false"
-_COLUMN, _NAMES = "the name of a column", "one or more names of columns"
-_BITS = "a whole number from 0 to 64"
-_BROKER = "a URL such as redis://host:6379/0"
 
 
 def about(name: str) -> About:
     """Return what users read about a setting."""
     text: About = fields_dict(Settings)[name].metadata["about"]
     return text
-
-
-def _store_url(_: object, attribute: "Attribute[str]", url: str) -> None:
-    if holds_secret(url) or holds_user(url):
-        raise InvalidRequest(
-            f"{attribute.name} holds a credential, but URLs are shown and stored; remove it and set it where the"
-            " store's own tools read it, such as in AZURE_STORAGE_CONNECTION_STRING"
-        )
-    if not is_url(url):
-        raise ValueError(url)
-
-
-def _status_url(_: object, attribute: "Attribute[str]", url: str) -> None:
-    if holds_secret(url):
-        raise InvalidRequest(
-            f"{attribute.name} holds a password, but URLs are shown; remove it, and set PGPASSWORD or write it into"
-            " ~/.pgpass"
-        )
-    if not is_url(url):
-        raise ValueError(url)
-
-
-def _archive_kind(_: object, __: object, kind: str) -> None:
-    if kind not in ARCHIVERS:
-        raise ValueError(kind)
 
 
 def _work() -> Path:
@@ -76,16 +57,16 @@ class Settings:
 
     store: str = field(
         default="file:./pixcore-data/blobs",
-        validator=_store_url,
+        validator=store_url,
         metadata=_about("Where archives are stored.", "a URL such as file:./out", flag=True),
     )
     create_container: bool = field(
         default=False,
-        metadata=_about("Create the store's container or bucket if it does not exist.", _SWITCH, flag=True),
+        metadata=_about("Create the store's container or bucket if it does not exist.", SWITCH, flag=True),
     )
     status: str = field(
         default="sqlite:///./pixcore-data/status.db",
-        validator=_status_url,
+        validator=status_url,
         metadata=_about("The status database.", "a URL such as sqlite:///./status.db", flag=True),
     )
     source: tuple[str, ...] = field(
@@ -103,14 +84,14 @@ class Settings:
     )
     list_format: str | None = _option("Format of lists. Default: as the name says.", f"one of: {', '.join(FORMATS)}")
     list_encoding: str | None = _option("Encoding of lists. Default: UTF-8 or UTF-16.", "such as latin-1")
-    url_column: str | None = _option("Column of the URLs. Default: url, image_url and similar names.", _COLUMN)
-    caption_column: str | None = _option("Column of the captions. Default: caption, text, alt or title.", _COLUMN)
-    label_column: str | None = _option("Column of the labels. Default: label.", _COLUMN)
-    license_column: str | None = _option("Column of the licences. Default: license.", _COLUMN)
-    columns: tuple[str, ...] = _option("Columns of lists without a header, in order.", _NAMES, ())
-    keep_columns: tuple[str, ...] = _option("The only further columns of lists to keep. Default: all.", _NAMES, ())
-    drop_columns: tuple[str, ...] = _option("Columns of lists not to keep.", _NAMES, ())
-    accept_junk: bool = _option("Go on if more than 1 % of the rows of a list are faulty.", _SWITCH, default=False)
+    url_column: str | None = _option("Column of the URLs. Default: url, image_url and similar names.", COLUMN)
+    caption_column: str | None = _option("Column of the captions. Default: caption, text, alt or title.", COLUMN)
+    label_column: str | None = _option("Column of the labels. Default: label.", COLUMN)
+    license_column: str | None = _option("Column of the licences. Default: license.", COLUMN)
+    columns: tuple[str, ...] = _option("Columns of lists without a header, in order.", NAMES, ())
+    keep_columns: tuple[str, ...] = _option("The only further columns of lists to keep. Default: all.", NAMES, ())
+    drop_columns: tuple[str, ...] = _option("Columns of lists not to keep.", NAMES, ())
+    accept_junk: bool = _option("Go on if more than 1 % of the rows of a list are faulty.", SWITCH, default=False)
     verify_hash: str | None = _option("Reject images without the checksum of a column.", "sha256:COLUMN or md5:COLUMN")
     label_from: str = _option("Label of images in sub-folders: the folder's name.", "folder or none", "folder")
     keep_pages: Path | None = field(
@@ -123,7 +104,7 @@ class Settings:
     )
     archive: str = field(
         default="zip",
-        validator=_archive_kind,
+        validator=archive_kind,
         metadata=_about(
             "Kind of archive that the images of a chunk are packed into.", f"one of: {', '.join(ARCHIVERS.builtin)}"
         ),
@@ -134,45 +115,29 @@ class Settings:
             "Folder for the work directories of running chunks; must belong to you.", "the path of a folder"
         ),
     )
-    workers: int = field(
-        default=1,
-        validator=ge(1),
-        metadata=_about("How many chunks run at a time.", _COUNT, flag=True),
-    )
-    chunk_size: int = field(
-        default=fields(DatasetRequest).chunk_size.default,
-        validator=ge(1),
-        metadata=_about("How many images a chunk is planned for.", _COUNT, flag=True),
+    workers: int = _count(1, "How many chunks run at a time.", flag=True)
+    chunk_size: int = _count(
+        fields(DatasetRequest).chunk_size.default, "How many images a chunk is planned for.", flag=True
     )
     lease_ttl: float = field(
         default=_TERMS.ttl,
         validator=gt(0),
-        metadata=_about("Seconds after which another worker may claim the chunk of a worker that died.", _SECONDS),
+        metadata=_about("Seconds after which another worker may claim the chunk of a worker that died.", SECONDS),
     )
     chunk_deadline: float = field(
         default=_TERMS.deadline,
         validator=gt(0),
-        metadata=_about("Seconds that one attempt at a chunk may take.", _SECONDS),
+        metadata=_about("Seconds that one attempt at a chunk may take.", SECONDS),
     )
-    max_failures: int = field(
-        default=Policies().chunk.attempts,
-        validator=ge(1),
-        metadata=_about("Number of failed attempts after which a chunk has failed permanently.", _COUNT),
+    max_failures: int = _count(
+        Policies().chunk.attempts, "Number of failed attempts after which a chunk has failed permanently."
     )
-    min_width: int = field(
-        default=_QUALITY.min_width,
-        validator=ge(1),
-        metadata=_about("Reject images narrower than this many pixels.", _COUNT, flag=True),
-    )
-    min_height: int = field(
-        default=_QUALITY.min_height,
-        validator=ge(1),
-        metadata=_about("Reject images shorter than this many pixels.", _COUNT, flag=True),
-    )
+    min_width: int = _count(_QUALITY.min_width, "Reject images narrower than this many pixels.", flag=True)
+    min_height: int = _count(_QUALITY.min_height, "Reject images shorter than this many pixels.", flag=True)
     min_sharpness: int = field(
         default=_QUALITY.min_sharpness,
         validator=ge(0),
-        metadata=_about("Reject images less sharp than this; sharp photographs have 540 to 1000.", _LEAST),
+        metadata=_about("Reject images less sharp than this; sharp photographs have 540 to 1000.", LEAST),
     )
     max_aspect: float = field(
         default=_QUALITY.max_aspect,
@@ -207,7 +172,7 @@ class Settings:
         validator=and_(ge(0), le(64)),
         metadata=_about(
             "Largest number of bits, of 64, by which phashes of near-duplicates in reports and splits differ.",
-            _BITS,
+            BITS,
         ),
     )
     near_dhash: int = field(
@@ -215,28 +180,16 @@ class Settings:
         validator=and_(ge(0), le(64)),
         metadata=_about(
             "Largest number of bits, of 64, by which their dhashes differ; both must hold.",
-            _BITS,
+            BITS,
         ),
     )
-    max_bytes: int = field(
-        default=_LIMITS.max_bytes,
-        validator=ge(1),
-        metadata=_about("Skip files larger than this many bytes.", _COUNT),
-    )
-    max_pixels: int = field(
-        default=_LIMITS.max_pixels,
-        validator=ge(1),
-        metadata=_about("Reject images with more pixels than this, all frames together.", _COUNT),
-    )
-    max_frames: int = field(
-        default=_LIMITS.max_frames,
-        validator=ge(1),
-        metadata=_about("Reject animations and documents with more frames or pages than this.", _COUNT),
-    )
+    max_bytes: int = _count(_LIMITS.max_bytes, "Skip files larger than this many bytes.")
+    max_pixels: int = _count(_LIMITS.max_pixels, "Reject images with more pixels than this, all frames together.")
+    max_frames: int = _count(_LIMITS.max_frames, "Reject animations and documents with more frames or pages than this.")
     decode_seconds: float = field(
         default=10.0,
         validator=gt(0),
-        metadata=_about("Reject images that take longer than this many seconds to decode.", _SECONDS),
+        metadata=_about("Reject images that take longer than this many seconds to decode.", SECONDS),
     )
     user_agent: str = field(
         default=_FETCH.user_agent,
@@ -245,16 +198,8 @@ class Settings:
             "a product name and a comment, such as pixcore/1.0 (+https://example.org/contact)",
         ),
     )
-    in_flight: int = field(
-        default=_FETCH.in_flight,
-        validator=ge(1),
-        metadata=_about("How many images of a chunk are fetched at a time.", _COUNT),
-    )
-    per_host: int = field(
-        default=_FETCH.per_host,
-        validator=ge(1),
-        metadata=_about("How many images are fetched from one host at a time.", _COUNT),
-    )
+    in_flight: int = _count(_FETCH.in_flight, "How many images of a chunk are fetched at a time.")
+    per_host: int = _count(_FETCH.per_host, "How many images are fetched from one host at a time.")
     per_host_rate: float = field(
         default=_FETCH.per_host_rate,
         validator=ge(0),
@@ -263,7 +208,7 @@ class Settings:
     fetch_seconds: float = field(
         default=_FETCH.seconds,
         validator=gt(0),
-        metadata=_about("Seconds that one attempt to fetch an image may take, including redirects.", _SECONDS),
+        metadata=_about("Seconds that one attempt to fetch an image may take, including redirects.", SECONDS),
     )
     private_hosts: tuple[str, ...] = field(
         default=(),
@@ -275,19 +220,19 @@ class Settings:
     )
     ignore_opt_out: bool = field(
         default=_FETCH.ignore_opt_out,
-        metadata=_about("Fetch even what robots.txt or X-Robots-Tag forbid.", _SWITCH, flag=True),
+        metadata=_about("Fetch even what robots.txt or X-Robots-Tag forbid.", SWITCH, flag=True),
     )
     proxy_from_environment: bool = field(
         default=_FETCH.proxy_from_environment,
-        metadata=_about("Fetch through the proxies that HTTP_PROXY and similar variables name.", _SWITCH),
+        metadata=_about("Fetch through the proxies that HTTP_PROXY and similar variables name.", SWITCH),
     )
     broker: SecretUrl | None = field(
         default=None,
-        metadata=_about("The broker of the queue; the direct runner needs none.", _BROKER),
+        metadata=_about("The broker of the queue; the direct runner needs none.", BROKER),
     )
     result_backend: SecretUrl | None = field(
         default=None,
-        metadata=_about("Where the queue stores results; by default the broker if it is a Redis.", _BROKER),
+        metadata=_about("Where the queue stores results; by default the broker if it is a Redis.", BROKER),
     )
     queue: str = field(
         default="pixcore",

@@ -1,0 +1,46 @@
+"""What a setting may hold: the wording for users, and the validators of URLs and names."""
+
+from typing import TYPE_CHECKING
+
+from pixcore import InvalidRequest
+from pixcore_runners.registry.tables import ARCHIVERS
+from pixcore_runners.settings.urls import holds_secret, holds_user, is_url
+
+if TYPE_CHECKING:
+    from attrs import Attribute
+
+COUNT = "a whole number, at least 1"
+LEAST = "a whole number, at least 0"
+SECONDS = "a number of seconds above 0"
+SWITCH = "true or false"
+COLUMN, NAMES = "the name of a column", "one or more names of columns"
+BITS = "a whole number from 0 to 64"
+BROKER = "a URL such as redis://host:6379/0"
+
+
+def store_url(_: object, attribute: "Attribute[str]", url: str) -> None:
+    """Refuse a store URL that holds a user or a secret, or is no URL."""
+    if holds_secret(url) or holds_user(url):
+        raise InvalidRequest(
+            f"{attribute.name} holds a credential, but URLs are shown and stored; remove it and set it where the"
+            " store's own tools read it, such as in AZURE_STORAGE_CONNECTION_STRING"
+        )
+    if not is_url(url):
+        raise ValueError(url)
+
+
+def status_url(_: object, attribute: "Attribute[str]", url: str) -> None:
+    """Refuse a status URL that holds a password, or is no URL."""
+    if holds_secret(url):
+        raise InvalidRequest(
+            f"{attribute.name} holds a password, but URLs are shown; remove it, and set PGPASSWORD or write it into"
+            " ~/.pgpass"
+        )
+    if not is_url(url):
+        raise ValueError(url)
+
+
+def archive_kind(_: object, __: object, kind: str) -> None:
+    """Refuse a kind of archive that no adapter makes."""
+    if kind not in ARCHIVERS:
+        raise ValueError(kind)
