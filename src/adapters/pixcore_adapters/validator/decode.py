@@ -178,7 +178,8 @@ def _jpeg(image: ImageFile.ImageFile, data: bytes, outline: jpeg.Outline) -> tup
     """Decode a JPEG, or the first image of an MPO; return it scaled, and made small."""
     jpeg.check_coded(data, outline)
     if outline.scalable and image.mode in ("L", "RGB"):
-        pixels, mode = jpeg.decode(data, image.size, image.mode, _SIDE), image.mode
+        mode = "L" if image.mode == "L" else "RGBX"
+        pixels = jpeg.decode(data, image.size, mode, _SIDE)
         picture = Image.frombuffer(mode, pixels.shape[1::-1], pixels, "raw", mode, 0, 1)
         if (turn := rendering.orientation(image)) != rendering.UPRIGHT:
             picture = rendering.upright(picture, turn)
@@ -219,7 +220,8 @@ def _frames(image: ImageFile.ImageFile, limits: Limits) -> _Frames:
 
 
 def _small(picture: Image.Image) -> Image.Image:
-    return picture.reduce(max(1, min(picture.size) // _SHORTER))
+    small = picture.reduce(max(1, min(picture.size) // _SHORTER))
+    return small.convert("RGB") if small.mode == "RGBX" else small
 
 
 def _seek(image: Image.Image, frame: int) -> bool:

@@ -77,7 +77,7 @@ def outline(data: bytes, most: int) -> Outline:
 
 
 def decode(data: bytes, size: tuple[int, int], mode: str, at_least: int) -> NDArray[np.uint8]:
-    """Decode a JPEG of this size strictly, scaled by 1, 1/2, 1/4 or 1/8, in mode L, RGB or CMYK.
+    """Decode a JPEG of this size strictly, scaled by 1, 1/2, 1/4 or 1/8, in mode L, RGBX or CMYK.
 
     The result has the shape rows x columns x bands. Its shorter side has at least ``at_least`` pixels, or all that the
     JPEG has.
@@ -126,7 +126,7 @@ def check_coded(data: bytes, outline: Outline) -> None:
 
 def _strictly(data: bytes, mode: str, target: tuple[int, int]) -> NDArray[np.uint8]:
     width, height = target
-    colours = "GRAY" if mode == "L" else mode
+    colours = "GRAY" if mode == "L" else mode  # RGBX is how Pillow stores RGB: it needs no copy
     pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
         data, colours, min_width=width, min_height=height, strict=True, fastdct=True, fastupsample=True
     )

@@ -8,6 +8,8 @@ _NEAR = 24
 _INK = 48  # levels from the ground
 _EMPTY = 0.01  # share of ink in a row between two lines
 _STROKES = 12  # changes between ink and ground along a row of text
+_SAMPLED = 4  # rows, of which the first is tried before all are
+_BLANK = 0.1  # share of these without any ink: the space between lines
 _LEAST, _MOST = 3, 60  # pixels of the height of a line
 
 
@@ -20,11 +22,22 @@ def text_lines(levels: NDArray[np.uint8], counts: NDArray[np.int64]) -> int:
     ground = int(counts.argmax())
     if counts[max(0, ground - _NEAR) : ground + _NEAR + 1].sum() < _GROUND * counts.sum():
         return 0
-    ink = np.abs(levels.astype(np.int16) - ground) > _INK
-    changes = (ink[:, 1:] != ink[:, :-1]).sum(1)
-    filled = ink.mean(1) > _EMPTY
+    low, high = max(0, ground - _INK), min(255, ground + _INK)
+    tried = _changes(np.ascontiguousarray(levels[::_SAMPLED]), low, high)
+    if not (tried >= _STROKES).any() or np.count_nonzero(tried == 0) < _BLANK * len(tried):
+        return 0
+    levels = np.ascontiguousarray(levels)
+    changes = _changes(levels, low, high)
+    filled = np.count_nonzero((levels < low) | (levels > high), axis=1) > _EMPTY * levels.shape[1]
     edges = np.flatnonzero(np.diff(np.concatenate(([False], filled, [False]))))
     bands = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
     return sum(
         _LEAST <= end - start <= _MOST and int(np.median(changes[start:end])) >= _STROKES for start, end in bands
     )
+
+
+def _changes(levels: NDArray[np.uint8], low: int, high: int) -> NDArray[np.intp]:
+    """Count the changes between ink and ground along each row."""
+    ink = (levels < low) | (levels > high)
+    changes: NDArray[np.intp] = np.count_nonzero(ink[:, 1:] != ink[:, :-1], axis=1)
+    return changes
