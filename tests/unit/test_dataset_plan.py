@@ -52,6 +52,7 @@ class Sources:
 
     def __init__(self, **lengths: int) -> None:
         self.lengths = lengths
+        self.columns: tuple[tuple[str, str], ...] = ()
 
     def capacity(self, source: str, _: Sequence[str]) -> int:
         """Return how many results a query has."""
@@ -63,7 +64,7 @@ class Sources:
         del options
         folder = source.removeprefix("folder:/")
         used = max((part.stop for part in planned if part.query == folder), default=0)
-        yield Listing(Lane("folder", folder, used, self.lengths[folder], snapshot="x"), BytesIO())
+        yield Listing(Lane("folder", folder, used, self.lengths[folder], snapshot="x", columns=self.columns), BytesIO())
 
 
 def extend(wanted: DatasetSpec, status: MemoryStatusRepo, sources: Sources) -> list[ChunkRequest]:
@@ -241,6 +242,19 @@ def test_another_keyword_continues_behind_the_first() -> None:
     requests = extend(cats(4, keyword="grey cats"), status, sources)
     assert [(request.keyword, request.index) for request in requests] == [("cats", 0), ("grey cats", 1)]
     assert requests[0].slices[0].stop == requests[1].slices[0].start
+
+
+def test_a_list_that_grew_keeps_the_types_of_its_columns() -> None:
+    """A column that was text stays text; one that was an integer cannot become text in further chunks."""
+    status, sources = MemoryStatusRepo(), Sources(cats=20)
+    sources.columns = (("note", "string"), ("n", "integer"))
+    extend(cats(4), status, sources)
+    sources.columns = (("note", "integer"), ("n", "integer"))
+    requests = extend(cats(8), status, sources)
+    assert [request.columns for request in requests] == [(("note", "string"), ("n", "integer"))] * 2
+    sources.columns = (("n", "string"),)
+    with pytest.raises(InvalidRequest, match="the column 'n' holds integers"):
+        extend(cats(12), status, sources)
 
 
 def test_a_folder_named_twice_counts_once() -> None:

@@ -15,6 +15,7 @@ from pixcore import (
     Busy,
     Cancelled,
     ChunkKey,
+    ChunkRequest,
     ClaimLost,
     Done,
     Exhausted,
@@ -24,6 +25,7 @@ from pixcore import (
     NoValidImages,
     Phase,
     Progress,
+    Slice,
     SourceUnavailable,
     Status,
     StatusRepo,
@@ -117,6 +119,17 @@ def test_a_result_has_counts_of_its_images_and_samples_of_the_rejected_ones(asse
     assert outcome.result.rejects[0].url == "memory:q/1"
     assert outcome.result.columns == COLUMN_TYPES
     assert assembly.status.get(assembly.chunk(3)).result == outcome.result
+
+
+def test_a_result_names_the_columns_of_the_lists_with_their_types(assembly: MemoryAssembly) -> None:
+    """Exports and the card read the columns from results; pixcore's own columns keep their types."""
+    listed = (("score", "integer"), ("note", "string"))
+    request = ChunkRequest(0, "q", 3, [Slice("memory", "q", 0, 10)], "d", columns=listed)
+    [chunk] = assembly.status.ensure([request])
+    outcome = assembly.pipeline().run(chunk.key)
+    assert isinstance(outcome, Done)
+    assert outcome.result.columns == {**COLUMN_TYPES, "score": "integer", "note": "string"}
+    assert assembly.status.get(chunk.key).result == outcome.result
 
 
 def test_a_chunk_below_its_target_completes_with_a_shortfall(assembly: MemoryAssembly) -> None:

@@ -195,6 +195,31 @@ def test_candidates_of_the_first_keyword_are_not_counted_for_the_second() -> Non
         plan(DatasetRequest("d", wanted))
 
 
+INTEGER, STRING = (("n", "integer"),), (("n", "string"),)
+
+
+def test_a_column_has_one_type_in_all_chunks_of_a_dataset() -> None:
+    """Loaders refuse a dataset where a column is text in one archive and an integer in another."""
+    numbers, texts = (Lane("urls", f"/{query}", 0, 5, columns=kind) for query, kind in (("a", INTEGER), ("b", STRING)))
+    keywords = [
+        KeywordRequest("a", [numbers]),
+        KeywordRequest("b", [texts]),
+        KeywordRequest("c", [Lane("f", "/", 0, 5)]),
+    ]
+    assert [chunk.columns for chunk in plan(DatasetRequest("d", keywords))] == [STRING, STRING, ()]
+    assert [chunk.columns for chunk in plan(DatasetRequest("d", keywords[:1]))] == [INTEGER]
+    assert [chunk.columns for chunk in plan(DatasetRequest("d", keywords[:1], columns=STRING))] == [STRING]
+
+
+def test_a_column_of_stored_integers_cannot_become_text() -> None:
+    """The archives that hold the integers are never rewritten, so the plan is refused."""
+    keywords = [KeywordRequest("a", [Lane("urls", "/a", 3, 5, columns=STRING)])]
+    with pytest.raises(
+        InvalidRequest, match=r"column 'n' holds integers in the chunks that dataset 'd' has.*--drop-col"
+    ):
+        plan(DatasetRequest("d", keywords, first_index=1, columns=INTEGER))
+
+
 def test_many_queries_are_counted_and_not_listed() -> None:
     """The error message must fit on a line."""
     given = [Lane(source, query, 0, 3) for query in ("cat", "cat photo") for source in ("bing", "openverse")]

@@ -77,7 +77,8 @@ def _keywords(keywords: Iterable[KeywordRequest]) -> tuple[KeywordRequest, ...]:
 class DatasetRequest:
     """A dataset to plan: its keywords, in chunks of ``chunk_size`` images of one keyword each.
 
-    ``first_index`` is the number of chunks that the dataset has already.
+    ``first_index`` is the number of chunks that the dataset has already. ``columns`` are the columns of lists in their
+    rows, as in a ``ChunkRequest``.
 
     Raises:
         InvalidRequest: The chunk size is below 1.
@@ -88,6 +89,7 @@ class DatasetRequest:
     chunk_size: int = 500
     first_index: int = 0
     quality: Quality = Quality()
+    columns: tuple[tuple[str, str], ...] = ()
 
     def __attrs_post_init__(self) -> None:
         if self.chunk_size < 1:
@@ -112,7 +114,8 @@ def plan(request: DatasetRequest) -> Iterator[ChunkRequest]:
 
     Raises:
         NoValidImages: A keyword's lanes are empty, and the dataset has no chunks yet.
-        InvalidRequest: More images are wanted than there are candidates.
+        InvalidRequest: More images are wanted than there are candidates; or a column that holds integers in the
+            dataset's chunks holds text in a lane.
     """
     taken: dict[_Key, int] = {}
     shares: list[_Share] = []
@@ -120,7 +123,24 @@ def plan(request: DatasetRequest) -> Iterator[ChunkRequest]:
         share = _share(keyword, taken, extending=request.first_index > 0)
         taken |= {_key(part): part.stop for part in _slices(share.lanes, 0, share.candidates)}
         shares.append(share)
-    return _chunks(request, shares)
+    return _chunks(request, shares, _kinds(request, shares))
+
+
+def _kinds(request: DatasetRequest, shares: Iterable[_Share]) -> dict[str, str]:
+    """Return the type of each column: a string unless all lanes and chunks that have the column hold integers in it.
+
+    A column has one type in all archives of a dataset, because loaders require that. Stored archives cannot change.
+    """
+    kinds: dict[str, str] = dict(request.columns)
+    for column, kind in (pair for share in shares for lane in share.lanes for pair in lane.columns):
+        kinds[column] = kind if kinds.get(column, kind) == kind else "string"
+    for column, stored in request.columns:
+        if stored != kinds[column]:
+            raise InvalidRequest(
+                f"the column {column!r} holds integers in the chunks that dataset {request.dataset!r} has, but is now"
+                " text or missing in some rows; leave it out with --drop-columns, or use another dataset name"
+            )
+    return kinds
 
 
 def _share(request: KeywordRequest, taken: Mapping[_Key, int], *, extending: bool) -> _Share:
@@ -155,10 +175,10 @@ def _named(lanes: Iterable[Lane]) -> str:
     return ", ".join(names) or "no source"
 
 
-def _chunks(request: DatasetRequest, shares: Iterable[_Share]) -> Iterator[ChunkRequest]:
+def _chunks(request: DatasetRequest, shares: Iterable[_Share], kinds: Mapping[str, str]) -> Iterator[ChunkRequest]:
     index = request.first_index
     for share in shares:
-        columns = _columns(share.lanes)
+        columns = {column: kinds[column] for lane in share.lanes for column, _ in lane.columns}
         lists = [
             Slice(lane.source, lane.query, lane.start, lane.stop, lane.snapshot, lane.licenses)
             for lane in share.lanes
@@ -177,19 +197,10 @@ def _chunks(request: DatasetRequest, shares: Iterable[_Share]) -> Iterator[Chunk
                 label=share.request.label,
                 quality=request.quality,
                 variations=share.request.variations,
-                columns=columns,
+                columns=tuple(columns.items()),
                 lists=lists,
             )
             index += 1
-
-
-def _columns(lanes: Iterable[Lane]) -> tuple[tuple[str, str], ...]:
-    """Return the columns of all lanes. One that is not an integer in each lane that has it is a string."""
-    together: dict[str, str] = {}
-    for lane in lanes:
-        for column, kind in lane.columns:
-            together[column] = kind if together.get(column, kind) == kind else "string"
-    return tuple(together.items())
 
 
 def _slices(lanes: Iterable[Lane], begin: int, end: int) -> Iterator[Slice]:

@@ -187,7 +187,9 @@ def _plan(spec: DatasetSpec, known: "_Known", first_index: int, catalogue: Catal
                 f"dataset {spec.dataset!r} was planned with another store ({exc}); name that store, or another dataset"
             ) from exc
         quality = evolve(spec.quality, twins=TwinRule.HASHES) if known.by_hashes else spec.quality
-        request = DatasetRequest(spec.dataset, lacking, spec.chunk_size, first_index, quality)
+        request = DatasetRequest(
+            spec.dataset, lacking, spec.chunk_size, first_index, quality, tuple(known.columns.items())
+        )
         yield Plan(plan(request), list(lanes.listings.values()))
 
 
@@ -198,6 +200,7 @@ class _Known:
         self.chunks = 0
         self.images: dict[str, int] = {}  # planned images by keyword
         self.variations: dict[str, int] = {}  # version of the variations by keyword
+        self.columns: dict[str, str] = {}  # types of the columns of lists
         self.by_hashes = False  # an older plan drops by hashes, and keeps to that
         self.furthest: dict[tuple[str, str, str], Slice] = {}  # last slice by source, query and licences
         for chunk in chunks:
@@ -205,6 +208,8 @@ class _Known:
             self.chunks += 1
             self.by_hashes |= request.quality.twins is TwinRule.HASHES
             self.images[request.keyword] = self.images.get(request.keyword, 0) + request.target
+            for column, kind in request.columns:
+                self.columns[column] = kind if self.columns.get(column, kind) == kind else "string"
             if request.variations:
                 self.variations[request.keyword] = request.variations
             for slice_ in chunk.slices:
