@@ -134,7 +134,7 @@ def test_json_documents(tmp_path: Path) -> None:
     )
     assert [entry.get("listed") for entry in entries] == [{"n": 1}, {"box": "[1]"}, None]
     assert dict(found.kinds()) == {"n": "string", "box": "string"}
-    assert "not whole JSON" in refused(written(tmp_path / "list.json", "[1, 2"))
+    assert "not complete JSON" in refused(written(tmp_path / "list.json", "[1, 2"))
 
 
 def test_a_quotation_mark_swallows_no_row(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Open an image file of an accepted format, or raise an exception that names its format.
 
-Without a list of formats, Pillow tries all its decoders, and some of them start other programs. So all image files are
-opened here, with such a list.
+Without a list of formats, Pillow tries all its decoders, and some of them start other programs. So pixcore opens all
+image files here, with such a list.
 """
 
 import re
@@ -22,11 +22,11 @@ _HEAD = 4096  # bytes by which ``_name`` recognises the other formats
 
 
 class NotAnImage(Exception):
-    """The bytes are in no known image format."""
+    """The bytes are in no image format that pixcore or Pillow recognises."""
 
 
 class FormatNotAllowed(Exception):
-    """The image is in a format that is not opened."""
+    """The image has a format that is not accepted."""
 
 
 class BrokenHeader(Exception):
@@ -43,7 +43,7 @@ class _Extra:
 
 def _register_heif() -> None:
     plugin = import_module("pillow_heif")
-    # Each thread would reserve megabytes that the memory limit of a decoder child counts.
+    # Each decoding thread would reserve megabytes, which count towards the memory limit of a decoder child.
     plugin.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
 
 
@@ -73,7 +73,7 @@ _BRANDS = {
     "Canon CR3": (b"crx ",),
     "MP4 video": (b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"M4V ", b"qt  ", b"3gp4", b"3gp5"),
 }
-# Pillow's messages about sound files of a kind that it cannot read.
+# Messages of Pillow about files that are whole but of a kind that it cannot read.
 UNSUPPORTED = re.compile("[Uu]nsupported (BMP|JPEG|TIFF)|unknown pixel mode|cannot handle|data precision")
 
 _TGA_FOOTER = b"TRUEVISION-XFILE.\0"
@@ -81,13 +81,13 @@ _TGA_TYPES = {1: 1, 9: 1, 2: 0, 10: 0, 3: 0, 11: 0}  # image types, and whether 
 
 
 def open_image(data: bytes, formats: Collection[str] = FORMATS) -> ImageFile.ImageFile:
-    """Open an image of one of these formats, by Pillow's names. Reads only its header.
+    """Open an image of one of these formats, by Pillow's names. Read only its header.
 
     Raises:
         NotAnImage: No format was recognised.
-        FormatNotAllowed: It has another format, which the message names.
-        BrokenHeader: It begins like an allowed format and cannot be opened.
-        Exception: Warnings about bombs, where they are errors.
+        FormatNotAllowed: The image has another format, which the message names.
+        BrokenHeader: The image begins like an allowed format, but cannot be opened.
+        Exception: Pillow's warning about decompression bombs, if a filter makes it an error.
     """
     plugins = ["JPEG" if name == "MPO" else name for name in formats if name not in _EXTRAS]  # MPO has no plug-in
     try:
@@ -115,7 +115,7 @@ def _opened_by_extra(data: bytes, formats: Collection[str]) -> ImageFile.ImageFi
 
 
 def _explain(data: bytes, plugins: Collection[str], error: Exception) -> NoReturn:
-    """Raise the exception that names what these bytes are."""
+    """Raise the exception that names the format of these bytes."""
     name = _name(data[:_HEAD])
     if name and name not in plugins:
         raise FormatNotAllowed(f"looks like {name}") from error
@@ -131,7 +131,7 @@ def _explain(data: bytes, plugins: Collection[str], error: Exception) -> NoRetur
 
 
 def _name(head: bytes) -> str | None:
-    """Return the format of a file that begins like this; None if only Pillow can recognise it."""
+    """Return the format of a file by its first bytes, or None if only Pillow can recognise it."""
     if head[4:8] == b"ftyp":
         brands = [head[8:12], *(head[place : place + 4] for place in range(16, int.from_bytes(head[:4], "big"), 4))]
         named = [name for brand in brands for name, own in _BRANDS.items() if brand in own]
@@ -161,7 +161,7 @@ def _reason(data: bytes, plugin: str) -> str:
 
 
 def _is_tga(data: bytes) -> bool:
-    """Return whether it is a TGA. Checks fields, because the first version of the format has no signature or footer."""
+    """Return whether the file is a TGA. Check its fields: version 1 of the format has no signature and no footer."""
     if data.endswith(_TGA_FOOTER):
         return True
     if len(data) < 18 + 1 or data[1] not in (0, 1) or _TGA_TYPES.get(data[2]) != data[1]:

@@ -1,6 +1,6 @@
 """Draw an image file as a viewer shows it: upright, opaque, in 8 bits, with all of its frames.
 
-Everything that judges or shows a picture uses this module, so that all of it judges and shows the same pixels.
+All code that judges or shows a picture uses this module, so that it sees the same pixels.
 """
 
 import math
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
 
-SINGLE = ("MPO", "HEIF")  # formats of one picture, whatever else the file holds
-UPRIGHT = 1  # the EXIF orientation of a picture that is stored as it is seen
+SINGLE = ("MPO", "HEIF")  # formats of one picture, even if the file holds further images
+UPRIGHT = 1  # the EXIF orientation of a picture that is stored upright
 
-# What to do with a picture of each EXIF orientation to see it upright.
+# How to turn a picture of each EXIF orientation upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -32,9 +32,9 @@ _MOST_TILES = 16  # frames that are drawn side by side
 
 
 def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation that a viewer has to apply to the pixels that Pillow loads, 1 to 8.
+    """Return the EXIF orientation, 1 to 8, that a viewer has to apply to the pixels that Pillow loads.
 
-    It is 1 where there is none, or no valid one, and for TIFF, which Pillow turns by itself, ``size`` included.
+    Return 1 if there is none or an invalid one, and for TIFF: Pillow turns its pixels and its ``size`` itself.
     """
     if image.format == "TIFF":
         return UPRIGHT
@@ -61,12 +61,12 @@ def frames(image: Image.Image) -> int:
 
 
 def render(image: ImageFile.ImageFile, at_least: int) -> Image.Image:
-    """Draw an opened image as it is seen, in mode RGB.
+    """Draw an opened image as a viewer shows it, in mode RGB.
 
-    The result is as small as cheap means allow (a scaled JPEG decode, then averages of square blocks of pixels): its
-    shorter side has ``at_least`` pixels, or all that the image has if it has fewer. Resize it to the size you need.
-    Of several frames, at most 16, evenly spread over the whole, are drawn as tiles side by side from left to right and
-    top to bottom. Open the file again for its original size: a scaled decode changes ``image.size``.
+    Scale it down as far as is cheap (a scaled JPEG decode, then averages of square blocks of pixels): the shorter side
+    has at least ``at_least`` pixels, or all that the image has if it has fewer. Resize the result to the size you need.
+    If there are several frames, draw at most 16, evenly spread over all, as tiles from left to right and top to bottom.
+    Open the file again for its original size: a scaled decode changes ``image.size``.
 
     Raises:
         Exception: Whatever Pillow raises for a file that it cannot decode; ValueError for a colour mode without a
@@ -107,7 +107,7 @@ def _opaque(image: Image.Image, at_least: int) -> Image.Image:
 
 
 def _over_ground(layer: Image.Image) -> Image.Image:
-    """Draw what is transparent on white, or on black where the visible part is nearly white."""
+    """Draw a transparent picture on white, or on black if its visible part is nearly white."""
     alpha = np.asarray(layer.getchannel("A"), np.float32)
     luma = np.asarray(layer.convert("RGB").convert("L"), np.float32)
     light = float((luma * alpha).sum()) >= _LIGHT * float(alpha.sum()) > 0
@@ -139,7 +139,7 @@ def eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _range(values: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the least and the greatest value that are no mark for missing data."""
+    """Return the least and the greatest value, without values that stand for missing data."""
 
     def least(above: float) -> float:
         return float(np.min(values, where=(values > above) & (values < np.inf), initial=np.inf))

@@ -1,1 +1,1 @@
-"""Which images show the same picture: hashes of small greys propose pairs, the pictures themselves confirm them."""
+"""Find images that show the same picture: hashes of small grey pictures propose pairs, the files confirm them."""

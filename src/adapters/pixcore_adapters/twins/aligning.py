@@ -1,8 +1,8 @@
-"""How one picture lies in another: an affine pose, found from coarse to fine.
+"""Find the affine pose of one picture in another, from coarse to fine.
 
-The pose is refined so that the other picture, warped, looks like the one up to brightness and contrast. Pixels that do
-not fit weigh little, so that a caption or a watermark does not pull the pose away (an iteratively reweighted, inverse
-compositional Lucas-Kanade search).
+The search refines the pose until the other picture, warped by it, matches the first one up to brightness and contrast.
+Pixels that do not match have a low weight, so that a caption or a watermark does not distort the pose. This is an
+iteratively reweighted, inverse compositional Lucas-Kanade search.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from pixcore_adapters.twins.poses import IDENTITY, PROPOSED, Pose, after, croppe
 
 _COARSE = 32  # pixels of a side
 _DESCRIBED = 16
-_DETAIL = 12  # length of a descriptor below which there is nothing to describe
+_DETAIL = 12  # shortest descriptor; the picture is flat below it
 _FAR = 0.3, 0.12, 0.28  # how much scale, shear and shift may differ from the identity
 _MOST = np.array([[_FAR[0], _FAR[1], _FAR[2]], [_FAR[1], _FAR[0], _FAR[2]]])
 _LEAST_OVERLAP = 0.45
-_LIKE = 0.35  # likeness at the coarse side below which two pictures are not looked at further
+_LIKE = 0.35  # likeness at the coarse side below which two pictures are not compared further
 _SURE = 0.93  # likeness above which no other start is tried
 
 _BORDERS = (cropped(-0.035, -0.035, -0.035, -0.035), cropped(0.033, 0.033, 0.033, 0.033))
@@ -29,7 +29,7 @@ _BORDERS = (cropped(-0.035, -0.035, -0.035, -0.035), cropped(0.033, 0.033, 0.033
 
 @frozen(eq=False)
 class Alignment:
-    """The pose of the one picture in the other; ``mirrored`` when it is the one's mirror image that lies there."""
+    """The pose of one picture in another. ``mirrored`` means that the pose is that of the picture's mirror image."""
 
     pose: Pose
     mirrored: bool
@@ -37,14 +37,14 @@ class Alignment:
 
 @frozen(eq=False)
 class Described:
-    """The luma of a picture and its descriptors: a row for each proposed pose as it is, then for each mirrored."""
+    """The luma of a picture and its descriptors: one row for each proposed pose, then one for each mirrored pose."""
 
     luma: Plane
     rows: NDArray[np.float32]
 
 
 def described(luma: Plane) -> Described:
-    """Describe every proposed pose of a picture of 128 x 128 levels; each row is of length 1, or 0 where it is flat."""
+    """Describe every proposed pose of a picture of 128 x 128 levels. Each row has length 1, or 0 if it is flat."""
     fine = blurred(shrunk(luma, 64), 1)
     rows = []
     for plane in (fine, fine[:, ::-1]):
@@ -59,7 +59,7 @@ def described(luma: Plane) -> Described:
 
 
 def aligned(one: Described, other: Described) -> Alignment | None:
-    """Return how ``one`` lies in ``other``, or None where they have too little in common."""
+    """Return the pose of ``one`` in ``other``, or None if they have too little in common."""
     best, best_likeness = None, _LIKE
     small = {False: shrunk(one.luma, _COARSE)}
     small[True] = small[False][:, ::-1]
@@ -80,7 +80,10 @@ def aligned(one: Described, other: Described) -> Alignment | None:
 
 
 def refined(one: Plane, other: Plane, pose: Pose, steps: Sequence[tuple[int, int]]) -> Pose | None:
-    """Refine a pose at rising sides, each with at most so many iterations; None where it is lost."""
+    """Refine a pose at each (side, iterations) of ``steps``. Return None if the search fails.
+
+    The sides ascend; ``iterations`` is the maximum at that side.
+    """
     for side, iterations in steps:
         found = _refined(blurred(shrunk(one, side), 1), blurred(shrunk(other, side), 1), pose, iterations)
         if found is None:
@@ -90,8 +93,8 @@ def refined(one: Plane, other: Plane, pose: Pose, steps: Sequence[tuple[int, int
 
 
 def _starts(one: Described, other: Described) -> list[Alignment]:
-    """Return the poses to begin with: the two likeliest of the proposed ones, the identity and two borders."""
-    forward = one.rows @ other.rows[0]  # a pose of the one looks like the other
+    """Return the poses from which to start: the two likeliest proposed poses, the identity and two borders."""
+    forward = one.rows @ other.rows[0]  # poses of ``one`` against ``other`` as it is
     backward = other.rows @ one.rows[0]
     likely = np.argsort(-np.concatenate([forward, backward]), kind="stable")[:2].tolist()
     count = len(PROPOSED)
@@ -102,7 +105,7 @@ def _starts(one: Described, other: Described) -> list[Alignment]:
         if place < 2 * count:
             pose = inverse(pose)
         elif flipped:
-            pose = mirrored(pose)  # the mirrored other in the one: the other in the mirrored one
+            pose = mirrored(pose)  # from ``one`` in the mirrored ``other`` to the mirrored ``one`` in ``other``
         starts.append(Alignment(pose, flipped))
     first = starts[0].mirrored
     return [*starts, Alignment(IDENTITY, first), *(Alignment(border, first) for border in _BORDERS)]
@@ -119,9 +122,9 @@ def _refined(one: Plane, other: Plane, pose: Pose, iterations: int) -> Pose | No
         if common.sum() < _LEAST_OVERLAP * side * side:
             return None
         placed = warp(other, pose).ravel()
-        there, here = placed[common], wanted[common]
-        gain = float(np.clip(here.std() / (there.std() + 1e-3), 0.3, 3.0))
-        error = (placed - there.mean()) * gain - (wanted - here.mean())
+        warped, reference = placed[common], wanted[common]
+        gain = float(np.clip(reference.std() / (warped.std() + 1e-3), 0.3, 3.0))
+        error = (placed - warped.mean()) * gain - (wanted - reference.mean())
         spread = 1.5 * float(np.median(np.abs(error[common]))) + 1.5
         weighted = slopes * (common / (1 + (error / spread) ** 2))[:, None]
         normal = weighted.T @ slopes

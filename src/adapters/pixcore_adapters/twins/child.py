@@ -1,4 +1,4 @@
-"""The program of the child process that compares files: requests come in, twins go out, as JSON."""
+"""The program of the child process that compares files. It reads requests and writes twins, as JSON."""
 
 import json
 import sys
@@ -13,11 +13,11 @@ from pixcore_adapters.validator.picture import Limits
 
 
 def main(descriptor: str, settings: str) -> None:
-    """Serve the pipe ``descriptor``. ``settings`` is JSON: ``limits``, and what ``serve`` needs."""
+    """Serve the pipe ``descriptor``. ``settings`` is JSON: ``limits`` and the settings of ``serve``."""
     values = json.loads(settings)
     limits = Limits(**values["limits"])
     prepare(limits)
-    warnings.simplefilter("ignore")  # the validator has judged what Pillow warns of
+    warnings.simplefilter("ignore")  # the validator has checked already what Pillow warns about
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     finder = Finder(limits.formats)
 

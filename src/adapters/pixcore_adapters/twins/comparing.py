@@ -1,7 +1,7 @@
-"""Compare two pictures as they are seen: first at 128 pixels a side, then, where that is promising, at 384.
+"""Compare two pictures as a viewer shows them: first at 128 x 128 pixels, then, if that is promising, at 384 x 384.
 
-Both sides are those of a square, whatever the picture's shape: so the poses of stretched copies are affine like all
-others, and pictures of all shapes cost the same.
+Pictures of every shape are scaled to these squares. So the poses of stretched copies are affine like all others, and
+all pictures cost the same.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ _TILE = 16  # pixels
 _HALF = 192
 _SURE = 0.9
 
-_FEWER = 0.8  # share of the pixels of a side below which a picture is missing fine detail
+_FEWER = 0.8  # share of the pixels of a side below which a picture lacks fine detail
 
 # Likeness at the coarse side, and correlation of the middle tile, below which the fine pictures are not compared.
 _WORTH, _WORTH_IN_MOST = 0.55, 0.75
@@ -30,20 +30,20 @@ _WORTH, _WORTH_IN_MOST = 0.55, 0.75
 
 @frozen(eq=False)
 class Prepared:
-    """A picture in all the forms in which it is compared; 1.2 MB."""
+    """A picture in all forms that comparing needs. Takes 1.2 MB."""
 
     fine: NDArray[np.uint8]  # FINE x FINE x 3: luma, Cb, Cr
     coarse: Picture
     described: Described
     kind: Kind
-    size: tuple[int, int]  # width and height of the picture as it is seen
+    size: tuple[int, int]  # width and height of the upright picture
     frames: int
 
 
 def prepared(fine: NDArray[np.uint8], size: tuple[int, int], frames: int = 1) -> Prepared:
-    """Prepare a picture of 384 x 384 pixels in YCbCr, which was of this size and had so many frames.
+    """Prepare a picture of 384 x 384 pixels in YCbCr. ``size`` and ``frames`` are those of its file.
 
-    Pictures with several frames are held to the rule for graphics: a single page may be all that differs.
+    Pictures with several frames follow the rule for graphics, because they may differ in a single page.
     """
     coarse = shrunk(fine.astype(np.float32), COARSE)
     luma = coarse[..., 0]
@@ -53,7 +53,7 @@ def prepared(fine: NDArray[np.uint8], size: tuple[int, int], frames: int = 1) ->
 
 @frozen(eq=False)
 class Look:
-    """Two pictures aligned, and what they have in common at the coarse side."""
+    """The alignment of two pictures, and their figures at the coarse side."""
 
     alignment: Alignment
     figures: Figures
@@ -65,7 +65,7 @@ class Look:
 
 
 def coarse_look(one: Prepared, other: Prepared) -> Look | None:
-    """Align two pictures and compare them at 128 pixels a side; None where they have too little in common."""
+    """Align two pictures and compare them at 128 pixels a side; return None if they have too little in common."""
     found = aligned(one.described, other.described)
     if found is None:
         return None
@@ -106,9 +106,9 @@ def fine_look(one: Prepared, other: Prepared, look: Look) -> Comparison:
 
 
 def _as_coarse_as(smaller: Prepared, picture: Prepared, kind: Kind) -> Picture:
-    """Return the fine picture; of a graphic without what a smaller copy cannot show.
+    """Return the fine picture. If it is a graphic, remove the detail that a smaller copy cannot show.
 
-    Graphics are compared in small tiles at every size, because a few words may be all that differs.
+    Graphics are compared in small tiles at every size, because they may differ in a few words only.
     """
     pixels, own = (float(np.sqrt(each.size[0] * each.size[1])) for each in (smaller, picture))
     if kind is Kind.GRAPHIC and pixels < _FEWER * FINE and pixels < _FEWER * own:
@@ -119,7 +119,7 @@ def _as_coarse_as(smaller: Prepared, picture: Prepared, kind: Kind) -> Picture:
 
 
 def _side(*sizes: tuple[int, int]) -> int:
-    """Return the side at which both pictures have nearly all of their pixels: enlarged ones have no fine detail."""
+    """Return the largest side to which neither picture has to be enlarged much: enlarging adds no fine detail."""
     pixels = min(float(np.sqrt(width * height)) for width, height in sizes)
     return next((side for side in (FINE, _HALF) if pixels >= _FEWER * side), COARSE)
 

@@ -15,10 +15,10 @@ _MOST = 8  # candidates of an image that are aligned with it
 
 
 class Confirmer:
-    """Compares the files of one chunk in a child process, which the first comparison starts. For one thread at a time.
+    """Compares the files of one chunk in a child process, which the first comparison starts. Not thread-safe.
 
     Args:
-        limits: What an image may be; the files were accepted within the same limits.
+        limits: The limits within which the validator accepted the files.
         seconds: How long one image may take, with all its candidates.
         memory: How many bytes of data the child may hold.
         deadline: How many seconds all comparisons of the chunk may take together.
@@ -46,11 +46,11 @@ class Confirmer:
         )
 
     def find(self, image: Path, candidates: Sequence[Path]) -> Twin | None:
-        """Return the candidate that shows the same picture as the image, or None where none surely does.
+        """Return the candidate that shows the same picture as the image, or None if none surely does.
 
-        The nearest candidates come first; only the first 8 are looked at. None is also the answer where a file crashes
-        the child, takes too long or is gone, and once the deadline of the chunk has passed: an image that cannot be
-        compared stays.
+        The nearest candidates come first; only the first 8 are compared. Also return None if a file crashes the child,
+        takes too long or is missing, or once the deadline of the chunk has passed: an image that cannot be compared
+        is kept.
 
         Raises:
             TransientError: No child can be started.

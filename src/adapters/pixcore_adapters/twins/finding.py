@@ -1,4 +1,4 @@
-"""Find the twin of one image among a few candidates, by their files. Runs in the child process."""
+"""Find the twin of one image among a few candidates by comparing their files. Runs in the child process."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from pixcore_adapters.twins.seeing import see, see_whole
 
 _KEPT = 256  # prepared pictures, 0.8 MB each
 _FINE_LOOKS = 2  # of one image
-_ENLARGED = 1.1  # ratio of pixels from which on the larger copy may be an enlarged one
+_ENLARGED = 1.1  # ratio of pixels from which the larger copy may be an enlarged one
 
 
 @define(eq=False)
 class Finder:
-    """Compares files. Keeps the pictures that it has loaded, by path: a path must always name the same file.
+    """Compares files. Caches the loaded pictures by path, so a path must always name the same file.
 
     Attributes:
         formats: Pillow's names of the formats that may be opened.
@@ -28,10 +28,10 @@ class Finder:
     _loaded: OrderedDict[Path, Prepared | None] = field(factory=OrderedDict[Path, "Prepared | None"])
 
     def find(self, image: Path, candidates: Sequence[Path]) -> Twin | None:
-        """Return the first candidate, by falling likeness, that is the same picture, or None.
+        """Return the likeliest candidate that is the same picture, or None.
 
-        All candidates are aligned with the image at 128 pixels a side; the two likeliest are compared at 384. A file
-        that cannot be read is no twin of any other.
+        Align all candidates with the image at 128 pixels a side, and compare the two likeliest at 384. A file that
+        cannot be read has no twin.
         """
         one = self._load(image)
         if one is None:
@@ -64,10 +64,10 @@ class Finder:
         return picture
 
     def _in_full(self, comparison: Comparison, image: Path, other: Path) -> Comparison:
-        """Add what only the full pictures tell: whether they are equal, or one is the other enlarged."""
+        """Add the features that need the full pictures: whether they are equal, or one is the other enlarged."""
         try:
             one, two = (see_whole(path, self.formats) for path in (image, other))
-        except Exception:  # noqa: BLE001 (as in _load; the pictures were the same at the sides compared)
+        except Exception:  # noqa: BLE001 (as in _load; the comparison so far stays valid)
             return comparison
         pixels = one.width * one.height, two.width * two.height
         if pixels[0] > _ENLARGED * pixels[1]:

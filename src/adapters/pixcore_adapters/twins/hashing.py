@@ -1,8 +1,8 @@
-"""Two hashes of every pose of a picture, for a group of pictures at once.
+"""Compute two hashes of every pose of a picture, for a group of pictures at once.
 
-A pose of a small grey picture, and the sums that a hash compares, are linear maps of its pixels: one matrix product
-gives the sums of all 16 poses for the whole group. The mirrored poses need no product of their own: mirroring changes
-the sign of the odd cosines and the order of the cells.
+A pose of a small grey picture, and the sums that a hash compares, are linear maps of its pixels. So one matrix product
+gives the sums of all 16 poses for the whole group. The mirrored poses need no product: mirroring changes the sign of
+the odd cosines and the order of the cells.
 
 The matrix holds whole numbers of at most 127. The product of pixels and matrix is exact in 32-bit floats, because
 128 x 127 x 1,024 is less than 2 ** 24. So the hashes depend neither on the machine nor on how pictures are grouped.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pixcore_adapters.twins.poses import PROPOSED, Pose
 
 SIDE = 32  # pixels of a small grey picture
-WAYS = 2 * len(PROPOSED)  # every pose as it is, then every pose mirrored; the first is the picture itself
+WAYS = 2 * len(PROPOSED)  # every pose, then every mirrored pose; the first is the picture itself
 
 Hashes = NDArray[np.uint64]
 _Floats = NDArray[np.float32]
@@ -26,11 +26,12 @@ _DOWN, _ACROSS = 8, 9  # cells, each compared with its right neighbour
 _SUMS = _LOW * _LOW + _DOWN * _ACROSS
 _MOST = 127
 
-# Products of so many rows and so many pictures stay below the size from which BLAS libraries start threads. Their
-# threads, which wait in a loop, cost ten times the CPU of these products.
+# A product of this many rows and pictures is too small for BLAS libraries to start threads. Their threads, which wait
+# in a busy loop, would cost ten times the CPU of these products.
 _ROWS, _PICTURES = 8, 32
 
-# Neighbouring cells count as equal up to so many levels of grey: plain areas give the same bits in every pose.
+# Largest difference, in levels of grey, of neighbouring cells that count as equal. So plain areas give the same bits in
+# every pose.
 _EQUAL = 0.5
 
 _MIRRORED_SIGNS = np.where(np.arange(_LOW) % 2, -1, 1).astype(np.float32)
@@ -62,7 +63,7 @@ def _packed(bits: NDArray[np.bool_]) -> Hashes:
 
 @cache
 def _matrix() -> tuple[_Floats, float]:
-    """Return the matrix in groups of rows, groups x rows x pixels, and by how much it multiplies the mean of a cell."""
+    """Return the matrix as groups x rows x pixels, and the factor by which it multiplies the mean of a cell."""
     cosines = np.cos(np.pi * np.outer(np.arange(_LOW), 2 * np.arange(SIDE) + 1) / (2 * SIDE))
     cells = np.kron(_shares(_DOWN), _shares(_ACROSS))
     scale = _MOST / float(cells.max())
@@ -73,7 +74,7 @@ def _matrix() -> tuple[_Floats, float]:
 
 
 def _shares(cells: int) -> NDArray[np.float64]:
-    """Return how much of each cell each of ``SIDE`` pixels covers, cells x pixels; a cell's shares add up to 1."""
+    """Return the share of each cell that each of ``SIDE`` pixels covers, cells x pixels; each row adds up to 1."""
     edges = np.arange(cells + 1) * SIDE / cells
     pixels = np.arange(SIDE)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -81,7 +82,7 @@ def _shares(cells: int) -> NDArray[np.float64]:
 
 
 def _posed(sums: NDArray[np.float64], pose: Pose) -> NDArray[np.float64]:
-    """Return the rows that give these sums of a picture's pose from the picture itself.
+    """Return the rows that compute these sums of a picture's pose from the pixels of the picture itself.
 
     A pose samples bilinearly; a pixel outside the picture takes the picture's mean.
     """

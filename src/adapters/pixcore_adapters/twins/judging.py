@@ -1,9 +1,9 @@
-"""Whether the figures of two aligned pictures are those of one picture.
+"""Decide from the figures of two aligned pictures whether they are the same picture.
 
-Photographs and graphics are held to different rules. Two photographs never agree in fine detail by chance, so copies
-may differ much: recompressed, brighter, with a word laid over them. Graphics such as pages, charts and signs agree in
-most places even when they are different; so a few tiles that differ decide, and so does a colour. The thresholds are
-tuned on half of ten kinds of different pictures and 22 variants of a picture, and were checked on the other half.
+Photographs and graphics have different rules. Two photographs never agree in fine detail by chance, so copies may
+differ much: they may be recompressed, brighter, or have a caption. Different graphics, such as pages, charts and signs,
+agree in most places; so a few tiles or one colour that differ decide. The thresholds were tuned on half of ten kinds of
+different pictures and 22 variants of a picture, and checked on the other half.
 """
 
 # ruff: noqa: PLR2004 (each threshold stands where the rule uses it)
@@ -20,20 +20,20 @@ _LEAST_OVERLAP = 0.55
 
 
 class Kind(IntEnum):
-    """What a picture is taken for; of two pictures, the greater counts."""
+    """The kind of a picture, which selects the rule. For two pictures, the greater kind counts."""
 
     PHOTOGRAPH = 0
-    SCAN = 1  # plain paper, uneven: it may hold writing, so nothing may be laid over it
+    SCAN = 1  # uneven plain paper; it may hold writing, so a copy with an overlay is not accepted
     GRAPHIC = 2
 
 
 # A graphic has at least this share of neighbouring pixels within one level of each other, and its four commonest levels
-# of grey fill at least this share of it. A photograph of plain walls or of sky has the one, but hardly the other.
+# of grey fill at least this share of it. A photograph of plain walls or of sky meets the first condition only.
 _EVEN, _FEW_LEVELS, _COMMONEST = 0.6, 0.35, 4
 
 
 def kind_of(levels: NDArray[np.uint8]) -> Kind:
-    """Tell a drawn picture from a photograph, by its grey levels at 128 pixels a side."""
+    """Return the kind of a picture, by its grey levels at 128 pixels a side."""
     commonest = np.sort(np.bincount(levels.ravel(), minlength=256))[-_COMMONEST:].sum()
     if commonest < _FEW_LEVELS * levels.size:
         return Kind.PHOTOGRAPH
@@ -44,18 +44,18 @@ def kind_of(levels: NDArray[np.uint8]) -> Kind:
 
 @frozen
 class _Tint:
-    """How much brightness and colour of copies may differ, in the terms of ``Figures``."""
+    """The limits by which brightness and colour of copies may differ; the names are those of ``Figures``."""
 
     cast: float
     chroma_far: float
     luma_bent: float
-    grey_far: float  # for ``luma_far``, where one is grey and the other in colour
-    colours_vary: float = 4.0  # from which the saturation means anything
+    grey_far: float  # for ``luma_far`` if only one picture is grey
+    colours_vary: float = 4.0  # from this value on the saturation is compared
     luma_worst: float = 999.0
     chroma_worst: float = 999.0
 
     def fault(self, found: Figures, *, overlaid: bool = False) -> str:
-        """Return what differs too much, or ``""``."""
+        """Return the name of the first figure that differs too much, or ``""``."""
         if found.one_is_grey:  # a grey copy has the luma of the other
             return "brightness of the grey copy" if found.luma_far > self.grey_far else ""
         varied = found.colourful >= 8 and found.colours_vary >= self.colours_vary
@@ -82,23 +82,23 @@ _GRAPHIC = _Tint(cast=22, chroma_far=12, luma_bent=9, grey_far=5, colours_vary=0
 
 @frozen
 class Judgement:
-    """What was decided, and what differs where the pictures are not the same."""
+    """Whether the pictures are the same, and else the name of what differs."""
 
     same: bool
     fault: str = ""
 
 
 def judged(coarse: Figures, fine: Figures, *, kind: Kind, mirrored: bool, moved: float) -> Judgement:
-    """Decide from the figures at the coarse and the fine side; ``moved`` is how far the pose is from the identity.
+    """Decide from the figures at the coarse and the fine side; ``moved`` is the distance of the pose from the identity.
 
-    The fine figures of photographs count a tile as textured from 5 levels and 0.4 of the median on, of graphics from 3
-    levels and 0.25 on; the coarse ones always as those of graphics.
+    A tile counts as textured in the fine figures of photographs from 5 levels and 0.4 of the median on. In the fine
+    figures of graphics, and in all coarse figures, it does from 3 levels and 0.25 of the median on.
     """
     if coarse.overlap < _LEAST_OVERLAP:
         return Judgement(False, "too little in common")
     if fine.textured < 1:
         return _soft(coarse, fine, kind)
-    if mirrored and kind is not Kind.PHOTOGRAPH:  # a mirrored sign or page says something else
+    if mirrored and kind is not Kind.PHOTOGRAPH:  # the text of a mirrored sign or page is not the same
         return Judgement(False, "mirrored")
     if kind is Kind.GRAPHIC:
         return _graphics(coarse, fine, moved=moved)
@@ -130,7 +130,7 @@ def _photographs(coarse: Figures, fine: Figures, *, surely: bool) -> Judgement:
 def _graphics(coarse: Figures, fine: Figures, *, moved: float) -> Judgement:
     if fine.likeness < 0.93 or fine.hardly > 0.08 or fine.unlike > 0.03:
         return Judgement(False, "detail")
-    if coarse.alike < 20 and (moved > 0.06 or fine.likeness < 0.96):  # hardly enough detail to align by
+    if coarse.alike < 20 and (moved > 0.06 or fine.likeness < 0.96):  # too little detail for a reliable alignment
         return Judgement(False, "detail")
     if min(coarse.greyer, fine.greyer) < 5 and max(coarse.colourful, fine.colourful) >= 25:
         return Judgement(False, "colour")  # a pink and a grey product may have one luma

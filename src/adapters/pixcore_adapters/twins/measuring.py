@@ -1,4 +1,4 @@
-"""What the common part of two aligned pictures says, tile by tile: fine detail, brightness, colour."""
+"""Measure the common part of two aligned pictures, tile by tile: fine detail, brightness and colour."""
 
 import numpy as np
 from attrs import frozen
@@ -10,18 +10,21 @@ from pixcore_adapters.twins.poses import Pose
 Picture = NDArray[np.float32]  # n x n x 3: luma, Cb, Cr of 255 levels
 _Tiles = NDArray[np.float32]
 
-_DETAIL = 3  # pixels, the radius of what is taken for fine detail
-_UNLIKE, _HARDLY = 0.5, 0.8  # correlation of a tile below which it is another one, or not surely the same
-_MUCH_MORE = 2.0  # times the squared detail, that something laid over a picture adds
-_HALF = 0.5  # of a picture, that two must have in common
-_FEWEST = 4  # tiles that are worth counting
-_CURVED = 4.0, 8  # spread of levels, and tiles, that a curve can be fitted to
-_GREY, _COLOURED = 5, 10  # chroma of the most colourful tiles: of a grey picture at most, of a coloured one at least
+_DETAIL = 3  # pixels, the radius of fine detail
+_UNLIKE, _HARDLY = 0.5, 0.8  # correlations below which a tile is different, or not surely the same
+_MUCH_MORE = 2.0  # ratio of squared detail from which an overlay explains the difference
+_HALF = 0.5  # share that two pictures must have in common
+_FEWEST = 4  # tiles; figures of fewer mean nothing
+_CURVED = 4.0, 8  # spread of levels, and number of tiles, above which a curve is fitted
+_GREY, _COLOURED = (
+    5,
+    10,
+)  # chroma of the most colourful tiles: the maximum of a grey picture, the minimum of a coloured one
 
 
 @frozen(eq=False)
 class Tiles:
-    """Both pictures in square tiles over their common part, as arrays of tiles."""
+    """The measurements of both pictures in square tiles over their common part, as arrays of tiles."""
 
     counted: NDArray[np.bool_]  # at least half of the tile is common
     overlap: float
@@ -66,7 +69,7 @@ def tiled(one: Picture, other: Picture, pose: Pose, tiles: int) -> Tiles:
 
 
 def likeness(one: Plane, other: Plane, pose: Pose) -> float:
-    """Return the correlation of fine detail of two small luma planes; -1 where less than half is common."""
+    """Return the correlation of fine detail of two small luma planes; -1 if at most half is common."""
     common = inside(pose, len(one), 1.0).astype(np.float32)
     if common.mean() <= _HALF:
         return -1.0
@@ -82,32 +85,32 @@ def _sums(plane: Plane, step: int) -> _Tiles:
 
 @frozen
 class Figures:
-    """The figures that a decision is made of. Levels are of 255.
+    """The figures from which ``judged`` decides. Levels are 0 to 255; "the one" and "the other" are the two pictures.
 
     Attributes:
         overlap: Share of the one picture that is common.
         likeness: Correlation of fine detail over the common part.
         textured: How many tiles hold fine detail.
-        alike: How many of those are surely the same.
-        unlike: Share of those that are others.
-        hardly: Share of those that are not surely the same.
-        quarter, middle: The correlations that a quarter and a half of those are below.
-        unlike_at_edge: All unlike tiles lie in the upper or the lower fifth, and there are some.
+        alike: How many textured tiles are surely the same.
+        unlike: Share of the textured tiles that are different.
+        hardly: Share of the textured tiles that are not surely the same.
+        quarter, middle: The first quartile and the median of the correlations of the textured tiles.
+        unlike_at_edge: There are unlike tiles, and all lie in the upper or the lower fifth.
         box: Share of the picture that a rectangle around all unlike tiles covers.
-        alike_outside: How many tiles outside that rectangle, and not next to it, are surely the same.
-        hardly_outside: Share of the tiles with fine detail there that are not surely the same.
+        alike_outside: How many textured tiles outside that rectangle, and not next to it, are surely the same.
+        hardly_outside: Share of the textured tiles there that are not surely the same.
         laid_on: Which picture has far more detail than the other in the unlike tiles: 1, 2, or 0 for neither.
         contrast: Detail of the one over that of the other.
-        slope: Luma of the one over that of the other, by a straight line.
+        slope: Slope of the straight line through the lumas of the one over those of the other.
         luma_off: Mean difference of luma.
-        luma_far: Difference of luma that a twentieth of the tiles exceed.
-        luma_bent: Difference to a curve through the lumas that a tenth of the tiles exceed.
-        luma_worst: Largest difference to the straight line.
+        luma_far: 95th percentile of the difference of luma.
+        luma_bent: 90th percentile of the difference from a parabola through the lumas.
+        luma_worst: Largest difference from the straight line.
         greyer, colourful: Chroma of the most colourful tiles, of the less and of the more colourful picture.
-        cast: Distance of the middle chromas.
-        saturation: Chroma of the one over that of the other, as it varies over the picture.
-        colours_vary: By how much chroma varies in the picture in which it varies less.
-        chroma_far: Distance of chromas, less cast and saturation, that a twentieth of the tiles exceed.
+        cast: Length of the median difference of chroma.
+        saturation: Slope of the chromas of the one over those of the other, each less its mean.
+        colours_vary: Standard deviation of chroma, of the picture in which it is smaller.
+        chroma_far: 95th percentile of the distance of chromas, without cast and saturation.
         chroma_worst: The largest such distance.
     """
 
@@ -145,9 +148,10 @@ class Figures:
 
 
 def figures(tiles: Tiles, least_detail: float, share_of_median: float) -> Figures | None:
-    """Sum the tiles up; None where fewer than four count.
+    """Return the figures of the tiles, or None if fewer than four count.
 
-    A tile holds fine detail above ``least_detail`` levels and above that share of the median tile's.
+    A tile holds fine detail if it has more than ``least_detail`` levels, and more than ``share_of_median`` times the
+    detail of the median tile.
     """
     counted = tiles.counted
     if counted.sum() < _FEWEST:

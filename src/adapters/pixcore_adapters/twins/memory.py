@@ -1,4 +1,4 @@
-"""A twin finder for tests: pictures are the same when their hashes are near, so that tests choose what is a twin."""
+"""A twin finder for tests. Images with near hashes are twins, so that a test chooses its twins by their hashes."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ _MOST = 8  # candidates that are compared
 
 @frozen
 class MemoryTwinFinder:
-    """Finds twins by their fingerprints. A file that is gone is no twin.
+    """Finds twins by their fingerprints. An image whose file is missing has no twin.
 
     Attributes:
         rule: Which hashes are near.

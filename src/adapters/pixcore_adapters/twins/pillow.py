@@ -1,4 +1,4 @@
-"""The twin finder that compares pictures: small grey ones propose, the files confirm."""
+"""The twin finder that compares pictures: hashes of small grey pictures propose twins, the files confirm them."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -22,10 +22,10 @@ class PillowTwinFinder:
     """Finds twins with Pillow and numpy. Files are opened in a child process only.
 
     Attributes:
-        limits: What an image may be, as for the validator that accepted the images.
+        limits: The limits of the validator that accepted the images.
         seconds: How long the comparisons of one image may take.
         memory: How many bytes of data the child may hold.
-        deadline: How many seconds all comparisons of one attempt may take together. Later images stay.
+        deadline: How many seconds all comparisons of one attempt may take together. Later images are kept.
         clock: Returns seconds; only differences count.
     """
 
@@ -51,7 +51,7 @@ class PictureTwins:
     _proposer: "Proposer | None" = field(init=False, default=None)
 
     def propose(self, images: Sequence[Accepted]) -> Sequence[Sequence[int]]:
-        """See ``Twins``. An image without a small grey picture is proposed to none."""
+        """See ``Twins``. An image without a small grey picture is in no proposal."""
         import numpy as np  # noqa: PLC0415  slow to import
 
         from pixcore_adapters.twins.proposing import Proposer  # noqa: PLC0415  as it imports numpy

@@ -1,4 +1,4 @@
-"""Square planes of pixels, and how a pose, a smaller size or a blur changes them."""
+"""Square planes of pixels: warp, shrink and blur them."""
 
 from functools import cache
 
@@ -30,7 +30,7 @@ def warp(plane: Plane, pose: Pose) -> Plane:
 
 
 def inside(pose: Pose, side: int, margin: float) -> NDArray[np.bool_]:
-    """Return which pixels the pose sends into the other picture, at least ``margin`` pixels from its edge."""
+    """Mark the pixels that the pose sends into the other picture, at least ``margin`` pixels from its edge."""
     x, y = grid(side)
     (a, b, c), (d, e, f) = pose.tolist()
     across, down = a * x + b * y + c, d * x + e * y + f
@@ -40,7 +40,7 @@ def inside(pose: Pose, side: int, margin: float) -> NDArray[np.bool_]:
 
 
 def shrunk(picture: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Return a square picture at a side that divides its own, by means over blocks."""
+    """Shrink a square picture by means over blocks. ``side`` must divide the side of the picture."""
     step = len(picture) // side
     if step == 1:
         return picture

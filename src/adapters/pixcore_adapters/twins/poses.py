@@ -1,6 +1,6 @@
-"""Affine poses: how one picture lies in another. Coordinates are shares of the width and height, 0 to 1.
+"""Affine poses of one picture in another. Coordinates are shares of the width and height, 0 to 1.
 
-A pose is a 2 x 3 matrix that sends each point of one picture to the point of the other that shows the same.
+A pose is a 2 x 3 matrix that sends each point of one picture to the point of the other that shows the same detail.
 """
 
 import math
@@ -27,8 +27,8 @@ def turned(degrees: float) -> Pose:
 
 _SIDE, _CORNER = 0.08, 0.08
 
-# The poses in which copies of a picture are met. A copy is found when it is near one of them: by about half of the step
-# to the next. Larger borders are found from the other side, as crops of the picture that has the border.
+# The usual poses of copies. A copy is found if its pose is near one of them: within about half of the step to the next.
+# Larger borders are found in the other direction, as crops of the picture that has the border.
 PROPOSED: tuple[Pose, ...] = (
     IDENTITY,
     *(cropped(share, share, share, share) for share in (0.03, 0.06, 0.1, 0.14)),
@@ -57,7 +57,7 @@ def after(first: Pose, then: Pose) -> Pose:
 
 
 def mirrored(pose: Pose) -> Pose:
-    """Return the pose between both pictures' mirror images, given the one between the pictures."""
+    """Return the pose between the mirror images of both pictures, given the pose between the pictures."""
     flip: Pose = np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
     return after(after(flip, pose), flip)
 

@@ -1,8 +1,7 @@
-"""Which images of a chunk may show the same picture: those whose hashes are near in some pose.
+"""Propose images of a chunk that may show the same picture, because their hashes are near in some pose.
 
-An image is compared in both directions: its poses with the other's plain hashes, and its plain hashes with the other's
-poses. So crops, borders, small rotations and mirrored copies are met, and nothing is stored that the small grey
-picture does not give.
+Two images are compared in both directions: the poses of each with the plain hashes of the other. So crops, borders,
+small rotations and mirrored copies are found, from the small grey pictures alone.
 """
 
 from collections.abc import Sequence
@@ -13,11 +12,11 @@ from numpy.typing import NDArray
 
 from pixcore_adapters.twins.hashing import SIDE, WAYS, Hashes, hashes
 
-# Bits of 64, for each of the two hashes. Of 499,500 pairs of different photographs none is as near; 98 to 100 % of the
-# copies are.
+# Largest distance in bits of 64, for each of the two hashes. None of 499,500 pairs of different photographs is as near;
+# 98 to 100 % of the copies are.
 _NEAR = 10
 
-# Standard deviation in levels of grey. The hashes of a flatter picture mean nothing.
+# Smallest standard deviation in levels of grey. The hashes of a flatter picture mean nothing.
 _FLAT = 2.0
 
 _FIRST_ROOM = 64  # images
@@ -29,7 +28,7 @@ def _room(images: int) -> Hashes:
 
 @define
 class Proposer:
-    """The images of one chunk, numbered from 0 in the order in which they are added; takes 0.5 kB an image."""
+    """The hashes of a chunk's images, numbered from 0 in the order in which they are added. Takes 0.5 kB an image."""
 
     _phash: Hashes = field(factory=lambda: _room(_FIRST_ROOM))
     _dhash: Hashes = field(factory=lambda: _room(_FIRST_ROOM))
@@ -40,7 +39,7 @@ class Proposer:
         """Add images; return for each the numbers of the earlier ones that may be its twins, the nearest first.
 
         Each grey is 32 x 32 levels. Equally near images come in the order in which they were added. Flat pictures
-        are near to nothing. The result does not depend on how the images are grouped into calls.
+        are in no proposal. The result does not depend on how the images are grouped into calls.
         """
         if not greys:
             return []

@@ -1,4 +1,4 @@
-"""Load a picture as it is seen, at the size at which pictures are compared; and in full, where that decides."""
+"""Load a picture as a viewer shows it: at the size at which pictures are compared, or at its full size."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ _TURNED = 5  # the first EXIF orientation whose width is the stored height
 
 @frozen(eq=False)
 class Seen:
-    """A picture as it is seen, with all frames; ``width`` and ``height`` are those of one frame, upright."""
+    """A picture as a viewer shows it, with all frames. ``width`` and ``height`` are those of one upright frame."""
 
     pixels: NDArray[np.uint8]  # FINE x FINE x 3: luma, Cb, Cr
     width: int
@@ -25,7 +25,7 @@ class Seen:
 
 
 def see(path: Path, formats: tuple[str, ...]) -> Seen:
-    """Load a file at ``FINE`` x ``FINE`` pixels, whatever its shape.
+    """Load a file of any shape at ``FINE`` x ``FINE`` pixels.
 
     Raises:
         Exception: Whatever Pillow raises for a file that it cannot decode.

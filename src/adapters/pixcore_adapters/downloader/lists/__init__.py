@@ -1,1 +1,1 @@
-"""URL lists as people have them: their formats, columns and faults. ``reading`` puts these together."""
+"""URL lists: their formats, columns and faults. ``reading`` combines these."""

@@ -1,4 +1,7 @@
-"""Which column of a list holds what: chosen by option, else found by its usual names in any case."""
+"""Find the columns of a list that hold URLs, captions, labels and so on, and make entries of its rows.
+
+Options choose the columns. Other columns are found by their usual names, in any case.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeGuard
@@ -62,10 +65,10 @@ class Columns:
 
 
 def choose(available: Sequence[str], options: ListOptions, name: str) -> Columns:
-    """Return which of a list's columns holds what.
+    """Choose the columns of a list that are read, and their purpose.
 
     Raises:
-        InvalidRequest: No column or several hold the URL, or a column of the options does not exist.
+        InvalidRequest: No column or several columns hold the URL, or the options name a column that does not exist.
     """
     if len(available) > _MAX_COLUMNS:
         raise InvalidRequest(f"the list {name} has {len(available)} columns, more than {_MAX_COLUMNS}; keep fewer")
@@ -73,8 +76,8 @@ def choose(available: Sequence[str], options: ListOptions, name: str) -> Columns
     urls = [pick.exact(options.url, "--url-column")] if options.url else pick.usual(URLS)
     if not urls:
         raise InvalidRequest(
-            f"the list {name} has no column that is usually the URL; it has {pick.all}; name it with"
-            " --url-column, or, if the first line is no header, name all with --columns"
+            f"the list {name} has no column with a usual name for URLs; it has {pick.all}; name the column of the URLs"
+            " with --url-column or, if the first line is not a header, name all columns with --columns"
         )
     if len(urls) > 1:
         raise InvalidRequest(
@@ -104,7 +107,7 @@ def choose(available: Sequence[str], options: ListOptions, name: str) -> Columns
 
 @frozen
 class _Pick:
-    """Finds columns of a list."""
+    """Finds columns of a list by their names."""
 
     available: Sequence[str]
     name: str
@@ -117,7 +120,7 @@ class _Pick:
         return named + (f" and {more} more" if more > 0 else "")
 
     def exact(self, column: str, option: str) -> str:
-        """Return the column of that name, in any case if no other one has it."""
+        """Return the column of that name, else the only column that has the name in another case."""
         if column in self.available:
             return column
         same = self.usual([column.casefold()])
@@ -141,14 +144,14 @@ class _Pick:
 
 @define
 class Entries:
-    """Makes entries of a list's rows, and counts.
+    """Makes entries of a list's rows, and counts them.
 
     Attributes:
-        options: How the list is to be read.
-        faults: Where the faults are counted.
+        options: How to read the list.
+        faults: The faults found so far.
         rows: How many rows were read.
-        urls: How many of them are entries with a URL.
-        other_licenses: How many were left out because of their licence.
+        urls: How many rows became entries with a URL.
+        other_licenses: How many rows were left out because of their licence.
         kinds: The kept columns, each with ``"string"`` or ``"integer"``.
         samples: The first entries with a URL.
     """
@@ -162,7 +165,7 @@ class Entries:
     samples: list[Entry] = Factory(list[Entry])
 
     def of(self, rows: Iterable[tuple[int, str | Mapping[str, object]] | Junk], columns: Columns) -> Iterator[Entry]:
-        """Yield an entry for each row, except those under other licences."""
+        """Yield an entry for each row, except rows under other licences."""
         for row in rows:
             self.rows += 1
             entry = row if isinstance(row, Junk) else self._entry(*row, columns)
@@ -201,7 +204,7 @@ class Entries:
         return entry
 
     def _text(self, number: int, row: Mapping[str, object], column: str) -> str:
-        """Return a cell as text. A list or an object is written as JSON, and counted as a fault."""
+        """Return a cell as text. Write a list or an object as JSON, and count it as a fault."""
         value = row.get(column)
         if isinstance(value, list | dict):
             self.faults.add(Junk(number, FaultReason.NOT_TEXT, shown(f"{column}: {value}")))

@@ -1,4 +1,4 @@
-"""The faults of a list: each is counted under its reason, the first ones are kept with their lines."""
+"""The faults of a list: count each by its reason, and keep the first ones with their lines."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from pixcore.errors import InvalidRequest
 SHOWN = 200  # characters of a faulty line that are kept
 _FIRST = 5  # faults that are kept with their line
 _QUOTED = 80  # characters of a line in a message
-_EARLY = 10_000  # rows after which a list that is mostly junk is refused without reading on
+_EARLY = 10_000  # faulty rows from which a list that is mostly junk is refused before its end
 
 
 class FaultReason(StrEnum):
@@ -57,7 +57,7 @@ _EXPLAINED: Mapping[FaultReason, tuple[str, str]] = {
 
 @frozen
 class Junk:
-    """A row without a usable URL. ``line`` is counted from 1: of a text the line, of other formats the row."""
+    """A row without a usable URL. ``line`` is the number of its line from 1, or of its row in formats without lines."""
 
     line: int
     reason: FaultReason
@@ -66,14 +66,14 @@ class Junk:
 
 @define
 class Faults:
-    """The faults that were found so far. A line counts once, under the first reason.
+    """The faults found so far. A line counts once, under the first reason.
 
     Attributes:
         name: The list's name, for messages.
         accept: Whether ``check`` accepts any number of them.
         counts: How many rows have each fault.
-        first: The first ones.
-        file: The file that is being read, if the list has several.
+        first: The first faults, each with the name of its file.
+        file: The name of the file that is being read, if the list has several.
     """
 
     name: str
@@ -93,21 +93,21 @@ class Faults:
             self.first.append((self.file, fault))
 
     def check(self, rows: int, *, end: bool) -> None:
-        """Refuse a list of ``rows`` rows so far if too many are faulty: 1 % at its end, half of them before.
+        """Refuse the list if too many of its first ``rows`` rows are faulty: over 1 % at its end, over half before.
 
         Raises:
-            InvalidRequest: They are; the message names the most frequent fault and the remedy.
+            InvalidRequest: Too many are faulty. The message names the most frequent fault and the remedy.
         """
         total = self.counts.total()
         if self.accept or total * 100 <= rows or not (end or (total >= _EARLY and total * 2 > rows)):
             return
         ((worst, most),) = self.counts.most_common(1)
-        looks, remedy = _EXPLAINED[worst]
+        fault_text, remedy = _EXPLAINED[worst]
         junk = next((fault for _, fault in self.first if fault.reason is worst), None)
         where = f" (such as line {junk.line}: {junk.text[:_QUOTED]!r})" if junk else ""
         raise InvalidRequest(
             f"the list {self.name} looks wrong: {total} of {'' if end else 'the first '}{rows} rows are faulty, and"
-            f" {most} {looks}{where}; {remedy}; --accept-junk goes on with the other rows"
+            f" {most} {fault_text}{where}; {remedy}; to collect the other rows anyway, add --accept-junk"
         )
 
 

@@ -1,4 +1,4 @@
-"""Which format a list has: by option, by its first bytes, or by its name."""
+"""Find the format of a list by option, by its first bytes, or by its name."""
 
 from pathlib import Path
 
@@ -18,15 +18,15 @@ PARQUET = b"PAR1"
 
 
 def by_name(name: str) -> str:
-    """Return the format that a file's name says, or ``""``."""
+    """Return the format that belongs to the extension of a file's name, or ``""``."""
     return EXTENSIONS.get(Path(name.lower().removesuffix(".gz")).suffix, "")
 
 
 def expected(name: str, options: ListOptions) -> str:
-    """Return the format that the options or the file's name say.
+    """Return the format of the options or, without one, of the file's name.
 
     Raises:
-        InvalidRequest: They say none.
+        InvalidRequest: Neither has a format.
     """
     if form := options.format or by_name(name):
         return form

@@ -1,4 +1,4 @@
-"""Lists in one JSON document: an array of objects or URLs, or an object of columns. Read in parts."""
+"""Read a list in one JSON document, in parts: an array of objects or URLs, or an object of columns."""
 
 import json
 import tempfile
@@ -20,10 +20,10 @@ _decoder = json.JSONDecoder()
 def rows(text: Readable, name: str) -> Iterator[JsonRow]:
     """Yield the number and the value of each row.
 
-    A document that goes on after its first value holds one value a line.
+    A document with more than one value at its top level is read as one value a row.
 
     Raises:
-        InvalidRequest: It is neither JSON nor a list, or one of its values is too long.
+        InvalidRequest: The text is neither JSON nor a list, or one of its values is too long.
     """
     scanner = _Scanner(text, name)
     match scanner.peek():
@@ -42,7 +42,7 @@ class _Scanner:
         self._text, self._name, self._buffer, self._at, self._ended = text, name, "", 0, False
 
     def peek(self) -> str:
-        """Return the next character that is no space, without taking it; ``""`` at the end."""
+        """Return the next character that is not a space, without taking it; ``""`` at the end."""
         while True:
             while self._at < len(self._buffer):
                 if (letter := self._buffer[self._at]) not in _SPACE:
@@ -52,7 +52,7 @@ class _Scanner:
                 return ""
 
     def take(self, *letters: str) -> str:
-        """Take the next character that is no space, which must be one of these."""
+        """Take the next character that is not a space; it must be one of these."""
         letter = self.peek()
         if letter not in letters or not letter:
             raise self._broken(f"{letter!r} instead of {letters[0]!r}" if letter else "it ends too early")
@@ -70,7 +70,7 @@ class _Scanner:
                     raise self._broken(f"{exc}"[:100]) from exc
                 continue
             if end == len(self._buffer) and self._more():
-                continue  # a number may go on
+                continue  # a number may continue in the next block
             self._at = end
             return value
 
@@ -99,7 +99,7 @@ class _Scanner:
 
     def _broken(self, detail: str) -> InvalidRequest:
         return InvalidRequest(
-            f"the list {self._name} is not whole JSON ({detail}); fetch it again, or name its --list-format"
+            f"the list {self._name} is not complete JSON ({detail}); fetch it again, or name its --list-format"
         )
 
 
@@ -112,7 +112,7 @@ def _array(scanner: _Scanner) -> Iterator[JsonRow]:
 
 
 def _object(scanner: _Scanner, name: str) -> Iterator[JsonRow]:
-    """Yield the rows of an object of columns, or of objects one behind the other."""
+    """Yield the rows of an object of columns, or of several objects that follow each other."""
     with ExitStack() as opened:
         columns: dict[str, IO[str]] = {}
         single: dict[str, object] = {}
@@ -124,7 +124,7 @@ def _object(scanner: _Scanner, name: str) -> Iterator[JsonRow]:
             columns[str(key)] = file = opened.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
             for _ in scanner.items(start, "]" if start == "[" else "}"):
                 file.write(json.dumps(scanner.value()) + "\n")
-        if single or scanner.peek():  # it is a row, and others follow
+        if single or scanner.peek():  # the object is a row; others may follow
             for key, column in columns.items():
                 column.seek(0)
                 single[key] = [json.loads(line) for line in column]

@@ -1,4 +1,4 @@
-"""Lists of one JSON object, or one URL as a JSON string, a line."""
+"""Read a list with one JSON value a line: an object, or a URL as a string."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def rows(lines: Lines) -> Iterator[JsonRow]:
 
 
 def row(number: int, value: object, line: str) -> JsonRow:
-    """Return a value as the row of that number; junk if it is neither text nor an object."""
+    """Return a value as the row of that number, or junk if it is neither a string nor an object."""
     if isinstance(value, str | dict):
         return number, value
     reason = FaultReason.NOT_TEXT if isinstance(value, list) else FaultReason.NOT_A_URL

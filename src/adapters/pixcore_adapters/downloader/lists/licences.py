@@ -1,4 +1,4 @@
-"""The slug of a licence, from what lists write: a slug, a name, or an address at Creative Commons."""
+"""Find the slug of a licence in the forms that lists use: a slug, a name, or an address at Creative Commons."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""How a user wants a list or a folder to be read."""
+"""The options by which a user says how to read a list or a folder."""
 
 import re
 from collections.abc import Sequence
@@ -18,22 +18,22 @@ def _texts(texts: Sequence[str]) -> tuple[str, ...]:
 
 @frozen
 class ListOptions:
-    """The options of a list. An empty one is found out from the list itself.
+    """The options of a list. The list itself gives the value of an empty option.
 
     Attributes:
         format: One of ``FORMATS``.
-        encoding: The name of a text encoding that Python knows.
-        url, caption, label, license: The columns that hold these.
+        encoding: Python's name of a text encoding.
+        url, caption, label, license: The names of the columns that hold these.
         columns: The columns of a file without a header, in order.
         keep: The only other columns to keep; empty for all of them.
         drop: Columns not to keep.
-        accept_junk: Whether to go on although more than 1 % of the rows are faulty.
+        accept_junk: Whether to accept a list of which more than 1 % of the rows are faulty.
         verify_hash: ``sha256:COLUMN`` or ``md5:COLUMN``: the column of the checksums of the images' bytes.
         licenses: Slugs; rows under other licences are left out.
         label_from: ``folder`` if the name of an image's folder is its label, or ``none``.
 
     Raises:
-        InvalidRequest: An unknown format or encoding, or another form of ``verify_hash``.
+        InvalidRequest: The format or encoding is unknown, or ``verify_hash`` or ``label_from`` has another form.
     """
 
     format: str = ""

@@ -1,4 +1,4 @@
-"""Lists in Parquet, read by row group and only the columns that are needed. Needs pyarrow."""
+"""Read a list in Parquet, in batches of rows and only the columns that are needed. Needs pyarrow."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ class ParquetTable:
         """Read the footer.
 
         Raises:
-            InvalidRequest: pyarrow is missing, or the file is not whole.
+            InvalidRequest: pyarrow is missing, or the file is incomplete or damaged.
         """
         try:
             import pyarrow as pa  # noqa: PLC0415 - an extra, slow to import

@@ -1,4 +1,4 @@
-"""Lists of one URL a line."""
+"""Read a list of one URL a line."""
 
 from collections.abc import Iterator
 

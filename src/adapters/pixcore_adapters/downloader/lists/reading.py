@@ -1,4 +1,4 @@
-"""Read a list from its files to its entries, and sum up how it was read."""
+"""Read the files of a list into entries, and summarise how the list was read."""
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.downloader.lists.parquet import ParquetTable
 from pixcore_adapters.downloader.lists.tables import Table
 
-_PEEK = 100  # rows that decide which keys of JSON objects hold what
+_PEEK = 100  # rows whose keys decide the purpose of the keys of JSON objects
 _MAX_KEYS = 1000
 _NO_COLUMNS = Columns("", {}, "", "", {})
 _SAMPLE = 200  # characters of a value in a sample
@@ -26,12 +26,12 @@ _SAMPLE = 200  # characters of a value in a sample
 
 @define
 class Reading:
-    """One pass over a list. What it knows is complete once ``entries`` has ended.
+    """One pass over a list. The kinds and the summary are complete once ``entries`` has ended.
 
     Attributes:
         name: The list's name, for messages.
         files: Its files, in order.
-        options: How it is to be read.
+        options: How to read it.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Reading:
         """Yield the entries of all files, in order.
 
         Raises:
-            InvalidRequest: A file cannot be read or is no list, the columns are not clear or differ between the files,
+            InvalidRequest: A file cannot be read or is no list, the columns are ambiguous or differ between the files,
                 or too many rows are faulty.
         """
         for path in self.files:
@@ -71,7 +71,7 @@ class Reading:
         return tuple(self.made.kinds.items())
 
     def summary(self) -> dict[str, Any]:
-        """Return how the list was read, as JSON can hold it."""
+        """Return how the list was read, as JSON values."""
         return {
             "list": self.name,
             "files": len(self.files),
@@ -140,7 +140,7 @@ def _keys(row: object) -> Iterable[str]:
 def _growing(
     rows: Iterable[JsonRow], columns: Columns, options: ListOptions, known: Iterable[str], name: str
 ) -> Iterator[JsonRow]:
-    """Yield the rows. Add keys that no row had before to the columns that are kept, unless the options choose them."""
+    """Yield the rows. Add each new key to the kept columns, unless the options choose the columns."""
     seen, names = set(known), columns.names
     for row in rows:
         if not isinstance(row, Junk) and isinstance(row[1], dict) and not seen.issuperset(row[1]):

@@ -1,4 +1,4 @@
-"""Lists of rows with cells: CSV and TSV, with or without a header."""
+"""Read lists in CSV and TSV, with or without a header."""
 
 import csv
 import re
@@ -15,7 +15,7 @@ _SAMPLE = 1000  # lines that decide whether a TSV list is quoted
 _URL = re.compile(r"\s*https?://", re.IGNORECASE)
 # a line within a cell that is probably a row of its own
 _SWALLOWED = re.compile(r"[\r\n](?:[^\r\n]*[,\t])?\s*\"?https?://", re.IGNORECASE)
-_CUT = re.compile(r"[^\s,]*[/=&?.:_][^\s,]*|\d+")  # how a URL may go on after a comma
+_CUT = re.compile(r"[^\s,]*[/=&?.:_][^\s,]*|\d+")  # the probable rest of a URL after a comma
 
 Cells = tuple[int, list[str]] | Junk
 TableRow = tuple[int, dict[str, object]] | Junk
@@ -25,7 +25,7 @@ class Table:
     """The header and the rows of a CSV or TSV list.
 
     Attributes:
-        columns: The names of its columns, each once.
+        columns: The distinct names of its columns.
     """
 
     def __init__(self, lines: Lines, faults: Faults, delimiter: str, columns: Sequence[str]) -> None:
@@ -64,7 +64,7 @@ class Table:
 
 
 def _unique(header: Sequence[str]) -> tuple[str, ...]:
-    """Return the header with a name for each column: an unnamed or repeated one is named by its place."""
+    """Return distinct names for the columns of a header; unnamed and repeated ones get the number of their place."""
     names: list[str] = []
     for place, column in enumerate(header, 1):
         name = column.strip() or f"column_{place}"
@@ -73,7 +73,7 @@ def _unique(header: Sequence[str]) -> tuple[str, ...]:
 
 
 def _tabbed(lines: Lines) -> Iterator[Cells]:
-    """Yield the cells of a TSV list. Quotes are characters like others, unless every row is quoted."""
+    """Yield the cells of a TSV list. Treat quotes as plain characters, unless every row of the sample is quoted."""
     sample: list[tuple[int, str | Junk]] = [(lines.number, line) for line in islice(lines, _SAMPLE)]
     texts = [line.strip() for _, line in sample if isinstance(line, str) and not line.isspace()]
     numbered = _Replayed(sample, lines)
@@ -88,7 +88,7 @@ def _tabbed(lines: Lines) -> Iterator[Cells]:
 
 
 class _Replayed(Iterator["str | Junk"]):
-    """Lines that were read ahead, and then the others. ``number`` is as in ``Lines``."""
+    """The lines that were read ahead, then the others. ``number`` is as in ``Lines``."""
 
     def __init__(self, ahead: Sequence[tuple[int, str | Junk]], lines: "Lines | _Replayed") -> None:
         self._ahead, self._lines, self.number = deque(ahead), lines, 0
@@ -102,7 +102,7 @@ class _Replayed(Iterator["str | Junk"]):
         return line
 
     def replay(self, lines: Sequence[tuple[int, str | Junk]]) -> None:
-        """Return these lines once more, before the others."""
+        """Put these lines back, before the others."""
         self._ahead.extendleft(reversed(lines))
 
 

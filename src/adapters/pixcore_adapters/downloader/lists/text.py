@@ -1,4 +1,4 @@
-"""The text of a list: gzip, encodings and lines, all within bounds."""
+"""Read the text of a list in bounded memory: gzip, encodings and lines."""
 
 import codecs
 import gzip
@@ -13,15 +13,15 @@ from pixcore_adapters.downloader.lists.faults import FaultReason, Faults, Junk, 
 from pixcore_adapters.downloader.lists.options import ListOptions
 
 MAX_LINE = 1 << 20  # characters
-_MAX_BLANK = 2_000_000  # blank lines one after the other; Excel saves up to 1,048,576 empty rows
-_FREE = 64 << 20  # bytes that a gzip file may unpack to, whatever its size
-_MAX_RATIO = 200  # beyond that; text of URLs shrinks to a tenth, deflate's most is 1,030
+_MAX_BLANK = 2_000_000  # consecutive blank lines; Excel saves up to 1,048,576 empty rows
+_FREE = 64 << 20  # bytes to which a gzip file of any size may unpack
+_MAX_RATIO = 200  # for larger files; deflate packs text of URLs by 10, and anything by at most 1,030
 _GZIP = b"\x1f\x8b"
 _BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    """Replace bytes that cannot be decoded by lone surrogates, which no decoded text has."""
+    """Replace bytes that cannot be decoded by lone surrogates, which decoded text never contains."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
@@ -40,7 +40,7 @@ class Readable(Protocol):
 
 
 class _Bounded(io.RawIOBase):
-    """What a gzip file unpacks to; refuses one that unpacks to far more than its size."""
+    """The unpacked bytes of a gzip file. Refuses a file that unpacks to far more than its size."""
 
     def __init__(self, packed: BinaryIO, name: str) -> None:
         self._packed, self._name = packed, name
@@ -49,7 +49,7 @@ class _Bounded(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "bytearray | memoryview", /) -> int:  # type: ignore[override] # any buffer in io
+    def readinto(self, buffer: "bytearray | memoryview", /) -> int:  # type: ignore[override] # io allows any buffer
         data = self._unpacked.read(len(buffer))
         self._count += len(data)
         if self._count > _FREE + _MAX_RATIO * self._packed.tell():
@@ -65,11 +65,11 @@ class _Bounded(io.RawIOBase):
 def opened(path: Path, name: str, options: ListOptions) -> Generator[tuple[io.TextIOWrapper, str]]:
     """Give the block a list's text and the name of its encoding.
 
-    The encoding is that of the options, else what a byte order mark says, else UTF-8.
+    The encoding is that of the options, else that of a byte order mark, else UTF-8.
 
     Raises:
-        InvalidRequest: It is packed to a small part of its size. Also while the text is read.
-        OSError, EOFError, zlib.error: It cannot be read. Also while the text is read.
+        InvalidRequest: A gzip file unpacks to far more than its size. Also raised while the text is read.
+        OSError, EOFError, zlib.error: The file cannot be read. Also raised while the text is read.
     """
     with path.open("rb") as raw:
         packed = name.lower().endswith(".gz") or raw.read(2) == _GZIP
@@ -88,7 +88,7 @@ class Lines(Iterator["str | Junk"]):
     A line with bytes that cannot be decoded is counted as a fault and returned: its URL may be sound.
 
     Attributes:
-        number: The number of the line that was returned last, from 1.
+        number: The number of the last line that was returned, from 1.
     """
 
     def __init__(self, text: io.TextIOWrapper, faults: Faults) -> None:

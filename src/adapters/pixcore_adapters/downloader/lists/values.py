@@ -1,4 +1,4 @@
-"""The values of a list as rows keep them: text and whole numbers."""
+"""Convert the values of a list to the form in which rows keep them: text and integers."""
 
 import base64
 import binascii
@@ -11,9 +11,9 @@ _DIGITS = {"sha256": 64, "md5": 32}  # hexadecimal
 
 
 def kept(value: object) -> str | int:
-    """Return a value as text, or as a whole number of at most 64 bits if it is one. A missing value is ``""``.
+    """Return an integer of at most 64 bits as it is, and any other value as text. A missing value is ``""``.
 
-    Numbers and nested values are written as JSON, times as ISO 8601, bytes as UTF-8 or else as base64.
+    Write other numbers and nested values as JSON, times in ISO 8601, and bytes as UTF-8 or else as base64.
     """
     match value:
         case str():
@@ -44,7 +44,7 @@ def _other(value: object) -> str:
 
 
 def checksum(kind: str, value: object) -> str:
-    """Return a cell in hexadecimal or base64 as ``KIND:HEX``; ``""`` if it is no checksum of that kind."""
+    """Return a checksum in hexadecimal or base64 as ``KIND:HEX``, or ``""`` if the cell holds none of that kind."""
     digits, text = _DIGITS[kind], str(value).strip()
     if re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", text):
         return f"{kind}:{text.lower()}"
