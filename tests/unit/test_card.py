@@ -193,6 +193,16 @@ def test_a_full_dataset_has_nothing_missing(home: Home) -> None:
     assert "missing" not in readme.card(home.counts()).decode()
 
 
+def test_formats_that_a_loader_may_not_read_are_named(home: Home) -> None:
+    """Without the sentence, users find it out in training; it would only distract where no image has the format."""
+    home.complete(home.plan(0), tally={"format": {"JPEG": 10}})
+    assert "Not every loader reads" not in readme.card(home.counts()).decode()
+    home.complete(home.plan(1), tally={"format": {"JPEG": 7, "AVIF": 2, "HEIF": 1}})
+    card = " ".join(readme.card(home.counts()).decode().split())
+    assert "Not every loader reads the 2 AVIF images and the 1 HEIF image: Pillow," in card
+    assert "reads AVIF from version 11.3 on and HEIF after `pillow_heif.register_heif_opener()`; torch" in card
+
+
 def test_a_table_ends_with_all_that_it_does_not_show(home: Home) -> None:
     """A card cannot show a thousand labels, and without the rest the sum would be wrong."""
     for number in range(60):

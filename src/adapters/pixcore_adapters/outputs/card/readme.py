@@ -48,6 +48,11 @@ _LICENSES = frozenset(
         "unlicense",
     }
 )
+# The formats that a loader may be unable to read, and how it can.
+_READING = {
+    "AVIF": "AVIF from version 11.3 on",
+    "HEIF": "HEIF after `pillow_heif.register_heif_opener()`",
+}
 _SIZES = {
     10**3: "n<1K",
     10**4: "1K<n<10K",
@@ -73,6 +78,7 @@ def card(counts: DatasetCounts) -> bytes:
             suffixes=[suffix for (suffix,), _ in counts.suffixes.top(_ROWS)] or [""],
             license=_license(counts),
             size=_size(counts.images),
+            unreadable=_unreadable(counts),
             missing=max(0, counts.wanted - counts.images),
         )
     )
@@ -87,6 +93,12 @@ def cell(value: str) -> Markup:
 
 def _size(images: int) -> Markup:
     return Markup(next((name for most, name in _SIZES.items() if images < most), "n>1T"))  # noqa: S704 - a constant of this module
+
+
+def _unreadable(counts: DatasetCounts) -> list[tuple[str, int, Markup]]:
+    """Return each format that a loader may be unable to read, its number of images, and how loaders read it."""
+    found = {name: images for (name,), images in counts.formats.top(_ROWS) if name in _READING}
+    return [(name, images, Markup(_READING[name])) for name, images in found.items()]  # noqa: S704 - a constant of this module
 
 
 def _license(counts: DatasetCounts) -> str:
