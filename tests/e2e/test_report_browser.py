@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from attrs import evolve, fields
+from attrs import evolve
 from browser.chromium import Browser, browser
 from pictures import encoded, photo
 from PIL import Image
@@ -16,9 +16,9 @@ from reports import StoredDataset, a_record, a_row, stored_dataset
 from servers.fixtures import had
 
 from pixcore import ChunkKey, NearGroup, NearPair, SeenImage, Status, near_groups
-from pixcore.model.chunks import Attempt, Phase, Reject
+from pixcore.model.chunks import Attempt, Phase, Reject, TwinPair
 from pixcore.model.quality import Fingerprint
-from pixcore.model.rows import NUMBERS, Row
+from pixcore.model.rows import COLUMNS, NUMBERS
 from pixcore_adapters.outputs.report.build import Report
 from pixcore_adapters.outputs.report.page import write
 
@@ -63,6 +63,7 @@ def dataset(work: Path) -> StoredDataset:
                 page_url=f"https://example.org/page/{number}",
                 width=160,
                 height=120,
+                **measures(number),
             ),
             data[number % len(data)],
         )
@@ -71,6 +72,18 @@ def dataset(work: Path) -> StoredDataset:
     return stored_dataset(
         work, [images[:100], images[100:]], rejected={"damaged": 2, "near_duplicate": 1}, missed={"timeout": 4}
     )
+
+
+MEASURED = 100  # the dogs are from an archive without measures
+
+
+def measures(number: int) -> dict[str, object]:
+    """Return the measures and flags of an image of the first chunk: the 10th is the softest, the 20th the sharpest."""
+    if number >= MEASURED:
+        return {}
+    flags = ",".join(flag for flag, every in (("dark", 5), ("blurry", 10)) if number % every == 0)
+    sharpness = {10: 120, 20: 990}.get(number, 500 + number)
+    return {"sharpness": sharpness, "aspect": 1333, "colourfulness": 415, "frames": 1, "mode": "RGB", "flags": flags}
 
 
 def near(*pairs: tuple[int, int]) -> list[NearGroup]:
@@ -97,8 +110,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     whole = dataset(work)
     short = a_record(3, status=Status.FAILED, keyword="red panda", target=50, error="the source cannot be reached")
     records = [
-        evolve(record, result=evolve(record.result, rejects=(Reject("https://a.example/x.jpg", "damaged", "cut"),)))
-        for record in whole.records
+        evolve(
+            record,
+            result=evolve(
+                record.result,
+                rejects=(Reject("https://a.example/x.jpg", "damaged", "cut"),),
+                twins=(TwinPair(a_row(4).url, a_row(5).url, "same picture, cropped by 6 %"),) * (not place),
+            ),
+        )
+        for place, record in enumerate(whole.records)
         if record.result
     ]
     report = evolve(whole, records=[*records, short]).report(
@@ -210,6 +230,43 @@ def test_filters_reduce_the_sheet_and_show_the_count(opened: Browser) -> None:
     assert titles(opened) == ["picture 7"]
 
 
+def test_flags_and_measures_select_and_sort_the_images(opened: Browser) -> None:
+    """Users look for bad pictures first; images of older archives have no measures and come last."""
+    opened("selectOption", "[name=sort]", {"label": "sharpness, lowest first"})
+    assert titles(opened)[:3] == ["picture 10", "picture 0", "picture 1"]
+    assert text(opened, f"{TILES} >> nth=0") == "120 of 1000"
+    assert titles(opened)[99:102] == ["picture 20", "picture 100", "picture 101"]
+    assert text(opened, f"{TILES} >> nth=100") == ""
+    opened("selectOption", "[name=sort]", {"label": "sharpness, highest first"})
+    assert (titles(opened)[:2], titles(opened)[99:101]) == (["picture 20", "picture 99"], ["picture 10", "picture 100"])
+    assert text(opened, "#flags").split("\n") == ["Flags", "dark (20)", "blurry (10)"]
+    opened("focus", "[name=flag] >> nth=1")
+    press(opened, "Space")
+    assert text(opened, "#found") == "10 of 130 images"
+    assert titles(opened)[:2] == ["picture 20", "picture 90"]
+    opened("click", ".chip >> nth=0")  # pictures with one flag or the other
+    assert text(opened, "#found") == "20 of 130 images"
+    opened("click", f"{TILES} >> nth=0")
+    facts = " ".join(text(opened, "#details .facts").split())
+    for part in ("Flags dark, blurry", "Sharpness 990 of 1000", "Colourfulness 41.5", "Aspect 1.33 : 1"):
+        assert part in facts
+    opened("click", "[data-close]")
+    opened("click", "#filters button[type=reset]")
+    until(opened, "document.querySelector('#found').textContent === '130 images'")
+    assert titles(opened)[0] == "picture 0"
+    opened("selectOption", "[name=keyword]", {"label": "dog (30)"})
+    opened("click", f"{TILES} >> nth=0")
+    assert "Sharpness" not in text(opened, "#details .facts")
+
+
+def test_kept_copies_are_side_by_side_with_what_decided(opened: Browser) -> None:
+    """Users decide which of the two to remove: they need both pictures, both sizes and the reason."""
+    shown = " ".join(text(opened, "#copies li").split())
+    assert shown.startswith("160 \xd7 120, 1.0 kB 160 \xd7 120, 1.0 kB same picture, cropped by 6 % chunk 1 https://")
+    opened("click", "#copies button >> nth=1")
+    assert text(opened, "#details-title") == "picture 5"
+
+
 def test_the_buttons_turn_the_pages(opened: Browser) -> None:
     """All images beyond the first page must be reachable."""
     assert opened("isDisabled", "[data-turn='-1'] >> nth=0")
@@ -281,13 +338,13 @@ def test_the_focus_is_visible(opened: Browser) -> None:
 
 def test_pairs_are_side_by_side_with_their_distance(opened: Browser) -> None:
     """Users compare both pictures at the same height, and each must open its details."""
-    one, other = (box(opened, f".two button >> nth={place}") for place in (0, 1))
+    one, other = (box(opened, f".near:not(#copies) button >> nth={place}") for place in (0, 1))
     assert isinstance(one, dict)
     assert isinstance(other, dict)
     assert (one["y"], one["height"]) == (other["y"], other["height"])
     assert one["x"] < other["x"]
     assert " ".join(text(opened, ".distances >> nth=0").split()) == "1 phash 1 dhash bits of 64 apart, group 1"
-    opened("click", ".two button >> nth=1")
+    opened("click", ".near:not(#copies) button >> nth=1")
     assert text(opened, "#details-title") == "picture 1"
     press(opened, "ArrowLeft")
     assert text(opened, "#details-title") == "picture 0"
@@ -341,14 +398,14 @@ def test_the_page_is_accessible(chromium: Browser, page: Path, scheme: str, widt
 
 def hostile(work: Path, probe: str) -> Report:
     """Return a report with the probe in every place for text from outside."""
-    columns = [field.name for field in fields(Row) if field.name not in {*NUMBERS, "file_name", "sha256"}]
+    columns = [column for column in COLUMNS if column not in {*NUMBERS, "file_name", "sha256"}]
     row = a_row(0, **dict.fromkeys(columns, probe))
     other = a_row(1)
     data = encoded(photo(0, 64, 48))
     whole = stored_dataset(work, [[(row, data), (other, data)]], rejected={probe: 1}, missed={probe: 2}, error=probe)
     first = whole.records[0]
     assert first.result
-    result = evolve(first.result, rejects=(Reject(probe, probe, probe),))
+    result = evolve(first.result, rejects=(Reject(probe, probe, probe),), twins=(TwinPair(row.url, probe, probe),))
     request = evolve(first.chunk.request, keyword=probe, label=probe)
     records = [evolve(first, result=result, chunk=evolve(first.chunk, request=request))]
     records.append(a_record(2, status=Status.FAILED, keyword=probe, error=probe))
@@ -385,6 +442,7 @@ def test_foreign_text_is_shown_and_never_executed(
     links = chromium("evaluate", "[...document.links].map((one) => one.getAttribute('href'))")
     assert all(link.startswith(("#", "https://example.org/", "http://", "https://")) for link in links)
     facts = chromium("evaluate", "[...document.querySelectorAll('#details dd')].map((one) => one.textContent)")
+    facts = [fact.replace(", ", ",") for fact in facts]  # flags are listed
     assert facts.count(probe) == len(a_row(0).values()) - len(NUMBERS) - len(("file_name", "sha256", "title", "format"))
     assert chromium("evaluate", "document.querySelector('#details-title').textContent") == probe
     # a parser may drop a NUL and change line ends in the page's own markup

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pictures import encoded, photo, postscript
 from PIL import Image
-from reports import a_record, a_row, jpegs, stored_dataset
+from reports import StoredDataset, a_record, a_row, jpegs, stored_dataset
 
-from pixcore import ChunkKey, InvalidRequest, NearPair, SeenImage, Status, StoreDenied, near_groups
-from pixcore.model.chunks import Reject
+from pixcore import ChunkKey, ChunkResult, InvalidRequest, NearPair, SeenImage, Status, StoreDenied, near_groups
+from pixcore.model.chunks import Reject, TwinPair
 from pixcore.model.quality import Fingerprint
 from pixcore.model.rows import COLUMNS, NUMBERS, Row
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
@@ -118,11 +118,12 @@ def test_figures_put_every_image_into_one_class() -> None:
         (1080, 1920, 60_000, "http://[broken"),
     ):
         figures.add(a_row(0, width=width, height=height, bytes=size, url=url, fetched_at=f"20{width}").values())
-    assert [count for _, count in figures.sides] == [1, 1, 0, 0, 1, 0, 1]
-    assert [count for _, count in figures.weights] == [1, 1, 1, 0, 0, 1]
-    assert {name: count for name, count in figures.aspects if count} == {"2:1": 1, "1:1": 1, "wide": 1, "9:16": 1}
-    assert figures.by("host") == [("", 2), ("a.example", 2)]
-    assert (figures.images, figures.bytes) == (4, 9_070_999)
+    figures.add(a_row(0, width=1920, height=1080, bytes=0, url="", orientation=6, fetched_at="20400").values())
+    assert [count for _, count in figures.sides] == [1, 1, 0, 0, 2, 0, 1]
+    assert [count for _, count in figures.weights] == [2, 1, 1, 0, 0, 1]
+    assert {name: count for name, count in figures.aspects if count} == {"2:1": 1, "1:1": 1, "wide": 1, "9:16": 2}
+    assert figures.by("host") == [("", 3), ("a.example", 2)]
+    assert (figures.images, figures.bytes) == (5, 9_070_999)
     assert (figures.first, figures.last) == ("20100", "204096")
 
 
@@ -201,6 +202,43 @@ def test_of_too_many_images_a_sample_is_shown_and_all_are_counted(tmp_path: Path
     assert report.near[0].places == (0, 1)
     assert report.figures.images == report.stored == 20
     assert "7 of 20 images are shown" in " ".join(Page(report).text.split())
+
+
+def test_copies_that_a_chunk_kept_are_shown_with_their_sizes_and_what_decided(tmp_path: Path) -> None:
+    """The two images are found by their URLs in the chunk, also if they are not in the sample or could not be read."""
+    data = jpegs(6)
+    images = [(a_row(number % 3, title=f"picture {number}", width=64 + number), data[number]) for number in range(6)]
+    dataset = stored_dataset(tmp_path, [images[:3], images[3:]])
+    urls = [row.url for row, _ in images[:3]]
+    twins = (TwinPair(urls[1], urls[2], "same picture, mirrored <b>"), TwinPair(urls[0], "gone", "same picture"))
+    records = [dataset.records[0], evolve(dataset.records[1], result=evolve(_result(dataset, 1), twins=twins))]
+    report = evolve(dataset, records=records).report(most=1)
+    shown = {place: str(image.row["title"]) for place, image in enumerate(report.images)}
+    assert [[shown.get(place) for place in pair.places if place is not None] for pair in report.twins] == [
+        ["picture 4", "picture 5"],
+        ["picture 3"],
+    ]
+    assert [(pair.chunk, pair.pair) for pair in report.twins] == [(2, twins[0]), (2, twins[1])]
+    text = " ".join(Page(report).text.split())
+    assert "2 pairs show the same picture." in text
+    assert "68 \xd7 48, 1.0 kB 69 \xd7 48, 1.0 kB same picture, mirrored <b> chunk 2" in text
+    assert "no preview" in text
+
+
+def test_of_too_many_copies_the_first_pairs_are_shown(tmp_path: Path) -> None:
+    """A thousand copies of one picture must not fill the page."""
+    dataset = stored_dataset(tmp_path, [[(a_row(0), jpegs(1)[0])]])
+    twins = [TwinPair(a_row(0).url, f"u{number}", "same picture") for number in range(999)]
+    report = evolve(dataset, records=[evolve(dataset.records[0], result=evolve(_result(dataset, 0), twins=twins))])
+    shown = report.report()
+    assert (shown.copies, len(shown.twins)) == (999, 200)
+    assert "The first 200 are shown." in Page(shown).text
+
+
+def _result(dataset: StoredDataset, number: int) -> ChunkResult:
+    result = dataset.records[number].result
+    assert result
+    return result
 
 
 def test_an_unreadable_archive_is_reported_and_the_others_are_shown(tmp_path: Path) -> None:

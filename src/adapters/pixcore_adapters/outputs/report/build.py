@@ -7,7 +7,7 @@ from contextlib import closing
 from attrs import define, field, frozen
 
 from pixcore.errors import InvalidRequest, StoreNotFound, one_line
-from pixcore.model.chunks import Attempt, ChunkKey, ChunkRecord, Reject
+from pixcore.model.chunks import Attempt, ChunkKey, ChunkRecord, Reject, TwinPair
 from pixcore.ports.seen_images import NearPair
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.near_groups import NearGroup
@@ -45,6 +45,21 @@ class ShownPair:
 
 
 @frozen
+class ShownTwins:
+    """A pair of copies of one picture that a chunk found and kept.
+
+    Attributes:
+        chunk: The chunk's id.
+        pair: The two images by URL, and what decided that they are copies.
+        places: As in ``ShownPair``.
+    """
+
+    chunk: int
+    pair: TwinPair
+    places: tuple[int | None, int | None]
+
+
+@frozen
 class Rejections:
     """``count`` downloads that were rejected for one reason, with samples and the ids of their chunks."""
 
@@ -76,6 +91,8 @@ class Report:
         groups: The number of groups of near-duplicates.
         pairs: The number of near pairs.
         near: The pairs that are shown, the nearest ones first.
+        copies: The number of pairs of copies that chunks found and kept.
+        twins: Those of them that are shown, in the order of their chunks.
         rejections: Rejected downloads by reason, the most frequent reason first.
         unread: For each chunk whose archive could not be read, by its id, the error.
     """
@@ -90,6 +107,8 @@ class Report:
     groups: int
     pairs: int
     near: tuple[ShownPair, ...]
+    copies: int
+    twins: tuple[ShownTwins, ...]
     rejections: tuple[Rejections, ...]
     unread: Mapping[int, str]
 
@@ -106,21 +125,24 @@ def gather(
 ) -> Report:
     """Read every archive of the dataset once, and call ``done`` after each image.
 
-    All images are counted. At most ``most`` are shown, spread evenly over the dataset, and those of the near pairs. The
-    report names an archive that is missing or damaged, and lacks its images. The same dataset gives the same report.
+    All images are counted. At most ``most`` are shown, spread evenly over the dataset, and those of the pairs that are
+    shown. The report names an archive that is missing or damaged, and lacks its images. The same dataset gives the same
+    report.
 
     Raises:
         StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As the store and the local disk raise them.
     """
     stored = sum(record.result.progress.accepted for record in records if record.result)
     nearest = _nearest(groups)
-    paired = {image.sha256 for _, pair in nearest for image in (pair.one, pair.other)}
+    twins = [(record.chunk.id, pair) for record in records if record.result for pair in record.result.twins]
+    paired: set[object] = {image.sha256 for _, pair in nearest for image in (pair.one, pair.other)}
+    paired |= {(chunk, url) for chunk, pair in twins[:_PAIRS] for url in (pair.one, pair.other)}
     thumbnails = Thumbnails.for_count(min(stored, most) + len(paired))
     reading = _Reading(archives, thumbnails, stored, most, paired, done)
     for record in records:
         if record.result:
             reading.read(record)
-    places = {str(shown.row.get("sha256")): place for place, shown in enumerate(reading.images)}
+    places = {name: place for place, shown in enumerate(reading.images) for name in _names(shown.chunk, shown.row)}
     tried: dict[ChunkKey, list[Attempt]] = {}
     for attempt in attempts:
         tried.setdefault(attempt.chunk, []).append(attempt)
@@ -138,6 +160,11 @@ def gather(
             ShownPair(number, pair, (places.get(pair.one.sha256), places.get(pair.other.sha256)))
             for number, pair in nearest
         ),
+        copies=len(twins),
+        twins=tuple(
+            ShownTwins(chunk, pair, (places.get((chunk, pair.one)), places.get((chunk, pair.other))))
+            for chunk, pair in twins[:_PAIRS]
+        ),
         rejections=_rejections(records),
         unread=reading.unread,
     )
@@ -147,14 +174,14 @@ def gather(
 class _Reading:
     """The images read so far.
 
-    It selects at most ``most`` of the ``stored`` images, and those whose sha256 is in ``wanted``.
+    It selects at most ``most`` of the ``stored`` images, and those of which one of the ``_names`` is in ``wanted``.
     """
 
     archives: StoredArchives
     thumbnails: Thumbnails
     stored: int
     most: int
-    wanted: Collection[str]
+    wanted: Collection[object]
     done: Callable[[], None]
     figures: Figures = field(init=False, factory=Figures)
     images: list[Shown] = field(init=False, factory=list[Shown])
@@ -167,7 +194,7 @@ class _Reading:
             with closing(self.archives.images(record)) as images:
                 for place, (row, data) in enumerate(images, self._passed):
                     self.figures.add(row)
-                    if self._selects(place) or row.get("sha256") in self.wanted:
+                    if self._selects(place) or any(name in self.wanted for name in _names(record.chunk.id, row)):
                         self.images.append(Shown(record.chunk.id, row, self.thumbnails.thumbnail(data)))
                     self.done()
         except (InvalidRequest, StoreNotFound) as error:
@@ -178,6 +205,11 @@ class _Reading:
         if self.stored <= self.most:
             return True
         return (place + 1) * self.most // self.stored > place * self.most // self.stored
+
+
+def _names(chunk: int, row: Mapping[str, object]) -> tuple[object, ...]:
+    """Return what pairs call an image: its sha256, or the id of its chunk and its URL."""
+    return str(row.get("sha256")), (chunk, str(row.get("url")))
 
 
 def _nearest(groups: Sequence[NearGroup]) -> list[tuple[int, NearPair]]:

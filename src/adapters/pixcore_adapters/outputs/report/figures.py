@@ -14,6 +14,7 @@ _SIDES = (128, 256, 512, 1024, 2048, 4096)  # pixels
 _SIDE_NAMES = ("<128", "128", "256", "512", "1024", "2048", "4096+")  # the lower bound of each class
 _WEIGHTS = (10_000, 50_000, 200_000, 1_000_000, 5_000_000)  # bytes
 _WEIGHT_NAMES = ("<10 kB", "10 kB", "50 kB", "200 kB", "1 MB", "5 MB+")
+_SIDEWAYS = 5  # from this EXIF orientation on, viewers turn an image by 90 degrees
 _ASPECTS = {  # width : height
     "tall": 1 / 3,
     "1:2": 1 / 2,
@@ -53,6 +54,8 @@ class Figures:
     def add(self, row: Mapping[str, object]) -> None:
         """Count an image by its row."""
         width, height, size = (_number(row, column) for column in ("width", "height", "bytes"))
+        if _number(row, "orientation") >= _SIDEWAYS:
+            width, height = height, width
         self.images += 1
         self.bytes += size
         for column in ("keyword", "source", "license", "format"):

@@ -8,7 +8,7 @@ policy forbids other scripts and styles, and every request.
 import json
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -33,7 +33,10 @@ from pixcore_adapters.outputs.templates import environment
 SIGN = b'<!doctype html>\n<meta charset="utf-8">\n<meta name="generator" content="pixcore report">\n'
 
 _WEB_ADDRESS = re.compile(r"""https?://[^\s\x00-\x20\x7f"'<>\\]+""", re.IGNORECASE)
-_CODED = ("label", "keyword", "source", "creator", "license", "license_url", "opt_out", "hash_method", "format")
+_CODED = (
+    *("label", "keyword", "source", "creator", "license", "license_url", "opt_out", "hash_method", "format"),
+    *("mode", "flags"),
+)
 _BARS = 8
 
 
@@ -118,6 +121,7 @@ def _environment() -> Environment:
     made = environment("pixcore_adapters.outputs.report")
     made.filters |= {
         "size": _size,
+        "extent": _extent,
         "percent": _percent,
         "reason": lambda reason: reason.replace("_", " "),
         "moment": _moment,
@@ -178,6 +182,11 @@ def _size(count: int) -> str:
             break
         value /= 1000
     return f"{value:.0f} {unit}" if value >= 100 or unit == "B" else f"{value:.1f} {unit}"  # noqa: PLR2004 - 3 digits
+
+
+def _extent(row: Mapping[str, object]) -> str:
+    width, height, size = (row.get(column) for column in ("width", "height", "bytes"))
+    return f"{width} \xd7 {height}" + (f", {_size(size)}" if isinstance(size, int) else "")
 
 
 def _percent(part: int, whole: int) -> str:

@@ -61,10 +61,29 @@
     return image;
   }
 
+  const SIDEWAYS = 5;  // from this EXIF orientation on, viewers turn an image by 90 degrees
   function ratio(number) {
-    const shape = code(number, "width") / code(number, "height");
+    const stored = code(number, "width") / code(number, "height");
+    const shape = code(number, "orientation") >= SIDEWAYS ? 1 / stored : stored;
     return Number.isFinite(shape) && shape > 0 ? Math.min(Math.max(shape, 0.5), 2.6) : 1;
   }
+
+  // ---- measures and flags ----
+
+  const MEASURES = {  // the name of each, and its value as text
+    sharpness: ["Sharpness", (value) => `${value} of 1000`],
+    darkest: ["Darkest level", (value) => `${value} of 255`],
+    lightest: ["Lightest level", (value) => `${value} of 255`],
+    contrast: ["Contrast", (value) => (value / 10).toFixed(1)],
+    information: ["Information", (value) => `${(value / 1000).toFixed(2)} bits a pixel`],
+    colourfulness: ["Colourfulness", (value) => (value / 10).toFixed(1)],
+    aspect: ["Aspect", (value) => `${(value / 1000).toFixed(2)} : 1`],
+    text_lines: ["Lines of text", (value) => String(value)],
+  };
+  // The aspect of a measured image is at least 1000. Images of older archives have 0 for each measure.
+  const measured = (number) => code(number, "aspect") > 0;
+  const flags = (number) => value(number, "flags").split(",").filter(Boolean);
+  const spaced = (name) => name.replaceAll("_", " ");
 
   // ---- the contact sheet ----
 
@@ -78,6 +97,8 @@
     item.style.setProperty("--ratio", ratio(number).toFixed(3));
     const button = make("button", "", { type: "button", "data-image": number, tabindex: first ? 0 : -1 });
     button.append(picture(number));
+    const [measure] = order();
+    if (measure && measured(number)) button.append(make("span", MEASURES[measure][1](code(number, measure)), { class: "badge" }));
     item.append(button);
     return item;
   }
@@ -134,7 +155,7 @@
     moves[event.key]();
   }
 
-  // ---- filters ----
+  // ---- filters and order ----
 
   const CHOICES = ["keyword", "source", "license"];
   const SEARCHED = ["title", "creator", "url", "page_url", "label", "file_name"];
@@ -149,11 +170,48 @@
     const form = find("#filters").elements;
     const words = form.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     const wanted = CHOICES.filter((name) => form[name].value !== "").map((name) => [name, Number(form[name].value)]);
+    const raised = new Set(findAll("#flags :checked").map((box) => box.value));
     found = [...data.images.keys()].filter(
-      (number) => wanted.every(([name, chosen]) => code(number, name) === chosen) && search(number, words));
+      (number) => wanted.every(([name, chosen]) => code(number, name) === chosen)
+        && (!raised.size || flags(number).some((flag) => raised.has(flag)))
+        && search(number, words));
+    sort();
     const all = data.images.length;
     find("#found").textContent = found.length === all ? `${count(all)} images` : `${count(found.length)} of ${count(all)} images`;
     showPage(0);
+  }
+
+  function order() {
+    const [measure, direction] = find("#filters").elements.sort.value.split(" ");
+    return [measure, direction === "down" ? -1 : 1];
+  }
+
+  // Images that were not measured come last, and equal ones stay in the order of the dataset.
+  function sort() {
+    const [measure, direction] = order();
+    if (!measure) return;
+    found.sort((one, other) => measured(other) - measured(one) || direction * (code(one, measure) - code(other, measure)));
+  }
+
+  function orders() {
+    const options = Object.entries(MEASURES).flatMap(([measure, [name]]) =>
+      [["up", "lowest"], ["down", "highest"]].map(([direction, first]) => new Option(`${name.toLowerCase()}, ${first} first`, `${measure} ${direction}`)));
+    const select = find("#filters").elements.sort;
+    select.replaceChildren(new Option("as stored", ""), ...options);
+    select.disabled = ![...data.images.keys()].some(measured);
+  }
+
+  const MOST_FLAGS = 24;  // chips; rows from other programs may have any flags
+  function chips() {
+    const numbers = new Map();
+    for (const number of data.images.keys()) for (const flag of flags(number)) numbers.set(flag, (numbers.get(flag) ?? 0) + 1);
+    const listed = [...numbers].sort((one, other) => other[1] - one[1] || (one[0] < other[0] ? -1 : 1)).slice(0, MOST_FLAGS);
+    for (const [flag, images] of listed) {
+      const chip = make("label", "", { class: "chip" });
+      chip.append(make("input", "", { type: "checkbox", name: "flag", value: flag }), make("bdi", `${spaced(flag).slice(0, 80)} (${count(images)})`));
+      find("#flags").append(chip);
+    }
+    find("#flags").hidden = !listed.length;
   }
 
   function choices(name) {
@@ -167,6 +225,8 @@
   function contactSheet() {
     const form = find("#filters");
     CHOICES.forEach(choices);
+    orders();
+    chips();
     find("#sheet").style.setProperty("--row", `${Math.min(Math.max(data.side * 0.9, 88), 132)}px`);
     form.addEventListener("input", filter);
     form.addEventListener("reset", () => setTimeout(filter));  // once the fields are empty
@@ -187,7 +247,7 @@
   const FACTS = [
     ["Caption", "caption"], ["Creator", "creator"], ["Licence", "license"], ["Terms", "license_url"], ["Opt-out", "opt_out"], ["Page", "page_url"],
     ["Address", "url"], ["Source", "source"], ["Keyword", "keyword"], ["Label", "label"], ["Fetched", "fetched_at"],
-    ["File", "file_name"], ["sha256", "sha256"], ["phash", "phash"], ["dhash", "dhash"], ["Hashed by", "hash_method"],
+    ["File", "file_name"], ["Colour mode", "mode"], ["sha256", "sha256"], ["phash", "phash"], ["dhash", "dhash"], ["Hashed by", "hash_method"],
   ];
   const ALWAYS = new Set(["creator", "license", "page_url"]);  // shown as "not stated" if they are empty
   let around = [];  // the images that the arrow keys go through
@@ -221,10 +281,15 @@
     stand.style.setProperty("--width", `${Math.round(2.4 * data.side * Math.sqrt(ratio(number)))}px`);
     find("#details .stand").replaceChildren(stand);
     const size = `${line("width")} × ${line("height")} pixels, ${line("format")}, ${weight(code(number, "bytes"))}`;
+    const more = [];
+    if (code(number, "orientation") > 1) more.push(...fact("Orientation", `EXIF ${line("orientation")}`));
+    if (code(number, "frames") > 1) more.push(...fact("Frames", count(code(number, "frames"))));
+    if (flags(number).length) more.push(...fact("Flags", make("bdi", flags(number).map(spaced).join(", "))));
+    const measures = measured(number) ? Object.entries(MEASURES).flatMap(([measure, [name, written]]) => fact(name, written(code(number, measure)))) : [];
     const listed = data.columns.filter((name) => name.startsWith("list:")).map((name) => [name.slice("list:".length), name]);
     const stated = [...FACTS, ...listed].filter(([, name]) => line(name) || ALWAYS.has(name));
     const facts = stated.flatMap(([title, name]) => fact(title, line(name) ? shown(line(name)) : make("span", "not stated", { class: "quiet" })));
-    find("#details .facts").replaceChildren(...fact("Size", size), ...facts, ...fact("Chunk", line("chunk")));
+    find("#details .facts").replaceChildren(...fact("Size", size), ...more, ...facts, ...measures, ...fact("Chunk", line("chunk")));
     find("[data-place]").textContent = `${count(current + 1)} of ${count(around.length)}`;
     find('[data-step="-1"]').disabled = current === 0;
     find('[data-step="1"]').disabled = current === around.length - 1;
