@@ -1,4 +1,4 @@
-"""Candidates: which candidates an attempt has, and which of them it does not have to fetch."""
+"""Candidates: the candidates of an attempt, and which of them need not be fetched."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ class Candidates:
     Attributes:
         context: The attempt.
         slices: Where the downloader finds the candidates that are left.
-        done: The candidates that are not to be fetched any more.
+        done: The keys of the candidates that this attempt must not fetch again.
     """
 
     context: AttemptContext
@@ -28,7 +28,7 @@ class Candidates:
     done: set[CandidateKey] = field(init=False, factory=set[CandidateKey])
     _numbers: dict[Path, int] = field(init=False, factory=dict[Path, int])
     _restored: deque[tuple[int, Download]] | None = field(init=False, default=None)
-    _accepted: int | None = field(init=False, default=None)  # when the chunk last took more
+    _accepted: int | None = field(init=False, default=None)  # images accepted when the chunk last took more
 
     def __attrs_post_init__(self) -> None:
         self.slices = self.context.chunk.slices
@@ -42,7 +42,7 @@ class Candidates:
     def restore(self, into: Path) -> Iterator[Download]:
         """Restore the images of lists that the chunk's last archive holds, so that they are not fetched. Idempotent.
 
-        Yields them if they reach the target, because nothing is to be fetched then.
+        If they reach the target, yield them all, because nothing has to be fetched then.
         """
         if self._restored is None:
             self._restored = deque(restored(self.context, into))
@@ -51,7 +51,10 @@ class Candidates:
                 yield from self.restored_before(None)
 
     def restored_before(self, download: Download | None) -> Iterator[Download]:
-        """Yield the restored images that come before a download, or all if it is None. Each once, in their order."""
+        """Yield the restored images whose candidates precede that of a download, or all if it is None.
+
+        Yield each once, in the order of the candidates.
+        """
         number = None if download is None else candidate_number(self.context.chunk.slices, download.candidate.key)
         while self._restored and (number is None or self._restored[0][0] < number):
             _, earlier = self._restored.popleft()
@@ -59,7 +62,7 @@ class Candidates:
             yield earlier
 
     def downloaded(self, download: Download) -> None:
-        """Note a download."""
+        """Record a download."""
         key = download.candidate.key
         self.done.add(key)
         self.context.counts.download(download)
@@ -68,7 +71,7 @@ class Candidates:
             self._numbers[download.path] = number
 
     def missed(self, miss: Miss) -> None:
-        """Note a miss."""
+        """Record a miss."""
         key = miss.candidate.key
         if miss.permanent:
             self.done.add(key)
@@ -78,8 +81,8 @@ class Candidates:
     def take_more(self, missing: int) -> bool:
         """Take more candidates of the chunk's lists, for ``missing`` images; return False if there are none.
 
-        Takes as many as images are missing, so that none are left over. If those taken before gave no image, it takes
-        at least an eighth of what the chunk has, so that a long run of dead links costs few statements.
+        Take as many as images are missing, so that none are left over. If the last ones gave no image, take at least
+        an eighth of the chunk's candidates, so that a long run of dead links costs few statements.
         """
         context = self.context
         chunk, counts = context.chunk, context.counts
@@ -88,13 +91,13 @@ class Candidates:
         take, owned = context.using.status.take, chunk.candidates
         wanted = max(missing, owned // 8 if counts.accepted == self._accepted else 0)
         self._accepted = counts.accepted
-        # A transient miss is tried again by the next attempt. In this one, an untried candidate is the better choice.
+        # The next attempt tries transient misses again. In this one, an untried candidate is the better choice.
         self.done.update(counts.missed)
         context.chunk = context.write(lambda: take(context.claim, wanted, owned=owned))
         self.slices = tuple(slice_ for slice_ in context.chunk.slices if slice_.snapshot)
         return context.chunk.candidates > owned
 
     def kept(self, paths: Iterable[Path]) -> str:
-        """Return the numbers of the images at ``paths`` for the chunk's result; empty if one has none."""
+        """Return the numbers of the images at ``paths`` for the chunk's result; ``""`` if an image has none."""
         numbers = [self._numbers.get(path) for path in paths]
         return as_text([number for number in numbers if number is not None]) if None not in numbers else ""

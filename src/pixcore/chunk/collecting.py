@@ -27,22 +27,22 @@ class _Outdated(Exception):
 
 @define(eq=False)
 class Collector:
-    """Collects images when they are asked for, so that an archive is packed while its next images are downloaded.
+    """Collects images lazily, so that an archive is packed while its next images are downloaded.
 
     Iterating yields every selected image with its row, in the order of packing. When all that are selected so far have
     been yielded, it collects more. Each iteration begins with the first image, and nothing is collected twice: a retry
     of packing just iterates again.
 
     A later image may replace one that was yielded already. Then the iteration raises, and ``is_outdated`` is true until
-    the next one, which collects everything before it yields the first image: so this happens at most once.
+    the next iteration. That one collects everything before it yields the first image, so this happens at most once.
 
     Attributes:
         context: The attempt.
         into: The folder for the downloads.
         candidates: The candidates that the attempt has.
         selection: The images that are kept.
-        failure: What made collecting fail, or None. The archiver draws the images, so what collecting raises passes
-            through the archiver, which may translate it. This attribute says whether collecting was the cause.
+        failure: The exception that made collecting fail, or None. It passes through the archiver, which draws the
+            images and may translate exceptions. This attribute shows whether collecting was the cause.
         is_outdated: Whether the last iteration ended because an image that it had yielded was replaced.
     """
 
@@ -79,7 +79,7 @@ class Collector:
         self.selection.close()
 
     def _has(self, number: int) -> bool:
-        """Collect until there is an image of that number, counted from 0; return False if there is none."""
+        """Collect until image ``number``, counted from 0, exists; return whether it does."""
         try:
             more = True
             while more and number >= len(self.selection.images):
@@ -128,7 +128,7 @@ class Collector:
             downloads = self._downloads()
             with closing(downloads), closing(context.using.validator.validate(downloads)) as decoded:
                 yield from decoded
-            # The filters have passed all these verdicts on by now, because they ask for the next one.
+            # The filters draw lazily, so they have passed on all these verdicts by now.
             selection.decide()
             if selection.is_full or not self.candidates.take_more(context.request.target - context.counts.accepted):
                 return
@@ -159,9 +159,9 @@ class Collector:
             return next(items, None)
 
     def _while_waiting(self) -> None:
-        """Notice that the attempt must stop, and decide the verdicts so far, so that they count without a delay.
+        """Raise if the attempt must stop, and decide the verdicts so far, so that they count without a delay.
 
-        The downloader calls this, in the thread that draws its items, while the next item does not come.
+        The downloader calls this, in the thread that draws its items, while it waits for the next item.
         """
         self.context.lease.check()
         self.selection.decide()

@@ -15,9 +15,8 @@ from pixcore.model.rows import candidate, complete, fetched_at
 def restored(context: AttemptContext, into: Path) -> Iterator[tuple[int, Download]]:
     """Yield the images of lists that the last archive holds, in its order, each with its candidate's number.
 
-    Yields none if the archive is not as it was recorded.
-
-    Images of searches are left out: a search may give other results at the same positions.
+    Yield none if the archive differs from its record. Leave out images of searches: a search may give other results at
+    the same positions.
 
     Raises:
         StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: The archive cannot be fetched now.

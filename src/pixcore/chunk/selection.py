@@ -24,10 +24,10 @@ _GROUP = 32
 class Selection:
     """The images that an attempt keeps, each with its row, in the order in which they are packed.
 
-    Verdicts are added one by one and decided in groups. Deciding means to ask the dataset's SeenImages whether another
-    chunk holds the same bytes, to compare the image with the kept ones, to count the verdict, to report it, and to
-    delete the file of a rejected image. Of two images of the same picture the better one stays: if that is the later
-    one, it takes the position of the other.
+    Verdicts are added one by one and decided in groups. To decide a verdict, the selection queries the dataset's
+    SeenImages for another chunk with the same bytes, compares the image with the kept ones, counts and reports the
+    verdict, and deletes the file of a rejected image. Of two images of the same picture the better one stays: if that
+    is the later one, it takes the position of the other.
 
     A selection calls neither the downloader nor the validator. So ``decide`` may also be called while the downloader
     waits for its next item, in the middle of ``Collector``'s loop.
@@ -51,7 +51,7 @@ class Selection:
 
     @property
     def is_full(self) -> bool:
-        """Whether the chunk has as many images as it wants."""
+        """Whether the chunk has as many images as its target."""
         return self._missing == 0
 
     @property
@@ -59,7 +59,7 @@ class Selection:
         return self.context.request.target - self.context.counts.accepted
 
     def add(self, verdict: Accepted | Rejected) -> None:
-        """Add a verdict, and decide all that are undecided once they are a group or could be the last ones needed."""
+        """Add a verdict. Decide all undecided ones when they fill a group or may reach the target."""
         self._undecided.append(verdict)
         if len(self._undecided) >= min(_GROUP, self._missing):
             self.decide()
@@ -85,11 +85,11 @@ class Selection:
         return lowest
 
     def close(self) -> None:
-        """End what compares images. Idempotent."""
+        """Close the search for twins. Idempotent."""
         self._search.close()
 
     def _decide(self, number: int, image: Accepted) -> Accepted | None:
-        """Keep an accepted image, or the other image of the same picture; return the one that is rejected."""
+        """Keep an image, or its twin if that is better; return the rejected one of the two, if any."""
         found = self._search.find(number, image)
         rule = self.context.request.quality.twins
         if found and rule is TwinRule.DROP:
@@ -151,6 +151,6 @@ class Selection:
 
 
 def _worse(image: Accepted, better: Accepted, comparison: Comparison) -> Rejected:
-    """Return the rejection of an image whose twin stays; ``comparison.one`` are the image's features."""
+    """Return the rejection of an image whose twin stays; ``comparison.one`` holds the image's features."""
     detail = f"{comparison.sentence()}; {better.download.candidate.url} is kept"
     return Rejected(image.download, RejectReason.NEAR_DUPLICATE, detail)

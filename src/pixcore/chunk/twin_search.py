@@ -1,4 +1,4 @@
-"""TwinSearch: whether a new image shows the same picture as one that an attempt keeps."""
+"""TwinSearch: find the kept image that shows the same picture as a new one."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from pixcore.ports.twin_finder import Twins
 
 @define(eq=False)
 class TwinSearch:
-    """Compares new images with the kept ones. Does nothing where the chunk's rule or the pipeline asks for nothing."""
+    """Compares new images with the kept ones. A no-op if the chunk's rule or the pipeline does not compare."""
 
     context: AttemptContext
     _twins: Twins | None = field(init=False, default=None)
@@ -27,7 +27,7 @@ class TwinSearch:
             self._twins = finder.open()
 
     def add(self, images: Sequence[Accepted]) -> list[int]:
-        """Add images that are not decided yet; return the number of each."""
+        """Add images that are not decided yet, and return the number of each."""
         numbers = list(range(self._count, self._count + len(images)))
         self._count += len(images)
         if self._twins and images:
@@ -48,7 +48,7 @@ class TwinSearch:
         self._kept[number] = image
 
     def forget(self, number: int) -> Accepted:
-        """Compare no image with this one any more; return it."""
+        """Stop comparing later images with this one, and return it."""
         return self._kept.pop(number)
 
     def kept(self, number: int) -> Accepted:
@@ -56,6 +56,6 @@ class TwinSearch:
         return self._kept[number]
 
     def close(self) -> None:
-        """Free what was started. Idempotent."""
+        """Close the twin finder. Idempotent."""
         if self._twins:
             self._twins.close()

@@ -1,1 +1,1 @@
-"""The rules by which a dataset drops valid images: one module for each rule, and ``apply`` for all of them."""
+"""The rules by which a dataset drops valid images: one module for each rule. ``apply`` applies them."""

@@ -20,7 +20,7 @@ def apply_filters(
 ) -> Generator[Accepted | Rejected]:
     """Reject each accepted image that breaks a rule; keep the order and all other verdicts.
 
-    ``filters`` are those of other distributions, by name; the name is the reason that is counted.
+    ``filters`` are those of other distributions, by name. Rejections are counted under the name.
 
     The cheap rules come first. Duplicates are compared with kept images only: an image that another rule rejects must
     not displace an equal one.

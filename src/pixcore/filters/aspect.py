@@ -1,4 +1,4 @@
-"""Drop images that are longer or higher than the dataset wants."""
+"""Drop images whose sides differ in length more than the dataset allows."""
 
 from pixcore.filters.rule import Fault
 from pixcore.model.images import Accepted, RejectReason
@@ -6,7 +6,7 @@ from pixcore.model.quality import Quality
 
 
 def too_long(image: Accepted, quality: Quality) -> Fault | None:
-    """Return a fault if one side is too many times as long as the other."""
+    """Return a fault if the ratio of the longer side to the shorter one is too high."""
     longer, shorter = max(image.width, image.height), min(image.width, image.height)
     if not quality.max_aspect or longer <= quality.max_aspect * shorter:
         return None

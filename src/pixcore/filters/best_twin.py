@@ -5,20 +5,25 @@ import math
 from pixcore.model.comparison import Comparison, Features
 from pixcore.model.images import Accepted
 
-# Pixels and bytes count in steps of this ratio: less decides nothing, because sizes are rounded. Steps instead of a
-# tolerance, so that of many copies none drives out a better one through others between them.
+# Pixels and bytes are compared in steps of this ratio, because sizes are rounded and small differences mean nothing.
+# Steps give a transitive order, which a tolerance would not: the best of many copies stays, whatever their order.
 _STEP = math.log(1.05)
 
-_FRAME = 0.95  # share of its pixels that a framed picture counts, so that an imprecise edge gives it no more
+_FRAME = 0.95  # factor for the pixels of a framed picture, so that an imprecise edge gives it no advantage
 
 
 def second_is_better(first: Accepted, second: Accepted, found: Comparison) -> bool:
     """Return whether the second image should stay instead of the first; ``found.one`` are the first's features.
 
-    In this order: more pixels of the picture itself, where a border does not count and an enlarged copy has no more
-    than the other; nothing laid over it, no border, not enlarged; in colour; equal pixels in fewer bytes, because a
-    file that was saved again without loss is larger than what it was made of; more bytes a pixel, which means less
-    compressed. Else the first stays. Of two images, the same one is better with the roles exchanged.
+    The first of these criteria in which the images differ decides:
+
+    1. More pixels of the picture itself. A border does not count, and an enlarged copy has no more than the other.
+    2. Fewer flaws: something laid over it, a border, enlarged.
+    3. In colour.
+    4. If their pixels are equal, fewer bytes: saving a file again without loss makes it larger. Else more bytes a
+       pixel: the image is less compressed.
+
+    If no criterion decides, the first stays. With the roles exchanged, the same image is better.
     """
     pixels = _pixels(first, found.one), _pixels(second, found.other)
     keys = (
@@ -34,7 +39,7 @@ def _pixels(image: Accepted, features: Features) -> float:
 
 
 def _key(image: Accepted, pixels: float, features: Features, *, equal: bool) -> tuple[int, int, bool, int]:
-    """Return what is compared: the greater is better."""
+    """Return the sort key of an image: the greater key is the better image."""
     flaws = features.overlaid + features.framed + features.enlarged
     size = image.download.size
     return _steps(pixels), -flaws, not features.grey, -_steps(size) if equal else _steps(size / pixels)

@@ -1,4 +1,4 @@
-"""Drop images that have a flag which the dataset does not want."""
+"""Drop images that have a flag of the dataset's ``drop``."""
 
 from pixcore.filters.rule import Fault
 from pixcore.model.images import Accepted, RejectReason

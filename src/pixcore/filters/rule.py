@@ -16,7 +16,7 @@ class Fault:
     detail: str
 
 
-# A rule of a dataset: it returns the fault of an image, or None to keep it.
+# A rule of a dataset. It returns the fault of an image, or None to keep it.
 Rule = Callable[[Accepted], Fault | None]
 
 
@@ -24,11 +24,11 @@ class Filter(Protocol):
     """Decides by a rule of its own which valid images a dataset keeps; a plug-in of the group ``pixcore.filters``."""
 
     def fault(self, image: Accepted) -> str:
-        """Return why the image is dropped, in one line; empty to keep it.
+        """Return why the image is dropped, in one line, or ``""`` to keep it.
 
-        Sees what is known of the image: sizes, ``measures``, provenance, and ``grey``, a picture of 32 x 32 levels of
-        grey as seen. Must depend on the image alone: the same image always gets the same answer. Must be quick, because
-        it is called for every image, and must not read the file, whose bytes come from strangers.
+        The image has its sizes, ``measures``, provenance and ``grey``, the upright picture in 32 x 32 levels of grey.
+        The result must depend on the image alone: the same image always gets the same result. The method must be fast,
+        because it is called for every image, and must not read the file, whose bytes are untrusted.
 
         Raises:
             Exception: Ends the attempt at the chunk.

@@ -1,4 +1,4 @@
-"""Drop images that are less sharp than the dataset wants."""
+"""Drop images that are less sharp than the dataset allows."""
 
 from pixcore.filters.rule import Fault
 from pixcore.model.images import Accepted, RejectReason

@@ -1,4 +1,4 @@
-"""Drop images that are smaller than the dataset wants."""
+"""Drop images that are smaller than the dataset allows."""
 
 from pixcore.filters.rule import Fault
 from pixcore.model.images import Accepted, RejectReason

@@ -1,4 +1,4 @@
-"""What comparing two pictures found: whether they are the same picture, and how each differs from the other."""
+"""The result of comparing two pictures: whether they are the same, and how each differs from the other."""
 
 from attrs import evolve, field, frozen
 from attrs.validators import and_, ge, le
@@ -8,11 +8,11 @@ _WHOLE = 0.985  # share of a picture from which on nothing is called cropped
 
 @frozen
 class Features:
-    """One of two pictures, as seen beside the other.
+    """How one of two pictures differs from the other.
 
     Attributes:
-        shared: Share of its area that the other picture shows too, 0 to 1.
-        framed: What the other does not show is a plain border or a caption on a plain ground.
+        shared: Share of its area that the other picture also shows, 0 to 1.
+        framed: The rest of its area is a plain border, or a caption on a plain ground.
         overlaid: Something is laid over it that the other does not have: a watermark or a caption.
         grey: It is grey, and the other has colours.
         enlarged: It has more pixels than the other and no more detail.
@@ -31,11 +31,11 @@ class Comparison:
 
     Attributes:
         same: They are the same picture.
-        agreement: How well their fine detail agrees, in percent; 0 where it was not compared.
-        one, other: The features of each, as seen beside the other.
+        agreement: How well their fine detail agrees, in percent; 0 if it was not compared.
+        one, other: The features of each.
         mirrored: One is the mirror image of the other.
         equal: Their pixels are equal, up to rounding.
-        difference: What differs too much, where they are not the same; else ``""``.
+        difference: What differs too much if they are not the same; else ``""``.
     """
 
     same: bool

@@ -1,4 +1,4 @@
-"""Measures of what is seen in an image, and the flags that follow from them.
+"""Measures of the visible picture of an image, and the flags that follow from them.
 
 All measures are integers, so that they are the same in every row, export and database.
 """
@@ -16,7 +16,7 @@ FLAGS = {
     "text": "at least 5 lines of text",
 }
 
-# Each is at the value that cleanvision uses, where it measures the same.
+# Thresholds of the flags. They are those of cleanvision for the measures that it has, too.
 _DARK, _LIGHT = 82, 242
 _BLURRED, _RANGE = 350, 32
 _INFORMATION = 3000
@@ -27,7 +27,7 @@ _LINES = 5
 
 @frozen
 class Measures:
-    """What is measured of the first frame of an image, as it is seen: upright, opaque, in 8 bits.
+    """Measures of the first frame of an image as a viewer shows it: upright, opaque, in 8 bits.
 
     Attributes:
         sharpness: How much of an edge lies between two neighbouring pixels. Rows and columns are cut into windows of
@@ -44,7 +44,7 @@ class Measures:
             (R + G) / 2 - B together, plus 0.3 x the root of their squared means. 0 for grey; a colourful photograph
             has 300 to 1,000.
         aspect: 1000 x the longer side / the shorter side.
-        text_lines: How many lines of text are seen, as far as they are horizontal and on an even ground.
+        text_lines: The number of horizontal lines of text on an even ground.
 
     ``darkest``, ``lightest``, ``contrast``, ``information`` and ``colourfulness`` are measured on averages of square
     blocks of pixels, of which 80 to 159 make the shorter side.

@@ -70,7 +70,7 @@ def namespace(text: str) -> str:
 
 @frozen
 class ChunkRequest:
-    """What one chunk asks for.
+    """The request of one chunk.
 
     Attributes:
         index: The chunk's position in the dataset, counted from 0; without a dataset, the id that the caller chose.

@@ -59,7 +59,7 @@ class Row:
 
     ``width`` and ``height`` are those of the stored pixels; ``orientation`` is the EXIF orientation, 1 to 8, that a
     viewer applies to them. ``frames`` counts frames or pages; ``mode`` is the decoder's name of the colour mode. The
-    measures are those of ``Measures``, all 0 if the validator measures nothing; commas separate the ``flags``.
+    measures are those of ``Measures``, all 0 if the validator does not measure; commas separate the ``flags``.
 
     ``listed`` holds the further columns of the list that the image comes from, by name. ``values`` includes them.
     """
@@ -143,17 +143,17 @@ def row(number: int, image: Accepted, request: ChunkRequest) -> Row:
 
 
 def _listed(candidate: Candidate, request: ChunkRequest) -> Iterator[tuple[str, str | int]]:
-    """Yield every column that the chunk has from its lists, with the candidate's value, or ``""`` or 0 without one."""
+    """Yield every column of lists that the chunk has, with the candidate's value or, without one, ``""`` or 0."""
     for column, kind in request.columns:
         value = candidate.listed.get(column, "" if kind == "string" else 0)
         yield column, value if kind == "integer" else _text(str(value))
 
 
 def own_name(column: str, taken: Collection[str] = ()) -> str:
-    """Return the name under which rows keep a list's column: its own, behind ``list_`` where that is not possible.
+    """Return the name under which rows keep a list's column: its own, with the prefix ``list_`` if that is not free.
 
-    It is not possible for the names of ``COLUMNS``, for reserved names and for those in ``taken``. An ending that is
-    reserved is shortened to ``_file``.
+    Names of ``COLUMNS``, reserved names and those in ``taken`` are not free. The reserved ending ``_file_name`` becomes
+    ``_file``.
     """
     name = column
     while name in COLUMNS or reserved(name) or name in taken:
@@ -164,7 +164,7 @@ def own_name(column: str, taken: Collection[str] = ()) -> str:
 
 
 def candidate(values: Mapping[str, object], key: CandidateKey) -> Candidate:
-    """Return the candidate of a stored row that ``complete`` has completed; ``row`` describes it again as it was."""
+    """Return the candidate of a stored row that ``complete`` has completed. ``row`` makes the same row of it again."""
     provenance = Provenance(**{one.name: str(values[one.name]) for one in fields(Provenance)})
     listed = {
         column: value for column, value in values.items() if column not in COLUMNS and isinstance(value, str | int)

@@ -1,4 +1,4 @@
-"""Which candidates of a list belong to which chunk: pure functions that all repositories share."""
+"""Allocate the candidates of lists to chunks: pure functions that all repositories share."""
 
 from collections.abc import Iterable, Mapping
 
@@ -23,7 +23,7 @@ def scope(dataset: str, keyword: str) -> tuple[str, str]:
 
 
 def planned(requests: Iterable[ChunkRequest], current: Mapping[ListKey, Allocation]) -> dict[ListKey, Allocation]:
-    """Return the allocations of the lists of new chunks, once these have their slices.
+    """Return the allocations of the lists of new chunks after these have claimed their slices.
 
     Raises:
         PlanOutdated: A chunk was planned with candidates of its lists that are claimed already.
@@ -57,7 +57,7 @@ def next_slice(allocation: Allocation | None, wanted: int) -> Slice | None:
 
 
 def with_taken(chunk: Chunk, part: Slice) -> Chunk:
-    """Return the chunk with one more slice, which is joined to the last one where it continues that."""
+    """Return the chunk with one more slice, joined to the last one if it continues that."""
     *others, last = chunk.taken or (part,)
     if chunk.taken and evolve(last, start=part.start, stop=part.stop) == part and last.stop == part.start:
         return evolve(chunk, taken=(*others, evolve(last, stop=part.stop)))

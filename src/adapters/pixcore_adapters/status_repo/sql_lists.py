@@ -1,4 +1,4 @@
-"""The table of lists: how far each list of a dataset is claimed, read and changed within a caller's transaction."""
+"""Read and change the table of lists, within a caller's transaction. Its rows hold how far each list is claimed."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,8 +13,8 @@ from pixcore_adapters.status_repo.schema import lists
 def read(connection: Connection, keys: Iterable[ListKey], *, lock: bool = False) -> dict[ListKey, Allocation]:
     """Return the allocations that exist under the keys.
 
-    With ``lock``, no other transaction changes them before this one ends. Locks in the order of the keys, so that two
-    transactions never wait for each other.
+    With ``lock``, no other transaction can change them before this one ends. Lock in the order of the keys, so that two
+    transactions never deadlock.
     """
     found: dict[ListKey, Allocation] = {}
     for key in sorted(keys) if lock else keys:
@@ -32,7 +32,7 @@ def of_scope(connection: Connection, dataset: str, keyword: str) -> list[Allocat
 
 
 def write(connection: Connection, before: Mapping[ListKey, Allocation], after: Mapping[ListKey, Allocation]) -> None:
-    """Create or change the rows of ``after``; ``before`` are the locked ones that exist."""
+    """Create or change the rows of ``after``; ``before`` holds the locked rows that exist."""
     for key, allocation in after.items():
         columns = rows.list_columns(allocation)
         if key not in before:

@@ -15,7 +15,7 @@ PAGE = 1000  # rows in one statement; bounds memory, and stays below the databas
 
 
 def write(row: Row[Any], after: ChunkRecord) -> Update:
-    """Build the compare-and-set that replaces a chunk's row as it was read."""
+    """Build the compare-and-set that replaces a chunk's row if it is still as it was read."""
     unchanged = and_(has_key(after.chunk.key), chunks.c.revision == row.revision)
     return update(chunks).where(unchanged).values(revision=row.revision + 1, **rows.columns(after, row.now))
 

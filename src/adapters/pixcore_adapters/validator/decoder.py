@@ -1,7 +1,7 @@
-"""The parent's handle on a child process that opens files: what a file does to the child is a refusal here.
+"""Control a child process that opens files, from its parent process.
 
-A file may take too much time or memory, or crash the child. ``Child`` is for any program that answers requests about
-files; ``Decoder`` is the one that decodes images.
+A file may take too much time or memory, or crash the child. Then the parent returns a refusal. ``Child`` runs any
+program that answers requests about files; ``Decoder`` runs the one that decodes images.
 """
 
 import json
@@ -31,10 +31,10 @@ _Request = TypeVar("_Request")
 _Answer = TypeVar("_Answer")
 
 _START = 60.0  # seconds; imports take 0.2 on an idle machine
-_PARTING = 0.1  # seconds that a child which is to be used again has for what nobody waits for any more
+_PARTING = 0.1  # seconds that a child has to finish abandoned requests before it is ended
 _LONGEST = 1 << 16  # bytes of an answer
 
-# All that a child needs to find Python and its libraries; credentials stay here.
+# The variables that a child needs to find Python and its libraries. Credentials are not passed on.
 _PASSED_ON = ("PYTHON", "LD_", "DYLD_", "LC_", "LANG", "PATH", "HOME", "TMPDIR", "COVERAGE_")
 # Each thread of a numeric library reserves tens of megabytes that the memory limit counts.
 _ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
@@ -43,11 +43,11 @@ _ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", 
 class Child(Generic[_Request, _Answer]):
     """A child process that answers requests in the order in which they are given, ahead of ``take``.
 
-    The first request starts it, and so does a request after its end. For one thread at a time.
+    The first request starts the child, and so does a request after its end. Not thread-safe.
 
     Args:
         program: The module that the child runs: it calls ``pixcore_adapters.validator.child.serve``.
-        settings: What the program needs to know, as JSON values.
+        settings: The settings of the program, as JSON values.
         seconds: How long one request may take.
         memory: How many bytes of data the child may hold.
         encode: Write a request.
@@ -73,12 +73,12 @@ class Child(Generic[_Request, _Answer]):
         self._arrival = select.poll()
         self._given: deque[_Request] = deque()  # not answered yet
         self._outcomes: deque[_Answer | Refusal] = deque()  # not taken yet
-        self._since = 0.0  # when it had nothing to do but the first of them, or its start
+        self._since = 0.0  # when the child began with the first of ``_given``, or was started
         self._started = False
-        self._in_step = True  # what was sent and received is what the queues say
+        self._in_step = True  # whether the queues match what was sent and received; False after a call was interrupted
 
     def start(self) -> None:
-        """See to it that there is a child which, as far as can be told, lives; it need not be ready yet.
+        """Start a child if none is running. It need not be ready when this returns.
 
         Raises:
             TransientError: No child can be started.
@@ -108,7 +108,7 @@ class Child(Generic[_Request, _Answer]):
         self._in_step = True
 
     def take(self) -> _Answer | Refusal:
-        """Wait for the next outcome, in the order given; whatever a file does to the child comes back as its refusal.
+        """Wait for the next outcome, in the order given. Return a refusal if the file crashed or blocked the child.
 
         Raises:
             TransientError: No child can be started.
@@ -118,13 +118,13 @@ class Child(Generic[_Request, _Answer]):
         return self._outcomes.popleft()
 
     def load(self) -> int:
-        """How many files it has not decoded yet."""
+        """Return how many requests the child has not answered yet."""
         while self._given and self._started and self._arrival.poll(0):
             self._receive()
         return len(self._given)
 
     def settle(self) -> None:
-        """Forget what was given and not taken; a child that is not done with it soon is ended."""
+        """Discard all requests and outcomes that were not taken. End the child if it does not finish them soon."""
         while self._in_step and self._given and self._started and self._arrival.poll(1000 * _PARTING):
             self._receive()
         if self._given or not self._in_step:
@@ -132,23 +132,23 @@ class Child(Generic[_Request, _Answer]):
         self._outcomes.clear()
 
     def close(self) -> None:
-        """End the child, if there is one. Idempotent; a later file starts another."""
+        """End the child, if there is one. Idempotent. A later request starts another child."""
         self._end()
         self._given.clear()
         self._outcomes.clear()
         self._in_step = True
 
     def forget(self) -> None:
-        """In a fork: let go of a child that belongs to the parent process, without a word to it."""
+        """Release, in a forked process, the child of the parent process without sending it anything."""
         if self._pipe:
-            self._pipe.close()  # or the child would not see the end of its true parent
+            self._pipe.close()  # else the child would not notice the end of its parent
         if self._process:
-            self._process.returncode = 0  # nothing for this process to wait for
+            self._process.returncode = 0  # the child is not a child of this process, which must not wait for it
         self._pipe = self._process = None
         self.close()
 
     def _receive(self) -> None:
-        """Wait for the child's next answer; where there is none, the others go to another child."""
+        """Wait for the child's next answer. If the child ended, send the other requests to a new child."""
         self._in_step = False
         outcome = self._outcome()
         self._given.popleft()
@@ -185,19 +185,19 @@ class Child(Generic[_Request, _Answer]):
         self._started, self._since = True, time.monotonic()
 
     def _answer(self, seconds: float) -> bytes | None:
-        """Wait for a word of the child; None when it has not come ``seconds`` after it began with what it does."""
+        """Wait for a message of the child; return None if none arrives within ``seconds`` of ``_since``."""
         left = self._since + seconds - time.monotonic()
         if not self._pipe:
             raise EOFError
         return self._pipe.recv_bytes(_LONGEST) if self._arrival.poll(max(0.0, 1000 * left)) else None
 
     def _send(self, request: _Request) -> None:
-        with suppress(ConnectionError):  # it has ended; whoever waits for the answer will see how
+        with suppress(ConnectionError):  # the child has ended; ``_outcome`` finds out how
             if self._pipe:
                 self._pipe.send_bytes(self._encode(request))
 
     def _end(self) -> str:
-        """Kill the child, if there is one; say how it ended."""
+        """Kill the child, if there is one, and return how it ended."""
         if self._pipe:
             self._pipe.close()
             self._pipe = None
@@ -213,7 +213,7 @@ class Decoder(Child[Path, Picture | Refusal]):
     """A child process that decodes images.
 
     Args:
-        limits: What an image may be.
+        limits: The limits of an image.
         seconds: How long one image may take.
         memory: How many bytes of data the child may hold.
     """
@@ -237,7 +237,7 @@ def _start(program: str, descriptor: int, settings: str) -> "subprocess.Popen[by
             stdout=subprocess.DEVNULL,
             pass_fds=[descriptor],
             env={name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)} | _ONE_THREAD,
-            process_group=0,  # Ctrl-C is the parent's to answer
+            process_group=0,  # only the parent handles Ctrl-C
         )
     except OSError as error:
         raise TransientError(f"no decoder child can be started: {error.strerror}; too many processes?") from error

@@ -1,4 +1,4 @@
-"""The validator for tests: its pictures are a few words of JSON, so nothing is decoded and every hash can be chosen."""
+"""The validator for tests. Its pictures are short JSON texts, so nothing is decoded and a test chooses every hash."""
 
 import hashlib
 import json
@@ -13,20 +13,20 @@ _OPENING = b'{"picture": '
 def encode(
     name: str, *, width: int = 100, height: int = 100, phash: int = 0, dhash: int = 0, flat: bool = False
 ) -> bytes:
-    """Make the bytes of a picture for ``MemoryValidator``: one line of JSON, opening with the picture's name.
+    """Make the bytes of a picture for ``MemoryValidator``: one line of JSON that begins with the picture's name.
 
-    Two pictures of different names differ in their bytes and so in their sha256; how near they are is said by their
-    hashes, 64 bits each.
+    Pictures of different names differ in their bytes and so in their sha256. The distance of their hashes, 64 bits
+    each, decides whether they are near.
     """
     values = {"picture": name, "width": width, "height": height, "phash": phash, "dhash": dhash, "flat": flat}
     return json.dumps(values).encode()
 
 
 class MemoryValidator:
-    """Judges what ``encode`` makes: anything else is ``not_an_image``, or ``damaged`` when it opens like a picture."""
+    """Accepts bytes from ``encode``. Others are ``not_an_image``, or ``damaged`` if they begin like a picture."""
 
     def validate(self, downloads: Iterable[Download]) -> Generator[Accepted | Rejected]:
-        """Yield one verdict a download, as the port promises; pulls none ahead.
+        """Yield one verdict for each download. Draw no download ahead.
 
         Raises:
             Exception: Whatever ``downloads`` raises.

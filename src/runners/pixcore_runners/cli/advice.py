@@ -1,4 +1,4 @@
-"""What a user can do about chunks that failed or are short."""
+"""Advise a user about chunks that failed or are short."""
 
 from collections.abc import Callable, Sequence
 from functools import cache

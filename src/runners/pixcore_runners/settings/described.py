@@ -1,4 +1,4 @@
-"""What users read about a setting."""
+"""The description of a setting for users, and fields for common kinds of settings."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from pixcore_runners.settings.permitted import COUNT
 
 @frozen
 class About:
-    """What users read about a setting: one line of help, what a value must be, and whether it has a flag."""
+    """The description of a setting: one line of help, what a value must be, and whether it has a flag."""
 
     help: str
     expects: str
@@ -23,10 +23,10 @@ def described(text: str, expects: str, *, flag: bool = False) -> dict[str, About
 
 
 def option(text: str, expects: str, default: object = None) -> Any:  # noqa: ANN401 - a field of any type
-    """Return a setting about lists, which has a flag."""
+    """Return the field of a setting about lists, which has a flag."""
     return field(default=default, metadata=described(text, expects, flag=True))
 
 
 def count(default: int | None, text: str, *, flag: bool = False) -> Any:  # noqa: ANN401 - a field
-    """Return a setting that is a whole number of at least 1."""
+    """Return the field of a setting that is a whole number of at least 1."""
     return field(default=default, validator=ge(1), metadata=described(text, COUNT, flag=flag))

@@ -1,4 +1,4 @@
-"""What a setting may hold: the wording for users, and the validators of URLs and names."""
+"""The permitted values of settings: their description for users, and validators of URLs and names."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ BROKER = "a URL such as redis://host:6379/0"
 
 
 def store_url(_: object, attribute: "Attribute[str]", url: str) -> None:
-    """Refuse a store URL that holds a user or a secret, or is no URL."""
+    """Raise if a store URL holds a user or a secret, or is not a URL."""
     if holds_secret(url) or holds_user(url):
         raise InvalidRequest(
             f"{attribute.name} holds a credential, but URLs are shown and stored; remove it and set it where the"
@@ -30,7 +30,7 @@ def store_url(_: object, attribute: "Attribute[str]", url: str) -> None:
 
 
 def status_url(_: object, attribute: "Attribute[str]", url: str) -> None:
-    """Refuse a status URL that holds a password, or is no URL."""
+    """Raise if a status URL holds a password, or is not a URL."""
     if holds_secret(url):
         raise InvalidRequest(
             f"{attribute.name} holds a password, but URLs are shown; remove it, and set PGPASSWORD or write it into"
@@ -41,6 +41,6 @@ def status_url(_: object, attribute: "Attribute[str]", url: str) -> None:
 
 
 def archive_kind(_: object, __: object, kind: str) -> None:
-    """Refuse a kind of archive that no adapter makes."""
+    """Raise if no adapter makes this kind of archive."""
     if kind not in ARCHIVERS:
         raise ValueError(kind)
