@@ -219,7 +219,13 @@ def test_copies_that_a_chunk_kept_are_shown_with_their_sizes_and_what_decided(tm
         ["picture 3"],
     ]
     assert [(pair.chunk, pair.pair) for pair in report.twins] == [(2, twins[0]), (2, twins[1])]
+    chunk = records[1].chunk.key
+    alike = [SeenImage(chunk, row.sha256, row.url, Fingerprint(0, 0, "x", flat=False)) for row, _ in images[3:]]
+    near = near_groups([NearPair(alike[1], alike[2]), NearPair(alike[0], alike[1])])
+    report = evolve(dataset, records=records).report(groups=near)
+    assert [pair.pair.one.url for pair in report.near] == [urls[0]]  # twins are not listed again
     text = " ".join(Page(report).text.split())
+    assert "2 pairs in 1 group have similar hashes; all images were kept. The nearest 1 that are not above" in text
     assert "2 pairs show the same picture." in text
     assert "68 \xd7 48, 1.0 kB 69 \xd7 48, 1.0 kB same picture, mirrored <b> chunk 2" in text
     assert "no preview" in text

@@ -90,7 +90,7 @@ class Report:
         side: The width and height of the thumbnails, about, in pixels.
         groups: The number of groups of near-duplicates.
         pairs: The number of near pairs.
-        near: The pairs that are shown, the nearest ones first.
+        near: The pairs that are shown, the nearest ones first; without those of ``twins``.
         copies: The number of pairs of copies that chunks found and kept.
         twins: Those of them that are shown, in the order of their chunks.
         rejections: Rejected downloads by reason, the most frequent reason first.
@@ -133,8 +133,8 @@ def gather(
         StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As the store and the local disk raise them.
     """
     stored = sum(record.result.progress.accepted for record in records if record.result)
-    nearest = _nearest(groups)
     twins = [(record.chunk.id, pair) for record in records if record.result for pair in record.result.twins]
+    nearest = _nearest(groups, {(chunk, frozenset((pair.one, pair.other))) for chunk, pair in twins[:_PAIRS]})
     paired: set[object] = {image.sha256 for _, pair in nearest for image in (pair.one, pair.other)}
     paired |= {(chunk, url) for chunk, pair in twins[:_PAIRS] for url in (pair.one, pair.other)}
     thumbnails = Thumbnails.for_count(min(stored, most) + len(paired))
@@ -212,10 +212,19 @@ def _names(chunk: int, row: Mapping[str, object]) -> tuple[object, ...]:
     return str(row.get("sha256")), (chunk, str(row.get("url")))
 
 
-def _nearest(groups: Sequence[NearGroup]) -> list[tuple[int, NearPair]]:
-    """Return the nearest pairs, each with the number of its group."""
-    pairs = ((number, pair) for number, group in enumerate(groups, 1) for pair in group.pairs)
+def _nearest(groups: Sequence[NearGroup], twins: Collection[tuple[int, frozenset[str]]]) -> list[tuple[int, NearPair]]:
+    """Return the nearest pairs that are not among the ``twins``, each with the number of its group."""
+    pairs = (
+        (number, pair) for number, group in enumerate(groups, 1) for pair in group.pairs if not _is_twin(pair, twins)
+    )
     return sorted(pairs, key=lambda one: one[1].phash + one[1].dhash)[:_PAIRS]  # stable: groups stay in order
+
+
+def _is_twin(pair: NearPair, twins: Collection[tuple[int, frozenset[str]]]) -> bool:
+    """Return whether these are a chunk's twins, each given by the chunk's id and the two URLs."""
+    return (
+        pair.one.chunk == pair.other.chunk and (pair.one.chunk.id, frozenset((pair.one.url, pair.other.url))) in twins
+    )
 
 
 def _rejections(records: Iterable[ChunkRecord]) -> tuple[Rejections, ...]:

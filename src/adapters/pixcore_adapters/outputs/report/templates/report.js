@@ -98,7 +98,7 @@
     const button = make("button", "", { type: "button", "data-image": number, tabindex: first ? 0 : -1 });
     button.append(picture(number));
     const [measure] = order();
-    if (measure && measured(number)) button.append(make("span", MEASURES[measure][1](code(number, measure)), { class: "badge" }));
+    if (measure && measured(number)) button.append(make("span", MEASURES[measure][1](code(number, measure)).split(" ")[0], { class: "badge" }));
     item.append(button);
     return item;
   }
@@ -183,7 +183,7 @@
 
   function order() {
     const [measure, direction] = find("#filters").elements.sort.value.split(" ");
-    return [measure, direction === "down" ? -1 : 1];
+    return [measure, direction === "falling" ? -1 : 1];
   }
 
   // Images that were not measured come last, and equal ones stay in the order of the dataset.
@@ -195,7 +195,7 @@
 
   function orders() {
     const options = Object.entries(MEASURES).flatMap(([measure, [name]]) =>
-      [["up", "lowest"], ["down", "highest"]].map(([direction, first]) => new Option(`${name.toLowerCase()}, ${first} first`, `${measure} ${direction}`)));
+      ["rising", "falling"].map((direction) => new Option(`${name.toLowerCase()}, ${direction}`, `${measure} ${direction}`)));
     const select = find("#filters").elements.sort;
     select.replaceChildren(new Option("as stored", ""), ...options);
     select.disabled = ![...data.images.keys()].some(measured);
@@ -244,9 +244,11 @@
 
   // ---- the details of an image ----
 
-  const FACTS = [
+  const ORIGIN = [
     ["Caption", "caption"], ["Creator", "creator"], ["Licence", "license"], ["Terms", "license_url"], ["Opt-out", "opt_out"], ["Page", "page_url"],
     ["Address", "url"], ["Source", "source"], ["Keyword", "keyword"], ["Label", "label"], ["Fetched", "fetched_at"],
+  ];
+  const FILE = [
     ["File", "file_name"], ["Colour mode", "mode"], ["sha256", "sha256"], ["phash", "phash"], ["dhash", "dhash"], ["Hashed by", "hash_method"],
   ];
   const ALWAYS = new Set(["creator", "license", "page_url"]);  // shown as "not stated" if they are empty
@@ -287,9 +289,9 @@
     if (flags(number).length) more.push(...fact("Flags", make("bdi", flags(number).map(spaced).join(", "))));
     const measures = measured(number) ? Object.entries(MEASURES).flatMap(([measure, [name, written]]) => fact(name, written(code(number, measure)))) : [];
     const listed = data.columns.filter((name) => name.startsWith("list:")).map((name) => [name.slice("list:".length), name]);
-    const stated = [...FACTS, ...listed].filter(([, name]) => line(name) || ALWAYS.has(name));
-    const facts = stated.flatMap(([title, name]) => fact(title, line(name) ? shown(line(name)) : make("span", "not stated", { class: "quiet" })));
-    find("#details .facts").replaceChildren(...fact("Size", size), ...more, ...facts, ...measures, ...fact("Chunk", line("chunk")));
+    const facts = (names) => names.filter(([, name]) => line(name) || ALWAYS.has(name)).flatMap(
+      ([title, name]) => fact(title, line(name) ? shown(line(name)) : make("span", "not stated", { class: "quiet" })));
+    find("#details .facts").replaceChildren(...fact("Size", size), ...more, ...facts(ORIGIN), ...measures, ...facts([...FILE, ...listed]), ...fact("Chunk", line("chunk")));
     find("[data-place]").textContent = `${count(current + 1)} of ${count(around.length)}`;
     find('[data-step="-1"]').disabled = current === 0;
     find('[data-step="1"]').disabled = current === around.length - 1;
