@@ -37,7 +37,7 @@ class TwinFinderContract(ABC):
 
     @pytest.fixture
     def twins(self, finder: TwinFinder) -> Iterator[Twins]:
-        """Begin with the images of one attempt."""
+        """Open the finder for the images of one attempt."""
         with closing(finder.open()) as twins:
             yield twins
 
@@ -59,7 +59,7 @@ class TwinFinderContract(ABC):
         return images
 
     def test_a_copy_is_proposed_and_confirmed(self, twins: Twins, images: Images) -> None:
-        """Only earlier images are proposed, also within one call."""
+        """Only earlier images may be proposed, also within one call."""
         original, other, copy = images(self.picture(1), self.picture(2), self.copy(1))
         assert [list(each) for each in twins.propose([original, other, copy])] == [[], [], [0]]
         twin = twins.confirm(copy, [original])
@@ -69,7 +69,7 @@ class TwinFinderContract(ABC):
         assert twin.comparison.sentence().startswith("same picture")
 
     def test_calls_do_not_change_what_is_proposed(self, finder: TwinFinder, images: Images) -> None:
-        """Images come in groups of any size."""
+        """Images may come in groups of any size."""
         all_images = images(*(build(seed) for seed in (1, 2, 3) for build in (self.picture, self.copy)))
         with closing(finder.open()) as one, closing(finder.open()) as other:
             together = [list(each) for each in one.propose(all_images)]
@@ -77,29 +77,29 @@ class TwinFinderContract(ABC):
         assert together == apart == [[], [0], [], [2], [], [4]]
         assert one.propose([]) == []
 
-    def test_other_pictures_are_no_twins(self, twins: Twins, images: Images) -> None:
-        """Whatever was proposed."""
+    def test_different_pictures_are_not_twins(self, twins: Twins, images: Images) -> None:
+        """This must hold even if they were proposed."""
         one, *others = images(*map(self.picture, range(4)))
         assert twins.confirm(one, others) is None
         assert twins.confirm(one, []) is None
 
     def test_the_place_is_among_the_candidates(self, twins: Twins, images: Images) -> None:
-        """Behind others that are no twins; one beyond the eighth is not looked at."""
+        """The place counts the candidates that are not twins. Candidates after the eighth are not compared."""
         copy, original, *others = images(self.copy(1), *map(self.picture, range(1, 10)))
         twin = twins.confirm(copy, [*others[:3], original])
         assert twin
         assert twin.place == 3
         assert twins.confirm(copy, [*others, original]) is None
 
-    def test_a_file_that_is_gone_is_no_twin(self, twins: Twins, images: Images) -> None:
-        """And the next image is compared as usual."""
+    def test_a_missing_file_is_not_a_twin(self, twins: Twins, images: Images) -> None:
+        """The next image must be compared as usual."""
         original, copy, again = images(self.picture(1), self.copy(1), self.copy(1) + b" ")
         copy.download.path.unlink()
         assert twins.confirm(copy, [original]) is None
         assert twins.confirm(again, [copy, original])
 
-    def test_attempts_do_not_know_each_other(self, finder: TwinFinder, images: Images) -> None:
-        """Each begins with nothing; closing is idempotent, and needs no use before."""
+    def test_attempts_are_independent(self, finder: TwinFinder, images: Images) -> None:
+        """Each attempt begins without images. Closing is idempotent, and allowed before any use."""
         original, copy = images(self.picture(1), self.copy(1))
         with closing(finder.open()) as one, closing(finder.open()) as other:
             assert [list(each) for each in one.propose([original])] == [[]]

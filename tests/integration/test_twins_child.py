@@ -1,4 +1,4 @@
-"""Comparing files in a child process: what hostile files do to it, and how long it may take."""
+"""Compare files in a child process: hostile files are contained, and the time is bounded."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,13 +23,13 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def confirmer() -> Iterator[Confirmer]:
-    """Make a confirmer whose child is ended."""
+    """Make a confirmer, and end its child after the test."""
     with closing(Confirmer(Limits())) as confirmer:
         yield confirmer
 
 
 def test_a_twin_is_confirmed_across_the_pipe(confirmer: Confirmer, pair: tuple[Path, Path]) -> None:
-    """With all that was found; and a child that was ended is started again."""
+    """All features must cross the pipe, and a child that was ended must be started again."""
     for _ in range(2):
         twin = confirmer.find(pair[1], [pair[0]])
         assert twin
@@ -38,10 +38,8 @@ def test_a_twin_is_confirmed_across_the_pipe(confirmer: Confirmer, pair: tuple[P
         confirmer.close()
 
 
-def test_files_that_are_gone_or_hostile_are_no_twins(
-    confirmer: Confirmer, pair: tuple[Path, Path], tmp_path: Path
-) -> None:
-    """And the next pair is compared as if they had not been there."""
+def test_missing_and_hostile_files_are_not_twins(confirmer: Confirmer, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    """The next pair must be compared as usual."""
     bomb, torn = tmp_path / "bomb.png", tmp_path / "torn.jpg"
     bomb.write_bytes(plain_png(9000, 9000))
     torn.write_bytes(pair[0].read_bytes()[:2000])
@@ -51,14 +49,14 @@ def test_files_that_are_gone_or_hostile_are_no_twins(
     assert confirmer.find(pair[1], [pair[0]])
 
 
-def test_a_pair_that_takes_too_long_is_none_of_twins(pair: tuple[Path, Path]) -> None:
-    """The child is killed; a later pair has another one."""
+def test_a_pair_that_takes_too_long_is_not_a_pair_of_twins(pair: tuple[Path, Path]) -> None:
+    """The child is killed, and a later pair gets a new child."""
     with closing(Confirmer(Limits(), seconds=1e-9)) as hurried:
         assert hurried.find(pair[1], [pair[0]]) is None
 
 
 def test_all_comparisons_of_a_chunk_have_one_deadline(pair: tuple[Path, Path]) -> None:
-    """Once it has passed, nothing is compared any more."""
+    """After the deadline nothing is compared."""
     times = iter([0.0, 50.0, 50.0, 61.0])
     with closing(Confirmer(Limits(), deadline=60, clock=lambda: next(times))) as confirmer:
         assert confirmer.find(pair[1], [pair[0]])
@@ -67,7 +65,7 @@ def test_all_comparisons_of_a_chunk_have_one_deadline(pair: tuple[Path, Path]) -
 
 
 def test_at_most_eight_candidates_are_compared(confirmer: Confirmer, pair: tuple[Path, Path], tmp_path: Path) -> None:
-    """The nearest come first."""
+    """The candidates are ordered by distance, the nearest first."""
     others = []
     for seed in range(10, 18):
         others.append(tmp_path / f"{seed}.jpg")

@@ -1,4 +1,4 @@
-"""Which of two images of the same picture stays."""
+"""The better of two images of the same picture stays."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,13 +44,13 @@ CROPPED = Features(shared=0.8)
     ],
 )
 def test_the_better_one_stays_whatever_the_order(better: Accepted, worse: Accepted, comparison: Comparison) -> None:
-    """It is kept when it is first, and takes the place of the other when it is second."""
+    """The better image stays if it is first, and replaces the other if it is second."""
     assert not second_is_better(better, worse, comparison)
     assert second_is_better(worse, better, comparison.swapped())
 
 
-def test_the_first_of_two_alike_stays() -> None:
-    """Small differences of size decide nothing."""
+def test_the_first_of_two_similar_images_stays() -> None:
+    """Small differences of size must not decide."""
     assert not second_is_better(image(), image(804, 600, 91_000), found())
     assert not second_is_better(image(804, 600, 91_000), image(), found())
 
@@ -71,6 +71,6 @@ images = st.builds(image, sides, sides, st.integers(1000, 5_000_000))
 def test_two_images_never_displace_each_other(
     one: Accepted, other: Accepted, seen: Features, beside: Features, equal: bool
 ) -> None:
-    """At most one of them is better than the other."""
+    """At most one of two images is better than the other."""
     comparison = found(seen, beside, equal=equal)
     assert not (second_is_better(one, other, comparison) and second_is_better(other, one, comparison.swapped()))

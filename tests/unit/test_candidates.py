@@ -1,4 +1,4 @@
-"""A chunk whose candidates do not suffice takes more of its lists, and a retry fetches only what may help."""
+"""A chunk takes more candidates of its lists if it needs them. A retry fetches only candidates that may help."""
 
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ LIST = Slice("memory", "q", 0, 40, "lists/q")
 
 @define
 class Fetching:
-    """A downloader that notes what it fetches; the positions in ``slow`` are transient misses."""
+    """A downloader that records its fetches. The positions in ``slow`` are transient misses."""
 
     pictures: Sequence[bytes | None]
     slow: set[int] = field(factory=set)
@@ -53,7 +53,7 @@ class Fetching:
 
 @pytest.fixture
 def assembly(tmp_path: Path) -> MemoryAssembly:
-    """Twenty dead links, then twenty pictures."""
+    """Return the adapters, with a list of twenty dead links and then twenty pictures."""
     return MemoryAssembly(tmp_path / "work", [None] * 20 + [picture(number) for number in range(20)])
 
 
@@ -81,8 +81,8 @@ def names(assembly: MemoryAssembly, key: ChunkKey) -> list[str]:
     return [str(row["url"]) for row in assembly.archiver.contents(path).rows]
 
 
-def test_a_chunk_goes_on_behind_its_plan(assembly: MemoryAssembly) -> None:
-    """As often as needed, never twice from the same position, and no further than its images are."""
+def test_a_chunk_takes_candidates_after_its_plan(assembly: MemoryAssembly) -> None:
+    """It takes as often as needed, no position twice, and none after the last image that it needs."""
     first, second = plan(assembly, (0, 5), (5, 10))
     downloader = Fetching(assembly.pictures)
     assert run(assembly, first, downloader).result.progress.accepted == 4
@@ -94,21 +94,21 @@ def test_a_chunk_goes_on_behind_its_plan(assembly: MemoryAssembly) -> None:
 
 
 def test_a_chunk_that_is_full_takes_nothing(assembly: MemoryAssembly) -> None:
-    """Not a single statement more than before."""
+    """It must not execute a further statement."""
     (key,) = plan(assembly, (20, 24))
     run(assembly, key, Fetching(assembly.pictures))
     assert "take" not in assembly.faults.calls
     assert assembly.status.get(key).chunk.taken == ()
 
 
-def test_a_search_has_nothing_to_take(assembly: MemoryAssembly) -> None:
-    """It has no listing, so nothing is asked for."""
+def test_a_search_takes_no_more_candidates(assembly: MemoryAssembly) -> None:
+    """A search has no listing, so the repository must not be called."""
     run(assembly, assembly.chunk(30), Fetching(assembly.pictures))
     assert "take" not in assembly.faults.calls
 
 
 def test_a_rerun_has_the_same_candidates_in_the_same_order(assembly: MemoryAssembly) -> None:
-    """A worker that was killed after it took more leaves its slices to the next one; dead links are not tried again."""
+    """If a worker is killed after it took more, the next one has its slices and does not retry dead links."""
     (key,) = plan(assembly, (16, 21))
     with pytest.raises(KeyboardInterrupt):
         run(assembly, key, Fetching(assembly.pictures), store=_Stopping())
@@ -129,7 +129,7 @@ class _Stopping:
 
 
 def test_a_worker_that_lost_its_claim_takes_nothing(assembly: MemoryAssembly) -> None:
-    """Whoever claimed the chunk after it goes on where the plan ends."""
+    """The worker that claimed the chunk later takes the candidates after the plan."""
     (key,) = plan(assembly, (0, 5))
 
     class Slow(Fetching):
@@ -143,7 +143,7 @@ def test_a_worker_that_lost_its_claim_takes_nothing(assembly: MemoryAssembly) ->
     assert assembly.status.get(key).chunk.taken == ()
 
 
-def test_a_retry_fetches_what_was_missed_for_a_while_and_nothing_else(assembly: MemoryAssembly) -> None:
+def test_a_retry_fetches_only_transient_misses(assembly: MemoryAssembly) -> None:
     """Good images come from the archive, dead links are not tried again, and both are counted as before."""
     (key,) = plan(assembly, (15, 40), target=22)
     run(assembly, key, Fetching(assembly.pictures, slow={22, 30}))
@@ -159,7 +159,7 @@ def test_a_retry_fetches_what_was_missed_for_a_while_and_nothing_else(assembly: 
 
 
 def test_a_retry_without_gain_makes_the_same_archive(assembly: MemoryAssembly) -> None:
-    """Byte for byte, with the time at which each image was fetched."""
+    """The archive must be equal byte by byte, with the time at which each image was first fetched."""
     (key,) = plan(assembly, (15, 40), target=22)
     first = run(assembly, key, Fetching(assembly.pictures, slow={30})).result
     assembly.status.reopen(key)
@@ -168,7 +168,7 @@ def test_a_retry_without_gain_makes_the_same_archive(assembly: MemoryAssembly) -
 
 
 def test_a_full_chunk_that_is_reopened_fetches_nothing(assembly: MemoryAssembly) -> None:
-    """Not even ahead of what its archive holds."""
+    """The downloader must not fetch ahead while images are restored from the archive."""
     (key,) = plan(assembly, (20, 40), target=4)
     run(assembly, key, Fetching(assembly.pictures))
     assembly.status.reopen(key)
@@ -178,8 +178,8 @@ def test_a_full_chunk_that_is_reopened_fetches_nothing(assembly: MemoryAssembly)
 
 
 @pytest.mark.parametrize("damage", ["gone", "other"])
-def test_images_are_fetched_again_if_the_archive_is_not_there(assembly: MemoryAssembly, damage: str) -> None:
-    """A damaged archive is no source of images."""
+def test_images_are_fetched_again_if_the_archive_is_missing_or_damaged(assembly: MemoryAssembly, damage: str) -> None:
+    """Images must not be restored from a damaged archive."""
     (key,) = plan(assembly, (15, 40), target=22)
     run(assembly, key, Fetching(assembly.pictures))
     _damage(assembly, key, damage)
@@ -199,7 +199,7 @@ def _damage(assembly: MemoryAssembly, key: ChunkKey, damage: str) -> None:
 
 
 def test_a_failed_chunk_does_not_try_its_dead_links_again(assembly: MemoryAssembly) -> None:
-    """It fails again, with the same reasons, and without a single fetch."""
+    """It fails again with the same reasons and without a fetch."""
     assembly.pictures[:] = [None] * 40
     (key,) = plan(assembly, (0, 5))
     for fetched in (list(range(40)), []):
@@ -211,8 +211,8 @@ def test_a_failed_chunk_does_not_try_its_dead_links_again(assembly: MemoryAssemb
         assembly.status.reopen(key)
 
 
-def test_what_other_settings_may_allow_is_tried_again(assembly: MemoryAssembly) -> None:
-    """A miss is permanent under the worker's settings, which the next worker may not have."""
+def test_misses_that_other_settings_may_avoid_are_tried_again(assembly: MemoryAssembly) -> None:
+    """Such a miss is permanent only under the settings of one worker; the next worker may have others."""
     (key,) = plan(assembly, (18, 40), target=22)
     run(assembly, key, Fetching(assembly.pictures, reason="opted_out"))
     assembly.status.reopen(key)
@@ -222,7 +222,7 @@ def test_what_other_settings_may_allow_is_tried_again(assembly: MemoryAssembly) 
 
 
 def test_a_chunk_that_only_waits_for_its_source_is_tried_again(assembly: MemoryAssembly) -> None:
-    """Transient misses are no reason to fail for good."""
+    """Transient misses must not make a chunk fail permanently."""
     (key,) = plan(assembly, (20, 22))
     with pytest.raises(SourceUnavailable):
         assembly.pipeline(downloader=Fetching(assembly.pictures, slow=set(range(40)))).run(key)

@@ -1,4 +1,4 @@
-"""Damage is found, of every kind, and nothing sound is refused for it."""
+"""Every kind of damage is found, and undamaged files are accepted."""
 
 import struct
 import zlib
@@ -34,18 +34,18 @@ def judge(tmp_path: Path) -> Judge:
 
 
 def is_damaged(outcome: Picture | Refusal) -> bool:
-    """Whether it was refused, as damaged."""
+    """Return whether the file was refused as damaged."""
     return isinstance(outcome, Refusal) and outcome.reason == RejectReason.DAMAGED
 
 
 @cache
 def jpeg(number: int, *, progressive: bool = False) -> bytes:
-    """A photograph of some 50 kB."""
+    """Return a photograph of about 50 kB."""
     return encoded(photo(number, 500, 375), quality=92, progressive=progressive)
 
 
 def start_of_scan(data: bytes) -> int:
-    """Where the coded data of the first scan begins."""
+    """Return the offset of the coded data of the first scan."""
     marker = data.index(b"\xff\xda")
     return marker + 2 + int.from_bytes(data[marker + 2 : marker + 4], "big")
 
@@ -82,7 +82,7 @@ KINDS = (
 @pytest.mark.parametrize("progressive", [False, True], ids=["sequential", "progressive"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_jpeg_is_found(judge: Judge, kind: str, progressive: bool) -> None:
-    """All but one in a hundred; `benchmarks/bench_damage.py` counts more of them."""
+    """At most one in a hundred may be missed; `benchmarks/bench_damage.py` counts on more files."""
     files = (broken(jpeg(seed, progressive=progressive), kind, np.random.default_rng(seed)) for seed in range(MANY))
     found = sum(is_damaged(judge(data)) for data in files)
     assert found >= MANY - 1
@@ -95,8 +95,8 @@ def test_a_damaged_jpeg_is_found(judge: Judge, kind: str, progressive: bool) -> 
         *({"subsampling": 0, "quality": 100}, {"subsampling": 1, "quality": 30}, {"quality": 5}),
     ],
 )
-def test_no_sound_jpeg_is_refused(judge: Judge, options: dict[str, object]) -> None:
-    """Of any shape and any way to encode it."""
+def test_an_undamaged_jpeg_is_accepted(judge: Judge, options: dict[str, object]) -> None:
+    """This must hold for every shape and every way to encode it."""
     for number in range(MANY):
         chance = np.random.default_rng(number)
         image = photo(number, *chance.integers(1, 800, 2).tolist())
@@ -104,12 +104,12 @@ def test_no_sound_jpeg_is_refused(judge: Judge, options: dict[str, object]) -> N
 
 
 def inserted(data: bytes, place: int, some: bytes) -> bytes:
-    """The file with some bytes more."""
+    """Return the file with some bytes inserted."""
     return data[:place] + some + data[place:]
 
 
 def odd_metadata() -> dict[str, bytes]:
-    """JPEGs with every pixel, about which libjpeg warns all the same."""
+    """Return JPEGs with all pixels about which libjpeg warns nevertheless."""
     data = jpeg(1)
     tables, frame, scan = (data.index(marker) for marker in (b"\xff\xdb", b"\xff\xc0", b"\xff\xda"))
     version = data.index(b"JFIF\0") + 5
@@ -129,8 +129,8 @@ def odd_metadata() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", odd_metadata())
-def test_odd_metadata_is_no_damage(judge: Judge, name: str) -> None:
-    """Every pixel is there, and the hashes are those of the plain file."""
+def test_odd_metadata_is_not_damage(judge: Judge, name: str) -> None:
+    """All pixels exist, and the hashes are those of the plain file."""
     outcome = judge(odd_metadata()[name])
     assert isinstance(outcome, Picture)
     if name != "no profile":
@@ -139,27 +139,27 @@ def test_odd_metadata_is_no_damage(judge: Judge, name: str) -> None:
         assert outcome.fingerprint == plain.fingerprint
 
 
-def test_odd_metadata_hides_no_damage(judge: Judge) -> None:
-    """What is wrong with the pixels is found behind what is wrong with the metadata."""
+def test_odd_metadata_does_not_hide_damage(judge: Judge) -> None:
+    """Damage of the pixels must be found even if libjpeg warned about the metadata first."""
     for name, data in odd_metadata().items():
         middle = (start_of_scan(data) + len(data)) // 2
         assert is_damaged(judge(data[:middle] + b"\xff\xd9")), name
 
 
 def test_cmyk_is_checked_too(judge: Judge) -> None:
-    """Pillow decodes it, but libjpeg's warnings are heard."""
+    """Pillow decodes CMYK, but libjpeg's warnings must count."""
     data = encoded(photo(1, 500, 375).convert("CMYK"))
     assert isinstance(judge(data), Picture)
     assert is_damaged(judge(broken(data, "half, then an end marker", np.random.default_rng(1))))
 
 
 def chunk(name: bytes, content: bytes, flaw: int = 0) -> bytes:
-    """A chunk of a PNG, whose checksum has a flaw."""
+    """Return a chunk of a PNG. ``flaw`` changes its checksum."""
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content) ^ flaw)
 
 
 def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """The chunks of a PNG, name and content."""
+    """Return the chunks of a PNG, each as its name and content."""
     found, place = [], 8
     while place < len(data):
         length = int.from_bytes(data[place : place + 4], "big")
@@ -169,7 +169,7 @@ def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def png(*parts: tuple[bytes, bytes]) -> bytes:
-    """The PNG of these chunks."""
+    """Return the PNG of these chunks."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, content) for name, content in parts)
 
 
@@ -186,7 +186,7 @@ def test_a_wrong_checksum_is_damage_and_named(judge: Judge, name: bytes) -> None
 
 @pytest.mark.parametrize("flaw", ["no end", "half of the pixels", "a part is missing", "a part twice", "no data"])
 def test_a_png_whose_pixels_do_not_inflate_is_damaged(judge: Judge, flaw: str) -> None:
-    """Also where every checksum is right."""
+    """This must hold even if every checksum is right."""
     header, *_, end = chunks(encoded(photo(1), "PNG"))
     packed = zlib.compress(b"".join(b"\0" + np.asarray(photo(1))[row].tobytes() for row in range(240)))
     parts = [(b"IDAT", packed[place : place + 8192]) for place in range(0, len(packed), 8192)]
@@ -207,7 +207,7 @@ def test_a_png_whose_pixels_do_not_inflate_is_damaged(judge: Judge, flaw: str) -
 
 @pytest.mark.parametrize("kept", [1, 2, 3])
 def test_missing_frames_of_an_apng_are_damage(judge: Judge, kept: int) -> None:
-    """The header says how many there are."""
+    """The header states the number of frames."""
     parts = chunks(animation(5, "PNG"))
     controls = [number for number, (name, _) in enumerate(parts) if name == b"fcTL"]
     assert is_damaged(judge(png(*parts[: controls[kept]], parts[-1])))
@@ -216,21 +216,21 @@ def test_missing_frames_of_an_apng_are_damage(judge: Judge, kept: int) -> None:
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("name", ["WEBP", "GIF", "BMP", "AVIF", "TIFF", "HEIF"])
 def test_other_formats_cut_short_are_damaged(judge: Judge, name: str, part: float) -> None:
-    """As far as their libraries can say."""
+    """The test covers the cuts that the libraries of these formats report."""
     data = encoded_heic(photo(1)) if name == "HEIF" else encoded(photo(1), name)
     assert is_damaged(judge(data[: int(len(data) * part)]))
 
 
 @pytest.mark.parametrize("name", ["GIF", "WEBP", "TIFF", "AVIF"])
 def test_an_animation_cut_in_a_later_frame_is_damaged(judge: Judge, name: str) -> None:
-    """The first frame being whole is not enough."""
+    """It does not suffice that the first frame is complete."""
     data = animation(6, name)
     assert isinstance(judge(data), Picture)
     assert isinstance(judge(data[: len(data) * 6 // 10]), Refusal)
 
 
 def test_a_phone_photo_counts_its_picture_alone(judge: Judge) -> None:
-    """48.8 million pixels, and a gain map of a quarter of them: together more than the limit."""
+    """The 48.8 million pixels and the gain map of a quarter of that exceed the limit only together."""
     width, height = 8064, 6048
     picture, gain_map = Image.new("RGB", (width, height), "teal"), Image.new("RGB", (width // 2, height // 2))
     file = BytesIO()

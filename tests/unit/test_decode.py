@@ -160,7 +160,7 @@ def test_a_tiff_has_the_size_that_loaders_give(decoded: Decode) -> None:
     ],
     ids=["solid", "nearly solid", "fog", "photo"],
 )
-def test_flat_is_what_has_no_picture_in_it(decoded: Decode, image: Image.Image, flat: bool) -> None:
+def test_only_pictures_without_contrast_are_flat(decoded: Decode, image: Image.Image, flat: bool) -> None:
     """A photograph in fog still has its own hashes; a wall does not."""
     picture = decoded(encoded(image))
     assert isinstance(picture, Picture)
@@ -387,8 +387,8 @@ def test_colours_that_cannot_be_scaled_up_are_refused(decoded: Decode) -> None:
     assert not outline(odd, 100).scalable
 
 
-def test_only_what_libjpeg_scales_is_scaled() -> None:
-    """Of a lossless JPEG it makes rows of another length than Pillow expects."""
+def test_jpegs_that_libjpeg_cannot_scale_are_not_scaled() -> None:
+    """From a lossless JPEG, libjpeg makes rows of another length than Pillow expects."""
     for data in kinds():
         assert outline(data, 100).scalable
     plain = kinds()[0]

@@ -1,4 +1,4 @@
-"""Lists as people have them: every format, encoding and column, and no row lost without a word."""
+"""Lists in every format and encoding are read with all columns, and every faulty row is counted."""
 
 import base64
 import csv
@@ -78,8 +78,8 @@ def in_format(path: Path, rows: list[tuple[str, str, int]]) -> Path:
 @pytest.mark.parametrize("suffix", ["parquet", "json", "jsonl", "csv", "tsv"])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 @given(rows=tables)
-def test_what_is_written_comes_back(tmp_path: Path, suffix: str, rows: list[tuple[str, str, int]]) -> None:
-    """Every cell of every row comes back as it was, whatever the format; tables of text hold text."""
+def test_every_format_gives_the_written_rows(tmp_path: Path, suffix: str, rows: list[tuple[str, str, int]]) -> None:
+    """Every cell must be read as it was written, whatever the format. Text formats hold text only."""
     number = str if suffix in ("csv", "tsv") else int
     found, entries = reading(in_format(tmp_path / f"list.{suffix}", rows))
     assert [entry["listed"] for entry in entries] == [
@@ -92,7 +92,7 @@ def test_what_is_written_comes_back(tmp_path: Path, suffix: str, rows: list[tupl
 @pytest.mark.parametrize("column", ["url", "URL", "image_url", "OriginalURL"])
 @pytest.mark.parametrize("caption", ["caption", "TEXT", "alt", "Title"])
 def test_usual_names_are_found_in_any_case(tmp_path: Path, column: str, caption: str) -> None:
-    """The lists that are in use name the URL and the caption differently."""
+    """Published lists name the columns of the URL and the caption differently."""
     _, (entry,) = reading(written(tmp_path / "list.csv", f"{column},{caption},label,width\n{A},a cat,Felis,640\n"))
     assert (entry["url"], entry["caption"], entry["label"]) == (A, "a cat", "Felis")
     assert entry["listed"] == {"list_width": "640"}
@@ -120,7 +120,7 @@ def test_encodings_and_gzip_are_recognised(tmp_path: Path, encoding: str, packed
 
 
 def test_json_documents(tmp_path: Path) -> None:
-    """A document is an array, an object of columns or, in fact, JSON lines; values may be nested and missing."""
+    """A document is an array, an object of columns, or JSON lines. Values may be nested or missing."""
     for text in (
         json.dumps([{"image_urls": A, "captions": "a"}, {"image_urls": B, "captions": "b"}]),
         json.dumps({"image_urls": [A, B], "captions": ["a", "b"]}),
@@ -138,7 +138,7 @@ def test_json_documents(tmp_path: Path) -> None:
 
 
 def test_a_quotation_mark_swallows_no_row(tmp_path: Path) -> None:
-    """TSV has no quoting unless every row has; in CSV, only the row with the mark is junk."""
+    """In TSV, quotes are plain characters unless every row is quoted. In CSV, only the row with the mark is junk."""
     rows = [f"{A}{sep}{chr(34) if n in (5, 9) else ''}title {n}" for n in range(40) for sep in ("S",)]
     tsv = "url\ttitle\n" + "\n".join(rows).replace("S", "\t")
     _, entries = reading(written(tmp_path / "list.tsv", tsv))
@@ -170,7 +170,7 @@ def test_a_quotation_mark_swallows_no_row(tmp_path: Path) -> None:
     ],
 )
 def test_every_fault_is_counted_with_its_line(tmp_path: Path, name: str, line: str, reason: str) -> None:
-    """Up to 1 % of the rows may be faulty; beyond that, the message names the line and the way out."""
+    """Up to 1 % of the rows may be faulty; beyond that, the message names the line and the remedy."""
     good = {".csv": f"{A},t", ".txt": A, ".jsonl": json.dumps({"url": A, "caption": "c"})}[Path(name).suffix]
     head = ["url,title"] if name == "list.csv" else []
     text = "\n".join([*head, *[good] * 3, line, *[good] * 96]).encode("utf-8", "surrogateescape")
@@ -211,7 +211,7 @@ def test_checksums_are_hexadecimal_or_base64(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_lists_is_one_list(tmp_path: Path) -> None:
-    """Its files follow each other in the order of their paths; they have the same columns."""
+    """Its files are read in the order of their paths, and must have the same columns."""
     written(tmp_path / "b.csv", f"url,n\n{B},2\n")
     written(tmp_path / "a.csv.gz", gzip.compress(f"n,url\n1,{A}\n".encode()))
     written(tmp_path / "readme.md", "no list")
@@ -222,7 +222,7 @@ def test_a_folder_of_lists_is_one_list(tmp_path: Path) -> None:
 
 
 def test_bad_input_is_refused_in_one_line(tmp_path: Path) -> None:
-    """A damaged or hostile list plans nothing."""
+    """A damaged or hostile list must not be planned."""
     path = in_format(tmp_path / "list.parquet", [("a", "b", 1)] * 9)
     written(path, path.read_bytes()[: path.stat().st_size // 2])
     assert "cannot be read as Parquet" in refused(path)

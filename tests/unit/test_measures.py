@@ -19,7 +19,7 @@ Measure = Callable[..., Measures]
 
 @pytest.fixture
 def measured(tmp_path: Path) -> Measure:
-    """Measure a picture, stored in that format."""
+    """Return a function that measures a picture in a file of a format."""
 
     def measured(image: Image.Image, name: str = "PNG") -> Measures:
         path = tmp_path / "file"
@@ -32,7 +32,7 @@ def measured(tmp_path: Path) -> Measure:
 
 
 def scene(seed: int, width: int = 480, height: int = 360) -> Image.Image:
-    """A photograph with edges: soft shapes, and things before them."""
+    """Return a photograph with edges: soft shapes, and objects in front of them."""
     image, chance = photo(seed, width, height), np.random.default_rng(seed)
     drawing = ImageDraw.Draw(image)
     for _ in range(25):
@@ -43,7 +43,7 @@ def scene(seed: int, width: int = 480, height: int = 360) -> Image.Image:
 
 
 def page(lines: int, ground: str = "white", ink: str = "black") -> Image.Image:
-    """A page of prose."""
+    """Return a page of prose."""
     image = Image.new("RGB", (600, 60 + 26 * lines), ground)
     drawing, font = ImageDraw.Draw(image), ImageFont.load_default(16)
     for line in range(lines):
@@ -54,8 +54,8 @@ def page(lines: int, ground: str = "white", ink: str = "black") -> Image.Image:
 
 @pytest.mark.parametrize("name", ["PNG", "JPEG"])
 @pytest.mark.parametrize("seed", range(5))
-def test_sharpness_sees_a_slight_and_a_strong_blur(measured: Measure, name: str, seed: int) -> None:
-    """On the small picture for hashes, a blur of 2 pixels cannot be seen."""
+def test_sharpness_measures_a_slight_and_a_strong_blur(measured: Measure, name: str, seed: int) -> None:
+    """The small picture for the hashes would not show a blur of 2 pixels."""
     sharp, slight, strong = (
         measured(scene(seed).filter(ImageFilter.GaussianBlur(radius)), name) for radius in (0, 2, 12)
     )
@@ -72,14 +72,14 @@ def test_sharpness_does_not_depend_on_contrast(measured: Measure) -> None:
 
 
 def test_one_sharp_part_is_enough(measured: Measure) -> None:
-    """A face before a blurred ground is what photographers want."""
+    """Photographers blur the background of a face on purpose."""
     image = scene(2).filter(ImageFilter.GaussianBlur(12))
     image.paste(scene(3).crop((100, 100, 260, 260)), (160, 100))
     assert "blurry" not in measured(image).flags
 
 
 def test_a_large_picture_is_measured_scaled(measured: Measure) -> None:
-    """The scale is the same for each format."""
+    """The scale must be the same for every format."""
     image = scene(4, 1600, 1200)
     assert abs(measured(image).sharpness - measured(image, "JPEG").sharpness) < 120
 
@@ -102,13 +102,13 @@ def test_a_large_picture_is_measured_scaled(measured: Measure) -> None:
         (page(4), {"low_information", "grayscale", "odd_aspect"}),
     ],
 )
-def test_flags_say_what_is_odd(measured: Measure, image: Image.Image, flags: set[str]) -> None:
-    """Each alone, and none for a plain photograph."""
+def test_each_odd_picture_has_its_flag_alone(measured: Measure, image: Image.Image, flags: set[str]) -> None:
+    """A plain photograph has no flag."""
     assert set(measured(image).flags) == flags
 
 
 def test_measures_of_known_pictures(measured: Measure) -> None:
-    """The scale of each is part of the interface."""
+    """The scale of each measure is part of the interface."""
     halves = Image.new("RGB", (160, 80), "black")
     halves.paste("white", (72, 0, 152, 80))
     assert measured(halves) == Measures(1000, 0, 255, 1275, 1000, 0, 2000, 0)
@@ -122,13 +122,13 @@ def test_measures_of_known_pictures(measured: Measure) -> None:
 @pytest.mark.parametrize("lines", [0, 1, 6, 15])
 @pytest.mark.parametrize("name", ["PNG", "JPEG"])
 def test_lines_of_text_are_counted(measured: Measure, lines: int, name: str) -> None:
-    """As long as they are horizontal, on an even ground."""
+    """Horizontal lines on an even ground are counted."""
     assert measured(page(lines), name).text_lines == lines
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_photograph_has_no_text(measured: Measure, seed: int) -> None:
-    """Nor has a drawing."""
+    """A drawing has none either."""
     assert "text" not in measured(scene(seed)).flags
     drawing = Image.new("RGB", (400, 300), "white")
     drawing.paste(scene(seed, 150, 150), (100, 70))
@@ -137,7 +137,7 @@ def test_a_photograph_has_no_text(measured: Measure, seed: int) -> None:
 
 @pytest.mark.parametrize("flag", FLAGS)
 def test_every_flag_is_raised_by_its_measure(flag: str) -> None:
-    """At the threshold that the documents name."""
+    """The flag begins at the threshold that the documents name."""
     plain = Measures(700, 20, 230, 500, 7000, 400, 1333, 0)
     last, first = {
         "dark": ({"lightest": 82}, {"lightest": 81}),

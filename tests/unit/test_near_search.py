@@ -66,7 +66,7 @@ class TestNearIndex:
         assert NearIndex(*columns(prints), rule).pairs().tolist() == expected
 
     @given(clustered(), clustered(), st.data(), rules)
-    def test_what_is_near_is_what_brute_force_finds(
+    def test_near_finds_the_same_as_brute_force(
         self, stored: Prints, others: Prints, data: st.DataObject, rule: NearRule
     ) -> None:
         """This must hold even if the queries are stored hashes, and if nothing is stored."""

@@ -67,8 +67,8 @@ def test_old_tga_files_are_known_without_a_footer() -> None:
         b"<!---->" * 500,
     ],
 )
-def test_what_is_no_image_is_no_image(data: bytes) -> None:
-    """A web page with a drawing in it is a web page."""
+def test_bytes_of_no_image_format_are_not_an_image(data: bytes) -> None:
+    """A web page is not an image, even if it contains an SVG drawing."""
     with pytest.raises(NotAnImage):
         open_image(data)
 

@@ -1,4 +1,4 @@
-"""What becomes of images of the same picture within a chunk."""
+"""A chunk keeps the best of several images of the same picture, or what its rule says."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -55,7 +55,7 @@ def number(row: Mapping[str, object]) -> int:
 
 
 def counted(assembly: MemoryAssembly) -> tuple[int, Counter[str]]:
-    """Return how many images are accepted, and the reasons of the rejections, as the events tell it."""
+    """Return how many images are accepted, and the reasons of the rejections, by the events."""
     accepted, rejected = 0, Counter[str]()
     for event in assembly.events:
         match event:
@@ -75,7 +75,7 @@ def work(tmp_path: Path) -> Path:
 
 
 def test_the_worse_copy_is_rejected_with_a_reason(work: Path) -> None:
-    """The first of two equally good ones stays; the detail says what was found and what is kept."""
+    """The first of two equally good images stays. The detail names the difference and the image that is kept."""
     assembly = MemoryAssembly(work, [picture(0), copy(0, side=SMALL), picture(1), copy(1)])
     key = planned(assembly, 4)
     result = run(assembly, key)
@@ -87,7 +87,7 @@ def test_the_worse_copy_is_rejected_with_a_reason(work: Path) -> None:
 
 
 def test_the_better_copy_takes_the_position_of_the_worse(work: Path) -> None:
-    """Numbers of files stay consecutive, and the counts are true whatever the order."""
+    """File numbers stay consecutive, and the counts are right whatever the order."""
     assembly = MemoryAssembly(work, [picture(0), picture(1), copy(0, side=LARGE), picture(2)])
     key = planned(assembly, 4)
     result = run(assembly, key)
@@ -121,7 +121,7 @@ class Slow(MemoryArchiver):
 
 
 def test_packing_begins_again_at_most_once(work: Path) -> None:
-    """However many packed images are replaced; that is no failure of packing and is not reported as a retry."""
+    """This holds however many packed images are replaced. It is not a failure, so it is not reported as a retry."""
     originals = [picture(each) for each in range(40)]
     better = [copy(each, side=LARGE) for each in range(40)]
     assembly = MemoryAssembly(work, [*originals, *better, picture(50)])
@@ -135,8 +135,8 @@ def test_packing_begins_again_at_most_once(work: Path) -> None:
     assert not any(isinstance(event, StepRetried) for event in assembly.events)
 
 
-def test_packing_goes_on_where_nothing_packed_was_replaced(work: Path) -> None:
-    """An image that is replaced before it is packed costs nothing."""
+def test_packing_continues_if_no_packed_image_was_replaced(work: Path) -> None:
+    """Replacing an image before it is packed must not restart packing."""
     assembly = MemoryAssembly(work, [picture(0), picture(1), copy(1, side=LARGE)])
     assembly.archiver = Slow()
     run(assembly, planned(assembly, 3))
@@ -157,7 +157,7 @@ def test_a_rejected_copy_leaves_no_file_and_no_hold(work: Path) -> None:
 
 
 def test_a_copy_that_another_chunk_has_displaces_nothing(work: Path) -> None:
-    """It is rejected for its bytes before it is compared."""
+    """An image that another chunk holds is rejected for its bytes, before it is compared."""
     assembly = MemoryAssembly(work, [copy(0, side=LARGE)])
     run(assembly, planned(assembly, 1))
     assembly.pictures = [picture(0), copy(0, side=LARGE)]
@@ -167,7 +167,7 @@ def test_a_copy_that_another_chunk_has_displaces_nothing(work: Path) -> None:
 
 
 def test_report_keeps_both_and_lists_the_pair(work: Path) -> None:
-    """In the result, which the status database keeps."""
+    """The pair is in the result, which the status database keeps."""
     assembly = MemoryAssembly(work, [picture(0), picture(1), copy(0, side=LARGE)])
     key = planned(assembly, 3, TwinRule.REPORT)
     result = run(assembly, key)
@@ -178,7 +178,7 @@ def test_report_keeps_both_and_lists_the_pair(work: Path) -> None:
 
 @pytest.mark.parametrize("rule", [TwinRule.OFF, TwinRule.HASHES])
 def test_other_rules_compare_no_pictures(work: Path, rule: TwinRule) -> None:
-    """Off drops equal bytes only; a dataset of an earlier version drops the later one by its hashes."""
+    """`off` drops equal bytes only; `hashes`, the rule of earlier versions, drops the later image by its hashes."""
     assembly = MemoryAssembly(work, [picture(0), copy(0, side=LARGE), picture(0)])
     result = run(assembly, planned(assembly, 3, rule))
     by_hashes = {"near_duplicate": 1} if rule is TwinRule.HASHES else {}
@@ -187,7 +187,7 @@ def test_other_rules_compare_no_pictures(work: Path, rule: TwinRule) -> None:
 
 
 def test_without_a_twin_finder_both_stay(work: Path) -> None:
-    """The port is optional."""
+    """The port `TwinFinder` is optional."""
     assembly = MemoryAssembly(work, [picture(0), copy(0)])
     pipeline = assembly.pipeline()
     assert run(assembly, planned(assembly, 2)).progress.accepted == 1
@@ -200,8 +200,8 @@ def test_without_a_twin_finder_both_stay(work: Path) -> None:
     assert outcome.result.progress.accepted == 2
 
 
-def test_a_thousand_copies_leave_the_best(work: Path) -> None:
-    """Each is compared with the one that is kept."""
+def test_the_best_of_a_thousand_copies_stays(work: Path) -> None:
+    """Each copy is compared with the kept one only, so the time grows linearly."""
     copies = [copy(0, f"copy {each:03}", side=100 + 10 * (each % 7)) for each in range(1000)]
     assembly = MemoryAssembly(work, [picture(1), *copies])
     key = planned(assembly, 1001)
@@ -214,7 +214,7 @@ def test_a_thousand_copies_leave_the_best(work: Path) -> None:
     drawn=st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc"), st.sampled_from([60, 100, 200])), max_size=40),
     target=st.integers(1, 12),
 )
-def test_no_two_copies_are_packed_and_every_picture_is(drawn: list[tuple[int, str, int]], target: int) -> None:
+def test_one_copy_of_every_picture_is_packed(drawn: list[tuple[int, str, int]], target: int) -> None:
     """The best of each picture stays, the first where several are as good, in an archive of consecutive numbers."""
     with TemporaryDirectory() as folder:
         pictures = [copy(*each) for each in drawn] or [picture(9)]
@@ -236,7 +236,7 @@ def test_no_two_copies_are_packed_and_every_picture_is(drawn: list[tuple[int, st
 
 
 def test_a_stored_quality_of_an_earlier_version_keeps_its_rule() -> None:
-    """It names no rule for twins."""
+    """A quality without a rule for twins has the rule `hashes`."""
     from pixcore_adapters.status_repo import codec  # noqa: PLC0415 - the database's conversion
 
     old = '{"min_width": 50, "min_height": 50, "near": {"phash": 8, "dhash": 9}}'
@@ -246,7 +246,7 @@ def test_a_stored_quality_of_an_earlier_version_keeps_its_rule() -> None:
 
 
 def test_a_request_of_an_earlier_version_may_be_repeated(work: Path) -> None:
-    """Its chunk keeps its rule, which cannot be asked for any more."""
+    """Its chunk keeps the rule `hashes`, which new datasets cannot choose."""
     assembly = MemoryAssembly(work, [picture(0)])
     key = planned(assembly, 1, TwinRule.HASHES)
     assert planned(assembly, 1, TwinRule.DROP) == key

@@ -148,8 +148,8 @@ def test_all_frames_are_seen(name: str) -> None:
     assert differ(one, other) > 12
 
 
-def test_of_many_frames_so_many_are_seen_as_are_told_apart() -> None:
-    """The first and the last among them."""
+def test_at_most_sixteen_frames_are_drawn() -> None:
+    """The first and the last frame must be among them."""
     pictures = [Image.new("RGB", (40, 30), (number, 0, 0)) for number in range(100)]
     sheet = seen(encoded(pictures[0], "TIFF", save_all=True, append_images=pictures[1:]), 120)
     assert sheet.size == (160, 120)

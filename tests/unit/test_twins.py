@@ -1,4 +1,4 @@
-"""Which pictures are proposed and confirmed as twins."""
+"""The twin finder proposes and confirms copies of a picture, and no other pictures."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def compared(one: Path, other: Path) -> Comparison | None:
 
 @pytest.mark.parametrize("pose", PROPOSED)
 def test_a_pose_and_its_inverse_cancel_each_other(pose: NDArray[np.float64]) -> None:
-    """As does mirroring twice."""
+    """Mirroring twice also gives the first pose."""
     assert np.allclose(after(pose, inverse(pose)), IDENTITY)
     assert np.allclose(mirrored(mirrored(pose)), pose)
 
@@ -55,12 +55,12 @@ def test_a_pose_and_its_inverse_cancel_each_other(pose: NDArray[np.float64]) -> 
 
 
 def random_greys(count: int, seed: int = 0) -> list[NDArray[np.uint8]]:
-    """Return pictures that have nothing to do with each other."""
+    """Return pictures that have nothing in common."""
     return list(np.random.default_rng(seed).integers(0, 256, (count, 32, 32), dtype=np.uint8))
 
 
-def test_no_picture_is_proposed_to_another_one() -> None:
-    """120 of them make 7,140 pairs."""
+def test_different_pictures_are_not_proposed() -> None:
+    """None of the 7,140 pairs of 120 pictures may be proposed."""
     assert not any(Proposer().add(random_greys(120)))
 
 
@@ -81,15 +81,15 @@ def test_grouping_does_not_change_proposals(cuts: list[int], seed: int) -> None:
 
 
 def test_a_mirrored_picture_has_the_hashes_of_the_mirrored_poses() -> None:
-    """They are computed without warping it again."""
+    """The hashes of mirrored poses are computed without warping the picture again."""
     picture = random_greys(1)[0]
     plain, flipped = (np.stack(hashes(each[np.newaxis]))[:, 0] for each in (picture, picture[:, ::-1].copy()))
     assert (plain[:, WAYS // 2] == flipped[:, 0]).all()
     assert (plain[:, 0] == flipped[:, WAYS // 2]).all()
 
 
-def test_a_flat_picture_is_proposed_to_none() -> None:
-    """All flat pictures are alike, whatever they show."""
+def test_a_flat_picture_is_not_proposed() -> None:
+    """All flat pictures have like hashes, whatever they show."""
     flat = np.full((32, 32), 200, np.uint8)
     assert Proposer().add([flat, flat, flat]) == [[], [], []]
 
@@ -99,13 +99,13 @@ def test_a_flat_picture_is_proposed_to_none() -> None:
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a picture of which there are copies."""
+    """Write the picture that the tests copy."""
     return saved(tmp_path_factory.mktemp("original"), "original.jpg", scene(1))
 
 
 @pytest.mark.parametrize("copy", COPIES)
 def test_copies_are_found_in_both_directions(copy: str, original: Path, tmp_path: Path) -> None:
-    """Proposed by the small grey pictures, confirmed by the files."""
+    """The small grey pictures must propose a copy, and the files must confirm it."""
     with Image.open(original) as image:
         path = saved(tmp_path, "copy.jpg", COPIES[copy](image.convert("RGB")))
     assert Proposer().add([grey(original), grey(path)]) == [[], [0]]
@@ -132,16 +132,16 @@ def test_copies_are_found_in_both_directions(copy: str, original: Path, tmp_path
         ("watermark", "same picture, with a watermark or caption"),
     ],
 )
-def test_the_decision_is_told_in_words(copy: str, words: str, original: Path, tmp_path: Path) -> None:
-    """With numbers that a person can check."""
+def test_a_comparison_is_described_in_a_sentence(copy: str, words: str, original: Path, tmp_path: Path) -> None:
+    """The sentence has numbers that a person can check."""
     with Image.open(original) as image:
         found = compared(saved(tmp_path, "copy.jpg", COPIES[copy](image.convert("RGB"))), original)
     assert found
     assert found.sentence().startswith(words)
 
 
-def test_pixels_that_are_equal_are_told_from_those_that_are_alike(original: Path, tmp_path: Path) -> None:
-    """A PNG of a JPEG has them; a JPEG saved again has not."""
+def test_equal_pixels_are_distinguished_from_similar_ones(original: Path, tmp_path: Path) -> None:
+    """A PNG made from a JPEG has equal pixels; a JPEG that was saved again does not."""
     with Image.open(original) as image:
         again = saved(tmp_path, "again.jpg", image.convert("RGB"), quality=40)
         same = saved(tmp_path, "same.png", image.convert("RGB"), "PNG")
@@ -153,7 +153,7 @@ def test_pixels_that_are_equal_are_told_from_those_that_are_alike(original: Path
 
 
 def test_an_enlarged_copy_is_recognised(original: Path, tmp_path: Path) -> None:
-    """It has more pixels and no more detail; an original has both."""
+    """An enlarged copy has more pixels but no more detail; an original has more of both."""
     with Image.open(original) as image:
         large = saved(tmp_path, "large.png", image.resize((1280, 960), Image.Resampling.BICUBIC), "PNG")
         small = saved(tmp_path, "small.jpg", image.resize((320, 240), Image.Resampling.LANCZOS))
@@ -164,8 +164,8 @@ def test_an_enlarged_copy_is_recognised(original: Path, tmp_path: Path) -> None:
     assert not reduced.other.enlarged
 
 
-def test_copies_of_a_soft_photograph_are_found_and_other_soft_ones_are_not(tmp_path: Path) -> None:
-    """Fog, sky and blurred pictures have no tile with strong detail."""
+def test_soft_photographs_are_compared_by_faint_detail(tmp_path: Path) -> None:
+    """Fog, sky and blurred pictures have no tile with strong detail; only copies may be twins."""
     soft = [photo(seed) for seed in range(1, 7)]
     files = [saved(tmp_path, f"{number}.jpg", image) for number, image in enumerate(soft)]
     for number, (image, file) in enumerate(zip(soft, files, strict=True)):
@@ -177,15 +177,15 @@ def test_copies_of_a_soft_photograph_are_found_and_other_soft_ones_are_not(tmp_p
         assert not any(compared(file, other) for other in files if other != file)
 
 
-def test_pages_of_one_layout_are_no_twins(tmp_path: Path) -> None:
-    """They agree in their layout and differ in their words."""
+def test_pages_of_one_layout_are_not_twins(tmp_path: Path) -> None:
+    """Two pages may agree in their layout and differ only in their words."""
     paths = [saved(tmp_path, f"{seed}.png", page(seed), "PNG") for seed in range(4)]
     assert not any(compared(one, other) for one in paths for other in paths if one != other)
     assert compared(saved(tmp_path, "again.jpg", page(0)), paths[0])
 
 
-def test_colourways_are_no_twins(tmp_path: Path) -> None:
-    """One product in two colours."""
+def test_one_product_in_two_colours_is_not_a_twin(tmp_path: Path) -> None:
+    """Shops show one product in several colours, and a dataset may need all of them."""
     pictures = []
     for colour in ((200, 30, 30), (40, 60, 200), (30, 120, 30)):
         image = Image.new("RGB", (512, 512), "white")
@@ -194,14 +194,14 @@ def test_colourways_are_no_twins(tmp_path: Path) -> None:
     assert not any(compared(one, other) for one in pictures for other in pictures if one != other)
 
 
-def test_a_mirrored_page_is_another_one(tmp_path: Path) -> None:
-    """What is written on it says something else."""
+def test_a_mirrored_page_is_not_a_twin(tmp_path: Path) -> None:
+    """Mirrored writing has another meaning or none."""
     one = saved(tmp_path, "one.png", page(1), "PNG")
     assert not compared(saved(tmp_path, "other.png", ImageOps.mirror(page(1)), "PNG"), one)
 
 
-def test_documents_with_the_same_cover_are_no_twins(tmp_path: Path) -> None:
-    """All pages count; a copy of all of them is a twin."""
+def test_documents_with_the_same_cover_are_not_twins(tmp_path: Path) -> None:
+    """All pages count. Only a copy of all pages is a twin."""
 
     def document(name: str, seeds: range, format: str) -> Path:  # noqa: A002 (Pillow's word)
         cover, *others = page(1), *map(page, seeds)
@@ -213,8 +213,8 @@ def test_documents_with_the_same_cover_are_no_twins(tmp_path: Path) -> None:
     assert compared(document("copy.gif", range(10, 13), "GIF"), one)
 
 
-def test_a_turned_photograph_is_compared_as_it_is_seen(original: Path, tmp_path: Path) -> None:
-    """Its EXIF orientation says how."""
+def test_the_exif_orientation_is_applied_before_comparing(original: Path, tmp_path: Path) -> None:
+    """A photograph and its copy with turned pixels and a tag are twins."""
     exif = Image.Exif()
     exif[0x0112] = 6
     with Image.open(original) as image:
@@ -223,7 +223,7 @@ def test_a_turned_photograph_is_compared_as_it_is_seen(original: Path, tmp_path:
 
 
 def test_the_likeliest_of_many_candidates_is_found(original: Path, tmp_path: Path) -> None:
-    """Whatever their order; a file that is gone or broken is no twin and disturbs nothing."""
+    """The order of candidates must not matter. A missing or broken file must not affect the others."""
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(original.read_bytes()[:3000])
     others = [saved(tmp_path, f"{seed}.jpg", scene(seed)) for seed in (2, 3)]
@@ -238,8 +238,8 @@ def test_the_likeliest_of_many_candidates_is_found(original: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16", "F"])
-def test_every_colour_mode_is_seen(mode: str, tmp_path: Path) -> None:
-    """A copy of the same levels in 8 bits is a twin."""
+def test_every_colour_mode_is_compared(mode: str, tmp_path: Path) -> None:
+    """A copy with the same levels in 8 bits is a twin."""
     image = scene(5).convert("L")
     plain = saved(tmp_path, "plain.png", image, "PNG")
     if mode == "I;16":
