@@ -224,6 +224,8 @@ def test_copies_that_a_chunk_kept_are_shown_with_their_sizes_and_what_decided(tm
     near = near_groups([NearPair(alike[1], alike[2]), NearPair(alike[0], alike[1])])
     report = evolve(dataset, records=records).report(groups=near)
     assert [pair.pair.one.url for pair in report.near] == [urls[0]]  # twins are not listed again
+    both = evolve(dataset, records=records).report(groups=near_groups([NearPair(alike[1], alike[2])]))
+    assert "all images were kept. They are all above." in " ".join(Page(both).text.split())
     text = " ".join(Page(report).text.split())
     assert "2 pairs in 1 group have similar hashes; all images were kept. The nearest 1 that are not above" in text
     assert "2 pairs show the same picture." in text
