@@ -46,8 +46,9 @@ class Measures:
         aspect: 1000 x the longer side / the shorter side.
         text_lines: The number of horizontal lines of text on an even ground.
 
-    ``darkest``, ``lightest``, ``contrast``, ``information`` and ``colourfulness`` are measured on averages of square
-    blocks of pixels, of which 80 to 159 make the shorter side.
+    ``darkest``, ``lightest``, ``contrast`` and ``information`` are measured on averages of square blocks of pixels, of
+    which 80 to 159 make the shorter side. ``colourfulness`` is measured on a grid of as many single pixels of the
+    picture on which sharpness is measured.
     """
 
     sharpness: int

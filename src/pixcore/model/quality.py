@@ -16,11 +16,9 @@ class Fingerprint:
     """Perceptual hashes of one image, 64 bits each, most significant bit first as imagehash prints them.
 
     ``method`` names how they were made and the version of the decoder, because hashes differ between versions. ``flat``
-    marks a picture with so little contrast that its hashes mean nothing.
+    marks a picture with so little contrast that its hashes mean nothing. The built-in decoder makes the hashes from a
+    grey picture of 32 x 32 pixels, and measures sharpness and colours on larger ones; see ``Measures``.
     """
-
-    # The built-in decoder makes these hashes from a small grey picture, and decodes a JPEG only that far. This is fast,
-    # and good enough for hashes alone: a measure such as sharpness or colour needs another picture.
 
     phash: int
     dhash: int

@@ -109,7 +109,7 @@ def _picture(data: bytes, limits: Limits) -> Picture:
         _check_frame(image, 0, limits)
         mode, turn = image.mode, rendering.orientation(image)
         frames = _decoded(image, data, outline, limits)
-        fingerprint, grey = fingerprint_of(frames.luma)
+        fingerprint, grey = fingerprint_of(frames.mean)
         return Picture(
             sha256=hashlib.sha256(data).hexdigest(),
             width=width,
@@ -119,7 +119,7 @@ def _picture(data: bytes, limits: Limits) -> Picture:
             mode=mode,
             orientation=turn,
             fingerprint=fingerprint,
-            measures=measuring.measure(frames.levels, frames.small, (width, height)),
+            measures=measuring.measure(frames.levels, frames.colours, frames.small, (width, height)),
             grey=grey,
         )
 
@@ -153,43 +153,43 @@ class _Frames:
 
     Attributes:
         count: How many frames there are.
-        levels: The first one, in levels of one band.
-        small: The first one made small, in mode L or RGB.
-        luma: The mean of all frames made small, in mode L.
+        levels: The first one, in levels of grey.
+        colours: Some pixels of the first one, as ``measuring.colours`` returns them.
+        small: The first one made small, in mode L.
+        mean: The mean of all frames made small, in mode L.
     """
 
     count: int
     levels: NDArray[np.uint8]
+    colours: NDArray[np.uint8]
     small: Image.Image
-    luma: Image.Image
+    mean: Image.Image
 
 
 def _decoded(image: ImageFile.ImageFile, data: bytes, outline: jpeg.Outline | None, limits: Limits) -> _Frames:
     """Decode every frame."""
     if outline:
-        levels, small = _jpeg(image, data, outline)
-        return _Frames(1, levels, small, small.convert("L"))
+        grey, colours = _jpeg(image, data, outline)
+        small = _small(grey)
+        return _Frames(1, np.asarray(grey), colours, small, small)
     if image.format == "PNG":
         png.check_pixels(data)
     return _frames(image, limits)
 
 
-def _jpeg(image: ImageFile.ImageFile, data: bytes, outline: jpeg.Outline) -> tuple[NDArray[np.uint8], Image.Image]:
-    """Decode a JPEG, or the first image of an MPO; return it scaled, and made small."""
+def _jpeg(image: ImageFile.ImageFile, data: bytes, outline: jpeg.Outline) -> tuple[Image.Image, NDArray[np.uint8]]:
+    """Decode a JPEG, or the first image of an MPO; return it scaled in mode L, and its colours."""
     jpeg.check_coded(data, outline)
     if outline.scalable and image.mode in ("L", "RGB"):
         mode = "L" if image.mode == "L" else "RGBX"
         pixels = jpeg.decode(data, image.size, mode, _SIDE)
-        picture = Image.frombuffer(mode, pixels.shape[1::-1], pixels, "raw", mode, 0, 1)
-        if (turn := rendering.orientation(image)) != rendering.UPRIGHT:
-            picture = rendering.upright(picture, turn)
-            pixels = np.atleast_3d(np.asarray(picture))
-        return measuring.band(pixels), _small(picture)
+        grey = Image.frombuffer(mode, pixels.shape[1::-1], pixels, "raw", mode, 0, 1).convert("L")
+        return rendering.upright(grey, rendering.orientation(image)), measuring.colours(pixels)
     if outline.scalable:
         jpeg.decode(data, image.size, image.mode, 1)  # only for its warnings: Pillow knows more ways to store CMYK
     image.load()
     picture = rendering.render_frame(image, _SIDE)
-    return measuring.band(np.asarray(picture)), _small(picture)
+    return picture.convert("L"), measuring.colours(np.asarray(picture))
 
 
 def _frames(image: ImageFile.ImageFile, limits: Limits) -> _Frames:
@@ -199,29 +199,28 @@ def _frames(image: ImageFile.ImageFile, limits: Limits) -> _Frames:
     hashes of a single picture do.
     """
     image.load()
-    first = rendering.render_frame(image, _SIDE)
-    small = _small(first)
-    luma = small.convert("L")
+    picture = rendering.render_frame(image, _SIDE)
+    grey, colours = picture.convert("L"), measuring.colours(np.asarray(picture))
+    small = _small(grey)
     count, pixels = 1, image.width * image.height
-    levels = np.asarray(luma, np.float32)
+    levels = np.asarray(small, np.float32)
     while image.format not in rendering.SINGLE and _seek(image, count):
         if count == limits.max_frames:
             raise _Unwanted(RejectReason.TOO_MANY_FRAMES, f"more than {limits.max_frames} frames")
         pixels = _check_frame(image, pixels, limits)
         image.load()
         count += 1
-        another = rendering.render_frame(image, _SHORTER).convert("L").resize(luma.size, Image.Resampling.BOX)
+        another = rendering.render_frame(image, _SHORTER).convert("L").resize(small.size, Image.Resampling.BOX)
         levels = levels + np.asarray(another, np.float32)
     declared = getattr(image, "n_frames", 1) if image.format == "PNG" else 1  # Pillow counts others by seeking
     if count < declared:
         raise _Unwanted(RejectReason.DAMAGED, f"{count} of {declared} frames")
-    mean = luma if count == 1 else Image.fromarray(np.rint(levels / count).astype(np.uint8))
-    return _Frames(count, measuring.band(np.asarray(first)), small, mean)
+    mean = small if count == 1 else Image.fromarray(np.rint(levels / count).astype(np.uint8))
+    return _Frames(count, np.asarray(grey), colours, small, mean)
 
 
 def _small(picture: Image.Image) -> Image.Image:
-    small = picture.reduce(max(1, min(picture.size) // _SHORTER))
-    return small.convert("RGB") if small.mode == "RGBX" else small
+    return picture.reduce(max(1, min(picture.size) // _SHORTER))
 
 
 def _seek(image: Image.Image, frame: int) -> bool:
@@ -235,7 +234,7 @@ def _seek(image: Image.Image, frame: int) -> bool:
 def fingerprint_of(luma: Image.Image) -> tuple[Fingerprint, bytes]:
     """Hash a picture of mode L; return its hashes, and the small grey picture that they were made from."""
     grey = hashes.grey_picture(luma)
-    flat = float(grey.std()) < FLAT_BELOW
+    flat = measuring.deviation(np.bincount(grey.ravel(), minlength=256)) < FLAT_BELOW
     return Fingerprint(hashes.phash(grey), hashes.dhash(grey), METHOD, flat), grey.tobytes()
 
 

@@ -23,10 +23,9 @@ def text_lines(levels: NDArray[np.uint8], counts: NDArray[np.int64]) -> int:
     if counts[max(0, ground - _NEAR) : ground + _NEAR + 1].sum() < _GROUND * counts.sum():
         return 0
     low, high = max(0, ground - _INK), min(255, ground + _INK)
-    tried = _changes(np.ascontiguousarray(levels[::_SAMPLED]), low, high)
+    tried = _changes(levels[::_SAMPLED], low, high)
     if not (tried >= _STROKES).any() or np.count_nonzero(tried == 0) < _BLANK * len(tried):
         return 0
-    levels = np.ascontiguousarray(levels)
     changes = _changes(levels, low, high)
     filled = np.count_nonzero((levels < low) | (levels > high), axis=1) > _EMPTY * levels.shape[1]
     edges = np.flatnonzero(np.diff(np.concatenate(([False], filled, [False]))))
