@@ -108,6 +108,27 @@ def test_every_column_of_a_list_reaches_an_export(site: Site, layout: str) -> No
     assert "Lynx" in Path("pixcore-data/blobs/cats/README.md").read_text()
 
 
+def test_a_column_has_one_type_in_all_archives(site: Site) -> None:
+    """Loaders need that, also if the lists of two keywords differ; a list that grew cannot change it."""
+    urls = [site.url(f"/{n}.jpg") for n in range(6)]
+    for name, cells in {"cats": [(0, 1), (1, 2)], "dogs": [(2, "three"), (3, 4)]}.items():
+        lines = [json.dumps({"url": urls[place], "n": value}) for place, value in cells]
+        Path(f"{name}.jsonl").write_text("\n".join(lines))
+    Path("pets.toml").write_text(
+        'dataset = "pets"\n[[keyword]]\nname = "cats"\nsource = "urls:cats.jsonl"\n'
+        '[[keyword]]\nname = "dogs"\nsource = "urls:dogs.jsonl"\n'
+    )
+    private = "--json", "--allow-private-hosts", site.host
+    assert [row["n"] for row in rows(pixcore("run", "pets.toml", *private))] == ["1", "2", "three", "4"]
+    numbers = "run", "--source", "urls:cats.jsonl", *private
+    assert [row["n"] for row in rows(pixcore(*numbers))] == [1, 2]
+    with Path("cats.jsonl").open("a") as file:
+        file.write("\n" + json.dumps({"url": urls[4], "n": "five"}))
+    refused = pixcore(*numbers)
+    assert refused.code == 2
+    assert "column 'n' holds integers in the chunks that dataset 'cats' has" in refused.err
+
+
 def exported(layout: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of the export in ``out``."""
     for file in Path("out").rglob("*"):
