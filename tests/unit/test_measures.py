@@ -119,6 +119,24 @@ def test_measures_of_known_pictures(measured: Measure) -> None:
     assert ramp.information == pytest.approx(6400, abs=200)
 
 
+def test_measures_are_what_their_formulas_say(measured: Measure) -> None:
+    """Written again in floating point, window by window."""
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 53, 3), np.uint8)
+    image = Image.fromarray(pixels)
+    grey = np.asarray(image.convert("L"), np.float64)
+    red, green, blue = np.moveaxis(pixels.astype(np.float64), 2, 0)
+    one, other = red - green, (red + green) / 2 - blue
+    lines = [*grey[::8], *grey.T[::8]]
+    windows = [line[place : place + 16] for line in lines for place in range(0, len(line) - 15, 16)]
+    steepness = [np.abs(np.diff(window)).max() / np.ptp(window) for window in windows if np.ptp(window) >= 32]
+    found = measured(image)
+    assert found.contrast == round(10 * grey.std())
+    assert found.colourfulness == round(
+        10 * (np.hypot(one.std(), other.std()) + 0.3 * np.hypot(one.mean(), other.mean()))
+    )
+    assert found.sharpness == pytest.approx(1000 * np.quantile(steepness, 0.9), abs=10)
+
+
 @pytest.mark.parametrize("lines", [0, 1, 6, 15])
 @pytest.mark.parametrize("name", ["PNG", "JPEG"])
 def test_lines_of_text_are_counted(measured: Measure, lines: int, name: str) -> None:
