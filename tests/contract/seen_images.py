@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from random import sample
-from threading import Barrier
 
 import pytest
 
@@ -192,7 +191,6 @@ class SeenImagesContract:
             hold(seen, vanished, held)
         repo.release(vanished)
         claims = [claim_chunk(repo, key) for key in keys]
-        start = Barrier(len(claims))
 
         def collect(claim: Claim) -> list[object]:
             start.wait(30)
@@ -201,7 +199,7 @@ class SeenImagesContract:
                 answers |= zip((held.sha256 for held in group), seen.hold(claim, group), strict=True)
             return [answers[held.sha256] for held in images]
 
-        with eager_threads(), ThreadPoolExecutor(len(claims)) as pool:
+        with eager_threads(len(claims)) as start, ThreadPoolExecutor(len(claims)) as pool:
             for answers in zip(*pool.map(collect, claims), strict=True):
                 winner = keys[answers.index(None)]
                 assert sorted(answers, key=str) == sorted([None, winner, winner, winner], key=str)

@@ -107,12 +107,14 @@ each_write = pytest.mark.parametrize("write", WRITES.values(), ids=list(WRITES))
 
 
 @contextmanager
-def eager_threads() -> Iterator[None]:
-    """Switch threads after every few instructions, so that a missing lock shows."""
+def eager_threads(count: int) -> Iterator[Barrier]:
+    """Give a barrier for ``count`` threads. Once they have met, they switch often, so that a missing lock shows.
+
+    The interval is short only then: on Python 3.11 coverage cannot trace a thread that starts while another one starts.
+    """
     usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
     try:
-        yield
+        yield Barrier(count, lambda: sys.setswitchinterval(1e-6))
     finally:
         sys.setswitchinterval(usual)
 
@@ -178,14 +180,13 @@ class Ensure:
 
     def test_of_many_plans_at_once_each_chunk_is_made_once(self, repo: StatusRepo) -> None:
         """Concurrent planners of one dataset get the same chunks; those of other datasets get other ids."""
-        start = Barrier(8)
 
         def plan(planner: int) -> list[ChunkKey]:
             start.wait(30)
             dataset = "shared" if planner % 2 else "abcd"[planner // 2]
             return [key for count in range(1, 21) for key in create_chunks(repo, count, dataset)]
 
-        with eager_threads(), ThreadPoolExecutor(8) as pool:
+        with eager_threads(8) as start, ThreadPoolExecutor(8) as pool:
             keys = list(pool.map(plan, range(8)))
         assert keys[1] == keys[3] == keys[5] == keys[7]
         made_once = {key for planned in keys for key in planned}
@@ -231,7 +232,6 @@ class Ensure:
 
     def test_plans_of_one_keyword_at_once_never_overlap(self, repo: StatusRepo) -> None:
         """Eight concurrent planners use only free candidates, and plan again if another one was faster."""
-        start = Barrier(8)
 
         def plan(planner: int) -> None:
             start.wait(30)
@@ -246,7 +246,7 @@ class Ensure:
                     except TransientError:
                         continue
 
-        with eager_threads(), ThreadPoolExecutor(8) as pool:
+        with eager_threads(8) as start, ThreadPoolExecutor(8) as pool:
             list(pool.map(plan, range(8)))
         slices = sorted((part.start, part.stop) for r in repo.find("d") for part in r.chunk.request.slices)
         assert len(slices) == 8 * 5
@@ -357,7 +357,6 @@ class Lists:
             return ChunkRequest(index, "cat", 9, [evolve(of, start=begin, stop=end)], "d", lists=lists)
 
         held = claims(repo, *(request_of(n, lists[n % 2], n, n + 1) for n in range(8)))
-        start = Barrier(9)
 
         def take(claim: Claim) -> None:
             start.wait(30)
@@ -379,7 +378,7 @@ class Lists:
                         continue
                     break
 
-        with eager_threads(), ThreadPoolExecutor(9) as pool:
+        with eager_threads(9) as start, ThreadPoolExecutor(9) as pool:
             list(pool.map(lambda call: call[0](call[1]), [(plan, held[0]), *((take, claim) for claim in held)]))
         for name in "ab":
             owners = Counter(
@@ -530,7 +529,6 @@ class Leases:
     def test_of_many_at_once_one_gets_the_chunk(self, repo: StatusRepo) -> None:
         """If eight threads claim at the same time, one gets the chunk and the others get ``Busy``."""
         keys = create_chunks(repo, 20)
-        start = Barrier(8)
 
         def ask(owner: int) -> list[type]:
             answers = []
@@ -539,7 +537,7 @@ class Leases:
                 answers.append(type(repo.claim(key, str(owner), TTL)))
             return answers
 
-        with eager_threads(), ThreadPoolExecutor(8) as pool:
+        with eager_threads(8) as start, ThreadPoolExecutor(8) as pool:
             rounds = zip(*pool.map(ask, range(8)), strict=True)
             assert [Counter(answers) for answers in rounds] == [Counter({Busy: 7, Claimed: 1})] * len(keys)
 

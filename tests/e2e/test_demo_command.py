@@ -7,6 +7,7 @@ import pytest
 from command import at_home, files, fill, pixcore
 
 from pixcore.filters import apply
+from pixcore.filters.size import too_small
 from pixcore_adapters.archiver.zip import ZipArchiver
 from pixcore_runners.assembly import assembly
 from pixcore_runners.demo import Kind, planting
@@ -66,7 +67,7 @@ def test_the_demo_as_json() -> None:
 
 def test_a_mismatch_exits_3(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo must detect a pipeline that accepts tiny pictures."""
-    monkeypatch.setattr(apply, "drop_small", lambda verdicts, _: verdicts)
+    monkeypatch.setattr(apply, "_RULES", tuple(rule for rule in apply._RULES if rule is not too_small))
     ran = pixcore("demo")
     assert ran.code == 3
     (line,) = (line for line in ran.out.splitlines() if "MISMATCH" in line and "too_small" in line)

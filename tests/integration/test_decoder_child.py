@@ -259,7 +259,7 @@ def test_a_hanging_child_ends_without_its_parent(write: Write, bmp_codec: Callab
 
 def test_memory_is_limited(write: Write) -> None:
     """A file that needs more must be rejected, and the child must go on with the next file."""
-    with closing(Decoder(Limits(), seconds=10.0, memory=256 << 20)) as decoder:
+    with closing(Decoder(Limits(), seconds=10.0, memory=200 << 20)) as decoder:
         large = decode(decoder, write(encoded(Image.new("RGBA", (7000, 7000)), "PNG", compress_level=1)))
         assert isinstance(large, Refusal)
         assert large.reason == RejectReason.TOO_MUCH_MEMORY
