@@ -9,7 +9,7 @@ from hypothesis import settings
 
 settings.register_profile("default", deadline=None)  # a slow machine must not fail a test
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
-settings.register_profile("fast", deadline=None, max_examples=20)  # the full run tries the usual 100
+settings.register_profile("fast", deadline=None, max_examples=10)  # the full run tries the usual 100
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
 
 pytest.register_assert_rewrite("contract")  # the suites are libraries, not test modules
