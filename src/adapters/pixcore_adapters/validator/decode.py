@@ -21,6 +21,7 @@ from pixcore.model.quality import Fingerprint
 from pixcore_adapters import rendering
 from pixcore_adapters.opening import UNSUPPORTED, BrokenHeader, FormatNotAllowed, NotAnImage, open_image
 from pixcore_adapters.validator import hashes, jpeg, measuring, png
+from pixcore_adapters.validator.damage import Damaged
 from pixcore_adapters.validator.picture import Limits, Picture, Refusal
 
 # The number grows with every change to what is hashed. Both libraries scale pictures, so both versions matter.
@@ -41,8 +42,7 @@ _KNOWN: dict[type[Exception], RejectReason] = {
     NotAnImage: RejectReason.NOT_AN_IMAGE,
     FormatNotAllowed: RejectReason.FORMAT,
     BrokenHeader: RejectReason.DAMAGED,
-    jpeg.Damaged: RejectReason.DAMAGED,
-    png.Damaged: RejectReason.DAMAGED,
+    Damaged: RejectReason.DAMAGED,
 }
 
 

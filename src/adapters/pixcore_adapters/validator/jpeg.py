@@ -12,6 +12,8 @@ import simplejpeg
 from attrs import frozen
 from numpy.typing import NDArray
 
+from pixcore_adapters.validator.damage import Damaged
+
 # The next marker that is not part of entropy-coded data: there, 0xFF is followed by 0x00 or a restart, or fills.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _TEM, _SOI, _EOI, _SOS, _ADOBE = 0x01, 0xD8, 0xD9, 0xDA, 0xEE
@@ -31,10 +33,6 @@ _RUN = b"\1" * (_TEXT // _STEP)
 _PRINTABLE = np.isin(np.arange(256), [*range(0x20, 0x7F), *b"\t\r\n"])
 
 _SCALES = (8, 4, 2, 1)  # by which libjpeg divides at the least cost; it has no fast code for others
-
-
-class Damaged(Exception):
-    """Pixels are missing or wrong; the message is libjpeg's."""
 
 
 @frozen

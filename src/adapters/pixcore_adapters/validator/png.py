@@ -7,16 +7,14 @@ checksum depends on where the chunk lies.
 import zlib
 from collections.abc import Iterator
 
+from pixcore_adapters.validator.damage import Damaged
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 # First row and column of each pass of an interlaced picture, and the distances to the next.
 _PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 _INPUT, _OUTPUT = 1 << 16, 1 << 20  # bytes that are inflated at a time, and that may come out at a time
-
-
-class Damaged(Exception):
-    """Part of the file is missing or wrong; the message says which."""
 
 
 def check_chunks(data: bytes) -> None:
