@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
@@ -11,6 +12,11 @@ from PIL import Image
 
 def photo(seed: int, width: int = 320, height: int = 240) -> Image.Image:
     """Return soft shapes of several sizes with grain, in colour; each seed gives a very different picture."""
+    return _painted(seed, width, height).copy()
+
+
+@lru_cache(maxsize=64)  # many tests ask for the same few pictures
+def _painted(seed: int, width: int, height: int) -> Image.Image:
     rng = np.random.default_rng(seed)
     pixels = np.zeros((height, width, 3))
     for cells, weight in ((3, 60), (7, 40), (20, 20), (60, 8)):

@@ -188,7 +188,7 @@ def test_a_wrong_checksum_is_damage_and_named(judge: Judge, name: bytes) -> None
 def test_a_png_whose_pixels_do_not_inflate_is_damaged(judge: Judge, flaw: str) -> None:
     """This must hold even if every checksum is right."""
     header, *_, end = chunks(encoded(photo(1), "PNG"))
-    packed = zlib.compress(b"".join(b"\0" + np.asarray(photo(1))[row].tobytes() for row in range(240)))
+    packed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in np.asarray(photo(1))))
     parts = [(b"IDAT", packed[place : place + 8192]) for place in range(0, len(packed), 8192)]
     assert isinstance(judge(png(header, *parts, end)), Picture)
     match flaw:

@@ -23,9 +23,17 @@ def records(assembly: Assembly, number: int) -> list[ChunkRecord]:
     return [assembly.status.get(chunk.key) for chunk in assembly.status.ensure(requests)]
 
 
+class NoWaiting(threading.Event):
+    """A stop that is never set. A wait for it, which is how workers wait between tries, ends at once."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return at once whether it is set, however long the timeout."""
+        return super().wait(timeout and 0)
+
+
 def direct(assembly: Assembly) -> DirectRunner:
-    """Return a direct runner that discards its events."""
-    return DirectRunner(assembly, threading.Event(), lambda _: nullcontext(lambda _: None))
+    """Return a direct runner that discards its events and does not wait between tries."""
+    return DirectRunner(assembly, NoWaiting(), lambda _: nullcontext(lambda _: None))
 
 
 @pytest.fixture
