@@ -26,6 +26,7 @@ from pixcore.model.rows import COLUMNS, NUMBERS
 from pixcore.stored.samples import Sample, placed_together, samples
 from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.export import Layout, export
+from pixcore_adapters.outputs.export.destinations.folder import Folder
 from pixcore_adapters.outputs.export.imagefolder import ImageFolder
 from pixcore_adapters.outputs.export.parquet import parquet
 from pixcore_adapters.outputs.export.webdataset import webdataset
@@ -64,7 +65,7 @@ def test_any_row_is_exported_unchanged(
     """Titles and labels are text from outside, and a label is even the name of a folder."""
     out = tmp_path_factory.mktemp("export") / "out"
     wanted = [sample(number, title=title, label=label) for number, (title, label) in enumerate(rows)]
-    assert export(wanted, layout, out, "cats") == {"train": len(rows)}
+    assert export(wanted, layout, Folder(out), "cats") == {"train": len(rows)}
     found = read_back(out)["train"]
     assert [data for data, _ in found] == [each.data for each in wanted]
     for (_, row), each in zip(found, wanted, strict=True):
@@ -98,7 +99,7 @@ def test_another_label_is_another_folder(one: str, other: str) -> None:
 )
 def test_a_label_names_its_folder(label: str, folder: str, tmp_path: Path) -> None:
     """Unchanged, except for names that lead elsewhere, are hidden, or that loaders take for a split."""
-    export([sample(0, label=label)], ImageFolder(by_label=True), tmp_path / "out", "cats")
+    export([sample(0, label=label)], ImageFolder(by_label=True), Folder(tmp_path / "out"), "cats")
     assert files(tmp_path / "out") == sorted(["README.md", f"train/{folder}/1-000000.jpg", "train/metadata.jsonl"])
 
 
@@ -107,7 +108,7 @@ def test_the_same_samples_are_the_same_bytes(layout: Layout, tmp_path: Path) -> 
     """People who export again must be able to see that nothing has changed."""
     some = [sample(number, split) for number, split in enumerate(["train", "test", "train"])]
     for name in ("one", "other"):
-        export(iter(some), layout, tmp_path / name, "cats")
+        export(iter(some), layout, Folder(tmp_path / name), "cats")
     one, other = (
         {name: (tmp_path / folder / name).read_bytes() for name in files(tmp_path / folder)}
         for folder in ("one", "other")
@@ -132,7 +133,7 @@ def test_nothing_is_left_of_an_export_that_ended_early(
     if existing:
         out.mkdir()
     with pytest.raises(type(error)) as raised:
-        export(failing(), layout, out, "cats")
+        export(failing(), layout, Folder(out), "cats")
     assert raised.value is error
     assert [path.name for path in tmp_path.rglob("*")] == (["out"] if existing else [])
 
@@ -143,7 +144,7 @@ def test_a_full_disk_is_reported_and_nothing_is_left(layout: Layout, tmp_path: P
     """This must hold wherever in the export the disk becomes full."""
     some = [sample(number, data=Random(number).randbytes(100_000)) for number in range(3)]  # noqa: S311 - no secret
     with no_file_above(room), pytest.raises(WorkspaceFull, match=r"nothing was exported to .*free some space"):
-        export(some, layout, tmp_path / "out", "cats")
+        export(some, layout, Folder(tmp_path / "out"), "cats")
     assert not list(tmp_path.iterdir())
 
 
@@ -156,7 +157,7 @@ def test_existing_files_are_not_overwritten(layout: Layout, tmp_path: Path) -> N
     (taken / "mine").write_text("mine")
     for out in (taken, file):
         with pytest.raises(InvalidRequest, match="is not an empty folder; nothing was written"):
-            export([sample(0)], layout, out, "cats")
+            export([sample(0)], layout, Folder(out), "cats")
 
     def slow() -> Iterator[Sample]:
         yield sample(0)
@@ -164,22 +165,49 @@ def test_existing_files_are_not_overwritten(layout: Layout, tmp_path: Path) -> N
         (tmp_path / "late" / "mine").write_text("mine")
 
     with pytest.raises(InvalidRequest, match="is not an empty folder; nothing was written"):
-        export(slow(), layout, tmp_path / "late", "cats")
+        export(slow(), layout, Folder(tmp_path / "late"), "cats")
     assert files(tmp_path) == ["file", "late/mine", "taken/mine"]
+
+
+def test_what_a_killed_export_left_is_removed(tmp_path: Path) -> None:
+    """It takes as much space as the export. What a running export writes to the same folder stays."""
+    (tmp_path / ".out.partial-0123abcd" / "train").mkdir(parents=True)
+    (tmp_path / ".other.partial-0123abcd").mkdir()
+    out = Folder(tmp_path / "out")
+
+    def while_another_runs() -> Iterator[Sample]:
+        yield sample(0)
+        export([sample(0)], webdataset, out, "cats")
+        yield sample(1)
+
+    with pytest.raises(InvalidRequest, match="is not an empty folder"):
+        export(while_another_runs(), webdataset, out, "cats")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.partial-0123abcd", "out"]
+
+
+def test_a_layout_cannot_write_outside_of_the_export(tmp_path: Path) -> None:
+    """Layouts of other packages write exports too, and labels are text from outside."""
+    for name in ("../a", "/a", "a//b", "."):
+        with (
+            pytest.raises(InvalidRequest, match="cannot hold a file named"),
+            Folder(tmp_path / "out").writing() as files,
+            files.create(name),
+        ):
+            pass
 
 
 def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     """In one line, with a remedy."""
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidRequest, match=r"nothing was exported to .*Not a directory; choose a folder"):
-        export([sample(0)], webdataset, tmp_path / "file" / "out", "cats")
+        export([sample(0)], webdataset, Folder(tmp_path / "file" / "out"), "cats")
 
 
 @pytest.mark.parametrize("name", ["webdataset", "parquet"])
 def test_files_hold_a_thousand_samples(name: str, tmp_path: Path) -> None:
     """A file with a million images could not be shuffled or fetched in parts. None is lost between two files."""
     some = [sample(number, "test" if number % 4 == 3 else "train") for number in range(2_800)]
-    export(some, LAYOUTS[name], tmp_path / "out", "cats")
+    export(some, LAYOUTS[name], Folder(tmp_path / "out"), "cats")
     kind = {"webdataset": "tar", "parquet": "parquet"}[name]
     numbered = ["test-000000", "train-000000", "train-000001", "train-000002"]
     assert files(tmp_path / "out") == ["README.md", *(f"{file}.{kind}" for file in numbered)]
@@ -188,8 +216,8 @@ def test_files_hold_a_thousand_samples(name: str, tmp_path: Path) -> None:
 
 def test_row_groups_are_small(tmp_path: Path) -> None:
     """A reader holds one row group in memory."""
-    export([sample(number) for number in range(250)], parquet, tmp_path / "many", "cats")
-    export([sample(number, data=bytes(30 << 20)) for number in range(4)], parquet, tmp_path / "large", "cats")
+    export([sample(number) for number in range(250)], parquet, Folder(tmp_path / "many"), "cats")
+    export([sample(number, data=bytes(30 << 20)) for number in range(4)], parquet, Folder(tmp_path / "large"), "cats")
     for name, sizes in (("many", [100, 100, 50]), ("large", [3, 1])):
         about = pq.ParquetFile(tmp_path / name / "train-000000.parquet").metadata
         assert [about.row_group(number).num_rows for number in range(about.num_row_groups)] == sizes
@@ -198,10 +226,10 @@ def test_row_groups_are_small(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "most"), [("imagefolder", 60), ("webdataset", 60), ("parquet", 300)])
 def test_memory_is_bounded(name: str, most: int, tmp_path: Path) -> None:
     """It does not grow with the dataset, here of 480 MB; the limits are in megabytes. Imports do not count."""
-    export([sample(0)], LAYOUTS[name], tmp_path / "first", "cats")
+    export([sample(0)], LAYOUTS[name], Folder(tmp_path / "first"), "cats")
     some = (sample(number, data=bytes([number]) * (8 << 20)) for number in range(60))
     with growth() as grown:
-        export(some, LAYOUTS[name], tmp_path / "out", "cats")
+        export(some, LAYOUTS[name], Folder(tmp_path / "out"), "cats")
     assert grown.peak < most << 20
 
 
@@ -274,6 +302,8 @@ def test_the_keyword_can_replace_the_label(tmp_path: Path) -> None:
     ("words", "code", "message"),
     [
         (("cats", "--out", "photos"), 2, "photos already exists and is not an empty folder"),
+        (("cats", "--out", "swift://out"), 2, "nothing can be exported to swift:; name a folder, as ./swift://out"),
+        (("cats", "--out", "file://host/out"), 2, "names no folder of this machine; write file:./out"),
         (("dogs", "--out", "out"), 2, "no dataset 'dogs'"),
         (("cats", "--out", "out", "--split", "train=0.5"), 2, "add up to 0.5"),
         (("cats",), 2, "Missing option '--out'"),
@@ -282,10 +312,11 @@ def test_the_keyword_can_replace_the_label(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("home")
 def test_an_impossible_export_is_refused_at_once(words: tuple[str, ...], code: int, message: str) -> None:
     """With one line, before anything is fetched."""
+    before = files(Path())
     ran = pixcore("export", *words, "--format", "imagefolder")
     assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1)
     assert message in ran.err
-    assert not Path("out").exists()
+    assert files(Path()) == before
 
 
 @pytest.mark.usefixtures("home")

@@ -18,6 +18,7 @@ from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.card.counts import count
 from pixcore_adapters.outputs.card.readme import card
 from pixcore_adapters.outputs.export import Layout, export
+from pixcore_adapters.outputs.export.destinations.folder import Folder
 from pixcore_adapters.outputs.export.imagefolder import ImageFolder
 from pixcore_adapters.outputs.export.parquet import parquet
 from pixcore_adapters.outputs.export.webdataset import webdataset
@@ -72,7 +73,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
         "parquet": parquet,
     }
     for name, layout in layouts.items():
-        export(all_samples(), layout, folder / name, "cats")
+        export(all_samples(), layout, Folder(folder / name), "cats")
     rows: dict[str, dict[str, Mapping[str, object]]] = {"train": {}, "test": {}}
     for sample in all_samples():
         rows[sample.split][str(sample.row["sha256"])] = sample.row
@@ -119,7 +120,10 @@ def test_archives_of_different_versions_load_together(tmp_path: Path) -> None:
     layouts: dict[str, Layout] = {"flat": ImageFolder(by_label=False), "parquet": parquet, "webdataset": webdataset}
     for name, layout in layouts.items():
         export(
-            samples(shelf.records(), shelf.archives, Splits.parse("train=1"), {}, "label"), layout, tmp_path / name, "c"
+            samples(shelf.records(), shelf.archives, Splits.parse("train=1"), {}, "label"),
+            layout,
+            Folder(tmp_path / name),
+            "c",
         )
     loaders = {
         "store/cats": "load_dataset",

@@ -20,6 +20,7 @@ from pixcore_adapters.outputs.card.counts import count
 from pixcore_adapters.outputs.card.croissant import render
 from pixcore_adapters.outputs.card.readme import card
 from pixcore_adapters.outputs.export import Layout, export
+from pixcore_adapters.outputs.export.destinations.folder import Folder
 from pixcore_adapters.outputs.report import page
 from pixcore_adapters.outputs.report.build import gather
 from pixcore_adapters.validator.decode import decode
@@ -110,7 +111,10 @@ def test_every_layout_has_all_columns(
     shelf = Shelf(tmp_path)
     fill(shelf)
     export(
-        samples(shelf.records(), shelf.archives, Splits.parse("train=1"), {}, "label"), layout, tmp_path / "out", "cats"
+        samples(shelf.records(), shelf.archives, Splits.parse("train=1"), {}, "label"),
+        layout,
+        Folder(tmp_path / "out"),
+        "cats",
     )
     found = [{**row, "file_name": ""} for _, row in read_back(tmp_path / "out")["train"]]
     empty = {**added, **further, "row_version": 1}

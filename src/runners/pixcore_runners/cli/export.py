@@ -4,7 +4,6 @@ import signal
 import sys
 from collections.abc import Generator
 from contextlib import closing, contextmanager
-from pathlib import Path
 
 import rich_click as click
 
@@ -12,8 +11,9 @@ from pixcore import NoValidImages, Status
 from pixcore.model.requests import dataset_name
 from pixcore.stored.samples import CLASSES, placed_together, samples
 from pixcore.stored.splits import Splits
-from pixcore_adapters.outputs.export import export, require_empty
+from pixcore_adapters.outputs.export import export
 from pixcore_runners.assembly.assembly import assemble, layout
+from pixcore_runners.assembly.destinations import destination
 from pixcore_runners.cli.document import DONE, INTERRUPTED, PARTIAL, VERSION
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared
@@ -25,13 +25,13 @@ from pixcore_runners.registry.tables import LAYOUTS
 @click.command("export")
 @click.argument("dataset")
 @click.option("--format", "kind", type=click.Choice([*LAYOUTS]), required=True, help="The layout.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", required=True, help="A new or empty folder.")
+@click.option("--out", metavar="DIR", required=True, help="A new or empty folder, or the file: URL of one.")
 @click.option("--split", "ratios", metavar="SPLITS", default="train=1", help="Such as train=0.9,test=0.1.")
 @click.option(
     "--label", type=click.Choice(CLASSES), help="The column that fills `label` and names the folders of images."
 )
 @shared
-def command(shell: Shell, dataset: str, kind: str, out: Path, *, ratios: str, label: str | None) -> None:
+def command(shell: Shell, dataset: str, kind: str, out: str, *, ratios: str, label: str | None) -> None:
     """Write the images of DATASET's completed chunks to DIR, in a layout that other tools load.
 
     An image is in the same split in every export, together with its near-duplicates. With --label keyword, the column
@@ -42,7 +42,8 @@ def command(shell: Shell, dataset: str, kind: str, out: Path, *, ratios: str, la
     """
     splits, name = Splits.parse(ratios), dataset_name(dataset)
     chosen = layout(kind, by_label=label is not None)
-    require_empty(out)
+    target = destination(out)
+    target.check()
     assembly = assemble(shell.settings)
     known = dataset_records(name, assembly.status)
     records = [record for record in known if record.status is Status.COMPLETED]
@@ -52,12 +53,12 @@ def command(shell: Shell, dataset: str, kind: str, out: Path, *, ratios: str, la
     with _interruptible(shell), item_progress(shell, "chunks", len(records)) as done:
         images = samples(records, assembly.archives, splits, near, label or CLASSES[0], done=done)
         with closing(images):
-            counts = export(images, chosen, out, name)
+            counts = export(images, chosen, target, name)
     table = plain_table("split", "images")
     sizes = {split: counts.get(split, 0) for split in splits.ratios}
     for split, size in sizes.items():
         add(table, split, size)
-    shell.show({"version": VERSION, "dataset": name, "format": kind, "out": str(out), "splits": sizes}, table)
+    shell.show({"version": VERSION, "dataset": name, "format": kind, "out": out, "splits": sizes}, table)
     if missing := len(known) - len(records):
         shell.say(
             f"chunks that were not exported because they are not completed: {missing}; see `pixcore status {name}`"

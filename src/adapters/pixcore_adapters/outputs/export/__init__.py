@@ -1,35 +1,28 @@
 """Write a dataset in other layouts, one module each. An export appears whole or not at all."""
 
-import errno
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from uuid import uuid4
 
-from pixcore.errors import InvalidRequest, WorkspaceFull
 from pixcore.stored.samples import Sample
+from pixcore_adapters.outputs.export.destinations import Destination, Files
 
 _IN_A_FILE = 1000  # samples, in layouts whose files hold many
 
-# Writes the samples into a folder; returns the glob pattern of the files of each split, relative to it.
-Layout = Callable[[Iterable[Sample], Path], Mapping[str, str]]
+# Writes the samples as the files of an export; returns the glob pattern of the file names of each split.
+Layout = Callable[[Iterable[Sample], Files], Mapping[str, str]]
 
 Add = Callable[[Sample], None]
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+def export(samples: Iterable[Sample], layout: Layout, out: Destination, title: str) -> Mapping[str, int]:
+    """Write the samples in a layout to a destination, with a card that names the splits; return their sizes.
 
-def export(samples: Iterable[Sample], layout: Layout, out: Path, title: str) -> Mapping[str, int]:
-    """Write the samples in a layout to the folder ``out``, with a card that names the splits; return their sizes.
-
-    The folder appears when everything is written. If the export fails before, nothing is left. If the process is
-    killed, a folder ``.NAME.partial-…`` stays beside it. The same samples give the same files.
+    The files appear together when everything is written. The same samples give the same files.
 
     Raises:
-        InvalidRequest: ``out`` is not empty, or cannot be written.
-        WorkspaceFull: The disk is full.
+        PixcoreError: As ``Destination.writing`` raises it.
         Exception: Whatever ``samples`` raises.
     """
     counts: Counter[str] = Counter()
@@ -39,30 +32,19 @@ def export(samples: Iterable[Sample], layout: Layout, out: Path, title: str) -> 
             counts[sample.split] += 1
             yield sample
 
-    with _whole_or_nothing(out) as folder:
-        patterns = layout(counted(), folder)
-        (folder / "README.md").write_text(_card(title, patterns, counts), encoding="utf-8")
+    with out.writing() as files:
+        patterns = layout(counted(), files)
+        with files.create("README.md") as path:
+            path.write_text(_card(title, patterns, counts), encoding="utf-8")
     return dict(counts)
 
 
-def require_empty(out: Path) -> None:
-    """Raise an error if an export cannot be written to ``out``.
-
-    Raises:
-        InvalidRequest: It exists and is not an empty folder.
-    """
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InvalidRequest(
-            f"{out} already exists and is not an empty folder; nothing was written: choose another folder"
-        )
-
-
 def spread(
-    samples: Iterable[Sample], into: Path, kind: str, opened: Callable[[Path], AbstractContextManager[Add]]
+    samples: Iterable[Sample], into: Files, kind: str, opened: Callable[[Path], AbstractContextManager[Add]]
 ) -> Mapping[str, str]:
     """Write the samples of each split to files ``{split}-000000.{kind}`` and so on; see ``Layout``.
 
-    ``opened`` opens a file and returns the function that adds a sample to it.
+    ``opened`` opens a file at a path and returns the function that adds a sample to it.
     """
     written: Counter[str] = Counter()
     adding: dict[str, Add] = {}
@@ -73,33 +55,11 @@ def spread(
             number, within = divmod(written[split], _IN_A_FILE)
             if within == 0:
                 files[split].close()
-                adding[split] = files[split].enter_context(opened(into / f"{split}-{number:06d}.{kind}"))
+                path = files[split].enter_context(into.create(f"{split}-{number:06d}.{kind}"))
+                adding[split] = files[split].enter_context(opened(path))
             adding[split](sample)
             written[split] += 1
     return {split: f"{split}-*.{kind}" for split in written}
-
-
-@contextmanager
-def _whole_or_nothing(out: Path) -> Generator[Path]:
-    target = out.resolve()
-    partial = target.with_name(f".{target.name}.partial-{uuid4().hex[:8]}")
-    try:
-        require_empty(target)
-        partial.mkdir(parents=True)
-        yield partial
-        partial.rename(target)  # replaces an empty folder; fails if that is not empty any more
-    except OSError as exc:
-        if exc.errno in _FULL:
-            raise WorkspaceFull(
-                f"nothing was exported to {out}: {exc.strerror}; free some space there or choose another folder"
-            ) from exc
-        if exc.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            require_empty(target)
-        raise InvalidRequest(
-            f"nothing was exported to {out}: {exc.strerror or exc}; choose a folder that you can write to"
-        ) from exc
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _card(title: str, patterns: Mapping[str, str], counts: Mapping[str, int]) -> str:

@@ -5,13 +5,14 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from hashlib import sha256
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import IO
 
 from attrs import frozen
 
 from pixcore.model.rows import METADATA
 from pixcore.stored.samples import Sample
+from pixcore_adapters.outputs.export.destinations import Files
 
 _SPLITS = "train|training|valid|validation|dev|val|test|testing|eval|evaluation"
 # Characters that are escaped in the name of a folder: all but letters, digits and the punctuation that every file
@@ -30,19 +31,20 @@ class ImageFolder:
 
     by_label: bool
 
-    def __call__(self, samples: Iterable[Sample], into: Path) -> Mapping[str, str]:
+    def __call__(self, samples: Iterable[Sample], into: Files) -> Mapping[str, str]:
         """See ``Layout``."""
         with ExitStack() as opened:
             described: dict[str, IO[str]] = {}
             for sample in samples:
-                folder = into / sample.split
-                if sample.split not in described:
-                    folder.mkdir()
-                    described[sample.split] = opened.enter_context((folder / METADATA).open("w", encoding="ascii"))
-                path = Path(_folder(str(sample.row["label"])) if self.by_label else "", str(sample.row["file_name"]))
-                (folder / path.parent).mkdir(exist_ok=True)
-                (folder / path).write_bytes(sample.data)
-                described[sample.split].write(f"{json.dumps({**sample.row, 'file_name': path.as_posix()})}\n")
+                split = sample.split
+                if split not in described:
+                    metadata = opened.enter_context(into.create(f"{split}/{METADATA}"))
+                    described[split] = opened.enter_context(metadata.open("w", encoding="ascii"))
+                folder = _folder(str(sample.row["label"])) if self.by_label else ""
+                name = PurePosixPath(folder, str(sample.row["file_name"])).as_posix()
+                with into.create(f"{split}/{name}") as path:
+                    path.write_bytes(sample.data)
+                described[split].write(f"{json.dumps({**sample.row, 'file_name': name})}\n")
         return {split: f"{split}/**" for split in described}
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pixcore.stored.samples import Sample
 from pixcore_adapters.outputs.export import Add, Layout, spread
+from pixcore_adapters.outputs.export.destinations import Files
 
 # A reader holds a row group in memory, and so does the writer.
 _ROWS, _BYTES = 100, 64 << 20
@@ -22,7 +23,7 @@ def layout(*, by_label: bool) -> Layout:  # noqa: ARG001 - the row of an image h
     return parquet
 
 
-def parquet(samples: Iterable[Sample], into: Path) -> Mapping[str, str]:
+def parquet(samples: Iterable[Sample], into: Files) -> Mapping[str, str]:
     """Write ``{split}-000000.parquet`` and so on, all with the columns of the first sample's row; see ``Layout``."""
     remaining = iter(samples)
     first = next(remaining, None)

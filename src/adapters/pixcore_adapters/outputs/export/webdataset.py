@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pixcore.stored.samples import Sample
 from pixcore_adapters.outputs.export import Add, Layout, spread
+from pixcore_adapters.outputs.export.destinations import Files
 
 
 def layout(*, by_label: bool) -> Layout:  # noqa: ARG001 - the row of an image has its label
@@ -16,7 +17,7 @@ def layout(*, by_label: bool) -> Layout:  # noqa: ARG001 - the row of an image h
     return webdataset
 
 
-def webdataset(samples: Iterable[Sample], into: Path) -> Mapping[str, str]:
+def webdataset(samples: Iterable[Sample], into: Files) -> Mapping[str, str]:
     """Write ``{split}-000000.tar`` and so on; see ``Layout``."""
     return spread(samples, into, "tar", _shard)
 
