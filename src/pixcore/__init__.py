@@ -9,9 +9,12 @@ if TYPE_CHECKING:
     from pixcore.chunk.pipeline import ChunkPipeline
     from pixcore.chunk.retry import Policies, RetryPolicy
     from pixcore.errors import (
+        BlobRefused,
         Cancelled,
         ClaimLost,
+        Fault,
         InvalidRequest,
+        MachineUnfit,
         NoValidImages,
         PermanentError,
         PixcoreError,
@@ -21,10 +24,12 @@ if TYPE_CHECKING:
         StatusUnavailable,
         StoreConflict,
         StoreDenied,
+        StoreFull,
         StoreNotFound,
         StoreUnavailable,
         TransientError,
         WorkspaceFull,
+        WorkspaceUnusable,
     )
     from pixcore.filters.rule import Filter
     from pixcore.model.archives import Archive, Blob
@@ -77,6 +82,7 @@ __all__ = [
     "Archiver",
     "Attempt",
     "Blob",
+    "BlobRefused",
     "BlobStore",
     "Busy",
     "Cancelled",
@@ -99,6 +105,7 @@ __all__ = [
     "Downloader",
     "Event",
     "Exhausted",
+    "Fault",
     "Features",
     "Filter",
     "Fingerprint",
@@ -106,6 +113,7 @@ __all__ = [
     "KeywordRequest",
     "Lane",
     "LeaseTerms",
+    "MachineUnfit",
     "Measures",
     "Miss",
     "MissReason",
@@ -139,6 +147,7 @@ __all__ = [
     "StatusUnavailable",
     "StoreConflict",
     "StoreDenied",
+    "StoreFull",
     "StoreNotFound",
     "StoreUnavailable",
     "TransientError",
@@ -149,6 +158,7 @@ __all__ = [
     "Twins",
     "Validator",
     "WorkspaceFull",
+    "WorkspaceUnusable",
     "near_groups",
     "plan",
 ]

@@ -1,4 +1,4 @@
-"""The exceptions of pixcore. Two branches of their tree decide about retries: TransientError and PermanentError.
+"""The exceptions of pixcore: whether a retry may help, and who is at fault.
 
 ::
 
@@ -7,25 +7,47 @@
     │   ├── SourceUnavailable          (also a ConnectionError)
     │   ├── StoreUnavailable           connection, timeout, 429, 5xx
     │   ├── StatusUnavailable
+    │   ├── MachineUnfit               the machine lacks a working decoder, a disk or a library
     │   └── PlanOutdated               chunks were planned or candidates taken meanwhile
     ├── PermanentError                 a retry cannot help
     │   ├── InvalidRequest             (also a ValueError) bad chunk, URL or configuration
+    │   │   └── WorkspaceUnusable      the work directory is missing, read-only or of another user
     │   ├── NoValidImages              (also a ValueError)
     │   ├── SourceChanged              the page arrived, but holds no readable result
     │   ├── StoreDenied                wrong key, forbidden
+    │   │   ├── StoreFull              the store has no room
+    │   │   └── BlobRefused            the store refuses this blob: its key, its size or a lock on it
     │   ├── StoreNotFound
     │   ├── StoreConflict
     │   ├── WorkspaceFull              the work directory's disk or quota is used up
     │   └── Cancelled                  a cancel was requested
     └── ClaimLost                      another worker took over the claim
 
+Each class has a ``fault``: the chunk, its source, this machine, or a service that all workers share. A fault of a
+machine or of a service costs a chunk nothing: see ``pixcore.chunk.attempt``.
+
 Adapters translate foreign exceptions into these with ``raise … from exc``. A message is one line. It says what
 happened, to what, and what to do, and never holds a credential.
 """
 
+import errno
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Fault(StrEnum):
+    """Who is at fault for an error."""
+
+    CHUNK = "chunk"
+    SOURCE = "source"
+    MACHINE = "machine"
+    SERVICE = "service"
+
 
 class PixcoreError(Exception):
     """The root of the tree: the base class of everything that pixcore raises on purpose."""
+
+    fault: ClassVar[Fault] = Fault.CHUNK
 
 
 class TransientError(PixcoreError):
@@ -35,13 +57,25 @@ class TransientError(PixcoreError):
 class SourceUnavailable(TransientError, ConnectionError):
     """A source of candidates could not be reached."""
 
+    fault = Fault.SOURCE
+
 
 class StoreUnavailable(TransientError):
     """A blob store could not be reached or was overloaded, or its response was lost."""
 
+    fault = Fault.SERVICE
+
 
 class StatusUnavailable(TransientError):
     """The status database could not be reached or stayed locked."""
+
+    fault = Fault.SERVICE
+
+
+class MachineUnfit(TransientError):
+    """This machine cannot run chunks now: its decoder, its work directory or a library does not work."""
+
+    fault = Fault.MACHINE
 
 
 class PlanOutdated(TransientError):
@@ -56,6 +90,12 @@ class InvalidRequest(PermanentError, ValueError):
     """The request is malformed, or contradicts what exists."""
 
 
+class WorkspaceUnusable(InvalidRequest):
+    """The work directory cannot be used: it is read-only, of another user, or no directory."""
+
+    fault = Fault.MACHINE
+
+
 class NoValidImages(PermanentError, ValueError):
     """No image could be collected."""
 
@@ -63,13 +103,29 @@ class NoValidImages(PermanentError, ValueError):
 class SourceChanged(PermanentError):
     """A source responded, but no result could be read from the response."""
 
+    fault = Fault.SOURCE
+
 
 class StoreDenied(PermanentError):
     """A blob store refused the credentials or the operation."""
 
+    fault = Fault.SERVICE
+
+
+class StoreFull(StoreDenied):
+    """A blob store has no room for the blob."""
+
+
+class BlobRefused(StoreDenied):
+    """A blob store refuses this one blob: its key, its size, or because something holds the existing blob."""
+
+    fault = Fault.CHUNK
+
 
 class StoreNotFound(PermanentError):
     """The blob, or the container that should hold it, does not exist."""
+
+    fault = Fault.SERVICE
 
 
 class StoreConflict(PermanentError):
@@ -79,6 +135,8 @@ class StoreConflict(PermanentError):
 class WorkspaceFull(PermanentError):
     """The disk or the quota of the work directory is used up."""
 
+    fault = Fault.MACHINE
+
 
 class Cancelled(PermanentError):
     """A cancel of the chunk was requested."""
@@ -86,6 +144,19 @@ class Cancelled(PermanentError):
 
 class ClaimLost(PixcoreError):
     """Another worker took over the claim. This worker must not change the chunk any more."""
+
+
+# What the operating system says when the machine, and not a chunk, has run out of something.
+_EXHAUSTED = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EROFS, errno.EAGAIN}
+)
+
+
+def fault_of(error: BaseException) -> Fault:
+    """Return who is at fault for an error. Of foreign errors, only a machine that has run out of something is known."""
+    if isinstance(error, PixcoreError):
+        return error.fault
+    return Fault.MACHINE if isinstance(error, OSError) and error.errno in _EXHAUSTED else Fault.CHUNK
 
 
 def one_line(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from pixcore.errors import (
     one_line,
 )
 
-TREE = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
+TREE = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, BaseException)]
 LEAVES = [kind for kind in TREE if kind not in {PixcoreError, TransientError, PermanentError}]
 
 

@@ -31,7 +31,6 @@ from pixcore import (
     StatusRepo,
     StoreUnavailable,
     TransientError,
-    WorkspaceFull,
 )
 from pixcore.chunk.events import (
     CandidateMissed,
@@ -424,29 +423,15 @@ def test_a_failing_observer_is_reported_once_and_harms_nothing(
 
 
 def test_a_work_directory_that_cannot_be_created_is_recorded(assembly: MemoryAssembly) -> None:
-    """If the work directory cannot be created, the chunk must fail with a status, not stay claimed."""
+    """If the work directory cannot be created, the chunk must be pending with an error, not stay claimed."""
     assembly.work.write_text("a file is in the way")
     key = assembly.chunk(5)
     with pytest.raises(InvalidRequest, match="work directory"):
         assembly.pipeline().run(key)
-    assert assembly.status.get(key).status is Status.FAILED
+    record = assembly.status.get(key)
+    assert (record.status, record.failures) == (Status.PENDING, 1)
+    assert "work directory" in record.error
     assert isinstance(assembly.events[-1], ChunkFailed)
-
-
-def test_a_full_disk_is_permanent_and_leaves_nothing(assembly: MemoryAssembly) -> None:
-    """A full disk during a download fails the chunk without a retry and leaves no work directory."""
-
-    class NoRoom(MemoryDownloader):
-        def download(self, *_: object) -> Generator[Download | Miss]:
-            raise WorkspaceFull("disk full")
-            yield
-
-    key = assembly.chunk(5)
-    with pytest.raises(WorkspaceFull):
-        assembly.pipeline(downloader=NoRoom({})).run(key)
-    assert assembly.status.get(key).status is Status.FAILED
-    assert not assembly.left()
-    assert not [event for event in assembly.events if isinstance(event, StepRetried)]
 
 
 def test_stop_gives_the_chunk_back_between_images(assembly: MemoryAssembly) -> None:

@@ -13,6 +13,7 @@ from pixcore.chunk.events import (
     ChunkCompleted,
     ChunkEnded,
     ChunkFailed,
+    ChunkGivenBack,
     ChunkInterrupted,
     ChunkLost,
     CleanupFailed,
@@ -20,8 +21,17 @@ from pixcore.chunk.events import (
 )
 from pixcore.chunk.publish import publish
 from pixcore.chunk.retry import retrying
-from pixcore.chunk.workspace import local_disk, workspace
-from pixcore.errors import ClaimLost, PermanentError, one_line
+from pixcore.chunk.workspace import local_disk, room_wanted, workspace
+from pixcore.errors import (
+    ClaimLost,
+    Fault,
+    NoValidImages,
+    PermanentError,
+    StoreFull,
+    WorkspaceFull,
+    fault_of,
+    one_line,
+)
 from pixcore.model.archives import Archive, Blob
 from pixcore.model.chunks import ChunkResult, Claimed, Phase
 from pixcore.model.rows import COLUMN_TYPES, tally
@@ -34,6 +44,8 @@ class RunningAttempt:
     using: Dependencies
     claimed: Claimed
     context: AttemptContext = field(init=False)
+    _folder: Path | None = field(init=False, default=None)
+    _archive: Archive | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         self.context = AttemptContext(self.using, self.claimed)
@@ -70,12 +82,13 @@ class RunningAttempt:
         context.observe(ChunkClaimed(*context.ids, request=context.request))
         folder = cleanup.enter_context(workspace(using.work, self._report_left_behind))
         cleanup.enter_context(context.lease)
+        self._folder = folder
         with local_disk("preparing the work directory"):
             (folder / "images").mkdir()
 
         context.enter(Phase.DOWNLOAD)
         with closing(Collector(context, folder / "images")) as collector:
-            archive = self._pack(collector, folder / f"archive{using.archiver.suffix}")
+            archive = self._archive = self._pack(collector, folder / f"archive{using.archiver.suffix}")
 
         context.enter(Phase.UPLOAD)
         blob = self._upload(archive)
@@ -159,8 +172,12 @@ class RunningAttempt:
                 write(using.status.release, context.claim)
                 return ChunkInterrupted(*context.ids)
             write(using.status.advance, context.claim, context.phase, context.counts.progress())
+            if found := self._fault(error):
+                write(using.status.release, context.claim, self._message(found))
+                return self._given_back(found)
             failures = self.claimed.failures + 1
-            retry_in = None if isinstance(error, PermanentError) else using.policies.chunk.wait(failures)
+            is_final = isinstance(error, PermanentError) and not _is_shared(error)
+            retry_in = None if is_final else using.policies.chunk.wait(failures)
             status = write(using.status.fail, context.claim, message, retry_in=retry_in)
         except ClaimLost as lost:
             return ChunkLost(*context.ids, error=one_line(lost))
@@ -170,6 +187,23 @@ class RunningAttempt:
             return ChunkFailed(*context.ids, error=message, status=None)
         return ChunkFailed(*context.ids, error=message, status=status)
 
+    def _fault(self, error: BaseException) -> BaseException | None:
+        """Return what is wrong with the machine or a service, if that made the attempt fail.
+
+        A full disk or store proves itself. Other errors count against the chunk unless the probe finds a fault, because
+        a service may refuse one chunk alone, for ever.
+        """
+        if isinstance(error, WorkspaceFull | StoreFull):
+            return error
+        return self.using.probe() if _is_shared(error) or isinstance(error, NoValidImages) else None
+
+    def _given_back(self, found: BaseException) -> ChunkGivenBack:
+        work = room_wanted(self._folder, found) if self._folder and isinstance(found, WorkspaceFull) else 0
+        store = self._archive.size if self._archive and isinstance(found, StoreFull) else 0
+        return ChunkGivenBack(
+            *self.context.ids, error=self._message(found), fault=fault_of(found), work=work, store=store
+        )
+
     def _message(self, error: BaseException) -> str:
         if isinstance(error, self.using.interrupts):  # most time limits do not name their length
             deadline = f"deadline {self.using.terms.deadline:g} s; plan smaller chunks or raise it"
@@ -178,3 +212,8 @@ class RunningAttempt:
 
     def _report_left_behind(self, path: Path, error: OSError) -> None:
         self.context.observe(CleanupFailed(*self.context.ids, path=path, error=one_line(error)))
+
+
+def _is_shared(error: BaseException) -> bool:
+    """Return whether the machine or a service is at fault, which other chunks use too."""
+    return fault_of(error) in (Fault.MACHINE, Fault.SERVICE)

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from pixcore.chunk.events import Observer, silent
 from pixcore.chunk.lease import LeaseTerms
 from pixcore.chunk.retry import Policies
-from pixcore.errors import InvalidRequest
+from pixcore.errors import InvalidRequest, PixcoreError
 from pixcore.filters.rule import Filter
 from pixcore.ports import Archiver, BlobStore, Downloader, StatusRepo, Validator
 from pixcore.ports.seen_images import SeenImages
@@ -24,6 +24,10 @@ def no_filter(name: str) -> Filter:
         InvalidRequest: Always.
     """
     raise InvalidRequest(f"there is no filter {name!r}; install the package that brings it on every worker")
+
+
+def no_probe() -> None:
+    """Find no fault, so that every failure counts against its chunk."""
 
 
 @frozen
@@ -42,6 +46,8 @@ class Dependencies:
         terms: How long a claim lives.
         stop: Is called between images and phases. Once it returns true, the chunk is given back as after Ctrl-C.
         interrupts: Exceptions that the runner may raise at any point, such as its time limits.
+        probe: Tries the machine and the services, and returns what is wrong with them, or None. It is called when an
+            attempt fails in a way that may not be the chunk's fault. If it finds a fault, the chunk is given back.
         sleep: Waits that many seconds between tries.
         owner: The name that claims carry: a UUID for each start of a worker, never a host name.
     """
@@ -60,5 +66,6 @@ class Dependencies:
     terms: LeaseTerms = LeaseTerms()
     stop: Callable[[], bool] = lambda: False
     interrupts: tuple[type[BaseException], ...] = ()
+    probe: Callable[[], PixcoreError | None] = no_probe
     sleep: Callable[[float], None] = time.sleep
     owner: str = field(factory=lambda: uuid4().hex)

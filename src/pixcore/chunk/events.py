@@ -9,6 +9,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from pixcore.errors import Fault
 from pixcore.model.chunks import ChunkKey, ChunkResult, Phase, Status
 from pixcore.model.images import Accepted, Miss, Rejected
 from pixcore.model.requests import ChunkRequest
@@ -109,6 +110,23 @@ class ChunkFailed(ChunkEnded):
 @frozen
 class ChunkInterrupted(ChunkEnded):
     """The attempt was interrupted from outside. Its claim was given back; that counts as no failure."""
+
+
+@frozen
+class ChunkGivenBack(ChunkEnded):
+    """The attempt ended by a fault of the machine or of a service. Its claim was given back; that counts as no failure.
+
+    Attributes:
+        error: What is wrong.
+        fault: Who is at fault: the machine or a service.
+        work: How many bytes of room in the work directory were not enough; 0 if the fault is another.
+        store: How many bytes of room in the store were not enough; 0 if the fault is another.
+    """
+
+    error: str
+    fault: Fault
+    work: int = 0
+    store: int = 0
 
 
 @frozen

@@ -32,6 +32,8 @@ class ChunkPipeline(Dependencies):
         Raises:
             TransientError: The attempt failed. Unless its budget is spent, the chunk is pending and comes due later.
             PermanentError: The chunk failed for good. InvalidRequest is also raised if there is no such chunk.
+            PixcoreError: With a ``fault`` of the machine or of a service. If ``probe`` finds a fault too, or no room is
+                left, the chunk was given back (``ChunkGivenBack``); else the attempt failed as by a TransientError.
             ClaimLost: Another worker has the chunk now.
             BaseException: What interrupted the attempt from outside; its claim was given back first.
         """

@@ -13,12 +13,13 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pixcore.errors import InvalidRequest, PixcoreError, TransientError, WorkspaceFull
+from pixcore.errors import MachineUnfit, PixcoreError, WorkspaceFull, WorkspaceUnusable
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _UNUSABLE = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS})
 _PREFIX = "chunk-"
 _LOCK = ".lock"
+_STEP = 1 << 14  # bytes
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def local_disk(doing: str) -> Generator[None]:
 
     Raises:
         WorkspaceFull: The disk, a quota or the largest file size is used up.
-        TransientError: Any other OSError.
+        MachineUnfit: Any other OSError.
     """
     try:
         yield
@@ -39,7 +40,7 @@ def local_disk(doing: str) -> Generator[None]:
             raise WorkspaceFull(
                 f"{doing}{where}: {exc.strerror}; free some room or point `work` at a larger disk"
             ) from exc
-        raise TransientError(f"{doing}{where}: {exc.strerror or exc}") from exc
+        raise MachineUnfit(f"{doing}{where}: {exc.strerror or exc}") from exc
 
 
 @contextmanager
@@ -49,8 +50,8 @@ def workspace(root: Path, left_behind: Callable[[Path, OSError], None]) -> Gener
     ``left_behind`` is called with each path that cannot be removed and its error; that raises nothing.
 
     Raises:
-        InvalidRequest: ``root`` cannot be used.
-        WorkspaceFull, TransientError: As ``local_disk`` raises them.
+        WorkspaceUnusable: ``root`` cannot be used.
+        WorkspaceFull, MachineUnfit: As ``local_disk`` raises them.
     """
     folder: Path | None = None
     lock = -1
@@ -73,7 +74,7 @@ def sweep(root: Path) -> list[Path]:
     """Remove the directories below ``root`` whose process has ended; return their paths. Keep those in use.
 
     Raises:
-        InvalidRequest, WorkspaceFull, TransientError: As for ``workspace``.
+        WorkspaceUnusable, WorkspaceFull, MachineUnfit: As for ``workspace``.
     """
     swept: list[Path] = []
     with _root_locked(root):
@@ -82,6 +83,22 @@ def sweep(root: Path) -> list[Path]:
                 _remove(folder, lambda _path, _error: None)
                 swept.append(folder)
     return swept
+
+
+def room_wanted(folder: Path, error: BaseException) -> int:
+    """Return how many bytes a work directory needs, at least, to get beyond the point at which it was full.
+
+    More than it holds now, and more than its disk had left: an attempt that begins with less fails again.
+    """
+    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    cause = error.__cause__ or error
+    free = 0
+    if (
+        isinstance(cause, OSError) and cause.errno == errno.ENOSPC
+    ):  # else a quota or a limit is used up, and not the disk
+        disk = os.statvfs(folder)
+        free = disk.f_bavail * disk.f_frsize
+    return held + free + max(_STEP, held // 16)
 
 
 @contextmanager
@@ -94,7 +111,7 @@ def _root_locked(root: Path) -> Generator[None]:
             try:
                 status = os.fstat(handle)
                 if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o022:
-                    raise InvalidRequest(
+                    raise WorkspaceUnusable(
                         f"the work directory {root} belongs to another user or is writable by others;"
                         " set `work` to a folder of your own"
                     )
@@ -105,7 +122,7 @@ def _root_locked(root: Path) -> Generator[None]:
         except OSError as exc:
             if exc.errno not in _UNUSABLE:
                 raise
-            raise InvalidRequest(
+            raise WorkspaceUnusable(
                 f"the work directory {root} cannot be used ({exc.strerror}); set `work` to a folder of your own"
             ) from exc
 

@@ -94,8 +94,11 @@ class StatusRepo(Protocol):
         """
         ...
 
-    def release(self, claim: Claim) -> None:
-        """Give an interrupted claim back: the chunk is pending and due now; no failure is counted."""
+    def release(self, claim: Claim, error: str = "") -> None:
+        """Give a claim back: the chunk is pending and due now; no failure is counted.
+
+        ``error`` says why, if the attempt was not interrupted but ended by a fault of the machine or of a service.
+        """
         ...
 
     def free(self, key: ChunkKey) -> Status:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from pixcore.errors import StoreConflict, StoreDenied
+from pixcore.errors import BlobRefused, StoreConflict
 
 PRIVATE = ".pixcore"
 _BLOCK = 1 << 20
@@ -14,18 +14,18 @@ def check_key(key: str) -> None:
     """Check a blob key or a prefix. Every store accepts the same keys, so that blobs can move between stores.
 
     Raises:
-        StoreDenied: The key is empty, has an empty, ``.`` or ``..`` part, holds a NUL, cannot be encoded as UTF-8, or
+        BlobRefused: The key is empty, has an empty, ``.`` or ``..`` part, holds a NUL, cannot be encoded as UTF-8, or
             is ``.pixcore`` or below it, which is reserved for the stores.
     """
     try:
         key.encode()
     except UnicodeEncodeError as error:
-        raise StoreDenied(f"blob key {key!a} cannot be encoded as UTF-8; use valid Unicode text") from error
+        raise BlobRefused(f"blob key {key!a} cannot be encoded as UTF-8; use valid Unicode text") from error
     parts = key.split("/")
     if "\0" in key or not {"", ".", ".."}.isdisjoint(parts):
-        raise StoreDenied(f"blob key {key!r} is invalid; its parts must not be empty, '.' or '..', or contain NUL")
+        raise BlobRefused(f"blob key {key!r} is invalid; its parts must not be empty, '.' or '..', or contain NUL")
     if parts[0] == PRIVATE:
-        raise StoreDenied(f"blob key {key!r} is invalid: {PRIVATE!r} is reserved for the store; use another name")
+        raise BlobRefused(f"blob key {key!r} is invalid: {PRIVATE!r} is reserved for the store; use another name")
 
 
 def check_version(key: str, *, current: str | None, replacing: str | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pixcore.errors import StoreDenied, StoreUnavailable
+from pixcore.errors import BlobRefused, StoreDenied, StoreFull, StoreUnavailable
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -36,12 +36,23 @@ _REMEDIES = {
 }
 
 
+_KINDS = {
+    errno.ENOSPC: StoreFull,
+    errno.EDQUOT: StoreFull,
+    errno.EFBIG: StoreFull,
+    errno.ENAMETOOLONG: BlobRefused,
+    errno.EILSEQ: BlobRefused,
+}
+
+
 @contextmanager
 def store_errors(failure: str) -> Iterator[None]:
     """Translate an OSError. The message begins with ``failure`` and names the file and the remedy.
 
     Raises:
-        StoreDenied: Trying again cannot help: rights, space, names, or the kind of file system.
+        StoreFull: The disk, a quota or the largest file size is used up.
+        BlobRefused: The file system allows no such name.
+        StoreDenied: Trying again cannot help: rights, or the kind of file or file system.
         StoreUnavailable: Any other OSError.
     """
     try:
@@ -49,7 +60,8 @@ def store_errors(failure: str) -> Iterator[None]:
     except OSError as error:
         where = f" ({str(error.filename)!r})" if error.filename else ""
         if remedy := _REMEDIES.get(error.errno or 0):
-            raise StoreDenied(f"{failure}: {error.strerror}{where}; {remedy}") from error
+            kind = _KINDS.get(error.errno or 0, StoreDenied)
+            raise kind(f"{failure}: {error.strerror}{where}; {remedy}") from error
         raise StoreUnavailable(f"{failure}: {error.strerror}{where}; try again, or check its disk") from error
 
 

@@ -47,9 +47,9 @@ class BaseStatusRepo(ABC):
         _, after = self._apply(claim.chunk, transition)
         return after.status
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Claim, error: str = "") -> None:
         """See the port."""
-        self._apply(claim.chunk, partial(transitions.released, claim=claim))
+        self._apply(claim.chunk, partial(transitions.released, claim=claim, error=error))
 
     def free(self, key: ChunkKey) -> Status:
         """See the port."""

@@ -146,11 +146,11 @@ def failed(record: ChunkRecord, claim: Claim, error: str, retry_in: float | None
     return evolve(_ended(record, Status.PENDING), failures=failures, error=text, due_in=max(0.0, retry_in))
 
 
-def released(record: ChunkRecord, claim: Claim) -> ChunkRecord:
-    """End an interrupted attempt without counting a failure; fail the chunk if a cancel was requested."""
+def released(record: ChunkRecord, claim: Claim, error: str = "") -> ChunkRecord:
+    """End an attempt without counting a failure; fail the chunk if a cancel was requested."""
     if _checked(record, claim).cancel_requested:
         return evolve(_ended(record, Status.FAILED), error=CANCELLED)
-    return _ended(record, Status.PENDING)
+    return evolve(_ended(record, Status.PENDING), error=_storable(error))
 
 
 def reopened(record: ChunkRecord) -> ChunkRecord:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from attrs import asdict
 
-from pixcore.errors import TransientError
+from pixcore.errors import MachineUnfit
 from pixcore.model.images import RejectReason
 from pixcore_adapters.validator.picture import Limits, Picture, Refusal, from_json
 
@@ -81,7 +81,7 @@ class Child(Generic[_Request, _Answer]):
         """Start a child if none is running. It need not be ready when this returns.
 
         Raises:
-            TransientError: No child can be started.
+            MachineUnfit: No child can be started.
         """
         if self._process and self._process.poll() is None:
             self._since = time.monotonic()
@@ -98,7 +98,7 @@ class Child(Generic[_Request, _Answer]):
         """Send one more request.
 
         Raises:
-            TransientError: No child can be started.
+            MachineUnfit: No child can be started.
         """
         self._in_step = False
         if not self._given:
@@ -111,7 +111,7 @@ class Child(Generic[_Request, _Answer]):
         """Wait for the next outcome, in the order given. Return a refusal if the file crashed or blocked the child.
 
         Raises:
-            TransientError: No child can be started.
+            MachineUnfit: No child can be started.
         """
         if not self._outcomes:
             self._receive()
@@ -178,7 +178,7 @@ class Child(Generic[_Request, _Answer]):
         except (EOFError, ConnectionError):
             ready = None
         if not ready:
-            raise TransientError(
+            raise MachineUnfit(
                 f"the decoder child did not start ({self._end()}); see whether"
                 f" `{sys.executable} -m {self._program}` can import its libraries"
             )
@@ -240,4 +240,4 @@ def _start(program: str, descriptor: int, settings: str) -> "subprocess.Popen[by
             process_group=0,  # only the parent handles Ctrl-C
         )
     except OSError as error:
-        raise TransientError(f"no decoder child can be started: {error.strerror}; too many processes?") from error
+        raise MachineUnfit(f"no decoder child can be started: {error.strerror}; too many processes?") from error

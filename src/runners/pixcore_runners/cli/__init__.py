@@ -10,7 +10,7 @@ from importlib import import_module
 import rich_click as click
 from click.exceptions import NoArgsIsHelpError
 
-from pixcore import NoValidImages, PixcoreError, TransientError, WorkspaceFull
+from pixcore import NoValidImages, PixcoreError, StoreFull, TransientError, WorkspaceFull
 from pixcore.errors import one_line
 from pixcore_runners.cli.document import FAILED, INTERRUPTED, NOTHING, USAGE
 from pixcore_runners.observing.logs import escaped
@@ -99,7 +99,7 @@ def _code(error: PixcoreError) -> int:
     match error:
         case NoValidImages():
             return NOTHING
-        case TransientError() | WorkspaceFull():
+        case TransientError() | WorkspaceFull() | StoreFull():
             return FAILED
         case _:
             return USAGE

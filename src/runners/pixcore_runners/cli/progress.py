@@ -15,6 +15,7 @@ from pixcore.chunk.events import (
     ChunkCompleted,
     ChunkEnded,
     ChunkFailed,
+    ChunkGivenBack,
     ChunkLost,
     Event,
     ImageAccepted,
@@ -146,8 +147,8 @@ def _ending(event: ChunkEnded) -> str:
             return f"failed and will be retried: {error}"
         case ChunkFailed(error=error, status=None):
             return f"failed and the failure could not be recorded: {error}"
-        case ChunkFailed(error=error):
-            return f"failed: {error}"
+        case ChunkFailed(error=error) | ChunkGivenBack(error=error):
+            return f"{'given back' if isinstance(event, ChunkGivenBack) else 'failed'}: {error}"
         case ChunkLost(error=error):
             return f"another worker took over: {error}"
         case _:

@@ -16,6 +16,7 @@ from pixcore.chunk.events import (
     ChunkCompleted,
     ChunkEnded,
     ChunkFailed,
+    ChunkGivenBack,
     ChunkInterrupted,
     ChunkLost,
     CleanupFailed,
@@ -97,7 +98,7 @@ class LogObserver:
                 _phase.set(phase.upper())
             case ChunkCompleted():
                 _phase.set(Phase.COMPLETE.upper())  # the current phase is CLEANUP, but the line is about completion
-            case ChunkFailed() | ChunkLost():
+            case ChunkFailed() | ChunkGivenBack() | ChunkLost():
                 _phase.set(Phase.ERROR.upper())
         level, text = _ending(event) if isinstance(event, ChunkEnded) else _step(event)
         _logger.log(level, "%s", escaped(text))
@@ -184,6 +185,8 @@ def _ending(event: ChunkEnded) -> tuple[int, str]:
             return level, f"failed{_NEXT.get(status, '')}: {error}"
         case ChunkInterrupted():
             return logging.INFO, "interrupted and given back"
+        case ChunkGivenBack(error=error, fault=fault):
+            return logging.WARNING, f"given back, because the {fault} is at fault: {error}"
         case ChunkLost(error=error):
             return logging.WARNING, f"another worker took over: {error}"
         case _:

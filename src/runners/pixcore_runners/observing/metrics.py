@@ -33,6 +33,7 @@ from pixcore.chunk.events import (
     ChunkCompleted,
     ChunkEnded,
     ChunkFailed,
+    ChunkGivenBack,
     ChunkInterrupted,
     ChunkLost,
     Event,
@@ -231,6 +232,8 @@ def _outcome(event: ChunkEnded) -> str:
             return status or "unrecorded"
         case ChunkInterrupted():
             return "interrupted"
+        case ChunkGivenBack():
+            return "given_back"
         case ChunkLost():
             return "lost"
         case _:

@@ -8,6 +8,7 @@ from pixcore.chunk.events import (
     ChunkCompleted,
     ChunkEnded,
     ChunkFailed,
+    ChunkGivenBack,
     ChunkLost,
     Event,
     ImageAccepted,
@@ -53,7 +54,7 @@ class ChunkProgress:
                 self._missed.add(miss.candidate.key)
             case ChunkCompleted():
                 self._phase = Phase.COMPLETE
-            case ChunkFailed() | ChunkLost():
+            case ChunkFailed() | ChunkGivenBack() | ChunkLost():
                 self._phase = Phase.ERROR
             case _:
                 return False

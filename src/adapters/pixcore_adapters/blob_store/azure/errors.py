@@ -14,14 +14,14 @@ from azure.core.exceptions import (
     SerializationError,
 )
 
-from pixcore.errors import PixcoreError, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
+from pixcore.errors import BlobRefused, PixcoreError, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
 
 _Meaning = tuple[type[PixcoreError], str]  # the store error and the remedy
 
 _RIGHTS = "check the account, its key or token, their rights to read, write, list and delete, and this machine's clock"
 _AGAIN: _Meaning = StoreUnavailable, "try again, or check the network and the service"
 _RACE: _Meaning = StoreConflict, "another writer changed the blob; read its current version and try again"
-_HELD: _Meaning = StoreDenied, "release the blob's lease, snapshots, policy, tier or type, or take another key"
+_HELD: _Meaning = BlobRefused, "release the blob's lease, snapshots, policy, tier or type, or take another key"
 _REFUSED: _Meaning = StoreDenied, "the service rejects this request; look up the code"
 
 # https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
@@ -40,6 +40,7 @@ _BY_STATUS: dict[int, _Meaning] = {
     408: _AGAIN,
     409: _RACE,
     412: _RACE,
+    413: (BlobRefused, "the service accepts no blob of this size; plan smaller chunks"),
     429: _AGAIN,
     501: _REFUSED,
     505: _REFUSED,
@@ -56,7 +57,7 @@ def store_errors(failure: str) -> Iterator[None]:
     """Translate the SDK's exceptions. The message begins with ``failure``, such as "cannot store blob 'a' in …".
 
     Raises:
-        StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable: Chosen by the service's status and error code.
+        BlobRefused, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable: Chosen by the status and the code.
     """
     try:
         yield

@@ -10,7 +10,16 @@ from boto3.exceptions import Boto3Error
 from botocore import exceptions as boto
 from urllib3.exceptions import HTTPError
 
-from pixcore.errors import PixcoreError, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable, one_line
+from pixcore.errors import (
+    BlobRefused,
+    PixcoreError,
+    StoreConflict,
+    StoreDenied,
+    StoreFull,
+    StoreNotFound,
+    StoreUnavailable,
+    one_line,
+)
 
 FOREIGN = (boto.BotoCoreError, boto.ClientError, Boto3Error, HTTPError)
 """What boto3's clients raise. ``HTTPError`` is raised while a body is read."""
@@ -21,6 +30,7 @@ _AGAIN: _Meaning = (StoreUnavailable, "try again, or check the server")
 _REFUSED: _Meaning = (StoreDenied, "check the credentials, their rights, the endpoint and the region")
 _DAMAGED: _Meaning = (StoreUnavailable, "the data was damaged in transit; try again")
 _REGION: _Meaning = (StoreDenied, "name the bucket's region: region=… in the store's URL")
+_FULL: _Meaning = (StoreFull, "free some space there, or raise its quota")
 _CODES: dict[str, _Meaning] = {
     "NoSuchBucket": (StoreNotFound, "create the bucket with --create-container, or correct the store's URL"),
     "NoSuchUpload": (StoreUnavailable, "the multipart upload was aborted meanwhile; try again"),
@@ -33,8 +43,11 @@ _CODES: dict[str, _Meaning] = {
     "XAmzContentChecksumMismatch": _DAMAGED,
     "RequestTimeTooSkewed": (StoreDenied, "set this machine's clock"),
     "BucketAlreadyExists": (StoreDenied, "the bucket belongs to another account; take another name"),
-    "EntityTooLarge": (StoreDenied, "the server accepts no blob of this size; plan smaller chunks"),
-    "KeyTooLongError": (StoreDenied, "take a shorter prefix or dataset name"),
+    "EntityTooLarge": (BlobRefused, "the server accepts no blob of this size; plan smaller chunks"),
+    "KeyTooLongError": (BlobRefused, "take a shorter prefix or dataset name"),
+    **dict.fromkeys(
+        ("QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"), _FULL
+    ),
     "AuthorizationHeaderMalformed": _REGION,
     "PermanentRedirect": _REGION,
 }
@@ -46,6 +59,7 @@ _STATUSES: dict[int, _Meaning] = {
         "it already exists, or is no longer at the version to replace; read its current version and try again",
     ),
     429: _AGAIN,
+    507: _FULL,
     501: (StoreDenied, "this server does not support the operation; take another store"),
 }
 # the order matters: SSLError is a ConnectionError
@@ -66,7 +80,7 @@ def store_errors(failure: str) -> Iterator[None]:
     """Translate boto3's exceptions. The message begins with ``failure``, such as "cannot store blob 'a' in …".
 
     Raises:
-        StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable: Chosen by ``meaning``.
+        BlobRefused, StoreConflict, StoreDenied, StoreFull, StoreNotFound, StoreUnavailable: Chosen by ``meaning``.
     """
     try:
         yield
