@@ -33,7 +33,15 @@ def load_dataset(*which: str, **more: str) -> dict[str, Any]:
         raw = split
         for column in pictures:
             raw = raw.cast_column(column, datasets.Image(decode=False))
-        rows = [{**example, **{column: digest(example[column]) for column in pictures}} for example in raw]
+        classes = {column: of for column, of in split.features.items() if isinstance(of, datasets.ClassLabel)}
+        rows = [
+            {
+                **example,
+                **{column: digest(example[column]) for column in pictures},
+                **{column: of.int2str(example[column]) for column, of in classes.items()},
+            }
+            for example in raw
+        ]
         splits[name] = {"columns": split.column_names, "rows": rows}
     return splits
 

@@ -132,10 +132,10 @@ def test_a_column_has_one_type_in_all_archives(site: Site) -> None:
 def exported(layout: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of the export in ``out``."""
     for file in Path("out").rglob("*"):
-        if layout == "parquet" and file.suffix == ".parquet":
+        if (layout == "parquet" and file.suffix == ".parquet") or (
+            layout == "imagefolder" and file.name == "metadata.parquet"
+        ):
             yield from pq.read_table(file).to_pylist()
-        elif layout == "imagefolder" and file.name == "metadata.jsonl":
-            yield from map(json.loads, file.read_text().splitlines())
         elif layout == "webdataset" and file.suffix == ".tar":
             with tarfile.open(file) as archive:
                 yield from (json.load(archive.extractfile(m) or sys.stdin) for m in archive if m.name.endswith(".json"))

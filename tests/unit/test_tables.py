@@ -8,6 +8,8 @@ import pytest
 
 from pixcore import Archiver, BlobStore, InvalidRequest
 from pixcore.chunk.events import silent
+from pixcore.model.rows import COLUMN_TYPES
+from pixcore_adapters.outputs.export.layout import ExportRequest
 from pixcore_runners.assembly.assembly import assemble, layout
 from pixcore_runners.registry.table import Builtin, Table
 from pixcore_runners.registry.tables import ARCHIVERS, BLOB_STORES, LAYOUTS, SEARCHES
@@ -53,15 +55,16 @@ def test_each_searched_source_is_created_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("name", LAYOUTS.builtin)
-def test_each_layout_takes_samples_and_a_folder(name: str) -> None:
-    """``export`` calls every layout with these two arguments."""
-    assert list(signature(layout(name, by_label=True)).parameters) == ["samples", "into"]
+def test_each_layout_is_made_for_an_export(name: str) -> None:
+    """``export`` writes with every layout by the same call."""
+    made = layout(name)(ExportRequest("cats", COLUMN_TYPES))
+    assert list(signature(made.write).parameters) == ["samples", "files"]
 
 
 def test_a_layout_that_does_not_exist_is_refused() -> None:
     """The message must list the existing layouts."""
-    with pytest.raises(InvalidRequest, match="unknown layout 'csv'; use one of: imagefolder, webdataset, parquet"):
-        layout("csv", by_label=False)
+    with pytest.raises(InvalidRequest, match="unknown layout 'zip'; use one of: imagefolder, webdataset, parquet"):
+        layout("zip")
 
 
 @pytest.mark.parametrize(("url", "package", "extra"), [("azure://a", "azure", "azure"), ("s3://a", "boto3", "s3")])

@@ -44,8 +44,8 @@ _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
 _NOT_MEASURED = Measures(**{measure.name: 0 for measure in fields(Measures)})
 
 
-def _text(value: str) -> str:
-    # UTF-8 cannot hold a lone surrogate, which a file name that is not UTF-8 contains: write it as \\udcff
+def as_text(value: str) -> str:
+    """Return the text as rows hold it. A lone surrogate, as in a file name that is not UTF-8, becomes an escape."""
     return value.encode("utf-8", "backslashreplace").decode()
 
 
@@ -64,31 +64,31 @@ class Row:
     ``listed`` holds the further columns of the list that the image comes from, by name. ``values`` includes them.
     """
 
-    file_name: str = field(converter=_text)
-    label: str = field(converter=_text)
-    keyword: str = field(converter=_text)
-    source: str = field(converter=_text)
-    url: str = field(converter=_text)
-    page_url: str = field(converter=_text)
-    title: str = field(converter=_text)
-    creator: str = field(converter=_text)
-    license: str = field(converter=_text)
-    license_url: str = field(converter=_text)
-    opt_out: str = field(converter=_text)
-    sha256: str = field(converter=_text)
-    phash: str = field(converter=_text)
-    dhash: str = field(converter=_text)
-    hash_method: str = field(converter=_text)
+    file_name: str = field(converter=as_text)
+    label: str = field(converter=as_text)
+    keyword: str = field(converter=as_text)
+    source: str = field(converter=as_text)
+    url: str = field(converter=as_text)
+    page_url: str = field(converter=as_text)
+    title: str = field(converter=as_text)
+    creator: str = field(converter=as_text)
+    license: str = field(converter=as_text)
+    license_url: str = field(converter=as_text)
+    opt_out: str = field(converter=as_text)
+    sha256: str = field(converter=as_text)
+    phash: str = field(converter=as_text)
+    dhash: str = field(converter=as_text)
+    hash_method: str = field(converter=as_text)
     width: int
     height: int
-    format: str = field(converter=_text)
+    format: str = field(converter=as_text)
     bytes: int
-    fetched_at: str = field(converter=_text)
+    fetched_at: str = field(converter=as_text)
     row_version: int
-    caption: str = field(converter=_text)
+    caption: str = field(converter=as_text)
     orientation: int
     frames: int
-    mode: str = field(converter=_text)
+    mode: str = field(converter=as_text)
     sharpness: int
     darkest: int
     lightest: int
@@ -97,7 +97,7 @@ class Row:
     colourfulness: int
     aspect: int
     text_lines: int
-    flags: str = field(converter=_text)
+    flags: str = field(converter=as_text)
     listed: Mapping[str, str | int] = field(factory=dict[str, str | int], hash=False, metadata={"is_column": False})
 
     def values(self) -> dict[str, str | int]:
@@ -114,9 +114,8 @@ COLUMN_TYPES = {column: "integer" if column in NUMBERS else "string" for column 
 def row(number: int, image: Accepted, request: ChunkRequest) -> Row:
     """Describe the chunk's accepted image ``number``, counted from 0."""
     candidate, prints, measures = image.download.candidate, image.fingerprint, image.measures or _NOT_MEASURED
-    extension = _EXTENSIONS.get(image.format, image.format.lower())
     return Row(
-        file_name=f"images/{number:06d}.{extension}",
+        file_name=f"images/{number:06d}.{extension_of(image.format)}",
         label=request.label or candidate.label or request.keyword,
         keyword=request.keyword,
         source=candidate.key.source,
@@ -142,11 +141,16 @@ def row(number: int, image: Accepted, request: ChunkRequest) -> Row:
     )
 
 
+def extension_of(image_format: str) -> str:
+    """Return the extension that loaders expect of a format, without the dot."""
+    return _EXTENSIONS.get(image_format, image_format.lower())
+
+
 def _listed(candidate: Candidate, request: ChunkRequest) -> Iterator[tuple[str, str | int]]:
     """Yield every column of lists that the chunk has, with the candidate's value or, without one, ``""`` or 0."""
     for column, kind in request.columns:
         value = candidate.listed.get(column, "" if kind == "string" else 0)
-        yield column, value if kind == "integer" else _text(str(value))
+        yield column, value if kind == "integer" else as_text(str(value))
 
 
 def own_name(column: str, taken: Collection[str] = ()) -> str:

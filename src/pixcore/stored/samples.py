@@ -1,5 +1,6 @@
 """Read a dataset as samples, which all layouts of an export are made of: one image after the other, with its split."""
 
+import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain
@@ -7,8 +8,9 @@ from pathlib import PurePosixPath
 
 from attrs import frozen
 
+from pixcore.errors import InvalidRequest
 from pixcore.model.chunks import ChunkRecord
-from pixcore.model.rows import COLUMN_TYPES
+from pixcore.model.rows import COLUMN_TYPES, as_text, extension_of
 from pixcore.ports.seen_images import NearPair, SeenImages
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.near_groups import near_groups
@@ -24,7 +26,7 @@ class Sample:
     Attributes:
         split: The split that it belongs to.
         key: Its name, unique within the export: letters, digits and ``-``.
-        extension: The extension of its file's name, without the dot.
+        extension: The extension that loaders expect of its format, without the dot.
         row: Its row, in which ``file_name`` is the file's name within the export.
         data: The bytes of the file.
     """
@@ -69,10 +71,35 @@ def samples(
         with closing(archives.images(record)) as images:
             for row, data in images:
                 sha256, path = str(row["sha256"]), PurePosixPath(str(row["file_name"]))
-                key, extension = f"{record.chunk.id}-{path.stem}", path.suffix.removeprefix(".")
+                if hashlib.sha256(data).hexdigest() != sha256:
+                    raise InvalidRequest(
+                        f"{archives.key(record)}: {path} is not the image that its row describes; `pixcore verify` says"
+                        " what else is wrong"
+                    )
+                key, extension = f"{record.chunk.id}-{path.stem}", extension_of(str(row["format"]))
                 described = _uniform(row, together) | {"file_name": f"{key}.{extension}", "label": row[label]}
                 yield Sample(splits.place(near.get(sha256, sha256)), key, extension, described, data)
         done()
+
+
+def classes(records: Iterable[ChunkRecord], archives: StoredArchives, label: str) -> tuple[str, ...]:
+    """Return the different values that the column ``label``, one of ``CLASSES``, has in these chunks, sorted.
+
+    An archive whose labels were not counted is fetched to see its rows.
+
+    Raises:
+        Exception: As for ``samples``.
+    """
+    found: set[str] = set()
+    for record in records:
+        keyword = as_text(record.chunk.request.keyword)
+        if label == "keyword":
+            found.add(keyword)
+        elif record.result and record.result.tally:
+            found.update(record.result.tally.get("label", {keyword: 1}))
+        else:
+            found.update(str(row["label"]) for row in archives.rows(record))
+    return tuple(sorted(found))
 
 
 def columns(records: Iterable[ChunkRecord], archives: StoredArchives) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The composition root: settings become adapters here and nowhere else."""
 
 import os
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,18 +24,17 @@ from pixcore.chunk.dependencies import no_filter
 from pixcore.chunk.events import Observer, combined
 from pixcore.chunk.workspace import sweep
 from pixcore.filters.rule import Filter
-from pixcore.model.quality import TwinRule
+from pixcore.ports import TwinFinder
 from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
-from pixcore_adapters.outputs.export import Layout
+from pixcore_adapters.outputs.export.layout import ExportRequest, Layout
 from pixcore_runners.assembly import sources, status_databases
 from pixcore_runners.registry.table import needing
 from pixcore_runners.registry.tables import ARCHIVERS, BLOB_STORES, FILTERS, LAYOUTS
 from pixcore_runners.settings import Settings, environment_here
 
 if TYPE_CHECKING:
-    from pixcore_adapters.twins.pillow import PillowTwinFinder
     from pixcore_adapters.validator.picture import Limits
     from pixcore_adapters.validator.pillow import PillowValidator
 
@@ -73,12 +72,6 @@ class Assembly:
                 missing.
         """
         return sources.capacity(source, licenses, self.settings)
-
-    def preload(self, names: Iterable[str], rules: Collection[TwinRule]) -> None:
-        """Import what chunks with these sources and rules need, so that processes that are forked next share it."""
-        sources.preload(names)
-        if not {TwinRule.DROP, TwinRule.REPORT}.isdisjoint(rules):
-            _twin_finder(self.settings).preload()
 
     @contextmanager
     def pipeline(
@@ -170,16 +163,15 @@ def archivers() -> tuple[Archiver, ...]:
     return tuple(map(_archiver, ARCHIVERS))
 
 
-def layout(name: str, *, by_label: bool) -> Layout:
-    """Return the layout of that name of ``LAYOUTS``; with ``by_label``, image files lie in a folder for each label.
+def layout(name: str) -> Callable[[ExportRequest], Layout]:
+    """Return what makes the layout of that name of ``LAYOUTS`` for an export.
 
     Raises:
         InvalidRequest: There is none, or a package that it needs is not installed.
     """
     if (make := LAYOUTS.find(name)) is None:
         raise InvalidRequest(f"unknown layout {name!r}; use one of: {', '.join(LAYOUTS)}")
-    made: Layout = make(by_label=by_label)
-    return made
+    return make
 
 
 @contextmanager
@@ -210,7 +202,7 @@ def _filter(name: str) -> Filter:
     return made
 
 
-def _twin_finder(settings: Settings) -> "PillowTwinFinder":
+def _twin_finder(settings: Settings) -> TwinFinder:
     from pixcore_adapters.twins.pillow import PillowTwinFinder  # noqa: PLC0415 - as for the validator
 
     return PillowTwinFinder(_limits(settings), seconds=2 * settings.decode_seconds)

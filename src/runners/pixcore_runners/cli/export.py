@@ -9,9 +9,10 @@ import rich_click as click
 
 from pixcore import NoValidImages, Status
 from pixcore.model.requests import dataset_name
-from pixcore.stored.samples import CLASSES, placed_together, samples
+from pixcore.stored.samples import CLASSES, classes, columns, placed_together, samples
 from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.export import export
+from pixcore_adapters.outputs.export.layout import ExportRequest, ShardSize
 from pixcore_runners.assembly.assembly import assemble, layout
 from pixcore_runners.assembly.destinations import destination
 from pixcore_runners.cli.document import DONE, INTERRUPTED, PARTIAL, VERSION
@@ -24,24 +25,34 @@ from pixcore_runners.registry.tables import LAYOUTS
 
 @click.command("export")
 @click.argument("dataset")
-@click.option("--format", "kind", type=click.Choice([*LAYOUTS]), required=True, help="The layout.")
+@click.option(
+    "--format",
+    "kind",
+    metavar="LAYOUT",
+    required=True,
+    help=f"{', '.join(LAYOUTS.builtin)}, or the layout of a plug-in.",
+)
 @click.option("--out", metavar="DIR", required=True, help="A new or empty folder, or the file: URL of one.")
 @click.option("--split", "ratios", metavar="SPLITS", default="train=1", help="Such as train=0.9,test=0.1.")
+@click.option("--label", type=click.Choice(CLASSES), help="The column whose values are the classes; it fills `label`.")
 @click.option(
-    "--label", type=click.Choice(CLASSES), help="The column that fills `label` and names the folders of images."
+    "--shard-size", metavar="SIZE", help="Images in a file of webdataset or parquet, or its size: 1000 or 500MB."
 )
 @shared
-def command(shell: Shell, dataset: str, kind: str, out: str, *, ratios: str, label: str | None) -> None:
+def command(
+    shell: Shell, dataset: str, kind: str, out: str, *, ratios: str, label: str | None, shard_size: str | None
+) -> None:
     """Write the images of DATASET's completed chunks to DIR, in a layout that other tools load.
 
-    An image is in the same split in every export, together with its near-duplicates. With --label keyword, the column
-    `label` holds the keyword that found the image instead of its label. With --label, an imagefolder has a folder for
-    each label. DIR appears once everything is written. Exits with 3 if chunks are missing in it.
+    An image is in the same split in every export, together with its near-duplicates. With --label, the values of
+    `label` are numbered classes: a ClassLabel for `datasets`, a folder each in layouts of plain files, `.cls` in a
+    webdataset. With --label keyword, they are the keywords that found the images. DIR appears once everything is
+    written. Exits with 3 if chunks are missing in it.
 
     Example: `pixcore export red-panda --format imagefolder --out ./red-panda --split train=0.9,test=0.1`
     """
     splits, name = Splits.parse(ratios), dataset_name(dataset)
-    chosen = layout(kind, by_label=label is not None)
+    make, shard = layout(kind), ShardSize.parse(shard_size) if shard_size else None
     target = destination(out)
     target.check()
     assembly = assemble(shell.settings)
@@ -51,6 +62,9 @@ def command(shell: Shell, dataset: str, kind: str, out: str, *, ratios: str, lab
         raise NoValidImages(f"no chunk of dataset {name} is completed, so there is nothing to export; run it first")
     near = placed_together(name, records, assembly.seen)
     with _interruptible(shell), item_progress(shell, "chunks", len(records)) as done:
+        named = classes(records, assembly.archives, label) if label else ()
+        request = ExportRequest(name, columns(records, assembly.archives), named, shard)
+        chosen = make(request)
         images = samples(records, assembly.archives, splits, near, label or CLASSES[0], done=done)
         with closing(images):
             counts = export(images, chosen, target, name)

@@ -46,11 +46,15 @@ SEARCHES = Table(
     "pixcore.sources",
 )
 
-# Layouts of an export, by the value of `--format`; made by (by_label=bool). They do not plug in.
+# Layouts of an export, by the value of `--format`; made by (ExportRequest).
 LAYOUTS = Table(
     {
-        "imagefolder": Builtin(f"{_EXPORT}.imagefolder:ImageFolder"),
-        "webdataset": Builtin(f"{_EXPORT}.webdataset:layout"),
-        "parquet": Builtin(f"{_EXPORT}.parquet:layout", "parquet"),
-    }
+        "imagefolder": Builtin(f"{_EXPORT}.imagefolder:ImageFolder.of"),
+        "webdataset": Builtin(f"{_EXPORT}.webdataset:WebDataset"),
+        "parquet": Builtin(f"{_EXPORT}.parquet:Parquet", "parquet"),
+        "csv": Builtin(f"{_EXPORT}.csv_index:layout"),
+        "jsonl": Builtin(f"{_EXPORT}.jsonl_index:layout"),
+        "coco": Builtin(f"{_EXPORT}.coco:layout"),
+    },
+    "pixcore.layouts",
 )

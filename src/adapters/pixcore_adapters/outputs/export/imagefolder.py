@@ -1,18 +1,23 @@
-"""Write one folder for each split, with the images as files and a ``metadata.jsonl`` that describes them."""
+"""Write the images as files, one folder for each split, with a ``metadata.parquet`` that describes them.
 
-import json
+Layouts that add an index for other tools are made of this one.
+"""
+
 import re
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from hashlib import sha256
-from pathlib import PurePosixPath
-from typing import IO
+from pathlib import Path, PurePosixPath
 
 from attrs import frozen
 
-from pixcore.model.rows import METADATA
 from pixcore.stored.samples import Sample
 from pixcore_adapters.outputs.export.destinations import Files
+from pixcore_adapters.outputs.export.layout import ExportRequest, Loading, without_shards
+from pixcore_adapters.outputs.features import features
+from pixcore_adapters.row_table import row_table
+
+_METADATA = "metadata.parquet"
 
 _SPLITS = "train|training|valid|validation|dev|val|test|testing|eval|evaluation"
 # Characters that are escaped in the name of a folder: all but letters, digits and the punctuation that every file
@@ -21,31 +26,85 @@ _SPLITS = "train|training|valid|validation|dev|val|test|testing|eval|evaluation"
 _UNSAFE = re.compile(rf"[^\w ,'()&+.-]|^[._ ]|[. ]$|(?<![^\W\d_])(?=(?:{_SPLITS})(?![^\W\d_])).")
 _LONGEST = 200  # bytes; file systems take 255
 
+AddRow = Callable[[Mapping[str, object]], None]
+
+
+@frozen
+class Index:
+    """A file that describes the images of a split for a tool.
+
+    Attributes:
+        name: Its name within the export; ``{split}`` stands for the split.
+        below_split: Whether its ``file_name`` is relative to the split's folder; otherwise it is to the export's.
+        opened: Opens it at a path, and returns the function that adds the row of an image.
+        usage: How people load it, in Markdown.
+    """
+
+    name: str
+    below_split: bool
+    opened: Callable[[Path], AbstractContextManager[AddRow]]
+    usage: str
+
 
 @frozen
 class ImageFolder:
-    """Writes ``{split}/{file}``, or with ``by_label`` ``{split}/{label}/{file}``.
+    """A ``Layout``: ``{split}/{file}``, or with classes ``{split}/{label}/{file}``.
 
-    The folder of a label has the label as its name; unsafe characters are written as ``%XX``, as in URLs.
+    The folder of a label has the label as its name; unsafe characters are written as ``%XX``, as in URLs. Each split
+    has a ``metadata.parquet`` and, if there is one, an ``index``.
     """
 
-    by_label: bool
+    request: ExportRequest
+    index: Index | None = None
 
-    def __call__(self, samples: Iterable[Sample], into: Files) -> Mapping[str, str]:
+    @classmethod
+    def of(cls, request: ExportRequest) -> "ImageFolder":
+        """Make the layout for an export.
+
+        Raises:
+            InvalidRequest: A shard size is asked for.
+        """
+        without_shards("imagefolder", request)
+        return cls(request)
+
+    def write(self, samples: Iterable[Sample], files: Files) -> Loading:
         """See ``Layout``."""
         with ExitStack() as opened:
-            described: dict[str, IO[str]] = {}
+            described: dict[str, list[tuple[str, AddRow]]] = {}
             for sample in samples:
                 split = sample.split
                 if split not in described:
-                    metadata = opened.enter_context(into.create(f"{split}/{METADATA}"))
-                    described[split] = opened.enter_context(metadata.open("w", encoding="ascii"))
-                folder = _folder(str(sample.row["label"])) if self.by_label else ""
+                    described[split] = list(self._described(split, files, opened))
+                folder = _folder(str(sample.row["label"])) if self.request.classes else ""
                 name = PurePosixPath(folder, str(sample.row["file_name"])).as_posix()
-                with into.create(f"{split}/{name}") as path:
+                with files.create(f"{split}/{name}") as path:
                     path.write_bytes(sample.data)
-                described[split].write(f"{json.dumps({**sample.row, 'file_name': name})}\n")
-        return {split: f"{split}/**" for split in described}
+                for prefix, add in described[split]:
+                    add({**sample.row, "file_name": f"{prefix}{name}"})
+        columns = {"image" if column == "file_name" else column: kind for column, kind in self.request.columns.items()}
+        typed = features(columns, self.request.classes) | {"image": "image"}
+        usage = (_USAGE_OF_CLASSES if self.request.classes else "", self.index.usage if self.index else "")
+        return Loading({split: f"{split}/**" for split in described}, typed, "\n".join(filter(None, usage)))
+
+    def _described(self, split: str, files: Files, opened: ExitStack) -> Iterator[tuple[str, AddRow]]:
+        """Open the files that describe a split. Yield for each what precedes the names of its files, and its rows."""
+        path = opened.enter_context(files.create(f"{split}/{_METADATA}"))
+        yield "", opened.enter_context(row_table(opened.enter_context(path.open("wb")), self.request.columns)).add
+        if index := self.index:
+            path = opened.enter_context(files.create(index.name.format(split=split)))
+            yield "" if index.below_split else f"{split}/", opened.enter_context(index.opened(path))
+
+
+_USAGE_OF_CLASSES = """\
+torchvision takes the folders as classes. It skips files whose extension it does not know, such as GIF and AVIF, unless
+it is told that every file is an image:
+
+```python
+from torchvision.datasets import ImageFolder
+
+images = ImageFolder("PATH/SPLIT", is_valid_file=lambda path: True)
+```
+"""
 
 
 def _folder(label: str) -> str:
