@@ -102,6 +102,7 @@ WRITES: dict[str, Callable[[StatusRepo, Claim], object]] = {
     "retry": lambda repo, claim: repo.fail(claim, "late", retry_in=5),
     "release": lambda repo, claim: repo.release(claim),
     "take": lambda repo, claim: repo.take(claim, 5, owned=500),
+    "give_back": lambda repo, claim: repo.give_back(claim, 500),
 }
 each_write = pytest.mark.parametrize("write", WRITES.values(), ids=list(WRITES))
 
@@ -287,6 +288,39 @@ class Lists:
             repo.take(claim, 5, owned=15)
         assert repo.get(claim.chunk).chunk == taken
         assert [allocation.next for allocation in repo.allocations("d", "cat")] == [15]
+
+    def test_what_a_chunk_gives_back_is_there_for_all(self, repo: StatusRepo) -> None:
+        """It comes before new candidates, and a chunk keeps those of its request. Giving back twice is a no-op."""
+        first, second = claims(repo, listed(0, 0, 10), listed(1, 10, 20))
+        repo.take(first, 10, owned=10)
+        repo.take(second, 5, owned=10)
+        for _ in range(2):
+            assert repo.give_back(first, 14).taken == (part(20, 24),) == repo.get(first.chunk).chunk.taken
+        (allocation,) = repo.allocations("d", "")
+        assert (allocation.next, allocation.returned, allocation.unclaimed) == (35, ((24, 30),), 11)
+        with pytest.raises(PlanOutdated):
+            repo.ensure([listed(2, 22, 26)])
+        repo.ensure([listed(2, 24, 26), listed(3, 35, 38)])
+        assert repo.take(second, 9, owned=15).taken == (part(30, 35), part(26, 30))
+        assert repo.take(second, 9, owned=19).taken[-1] == part(38, 40)
+        assert not any(allocation.ran_out for allocation in repo.allocations("d", ""))
+        assert repo.take(second, 9, owned=21).candidates == 21
+        assert repo.give_back(second, 0).slices == (part(10, 20),)
+        assert repo.give_back(first, 14).candidates == 14
+        (allocation,) = repo.allocations("d", "")
+        assert (allocation.next, allocation.returned, allocation.ran_out) == (38, ((26, 35),), True)
+
+    def test_what_was_taken_last_is_given_back_as_if_it_was_never_taken(self, repo: StatusRepo, clock: Clock) -> None:
+        """One worker therefore leaves no gap. A worker that lost its claim gives nothing back."""
+        (claim,) = claims(repo, listed(0, 0, 10))
+        repo.take(claim, 10, owned=10)
+        assert repo.give_back(claim, 12).candidates == 12
+        assert repo.allocations("d", "") == [Allocation("urls", "list", 12, 40, "lists/a")]
+        clock.advance(TTL)
+        repo.claim(claim.chunk, "other", TTL)
+        with pytest.raises(ClaimLost):
+            repo.give_back(claim, 10)
+        assert repo.get(claim.chunk).chunk.candidates == 12
 
     def test_lists_are_used_up_one_after_the_other(self, repo: StatusRepo) -> None:
         """In the order of the request, however little the first one still has; a chunk without lists gets nothing."""

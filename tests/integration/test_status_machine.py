@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import databases
@@ -123,9 +124,9 @@ LIST = Slice("urls", "list", 0, 60, "lists/a")  # every dataset has a list of it
 
 
 def slices_of(positions: list[int]) -> tuple[Slice, ...]:
-    """Build the slices of ascending positions in the list."""
-    begins = [n for n in positions if n - 1 not in positions]
-    ends = [n + 1 for n in positions if n + 1 not in positions]
+    """Build the slices of positions in the list. Only positions that follow each other are joined."""
+    begins = [n for before, n in pairwise([-2, *positions]) if before + 1 != n]
+    ends = [n + 1 for n, after in pairwise([*positions, -2]) if n + 1 != after]
     return tuple(evolve(LIST, start=begin, stop=end) for begin, end in zip(begins, ends, strict=True))
 
 
@@ -264,12 +265,13 @@ class StatusMachine(RuleBasedStateMachine):
     @some_run
     @rule(place=running, wanted=st.integers(1, 20), known=st.booleans())
     def take(self, place: Place, wanted: int, known: bool) -> None:
-        """Take more candidates of the list; none for a worker that does not know what its chunk has."""
+        """Take the first free candidates of the list; none for a worker that does not know what its chunk has."""
         row = self.rows[place]
         owned = 1 + len(row.taken) - (not known and bool(row.taken))
         if owned == 1 + len(row.taken):
-            claimed = sum(len(other.taken) for (of, _), other in self.rows.items() if of == place[0])
-            row.taken += range(claimed, min(claimed + wanted, len(LIST)))
+            claimed = {n for (of, _), other in self.rows.items() if of == place[0] for n in other.taken}
+            first = next((n for n in range(len(LIST)) if n not in claimed), len(LIST))
+            row.taken += takewhile(lambda n: n not in claimed, range(first, min(first + wanted, len(LIST))))
         expected = (row.request, slices_of(row.taken))
 
         def answer(repo: StatusRepo, key: ChunkKey) -> object:
@@ -278,6 +280,18 @@ class StatusMachine(RuleBasedStateMachine):
             return chunk.request, chunk.taken
 
         self.check(place, answer, expected)
+
+    @some_run
+    @rule(place=running, keep=st.integers(0, 20))
+    def give_back(self, place: Place, keep: int) -> None:
+        """Give taken candidates back; the one of the request stays."""
+        row = self.rows[place]
+        row.taken = row.taken[: max(keep - 1, 0)]
+        self.check(
+            place,
+            lambda repo, key: repo.give_back(row.claim(key), keep).slices,
+            (*row.request.slices, *slices_of(row.taken)),
+        )
 
     @some_run
     @rule(place=running, ttl=TTLS, progress=SOME_PROGRESS)

@@ -1,6 +1,7 @@
 """A chunk takes more candidates of its lists if it needs them. A retry fetches only candidates that may help."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,13 @@ from pixcore import (
     Slice,
     SourceUnavailable,
 )
+from pixcore.model.archives import Blob
+from pixcore.model.chunks import Claimed, Status
+from pixcore.model.images import Accepted, Rejected
 from pixcore.ports.downloader import do_nothing
+from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.memory import MemoryDownloader
+from pixcore_adapters.validator.memory import MemoryValidator
 
 LIST = Slice("memory", "q", 0, 40, "lists/q")
 
@@ -91,6 +97,71 @@ def test_a_chunk_takes_candidates_after_its_plan(assembly: MemoryAssembly) -> No
     assert record.chunk.taken == (evolve(LIST, start=10, stop=24),)
     assert run(assembly, second, Fetching(assembly.pictures)).result.shortfall == 0
     assert assembly.status.get(second).chunk.taken == (evolve(LIST, start=24, stop=28),)
+
+
+def test_misses_after_the_last_image_are_given_back_uncounted(assembly: MemoryAssembly) -> None:
+    """The validator draws ahead, so a full chunk may have missed candidates that it gives back to others."""
+    assembly.pictures[24] = None
+
+    class Ahead(MemoryValidator):
+        def validate(self, downloads: Iterable[Download]) -> Generator[Accepted | Rejected]:
+            yield from super().validate(list(downloads))
+
+    first, second = plan(assembly, (15, 19), (19, 20))
+    progress = run(assembly, first, Fetching(assembly.pictures), validator=Ahead()).result.progress
+    assert (progress.missed, progress.lost) == ({"http_404": 4}, {"http_404": "0-3"})
+    assert run(assembly, second, Fetching(assembly.pictures)).result.progress.missed == {"http_404": 2}
+    assert assembly.status.get(first).chunk.taken == (evolve(LIST, start=20, stop=24),)
+
+
+@pytest.mark.parametrize("lost", [1, 4])
+def test_a_chunk_that_ran_out_is_reopened_once_another_gives_back(tmp_path: Path, lost: int) -> None:
+    """The last candidates may be with a chunk that turns out not to need them.
+
+    The other chunk finds none then, and ends short or without an image.
+    """
+    assembly, first, second = two_chunks(tmp_path, lost)
+
+    class Overtaken(Fetching):
+        def download(self, *args: object) -> Generator[Download | Miss]:
+            for item in super().download(*args):
+                if self.fetched[-1] == 8:
+                    with suppress(NoValidImages):
+                        run(assembly, second, Fetching(assembly.pictures))
+                    assert assembly.status.get(second).progress.accepted == 4 - lost
+                yield item
+
+    assert run(assembly, first, Overtaken(assembly.pictures)).result.shortfall == 0
+    again = Fetching(assembly.pictures)
+    assert run(assembly, second, again).result.progress.accepted == 4 - lost + 1
+    assert again.fetched == [12]
+
+
+def test_a_chunk_that_ran_out_reopens_itself_if_another_has_given_back(tmp_path: Path) -> None:
+    """The other chunk may give back after this one found none, and before its end is recorded."""
+    assembly, first, second = two_chunks(tmp_path, 1)
+    holder = assembly.status.claim(first, "holder", 60.0)
+    assert isinstance(holder, Claimed)
+    assembly.status.take(holder.claim, 5, owned=4)
+
+    class Late(MemoryBlobStore):
+        def put(self, *args: object, **values: object) -> Blob:
+            assembly.status.give_back(holder.claim, 8)
+            return super().put(*args, **values)
+
+    assert run(assembly, second, Fetching(assembly.pictures), store=Late()).result.shortfall == 1
+    assert assembly.status.get(second).status is Status.PENDING
+    assert run(assembly, second, Fetching(assembly.pictures)).result.shortfall == 0
+
+
+def two_chunks(work: Path, lost: int) -> tuple[MemoryAssembly, ChunkKey, ChunkKey]:
+    """Plan two chunks of four images. All links of the first and ``lost`` ones of the second are dead; five follow."""
+    assembly = MemoryAssembly(work, [None] * (4 + lost) + [picture(number) for number in range(9 - lost)])
+    whole = evolve(LIST, stop=len(assembly.pictures))
+    first, second = assembly.status.ensure(
+        [ChunkRequest(n, "cat", 4, [evolve(whole, start=4 * n, stop=4 * n + 4)], "d", lists=[whole]) for n in range(2)]
+    )
+    return assembly, first.key, second.key
 
 
 def test_a_chunk_that_is_full_takes_nothing(assembly: MemoryAssembly) -> None:

@@ -150,20 +150,35 @@ def test_an_extension_begins_behind_what_chunks_took() -> None:
     """Whatever a chunk took beyond its plan is no candidate of a later chunk, nor is what no plan has yet lost."""
     status, sources = MemoryStatusRepo(), Sources(cats=100)
     first = extend(cats(4), status, sources)
-    assert first[0].slices == (Slice("folder", "cats", 0, 5, "x"),)
+    assert first[0].slices == (Slice("folder", "cats", 0, 4, "x"),)
     assert first[0].lists == (Slice("folder", "cats", 0, 100, "x"),)
     claim = claimed(status)
-    assert status.take(claim, 20, owned=5).candidates == 25
+    assert status.take(claim, 20, owned=4).candidates == 24
     *_, added = extend(cats(8), status, sources)
-    assert added.slices == (Slice("folder", "cats", 25, 30, "x"),)
-    assert status.take(claim, 3, owned=25).taken[-1].stop == 33
+    assert added.slices == (Slice("folder", "cats", 24, 28, "x"),)
+    assert status.take(claim, 3, owned=24).taken[-1].stop == 31
+
+
+def test_an_extension_uses_what_chunks_gave_back() -> None:
+    """Candidates that no chunk has any more must be planned before new ones, and count for what is possible."""
+    status, sources = MemoryStatusRepo(), Sources(cats=12)
+    extend(cats(4), status, sources)
+    claim = claimed(status)
+    status.take(claim, 5, owned=4)
+    extend(cats(7), status, sources)
+    status.give_back(claim, 6)
+    with pytest.raises(InvalidRequest, match=r"4 more images of 'cats' are wanted, but .* can give at most 3;"):
+        extend(cats(11), status, sources)
+    *_, added = extend(cats(10), status, sources)
+    assert added.slices == (Slice("folder", "cats", 6, 9, "x"),)
+    assert all(not allocation.unclaimed for allocation in status.allocations("pets", ""))
 
 
 def test_what_is_taken_while_a_dataset_is_planned_is_planned_again() -> None:
     """The chunks of a plan begin behind it, and each is created once."""
     status, sources = MemoryStatusRepo(), Sources(cats=100)
     extend(cats(4), status, sources)
-    claim, owned = claimed(status), [5]
+    claim, owned = claimed(status), [4]
 
     def save(plan: Plan) -> Iterator[Chunk]:
         if len(owned) < 3:
@@ -173,8 +188,8 @@ def test_what_is_taken_while_a_dataset_is_planned_is_planned_again() -> None:
     assert saved(lambda: plan_missing(cats(12), status, sources), save) == 2
     assert [request.slices[0].start for request in (record.chunk.request for record in status.find("pets"))] == [
         0,
-        25,
-        30,
+        24,
+        28,
     ]
 
 
@@ -182,7 +197,7 @@ def test_a_plan_that_is_outdated_again_and_again_gives_up() -> None:
     """With the error that says why."""
     status, sources = MemoryStatusRepo(), Sources(cats=100)
     extend(cats(4), status, sources)
-    claim, owned = claimed(status), [5]
+    claim, owned = claimed(status), [4]
 
     def save(plan: Plan) -> Iterator[Chunk]:
         owned.append(status.take(claim, 1, owned=owned[-1]).candidates)

@@ -21,6 +21,7 @@ from pixcore.chunk.events import (
 )
 from pixcore.chunk.publish import publish
 from pixcore.chunk.retry import retrying
+from pixcore.chunk.unfilled import reopen_starved
 from pixcore.chunk.workspace import local_disk, room_wanted, workspace
 from pixcore.errors import (
     ClaimLost,
@@ -46,6 +47,7 @@ class RunningAttempt:
     context: AttemptContext = field(init=False)
     _folder: Path | None = field(init=False, default=None)
     _archive: Archive | None = field(init=False, default=None)
+    _gave_back: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         self.context = AttemptContext(self.using, self.claimed)
@@ -58,19 +60,23 @@ class RunningAttempt:
         """
         context = self.context
         ending: ChunkEnded | None = None
+        lacks = False
         try:
             with ExitStack() as cleanup:
                 try:
                     result = self._work(cleanup)
+                    lacks = result.shortfall > 0
                     ending = ChunkCompleted(*context.ids, result=result)
                 except BaseException as error:
                     # stands if recording the end is itself interrupted
                     ending = ChunkFailed(*context.ids, error=self._message(error), status=None)
                     ending = self._record(error)
+                    lacks = isinstance(error, NoValidImages)
                     raise
                 finally:
                     context.observe(PhaseEntered(*context.ids, phase=Phase.CLEANUP))
         finally:
+            reopen_starved(self.using, context.chunk, lacks=lacks, gave_back=self._gave_back)
             if ending is not None:
                 context.observe(ending)
         return result
@@ -94,6 +100,7 @@ class RunningAttempt:
         blob = self._upload(archive)
 
         context.enter(Phase.COMPLETE)
+        self._gave_back = collector.candidates.give_back()
         result = ChunkResult(
             url=blob.url,
             sha256=archive.sha256,

@@ -1,4 +1,4 @@
-"""Candidates: the candidates of an attempt, and which of them need not be fetched."""
+"""Candidates: the candidates of an attempt, which of them need not be fetched, and when to take or give back some."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -8,9 +8,11 @@ from attrs import define, field
 
 from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.restoring import restored
-from pixcore.model.images import MENDABLE, CandidateKey, Download, Miss
+from pixcore.model.images import MENDABLE, Accepted, CandidateKey, Download, Miss, Rejected
 from pixcore.model.positions import as_text, candidate_number, from_text, listed_key
 from pixcore.model.requests import Slice
+
+OVER_TAKE = 1.25  # candidates taken for each missing image; an estimate, see ``pixcore.planning.plan.OVER_FETCH``
 
 
 @define(eq=False)
@@ -29,6 +31,8 @@ class Candidates:
     _numbers: dict[Path, int] = field(init=False, factory=dict[Path, int])
     _restored: deque[tuple[int, Download]] | None = field(init=False, default=None)
     _accepted: int | None = field(init=False, default=None)  # images accepted when the chunk last took more
+    _downloads: int = field(init=False, default=0)
+    _judged: int = field(init=False, default=0)  # the number after that of the last candidate with a verdict
 
     def __attrs_post_init__(self) -> None:
         self.slices = self.context.chunk.slices
@@ -38,6 +42,13 @@ class Candidates:
             lost[reason] = [number for number, key in keys.items() if key]
             self.done.update(key for key in keys.values() if key)
         self.context.counts.resume({reason: numbers for reason, numbers in lost.items() if numbers})
+
+    @property
+    def missing(self) -> int:
+        """How many images the chunk lacks even if all downloads that are not decided yet are accepted."""
+        counts = self.context.counts
+        undecided = self._downloads - counts.accepted - counts.rejected.total()
+        return self.context.request.target - counts.accepted - undecided
 
     def restore(self, into: Path) -> Iterator[Download]:
         """Restore the images of lists that the chunk's last archive holds, so that they are not fetched. Idempotent.
@@ -66,6 +77,7 @@ class Candidates:
         key = download.candidate.key
         self.done.add(key)
         self.context.counts.download(download)
+        self._downloads += 1
         number = candidate_number(self.context.chunk.slices, key)
         if number is not None:
             self._numbers[download.path] = number
@@ -78,24 +90,44 @@ class Candidates:
         number = None if miss.reason in MENDABLE else candidate_number(self.context.chunk.slices, key)
         self.context.counts.miss(miss, number)
 
-    def take_more(self, missing: int) -> bool:
-        """Take more candidates of the chunk's lists, for ``missing`` images; return False if there are none.
+    def judged(self, verdict: Accepted | Rejected) -> None:
+        """Record that an image was accepted or rejected, or will be before the chunk is full."""
+        self._judged = max(self._judged, 1 + self._numbers.get(verdict.download.path, -1))
 
-        Take as many as images are missing, so that none are left over. If the last ones gave no image, take at least
-        an eighth of the chunk's candidates, so that a long run of dead links costs few statements.
+    def take_more(self) -> bool:
+        """Take more candidates of the chunk's lists if it lacks images; return whether there are any.
+
+        Take a few more than images are missing, because some will be lost, too. If the last ones gave no image, take
+        at least an eighth of the chunk's candidates, because dead links lie together and are fetched at the same time.
+        ``give_back`` returns those that turn out not to be needed.
         """
-        context = self.context
+        context, missing = self.context, self.missing
         chunk, counts = context.chunk, context.counts
-        if not chunk.request.lists and not any(slice_.snapshot for slice_ in chunk.request.slices):
+        if missing <= 0 or not any(slice_.snapshot for slice_ in (*chunk.request.lists, *chunk.request.slices)):
             return False
         take, owned = context.using.status.take, chunk.candidates
-        wanted = max(missing, owned // 8 if counts.accepted == self._accepted else 0)
+        wanted = max(int(missing * OVER_TAKE), owned // 8 if counts.accepted == self._accepted else 0)
         self._accepted = counts.accepted
         # The next attempt tries transient misses again. In this one, an untried candidate is the better choice.
         self.done.update(counts.missed)
         context.chunk = context.write(lambda: take(context.claim, wanted, owned=owned))
         self.slices = tuple(slice_ for slice_ in context.chunk.slices if slice_.snapshot)
         return context.chunk.candidates > owned
+
+    def give_back(self) -> bool:
+        """Give back the candidates that were taken and that a full chunk does not need; return whether there were any.
+
+        These are all after the last one with a verdict: the misses among them are tried again by the next owner, and
+        count there.
+        """
+        context, keep = self.context, self._judged
+        before = context.chunk
+        if not before.taken or context.counts.accepted < context.request.target:
+            return False
+        context.chunk = context.write(lambda: context.using.status.give_back(context.claim, keep))
+        kept = context.chunk.candidates
+        context.counts.forget(kept, {key: candidate_number(before.slices, key) for key in context.counts.missed})
+        return kept < before.candidates
 
     def kept(self, paths: Iterable[Path]) -> str:
         """Return the numbers of the images at ``paths`` for the chunk's result; ``""`` if an image has none."""

@@ -110,6 +110,7 @@ class Collector:
                     context.enter(Phase.VALIDATE)
                 context.lease.check()
                 selection.add(verdict)
+                self.candidates.judged(verdict)
                 if selection.is_full:
                     break
                 if len(selection.images) > yielded:
@@ -122,21 +123,32 @@ class Collector:
         context.enter(Phase.COMPRESS)
 
     def _decoded(self) -> Generator[Accepted | Rejected]:
-        """Yield a verdict on each download; when they run out before the target, take more candidates of the lists."""
-        context, selection = self.context, self.selection
+        """Yield a verdict on each download; take more candidates of the lists if too many were rejected."""
         while True:
             downloads = self._downloads()
-            with closing(downloads), closing(context.using.validator.validate(downloads)) as decoded:
+            with closing(downloads), closing(self.context.using.validator.validate(downloads)) as decoded:
                 yield from decoded
             # The filters draw lazily, so they have passed on all these verdicts by now.
-            selection.decide()
-            if selection.is_full or not self.candidates.take_more(context.request.target - context.counts.accepted):
+            self.selection.decide()
+            if not self.candidates.take_more():
                 return
 
     def _downloads(self) -> Generator[Download]:
-        """Yield the chunk's downloads and count the misses. Open the source again when it fails, without repetition."""
-        context, candidates = self.context, self.candidates
+        """Yield the chunk's downloads and count the misses; take more candidates of the lists if too many were missed.
+
+        The validator goes on with the last downloads while the first of the further candidates are fetched.
+        """
+        candidates = self.candidates
         yield from candidates.restore(self.into)
+        while True:
+            yield from self._fetched()
+            yield from candidates.restored_before(None)
+            if not candidates.take_more():
+                return
+
+    def _fetched(self) -> Generator[Download]:
+        """Yield the downloads of the candidates that are left. When the source fails, open it again and go on."""
+        context, candidates = self.context, self.candidates
         for attempt in context.retrying(context.using.policies.download, Phase.DOWNLOAD):
             with attempt:
                 items = context.using.downloader.download(
@@ -152,7 +164,6 @@ class Collector:
                             yield from candidates.restored_before(item)
                             candidates.downloaded(item)
                             yield item
-        yield from candidates.restored_before(None)
 
     def _next(self, items: Iterator[Download | Miss]) -> Download | Miss | None:
         with self.context.stopwatch.measure(Phase.DOWNLOAD):

@@ -42,6 +42,20 @@ class AttemptCounts:
         if miss.permanent and number is not None:
             self.lost.setdefault(miss.reason, []).append(number)
 
+    def forget(self, kept: int, numbers: Mapping[CandidateKey, int | None]) -> None:
+        """Forget the misses of candidates that the chunk no longer has: all but the first ``kept``.
+
+        ``numbers`` has the number of each candidate that this attempt missed; None if it has none.
+        """
+        gone = {key for key, number in numbers.items() if number is not None and number >= kept}
+        again = Counter(miss.reason for key, miss in self.missed.items() if key in gone and miss.permanent)
+        for reason, lost in self.lost.items():
+            # those that this attempt did not miss itself are misses of earlier attempts
+            self.earlier[reason] -= max(0, sum(number >= kept for number in lost) - again[reason])
+        self.missed = {key: miss for key, miss in self.missed.items() if key not in gone}
+        left = {reason: [number for number in lost if number < kept] for reason, lost in self.lost.items()}
+        self.lost = {reason: numbers for reason, numbers in left.items() if numbers}
+
     def download(self, download: Download) -> None:
         """Count a candidate no longer as missed, because a retry of its source has delivered it."""
         self.missed.pop(download.candidate.key, None)

@@ -6,7 +6,7 @@ a number keeps its meaning.
 
 from collections.abc import Iterable, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from pixcore.model.images import CandidateKey
 from pixcore.model.requests import Slice
@@ -14,15 +14,19 @@ from pixcore.model.requests import Slice
 
 @frozen
 class Allocation:
-    """How far the chunks of a dataset have claimed one list: all positions before ``next``, and none from there on.
+    """Which candidates of one list the chunks of a dataset have claimed.
+
+    All positions before ``next`` are claimed, except those that chunks gave back; none is from there on.
 
     Attributes:
         source: The source's name.
         query: The query that the list belongs to.
-        next: The first unclaimed position.
+        next: The position after the last claimed one.
         stop: The length of the longest listing that was planned with.
         snapshot: The prefix of that listing's blobs.
         licenses: As in a ``Slice``: a list limited to other licences is another list.
+        returned: The ranges ``(start, stop)`` before ``next`` that chunks gave back, by rising position.
+        ran_out: Whether a chunk found no unclaimed candidate when it needed one.
     """
 
     source: str
@@ -31,11 +35,38 @@ class Allocation:
     stop: int
     snapshot: str
     licenses: str = ""
+    returned: tuple[tuple[int, int], ...] = ()
+    ran_out: bool = False
+
+    @property
+    def free(self) -> tuple[tuple[int, int], ...]:
+        """The unclaimed ranges ``(start, stop)``, by rising position."""
+        rest = ((self.next, self.stop),) if self.next < self.stop else ()
+        return (*self.returned, *rest)
 
     @property
     def unclaimed(self) -> int:
-        """How many candidates no chunk has yet."""
-        return max(0, self.stop - self.next)
+        """How many candidates no chunk has."""
+        return sum(stop - start for start, stop in self.free)
+
+    def is_free(self, start: int, stop: int) -> bool:
+        """Return whether no chunk has a position of ``[start, stop)``. Positions after the end of the list are free."""
+        return start >= self.next or any(first <= start and stop <= last for first, last in self.returned)
+
+    def claimed(self, start: int, stop: int) -> "Allocation":
+        """Return the allocation after ``[start, stop)`` was claimed, and with it all before it from ``next`` on."""
+        left = [part for first, last in self.returned for part in ((first, min(last, start)), (max(first, stop), last))]
+        return evolve(self, next=max(self.next, stop), returned=tuple(part for part in left if part[0] < part[1]))
+
+    def given_back(self, start: int, stop: int) -> "Allocation":
+        """Return the allocation after a chunk gave ``[start, stop)`` back."""
+        ranges: list[tuple[int, int]] = []
+        for first, last in sorted([*self.returned, (start, stop)]):
+            if ranges and ranges[-1][1] == first:
+                first = ranges.pop()[0]  # noqa: PLW2901 - joined to the range before
+            ranges.append((first, last))
+        end = ranges.pop()[0] if ranges[-1][1] == self.next else self.next
+        return evolve(self, next=end, returned=tuple(ranges))
 
 
 def candidate_number(slices: Iterable[Slice], key: CandidateKey) -> int | None:

@@ -7,6 +7,7 @@ continues where its last chunk ended.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
 
 from attrs import evolve, field, frozen
 from attrs.validators import ge
@@ -15,8 +16,9 @@ from pixcore.errors import InvalidRequest, NoValidImages
 from pixcore.model.quality import Quality
 from pixcore.model.requests import ChunkRequest, Slice
 
-# How many candidates a chunk gets for each wanted image, if there are enough, to make up for misses and rejects.
-# An estimate, not a measurement: open web lists lose about a fifth. From lists, a chunk takes more if these do not do.
+# How many candidates of searches a chunk gets for each wanted image, if there are enough, to make up for misses and
+# rejects. An estimate, not a measurement: open web lists lose about a fifth. Of lists, it gets one for each image, and
+# takes more when some are lost: a candidate that it does not need would be missing elsewhere.
 OVER_FETCH = 1.25
 
 
@@ -156,7 +158,8 @@ def _share(request: KeywordRequest, taken: Mapping[_Key, int], *, extending: boo
             f"{count} {more}images of {request.keyword!r} are wanted, but {_named(request.lanes)} can give at most"
             f" {capacity}; ask for less, or name more sources"
         )
-    return _Share(request, lanes, count, min(capacity, int(count * OVER_FETCH)))
+    listed = sum(len(lane) for lane in takewhile(lambda lane: lane.snapshot, lanes))
+    return _Share(request, lanes, count, count if count <= listed else min(capacity, int(count * OVER_FETCH)))
 
 
 def _key(lane: Lane | Slice) -> _Key:
@@ -179,11 +182,11 @@ def _chunks(request: DatasetRequest, shares: Iterable[_Share], kinds: Mapping[st
     index = request.first_index
     for share in shares:
         columns = {column: kinds[column] for lane in share.lanes for column, _ in lane.columns}
-        lists = [
-            Slice(lane.source, lane.query, lane.start, lane.stop, lane.snapshot, lane.licenses)
+        lists = {
+            _key(lane): Slice(lane.source, lane.query, lane.start, lane.stop, lane.snapshot, lane.licenses)
             for lane in share.lanes
             if lane.snapshot
-        ]
+        }  # of several lanes of one list the last, which reaches its end
         for planned in range(0, share.count, request.chunk_size):
             target = min(request.chunk_size, share.count - planned)
             # Divide in proportion to the target, in integers, so that rounding neither loses nor repeats a candidate.
@@ -198,7 +201,7 @@ def _chunks(request: DatasetRequest, shares: Iterable[_Share], kinds: Mapping[st
                 quality=request.quality,
                 variations=share.request.variations,
                 columns=tuple(columns.items()),
-                lists=lists,
+                lists=lists.values(),
             )
             index += 1
 

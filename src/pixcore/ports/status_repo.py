@@ -24,8 +24,8 @@ from pixcore.model.requests import ChunkRequest
 class StatusRepo(Protocol):
     """A table of chunks. Each method is atomic and may raise StatusUnavailable. Times are in seconds of its own clock.
 
-    ``take``, ``renew``, ``advance``, ``complete``, ``fail`` and ``release`` compare the claim's attempt with the row's.
-    If that attempt no longer runs, they change nothing and raise ``ClaimLost``.
+    ``take``, ``give_back``, ``renew``, ``advance``, ``complete``, ``fail`` and ``release`` compare the claim's attempt
+    with the row's. If that attempt no longer runs, they change nothing and raise ``ClaimLost``.
     """
 
     @property
@@ -70,7 +70,18 @@ class StatusRepo(Protocol):
         has any left. They stay with the chunk, whatever becomes of the attempt. Of chunks that call at once, each gets
         different ones. The cost does not depend on the number of chunks.
 
+        Candidates that other chunks gave back come first. If there are none at all, each of the lists is marked as
+        ``ran_out``.
+
         Idempotent: ``owned`` is how many candidates the caller knows that the chunk has. If it has more, it gets none.
+        """
+        ...
+
+    def give_back(self, claim: Claim, keep: int) -> Chunk:
+        """Give back the candidates that the claim's chunk took and has after its first ``keep`` ones; return the chunk.
+
+        Later calls of ``take`` and later plans may give them to any chunk. Candidates of the request stay with the
+        chunk. Idempotent.
         """
         ...
 

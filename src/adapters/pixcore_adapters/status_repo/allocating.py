@@ -1,6 +1,6 @@
 """Allocate the candidates of lists to chunks: pure functions that all repositories share."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve
 
@@ -28,32 +28,48 @@ def planned(requests: Iterable[ChunkRequest], current: Mapping[ListKey, Allocati
     Raises:
         PlanOutdated: A chunk was planned with candidates of its lists that are claimed already.
     """
-    begins: dict[ListKey, int] = {}
     after: dict[ListKey, Allocation] = {}
     for request in requests:
         for part in request.lists:
             key = _key(request, part)
             known = after.get(key) or current.get(key) or _untouched(part)
-            longest = part if part.stop > known.stop else known
-            after[key] = evolve(known, next=max(known.next, part.start), stop=longest.stop, snapshot=longest.snapshot)
+            if part.stop > known.stop:
+                known = evolve(known, stop=part.stop, snapshot=part.snapshot, ran_out=False)
+            after[key] = evolve(known, next=max(known.next, part.start))
         for part in request.slices:
             key = _key(request, part)
-            if key in after:
-                begins[key] = min(begins.get(key, part.start), part.start)
-            if (claimed := after.get(key) or current.get(key)) is not None:
-                after[key] = evolve(claimed, next=max(claimed.next, part.stop))
-    for key, begin in begins.items():
-        if key in current and begin < current[key].next:
-            raise PlanOutdated(f"candidates of {current[key].query} were taken at the same time; plan again")
+            if key in after and key in current and not current[key].is_free(part.start, part.stop):
+                raise PlanOutdated(f"candidates of {current[key].query} were taken at the same time; plan again")
+            if allocation := after.get(key) or current.get(key):
+                after[key] = allocation.claimed(part.start, part.stop)
     return after
 
 
-def next_slice(allocation: Allocation | None, wanted: int) -> Slice | None:
-    """Return the next slice of a list, of at most ``wanted`` unclaimed candidates; None if there are none."""
-    if allocation is None or not allocation.unclaimed:
-        return None
-    stop = min(allocation.next + wanted, allocation.stop)
-    return Slice(allocation.source, allocation.query, allocation.next, stop, allocation.snapshot, allocation.licenses)
+def taken(
+    lists: Mapping[ListKey, Allocation], keys: Iterable[ListKey], wanted: int
+) -> tuple[Slice | None, Mapping[ListKey, Allocation]]:
+    """Take at most ``wanted`` candidates of the first of these lists that has unclaimed ones.
+
+    Return them as a slice, or None if there are none, and the allocations that change.
+    """
+    known = {key: lists[key] for key in keys if key in lists}
+    for key, allocation in known.items():
+        if allocation.free:
+            start, stop = allocation.free[0]
+            part = _slice(allocation, start, min(start + wanted, stop))
+            return part, {key: allocation.claimed(part.start, part.stop)}
+    return None, {key: evolve(allocation, ran_out=True) for key, allocation in known.items()}
+
+
+def given_back(
+    lists: Mapping[ListKey, Allocation], request: ChunkRequest, parts: Iterable[Slice]
+) -> Mapping[ListKey, Allocation]:
+    """Return the allocations that change when a chunk gives slices back."""
+    after: dict[ListKey, Allocation] = {}
+    for part in parts:
+        key = _key(request, part)
+        after[key] = (after.get(key) or lists[key]).given_back(part.start, part.stop)
+    return after
 
 
 def with_taken(chunk: Chunk, part: Slice) -> Chunk:
@@ -64,9 +80,31 @@ def with_taken(chunk: Chunk, part: Slice) -> Chunk:
     return evolve(chunk, taken=(*chunk.taken, part))
 
 
+def without_surplus(chunk: Chunk, keep: int) -> tuple[Chunk, Sequence[Slice]]:
+    """Return the chunk with only the first ``keep`` of its candidates, and the slices of the others.
+
+    Only candidates that it took can be among the others.
+    """
+    kept: list[Slice] = []
+    surplus: list[Slice] = []
+    left = keep - sum(map(len, chunk.request.slices))
+    for part in chunk.taken:
+        cut = part.start + min(max(left, 0), len(part))
+        if part.start < cut:
+            kept.append(evolve(part, stop=cut))
+        if cut < part.stop:
+            surplus.append(evolve(part, start=cut))
+        left -= len(part)
+    return evolve(chunk, taken=tuple(kept)), surplus
+
+
 def _key(request: ChunkRequest, part: Slice) -> ListKey:
     return *scope(request.dataset, request.keyword), part.source, part.query, part.licenses
 
 
 def _untouched(part: Slice) -> Allocation:
     return Allocation(part.source, part.query, part.start, 0, "", part.licenses)
+
+
+def _slice(allocation: Allocation, start: int, stop: int) -> Slice:
+    return Slice(allocation.source, allocation.query, start, stop, allocation.snapshot, allocation.licenses)

@@ -53,13 +53,20 @@ class MemoryStatusRepo(BaseStatusRepo):
     def take(self, claim: Claim, wanted: int, *, owned: int) -> Chunk:
         """See the port."""
         with self._lock:
-            lists = allocating.list_keys(self.get(claim.chunk).chunk.request)
-            key = next((key for key in lists if key in self._lists and self._lists[key].unclaimed), None)
-            part = allocating.next_slice(self._lists[key], wanted) if key else None
+            keys = allocating.list_keys(self.get(claim.chunk).chunk.request)
+            part, lists = allocating.taken(self._lists, keys, wanted)
             before, after = self._apply(claim.chunk, partial(transitions.taken, claim=claim, part=part, owned=owned))
-            if key and part and after is not before:
-                self._lists[key] = evolve(self._lists[key], next=part.stop)
+            if part is None or after is not before:
+                self._lists.update(lists)
         return after.chunk
+
+    def give_back(self, claim: Claim, keep: int) -> Chunk:
+        """See the port."""
+        with self._lock:
+            chunk, surplus = allocating.without_surplus(self.get(claim.chunk).chunk, keep)
+            self._apply(claim.chunk, partial(transitions.gave_back, claim=claim, chunk=chunk))
+            self._lists.update(allocating.given_back(self._lists, chunk.request, surplus))
+        return chunk
 
     def allocations(self, dataset: str, keyword: str) -> Sequence[Allocation]:
         """See the port."""

@@ -94,20 +94,31 @@ class SqlStatusRepo(BaseStatusRepo):
         return [all_[request.dataset, request.index] for request in requests]
 
     def take(self, claim: Claim, wanted: int, *, owned: int) -> Chunk:
-        """See the port. One transaction of two compare-and-sets; starts over if either finds a change."""
+        """See the port. One transaction, which locks the chunk's lists; starts over if the chunk has changed."""
         while True:
             with suppress(_Changed), database.transaction(self.engine) as connection:
                 before, row = self._read(connection, claim.chunk)
-                lists = sql_lists.read(connection, allocating.list_keys(before.chunk.request))
-                key, allocation = next((one for one in lists.items() if one[1].unclaimed), (None, None))
-                part = allocating.next_slice(allocation, wanted)
+                keys = allocating.list_keys(before.chunk.request)
+                lists = sql_lists.read(connection, keys, lock=True)
+                part, changed = allocating.taken(lists, keys, wanted)
                 after = transitions.taken(before, claim, part, owned)
-                if key and part and after is not before:
-                    if not connection.execute(statements.write(row, after)).rowcount:
-                        raise _Changed
-                    if not sql_lists.advance(connection, key, part.start, part.stop):
-                        raise _Changed
+                if part is None or after is not before:
+                    self._replace(connection, row, before, after)
+                    sql_lists.write(connection, lists, changed)
                 return after.chunk
+
+    def give_back(self, claim: Claim, keep: int) -> Chunk:
+        """See the port. One transaction, as for ``take``."""
+        while True:
+            with suppress(_Changed), database.transaction(self.engine) as connection:
+                before, row = self._read(connection, claim.chunk)
+                chunk, surplus = allocating.without_surplus(before.chunk, keep)
+                after = transitions.gave_back(before, claim, chunk)
+                if surplus:
+                    lists = sql_lists.read(connection, allocating.list_keys(chunk.request), lock=True)
+                    self._replace(connection, row, before, after)
+                    sql_lists.write(connection, lists, allocating.given_back(lists, chunk.request, surplus))
+                return chunk
 
     def allocations(self, dataset: str, keyword: str) -> Sequence[Allocation]:
         """See the port."""
@@ -248,6 +259,16 @@ class SqlStatusRepo(BaseStatusRepo):
         if row is None:
             raise transitions.unknown_chunk(key)
         return rows.record(row), row
+
+    @staticmethod
+    def _replace(connection: Connection, row: Row[tuple[object, ...]], before: ChunkRecord, after: ChunkRecord) -> None:
+        """Write a changed record over its row.
+
+        Raises:
+            _Changed: Another transaction has changed the row since it was read.
+        """
+        if after is not before and not connection.execute(statements.write(row, after)).rowcount:
+            raise _Changed
 
     def _apply(
         self, key: ChunkKey, transition: Callable[[ChunkRecord], ChunkRecord]

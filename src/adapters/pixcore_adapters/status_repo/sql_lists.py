@@ -41,11 +41,5 @@ def write(connection: Connection, before: Mapping[ListKey, Allocation], after: M
             connection.execute(update(lists).where(_has_key(key)).values(columns))
 
 
-def advance(connection: Connection, key: ListKey, claimed: int, next_: int) -> bool:
-    """Claim the positions from ``claimed`` to ``next_``; return False if another chunk has claimed some meanwhile."""
-    unchanged = and_(_has_key(key), lists.c.next_position == claimed)
-    return connection.execute(update(lists).where(unchanged).values(next_position=next_)).rowcount > 0
-
-
 def _has_key(key: ListKey) -> ColumnElement[bool]:
     return and_(*(lists.c[column] == value for column, value in rows.list_key(key).items()))

@@ -113,6 +113,12 @@ def taken(record: ChunkRecord, claim: Claim, part: Slice | None, owned: int) -> 
     return record if part is None or chunk.candidates > owned else evolve(record, chunk=with_taken(chunk, part))
 
 
+def gave_back(record: ChunkRecord, claim: Claim, chunk: Chunk) -> ChunkRecord:
+    """Replace the chunk by one that has fewer candidates."""
+    before = _checked(record, claim)
+    return record if chunk == before.chunk else evolve(record, chunk=chunk)
+
+
 def renewed(record: ChunkRecord, claim: Claim, ttl: float, progress: Progress) -> ChunkRecord:
     """Extend the lease to ``ttl`` seconds from now. An expired one too, unless another attempt has begun."""
     return evolve(_checked(record, claim), lease_left=ttl, progress=progress)

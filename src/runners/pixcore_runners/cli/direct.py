@@ -58,8 +58,10 @@ def run_unfinished(shell: Shell, assembly: Assembly, dataset: str, validator: Va
             )
         with stopping(shell) as stop:
             runner = _direct(shell, assembly, stop, validator)
-            runner.send(unfinished)
-            runner.work(shell.settings.workers)
+            while unfinished:  # again for chunks that were reopened, because others gave candidates back
+                runner.send(unfinished)
+                runner.work(shell.settings.workers)
+                unfinished = list(assembly.status.find(dataset, Status.PENDING))
         card_refresh.refresh(dataset, assembly.status, assembly.store)
         records = list(assembly.status.find(dataset))
     else:

@@ -2,9 +2,10 @@
 
 import rich_click as click
 
-from pixcore.model.chunks import ChunkRecord, Status
+from pixcore.chunk.unfilled import is_unfilled, may_gain, mendable
 from pixcore.model.requests import namespace
 from pixcore_runners.assembly.assembly import assemble
+from pixcore_runners.cli.advice import allocations_of
 from pixcore_runners.cli.direct import run_options, run_unfinished
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.planning.dataset_plan import dataset_records
@@ -18,24 +19,25 @@ from pixcore_runners.queueing.runner import RUNNERS, open_runner
 @run_options
 @shared
 def command(shell: Shell, dataset: str, runner: str | None) -> None:
-    """Retry a dataset's failed chunks, and those that completed short. Full chunks stay untouched.
+    """Retry a dataset's failed and short chunks, if that may fill them. Full chunks stay untouched.
 
-    `''` means the chunks without a dataset. A short chunk's archive stays until a new one replaces it. Exits as `run`
-    does; with --runner, exits with 0 once the chunks are enqueued.
+    It may if candidates are untried or were missed only for now, or if you can mend what they were missed for.
+    Good images and permanent misses of lists are not fetched again. A short chunk's archive stays until a new one
+    replaces it. `''` means the chunks without a dataset. Exits as `run` does; with --runner, exits with 0 once the
+    chunks are enqueued.
 
     Example: `pixcore retry red-panda`
     """
     assembly = assemble(shell.settings)
     name = namespace(dataset)
-    retried = [record.chunk.key for record in dataset_records(name, assembly.status) if _is_retried(record)]
+    unfilled = [record for record in dataset_records(name, assembly.status) if is_unfilled(record)]
+    allocations = allocations_of(assembly.status)
+    retried = [record.chunk.key for record in unfilled if mendable(record) or may_gain(record, allocations(record))]
     reopened = sum(assembly.status.reopen(key) for key in retried)
-    shell.say(f"dataset {name}: chunks reopened: {reopened}")
+    hopeless = len(unfilled) - len(retried)
+    left = f"; left as they are, because all their candidates were tried: {hopeless}" if hopeless else ""
+    shell.say(f"dataset {name}: chunks reopened: {reopened}{left}")
     if runner is None:
         run_unfinished(shell, assembly, name)
     sent = submit(name, assembly.status, open_runner(runner, shell.settings), runner)
     shell.say(f"dataset {name}: chunks enqueued: {sent}")
-
-
-def _is_retried(record: ChunkRecord) -> bool:
-    short = record.status is Status.COMPLETED and record.result is not None and record.result.shortfall > 0
-    return short or record.status is Status.FAILED

@@ -214,7 +214,10 @@ class _Known:
                 self.variations[request.keyword] = request.variations
             for slice_ in chunk.slices:
                 self._reach(slice_)
+        self.returned: list[Allocation] = []  # lists of which chunks gave candidates back
         for claimed in allocations:
+            if claimed.returned:
+                self.returned.append(claimed)
             if claimed.next:
                 part = Slice(claimed.source, claimed.query, 0, claimed.next, claimed.snapshot, claimed.licenses)
                 self._reach(part)
@@ -235,12 +238,19 @@ class _Lanes:
     opened: ExitStack
     listings: dict[tuple[str, ListOptions], Listing] = field(factory=dict)
 
-    def listed(self, source: str, options: ListOptions) -> Lane:
-        """Return the lane of a source such as ``folder:DIR``."""
+    def listed(self, source: str, options: ListOptions) -> list[Lane]:
+        """Return the lanes of a source such as ``folder:DIR``: what chunks gave back, then what none ever had."""
         if (source, options) not in self.listings:
             listing = self.catalogue.listing(source, self.dataset, self.known.furthest.values(), options)
             self.listings[source, options] = self.opened.enter_context(listing)
-        return self.listings[source, options].lane
+        lane = self.listings[source, options].lane
+        returned = (
+            evolve(lane, start=start, stop=stop)
+            for claimed in self.known.returned
+            if (claimed.source, claimed.query, claimed.licenses) == (lane.source, lane.query, lane.licenses)
+            for start, stop in claimed.returned
+        )
+        return [*returned, lane]
 
     def searched(self, source: str, query: str, licenses: Sequence[str]) -> Lane:
         """Return the lane of a searched source."""
@@ -261,14 +271,16 @@ def _lacking(spec: KeywordSpec, known: _Known, lanes: _Lanes) -> KeywordRequest 
     if spec.licenses and (folders := {source for source in listed if parse(source)[0] == "folder"}):
         raise InvalidRequest(f"{min(folders)} gives no licences; leave it out, or leave out --license")
     if not searched:
-        return KeywordRequest(
-            spec.keyword, [lanes.listed(source, options) for source in spec.sources], missing, spec.label
-        )
+        found = [lane for source in spec.sources for lane in lanes.listed(source, options)]
+        return KeywordRequest(spec.keyword, found, missing, spec.label)
     version = known.variations.get(spec.keyword, NEWEST)
     first, *others = queries(spec.keyword, version)
     found = [
-        lanes.listed(source, options) if source in listed else lanes.searched(source, first, spec.licenses)
+        lane
         for source in spec.sources
+        for lane in (
+            lanes.listed(source, options) if source in listed else [lanes.searched(source, first, spec.licenses)]
+        )
     ]
     found += (lanes.searched(source, query, spec.licenses) for query in others for source in searched)
     if missing is None:
