@@ -33,6 +33,13 @@ def may_gain(record: ChunkRecord, allocations: Sequence[Allocation]) -> bool:
     return missed > lost or not _tried_all(record)
 
 
+def is_starved(record: ChunkRecord, allocations: Sequence[Allocation]) -> bool:
+    """Return whether a chunk tried all its candidates, lacks images, and has unclaimed candidates in its lists."""
+    if record.result is None:
+        return _tried_all(record) and _may_take(record.chunk, allocations)
+    return record.result.shortfall > 0 and _may_take(record.chunk, allocations)
+
+
 def mendable(record: ChunkRecord) -> dict[str, int]:
     """Return how many candidates of a chunk were missed for reasons that the user may mend, by reason."""
     return {reason: count for reason, count in record.progress.missed.items() if reason in MENDABLE}

@@ -11,10 +11,11 @@ from typing import NoReturn
 
 import rich_click as click
 
-from pixcore.model.chunks import Status
+from pixcore.chunk.unfilled import is_starved
+from pixcore.model.chunks import ChunkKey, ChunkRecord, Status
 from pixcore.ports import Validator
 from pixcore_runners.assembly.assembly import Assembly
-from pixcore_runners.cli.advice import advice
+from pixcore_runners.cli.advice import advice, allocations_of
 from pixcore_runners.cli.document import DONE, document, exit_code
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell, container_option, with_options
@@ -58,10 +59,12 @@ def run_unfinished(shell: Shell, assembly: Assembly, dataset: str, validator: Va
             )
         with stopping(shell) as stop:
             runner = _direct(shell, assembly, stop, validator)
-            while unfinished:  # again for chunks that were reopened, because others gave candidates back
+            tried: set[tuple[ChunkKey, int]] = set()  # chunks, with their number of candidates
+            while unfinished:
                 runner.send(unfinished)
                 runner.work(shell.settings.workers)
-                unfinished = list(assembly.status.find(dataset, Status.PENDING))
+                unfinished = [record for record in _reopened(assembly, dataset) if _state(record) not in tried]
+                tried.update(map(_state, unfinished))
         card_refresh.refresh(dataset, assembly.status, assembly.store)
         records = list(assembly.status.find(dataset))
     else:
@@ -71,6 +74,17 @@ def run_unfinished(shell: Shell, assembly: Assembly, dataset: str, validator: Va
     if code != DONE:
         shell.say(advice(dataset, records, assembly.status))
     sys.exit(code)
+
+
+def _reopened(assembly: Assembly, dataset: str) -> list[ChunkRecord]:
+    """Return the chunks that were reopened, because others gave back candidates that they may need."""
+    allocations = allocations_of(assembly.status)
+    pending = assembly.status.find(dataset, Status.PENDING)
+    return [record for record in pending if is_starved(record, allocations(record))]
+
+
+def _state(record: ChunkRecord) -> tuple[ChunkKey, int]:
+    return record.chunk.key, record.chunk.candidates
 
 
 def _direct(shell: Shell, assembly: Assembly, stop: threading.Event, validator: Validator | None) -> Runner:
