@@ -3,6 +3,7 @@
 import json
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -85,6 +86,59 @@ class TestZipArchiver(ArchiverContract):
             with suppress(InvalidRequest):  # an unused byte may differ
                 list(check_contents(ZipArchiver().contents(target)))
 
+    @pytest.mark.parametrize("name", ["images/000000.jpg", METADATA])
+    def test_a_member_that_unpacks_to_more_than_the_archive_is_not_unpacked(self, target: Path, name: str) -> None:
+        """A zip of 70 kB can fill the memory: deflate shrinks zeros a thousand times."""
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed, packed.open(name, "w") as member:
+            for _ in range(65):
+                member.write(bytes(1 << 20))
+        tracemalloc.start()
+        try:
+            with pytest.raises(InvalidRequest, match=rf"{name} unpacks to 68157440 bytes, more than 67108864"):
+                ZipArchiver().contents(target)
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()
+
+    def test_members_that_share_bytes_of_the_file_are_refused(self, target: Path) -> None:
+        """Ten thousand members may all point to one, and together unpack without end."""
+        with zipfile.ZipFile(target, "w") as packed:
+            packed.writestr(METADATA, b"")
+            packed.writestr("images/000000.jpg", picture(0))
+            again = zipfile.ZipInfo("images/000001.jpg")
+            for field in ("header_offset", "CRC", "compress_size", "file_size"):
+                setattr(again, field, getattr(packed.infolist()[1], field))
+            packed.filelist.append(again)
+        with pytest.raises(InvalidRequest, match=r"overlaps the member or directory behind it"):
+            ZipArchiver().contents(target)
+
+    def test_an_encrypted_member_is_refused(self, target: Path) -> None:
+        """The module zipfile raises a RuntimeError for it."""
+        with zipfile.ZipFile(target, "w") as packed:
+            packed.writestr(METADATA, b"{}")
+        data = bytearray(target.read_bytes())
+        data[6] |= 1  # the flag in the local header
+        data[data.index(b"PK\1\2") + 8] |= 1  # the same in the directory
+        target.write_bytes(data)
+        with pytest.raises(InvalidRequest, match="encrypted"):
+            ZipArchiver().contents(target)
+
+    @pytest.mark.parametrize(
+        ("rows", "message"),
+        [
+            (b"{}\n" * 9, "more lines than the archive has members"),
+            (json.dumps({"title": "x" * (1 << 20)}).encode(), "a row has 1048589 bytes, more than 1048576"),
+            (b'{"tags": [[], []]}', "is not a row"),
+        ],
+        ids=["rows without pictures", "a long row", "a row of arrays"],
+    )
+    def test_rows_that_would_take_much_memory_are_refused(self, target: Path, rows: bytes, message: str) -> None:
+        """Parsed JSON takes up to thirty times the memory of its text."""
+        with zipfile.ZipFile(target, "w") as packed:
+            packed.writestr(METADATA, rows)
+        with pytest.raises(InvalidRequest, match=message):
+            ZipArchiver().contents(target)
+
 
 class TestTarArchiver(ArchiverContract):
     """The tar archiver."""
@@ -113,6 +167,30 @@ class TestTarArchiver(ArchiverContract):
         whole = target.read_bytes()
         target.write_bytes(whole[:last] + b"\xff" * 512 + whole[last + 512 :])
         with pytest.raises(InvalidRequest, match="the last readable member is followed by other data"):
+            TarArchiver().contents(target)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"size": 1 << 40}, "is said to have 1099511627776 bytes, more than the archive has"),
+            ({"type": tarfile.SYMTYPE, "linkname": "images/000001.jpg"}, "is not an ordinary file"),
+            (
+                {"pax_headers": {"GNU.sparse.major": "0", "GNU.sparse.size": f"{1 << 40}", "GNU.sparse.map": "0,0"}},
+                "is not an",
+            ),
+        ],
+        ids=["a size without bytes", "a link", "a sparse file"],
+    )
+    def test_a_member_that_is_larger_than_the_archive_is_refused(
+        self, target: Path, changes: dict[str, object], message: str
+    ) -> None:
+        """The header of a member may state any size, and a sparse file unpacks to any number of zeros."""
+        member = tarfile.TarInfo("images/000000.jpg")
+        for name, value in changes.items():
+            setattr(member, name, value)
+        with target.open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as packed:
+            packed.addfile(member)
+        with pytest.raises(InvalidRequest, match=message):
             TarArchiver().contents(target)
 
 

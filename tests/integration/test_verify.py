@@ -281,6 +281,19 @@ class Accepting:
             )
 
 
+@pytest.mark.usefixtures("home")
+def test_a_blob_of_many_times_its_size_is_not_fetched() -> None:
+    """It would fill the disk of the work directory and end the check of all other chunks."""
+    with FIRST.open("r+b") as blob:
+        blob.truncate(64 << 20)
+    ran = pixcore("verify", "cats", "--quiet")
+    assert "cats/data/chunk_1.zip holds more than" in ran.out
+    assert "so it was not fetched to its end" in ran.out
+    assert ran.out.endswith("archives: 3, images: 6, faults: 1\n")
+    report = pixcore("report", "cats", "--out", "cats.html")
+    assert (report.code, (report.out + report.err).count("holds more than")) == (3, 1)
+
+
 def checked(shelf: shelves.Shelf, validator: Validator | None = None) -> list[tuple[str, tuple[str, ...]]]:
     """Return the faults of each blob."""
     found = verify_dataset("cats", archives=shelf.archives, status=shelf.status, validator=validator or Accepting())

@@ -6,7 +6,7 @@ from pathlib import Path
 from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.fetching import fetch_blob
 from pixcore.chunk.workspace import local_disk
-from pixcore.errors import StoreNotFound
+from pixcore.errors import InvalidRequest, StoreNotFound
 from pixcore.model.images import Download
 from pixcore.model.positions import from_text, listed_key
 from pixcore.model.rows import candidate, complete, fetched_at
@@ -27,8 +27,8 @@ def restored(context: AttemptContext, into: Path) -> Iterator[tuple[int, Downloa
     key = context.claim.chunk.blob_key(using.archiver.suffix)
     archive = into / f"earlier{using.archiver.suffix}"
     try:
-        fetched = context.retrying(using.policies.upload)(fetch_blob, using.store, key, archive)
-    except StoreNotFound:
+        fetched = context.retrying(using.policies.upload)(fetch_blob, using.store, key, archive, result.bytes)
+    except (StoreNotFound, InvalidRequest):
         return
     if fetched != (result.bytes, result.sha256):
         return

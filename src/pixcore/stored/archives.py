@@ -61,18 +61,21 @@ class StoredArchives:
         return record.chunk.key.blob_key(self._archiver(record).suffix)
 
     @contextmanager
-    def fetch(self, record: ChunkRecord) -> Generator[StoredArchive]:
+    def fetch(self, record: ChunkRecord, most: int | None = None) -> Generator[StoredArchive]:
         """Fetch a completed chunk's archive, and keep it until the end of the block. Its contents are not checked.
 
         Raises:
-            InvalidRequest: As for ``key``.
+            InvalidRequest: As for ``key``; or the blob has more than ``most`` bytes, by default those that were
+                recorded. The rest of it is not fetched.
             StoreNotFound, StoreDenied, StoreUnavailable: As ``BlobStore.open`` raises them.
             WorkspaceFull, TransientError: As ``local_disk`` raises them.
         """
         archiver, key = self._archiver(record), self.key(record)
+        if most is None:
+            most = record.result.bytes if record.result else 0
         with workspace(self.work, lambda _path, _error: None) as folder:
             target = folder / f"chunk_{record.chunk.id}{archiver.suffix}"
-            size, sha256 = retrying(self.policy, self.sleep)(fetch_blob, self.store, key, target)
+            size, sha256 = retrying(self.policy, self.sleep)(fetch_blob, self.store, key, target, most)
             yield StoredArchive(target, size, sha256, archiver)
 
     def rows(self, record: ChunkRecord) -> tuple[Mapping[str, object], ...]:

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from pixcore.chunk.publish import relabel, replaceable
 from pixcore.chunk.workspace import workspace
-from pixcore.errors import InvalidRequest, StoreNotFound
+from pixcore.errors import InvalidRequest, StoreNotFound, one_line
 from pixcore.model.chunks import ChunkKey, ChunkRecord, ChunkResult, Claim, Status
 from pixcore.ports import Archiver, StatusRepo, Validator
 from pixcore.stored.archives import StoredArchive, StoredArchives
@@ -19,6 +19,9 @@ from pixcore.stored.check import ArchiveCheck, check_archive
 _ARCHIVE = re.compile(r"chunk_(0|[1-9][0-9]{0,17})\.[a-z]+")  # ids are 64-bit numbers
 # The other blobs of a dataset: its card, and the lists of what its sources held when it was planned.
 _OTHER_BLOB = re.compile(r"README\.md|croissant\.json|lists/.+")
+# An archive that another program changed may be larger than recorded, and is fetched to say what is wrong with it. One
+# of more than twice the recorded size is not.
+_ADDED = 1 << 20  # bytes
 
 
 def verify_dataset(
@@ -83,7 +86,7 @@ def repair(chunk: ChunkKey, *, archives: StoredArchives, status: StatusRepo) -> 
     with suppress(StoreNotFound):  # then there is no blob that the next attempt would have to replace
         blob = archives.store.head(archives.key(record))
         if not replaceable(blob, claim, status.identity):
-            with archives.fetch(record) as archive:
+            with archives.fetch(record, blob.size) as archive:
                 relabel(
                     archives.store,
                     blob,
@@ -129,7 +132,7 @@ def _check_blob(
 ) -> ArchiveCheck:
     chunk, key = record.chunk.key, archives.key(record)
     try:
-        with archives.fetch(record) as archive:
+        with archives.fetch(record, 2 * result.bytes + _ADDED) as archive:
             stated = archives.store.head(key).sha256
             if archive.sha256 != result.sha256 and (owner := _owner(archive, chunk, status)):
                 return ArchiveCheck(key, chunk, (f"is the archive of chunk {owner}",))
@@ -144,6 +147,8 @@ def _check_blob(
             return evolve(check, faults=(*_differences(archive, result, stated), *check.faults))
     except StoreNotFound:
         return ArchiveCheck(key, chunk, (f"is missing; it was stored as {result.url}",))
+    except InvalidRequest as oversized:
+        return ArchiveCheck(key, chunk, (f"{one_line(oversized)}; {result.bytes} were recorded",))
 
 
 def _differences(archive: StoredArchive, result: ChunkResult, stated: str) -> Iterator[str]:

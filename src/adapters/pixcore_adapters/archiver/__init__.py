@@ -1,6 +1,7 @@
-"""Archivers, one file for each format, and what they share: writing the target, read errors and row checks."""
+"""Archivers, one file for each format, and what they share: writing the target, bounds, read errors and row checks."""
 
 import hashlib
+import json
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,9 @@ from pixcore.errors import InvalidRequest, one_line
 from pixcore.model.archives import Archive
 
 _BLOCK = 1 << 18
+_SMALL = 64 << 20  # bytes
+# more than pixcore's own columns and the longest line of a list take together
+_LONGEST_ROW = 1 << 20  # bytes
 
 # zipfile raises RuntimeError for an encrypted member, and json raises a subclass of it for rows nested too deeply
 _DAMAGE: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError)
@@ -78,12 +82,33 @@ def read_errors(archive: Path, *damage: type[Exception]) -> Generator[None]:
         ) from exc
 
 
+def most_unpacked(archive: Path) -> int:
+    """Return how many bytes a member, and all rows together, may have in this archive: its own size, at least 64 MiB.
+
+    pixcore stores members unpacked, so those of its own archives are always smaller. The bound is for archives that
+    other programs packed: a deflated member may unpack to a thousand times its size.
+    """
+    return max(archive.stat().st_size, _SMALL)
+
+
+def parsed_row(line: bytes) -> Mapping[str, object]:
+    """Return a line of JSON as a row.
+
+    Raises:
+        ValueError: The line is longer than 1 MiB, or not JSON.
+        TypeError: It is not a JSON object, or one that holds arrays or objects.
+    """
+    if len(line) > _LONGEST_ROW:
+        raise ValueError(f"a row has {len(line)} bytes, more than {_LONGEST_ROW}")
+    return as_row(json.loads(line))
+
+
 def as_row(value: object) -> Mapping[str, object]:
     """Return a parsed JSON value as a row.
 
     Raises:
-        TypeError: The value is not a JSON object.
+        TypeError: The value is not a JSON object, or one that holds arrays or objects.
     """
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or any(isinstance(cell, dict | list) for cell in value.values()):
         raise TypeError(f"{value!r:.40} is not a row")
     return value

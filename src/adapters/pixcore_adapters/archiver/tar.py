@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,7 @@ from attrs import frozen
 from pixcore.model.archives import Archive
 from pixcore.model.rows import Row
 from pixcore.ports import Contents
-from pixcore_adapters.archiver import as_row, new_archive, read_errors
+from pixcore_adapters.archiver import new_archive, parsed_row, read_errors
 
 _ROW = ".json"
 _BLOCK = 1 << 20  # bytes
@@ -63,12 +64,15 @@ def _members(file: IO[bytes]) -> Generator[tuple[str, bytes]]:
         tarfile.TarError: A member is not a file, or what follows the last member is not a correct end. tarfile itself
             stops silently at a header that it cannot read.
     """
+    end = os.fstat(file.fileno()).st_size
     with tarfile.open(fileobj=file, mode="r:") as archive:
         for member in archive:
-            data = archive.extractfile(member)
-            if data is None:
-                raise tarfile.ReadError(f"{member.name} is not a file")
-            yield member.name, data.read()
+            if not member.isreg() or member.issparse():  # a sparse file may unpack to any size
+                raise tarfile.ReadError(f"{member.name} is not an ordinary file")
+            if member.offset_data + member.size > end:
+                raise tarfile.ReadError(f"{member.name} is said to have {member.size} bytes, more than the archive has")
+            with archive.extractfile(member) or io.BytesIO() as data:  # None only for other types
+                yield member.name, data.read()
         file.seek(archive.offset)
     padding = 0
     while block := file.read(_BLOCK):
@@ -82,7 +86,7 @@ def _members(file: IO[bytes]) -> Generator[tuple[str, bytes]]:
 def _rows(file: IO[bytes]) -> Generator[Mapping[str, object]]:
     for name, data in _members(file):
         if name.endswith(_ROW):
-            yield as_row(json.loads(data))
+            yield parsed_row(data)
 
 
 def _files(archive: Path) -> Generator[tuple[str, bytes]]:

@@ -1,10 +1,12 @@
 """Zip archives that Hugging Face's ``imagefolder`` loads directly: ``metadata.jsonl`` at the root and ``images/…``."""
 
-import json
 import shutil
+import struct
 import zipfile
 import zlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 from attrs import frozen
@@ -12,7 +14,7 @@ from attrs import frozen
 from pixcore.model.archives import Archive
 from pixcore.model.rows import METADATA, Row, metadata
 from pixcore.ports import Contents
-from pixcore_adapters.archiver import as_row, new_archive, read_errors
+from pixcore_adapters.archiver import most_unpacked, new_archive, parsed_row, read_errors
 
 # The earliest time that the format can hold. Real times would give each archive other bytes.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -23,6 +25,9 @@ _BLOCK = 1 << 20  # bytes; most pictures fit into one block
 # Python, and raise other exceptions.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGE = (zipfile.BadZipFile, zlib.error)
+
+_HEADER = struct.Struct("<4s5H3L2H")  # the local header before each member, without its name
+_ALL_MEMBERS = 10
 
 
 @frozen
@@ -51,9 +56,11 @@ class ZipArchiver:
 
     def contents(self, archive: Path) -> Contents:
         """See ``pixcore.ports.Archiver``."""
-        with read_errors(archive, *_DAMAGE), zipfile.ZipFile(archive) as packed:
-            lines = _read(packed, packed.getinfo(METADATA)).splitlines()
-            return Contents(rows=tuple(as_row(json.loads(line)) for line in lines), files=_files(archive))
+        with _opened(archive) as packed:
+            lines = _read(packed, packed.getinfo(METADATA))
+            if lines.count(b"\n") > len(packed.infolist()):
+                raise zipfile.BadZipFile(f"{METADATA} has more lines than the archive has members")
+            return Contents(rows=tuple(map(parsed_row, BytesIO(lines))), files=_files(archive))
 
 
 def _member(name: str) -> zipfile.ZipInfo:
@@ -63,14 +70,42 @@ def _member(name: str) -> zipfile.ZipInfo:
     return info
 
 
-def _files(archive: Path) -> Generator[tuple[str, bytes]]:
+@contextmanager
+def _opened(archive: Path) -> Generator[zipfile.ZipFile]:
+    """Open an archive whose members are bounded and do not overlap."""
     with read_errors(archive, *_DAMAGE), zipfile.ZipFile(archive) as packed:
+        _check_members(packed.infolist(), most_unpacked(archive), packed.start_dir)
+        yield packed
+
+
+def _files(archive: Path) -> Generator[tuple[str, bytes]]:
+    with _opened(archive) as packed:
         for member in packed.infolist():
             if member.filename != METADATA:
                 yield member.filename, _read(packed, member)
 
 
+def _check_members(members: Sequence[zipfile.ZipInfo], most: int, end: int) -> None:
+    """Check the members by the directory of the archive, before anything is unpacked.
+
+    Raises:
+        zipfile.BadZipFile: A member is neither stored nor deflated, or may unpack to more than ``most`` bytes, all
+            together to more than ten times as many, or two members use the same bytes of the file.
+    """
+    for member in members:
+        if member.compress_type not in _METHODS:
+            raise zipfile.BadZipFile(f"{member.filename} is neither stored nor deflated")
+        if member.file_size > most:
+            raise zipfile.BadZipFile(f"{member.filename} unpacks to {member.file_size} bytes, more than {most}")
+    if (together := sum(member.file_size for member in members)) > _ALL_MEMBERS * most:
+        raise zipfile.BadZipFile(f"its members unpack to {together} bytes, more than {_ALL_MEMBERS * most}")
+    for member in sorted(members, key=lambda member: member.header_offset, reverse=True):
+        if member.header_offset + _HEADER.size + member.compress_size > end:
+            raise zipfile.BadZipFile(f"{member.filename} overlaps the member or directory behind it")
+        end = member.header_offset
+
+
 def _read(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    if member.compress_type not in _METHODS:
-        raise zipfile.BadZipFile(f"{member.filename} is neither stored nor deflated")
-    return packed.read(member)
+    with packed.open(member) as file:
+        # never more than the directory says, whatever the compressed data hold
+        return file.read(member.file_size)
