@@ -64,6 +64,12 @@ def plain_png(width: int, height: int) -> bytes:
     return _png(struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0), _zeros((width + 1) * height))
 
 
+def deep_png(width: int, height: int, level: int) -> bytes:
+    """Return an even colour PNG of 16 bits a channel."""
+    row = b"\0" + struct.pack(">H", level) * 3 * width
+    return _png(struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0), iter([zlib.compress(row * height)]))
+
+
 def animation(frames: int, format: str = "GIF") -> bytes:  # noqa: A002 (Pillow's word)
     """Return an animation of different frames, 64 x 64 pixels."""
     first, *others = (photo(7, 64, 64).rotate(number % 360) for number in range(frames))

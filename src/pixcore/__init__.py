@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         TwinPair,
     )
     from pixcore.model.comparison import Comparison, Features, Twin
+    from pixcore.model.conversion import Conversion, Converted, Encoding, Resize, Unconverted
     from pixcore.model.images import (
         Accepted,
         Candidate,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
         Download,
         Miss,
         MissReason,
+        Original,
         Provenance,
         Rejected,
         RejectReason,
@@ -70,7 +72,7 @@ if TYPE_CHECKING:
     from pixcore.model.requests import ChunkRequest, Slice
     from pixcore.model.rows import Row
     from pixcore.planning.plan import DatasetRequest, KeywordRequest, Lane, plan
-    from pixcore.ports import Archiver, BlobStore, Contents, Downloader, StatusRepo, Validator
+    from pixcore.ports import Archiver, BlobStore, Contents, Converter, Downloader, StatusRepo, Validator
     from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
     from pixcore.ports.twin_finder import TwinFinder, Twins
     from pixcore.stored.near_groups import NearGroup, near_groups
@@ -99,10 +101,14 @@ __all__ = [
     "Claimed",
     "Comparison",
     "Contents",
+    "Conversion",
+    "Converted",
+    "Converter",
     "DatasetRequest",
     "Done",
     "Download",
     "Downloader",
+    "Encoding",
     "Event",
     "Exhausted",
     "Fault",
@@ -123,6 +129,7 @@ __all__ = [
     "NoValidImages",
     "NotDue",
     "Observer",
+    "Original",
     "Overview",
     "PermanentError",
     "Phase",
@@ -135,6 +142,7 @@ __all__ = [
     "Reject",
     "RejectReason",
     "Rejected",
+    "Resize",
     "RetryPolicy",
     "Row",
     "SeenImage",
@@ -156,6 +164,7 @@ __all__ = [
     "TwinPair",
     "TwinRule",
     "Twins",
+    "Unconverted",
     "Validator",
     "WorkspaceFull",
     "WorkspaceUnusable",
@@ -170,6 +179,7 @@ _MODULES = (
     "errors",
     "model.measures",
     "model.quality",
+    "model.conversion",
     "model.images",
     "model.archives",
     "model.requests",

@@ -78,7 +78,7 @@ def pid(decoder: Decoder) -> int:
 
 def children(validator: PillowValidator) -> list[int]:
     """Return the process ids of the validator's children."""
-    return [decoder._process.pid for decoder in validator._decoders if decoder._process]
+    return [decoder._process.pid for decoder in validator.children.all if decoder._process]
 
 
 def decode(decoder: Decoder, download: Download) -> Picture | Refusal:
@@ -389,7 +389,7 @@ download = Download(Candidate(CandidateKey("test", "", 0), ""), Path(sys.argv[1]
 def children():
     [verdict] = validator.validate([download])
     assert isinstance(verdict, Accepted), verdict
-    return [decoder._process.pid for decoder in validator._decoders]
+    return [decoder._process.pid for decoder in validator.children.all]
 
 mine = children()
 if not os.fork():  # does not use the validator

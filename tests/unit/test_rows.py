@@ -111,6 +111,11 @@ def test_a_row_describes_the_image() -> None:
         "aspect": 1333,
         "text_lines": 0,
         "flags": "dark,grayscale",
+        "original_sha256": "",
+        "original_width": 0,
+        "original_height": 0,
+        "original_bytes": 0,
+        "conversion": "",
     }
 
 
@@ -127,6 +132,7 @@ def test_the_columns_and_their_order_are_documented() -> None:
         " sha256 phash dhash hash_method width height format bytes fetched_at row_version caption"
         " orientation frames mode"
         " sharpness darkest lightest contrast information colourfulness aspect text_lines flags"
+        " original_sha256 original_width original_height original_bytes conversion"
     )
     assert tuple(promised.split()) == COLUMNS
     assert list(json.loads(metadata([row(0, IMAGE, REQUEST)]))) == promised.split()

@@ -2,6 +2,7 @@
 
 from pixcore_adapters.archiver.memory import MemoryArchiver
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
+from pixcore_adapters.converter.memory import MemoryConverter
 from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_adapters.seen_images.memory import MemorySeenImages
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
@@ -11,6 +12,7 @@ from pixcore_adapters.validator.memory import MemoryValidator, encode
 __all__ = [
     "MemoryArchiver",
     "MemoryBlobStore",
+    "MemoryConverter",
     "MemoryDownloader",
     "MemorySeenImages",
     "MemoryStatusRepo",

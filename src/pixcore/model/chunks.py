@@ -135,7 +135,7 @@ class ChunkResult:
         progress: The attempt's final counts.
         seconds: How long each phase took. Phases overlap; each second counts for one of them.
         tally: How many images there are of each ``source``, ``license`` and ``format``, and of each ``label`` if
-            the images have others than the keyword.
+            the images have others than the keyword, and with each name of ``conversion`` if there are any.
         rejects: A few samples of each reason, in the order in which they were rejected.
         columns: The columns of the rows, each with ``"string"`` or ``"integer"``; empty for archives that were made
             before pixcore recorded it.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from pixcore.model.conversion import Converted
 from pixcore.model.measures import Measures
 from pixcore.model.quality import Fingerprint
 
@@ -125,13 +126,40 @@ class Candidate:
 
 
 @frozen
+class Original:
+    """An image that was collected, of which only a converted copy is left.
+
+    Attributes:
+        sha256: Of its bytes.
+        width: In pixels, before the EXIF orientation was applied.
+        height: In pixels, likewise.
+        size: In bytes.
+        fingerprint: Its hashes; ``flat`` is not known and therefore False.
+        measures: Its measures; None if it was not measured.
+        changes: What the conversion changed: names of ``CHANGES``.
+    """
+
+    sha256: str
+    width: int
+    height: int
+    size: int
+    fingerprint: Fingerprint
+    measures: Measures | None
+    changes: tuple[str, ...]
+
+
+@frozen
 class Download:
-    """A candidate whose ``size`` bytes are at ``path`` in the work directory. ``fetched_at`` is aware, in UTC."""
+    """A candidate whose ``size`` bytes are at ``path`` in the work directory.
+
+    ``fetched_at`` is aware, in UTC. ``original`` is the collected image if these are the bytes of a converted copy.
+    """
 
     candidate: Candidate
     path: Path
     size: int
     fetched_at: datetime
+    original: Original | None = None
 
 
 @frozen
@@ -161,6 +189,7 @@ class Accepted:
         mode: The decoder's name for the colour mode, such as RGB; ``""`` where it does not say.
         orientation: The EXIF orientation that a viewer applies to the stored pixels, 1 to 8; 1 is upright.
         measures: Sharpness, brightness and so on; None if the validator measures nothing.
+        stored: The converted copy that is stored in place of the download; None if the download itself is.
     """
 
     download: Download
@@ -174,6 +203,7 @@ class Accepted:
     mode: str = ""
     orientation: int = 1
     measures: Measures | None = None
+    stored: Converted | None = None
 
 
 @frozen

@@ -16,10 +16,12 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from attrs import asdict, field, fields, frozen
 
 from pixcore.errors import InvalidRequest
+from pixcore.model.conversion import CHANGES, Converted
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Provenance
 from pixcore.model.measures import Measures
 from pixcore.model.requests import ChunkRequest
@@ -27,20 +29,26 @@ from pixcore.model.requests import ChunkRequest
 METADATA = "metadata.jsonl"
 
 # The version of the rows that this pixcore writes. Rows of version 1 have no column `row_version`.
-ROW_VERSION = 2
+ROW_VERSION = 3
 
 # The columns that each version added to those of version 1.
 _ADDED: Mapping[int, tuple[str, ...]] = {
     2: (
         *("row_version", "caption", "orientation", "frames", "mode", "sharpness", "darkest", "lightest", "contrast"),
         *("information", "colourfulness", "aspect", "text_lines", "flags"),
-    )
+    ),
+    3: ("original_sha256", "original_width", "original_height", "original_bytes", "conversion"),
 }
 
 # The extensions that loaders expect. The extension of any other format is its name in lower case.
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
 
 
+_ORIGINAL = ("sha256", "width", "height", "bytes")
+_NOT_CONVERTED: Mapping[str, str | int] = {
+    **{f"original_{name}": "" if name == "sha256" else 0 for name in _ORIGINAL},
+    "conversion": "",
+}
 _NOT_MEASURED = Measures(**{measure.name: 0 for measure in fields(Measures)})
 
 
@@ -60,6 +68,11 @@ class Row:
     ``width`` and ``height`` are those of the stored pixels; ``orientation`` is the EXIF orientation, 1 to 8, that a
     viewer applies to them. ``frames`` counts frames or pages; ``mode`` is the decoder's name of the colour mode. The
     measures are those of ``Measures``, all 0 if the validator does not measure; commas separate the ``flags``.
+
+    If the image was resized or encoded again, ``original_sha256``, ``original_width``, ``original_height`` and
+    ``original_bytes`` are those of the image that was collected, and ``conversion`` names what else was changed, as
+    in ``CHANGES``, separated by commas. The hashes, the measures and the flags are then also those of the collected
+    image. Otherwise these columns are ``""`` and 0.
 
     ``listed`` holds the further columns of the list that the image comes from, by name. ``values`` includes them.
     """
@@ -98,6 +111,11 @@ class Row:
     aspect: int
     text_lines: int
     flags: str = field(converter=as_text)
+    original_sha256: str = field(converter=as_text)
+    original_width: int
+    original_height: int
+    original_bytes: int
+    conversion: str = field(converter=as_text)
     listed: Mapping[str, str | int] = field(factory=dict[str, str | int], hash=False, metadata={"is_column": False})
 
     def values(self) -> dict[str, str | int]:
@@ -114,27 +132,21 @@ COLUMN_TYPES = {column: "integer" if column in NUMBERS else "string" for column 
 def row(number: int, image: Accepted, request: ChunkRequest) -> Row:
     """Describe the chunk's accepted image ``number``, counted from 0."""
     candidate, prints, measures = image.download.candidate, image.fingerprint, image.measures or _NOT_MEASURED
+    file = _file(image)
     return Row(
-        file_name=f"images/{number:06d}.{extension_of(image.format)}",
+        file_name=f"images/{number:06d}.{extension_of(file['format'])}",
         label=request.label or candidate.label or request.keyword,
         keyword=request.keyword,
         source=candidate.key.source,
         url=candidate.url,
         **asdict(candidate.provenance),
-        sha256=image.sha256,
         phash=f"{prints.phash:016x}",
         dhash=f"{prints.dhash:016x}",
         hash_method=prints.method,
-        width=image.width,
-        height=image.height,
-        format=image.format,
-        bytes=image.download.size,
         # strftime would write years before 1000 with fewer digits
         fetched_at=f"{image.download.fetched_at.replace(tzinfo=None).isoformat(timespec='seconds')}Z",
         row_version=ROW_VERSION,
-        orientation=image.orientation,
-        frames=image.frames,
-        mode=image.mode,
+        **file,
         **asdict(measures),
         flags=",".join(image.measures.flags if image.measures else ()),
         listed=dict(_listed(candidate, request)),
@@ -144,6 +156,48 @@ def row(number: int, image: Accepted, request: ChunkRequest) -> Row:
 def extension_of(image_format: str) -> str:
     """Return the extension that loaders expect of a format, without the dot."""
     return _EXTENSIONS.get(image_format, image_format.lower())
+
+
+def _file(image: Accepted) -> dict[str, Any]:
+    """Return the columns that describe the file of an image."""
+    collected = {
+        "sha256": image.sha256,
+        "width": image.width,
+        "height": image.height,
+        "format": image.format,
+        "bytes": image.download.size,
+        "orientation": image.orientation,
+        "frames": image.frames,
+        "mode": image.mode,
+        **_NOT_CONVERTED,
+    }
+    return collected | converted_columns(collected, image.stored) if image.stored else collected
+
+
+def converted_columns(before: Mapping[str, object], stored: Converted) -> dict[str, object]:
+    """Return the columns that change when the image with the row ``before`` is converted.
+
+    If it was converted before, the ``original_`` columns stay.
+    """
+    first = not before["original_sha256"]
+    names = {*str(before["conversion"]).split(","), *stored.changes}
+    return {
+        "sha256": stored.sha256,
+        "width": stored.width,
+        "height": stored.height,
+        "format": stored.format,
+        "bytes": stored.size,
+        "orientation": 1,
+        "frames": 1,
+        "mode": stored.mode,
+        **{f"original_{name}": before[name if first else f"original_{name}"] for name in _ORIGINAL},
+        "conversion": ",".join(name for name in CHANGES if name in names),
+    }
+
+
+def collected_sha256(row: Mapping[str, object]) -> str:
+    """Return the sha256 of the image that was collected, whether its row was converted or not."""
+    return str(row.get("original_sha256") or row["sha256"])
 
 
 def _listed(candidate: Candidate, request: ChunkRequest) -> Iterator[tuple[str, str | int]]:
@@ -184,16 +238,20 @@ def fetched_at(values: Mapping[str, object]) -> datetime:
 def tally(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
     """Count the images by source, licence and format, the most frequent value first.
 
-    Also by label, if one of them is not the keyword.
+    Also by label, if one of them is not the keyword, and by what their conversion changed, if anything.
     """
     counts = {column: Counter[str]() for column in ("source", "license", "format", "label")}
     keywords: set[str] = set()
+    changes = Counter[str]()
     for one in rows:
+        changes.update(filter(None, one.conversion.split(",")))
         for column, count in counts.items():
             count[str(getattr(one, column))] += 1
         keywords.add(one.keyword)
     if keywords.issuperset(counts["label"]):
         del counts["label"]
+    if changes:
+        counts["conversion"] = changes
     return {column: dict(count.most_common()) for column, count in counts.items()}
 
 

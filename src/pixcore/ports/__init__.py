@@ -1,7 +1,8 @@
-"""The seven ports: the interfaces by which the core uses the outside. Their signatures use no third-party types."""
+"""The eight ports: the interfaces by which the core uses the outside. Their signatures use no third-party types."""
 
 from pixcore.ports.archiver import Archiver, Contents
 from pixcore.ports.blob_store import BlobStore
+from pixcore.ports.converter import Converter
 from pixcore.ports.downloader import Downloader
 from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
 from pixcore.ports.status_repo import StatusRepo
@@ -12,6 +13,7 @@ __all__ = [
     "Archiver",
     "BlobStore",
     "Contents",
+    "Converter",
     "Downloader",
     "NearPair",
     "SeenImage",

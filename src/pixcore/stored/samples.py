@@ -10,7 +10,7 @@ from attrs import frozen
 
 from pixcore.errors import InvalidRequest
 from pixcore.model.chunks import ChunkRecord
-from pixcore.model.rows import COLUMN_TYPES, as_text, extension_of
+from pixcore.model.rows import COLUMN_TYPES, as_text, collected_sha256, extension_of
 from pixcore.ports.seen_images import NearPair, SeenImages
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.near_groups import near_groups
@@ -70,12 +70,13 @@ def samples(
     for record in records:
         with closing(archives.images(record)) as images:
             for row, data in images:
-                sha256, path = str(row["sha256"]), PurePosixPath(str(row["file_name"]))
-                if hashlib.sha256(data).hexdigest() != sha256:
+                path = PurePosixPath(str(row["file_name"]))
+                if hashlib.sha256(data).hexdigest() != row["sha256"]:
                     raise InvalidRequest(
                         f"{archives.key(record)}: {path} is not the image that its row describes; `pixcore verify` says"
                         " what else is wrong"
                     )
+                sha256 = collected_sha256(row)
                 key, extension = f"{record.chunk.id}-{path.stem}", extension_of(str(row["format"]))
                 described = _uniform(row, together) | {"file_name": f"{key}.{extension}", "label": row[label]}
                 yield Sample(splits.place(near.get(sha256, sha256)), key, extension, described, data)

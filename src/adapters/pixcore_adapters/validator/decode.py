@@ -46,8 +46,8 @@ _KNOWN: dict[type[Exception], RejectReason] = {
 }
 
 
-class _Unwanted(Exception):
-    """A refusal on its way out."""
+class Unwanted(Exception):
+    """The file is refused for this reason."""
 
     def __init__(self, reason: RejectReason, detail: str) -> None:
         super().__init__(detail)
@@ -61,16 +61,21 @@ def decode(path: Path, limits: Limits) -> Picture | Refusal:
     """
     try:
         with warnings.catch_warnings():
-            _only_warn_of_damage()
-            return _picture(_read(path, limits), limits)
-    except _Unwanted as unwanted:
-        return unwanted.refusal
+            only_warn_of_damage()
+            return _picture(read(path, limits), limits)
     except Exception as error:  # noqa: BLE001 (Pillow raises OSError, SyntaxError, IndexError and more for bad files)
-        return Refusal(_reason(error), " ".join(_message(error).split())[:200])
+        return refusal(error)
 
 
-def _only_warn_of_damage() -> None:
-    """Raise what Pillow says of broken pixels and bombs; let pass what it says of metadata or of old interfaces."""
+def refusal(error: Exception) -> Refusal:
+    """Return the refusal of a file whose decoding raised this error."""
+    if isinstance(error, Unwanted):
+        return error.refusal
+    return Refusal(_reason(error), " ".join(_message(error).split())[:200])
+
+
+def only_warn_of_damage() -> None:
+    """Raise what Pillow warns of about pixels and bombs; ignore its warnings about metadata and old interfaces."""
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", UserWarning)
     warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -82,20 +87,25 @@ def _only_warn_of_damage() -> None:
     warnings.filterwarnings("ignore", message="Palette images with Transparency")
 
 
-def _read(path: Path, limits: Limits) -> bytes:
+def read(path: Path, limits: Limits) -> bytes:
+    """Read a file within the limits.
+
+    Raises:
+        Unwanted: It is no regular file, empty or too large, or cannot be read.
+    """
     try:
         # O_NONBLOCK: a FIFO is to be refused, not waited for
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise _Unwanted(RejectReason.NOT_AN_IMAGE, "not a regular file")
+                raise Unwanted(RejectReason.NOT_AN_IMAGE, "not a regular file")
             if status.st_size > limits.max_bytes:
-                raise _Unwanted(RejectReason.TOO_LARGE, f"{status.st_size} of at most {limits.max_bytes} bytes")
+                raise Unwanted(RejectReason.TOO_LARGE, f"{status.st_size} of at most {limits.max_bytes} bytes")
             data = file.read(status.st_size)
     except OSError as error:
-        raise _Unwanted(RejectReason.NOT_AN_IMAGE, f"cannot be read: {error.strerror}") from error
+        raise Unwanted(RejectReason.NOT_AN_IMAGE, f"cannot be read: {error.strerror}") from error
     if not data:
-        raise _Unwanted(RejectReason.NOT_AN_IMAGE, "empty file")
+        raise Unwanted(RejectReason.NOT_AN_IMAGE, "empty file")
     return data
 
 
@@ -130,9 +140,9 @@ def _outlined(data: bytes, limits: Limits) -> jpeg.Outline | None:
         return None
     outline = jpeg.outline(data, limits.max_scans)
     if len(outline.scans) > limits.max_scans:
-        raise _Unwanted(RejectReason.TOO_MANY_SCANS, f"more than {limits.max_scans} scans")
+        raise Unwanted(RejectReason.TOO_MANY_SCANS, f"more than {limits.max_scans} scans")
     if not outline.whole:
-        raise _Unwanted(RejectReason.DAMAGED, "the end of the image is missing")
+        raise Unwanted(RejectReason.DAMAGED, "the end of the image is missing")
     return outline
 
 
@@ -141,9 +151,9 @@ def _check_frame(image: Image.Image, earlier: int, limits: Limits) -> int:
     width, height = image.size
     pixels = earlier + width * height
     if pixels > limits.max_pixels:
-        raise _Unwanted(RejectReason.TOO_MANY_PIXELS, f"{pixels} of at most {limits.max_pixels} pixels")
+        raise Unwanted(RejectReason.TOO_MANY_PIXELS, f"{pixels} of at most {limits.max_pixels} pixels")
     if max(width, height) > limits.max_side:
-        raise _Unwanted(RejectReason.TOO_MANY_PIXELS, f"{width} x {height}, a side of at most {limits.max_side} pixels")
+        raise Unwanted(RejectReason.TOO_MANY_PIXELS, f"{width} x {height}, a side of at most {limits.max_side} pixels")
     return pixels
 
 
@@ -206,7 +216,7 @@ def _frames(image: ImageFile.ImageFile, limits: Limits) -> _Frames:
     levels = np.asarray(small, np.float32)
     while image.format not in rendering.SINGLE and _seek(image, count):
         if count == limits.max_frames:
-            raise _Unwanted(RejectReason.TOO_MANY_FRAMES, f"more than {limits.max_frames} frames")
+            raise Unwanted(RejectReason.TOO_MANY_FRAMES, f"more than {limits.max_frames} frames")
         pixels = _check_frame(image, pixels, limits)
         image.load()
         count += 1
@@ -214,7 +224,7 @@ def _frames(image: ImageFile.ImageFile, limits: Limits) -> _Frames:
         levels = levels + np.asarray(another, np.float32)
     declared = getattr(image, "n_frames", 1) if image.format == "PNG" else 1  # Pillow counts others by seeking
     if count < declared:
-        raise _Unwanted(RejectReason.DAMAGED, f"{count} of {declared} frames")
+        raise Unwanted(RejectReason.DAMAGED, f"{count} of {declared} frames")
     mean = small if count == 1 else Image.fromarray(np.rint(levels / count).astype(np.uint8))
     return _Frames(count, np.asarray(grey), colours, small, mean)
 

@@ -22,9 +22,9 @@ from pixcore import (
 )
 from pixcore.chunk.dependencies import no_filter
 from pixcore.chunk.events import Observer, combined
-from pixcore.chunk.workspace import sweep
+from pixcore.chunk.workspace import sweep, workspace
 from pixcore.filters.rule import Filter
-from pixcore.ports import TwinFinder
+from pixcore.ports import Converter, TwinFinder
 from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
@@ -190,9 +190,32 @@ def validating(settings: Settings, *, at_once: bool = False) -> Generator[Valida
 def _validator(settings: Settings, closed_at_end: ExitStack) -> "PillowValidator":
     from pixcore_adapters.validator.pillow import PillowValidator  # noqa: PLC0415 - Pillow and numpy are slow to import
 
-    limits = _limits(settings)
-    share = max(1, (os.cpu_count() or 1) // settings.workers)  # each running chunk has decoders of its own
-    return closed_at_end.enter_context(PillowValidator(limits, seconds=settings.decode_seconds, workers=share))
+    validator = PillowValidator(_limits(settings), seconds=settings.decode_seconds, workers=_share(settings))
+    return closed_at_end.enter_context(validator)
+
+
+@contextmanager
+def converting(settings: Settings) -> Generator[tuple[Converter, Path]]:
+    """Give the block a converter, whose processes end with the block, and a folder for the files that it converts.
+
+    Raises:
+        WorkspaceUnusable, WorkspaceFull, MachineUnfit: The folder cannot be created in the work directory.
+    """
+    with ExitStack() as closed_at_end:
+        spare = closed_at_end.enter_context(workspace(Path(settings.work), lambda _path, _error: None))
+        yield _converter(settings, closed_at_end), spare
+
+
+def _converter(settings: Settings, closed_at_end: ExitStack) -> Converter:
+    from pixcore_adapters.converter.pillow import PillowConverter  # noqa: PLC0415 - as for the validator
+
+    converter = PillowConverter(_limits(settings), seconds=settings.decode_seconds, workers=_share(settings))
+    return closed_at_end.enter_context(converter)
+
+
+def _share(settings: Settings) -> int:
+    """Return how many processes of a kind each running chunk has."""
+    return max(1, (os.cpu_count() or 1) // settings.workers)
 
 
 def _filter(name: str) -> Filter:

@@ -3,18 +3,20 @@
 import signal
 import sys
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import rich_click as click
 
 from pixcore import NoValidImages, Status
 from pixcore.model.requests import dataset_name
+from pixcore.stored.converted import ConversionCounts, converted
 from pixcore.stored.samples import CLASSES, classes, columns, placed_together, samples
 from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.export import export
 from pixcore_adapters.outputs.export.layout import ExportRequest, ShardSize
-from pixcore_runners.assembly.assembly import assemble, layout
+from pixcore_runners.assembly.assembly import assemble, converting, layout
 from pixcore_runners.assembly.destinations import destination
+from pixcore_runners.cli.conversion import conversion, conversion_options, document, lines
 from pixcore_runners.cli.document import DONE, INTERRUPTED, PARTIAL, VERSION
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared
@@ -38,9 +40,19 @@ from pixcore_runners.registry.tables import LAYOUTS
 @click.option(
     "--shard-size", metavar="SIZE", help="Images in a file of webdataset or parquet, or its size: 1000 or 500MB."
 )
+@conversion_options
 @shared
 def command(
-    shell: Shell, dataset: str, kind: str, out: str, *, ratios: str, label: str | None, shard_size: str | None
+    shell: Shell,
+    /,
+    dataset: str,
+    kind: str,
+    out: str,
+    *,
+    ratios: str,
+    label: str | None,
+    shard_size: str | None,
+    **conversions: object,
 ) -> None:
     """Write the images of DATASET's completed chunks to DIR, in a layout that other tools load.
 
@@ -49,9 +61,12 @@ def command(
     webdataset. With --label keyword, they are the keywords that found the images. DIR appears once everything is
     written. Exits with 3 if chunks are missing in it.
 
+    With --size or --encode, images are converted: resized, upright, opaque and in sRGB. Rows describe the result, and
+    keep `original_sha256`. Images that cannot be converted are named and left out; then it exits with 3, too.
+
     Example: `pixcore export red-panda --format imagefolder --out ./red-panda --split train=0.9,test=0.1`
     """
-    splits, name = Splits.parse(ratios), dataset_name(dataset)
+    splits, name, how = Splits.parse(ratios), dataset_name(dataset), conversion(conversions)
     make, shard = layout(kind), ShardSize.parse(shard_size) if shard_size else None
     target = destination(out)
     target.check()
@@ -61,23 +76,31 @@ def command(
     if not records:
         raise NoValidImages(f"no chunk of dataset {name} is completed, so there is nothing to export; run it first")
     near = placed_together(name, records, assembly.seen)
-    with _interruptible(shell), item_progress(shell, "chunks", len(records)) as done:
+    found = ConversionCounts()
+    with ExitStack() as opened:
+        opened.enter_context(_interruptible(shell))
+        done = opened.enter_context(item_progress(shell, "chunks", len(records)))
         named = classes(records, assembly.archives, label) if label else ()
-        request = ExportRequest(name, columns(records, assembly.archives), named, shard)
-        chosen = make(request)
+        chosen = make(ExportRequest(name, columns(records, assembly.archives), named, shard))
         images = samples(records, assembly.archives, splits, near, label or CLASSES[0], done=done)
-        with closing(images):
-            counts = export(images, chosen, target, name)
+        opened.enter_context(closing(images))
+        if how:
+            converter, spare = opened.enter_context(converting(shell.settings))
+            images = opened.enter_context(closing(converted(images, converter, how, spare, found)))
+        counts = export(images, chosen, target, name)
     table = plain_table("split", "images")
     sizes = {split: counts.get(split, 0) for split in splits.ratios}
     for split, size in sizes.items():
         add(table, split, size)
-    shell.show({"version": VERSION, "dataset": name, "format": kind, "out": out, "splits": sizes}, table)
+    about = {"version": VERSION, "dataset": name, "format": kind, "out": out, "splits": sizes}
+    shell.show(about | ({"converted": document(found)} if how else {}), table)
+    for line in lines(how, found) if how else ():
+        shell.say(line)
     if missing := len(known) - len(records):
         shell.say(
             f"chunks that were not exported because they are not completed: {missing}; see `pixcore status {name}`"
         )
-    sys.exit(PARTIAL if missing else DONE)
+    sys.exit(PARTIAL if missing or found.left_out else DONE)
 
 
 @contextmanager

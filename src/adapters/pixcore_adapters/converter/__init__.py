@@ -1,0 +1,1 @@
+"""Converters: resize images and encode them again."""

@@ -1,0 +1,134 @@
+"""Exports with converted images: their rows, and images that hang or crash the process that converts them."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from command import at_home, fill, pixcore
+from exports import read_back
+from pictures import animation, encoded, photo
+from PIL import Image
+
+from pixcore.model.conversion import Conversion, Unconverted
+from pixcore_adapters.converter.pillow import PillowConverter
+
+WEBP = ("--size", "32", "--resize", "keep-ratio", "--encode", "webp", "--quality", "80")
+
+
+@pytest.fixture
+def bmp_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return a function that plants a statement which later children run when they decode a BMP."""
+
+    def plant(statement: str) -> None:
+        (tmp_path / "sitecustomize.py").write_text(
+            f"from PIL.BmpImagePlugin import BmpImageFile\ndef load(self):\n    {statement}\nBmpImageFile.load = load\n"
+        )
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+
+    return plant
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a dataset of three photos, an animation and a BMP."""
+    at_home(tmp_path, monkeypatch)
+    photos = fill(tmp_path / "photos", 3)
+    (photos / "moving.gif").write_bytes(animation(3))
+    (photos / "z.bmp").write_bytes(encoded(photo(9, 60, 90), "BMP"))
+    assert pixcore("run", "cat", "--dataset", "cats", "--source", "folder:photos").code == 0
+    return tmp_path
+
+
+@pytest.mark.usefixtures("home")
+def test_rows_describe_the_converted_images_and_name_the_originals() -> None:
+    """The converted image must be found again from its original, and be in the same split."""
+    split = ("--split", "a=0.5,b=0.5")
+    assert pixcore("export", "cats", "--format", "imagefolder", "--out", "plain", *split).code == 0
+    ran = pixcore("export", "cats", "--format", "imagefolder", "--out", "small", *split, *WEBP, "--json")
+    assert ran.code == 0
+    assert ran.document["converted"]["images"] == 5
+    assert ran.document["converted"]["changes"] == {"first_frame": 1}
+    assert "first_frame: 1" in ran.err
+    plain, small = read_back(Path("plain"), "imagefolder"), read_back(Path("small"), "imagefolder")
+    for name in ("a", "b"):
+        for (original, before), (data, row) in zip(plain[name], small[name], strict=True):
+            with Image.open(BytesIO(data)) as image:
+                assert (image.format, image.size) == ("WEBP", (row["width"], row["height"]))
+                assert min(image.size) == 32
+            assert (row["sha256"], row["bytes"]) == (hashlib.sha256(data).hexdigest(), len(data))
+            assert (row["format"], row["mode"], row["orientation"], row["frames"]) == ("WEBP", "RGB", 1, 1)
+            assert row["file_name"] == f"{Path(before['file_name']).stem}.webp"
+            assert row["original_sha256"] == before["sha256"] == hashlib.sha256(original).hexdigest()
+            originals = [row[f"original_{column}"] for column in ("width", "height", "bytes")]
+            assert originals == [before[column] for column in ("width", "height", "bytes")]
+            assert row["conversion"] == ("first_frame" if row["url"] == "moving.gif" else "")
+            assert row["phash"] == before["phash"]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_hostile_image_is_left_out_and_named(bmp_codec: Callable[[str], None]) -> None:
+    """The process that converts it dies; all others are exported, and the exit code says that one is missing."""
+    bmp_codec("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    ran = pixcore("export", "cats", "--format", "parquet", "--out", "out", *WEBP, "--json")
+    assert ran.code == 3
+    assert ran.document["splits"] == {"train": 4}
+    assert ran.document["converted"]["left_out"] == {"decoder_died": 1}
+    assert [image["url"] for image in ran.document["converted"]["left_out_images"]] == ["z.bmp"]
+    assert "left out, because it cannot be converted: 1-000004.bmp (z.bmp): decoder_died" in ran.err
+    assert {row["url"] for _, row in read_back(Path("out"), "parquet")["train"]} == {
+        "0000.jpg",
+        "0001.jpg",
+        "0002.jpg",
+        "moving.gif",
+    }
+    assert not list(Path("work").iterdir())
+
+
+def test_an_image_that_hangs_is_too_slow(tmp_path: Path, bmp_codec: Callable[[str], None]) -> None:
+    """The others are converted by another child."""
+    bmp_codec("import time; time.sleep(60)")
+    pairs = []
+    for number, name in enumerate(("JPEG", "BMP", "PNG")):
+        (tmp_path / str(number)).write_bytes(encoded(photo(number, 64, 64), name))
+        pairs.append((tmp_path / str(number), tmp_path / f"{number}.converted"))
+    with PillowConverter(seconds=1.0, workers=1) as converter:
+        outcomes = list(converter.convert(pairs, Conversion(size=16)))
+    reasons = [outcome.reason if isinstance(outcome, Unconverted) else "" for outcome in outcomes]
+    assert reasons == ["", "too_slow", ""]
+
+
+def test_nothing_is_exported_if_no_image_can_be_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bmp_codec: Callable[[str], None]
+) -> None:
+    """An empty export would look like a finished one."""
+    at_home(tmp_path, monkeypatch)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "z.bmp").write_bytes(encoded(photo(9, 60, 90), "BMP"))
+    assert pixcore("run", "cat", "--dataset", "cats", "--source", "folder:photos").code == 0
+    bmp_codec("import os; os._exit(1)")
+    ran = pixcore("export", "cats", "--format", "imagefolder", "--out", "out", *WEBP)
+    assert ran.code == 4
+    assert "none of the images can be converted (decoder_died: 1)" in ran.err
+    assert not Path("out").exists()
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--quality", "80"), "--quality has no effect alone; add --size or --encode"),
+        (("--resize", "crop"), "resize crop needs a size"),
+        (("--encode", "png", "--quality", "80"), "PNG loses nothing"),
+        (("--size", "64", "--background", "reddish"), "'reddish' is not a colour"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options: tuple[str, ...], message: str) -> None:
+    """In one line, before anything is written."""
+    ran = pixcore("export", "cats", "--format", "imagefolder", "--out", "out", *options)
+    assert ran.code == 2
+    assert message in ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert not Path("out").exists()
