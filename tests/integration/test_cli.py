@@ -588,8 +588,8 @@ HEAVY = {
         ("status", {"sqlalchemy"}),
         (
             "run --source folder:photos",
-            {"sqlalchemy", "aiohttp", "jinja2", "numpy"},
-        ),  # children decode; copies are proposed here
+            {"sqlalchemy", "jinja2", "numpy"},
+        ),  # children decode and a folder needs no web client; copies are proposed here
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -600,6 +600,15 @@ def test_a_command_imports_only_what_it_needs(words: str, needed: set[str]) -> N
     )
     ran = subprocess.run([sys.executable, "-c", program, *words.split()], capture_output=True, text=True, check=True)
     assert set(ran.stdout.split()) & HEAVY == needed
+
+
+def test_forked_workers_import_no_library_again() -> None:
+    """Imports that happen after the fork cost each worker as much as a hundred images."""
+    command = [sys.executable, "-X", "importtime", "-c", "from pixcore_runners.cli import main; main()"]
+    ran = subprocess.run([*command, *RUN, "--workers", "2"], capture_output=True, text=True, check=True)
+    imported = [line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()]
+    once = ("numpy", "sqlalchemy", "pixcore_adapters.twins.proposing")
+    assert [imported.count(name) for name in once] == [1, 1, 1]
 
 
 def test_the_core_imports_only_the_standard_library_attrs_and_tenacity_at_run_time() -> None:

@@ -13,7 +13,7 @@ from distributions import Entries, installed
 from pixcore import InvalidRequest
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_runners.assembly.assembly import Assembly, assemble
-from pixcore_runners.assembly.sources import Extended
+from pixcore_runners.assembly.sources import OnDemand
 from pixcore_runners.registry import plugins
 from pixcore_runners.settings import Settings
 from pixcore_runners.settings.source_names import parse
@@ -230,11 +230,12 @@ def test_a_found_source_is_kept() -> None:
 
     def find(name: str) -> int:
         found.append(name)
-        return {"b": 2}[name]
+        return {"a": 1, "b": 2}[name]
 
-    extended = Extended({"a": 1}, find)
-    assert [extended["a"], extended["b"], extended["b"]] == [1, 2, 2]
-    assert found == ["b"]
-    assert "c" not in extended
-    assert dict(extended) == {"a": 1, "b": 2}
-    assert len(extended) == 2
+    sources = OnDemand(["a"], find)
+    assert list(sources) == ["a"]
+    assert [sources["a"], sources["b"], sources["b"]] == [1, 2, 2]
+    assert found == ["a", "b"]
+    assert "c" not in sources
+    assert dict(sources) == {"a": 1, "b": 2}
+    assert len(sources) == 2

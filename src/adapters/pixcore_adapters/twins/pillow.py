@@ -35,6 +35,11 @@ class PillowTwinFinder:
     deadline: float = 300.0
     clock: Callable[[], float] = time.monotonic
 
+    @staticmethod
+    def preload() -> None:
+        """Import now what the first proposal would import, numpy above all. Idempotent."""
+        from pixcore_adapters.twins import proposing  # noqa: F401, PLC0415  slow to import, as it imports numpy
+
     def open(self) -> "PictureTwins":
         """See ``TwinFinder``."""
         confirmer = Confirmer(

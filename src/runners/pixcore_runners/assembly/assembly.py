@@ -1,7 +1,7 @@
 """The composition root: settings become adapters here and nowhere else."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,8 @@ from pixcore.chunk.dependencies import no_filter
 from pixcore.chunk.events import Observer, combined
 from pixcore.chunk.workspace import sweep, workspace
 from pixcore.filters.rule import Filter
-from pixcore.ports import Converter, TwinFinder
+from pixcore.model.quality import TwinRule
+from pixcore.ports import Converter
 from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
@@ -35,6 +36,7 @@ from pixcore_runners.registry.tables import ARCHIVERS, BLOB_STORES, FILTERS, LAY
 from pixcore_runners.settings import Settings, environment_here
 
 if TYPE_CHECKING:
+    from pixcore_adapters.twins.pillow import PillowTwinFinder
     from pixcore_adapters.validator.picture import Limits
     from pixcore_adapters.validator.pillow import PillowValidator
 
@@ -72,6 +74,12 @@ class Assembly:
                 missing.
         """
         return sources.capacity(source, licenses, self.settings)
+
+    def preload(self, names: Iterable[str], rules: Collection[TwinRule]) -> None:
+        """Import what chunks with these sources and rules need, so that processes that are forked next share it."""
+        sources.preload(names)
+        if not {TwinRule.DROP, TwinRule.REPORT}.isdisjoint(rules):
+            _twin_finder(self.settings).preload()
 
     @contextmanager
     def pipeline(
@@ -225,7 +233,7 @@ def _filter(name: str) -> Filter:
     return made
 
 
-def _twin_finder(settings: Settings) -> TwinFinder:
+def _twin_finder(settings: Settings) -> "PillowTwinFinder":
     from pixcore_adapters.twins.pillow import PillowTwinFinder  # noqa: PLC0415 - as for the validator
 
     return PillowTwinFinder(_limits(settings), seconds=2 * settings.decode_seconds)

@@ -5,12 +5,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pixcore import BlobStore, Downloader, InvalidRequest, Slice
 from pixcore_adapters.downloader.by_source import BySource
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
+from pixcore_adapters.downloader.folder import SOURCE as FOLDER
 from pixcore_adapters.downloader.folder import FolderDownloader
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
@@ -19,49 +21,67 @@ from pixcore_runners.registry.tables import SEARCHES
 from pixcore_runners.settings import Settings, environment_here
 from pixcore_runners.settings.source_names import CONTACTABLE, parse
 
+if TYPE_CHECKING:
+    from pixcore_adapters.downloader.source import Source
+
 V = TypeVar("V")
 
+URLS = "urls"  # as pixcore_adapters.downloader.urls.SOURCE
 
-class Extended(Mapping[str, V]):
-    """The mapping ``known``, extended by what ``find`` returns for other names; it is called once for each.
 
-    ``find`` raises KeyError for a name that does not exist. Iteration yields the names that are known so far.
+class OnDemand(Mapping[str, V]):
+    """A mapping whose values ``make`` returns. It is called once for each name, on first use.
+
+    ``make`` may know further names than ``names``; it raises KeyError for a name that does not exist. Iteration yields
+    ``names`` and the further names that were used so far.
     """
 
-    def __init__(self, known: Mapping[str, V], find: Callable[[str], V]) -> None:
-        self._known, self._find = dict(known), find
+    def __init__(self, names: Iterable[str], make: Callable[[str], V]) -> None:
+        self._names, self._make = dict.fromkeys(names), make
+        self._made: dict[str, V] = {}
 
     def __getitem__(self, name: str) -> V:
-        if name not in self._known:
-            self._known[name] = self._find(name)
-        return self._known[name]
+        if name not in self._made:
+            self._made[name] = self._make(name)
+            self._names[name] = None
+        return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._names)
 
 
 def downloader(settings: Settings, store: BlobStore) -> Downloader:
-    """Return one downloader that serves every source.
+    """Return one downloader that serves every source. What a source needs is imported when a chunk first uses it.
 
     Raises:
         InvalidRequest: SOURCE_DATE_EPOCH is no time.
     """
-    from pixcore_adapters.downloader.sources.paged import PagedSource
-    from pixcore_adapters.downloader.urls import Urls
-    from pixcore_adapters.downloader.web import WebDownloader
+    moment = _source_date_epoch()
 
-    def searched(name: str) -> PagedSource:
-        return PagedSource(_search(name), settings.keep_pages)
+    @cache
+    def web() -> Downloader:
+        from pixcore_adapters.downloader.sources.paged import PagedSource
+        from pixcore_adapters.downloader.urls import Urls
+        from pixcore_adapters.downloader.web import WebDownloader
 
-    policy = _fetch_policy(settings)
-    builtin = {name: searched(name) for name in SEARCHES.builtin}
-    web = WebDownloader(Extended({"urls": Urls(store, policy), **builtin}, searched), policy, _source_date_epoch())
-    folder = FolderDownloader(store, settings.max_bytes)
-    # names that are not built in go to WebDownloader, which looks for a plug-in and rejects unknown ones
-    return BySource(Extended({"folder": folder, **dict.fromkeys(web.sources, web)}, lambda _: web))
+        policy = _fetch_policy(settings)
+
+        def source(name: str) -> "Source":
+            return Urls(store, policy) if name == URLS else PagedSource(_search(name), settings.keep_pages)
+
+        return WebDownloader(OnDemand((URLS, *SEARCHES.builtin), source), policy, moment)
+
+    # every name but one goes to WebDownloader, which looks for a plug-in and rejects unknown ones
+    return BySource(OnDemand((), lambda name: FolderDownloader(store, settings.max_bytes) if name == FOLDER else web()))
+
+
+def preload(names: Iterable[str]) -> None:
+    """Import what the downloaders of these sources need. Idempotent."""
+    if set(names) - {FOLDER}:
+        from pixcore_adapters.downloader import urls, web  # noqa: F401
 
 
 def listing(
@@ -75,7 +95,7 @@ def listing(
 ) -> AbstractContextManager[Listing]:
     """List a source such as ``folder:DIR``; see ``Assembly.listing``."""
     name, argument = parse(source)
-    if name == "folder":
+    if name == FOLDER:
         return FolderDownloader(store, settings.max_bytes).listing(
             Path(argument).expanduser(), dataset, planned, labels=options.label_from == "folder"
         )

@@ -10,6 +10,7 @@ from attrs import define, field
 
 from pixcore import ChunkKey, ChunkPipeline, ChunkRecord
 from pixcore.chunk.events import Observer, silent
+from pixcore.model.quality import TwinRule
 from pixcore.ports import Validator
 from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker, private_settings, validating
 from pixcore_runners.direct.processes import forked_workers, run_shared
@@ -34,10 +35,16 @@ class DirectRunner:
     validator: Validator | None = None
     quiet: bool = False
     _keys: deque[ChunkKey] = field(init=False, factory=deque[ChunkKey])
+    _sources: set[str] = field(init=False, factory=set[str])  # of all chunks that were sent, as are _rules
+    _rules: set[TwinRule] = field(init=False, factory=set[TwinRule])
 
     def send(self, records: Iterable[ChunkRecord], *, ahead: bool = False) -> int:
         """See ``Runner``."""
-        keys = [record.chunk.key for record in records]
+        keys = []
+        for record in records:
+            keys.append(record.chunk.key)
+            self._sources.update(slice_.source for slice_ in record.chunk.request.slices)
+            self._rules.add(record.chunk.request.quality.twins)
         new = [key for key in dict.fromkeys(keys) if key not in self._keys]
         if ahead:
             self._keys.extendleft(reversed(new))
@@ -59,10 +66,12 @@ class DirectRunner:
         """
         if not self._keys:
             return 0
-        gc.freeze()  # forks share the memory of imported modules as long as the garbage collector does not touch it
         workers = min(concurrency, len(self._keys))
         # only threads share what is in memory
         forks = 0 if private_settings(self.assembly.settings) else workers - 1
+        if forks:
+            self.assembly.preload(self._sources, self._rules)
+        gc.freeze()  # forks share the memory of imported modules as long as the garbage collector does not touch it
         with (
             forked_workers(forks, self._pipeline_in_fork) as others,
             self.observing(len(self._keys)) as observer,
