@@ -15,6 +15,7 @@ from pixcore.model.comparison import Comparison
 from pixcore_adapters.formats import FORMATS
 from pixcore_adapters.twins.finding import Finder
 from pixcore_adapters.twins.hashing import WAYS, hashes
+from pixcore_adapters.twins.planes import inside, warp
 from pixcore_adapters.twins.poses import IDENTITY, PROPOSED, after, inverse, mirrored
 from pixcore_adapters.twins.proposing import Proposer
 from pixcore_adapters.validator.decode import decode
@@ -86,6 +87,15 @@ def test_a_mirrored_picture_has_the_hashes_of_the_mirrored_poses() -> None:
     plain, flipped = (np.stack(hashes(each[np.newaxis]))[:, 0] for each in (picture, picture[:, ::-1].copy()))
     assert (plain[:, WAYS // 2] == flipped[:, 0]).all()
     assert (plain[:, 0] == flipped[:, WAYS // 2]).all()
+
+
+@pytest.mark.parametrize("way", range(len(PROPOSED)))
+def test_a_pose_has_the_hashes_of_the_picture_drawn_in_it(way: int) -> None:
+    """Hashes of poses are computed without drawing them; rounding may turn a few bits over."""
+    picture = np.asarray(scene(1).convert("L").resize((32, 32)))
+    placed = np.where(inside(PROPOSED[way], 32, 0.0), warp(np.float32(picture), PROPOSED[way]), picture.mean())
+    posed, drawn = hashes(picture[np.newaxis]), hashes(np.rint(placed).astype(np.uint8)[np.newaxis])
+    assert all(np.bitwise_count(one[0, way] ^ other[0, 0]) <= 4 for one, other in zip(posed, drawn, strict=True))
 
 
 def test_a_flat_picture_is_not_proposed() -> None:

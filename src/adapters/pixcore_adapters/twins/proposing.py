@@ -15,6 +15,7 @@ from pixcore_adapters.twins.hashing import SIDE, WAYS, Hashes, hashes
 # Largest distance in bits of 64, for each of the two hashes. None of 499,500 pairs of different photographs is as near;
 # 98 to 100 % of the copies are.
 _NEAR = 10
+_FAR = 2 * 64
 
 # Smallest standard deviation in levels of grey. The hashes of a flatter picture mean nothing.
 _FLAT = 2.0
@@ -54,15 +55,17 @@ class Proposer:
     def _near(self, number: int) -> list[int]:
         if self._flat[number] or not number:
             return []
-        earlier = slice(0, number)
-        found = np.full(number, 2 * 64, np.uint8)
+        found = np.full(number, _FAR, np.uint8)
+        # its poses against the plain hashes of the earlier images, and its plain hashes against their poses
         for own, other in ((slice(None), slice(0, 1)), (slice(0, 1), slice(None))):
-            far = _bits(self._phash[number, own], self._phash[earlier, other])
-            fine = _bits(self._dhash[number, own], self._dhash[earlier, other])
-            both = np.where((far <= _NEAR) & (fine <= _NEAR), far + fine, 2 * 64)
+            far = _bits(self._phash[number, own], self._phash[:number, other])
+            if not (far <= _NEAR).any():  # as for nearly all photographs
+                continue
+            fine = _bits(self._dhash[number, own], self._dhash[:number, other])
+            both = np.where((far <= _NEAR) & (fine <= _NEAR), far + fine, _FAR)
             found = np.minimum(found, both.min(axis=1))
-        found[self._flat[earlier]] = 2 * 64
-        numbers = np.flatnonzero(found <= 2 * _NEAR)
+        found[self._flat[:number]] = _FAR
+        numbers = np.flatnonzero(found < _FAR)
         return [int(each) for each in numbers[np.argsort(found[numbers], kind="stable")]]
 
     def _grow(self, images: int) -> None:

@@ -79,6 +79,8 @@ class Assembly:
         """Import what chunks with these sources and rules need, so that processes that are forked next share it."""
         sources.preload(names)
         if not {TwinRule.DROP, TwinRule.REPORT}.isdisjoint(rules):
+            # numpy's library would start threads with its import, which a fork does not copy; none is needed
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             _twin_finder(self.settings).preload()
 
     @contextmanager
