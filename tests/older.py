@@ -14,7 +14,7 @@ from shelf import Shelf
 from pixcore import Archive, ChunkRecord, ChunkRequest, ChunkResult
 from pixcore.chunk.publish import publish
 from pixcore.model.chunks import Claimed
-from pixcore.model.rows import COLUMNS, METADATA, NUMBERS, ROW_VERSION, required
+from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION, required
 from pixcore_adapters.status_repo import codec
 
 # The columns of a row that a later version wrote, besides those of the first version.
@@ -26,6 +26,7 @@ LATER: Mapping[str, object] = {
     "score": 7,
 }
 
+METADATA = "metadata.jsonl"  # as the first version named it
 FIRST = Path(__file__).parent / "data" / "row_version_1"
 
 

@@ -109,9 +109,16 @@ class Shelf:
             claim=claimed.claim,
             identity=self.status.identity,
         )
-        progress = Progress(accepted=len(pictures))
         result = ChunkResult(
-            blob.url, archive.sha256, archive.size, len(pictures), attempt, progress, {}, columns=COLUMN_TYPES
+            blob.url,
+            archive.sha256,
+            archive.size,
+            len(pictures),
+            attempt,
+            Progress(accepted=len(pictures)),
+            {},
+            columns=COLUMN_TYPES,
+            archive_version=archive.version,
         )
         self.status.complete(claimed.claim, result)
         return self.status.get(chunk.key)

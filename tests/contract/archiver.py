@@ -82,7 +82,7 @@ class ArchiverContract:
         """Size and sha256 of the description match the file; they are compared with the blob's."""
         archive = archiver.pack(images, target)
         data = target.read_bytes()
-        assert archive == Archive(target, len(data), hashlib.sha256(data).hexdigest(), images=3)
+        assert archive == Archive(target, len(data), hashlib.sha256(data).hexdigest(), 3, archive.version)
 
     def test_packed_rows_and_files_come_back(self, archiver: Archiver, images: Images, target: Path) -> None:
         """Rows and files come back in order, byte for byte."""

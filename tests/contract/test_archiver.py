@@ -8,11 +8,12 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from contract.archiver import ArchiverContract, Images, image, picture
 from pixcore.errors import InvalidRequest
-from pixcore.model.rows import METADATA
+from pixcore.model.rows import ROWS
 from pixcore.ports import Archiver
 from pixcore.stored.check import check_contents
 from pixcore_adapters.archiver.memory import MemoryArchiver
@@ -42,8 +43,11 @@ class TestZipArchiver(ArchiverContract):
         ZipArchiver().pack(images, target)
         with zipfile.ZipFile(target) as packed:
             assert packed.testzip() is None
-            assert packed.namelist() == ["images/000000.jpg", "images/000001.jpg", "images/000002.jpg", METADATA]
-            assert [json.loads(line)["file_name"] for line in packed.open(METADATA)] == packed.namelist()[:3]
+            names = ["images/000000.jpg", "images/000001.jpg", "images/000002.jpg"]
+            assert packed.namelist() == [*names, "metadata.parquet", ROWS]
+            rows = [json.loads(line) for line in packed.open(ROWS)]
+            assert [row["file_name"] for row in rows] == names
+            assert pq.read_table(packed.open("metadata.parquet")).to_pylist() == rows
             assert {member.external_attr >> 16 for member in packed.infolist()} == {stat.S_IFREG | 0o644}
 
     def test_pictures_are_stored_not_deflated(self, images: Images, target: Path) -> None:
@@ -56,7 +60,7 @@ class TestZipArchiver(ArchiverContract):
     def test_rows_that_are_no_rows_are_refused(self, target: Path, rows: bytes) -> None:
         """A foreign or damaged zip must not end `verify` with a traceback."""
         with zipfile.ZipFile(target, "w") as packed:
-            packed.writestr(METADATA, rows)
+            packed.writestr(ROWS, rows)
         with pytest.raises(InvalidRequest, match="archive is not a complete"):
             ZipArchiver().contents(target)
 
@@ -86,7 +90,7 @@ class TestZipArchiver(ArchiverContract):
             with suppress(InvalidRequest):  # an unused byte may differ
                 list(check_contents(ZipArchiver().contents(target)))
 
-    @pytest.mark.parametrize("name", ["images/000000.jpg", METADATA])
+    @pytest.mark.parametrize("name", ["images/000000.jpg", ROWS])
     def test_a_member_that_unpacks_to_more_than_the_archive_is_not_unpacked(self, target: Path, name: str) -> None:
         """A zip of 70 kB can fill the memory: deflate shrinks zeros a thousand times."""
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed, packed.open(name, "w") as member:
@@ -103,7 +107,7 @@ class TestZipArchiver(ArchiverContract):
     def test_members_that_share_bytes_of_the_file_are_refused(self, target: Path) -> None:
         """Ten thousand members may all point to one, and together unpack without end."""
         with zipfile.ZipFile(target, "w") as packed:
-            packed.writestr(METADATA, b"")
+            packed.writestr(ROWS, b"")
             packed.writestr("images/000000.jpg", picture(0))
             again = zipfile.ZipInfo("images/000001.jpg")
             for field in ("header_offset", "CRC", "compress_size", "file_size"):
@@ -115,7 +119,7 @@ class TestZipArchiver(ArchiverContract):
     def test_an_encrypted_member_is_refused(self, target: Path) -> None:
         """The module zipfile raises a RuntimeError for it."""
         with zipfile.ZipFile(target, "w") as packed:
-            packed.writestr(METADATA, b"{}")
+            packed.writestr(ROWS, b"{}")
         data = bytearray(target.read_bytes())
         data[6] |= 1  # the flag in the local header
         data[data.index(b"PK\1\2") + 8] |= 1  # the same in the directory
@@ -135,7 +139,7 @@ class TestZipArchiver(ArchiverContract):
     def test_rows_that_would_take_much_memory_are_refused(self, target: Path, rows: bytes, message: str) -> None:
         """Parsed JSON takes up to thirty times the memory of its text."""
         with zipfile.ZipFile(target, "w") as packed:
-            packed.writestr(METADATA, rows)
+            packed.writestr(ROWS, rows)
         with pytest.raises(InvalidRequest, match=message):
             ZipArchiver().contents(target)
 

@@ -227,7 +227,7 @@ def pictures(crew: Fleet, record: ChunkRecord) -> list[str]:
     if record.status is not Status.COMPLETED:
         return []
     with crew.store.open(record.chunk.key.blob_key(".zip")) as blob, zipfile.ZipFile(BytesIO(blob.read())) as archive:
-        return [json.loads(line)["url"] for line in archive.read("metadata.jsonl").splitlines()]
+        return [json.loads(line)["url"] for line in archive.read("rows.jsonl").splitlines()]
 
 
 def _ended(chunks: Records) -> bool:

@@ -60,7 +60,7 @@ def run(*words: object) -> Ran:
 def rows(chunk: dict[str, object]) -> list[dict[str, object]]:
     """Return the rows of a chunk's archive."""
     with zipfile.ZipFile(str(chunk["url"]).removeprefix("file://")) as archive:
-        return [json.loads(line) for line in archive.read("metadata.jsonl").decode().splitlines()]
+        return [json.loads(line) for line in archive.read("rows.jsonl").decode().splitlines()]
 
 
 # -- run -------------------------------------------------------------------------------------------------------------

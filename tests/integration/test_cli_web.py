@@ -54,7 +54,7 @@ def rows(ran: Ran) -> list[dict[str, Any]]:
     found = []
     for chunk in ran.chunks:
         with zipfile.ZipFile(chunk["url"].removeprefix("file://")) as archive:
-            found += [json.loads(line) for line in archive.read("metadata.jsonl").decode().splitlines()]
+            found += [json.loads(line) for line in archive.read("rows.jsonl").decode().splitlines()]
     return found
 
 

@@ -131,7 +131,7 @@ def test_distinct_pictures_stay_and_copies_go(
     assert (chunk["accepted"], chunk["rejected"]) == (kept, rejected)
     if kept:
         with zipfile.ZipFile(tmp_path / "pixcore-data/blobs/photos/data/chunk_1.zip") as archive:
-            rows = [json.loads(line) for line in archive.read("metadata.jsonl").splitlines()]
+            rows = [json.loads(line) for line in archive.read("rows.jsonl").splitlines()]
         assert len(rows) == kept
         assert all(row["frames"] == (5 if files is documents else 1) for row in rows)
         assert all(row["mode"] and row["sharpness"] and row["contrast"] for row in rows)

@@ -123,7 +123,7 @@ def test_the_documented_source_works(tmp_path: Path, environment: dict[str, str]
         assert "/api/search?q=red+panda&page=0" in site.paths()
     assert (ran.code, [chunk["accepted"] for chunk in ran.chunks]) == (0, [3]), ran.err
     with zipfile.ZipFile(ran.chunks[0]["url"].removeprefix("file://")) as archive:
-        rows = [json.loads(line) for line in archive.read("metadata.jsonl").splitlines()]
+        rows = [json.loads(line) for line in archive.read("rows.jsonl").splitlines()]
     assert [(row["source"], row["title"], row["page_url"], row["license"]) for row in rows] == [
         ("museum", f"No. {n}", f"https://museum.example/{n}", "CC0 1.0") for n in range(3)
     ]

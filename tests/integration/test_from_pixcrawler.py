@@ -58,8 +58,8 @@ def process(chunk_id: object, metadata: Mapping[str, Any]) -> ChunkResult:
 def archived(result: ChunkResult) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the images of the archive and its rows."""
     with zipfile.ZipFile(result.url.removeprefix("file://")) as archive:
-        rows = [json.loads(line) for line in archive.read("metadata.jsonl").splitlines()]
-        return [name for name in archive.namelist() if name != "metadata.jsonl"], rows
+        rows = [json.loads(line) for line in archive.read("rows.jsonl").splitlines()]
+        return [name for name in archive.namelist() if name not in ("rows.jsonl", "metadata.parquet")], rows
 
 
 @pytest.mark.usefixtures("assembly")

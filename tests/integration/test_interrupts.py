@@ -126,7 +126,7 @@ def archived(chunk: dict[str, Any]) -> list[dict[str, Any]]:
     archive = Path(chunk["url"].removeprefix("file://"))
     assert hashlib.sha256(archive.read_bytes()).hexdigest() == chunk["sha256"]
     with zipfile.ZipFile(archive) as members:
-        return [json.loads(line) for line in members.read("metadata.jsonl").splitlines()]
+        return [json.loads(line) for line in members.read("rows.jsonl").splitlines()]
 
 
 def check_next_run_completes(home: Path) -> None:

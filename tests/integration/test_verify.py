@@ -71,8 +71,8 @@ def flip_a_byte_unnoticed() -> None:
 @repacked
 def drop_a_row(members: dict[str, bytes]) -> None:
     """Remove a row; its picture stays."""
-    rows = members["metadata.jsonl"].splitlines(keepends=True)
-    members["metadata.jsonl"] = b"".join(row for row in rows if MEMBER.encode() not in row)
+    rows = members["rows.jsonl"].splitlines(keepends=True)
+    members["rows.jsonl"] = b"".join(row for row in rows if MEMBER.encode() not in row)
 
 
 @repacked
@@ -182,7 +182,7 @@ def test_names_that_loaders_do_not_expect_are_faults() -> None:
 
     def rename(members: dict[str, bytes]) -> None:
         members["images/1.small.jpg"] = members.pop(MEMBER)
-        members["metadata.jsonl"] = members["metadata.jsonl"].replace(MEMBER.encode(), b"images/1.small.jpg")
+        members["rows.jsonl"] = members["rows.jsonl"].replace(MEMBER.encode(), b"images/1.small.jpg")
 
     repacked(rename)()
     ran = pixcore("verify", str(FIRST))

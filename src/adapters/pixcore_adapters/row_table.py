@@ -11,7 +11,7 @@ import struct
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from typing import BinaryIO
+from typing import IO
 
 _MAGIC = b"PAR1"
 _ROWS, _BYTES = 1000, 16 << 20  # of a row group, which readers hold in memory
@@ -38,7 +38,7 @@ class RowTable:
     Memory holds one row group of at most 1,000 rows or 16 MiB, and about 100 bytes for each column of each group.
     """
 
-    def __init__(self, file: BinaryIO, columns: Mapping[str, str]) -> None:
+    def __init__(self, file: IO[bytes], columns: Mapping[str, str]) -> None:
         self._file = file
         self._columns = columns
         self._texts: dict[str, list[bytes]] = {column: [] for column in columns}
@@ -99,7 +99,7 @@ class RowTable:
 
 
 @contextmanager
-def row_table(file: BinaryIO, columns: Mapping[str, str]) -> Generator[RowTable]:
+def row_table(file: IO[bytes], columns: Mapping[str, str]) -> Generator[RowTable]:
     """Give the block a table to add rows to, and complete the file if the block does not raise.
 
     The file is written from its start to its end. The same rows give the same bytes, in every version of pixcore.

@@ -114,6 +114,7 @@ class RunningAttempt:
             columns=dict(context.request.columns) | COLUMN_TYPES,
             twins=collector.selection.twins,
             kept=collector.candidates.kept(path for _, path in collector.selection.images),
+            archive_version=archive.version,
         )
         context.write(lambda: using.status.complete(context.claim, result))
         return result

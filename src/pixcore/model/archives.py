@@ -8,12 +8,16 @@ from attrs import frozen
 
 @frozen
 class Archive:
-    """A packed chunk on the local disk: a file, its size in bytes, its sha256 in hex and its number of images."""
+    """A packed chunk on the local disk: a file, its size in bytes, its sha256 in hex and its number of images.
+
+    ``version`` is that of the format: from 2 on, loaders have no type to infer in it and no file name to guess.
+    """
 
     path: Path
     size: int
     sha256: str
     images: int
+    version: int = 1
 
 
 @frozen

@@ -142,6 +142,7 @@ class ChunkResult:
         twins: The pairs of images that show the same picture, if the chunk reports them instead of dropping one.
         kept: The numbers of the images' candidates in the archive's order, as ``pixcore.model.positions.as_text``
             writes them; empty for archives that were made before pixcore recorded it.
+        archive_version: The version of the archive's format: see ``pixcore.model.archives.Archive``.
     """
 
     url: str
@@ -156,6 +157,7 @@ class ChunkResult:
     columns: Mapping[str, str] = field(factory=dict[str, str])
     twins: tuple[TwinPair, ...] = field(default=(), converter=_twins)
     kept: str = ""
+    archive_version: int = 1
 
     @property
     def shortfall(self) -> int:

@@ -1,6 +1,6 @@
-"""The row that describes one image, and the ``metadata.jsonl`` of an archive, which consists of such rows.
+"""The row that describes one image, and the ``rows.jsonl`` of an archive, which consists of such rows.
 
-Every value is a string or an integer and none is null, because every loader of the format accepts that.
+Every value is a string or an integer and none is null, so that every loader can give each column one type.
 
 Stored archives are never rewritten, so the columns only grow. To add a column:
 
@@ -26,7 +26,7 @@ from pixcore.model.images import Accepted, Candidate, CandidateKey, Provenance
 from pixcore.model.measures import Measures
 from pixcore.model.requests import ChunkRequest
 
-METADATA = "metadata.jsonl"
+ROWS = "rows.jsonl"  # no name that loaders take for metadata: they would infer types from JSON
 
 # The version of the rows that this pixcore writes. Rows of version 1 have no column `row_version`.
 ROW_VERSION = 3

@@ -40,6 +40,8 @@ class Archiver(Protocol):
         Iterates over ``images`` once, and draws an image only after writing the one before: the next may still have to
         be downloaded. What ``images`` raises, which may be a BaseException, passes through unchanged.
 
+        A format may name the files otherwise than the rows do; the rows that it packs have its names as ``file_name``.
+
         Deterministic: the same rows and bytes give the same archive, whatever the time, the umask or the machine.
         Formats that are compressed already are stored as they are. On failure, nothing is left at ``target``.
 

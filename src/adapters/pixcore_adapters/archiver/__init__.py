@@ -46,9 +46,9 @@ class ArchiveFile:
             self._sha256.update(block)
             self._size += len(block)
 
-    def archive(self, path: Path, images: int) -> Archive:
+    def archive(self, path: Path, images: int, version: int) -> Archive:
         """Return the description of the archive. Call ``hash_written`` after the last write first."""
-        return Archive(path=path, size=self._size, sha256=self._sha256.hexdigest(), images=images)
+        return Archive(path, self._size, self._sha256.hexdigest(), images, version)
 
 
 @contextmanager

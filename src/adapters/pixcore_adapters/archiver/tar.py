@@ -1,4 +1,8 @@
-"""Tar archives in WebDataset's layout: ``images/000000.jpg`` followed by its row ``images/000000.json``."""
+"""Tar archives in WebDataset's layout: ``images/000000.jpg`` followed by its row ``images/000000.json``.
+
+Every image is a ``.jpg``, whatever its format, and its row names it so: loaders need the same extensions in every
+sample, and decode by content. Archives of version 1 have the extension of each image's format.
+"""
 
 import io
 import json
@@ -15,7 +19,8 @@ from pixcore.model.rows import Row
 from pixcore.ports import Contents
 from pixcore_adapters.archiver import new_archive, parsed_row, read_errors
 
-_ROW = ".json"
+_IMAGE, _ROW = ".jpg", ".json"
+_VERSION = 2
 _BLOCK = 1 << 20  # bytes
 
 
@@ -34,21 +39,18 @@ class TarArchiver:
                 for row, path in images:
                     images_packed += 1
                     with path.open("rb") as source:
-                        _add(archive, row.file_name, path.stat().st_size, source)
-                    text = json.dumps(row.values(), ensure_ascii=False).encode()
-                    _add(archive, _row_name(row.file_name), len(text), io.BytesIO(text))
+                        name = PurePosixPath(row.file_name).with_suffix(_IMAGE)
+                        _add(archive, str(name), path.stat().st_size, source)
+                    text = json.dumps({**row.values(), "file_name": str(name)}, ensure_ascii=False).encode()
+                    _add(archive, str(name.with_suffix(_ROW)), len(text), io.BytesIO(text))
                     output.hash_written()
             output.hash_written()
-        return output.archive(target, images_packed)
+        return output.archive(target, images_packed, _VERSION)
 
     def contents(self, archive: Path) -> Contents:
         """See ``pixcore.ports.Archiver``."""
         with read_errors(archive, tarfile.TarError), archive.open("rb") as file:
             return Contents(rows=tuple(_rows(file)), files=_files(archive))
-
-
-def _row_name(image_name: str) -> str:
-    return str(PurePosixPath(image_name).with_suffix(_ROW))
 
 
 def _add(archive: tarfile.TarFile, name: str, size: int, source: IO[bytes]) -> None:

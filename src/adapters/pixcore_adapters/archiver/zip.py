@@ -1,4 +1,8 @@
-"""Zip archives that Hugging Face's ``imagefolder`` loads directly: ``metadata.jsonl`` at the root and ``images/…``."""
+"""Zip archives that Hugging Face's ``imagefolder`` loads directly: ``metadata.parquet`` at the root and ``images/…``.
+
+``rows.jsonl`` has the same rows, for pixcore and for people. Archives of version 1 have them in ``metadata.jsonl``
+instead, from which loaders infer types: dates in a column of text become timestamps.
+"""
 
 import shutil
 import struct
@@ -8,13 +12,19 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 from attrs import frozen
 
 from pixcore.model.archives import Archive
-from pixcore.model.rows import METADATA, Row, metadata
+from pixcore.model.rows import COLUMN_TYPES, ROWS, Row, metadata
 from pixcore.ports import Contents
 from pixcore_adapters.archiver import most_unpacked, new_archive, parsed_row, read_errors
+from pixcore_adapters.row_table import row_table
+
+_TABLE = "metadata.parquet"
+_FORMER_ROWS = "metadata.jsonl"
+_VERSION = 2
 
 # The earliest time that the format can hold. Real times would give each archive other bytes.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -50,16 +60,22 @@ class ZipArchiver:
                     with path.open("rb", buffering=0) as source, archive.open(_member(row.file_name), "w") as member:
                         shutil.copyfileobj(source, member, _BLOCK)
                     output.hash_written()  # safe: zipfile rewrites a member's header only when the member is closed
-                archive.writestr(_member(METADATA), metadata(rows))
+                with archive.open(_member(_TABLE), "w") as member:
+                    _write_table(member, rows)
+                archive.writestr(_member(ROWS), metadata(rows))
             output.hash_written()
-        return output.archive(target, len(rows))
+        return output.archive(target, len(rows), _VERSION)
 
     def contents(self, archive: Path) -> Contents:
         """See ``pixcore.ports.Archiver``."""
         with _opened(archive) as packed:
-            lines = _read(packed, packed.getinfo(METADATA))
-            if lines.count(b"\n") > len(packed.infolist()):
-                raise zipfile.BadZipFile(f"{METADATA} has more lines than the archive has members")
+            names = packed.namelist()
+            if _TABLE in names:
+                _read(packed, packed.getinfo(_TABLE))  # raises if it is damaged
+            rows = ROWS if ROWS in names else _FORMER_ROWS
+            lines = _read(packed, packed.getinfo(rows))
+            if lines.count(b"\n") > len(names):
+                raise zipfile.BadZipFile(f"{rows} has more lines than the archive has members")
             return Contents(rows=tuple(map(parsed_row, BytesIO(lines))), files=_files(archive))
 
 
@@ -68,6 +84,15 @@ def _member(name: str) -> zipfile.ZipInfo:
     info.create_system = 3  # Unix on every machine, so that readers use the mode below
     info.external_attr = 0o100644 << 16
     return info
+
+
+def _write_table(file: IO[bytes], rows: Sequence[Row]) -> None:
+    columns = COLUMN_TYPES
+    if rows:
+        columns = {name: "integer" if isinstance(value, int) else "string" for name, value in rows[0].values().items()}
+    with row_table(file, columns) as table:
+        for row in rows:
+            table.add(row.values())
 
 
 @contextmanager
@@ -81,7 +106,7 @@ def _opened(archive: Path) -> Generator[zipfile.ZipFile]:
 def _files(archive: Path) -> Generator[tuple[str, bytes]]:
     with _opened(archive) as packed:
         for member in packed.infolist():
-            if member.filename != METADATA:
+            if member.filename not in (_TABLE, ROWS, _FORMER_ROWS):
                 yield member.filename, _read(packed, member)
 
 

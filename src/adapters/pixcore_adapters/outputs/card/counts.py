@@ -28,6 +28,7 @@ class DescribedArchive:
         bytes: Its size.
         formats: The formats of its images; empty if they were not recorded.
         columns: The type of each column of its rows: ``"string"`` or ``"integer"``.
+        version: That of its format: see ``pixcore.model.archives.Archive``.
     """
 
     chunk: int
@@ -36,6 +37,7 @@ class DescribedArchive:
     bytes: int
     formats: tuple[str, ...]
     columns: Mapping[str, str]
+    version: int
 
 
 @define
@@ -88,6 +90,9 @@ class DatasetCounts:
         labels: Images by label and keyword.
         missed, rejected: Candidates that were left out, by reason.
         suffixes: Archives by the extension of their names.
+        former: Those of format version 1.
+        columns: The columns of all archives, each with ``"string"`` or ``"integer"``.
+        unrecorded: Archives whose columns were not recorded; they have at least those of the first version.
         described: The archives; empty if there are more than ``ARCHIVES``.
         mixed_columns: Whether the rows of the archives do not all have the same columns.
     """
@@ -107,9 +112,11 @@ class DatasetCounts:
     missed: Frequencies = field(factory=Frequencies)
     rejected: Frequencies = field(factory=Frequencies)
     suffixes: Frequencies = field(factory=Frequencies)
+    former: Frequencies = field(factory=Frequencies)
+    columns: dict[str, str] = field(factory=dict[str, str])
+    unrecorded: int = 0
     described: list[DescribedArchive] = field(factory=list[DescribedArchive])
     mixed_columns: bool = False
-    _columns: Mapping[str, str] = field(factory=dict[str, str])
 
     def add(self, record: ChunkRecord) -> None:
         """Count a chunk. A chunk that failed after it was completed keeps its archive, which loaders find."""
@@ -138,16 +145,22 @@ class DatasetCounts:
                 frequencies.add(count, value)
             frequencies.add(images - sum(recorded.values()), "")
         columns = result.columns or _FIRST_COLUMNS
-        self._columns = self._columns or columns
-        self.mixed_columns |= columns != self._columns
+        self.unrecorded += not result.columns
+        self.mixed_columns |= self.archives > 1 and columns != self.columns
+        for column, kind in columns.items():
+            self.columns[column] = kind if self.columns.get(column, kind) == kind else "string"
         suffix = PurePosixPath(result.url).suffix
         self.suffixes.add(1, suffix)
+        self.former.add(result.archive_version == 1, suffix)
         if self.archives > ARCHIVES:
             self.described.clear()
             return
         path = record.chunk.key.blob_key(suffix).removeprefix(f"{self.dataset}/")
         formats = tuple(sorted(result.tally.get("format", {})))
-        self.described.append(DescribedArchive(record.chunk.id, path, result.sha256, result.bytes, formats, columns))
+        version = result.archive_version
+        self.described.append(
+            DescribedArchive(record.chunk.id, path, result.sha256, result.bytes, formats, columns, version)
+        )
 
 
 def count(dataset: str, records: Iterable[ChunkRecord]) -> DatasetCounts:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
-from pixcore.model.rows import METADATA
 from pixcore_adapters.outputs.card.counts import DatasetCounts, DescribedArchive
 from pixcore_adapters.outputs.card.text import plain
 
@@ -59,6 +58,9 @@ _CONTEXT: _Json = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
+# The rows of a zip archive that tools read, by the version of the archive's format: name and type of the file.
+_ROWS = {1: ("metadata.jsonl", "application/jsonlines")}
+_TYPED_ROWS = ("metadata.parquet", "application/x-parquet")
 _ARCHIVE_TYPES = {".zip": "application/zip", ".tar": "application/x-tar"}
 _MOST = 50  # keywords, licences and suffixes each
 
@@ -127,13 +129,14 @@ def _files(archive: DescribedArchive) -> Sequence[_Json]:
 
 
 def _metadata(archive: DescribedArchive) -> _Json:
+    name, media_type = _ROWS.get(archive.version, _TYPED_ROWS)
     return {
         "@type": "cr:FileObject",
-        "@id": f"{_name(archive)}/{METADATA}",
-        "name": METADATA,
+        "@id": f"{_name(archive)}/{name}",
+        "name": name,
         "containedIn": {"@id": archive.path},
-        "contentUrl": METADATA,
-        "encodingFormat": "application/jsonlines",
+        "contentUrl": name,
+        "encodingFormat": media_type,
     }
 
 
@@ -178,9 +181,9 @@ def _record_sets(archive: DescribedArchive) -> Sequence[_Json]:
 def _joined(archive: DescribedArchive, images: _Json, image: _Fields) -> _Json:
     """Join the rows to the images. ``mlcroissant`` loses the images if they are joined to the rows."""
     name = _name(archive)
-    rows: _Json = {"fileObject": {"@id": f"{name}/{METADATA}"}}
+    rows: _Json = {"fileObject": {"@id": _metadata(archive)["@id"]}}
     fields: dict[str, tuple[str, _Json]] = {
-        column: (_data_type(column, kind), {**rows, "extract": {"column": column}})
+        column: (_data_type(archive, column, kind), {**rows, "extract": {"column": column}})
         for column, kind in archive.columns.items()
     }
     fields["file_name"] = ("sc:Text", {**images, **_PATH})
@@ -217,10 +220,11 @@ def _suffix(archive: DescribedArchive) -> str:
     return archive.path.removeprefix(f"data/{_name(archive)}")
 
 
-def _data_type(column: str, kind: str) -> str:
+def _data_type(archive: DescribedArchive, column: str, kind: str) -> str:
     if kind == "integer":
         return "sc:Integer"
-    return "sc:DateTime" if column == "fetched_at" else "sc:Text"
+    # Readers of JSON make times of this column. Typed rows have text, which is returned as it was written.
+    return "sc:DateTime" if column == "fetched_at" and archive.version == 1 else "sc:Text"
 
 
 def _archive_type(suffix: str) -> str:

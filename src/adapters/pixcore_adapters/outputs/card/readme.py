@@ -1,7 +1,8 @@
 """Write the card: the README.md that Hugging Face and visitors of the folder read first.
 
-Its YAML names the dataset's files for loaders. Labels, licences and other text from outside appear only in its tables,
-escaped so that no character has a meaning in Markdown or HTML. None of it is in the YAML.
+Its YAML names the dataset's files and the types of its columns for loaders. Labels, licences and other text from
+outside appear only in its tables, escaped so that no character has a meaning in Markdown or HTML. Of them, only the
+names of columns are in the YAML, quoted.
 """
 
 import re
@@ -12,6 +13,7 @@ from markupsafe import Markup
 
 from pixcore_adapters.outputs.card.counts import DatasetCounts
 from pixcore_adapters.outputs.card.text import plain
+from pixcore_adapters.outputs.features import Feature, as_yaml, features
 from pixcore_adapters.outputs.templates import environment
 
 MEDIA_TYPE = "text/markdown"
@@ -79,6 +81,8 @@ def card(counts: DatasetCounts) -> bytes:
             license=_license(counts),
             size=_size(counts.images),
             unreadable=_unreadable(counts),
+            features=Markup("\n".join(as_yaml(_features(counts), "  "))),  # noqa: S704 - YAML, quoted
+            former="some" if 0 < counts.former.total < counts.archives else "all" if counts.former.total else "",
             missing=max(0, counts.wanted - counts.images),
         )
     )
@@ -99,6 +103,27 @@ def _unreadable(counts: DatasetCounts) -> list[tuple[str, int, Markup]]:
     """Return each format that a loader may be unable to read, its number of images, and how loaders read it."""
     found = {name: images for (name,), images in counts.formats.top(_ROWS) if name in _READING}
     return [(name, images, Markup(_READING[name])) for name, images in found.items()]  # noqa: S704 - a constant of this module
+
+
+def _features(counts: DatasetCounts) -> dict[str, Feature]:
+    """Return the columns as loaders shall return them, so that they infer none; empty if they are not known.
+
+    An archive that lacks a column then gives null in it. Without this, ``datasets`` gives all images the columns of one
+    archive.
+    """
+    if counts.unrecorded or not counts.columns:
+        return {}
+    (suffix,), _ = counts.suffixes.top(1)[0]
+    typed = features(counts.columns)
+    match suffix:
+        case ".zip":
+            return {"image" if column == "file_name" else column: kind for column, kind in typed.items()} | {
+                "image": "image"
+            }
+        case ".tar" if not any(value == (".tar",) for value, _ in counts.former.top(_ROWS)):
+            return {"jpg": "image", "json": typed, "__key__": "string", "__url__": "string"}
+        case _:
+            return {}
 
 
 def _license(counts: DatasetCounts) -> str:
