@@ -314,10 +314,10 @@ def test_config_show_names_the_origin_of_each_setting(monkeypatch: pytest.Monkey
             "11 images of 'photos' are wanted, but folder '{home}/photos' can give at most 10;",
         ),
         ((*RUN, "--count", "many"), 2, "'many' is not a valid integer. (see `pixcore run --help`)"),
-        ((*RUN, "--chunk-size", "0"), 2, "flag: chunk_size cannot be 0; give a whole number, at least 1"),
-        ((*RUN, "--chunk-size", "-1"), 2, "flag: chunk_size cannot be -1; give a whole number, at least 1"),
-        ((*RUN, "--workers", "0"), 2, "flag: workers cannot be 0; give a whole number, at least 1"),
-        ((*RUN, "--workers", "-2"), 2, "flag: workers cannot be -2; give a whole number, at least 1"),
+        ((*RUN, "--chunk-size", "0"), 2, "flag: chunk_size cannot be 0; give a whole number from 1 to 2147483647"),
+        ((*RUN, "--chunk-size", "-1"), 2, "flag: chunk_size cannot be -1; give a whole number from 1 to 2147483647"),
+        ((*RUN, "--workers", "0"), 2, "flag: workers cannot be 0; give a whole number from 1 to 2147483647"),
+        ((*RUN, "--workers", "-2"), 2, "flag: workers cannot be -2; give a whole number from 1 to 2147483647"),
         ((*RUN, "--dataset", "a/b"), 2, "dataset name 'a/b' cannot be used; take 1 to 100 letters, digits"),
         (
             (*RUN, "--wrokers", "2"),
@@ -351,7 +351,7 @@ def test_wrong_usage_is_refused_in_one_line(home: Path, words: tuple[str, ...], 
     [
         ("store = [", "pixcore.toml cannot be read as TOML"),
         ("stoer = 'file:x'", "pixcore.toml: unknown setting 'stoer'; did you mean store?"),
-        ("workers = 'many'", "pixcore.toml: workers cannot be 'many'; give a whole number, at least 1"),
+        ("workers = 'many'", "pixcore.toml: workers cannot be 'many'; give a whole number from 1 to 2147483647"),
     ],
 )
 def test_an_invalid_configuration_file_is_refused_in_one_line(home: Path, text: str, complaint: str) -> None:

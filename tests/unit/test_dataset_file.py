@@ -1,5 +1,6 @@
 """Read DATASET.toml: all its keys, the defaults, and errors that name line and key."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_settings_are_the_defaults_of_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("chunk_size = 250", "chunk_size = 0", ":4: chunk_size cannot be 0; give a whole number, at least 1"),
+        ("chunk_size = 250", "chunk_size = 0", ":4: chunk_size cannot be 0; give a whole number from 1 to 2147483647"),
         ("count = 2000", "count = 1.5", ":3: count cannot be 1.5; write a whole number, at least 1"),
         ("count = 500", "count = 0", ":18: count cannot be 0; write a whole number, at least 1"),
         ("count = 500", "cuont = 500", ":18: unknown key 'cuont'; did you mean count?"),
@@ -104,6 +105,37 @@ def test_an_error_names_the_line_and_the_key(written: Path, old: str, new: str, 
         read(written, Settings())
     assert complaint in str(refused.value).removeprefix(str(written))
     assert str(refused.value).startswith(str(written))
+
+
+def test_a_mistake_in_a_large_file_is_found_with_few_steps(written: Path) -> None:
+    """The time must grow with the file, not with its square: a list of sources may have thousands of lines."""
+
+    def steps(lines: int) -> int:
+        listed = "".join(f'"folder:/photos/{number}",\n' for number in range(lines))
+        written.write_text(WHOLE.replace('source = ["commons"]', f"source = [\n{listed}]\nbogus = 1"))
+        counted = 0
+
+        def count(*_: object) -> None:
+            nonlocal counted
+            counted += 1
+
+        sys.setprofile(count)
+        try:
+            with pytest.raises(InvalidRequest, match=f":{lines + 21}: unknown key 'bogus'"):
+                read(written, Settings())
+        finally:
+            sys.setprofile(None)
+        return counted
+
+    assert steps(400) < 5 * steps(100)
+
+
+def test_values_that_are_nested_deeply_are_refused(written: Path) -> None:
+    """The parsers stop at a depth of their own, each with an error of its own."""
+    for depth in (300, 100_000):
+        written.write_text(f"{WHOLE}bogus = {'[' * depth}{']' * depth}")
+        with pytest.raises(InvalidRequest, match=r"(unknown key 'bogus')|(maximum recursion depth)"):
+            read(written, Settings())
 
 
 @pytest.mark.parametrize("text", ["", 'dataset = "d"', "keyword = []", "keyword = 3"])

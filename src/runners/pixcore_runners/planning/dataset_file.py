@@ -2,11 +2,15 @@
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+import tomlkit
 from attrs import frozen
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AoT
 
 from pixcore import InvalidRequest
 from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec
@@ -34,6 +38,8 @@ _HEAD = ("source", "license", "chunk_size", *_LISTS)
 _KEYWORD = ("source", "license", *_LISTS)
 _SIZES = ("min_width", "min_height", "max_aspect")
 _QUALITY = (*_SIZES, "min_sharpness", "drop", "filters", "near", "near_phash", "near_dhash")
+
+_MARK = "\0"  # TOML permits no such character
 
 
 def read(path: Path, settings: Settings) -> DatasetSpec:
@@ -94,7 +100,7 @@ class _File:
         """Return the settings changed by those of the table, whose other keys must be in ``own``."""
         for key, value in table.items():
             if key in names:
-                settings = with_setting(settings, key, value, self._origin((*at, key)), self.path.absolute().parent)
+                settings = with_setting(settings, key, value, _Place(self, (*at, key)), self.path.absolute().parent)
             elif key not in own:
                 near = difflib.get_close_matches(key, [*own, *names], n=1)
                 remedy = f"did you mean {near[0]}?" if near else f"use one of: {', '.join([*own, *names])}"
@@ -125,10 +131,18 @@ class _File:
         )
 
     def _refuse(self, key: _Key, message: str) -> NoReturn:
-        raise InvalidRequest(f"{self._origin(key)}: {message}")
+        raise InvalidRequest(f"{_Place(self, key)}: {message}")
 
-    def _origin(self, key: _Key) -> str:
-        return f"{self.path}:{_line(self.text, key)}"
+
+@frozen
+class _Place:
+    """The place of a value in a file, as messages name it. The line is only looked for when a message is made."""
+
+    file: _File
+    key: _Key
+
+    def __str__(self) -> str:
+        return f"{self.file.path}:{_line(self.file.text, self.key)}"
 
 
 def _positive(number: int) -> int:
@@ -138,35 +152,20 @@ def _positive(number: int) -> int:
 
 
 def _line(text: str, key: _Key) -> int:
-    """Return the number of the line on which a value begins, or 1 if the value is missing.
+    """Return the number of the line on which a value begins, that of what holds it, or 1 if there is neither.
 
-    tomllib gives no line numbers. Therefore the file is cut: the shortest part from its start that holds the key ends
-    with the value, and the longest part that does not hold it ends right before it.
+    tomllib gives no line numbers. tomlkit does not either, but renders a changed document with all else unchanged.
     """
-    lines = text.splitlines(keepends=True)
-    without, end = 0, len(lines) + 1
-    while end - without > 1:
-        middle = (without + end) // 2
-        # a part that ends within a value cannot be parsed: the next longer part that can be decides
-        whole = next((n for n in range(middle, end) if _parsed(lines[:n]) is not None), None)
-        if whole is None or _has(_parsed(lines[:whole]), key):
-            end = middle
-        else:
-            without = whole
-    return without + 1 if _has(_parsed(lines), key) else 1
-
-
-def _parsed(lines: Iterable[str]) -> dict[str, Any] | None:
-    try:
-        return tomllib.loads("".join(lines))
-    except ValueError:
-        return None
-
-
-def _has(value: Any, key: _Key) -> bool:  # noqa: ANN401 - any value of TOML
-    for part in key:
-        try:
-            value = value[part]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True
+    for length in range(len(key), 0, -1):
+        # missing, a value that tomlkit cannot mark, or one that is nested too deeply for it
+        with suppress(KeyError, IndexError, TypeError, AttributeError, TOMLKitError, RecursionError):
+            item: Any = tomlkit.parse(text)
+            document = item
+            for part in key[:length]:
+                item = item[part]
+            item = item[0] if isinstance(item, AoT) else item
+            item.trivia.indent = _MARK
+            rendered: str = document.as_string()
+            if _MARK in rendered:
+                return rendered[: rendered.index(_MARK)].count("\n") + 1
+    return 1

@@ -3,9 +3,9 @@
 from typing import Any
 
 from attrs import field, frozen
-from attrs.validators import ge
+from attrs.validators import ge, gt, le
 
-from pixcore_runners.settings.permitted import COUNT
+from pixcore_runners.settings.permitted import COUNT, MOST, SECONDS, WEEK
 
 
 @frozen
@@ -29,4 +29,9 @@ def option(text: str, expects: str, default: object = None) -> Any:  # noqa: ANN
 
 def count(default: int | None, text: str, *, flag: bool = False) -> Any:  # noqa: ANN401 - a field
     """Return the field of a setting that is a whole number of at least 1."""
-    return field(default=default, validator=ge(1), metadata=described(text, COUNT, flag=flag))
+    return field(default=default, validator=[ge(1), le(MOST)], metadata=described(text, COUNT, flag=flag))
+
+
+def seconds(default: float, text: str) -> Any:  # noqa: ANN401 - a field
+    """Return the field of a setting that is a time in seconds."""
+    return field(default=default, validator=[gt(0), le(WEEK)], metadata=described(text, SECONDS))

@@ -170,7 +170,7 @@ def _from_toml(config: Path | None) -> dict[str, _Given]:
             table = tomllib.load(file)
     except OSError as exc:
         raise InvalidRequest(f"{config} cannot be read ({exc.strerror}); name an existing TOML file") from exc
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise InvalidRequest(f"{config} cannot be read as TOML: {exc}") from exc
     _refuse_unknown(table, Settings.names(), str(config))
     return {name: _Given(value, str(config), config.absolute().parent) for name, value in table.items()}
@@ -185,8 +185,10 @@ def _refuse_unknown(names: Iterable[str], known: Collection[str], origin: str) -
             raise InvalidRequest(f"{origin}: unknown setting {name!r}; {remedy}")
 
 
-def with_setting(settings: Settings, name: str, value: object, origin: str, base: Path | None) -> Settings:
+def with_setting(settings: Settings, name: str, value: object, origin: object, base: Path | None) -> Settings:
     """Return the settings with another value for one of them. ``origin`` and ``base`` are as for ``_Given``.
+
+    Messages name ``str(origin)``, which is not called otherwise.
 
     Raises:
         InvalidRequest: The setting cannot have that value.

@@ -9,9 +9,11 @@ from pixcore_runners.settings.urls import holds_secret, holds_user, is_url
 if TYPE_CHECKING:
     from attrs import Attribute
 
-COUNT = "a whole number, at least 1"
-LEAST = "a whole number, at least 0"
-SECONDS = "a number of seconds above 0"
+MOST = 2**31 - 1  # what every database and library takes for a number
+WEEK = 7 * 24 * 3600.0  # seconds; longer waits are mistakes, and the clocks of threads end at 292 years
+COUNT = f"a whole number from 1 to {MOST}"
+LEAST = f"a whole number from 0 to {MOST}"
+SECONDS = f"a number of seconds above 0, at most {WEEK:.0f}"
 SWITCH = "true or false"
 COLUMN, NAMES = "the name of a column", "one or more names of columns"
 BITS = "a whole number from 0 to 64"

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from attrs import field, fields, fields_dict, frozen
-from attrs.validators import and_, deep_iterable, ge, gt, in_, le, matches_re
+from attrs.validators import and_, deep_iterable, ge, in_, le, matches_re
 
 from pixcore import DatasetRequest, LeaseTerms, NearRule, Policies, Quality
 from pixcore.model.measures import FLAGS
@@ -18,13 +18,14 @@ from pixcore_runners.settings.described import About
 from pixcore_runners.settings.described import count as _count
 from pixcore_runners.settings.described import described as _about
 from pixcore_runners.settings.described import option as _option
+from pixcore_runners.settings.described import seconds as _seconds
 from pixcore_runners.settings.permitted import (
     BITS,
     BROKER,
     COLUMN,
     LEAST,
+    MOST,
     NAMES,
-    SECONDS,
     SWITCH,
     archive_kind,
     status_url,
@@ -119,16 +120,10 @@ class Settings:
     chunk_size: int = _count(
         fields(DatasetRequest).chunk_size.default, "How many images a chunk is planned for.", flag=True
     )
-    lease_ttl: float = field(
-        default=_TERMS.ttl,
-        validator=gt(0),
-        metadata=_about("Seconds after which another worker may claim the chunk of a worker that died.", SECONDS),
+    lease_ttl: float = _seconds(
+        _TERMS.ttl, "Seconds after which another worker may claim the chunk of a worker that died."
     )
-    chunk_deadline: float = field(
-        default=_TERMS.deadline,
-        validator=gt(0),
-        metadata=_about("Seconds that one attempt at a chunk may take.", SECONDS),
-    )
+    chunk_deadline: float = _seconds(_TERMS.deadline, "Seconds that one attempt at a chunk may take.")
     max_failures: int = _count(
         Policies().chunk.attempts, "Number of failed attempts after which a chunk has failed permanently."
     )
@@ -136,7 +131,7 @@ class Settings:
     min_height: int = _count(_QUALITY.min_height, "Reject images shorter than this many pixels.", flag=True)
     min_sharpness: int = field(
         default=_QUALITY.min_sharpness,
-        validator=ge(0),
+        validator=and_(ge(0), le(MOST)),
         metadata=_about("Reject images less sharp than this; sharp photographs have 540 to 1000.", LEAST),
     )
     max_aspect: float = field(
@@ -186,11 +181,7 @@ class Settings:
     max_bytes: int = _count(_LIMITS.max_bytes, "Skip files larger than this many bytes.")
     max_pixels: int = _count(_LIMITS.max_pixels, "Reject images with more pixels than this, all frames together.")
     max_frames: int = _count(_LIMITS.max_frames, "Reject animations and documents with more frames or pages than this.")
-    decode_seconds: float = field(
-        default=10.0,
-        validator=gt(0),
-        metadata=_about("Reject images that take longer than this many seconds to decode.", SECONDS),
-    )
+    decode_seconds: float = _seconds(10.0, "Reject images that take longer than this many seconds to decode.")
     user_agent: str = field(
         default=_FETCH.user_agent,
         metadata=_about(
@@ -205,10 +196,8 @@ class Settings:
         validator=ge(0),
         metadata=_about("How many fetches from one host may start per second; 0 for no limit.", "a number, at least 0"),
     )
-    fetch_seconds: float = field(
-        default=_FETCH.seconds,
-        validator=gt(0),
-        metadata=_about("Seconds that one attempt to fetch an image may take, including redirects.", SECONDS),
+    fetch_seconds: float = _seconds(
+        _FETCH.seconds, "Seconds that one attempt to fetch an image may take, including redirects."
     )
     private_hosts: tuple[str, ...] = field(
         default=(),
