@@ -1,5 +1,6 @@
 """The pixcore command on real servers: stores selected by URL, no partial blob, no credential in any output."""
 
+import gzip
 import hashlib
 import random
 import shutil
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from command import Ran, at_home, fill, pixcore, start
 from fault_proxy import FaultProxy, Pass, Stall
@@ -93,6 +96,36 @@ def test_a_run_stores_what_it_records(store: RealStore, home: Path, workers: int
         with zipfile.ZipFile(home / "copy.zip") as archive:
             assert archive.testzip() is None
     assert pixcore(*RUN, "--store", store.url, "--chunk-size", "4") == ran
+
+
+def test_lists_are_read_from_a_store(store: RealStore, home: Path) -> None:
+    """One by its URL, several by their prefix or a glob. Another bucket's options are in the URL, the own are known."""
+    created = opened(f"{store.url}")
+    created.create()  # type: ignore[attr-defined]
+    pq.write_table(pa.table({"url": [f"http://a.example/{n}" for n in range(5)], "n": range(5)}), home / "a.parquet")
+    (home / "b.csv.gz").write_bytes(gzip.compress(b"url,n\nhttp://b.example/1,7\n"))
+    for name in ("a.parquet", "b.csv.gz", "_c.csv"):
+        data = (home / name).read_bytes() if not name.startswith("_") else b""
+        (home / "blob").write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        created.put(
+            f"lists/{name}", home / "blob", sha256=digest, size=len(data), content_type="text/plain", metadata={}
+        )
+    base, _, options = store.url.partition("?")
+    options = options and f"?{options}"
+    for place, rows in (("/a.parquet", 5), ("/b.csv.gz", 1), ("", 6), ("/", 6), ("/*.gz", 1)):
+        ran = pixcore("plan", "--source", f"urls:{base}/lists{place}{options}", "--json", "--dataset", "d")
+        assert (ran.code, ran.document["lists"][0]["rows"], ran.document["lists"][0]["kept"]) == (0, rows, ["n"])
+        assert {part["query"] for part in ran.chunks[0]["slices"]} == {f"{base}/lists{place}"}
+    ran = pixcore("plan", "--source", f"urls:{base}/lists/a.parquet", "--store", store.url, "--json")
+    assert (ran.code, ran.chunks[0]["keyword"], ran.chunks[0]["target"]) == (0, "a", 5)
+    (home / "d.toml").write_text(f'[[keyword]]\nname = "k"\nsource = "urls:{base}/lists/a.parquet{options}"\n')
+    assert pixcore("plan", "d.toml", "--json").chunks[0]["target"] == 5
+    for absent in ("nothing", "a.csv", "_c.csv/x", "*.tsv"):
+        ran = pixcore("plan", "--source", f"urls:{base}/lists/{absent}{options}", "--json")
+        assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    ran = pixcore("plan", "--source", "urls:ftp://a/b.csv")
+    assert (ran.code, "unknown store 'ftp://a'; use one of: file:FOLDER" in ran.err) == (2, True)
 
 
 def test_a_container_is_created_only_with_the_option(store: RealStore) -> None:

@@ -7,12 +7,13 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from attrs import frozen
 
@@ -27,7 +28,7 @@ from pixcore_adapters.downloader.fetching import fetching
 from pixcore_adapters.downloader.listing import Listing, new_listing, read
 from pixcore_adapters.downloader.lists import formats
 from pixcore_adapters.downloader.lists.columns import Entry
-from pixcore_adapters.downloader.lists.files import files
+from pixcore_adapters.downloader.lists.files import ListFile, files, stored_files
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.downloader.lists.reading import Reading
 from pixcore_adapters.downloader.source import Pages
@@ -37,8 +38,13 @@ STANDARD_INPUT = "-"
 
 # the group `name` leaves out the user name, password, query and fragment, which may be secret
 _WEB_ADDRESS = re.compile(r"https?://(?:[^/?#]*@)?(?P<name>[^?#]*)", re.IGNORECASE)
+_STORE = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _MAX_LIST = 8 << 30  # bytes of a list fetched from the web
 _AS_FOUND = ListOptions()
+
+
+def _no_store(url: str) -> BlobStore:
+    raise InvalidRequest(f"the list {url} is in a blob store, and none can be opened here")
 
 
 @frozen
@@ -50,10 +56,12 @@ class Urls:
     Attributes:
         store: Where listings are kept.
         policy: How to fetch lists that are on the web.
+        open_store: Opens the blob store at a URL, to read lists from it.
     """
 
     store: BlobStore
     policy: FetchPolicy
+    open_store: Callable[[str], BlobStore] = _no_store
 
     def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002 - reads a listing
         """See ``Source``."""
@@ -73,46 +81,68 @@ class Urls:
     def listing(
         self, location: str, dataset: str, planned: Iterable[Slice] = (), options: ListOptions = _AS_FOUND
     ) -> Generator[Listing]:
-        """Read the list at a path or http(s) address, or on standard input if that is ``-``.
+        """Read the list at a path, at an http(s) address, in a blob store, or on standard input if that is ``-``.
 
-        A path may be that of a folder, or a glob. The listing's lane begins after the slices already ``planned``.
+        A path or a URL of a store may be that of a folder, or a glob. The listing's lane begins after the slices
+        already ``planned``.
 
         Raises:
             InvalidRequest: It is not a URL list, or its entries no longer begin with the planned ones.
             SourceUnavailable, SourceChanged: The address cannot be fetched.
-            StoreDenied, StoreNotFound, StoreUnavailable: The earlier listing cannot be read.
+            StoreDenied, StoreNotFound, StoreUnavailable: The list, or the earlier listing, cannot be read.
         """
-        remote = _WEB_ADDRESS.match(location)
-        name = remote["name"] if remote else location
-        query = f"{location.partition('//')[0]}//{name}" if remote else str(Path(location).absolute())
-        if location == STANDARD_INPUT:
-            name, query = "standard input", STANDARD_INPUT
-        spooled = remote is not None or location == STANDARD_INPUT
-        local = [] if spooled else files(location, options)
-        if len(local) == 1:
-            name = str(local[0])
-        if len(local) <= 1:
+        files, query = self._files(location, options)
+        name = files[0].name if len(files) == 1 else location.partition("?")[0]
+        if len(files) == 1:
             formats.expected(name, options)  # raises for an unknown kind of list before it is fetched
+        reading = Reading(name, files, options)
+        with new_listing(
+            SOURCE,
+            query,
+            partial(_grown, present=reading.entries(), name=name),
+            store=self.store,
+            dataset=dataset,
+            planned=planned,
+            licenses=",".join(sorted(set(options.licenses))),
+            read_as=lambda: (reading.kinds(), reading.summary()),
+        ) as listing:
+            yield listing
+
+    def _files(self, location: str, options: ListOptions) -> tuple[list[ListFile], str]:
+        """Return the files of a list, and the query of its slices."""
+        if location == STANDARD_INPUT:
+            return [ListFile("standard input", _standard_input)], STANDARD_INPUT
+        if remote := _WEB_ADDRESS.match(location):
+            address = f"{location.partition('//')[0]}//{remote['name']}"
+            return [ListFile(remote["name"], partial(self._fetched, location))], address
+        if location.lower().startswith("file:"):
+            location = unquote(urlsplit(location).path)
+        elif is_store(location):
+            return stored_files(location, options, self.open_store), location.partition("?")[0]
+        found = files(location, options)
+        return found, str(Path(location).absolute())
+
+    @contextmanager
+    def _fetched(self, address: str) -> Generator[Path]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "list")
-            if location == STANDARD_INPUT:
-                with local_disk("reading standard input"), path.open("wb") as file:
-                    shutil.copyfileobj(sys.stdin.buffer, file)
-            elif remote:
-                with fetching(partial(Fetcher, self.policy)) as submit:
-                    submit(lambda fetcher: fetcher.save(location, path, _MAX_LIST)).result()
-            reading = Reading(name, local or [path], options)
-            with new_listing(
-                SOURCE,
-                query,
-                partial(_grown, present=reading.entries(), name=name),
-                store=self.store,
-                dataset=dataset,
-                planned=planned,
-                licenses=",".join(sorted(set(options.licenses))),
-                read_as=lambda: (reading.kinds(), reading.summary()),
-            ) as listing:
-                yield listing
+            with fetching(partial(Fetcher, self.policy)) as submit:
+                submit(lambda fetcher: fetcher.save(address, path, _MAX_LIST)).result()
+            yield path
+
+
+@contextmanager
+def _standard_input() -> Generator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "list")
+        with local_disk("reading standard input"), path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield path
+
+
+def is_store(location: str) -> bool:
+    """Return whether the location of a list is a URL of a blob store."""
+    return _STORE.match(location) is not None
 
 
 def _grown(known: Iterator[Entry], present: Iterator[Entry], name: str) -> Iterator[Entry]:

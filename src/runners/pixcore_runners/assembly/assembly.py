@@ -31,9 +31,10 @@ from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.outputs.export.layout import ExportRequest, Layout
 from pixcore_runners.assembly import sources, status_databases
+from pixcore_runners.assembly.stores import store_at
 from pixcore_runners.registry.table import needing
-from pixcore_runners.registry.tables import ARCHIVERS, BLOB_STORES, FILTERS, LAYOUTS
-from pixcore_runners.settings import Settings, environment_here
+from pixcore_runners.registry.tables import ARCHIVERS, FILTERS, LAYOUTS
+from pixcore_runners.settings import Settings
 
 if TYPE_CHECKING:
     from pixcore_adapters.twins.pillow import PillowTwinFinder
@@ -248,9 +249,7 @@ def _limits(settings: Settings) -> "Limits":
 
 
 def _store(settings: Settings) -> BlobStore:
-    if (make := BLOB_STORES.find(urlsplit(settings.store).scheme)) is None:
-        raise InvalidRequest(f"unknown store {settings.store!r}; use one of: {', '.join(BLOB_STORES.forms())}")
-    store: BlobStore = make(settings.store, environment_here())
+    store = store_at(settings.store)
     if settings.create_container and (create := getattr(store, "create", None)):
         create()
     return store

@@ -5,9 +5,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from pixcore import BlobStore, Downloader, InvalidRequest, Slice
 from pixcore_adapters.downloader.by_source import BySource
@@ -17,6 +18,7 @@ from pixcore_adapters.downloader.folder import FolderDownloader
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.downloader.sources.search import Search
+from pixcore_runners.assembly.stores import store_at
 from pixcore_runners.registry.tables import SEARCHES
 from pixcore_runners.settings import Settings, environment_here
 from pixcore_runners.settings.source_names import CONTACTABLE, parse
@@ -101,7 +103,9 @@ def listing(
         )
     from pixcore_adapters.downloader.urls import Urls
 
-    return Urls(store, _fetch_policy(settings)).listing(argument, dataset, planned, options)
+    return Urls(store, _fetch_policy(settings), partial(_store_of_list, settings)).listing(
+        argument, dataset, planned, options
+    )
 
 
 def capacity(source: str, licenses: Sequence[str], settings: Settings) -> int:
@@ -120,6 +124,14 @@ def capacity(source: str, licenses: Sequence[str], settings: Settings) -> int:
         )
     search.url("", "", 0)  # so that a missing package is found now and not by a worker
     return search.limit
+
+
+def _store_of_list(settings: Settings, url: str) -> BlobStore:
+    """Open the store that holds a list. Options such as the endpoint are those of the setting if the list has none."""
+    parts, setting = urlsplit(url), urlsplit(settings.store)
+    if not parts.query and (parts.scheme, parts.netloc) == (setting.scheme, setting.netloc):
+        url = parts._replace(query=setting.query).geturl()
+    return store_at(url)
 
 
 def _search(name: str) -> Search:

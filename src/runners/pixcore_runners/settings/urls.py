@@ -19,7 +19,8 @@ _SECRET_OPTION = re.compile(
 )
 
 _PATH = re.compile(
-    r"(?P<form>file:|folder:|urls:(?!https?://|-$)|sqlite(?:\+\w+)?:///)(?P<path>(?!/|:memory:|file:).+)", re.DOTALL
+    r"(?P<form>file:|folder:|urls:(?![a-z][a-z0-9+.-]*://|-$)|sqlite(?:\+\w+)?:///)(?P<path>(?!/|:memory:|file:).+)",
+    re.DOTALL,
 )
 # the characters that end or change a path in a URL; the others stay readable
 _ESCAPES = str.maketrans({"%": "%25", "?": "%3F", "#": "%23"})

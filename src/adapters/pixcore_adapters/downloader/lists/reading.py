@@ -13,6 +13,7 @@ from pixcore.model.rows import own_name
 from pixcore_adapters.downloader.lists import formats, json_documents, json_lines, plain, text
 from pixcore_adapters.downloader.lists.columns import Columns, Entries, Entry, choose
 from pixcore_adapters.downloader.lists.faults import Faults, Junk
+from pixcore_adapters.downloader.lists.files import ListFile
 from pixcore_adapters.downloader.lists.json_lines import JsonRow
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.downloader.lists.parquet import ParquetTable
@@ -35,7 +36,7 @@ class Reading:
     """
 
     name: str
-    files: Sequence[Path]
+    files: Sequence[ListFile]
     options: ListOptions
     format: str = ""
     encoding: str = ""
@@ -55,15 +56,16 @@ class Reading:
             InvalidRequest: A file cannot be read or is no list, the columns are ambiguous or differ between the files,
                 or too many rows are faulty.
         """
-        for path in self.files:
-            name = self.name if len(self.files) == 1 else str(path)
-            self.faults.file = "" if len(self.files) == 1 else path.name
-            try:
-                form = formats.actual(path, name, self.options)
-                self.format = form if self.format in ("", form) else f"{self.format}, {form}"
-                yield from self._parquet(path, name) if form == "parquet" else self._text(path, name, form)
-            except (OSError, EOFError, zlib.error) as exc:
-                raise InvalidRequest(f"the list {name} cannot be read: {one_line(exc)}") from exc
+        for file in self.files:
+            name = self.name if len(self.files) == 1 else file.name
+            self.faults.file = "" if len(self.files) == 1 else file.short
+            with file.opened() as path:
+                try:
+                    form = formats.actual(path, name, self.options)
+                    self.format = form if self.format in ("", form) else f"{self.format}, {form}"
+                    yield from self._parquet(path, name) if form == "parquet" else self._text(path, name, form)
+                except (OSError, EOFError, zlib.error) as exc:
+                    raise InvalidRequest(f"the list {name} cannot be read: {one_line(exc)}") from exc
         self.faults.check(self.made.rows, end=True)
 
     def kinds(self) -> tuple[tuple[str, str], ...]:
@@ -92,7 +94,7 @@ class Reading:
 
     def _parquet(self, path: Path, name: str) -> Iterator[Entry]:
         table = ParquetTable(path, name)
-        self._same_columns(table.columns, path)
+        self._same_columns(table.columns, name)
         self.columns = choose(table.columns, self.options, name)
         yield from self.made.of(table.rows(self.columns.read), self.columns)
 
@@ -108,7 +110,7 @@ class Reading:
                 yield from self.made.of(plain.rows(lines), self.columns)
             else:
                 table = Table(lines, self.faults, "," if form == "csv" else "\t", self.options.columns)
-                self._same_columns(table.columns, path)
+                self._same_columns(table.columns, name)
                 self.columns = choose(table.columns, self.options, name)
                 yield from self.made.of(table.rows(self.columns.url), self.columns)
 
@@ -122,14 +124,14 @@ class Reading:
             rows = chain(ahead, rows)
         yield from self.made.of(rows, self.columns)
 
-    def _same_columns(self, columns: tuple[str, ...], path: Path) -> None:
+    def _same_columns(self, columns: tuple[str, ...], name: str) -> None:
         """Refuse a file whose columns differ from those of the first file."""
         self._first = self._first or columns
         if set(columns) != set(self._first):
             differing = sorted(set(columns) ^ set(self._first))
             raise InvalidRequest(
-                f"the list {self.name} has files with different columns: {path.name} and {self.files[0].name} differ in"
-                f" {', '.join(map(repr, differing[:10]))}; collect them as separate lists"
+                f"the list {self.name} has files with different columns: {Path(name).name} and {self.files[0].short}"
+                f" differ in {', '.join(map(repr, differing[:10]))}; collect them as separate lists"
             )
 
 
