@@ -21,6 +21,7 @@ from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.listing import new_listing
+from pixcore_adapters.downloader.lists.files import files
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.downloader.lists.reading import Reading
 from pixcore_adapters.downloader.urls import Urls
@@ -61,7 +62,7 @@ def read(source: Urls, slice_: Slice) -> list[Candidate | Miss]:
 
 def found(path: Path, options: ListOptions = JUNK) -> list[dict[str, object]]:
     """Return the entries of the list."""
-    return list(Reading(str(path), [path], options).entries())
+    return list(Reading(str(path), files(str(path), options), options).entries())
 
 
 def packed(path: Path, data: bytes) -> Path:
