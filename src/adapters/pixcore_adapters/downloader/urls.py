@@ -28,7 +28,7 @@ from pixcore_adapters.downloader.fetching import fetching
 from pixcore_adapters.downloader.listing import Listing, new_listing, read
 from pixcore_adapters.downloader.lists import formats
 from pixcore_adapters.downloader.lists.columns import Entry
-from pixcore_adapters.downloader.lists.files import ListFile, files, stored_files
+from pixcore_adapters.downloader.lists.files import MAX_BYTES, ListFile, files, stored_files
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.downloader.lists.reading import Reading
 from pixcore_adapters.downloader.source import Pages
@@ -39,7 +39,6 @@ STANDARD_INPUT = "-"
 # the group `name` leaves out the user name, password, query and fragment, which may be secret
 _WEB_ADDRESS = re.compile(r"https?://(?:[^/?#]*@)?(?P<name>[^?#]*)", re.IGNORECASE)
 _STORE = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_MAX_LIST = 8 << 30  # bytes of a list fetched from the web
 _AS_FOUND = ListOptions()
 
 
@@ -127,7 +126,7 @@ class Urls:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "list")
             with fetching(partial(Fetcher, self.policy)) as submit:
-                submit(lambda fetcher: fetcher.save(address, path, _MAX_LIST)).result()
+                submit(lambda fetcher: fetcher.save(address, path, MAX_BYTES)).result()
             yield path
 
 

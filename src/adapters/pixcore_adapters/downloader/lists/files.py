@@ -17,6 +17,8 @@ from pixcore.ports import BlobStore
 from pixcore_adapters.downloader.lists import formats
 from pixcore_adapters.downloader.lists.options import ListOptions
 
+MAX_BYTES = 64 << 30  # of a file that is not on disk
+
 
 @frozen
 class ListFile:
@@ -105,7 +107,7 @@ def _stored(store: BlobStore, base: str, key: str) -> ListFile:
     def opened() -> Generator[Path]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "list")
-            fetch_blob(store, key, path)
+            fetch_blob(store, key, path, MAX_BYTES)
             yield path
 
     return ListFile(f"{base}/{key}", opened)
