@@ -135,4 +135,4 @@ class MemoryAssembly:
         return list(self.work.glob("chunk-*")) if self.work.exists() else []
 
 
-_PORTS = frozenset({"downloader", "validator", "archiver", "store", "status", "seen", "twins"})
+_PORTS = frozenset({"downloader", "validator", "archiver", "store", "status", "seen", "twins", "converter"})

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         WorkspaceUnusable,
     )
     from pixcore.filters.rule import Filter
-    from pixcore.model.archives import Archive, Blob, StoredBlob
+    from pixcore.model.archives import Archive, Blob
     from pixcore.model.chunks import (
         Attempt,
         Busy,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         Done,
         Exhausted,
         NotDue,
+        Overview,
         Phase,
         Progress,
         Reject,
@@ -64,25 +65,14 @@ if TYPE_CHECKING:
         Provenance,
         Rejected,
         RejectReason,
-        Transfer,
     )
     from pixcore.model.measures import Measures
-    from pixcore.model.overview import Overview
     from pixcore.model.positions import Allocation
     from pixcore.model.quality import Fingerprint, NearRule, Quality, TwinRule
     from pixcore.model.requests import ChunkRequest, Slice
     from pixcore.model.rows import Row
     from pixcore.planning.plan import DatasetRequest, KeywordRequest, Lane, plan
-    from pixcore.ports import (
-        Archiver,
-        BlobStore,
-        Contents,
-        Converter,
-        Downloader,
-        Previewer,
-        StatusRepo,
-        Validator,
-    )
+    from pixcore.ports import Archiver, BlobStore, Contents, Converter, Downloader, StatusRepo, Validator
     from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
     from pixcore.ports.twin_finder import TwinFinder, Twins
     from pixcore.stored.near_groups import NearGroup, near_groups
@@ -146,7 +136,6 @@ __all__ = [
     "PixcoreError",
     "PlanOutdated",
     "Policies",
-    "Previewer",
     "Progress",
     "Provenance",
     "Quality",
@@ -169,8 +158,6 @@ __all__ = [
     "StoreFull",
     "StoreNotFound",
     "StoreUnavailable",
-    "StoredBlob",
-    "Transfer",
     "TransientError",
     "Twin",
     "TwinFinder",
@@ -199,7 +186,6 @@ _MODULES = (
     "model.positions",
     "model.chunks",
     "model.comparison",
-    "model.overview",
     "chunk.events",
     "model.rows",
     "ports",

@@ -132,3 +132,61 @@ def test_options_that_do_not_fit_are_refused(options: tuple[str, ...], message: 
     assert message in ran.err
     assert len(ran.err.splitlines()) == 1
     assert not Path("out").exists()
+
+
+DATASET = """\
+dataset = "small"
+source = ["folder:photos"]
+store_as = { size = 48, resize = "crop", encode = "webp", quality = 80 }
+
+[[keyword]]
+name = "cat"
+"""
+
+
+def archive() -> bytes:
+    """Return the only archive of the dataset ``small``."""
+    [path] = Path("pixcore-data/blobs/small/data").iterdir()
+    return path.read_bytes()
+
+
+def test_a_dataset_stores_small_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verify, export and a further attempt work on it, and a second run elsewhere makes the same archive."""
+    at_home(tmp_path, monkeypatch)
+    photos = fill(tmp_path / "photos", 3)
+    (photos / "moving.gif").write_bytes(animation(3))
+    (tmp_path / "small.toml").write_text(DATASET)
+    assert "images are stored as 48 pixels, crop, webp, quality 80" in pixcore("plan", "small.toml").err
+    ran = pixcore("run", "small.toml", "--json")
+    assert ran.code == 0
+    assert ran.chunks[0]["conversion"] == {"first_frame": 1}
+    assert "changed by the conversion: first_frame: 1" in ran.err
+    first = archive()
+    checked = pixcore("verify", "small")
+    assert checked.code == 0
+    assert "images whose hashes are those of the originals, which are not stored: 4" in checked.err
+    assert pixcore("export", "small", "--format", "imagefolder", "--out", "out").code == 0
+    for data, row in read_back(Path("out"), "imagefolder")["train"]:
+        with Image.open(BytesIO(data)) as image:
+            assert (image.format, image.size) == ("WEBP", (48, 48))
+        assert row["original_sha256"] == hashlib.sha256((photos / row["url"]).read_bytes()).hexdigest()
+    again = pixcore("run", "cat", "--source", "folder:photos", "--dataset", "small")
+    assert again.code == 2
+    assert "stores images as 48 pixels, crop, webp, quality 80" in again.err
+    fill(photos, 1, first=3)
+    assert pixcore("retry", "small").code == 0
+    assert archive() == first
+    Path("pixcore-data").rename("first")
+    (photos / "0003.jpg").unlink()
+    options = ("--size", "48", "--resize", "crop", "--encode", "webp", "--quality", "80")
+    assert pixcore("run", "cat", "--source", "folder:photos", "--dataset", "small", *options).code == 0
+    assert archive() == first
+
+
+def test_options_of_a_conversion_belong_into_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two places for one choice would contradict each other."""
+    at_home(tmp_path, monkeypatch)
+    (tmp_path / "small.toml").write_text(DATASET)
+    ran = pixcore("run", "small.toml", "--size", "64")
+    assert ran.code == 2
+    assert "--size cannot be used with a DATASET.toml; write it into small.toml" in ran.err

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixcore import InvalidRequest, NearRule, Quality
+from pixcore import Conversion, Encoding, InvalidRequest, NearRule, Quality, Resize
 from pixcore_runners.planning.dataset_file import _line, read
 from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec
 from pixcore_runners.settings import Settings
@@ -57,6 +57,14 @@ def test_every_key_of_a_file_is_read(written: Path) -> None:
     )
 
 
+def test_a_file_says_how_images_are_stored(written: Path) -> None:
+    """People who never want the large ones must not write a flag each time."""
+    stored = 'store_as = { size = 256, resize = "no-upscale", encode = "webp", quality = 80, background = "black" }\n'
+    written.write_text(stored + WHOLE)
+    wanted = Conversion(256, Resize.NO_UPSCALE, Encoding.WEBP, 80, "#000000")
+    assert read(written, Settings()).store_as == wanted
+
+
 def test_settings_are_the_defaults_of_a_file(tmp_path: Path) -> None:
     """A file with only a keyword takes everything else from the settings, and the dataset's name from the file."""
     path = tmp_path / "cats.toml"
@@ -92,6 +100,15 @@ def test_settings_are_the_defaults_of_a_file(tmp_path: Path) -> None:
         ),
         ("[quality]\nmin_width = 256\nnear_dhash = 6", "quality = 3", ":8: quality is a table; write [quality]"),
         ("count = 2000\n", 'count = 2000\ncolour = """\nred\n"""\n', ":4: unknown key 'colour'"),
+        ("count = 2000", 'store_as = { size = "256" }', ":3: size cannot be '256'; write a whole number"),
+        (
+            "count = 2000",
+            "store_as = { siz = 256 }",
+            ":3: unknown key 'siz'; use some of: size, resize, encode, quality",
+        ),
+        ("count = 2000", "store_as = { quality = 3 }", ":3: store_as needs a size or encode"),
+        ("count = 2000", 'store_as = { size = 9, encode = "gif" }', ":3: there is no encoding 'gif'; use one of: jpg"),
+        ("count = 2000", "store_as = 256", ":3: store_as is a table"),
         ("[[keyword]]", "[[keywords]]", ":12: unknown key 'keywords'; did you mean keyword?"),
         ("[[keyword]]", "[keyword", "cannot be read as TOML: "),
         ("count = 2000", "count = 2000\ncount = 1", "cannot be read as TOML: Cannot overwrite a value (at line 4"),

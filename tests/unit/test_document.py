@@ -50,6 +50,7 @@ def test_an_untouched_chunk_has_every_key_and_no_null(assembly: MemoryAssembly) 
         "shortfall": 3,
         "rejected": {},
         "missed": {},
+        "conversion": {},
         "taken": [],
         "attempt": 0,
         "seconds": {},

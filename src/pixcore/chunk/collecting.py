@@ -12,11 +12,10 @@ from attrs import define, field
 from pixcore.chunk.candidates import Candidates
 from pixcore.chunk.checksum import drop_changed
 from pixcore.chunk.context import AttemptContext
+from pixcore.chunk.converting import with_copies
 from pixcore.chunk.events import CandidateMissed
-from pixcore.chunk.outcome_log import OutcomeLog
-from pixcore.chunk.rejects import RejectedImages
 from pixcore.chunk.selection import Selection
-from pixcore.errors import NoValidImages, PixcoreError, SourceUnavailable
+from pixcore.errors import InvalidRequest, NoValidImages, PixcoreError, SourceUnavailable
 from pixcore.filters.apply import apply_filters
 from pixcore.model.chunks import Phase
 from pixcore.model.images import Accepted, Download, Miss, Rejected
@@ -40,9 +39,7 @@ class Collector:
 
     Attributes:
         context: The attempt.
-        into: The folder for the downloads, in the work directory.
-        outcomes: What became of each candidate.
-        rejects: The rejected images that are kept in some form.
+        into: The folder for the downloads.
         candidates: The candidates that the attempt has.
         selection: The images that are kept.
         failure: The exception that made collecting fail, or None. It passes through the archiver, which draws the
@@ -52,8 +49,6 @@ class Collector:
 
     context: AttemptContext
     into: Path
-    outcomes: OutcomeLog = field(init=False)
-    rejects: RejectedImages = field(init=False)
     candidates: Candidates = field(init=False)
     selection: Selection = field(init=False)
     failure: BaseException | None = field(init=False, default=None)
@@ -61,10 +56,8 @@ class Collector:
     _steps: Generator[bool] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.outcomes = OutcomeLog(self.context, self.into.with_name("outcomes"))
-        self.rejects = RejectedImages(self.context, self.into.parent)
-        self.candidates = Candidates(self.context, self.outcomes)
-        self.selection = Selection(self.context, self.outcomes, self.rejects)
+        self.candidates = Candidates(self.context)
+        self.selection = Selection(self.context)
         self._steps = self._collect()
 
     def __iter__(self) -> Iterator[tuple[Row, Path]]:
@@ -85,8 +78,6 @@ class Collector:
         """Stop collecting. Idempotent."""
         self._steps.close()
         self.selection.close()
-        self.outcomes.close()
-        self.rejects.close()
 
     def _has(self, number: int) -> bool:
         """Collect until image ``number``, counted from 0, exists; return whether it does."""
@@ -136,12 +127,25 @@ class Collector:
         """Yield a verdict on each download; take more candidates of the lists if too many were rejected."""
         while True:
             downloads = self._downloads()
-            with closing(downloads), closing(self.context.using.validator.validate(downloads)) as decoded:
-                yield from decoded
+            with (
+                closing(downloads),
+                closing(self.context.using.validator.validate(downloads)) as decoded,
+                closing(self._with_copies(decoded)) as verdicts,
+            ):
+                yield from verdicts
             # The filters draw lazily, so they have passed on all these verdicts by now.
             self.selection.decide()
             if not self.candidates.take_more():
                 return
+
+    def _with_copies(self, decoded: Generator[Accepted | Rejected]) -> Generator[Accepted | Rejected]:
+        """Give each accepted image its converted copy, if the chunk stores such copies."""
+        how, converter = self.context.request.store_as, self.context.using.converter
+        if how is None:
+            return decoded
+        if converter is None:
+            raise InvalidRequest(f"{self.context.claim.chunk} stores converted images; run it with a converter")
+        return with_copies(decoded, converter, how)
 
     def _downloads(self) -> Generator[Download]:
         """Yield the chunk's downloads and count the misses; take more candidates of the lists if too many were missed.

@@ -17,6 +17,11 @@ def converted_path(download: Path) -> Path:
     return download.with_name(f"{download.name}.converted")
 
 
+def stored_path(image: Accepted) -> Path:
+    """Return the path of the file that is stored for an image."""
+    return image.stored.path if image.stored else image.download.path
+
+
 def with_copies(
     verdicts: Iterable[Accepted | Rejected], converter: Converter, how: Conversion
 ) -> Generator[Accepted | Rejected]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from attrs import field, frozen
 
 from pixcore.errors import InvalidRequest
+from pixcore.model.conversion import Conversion
 from pixcore.model.quality import Quality
 
 _DATASET = re.compile(r"\w[\w.-]{0,99}")
@@ -87,6 +88,7 @@ class ChunkRequest:
         lists: The lists from which the chunk may take more candidates when its slices do not suffice, each from its
             first position that was unclaimed when the dataset was planned to its end. All chunks of a keyword share
             them.
+        store_as: How the chunk's images are converted before they are stored; None stores them as they are.
     """
 
     index: int
@@ -99,6 +101,7 @@ class ChunkRequest:
     variations: int = 0
     columns: tuple[tuple[str, str], ...] = ()
     lists: tuple[Slice, ...] = field(default=(), converter=_slices)
+    store_as: Conversion | None = None
 
     def __attrs_post_init__(self) -> None:
         name = f"chunk {self.index} of {self.dataset or 'no dataset'}"

@@ -21,9 +21,9 @@ from typing import Any
 from attrs import asdict, field, fields, frozen
 
 from pixcore.errors import InvalidRequest
-from pixcore.model.conversion import CHANGES, Converted
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Provenance
 from pixcore.model.measures import Measures
+from pixcore.model.originals import NOT_CONVERTED, converted_columns
 from pixcore.model.requests import ChunkRequest
 
 ROWS = "rows.jsonl"  # no name that loaders take for metadata: they would infer types from JSON
@@ -44,11 +44,6 @@ _ADDED: Mapping[int, tuple[str, ...]] = {
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
 
 
-_ORIGINAL = ("sha256", "width", "height", "bytes")
-_NOT_CONVERTED: Mapping[str, str | int] = {
-    **{f"original_{name}": "" if name == "sha256" else 0 for name in _ORIGINAL},
-    "conversion": "",
-}
 _NOT_MEASURED = Measures(**{measure.name: 0 for measure in fields(Measures)})
 
 
@@ -169,35 +164,9 @@ def _file(image: Accepted) -> dict[str, Any]:
         "orientation": image.orientation,
         "frames": image.frames,
         "mode": image.mode,
-        **_NOT_CONVERTED,
+        **NOT_CONVERTED,
     }
     return collected | converted_columns(collected, image.stored) if image.stored else collected
-
-
-def converted_columns(before: Mapping[str, object], stored: Converted) -> dict[str, object]:
-    """Return the columns that change when the image with the row ``before`` is converted.
-
-    If it was converted before, the ``original_`` columns stay.
-    """
-    first = not before["original_sha256"]
-    names = {*str(before["conversion"]).split(","), *stored.changes}
-    return {
-        "sha256": stored.sha256,
-        "width": stored.width,
-        "height": stored.height,
-        "format": stored.format,
-        "bytes": stored.size,
-        "orientation": 1,
-        "frames": 1,
-        "mode": stored.mode,
-        **{f"original_{name}": before[name if first else f"original_{name}"] for name in _ORIGINAL},
-        "conversion": ",".join(name for name in CHANGES if name in names),
-    }
-
-
-def collected_sha256(row: Mapping[str, object]) -> str:
-    """Return the sha256 of the image that was collected, whether its row was converted or not."""
-    return str(row.get("original_sha256") or row["sha256"])
 
 
 def _listed(candidate: Candidate, request: ChunkRequest) -> Iterator[tuple[str, str | int]]:

@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 from attrs.validators import ge
 
 from pixcore.errors import InvalidRequest, NoValidImages
+from pixcore.model.conversion import Conversion
 from pixcore.model.quality import Quality
 from pixcore.model.requests import ChunkRequest, Slice
 
@@ -80,7 +81,7 @@ class DatasetRequest:
     """A dataset to plan: its keywords, in chunks of ``chunk_size`` images of one keyword each.
 
     ``first_index`` is the number of chunks that the dataset has already. ``columns`` are the columns of lists in their
-    rows, as in a ``ChunkRequest``.
+    rows, and ``store_as`` the conversion of its images, as in a ``ChunkRequest``.
 
     Raises:
         InvalidRequest: The chunk size is below 1.
@@ -92,6 +93,7 @@ class DatasetRequest:
     first_index: int = 0
     quality: Quality = Quality()
     columns: tuple[tuple[str, str], ...] = ()
+    store_as: Conversion | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.chunk_size < 1:
@@ -202,6 +204,7 @@ def _chunks(request: DatasetRequest, shares: Iterable[_Share], kinds: Mapping[st
                 variations=share.request.variations,
                 columns=tuple(columns.items()),
                 lists=lists.values(),
+                store_as=request.store_as,
             )
             index += 1
 

@@ -33,6 +33,7 @@ class ArchiveCheck:
         faults: One line for each fault, which names the member if it concerns one; empty for a whole archive.
         images: How many images were decoded.
         other_hashes: How many of them have hashes of another method, so that they could not be compared.
+        converted: How many of them are converted copies, with the hashes of the collected images.
         is_archive: Whether it was read; a blob that belongs to no chunk is only reported.
     """
 
@@ -41,6 +42,7 @@ class ArchiveCheck:
     faults: tuple[str, ...]
     images: int = 0
     other_hashes: int = 0
+    converted: int = 0
     is_archive: bool = True
 
 
@@ -75,7 +77,7 @@ def check_archive(
         faults += _pictures(contents(), spare, validator, seen)
     except InvalidRequest as damage:
         faults.append(one_line(damage))
-    return ArchiveCheck(blob, chunk, tuple(faults), seen["images"], seen["other_hashes"])
+    return ArchiveCheck(blob, chunk, tuple(faults), seen["images"], seen["other_hashes"], seen["converted"])
 
 
 def check_contents(contents: Contents) -> Iterator[str]:
@@ -154,7 +156,9 @@ def _pictures(contents: Contents, spare: Path, validator: Validator, seen: Count
                 yield f"{name}: cannot be decoded ({verdict.reason}{detail})"
                 continue
             seen["images"] += 1
-            if rows[name].get("hash_method") != verdict.fingerprint.method:
+            if rows[name].get("original_sha256"):
+                seen["converted"] += 1
+            elif rows[name].get("hash_method") != verdict.fingerprint.method:
                 seen["other_hashes"] += 1
             yield from (f"{name}: {difference}" for difference in _differences(rows[name], verdict))
 
@@ -170,7 +174,7 @@ def _downloads(contents: Contents, rows: Mapping[str, object], spare: Path) -> G
 
 def _differences(row: _Row, image: Accepted) -> Iterator[str]:
     found: dict[str, object] = {"width": image.width, "height": image.height, "format": image.format}
-    if row.get("hash_method") == image.fingerprint.method:
+    if not row.get("original_sha256") and row.get("hash_method") == image.fingerprint.method:
         found |= {"phash": f"{image.fingerprint.phash:016x}", "dhash": f"{image.fingerprint.dhash:016x}"}
     for column, value in found.items():
         if row.get(column) != value:

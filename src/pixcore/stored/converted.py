@@ -10,7 +10,8 @@ from attrs import define, evolve, field, frozen
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import NoValidImages
 from pixcore.model.conversion import CHANGES, Conversion, Unconverted
-from pixcore.model.rows import converted_columns, extension_of
+from pixcore.model.originals import converted_columns
+from pixcore.model.rows import extension_of
 from pixcore.ports.converter import Converter
 from pixcore.stored.samples import Sample
 

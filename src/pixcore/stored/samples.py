@@ -10,7 +10,8 @@ from attrs import frozen
 
 from pixcore.errors import InvalidRequest
 from pixcore.model.chunks import ChunkRecord
-from pixcore.model.rows import COLUMN_TYPES, as_text, collected_sha256, extension_of
+from pixcore.model.originals import collected_sha256
+from pixcore.model.rows import COLUMN_TYPES, as_text, extension_of
 from pixcore.ports.seen_images import NearPair, SeenImages
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.near_groups import near_groups

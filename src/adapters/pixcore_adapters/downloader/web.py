@@ -150,12 +150,11 @@ class WebDownloader:
             return head
         outcome = head.outcome.result()
         if isinstance(outcome, Missed):
-            return Miss(head.candidate, outcome.reason, outcome.permanent, outcome.detail, outcome.transfer)
+            return Miss(head.candidate, outcome.reason, outcome.permanent, outcome.detail)
         candidate = head.candidate
         if outcome.opt_out:
             candidate = evolve(candidate, provenance=evolve(candidate.provenance, opt_out=outcome.opt_out))
-        fetched_at = self.moment or outcome.fetched_at
-        return Download(candidate, head.path, outcome.size, fetched_at, transfer=outcome.transfer)
+        return Download(candidate, head.path, outcome.size, self.moment or outcome.fetched_at)
 
 
 def _digest(text: str) -> bytes:

@@ -1,6 +1,6 @@
 """The arguments that describe a dataset, shared by ``run``, ``plan`` and ``submit``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from attrs import evolve
 from pixcore import Chunk, InvalidRequest
 from pixcore.model.measures import FLAGS
 from pixcore_runners.assembly.assembly import Assembly, assemble
+from pixcore_runners.cli.conversion import conversion, conversion_options
 from pixcore_runners.cli.lists import faults
 from pixcore_runners.cli.shell import Shell, with_options
 from pixcore_runners.planning.dataset_file import read
@@ -23,7 +24,7 @@ from pixcore_runners.settings.values import about
 # The settings with a flag that a DATASET.toml holds itself.
 _IN_THE_FILE = ("source", "license", "chunk_size", "min_width", "min_height", "drop", "near")
 
-# The command receives `keyword`, `count` and `dataset`. The others are settings.
+# The command receives `keyword`, `count`, `dataset` and the options of a conversion. The others are settings.
 spec_options = with_options(
     click.argument("keyword", metavar="[KEYWORD | DATASET.toml]", default=""),
     click.option(
@@ -62,11 +63,14 @@ spec_options = with_options(
         }.items()
     ),
     click.option("--accept-junk", is_flag=True, default=None, help=about("accept_junk").help),
+    conversion_options,
     click.option("--keep-pages", metavar="DIR", help="Store result pages that could not be parsed in DIR."),
 )
 
 
-def dataset_spec(shell: Shell, keyword: str, count: int | None, dataset: str) -> DatasetSpec:
+def dataset_spec(
+    shell: Shell, keyword: str, count: int | None, dataset: str, conversions: Mapping[str, object]
+) -> DatasetSpec:
     """Return the dataset that the arguments describe, with missing names filled in. Prints warnings about its sources.
 
     Raises:
@@ -74,14 +78,15 @@ def dataset_spec(shell: Shell, keyword: str, count: int | None, dataset: str) ->
     """
     settings = _with_usual_sources(shell)
     if keyword.endswith(".toml"):
-        flags = {"count": count, "dataset": dataset}
+        flags = {"count": count, "dataset": dataset, **conversions}
         flags |= {name: shell.loaded.origins[name] == "flag" for name in _IN_THE_FILE}
         if given := [name.replace("_", "-") for name, value in flags.items() if value]:
             raise InvalidRequest(f"--{given[0]} cannot be used with a DATASET.toml; write it into {keyword}")
         spec = read(Path(keyword), settings)
     else:
         keyword_spec = KeywordSpec(settings.source, keyword, count, licenses=settings.license, lists=settings.lists)
-        spec = DatasetSpec((keyword_spec,), settings.chunk_size, dataset, settings.quality)
+        store_as = conversion(conversions)
+        spec = DatasetSpec((keyword_spec,), settings.chunk_size, dataset, settings.quality, store_as)
     if unknown := [name for name in spec.quality.filters if name not in FILTERS]:
         raise InvalidRequest(f"there is no filter {unknown[0]!r}; install the package that brings it")
     spec = spec.with_names()

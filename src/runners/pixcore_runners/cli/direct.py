@@ -16,7 +16,7 @@ from pixcore.model.chunks import ChunkKey, ChunkRecord, Status
 from pixcore.ports import Validator
 from pixcore_runners.assembly.assembly import Assembly
 from pixcore_runners.cli.advice import advice, allocations_of
-from pixcore_runners.cli.document import DONE, document, exit_code
+from pixcore_runners.cli.document import DONE, changed, document, exit_code
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell, container_option, with_options
 from pixcore_runners.cli.tables import chunk_table
@@ -70,6 +70,8 @@ def run_unfinished(shell: Shell, assembly: Assembly, dataset: str, validator: Va
     else:
         shell.say(f"dataset {dataset}: nothing left to do")
     shell.show(document(dataset, records), chunk_table(records))
+    if changes := changed(records):
+        shell.say(f"changed by the conversion: {', '.join(f'{name}: {count}' for name, count in changes.items())}")
     code = exit_code(records)
     if code != DONE:
         shell.say(advice(dataset, records, assembly.status))

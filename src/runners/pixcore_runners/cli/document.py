@@ -1,12 +1,14 @@
 """The JSON document of ``--json``, and the exit code of a dataset."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from attrs import asdict
 
 from pixcore import ChunkRecord, Status, TwinPair
+from pixcore.model.conversion import CHANGES
 from pixcore.ports.seen_images import SeenImage
 from pixcore.stored.near_groups import NearGroup
 
@@ -33,6 +35,14 @@ def near_document(dataset: str, groups: Iterable[NearGroup], twins: Sequence[Twi
     yield "\n]}\n"
 
 
+def changed(records: Iterable[ChunkRecord]) -> dict[str, int]:
+    """Return how many stored images a conversion changed in each way of ``CHANGES``, in their order."""
+    found = Counter[str]()
+    for record in records:
+        found.update(record.result.tally.get("conversion", {}) if record.result else {})
+    return {name: found[name] for name in CHANGES if found[name]}
+
+
 def exit_code(records: Sequence[ChunkRecord]) -> int:
     """Return 0 if every chunk is full, 4 if no image was collected, else 3."""
     if all(record.status is Status.COMPLETED and not _shortfall(record) for record in records):
@@ -56,6 +66,7 @@ def _chunk(record: ChunkRecord) -> dict[str, Any]:
         "shortfall": _shortfall(record),
         "rejected": dict(sorted(counts.rejected.items())),
         "missed": dict(sorted(counts.missed.items())),
+        "conversion": dict(result.tally.get("conversion", {})) if result else {},
         "taken": [asdict(slice_) for slice_ in record.chunk.taken],
         "attempt": record.attempt,
         "seconds": dict(result.seconds) if result else {},

@@ -19,12 +19,12 @@ from pixcore_runners.planning.dataset_plan import plan_missing
 @click.command("plan")
 @spec_options
 @shared
-def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None:
+def command(shell: Shell, /, keyword: str, count: int | None, dataset: str, **conversions: object) -> None:
     """Print the chunks that `run` would process, with their slices. Changes nothing.
 
     Example: `pixcore plan --source folder:./photos --count 1000`
     """
-    spec = dataset_spec(shell, keyword, count, dataset)
+    spec = dataset_spec(shell, keyword, count, dataset, conversions)
     assembly = assemble(shell.settings)
     existing = ((record.chunk.request, record.chunk.taken) for record in assembly.status.find(spec.dataset))
     table = plain_table("index", "keyword", "target", "slices")
@@ -44,6 +44,8 @@ def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None
         lists = missing.summaries
     document = {"version": VERSION, "dataset": spec.dataset, "chunks": chunks, "lists": lists}
     shell.show(document, table, *(line for summary in lists for line in described(summary)))
+    if spec.store_as:
+        shell.say(f"images are stored as {spec.store_as.described()}; the originals are not kept")
 
 
 def _slices(slices: Iterable[Slice]) -> str:

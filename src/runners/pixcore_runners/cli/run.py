@@ -12,14 +12,14 @@ from pixcore_runners.cli.shell import Shell, shared
 @spec_options
 @run_options
 @shared
-def command(shell: Shell, keyword: str, count: int | None, dataset: str) -> None:
+def command(shell: Shell, /, keyword: str, count: int | None, dataset: str, **conversions: object) -> None:
     """Plan a dataset and process it on this machine. Run it again to resume; nothing is done twice.
 
     Exits with 3 if a chunk failed or is short of its target, with 4 if no image was collected.
 
     Example: `pixcore run "red panda" --source folder:./photos --count 1000`
     """
-    spec = dataset_spec(shell, keyword, count, dataset)
+    spec = dataset_spec(shell, keyword, count, dataset, conversions)
     with validating(shell.settings, at_once=True) as validator:  # its decoder starts while the dataset is planned
         assembly, new = plan_and_save(shell, spec)
         if new:

@@ -23,14 +23,24 @@ from pixcore_runners.settings.source_names import parse
 @click.option("--shared-path", is_flag=True, help="The folders are at the same paths on every worker's machine.")
 @container_option
 @shared
-def command(shell: Shell, keyword: str, count: int | None, dataset: str, *, runner: str, shared_path: bool) -> None:
+def command(
+    shell: Shell,
+    /,
+    keyword: str,
+    count: int | None,
+    dataset: str,
+    *,
+    runner: str,
+    shared_path: bool,
+    **conversions: object,
+) -> None:
     """Plan a dataset and enqueue its chunks for workers. Run it again to enqueue the chunks that are still pending.
 
     Lists are stored in the store, where workers read them. Start workers with `pixcore worker`.
 
     Example: `pixcore submit "red panda" --count 20000 --runner celery`
     """
-    spec = dataset_spec(shell, keyword, count, dataset)
+    spec = dataset_spec(shell, keyword, count, dataset, conversions)
     require_shared(shell.settings)
     _require_shared_folders(spec, shared_path=shared_path)
     queue = open_runner(runner, shell.settings)

@@ -80,7 +80,7 @@ class _Findings:
         """Print each fault. ``archives`` is the number of archives, for the progress."""
         if self.shell.as_json:
             click.echo(json.dumps({"version": VERSION, **self.subject, "faults": []}).removesuffix("]}"), nl=False)
-        other_hashes = 0
+        other_hashes = converted = 0
         with item_progress(self.shell, "archives", archives) as done:
             for check in found:
                 for fault in check.faults:
@@ -90,10 +90,13 @@ class _Findings:
                     done()
                 self.images += check.images
                 other_hashes += check.other_hashes
+                converted += check.converted
                 if check.faults and check.chunk:
                     self.damaged.append(check.chunk)
         if other_hashes:
             self.shell.say(f"images that were not compared because another version made their hashes: {other_hashes}")
+        if converted:
+            self.shell.say(f"images whose hashes are those of the originals, which are not stored: {converted}")
 
     def end(self, reopened: Sequence[int]) -> NoReturn:
         """Print the totals and exit."""

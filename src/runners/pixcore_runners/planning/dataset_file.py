@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import tomlkit
-from attrs import frozen
+from attrs import fields, frozen
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
-from pixcore import InvalidRequest
+from pixcore import Conversion, InvalidRequest
 from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec
 from pixcore_runners.settings import Settings, with_setting
 from pixcore_runners.settings.conversion import typed
@@ -68,7 +68,7 @@ class _File:
     text: str
 
     def spec(self, table: Mapping[str, Any], settings: Settings) -> DatasetSpec:
-        settings = self._set(settings, table, _HEAD, own=("dataset", "count", "quality", "keyword"))
+        settings = self._set(settings, table, _HEAD, own=("dataset", "count", "quality", "store_as", "keyword"))
         settings = self._set(settings, self._table(table.get("quality", {}), ("quality",)), _QUALITY, ("quality",))
         count = self._count(table)
         listed = table.get("keyword", [])
@@ -82,7 +82,9 @@ class _File:
                 self._refuse((*at, "name"), f"name {keyword.keyword!r} is already in this file; remove one of the two")
             keywords[keyword.keyword] = keyword
         dataset = self._text(table, "dataset") or self.path.stem
-        return DatasetSpec(tuple(keywords.values()), settings.chunk_size, dataset, settings.quality)
+        return DatasetSpec(
+            tuple(keywords.values()), settings.chunk_size, dataset, settings.quality, self._conversion(table)
+        )
 
     def _keyword(self, table: Mapping[str, Any], settings: Settings, count: int | None, at: _Key) -> KeywordSpec:
         settings = self._set(settings, table, _KEYWORD, at, own=("name", "label", "count"))
@@ -93,6 +95,26 @@ class _File:
         return KeywordSpec(
             settings.source, name, self._count(table, at) or count, label, settings.license, settings.lists
         )
+
+    def _conversion(self, table: Mapping[str, Any]) -> Conversion | None:
+        """Return how the images are converted before they are stored."""
+        at: _Key = ("store_as",)
+        if "store_as" not in table:
+            return None
+        given = self._table(table["store_as"], at)
+        kinds = {field.name: int if field.name in ("size", "quality") else str for field in fields(Conversion)}
+        for key, value in given.items():
+            if key not in kinds:
+                self._refuse((*at, key), f"unknown key {key!r}; use some of: {', '.join(kinds)}")
+            if type(value) is not kinds[key]:
+                form = "write a whole number" if kinds[key] is int else "write a string in quotes"
+                self._refuse((*at, key), f"{key} cannot be {value!r}; {form}")
+        if not {"size", "encode"} & given.keys():
+            self._refuse(at, 'store_as needs a size or encode, such as { size = 256, encode = "webp" }')
+        try:
+            return Conversion(**given)
+        except InvalidRequest as error:
+            self._refuse(at, str(error))
 
     def _set(
         self, settings: Settings, table: Mapping[str, Any], names: Sequence[str], at: _Key = (), own: Sequence[str] = ()

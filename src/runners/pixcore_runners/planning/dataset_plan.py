@@ -23,6 +23,7 @@ from pixcore import (
     StoreNotFound,
     plan,
 )
+from pixcore.model.conversion import Conversion
 from pixcore.model.positions import Allocation
 from pixcore.model.quality import TwinRule
 from pixcore.model.requests import dataset_name
@@ -30,6 +31,7 @@ from pixcore.planning.variations import NEWEST, queries
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
+from pixcore_runners.planning.storing import require_same
 from pixcore_runners.settings import Settings
 from pixcore_runners.settings.source_names import CONTACTABLE, LISTED, parse, title
 
@@ -81,12 +83,13 @@ class KeywordSpec:
 
 @frozen
 class DatasetSpec:
-    """A dataset as a user specifies it: its keywords, and the size of its chunks."""
+    """A dataset as a user specifies it: its keywords, the size of its chunks, and how its images are stored."""
 
     keywords: Sequence[KeywordSpec]
     chunk_size: int
     dataset: str = ""
     quality: Quality = field(factory=Quality)
+    store_as: Conversion | None = None
 
     @property
     def sources(self) -> list[str]:
@@ -178,6 +181,7 @@ def plan_numbered_chunk(
 
 @contextmanager
 def _plan(spec: DatasetSpec, known: "_Known", first_index: int, catalogue: Catalogue) -> Generator[Plan]:
+    require_same(spec.dataset, spec.store_as, known.stored_as)
     with ExitStack() as opened:
         lanes = _Lanes(spec.dataset, known, catalogue, opened)
         try:
@@ -188,7 +192,7 @@ def _plan(spec: DatasetSpec, known: "_Known", first_index: int, catalogue: Catal
             ) from exc
         quality = evolve(spec.quality, twins=TwinRule.HASHES) if known.by_hashes else spec.quality
         request = DatasetRequest(
-            spec.dataset, lacking, spec.chunk_size, first_index, quality, tuple(known.columns.items())
+            spec.dataset, lacking, spec.chunk_size, first_index, quality, tuple(known.columns.items()), spec.store_as
         )
         yield Plan(plan(request), list(lanes.listings.values()))
 
@@ -201,11 +205,13 @@ class _Known:
         self.images: dict[str, int] = {}  # planned images by keyword
         self.variations: dict[str, int] = {}  # version of the variations by keyword
         self.columns: dict[str, str] = {}  # types of the columns of lists
+        self.stored_as: set[Conversion | None] = set()
         self.by_hashes = False  # an older plan drops by hashes, and keeps to that
         self.furthest: dict[tuple[str, str, str], Slice] = {}  # last slice by source, query and licences
         for chunk in chunks:
             request = chunk.request
             self.chunks += 1
+            self.stored_as.add(request.store_as)
             self.by_hashes |= request.quality.twins is TwinRule.HASHES
             self.images[request.keyword] = self.images.get(request.keyword, 0) + request.target
             for column, kind in request.columns:

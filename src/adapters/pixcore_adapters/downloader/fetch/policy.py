@@ -9,7 +9,6 @@ from attrs import field, frozen
 from attrs.validators import ge, gt
 
 from pixcore.errors import InvalidRequest
-from pixcore.model.images import Transfer
 
 _PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(?=[/ ]|$)")
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
@@ -20,8 +19,8 @@ def _lower(hosts: Iterable[str]) -> frozenset[str]:
     return frozenset(host.lower() for host in hosts)
 
 
-def note(text: str) -> str:
-    """Reduce a text that a server wrote to one short line of printable ASCII."""
+def _note(text: str) -> str:
+    # servers wrote the text, so reduce it to one short line of printable ASCII
     return " ".join(text.split())[:_MAX_NOTE].encode("unicode_escape").decode()
 
 
@@ -80,15 +79,13 @@ class Fetched:
 
     size: int
     fetched_at: datetime
-    opt_out: str = field(default="", converter=note)
-    transfer: Transfer | None = field(default=None, eq=False)
+    opt_out: str = field(default="", converter=_note)
 
 
 @frozen
 class Missed:
-    """A failed fetch. ``permanent`` means that fetching again soon cannot help. ``detail`` is a ``note``."""
+    """A failed fetch. ``permanent`` means that fetching again soon cannot help."""
 
     reason: str
     permanent: bool
-    detail: str = ""
-    transfer: Transfer | None = field(default=None, eq=False)
+    detail: str = field(default="", converter=_note)

@@ -88,6 +88,8 @@ class DatasetCounts:
         wanted: Images that all chunks together were planned to have.
         sources, licenses, formats: Images by the values in their rows; ``""`` if a row has none or it was not recorded.
         labels: Images by label and keyword.
+        changes: Images by what their conversion changed.
+        stored_as: The conversion of the images, in words; empty if they are stored as they are.
         missed, rejected: Candidates that were left out, by reason.
         suffixes: Archives by the extension of their names.
         former: Those of format version 1.
@@ -109,6 +111,8 @@ class DatasetCounts:
     licenses: Frequencies = field(factory=Frequencies)
     formats: Frequencies = field(factory=Frequencies)
     labels: Frequencies = field(factory=Frequencies)
+    changes: Frequencies = field(factory=Frequencies)
+    stored_as: str = ""
     missed: Frequencies = field(factory=Frequencies)
     rejected: Frequencies = field(factory=Frequencies)
     suffixes: Frequencies = field(factory=Frequencies)
@@ -135,6 +139,9 @@ class DatasetCounts:
         request, images = record.chunk.request, result.progress.accepted
         self.archives += 1
         self.short += result.shortfall > 0
+        self.stored_as = request.store_as.described() if request.store_as else self.stored_as
+        for name, changed in result.tally.get("conversion", {}).items():
+            self.changes.add(changed, name)
         self.images += images
         self.bytes += result.bytes
         for label, count in result.tally.get("label", {request.label or request.keyword: images}).items():

@@ -8,6 +8,7 @@ from attrs import define, field, frozen
 
 from pixcore.errors import InvalidRequest, StoreNotFound, one_line
 from pixcore.model.chunks import Attempt, ChunkKey, ChunkRecord, Reject, TwinPair
+from pixcore.model.originals import collected_sha256
 from pixcore.ports.seen_images import NearPair
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.near_groups import NearGroup
@@ -208,8 +209,8 @@ class _Reading:
 
 
 def _names(chunk: int, row: Mapping[str, object]) -> tuple[object, ...]:
-    """Return what pairs call an image: its sha256, or the id of its chunk and its URL."""
-    return str(row.get("sha256")), (chunk, str(row.get("url")))
+    """Return what pairs call an image: the sha256 of the collected image, or the id of its chunk and its URL."""
+    return collected_sha256(row), (chunk, str(row.get("url")))
 
 
 def _nearest(groups: Sequence[NearGroup], twins: Collection[tuple[int, frozenset[str]]]) -> list[tuple[int, NearPair]]:
