@@ -2,12 +2,15 @@
 
 import shutil
 import tempfile
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from contract.blob_store import BlobStoreContract, BlobStoreMachine
+from pixcore.model.archives import Blob
 from pixcore.ports import BlobStore
 from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
@@ -39,13 +42,23 @@ class MemoryMachine(BlobStoreMachine):
         return MemoryBlobStore()
 
 
+class Alternating(LocalBlobStore):
+    """A local store of which every second ``put`` takes the file over."""
+
+    _puts = count()
+
+    def put(self, key: str, source: Path, **described: Any) -> Blob:  # noqa: ANN401 - as the port says
+        """Store a file, by a copy or by a link."""
+        return (self.take_over if next(self._puts) % 2 else super().put)(key, source, **described)
+
+
 class LocalMachine(BlobStoreMachine):
     """In a folder."""
 
     def new_store(self) -> BlobStore:
         """Return an empty store."""
         self.folder = tempfile.mkdtemp()
-        return LocalBlobStore(Path(self.folder))
+        return Alternating(Path(self.folder))
 
     def teardown(self) -> None:
         """Remove the folder."""

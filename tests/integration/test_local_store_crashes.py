@@ -22,9 +22,10 @@ from pixcore.errors import StoreConflict, StoreDenied
 root, source = Path(sys.argv[1]), Path(sys.argv[2])
 store = LocalBlobStore(root)
 
-def put(data, **more):
+def put(data, method="put", **more):
     digest = hashlib.sha256(data).hexdigest()
-    return store.put("key", source, sha256=digest, size=len(data), content_type="t/t", metadata={"by": "child"}, **more)
+    described = {"sha256": digest, "size": len(data), "content_type": "t/t", "metadata": {"by": "child"}}
+    return getattr(store, method)("key", source, **described, **more)
 """
 
 
@@ -86,18 +87,21 @@ def test_a_living_writer_is_not_swept(store: LocalBlobStore, root: Path, pipe: P
     assert read(store, "key") == bytes(2_000_000)
 
 
+@pytest.mark.parametrize("method", ["put", "take_over"])
 @pytest.mark.parametrize(
     ("moment", "survivor"),
     [("Path.rename", b"old"), ("LocalBlobStore._tidy", b"new")],
     ids=["before the rename", "after the rename"],
 )
 def test_a_crash_beside_the_rename_is_old_or_new(
-    store: LocalBlobStore, root: Path, tmp_path: Path, moment: str, survivor: bytes
+    store: LocalBlobStore, root: Path, tmp_path: Path, *, moment: str, survivor: bytes, method: str
 ) -> None:
     """A crash at the rename leaves the old or the new version with its sidecar. The next put removes the other's."""
     old = put(store, "key", b"old", metadata={"by": "parent"})
     (tmp_path / "source").write_bytes(b"new")
-    code = f"{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\nput(b'new', replacing={old.etag!r})"
+    code = (
+        f"{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\nput(b'new', {method!r}, replacing={old.etag!r})"
+    )
     assert start(code, root, tmp_path / "source").wait() == -signal.SIGKILL
     blob = store.head("key")
     assert read(store, "key") == survivor

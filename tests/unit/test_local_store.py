@@ -14,6 +14,7 @@ import pytest
 from contract.blob_store import keys, put, read
 
 from pixcore.errors import StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
+from pixcore.model.archives import Blob
 from pixcore_adapters.blob_store.local import LocalBlobStore
 
 
@@ -46,6 +47,45 @@ def root(tmp_path: Path) -> Path:
 def store(root: Path) -> LocalBlobStore:
     """Return an empty store."""
     return LocalBlobStore(root)
+
+
+def take_over(store: LocalBlobStore, source: Path, sha256: str, size: int) -> Blob:
+    """Let the store take a file over."""
+    return store.take_over("d/key", source, sha256=sha256, size=size, content_type="t/t", metadata={"a": "b"})
+
+
+class TestTakingOver:
+    """An archive is written once: the store makes the caller's file the blob."""
+
+    @pytest.mark.parametrize("same_disk", [True, False])
+    def test_a_file_becomes_the_blob_if_it_is_on_the_same_disk(
+        self, store: LocalBlobStore, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, same_disk: bool
+    ) -> None:
+        """A file of another file system is copied. Either way, the caller may remove its file."""
+        source = tmp_path / "archive"
+        source.write_bytes(b"images")
+        inode = source.stat().st_ino
+        if not same_disk:
+            monkeypatch.setattr(os, "link", partial(_refuse, errno.EXDEV))
+        blob = take_over(store, source, hashlib.sha256(b"images").hexdigest(), 6)
+        source.unlink()
+        assert ((root / "d/key").stat().st_ino == inode) == same_disk
+        assert blob == store.head("d/key")
+        assert (read(store, "d/key"), blob.size, blob.metadata) == (b"images", 6, {"a": "b"})
+        assert len(private_files(root)) == 1  # the sidecar
+
+    def test_a_file_of_another_size_is_refused(self, store: LocalBlobStore, root: Path, tmp_path: Path) -> None:
+        """A file that was cut must not become a blob, and the caller keeps it."""
+        source = tmp_path / "archive"
+        source.write_bytes(b"imag")
+        with pytest.raises(StoreConflict, match="4 bytes, but 6 were expected"):
+            take_over(store, source, hashlib.sha256(b"images").hexdigest(), 6)
+        assert source.read_bytes() == b"imag"
+        assert keys(store) == private_files(root) == []
+
+
+def _refuse(number: int, *_: object, **__: object) -> None:
+    raise OSError(number, os.strerror(number))
 
 
 class TestPlainFiles:

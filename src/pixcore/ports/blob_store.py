@@ -66,3 +66,28 @@ class BlobStore(Protocol):
             StoreNotFound, StoreDenied, StoreUnavailable: As for ``put``.
         """
         ...
+
+
+class FileStore(BlobStore, Protocol):
+    """A store of files, which may take a file over instead of copying it. A store need not be one."""
+
+    def take_over(
+        self,
+        key: str,
+        source: Path,
+        *,
+        sha256: str,
+        size: int,
+        content_type: str,
+        metadata: Mapping[str, str],
+        replacing: str | None = None,
+    ) -> Blob:
+        """Store the file ``source`` as ``put`` does, without reading it: it may become the blob itself.
+
+        From then on, nobody may write to ``source``; removing it is allowed. The caller vouches for ``sha256``: the
+        bytes need not be compared with it.
+
+        Raises:
+            StoreConflict, StoreNotFound, StoreDenied, StoreUnavailable: As for ``put``.
+        """
+        ...

@@ -1,17 +1,21 @@
 """Archivers, one file for each format, and what they share: writing the target, bounds, read errors and row checks."""
 
 import hashlib
+import io
 import json
+import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest, one_line
 from pixcore.model.archives import Archive
 
-_BLOCK = 1 << 18
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 _SMALL = 64 << 20  # bytes
 # more than pixcore's own columns and the longest line of a list take together
 _LONGEST_ROW = 1 << 20  # bytes
@@ -30,24 +34,54 @@ def removed_on_failure(target: Path) -> Generator[None]:
         raise
 
 
-class ArchiveFile:
-    """An archive being written to ``file``. It is hashed while it is written, from the operating system's cache."""
+class ArchiveFile(io.RawIOBase):
+    """An archive that is being written, as a file object for zipfile and tarfile. Its bytes are hashed on their way.
 
-    def __init__(self, file: BinaryIO, reader: BinaryIO) -> None:
-        self.file = file
-        self._reader = reader
+    What is written stays in memory until ``commit``, so that the writer may go back and write a header again, in one
+    call as before. ``commit`` sends it to the file: each byte is hashed and written once, and never read.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._sha256 = hashlib.sha256()
-        self._size = 0
+        self._parts: dict[int, bytes] = {}  # not committed yet, by position
+        self._position = self._size = 0
 
-    def hash_written(self) -> None:
-        """Hash the bytes written since the last call. They must not be overwritten afterwards."""
-        self.file.flush()
-        while block := self._reader.read(_BLOCK):
-            self._sha256.update(block)
-            self._size += len(block)
+    def write(self, data: "ReadableBuffer") -> int:
+        """Write one part at the current position: behind all others, or in place of one of them."""
+        part = bytes(data)
+        self._parts[self._position] = part
+        self._position += len(part)
+        return len(part)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a position from the start."""
+        if whence != os.SEEK_SET:
+            raise io.UnsupportedOperation("an archive is written from its start")
+        self._position = offset
+        return offset
+
+    def tell(self) -> int:
+        """Return the current position."""
+        return self._position
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def commit(self) -> None:
+        """Hash what was written since the last call, and send it to the file. It cannot be overwritten any more."""
+        for part in self._parts.values():
+            self._sha256.update(part)
+            self._size += self._file.write(part)
+        self._parts.clear()
 
     def archive(self, path: Path, images: int, version: int) -> Archive:
-        """Return the description of the archive. Call ``hash_written`` after the last write first."""
+        """Return the description of the archive. Call ``commit`` after the last write first."""
         return Archive(path, self._size, self._sha256.hexdigest(), images, version)
 
 
@@ -58,13 +92,8 @@ def new_archive(path: Path) -> Generator[ArchiveFile]:
     Raises:
         WorkspaceFull, TransientError: The block failed to write; see ``local_disk``.
     """
-    with (
-        removed_on_failure(path),
-        local_disk("packing"),
-        path.open("wb") as file,
-        path.open("rb", buffering=0) as reader,
-    ):
-        yield ArchiveFile(file, reader)
+    with removed_on_failure(path), local_disk("packing"), path.open("wb") as file:
+        yield ArchiveFile(file)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class TarArchiver:
         """See ``pixcore.ports.Archiver``."""
         images_packed = 0
         with new_archive(target) as output:
-            with tarfile.open(fileobj=output.file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+            with tarfile.open(fileobj=output, mode="w", format=tarfile.USTAR_FORMAT) as archive:
                 for row, path in images:
                     images_packed += 1
                     with path.open("rb") as source:
@@ -43,8 +43,8 @@ class TarArchiver:
                         _add(archive, str(name), path.stat().st_size, source)
                     text = json.dumps({**row.values(), "file_name": str(name)}, ensure_ascii=False).encode()
                     _add(archive, str(name.with_suffix(_ROW)), len(text), io.BytesIO(text))
-                    output.hash_written()
-            output.hash_written()
+                    output.commit()
+            output.commit()
         return output.archive(target, images_packed, _VERSION)
 
     def contents(self, archive: Path) -> Contents:

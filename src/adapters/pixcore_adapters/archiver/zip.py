@@ -4,7 +4,6 @@
 instead, from which loaders infer types: dates in a column of text become timestamps.
 """
 
-import shutil
 import struct
 import zipfile
 import zlib
@@ -29,8 +28,6 @@ _VERSION = 2
 # The earliest time that the format can hold. Real times would give each archive other bytes.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
-_BLOCK = 1 << 20  # bytes; most pictures fit into one block
-
 # pixcore stores members; tools that repack an archive often deflate them. Other methods are missing in some builds of
 # Python, and raise other exceptions.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -54,16 +51,15 @@ class ZipArchiver:
         """See ``pixcore.ports.Archiver``."""
         rows: list[Row] = []
         with new_archive(target) as output:
-            with zipfile.ZipFile(output.file, "w", allowZip64=True) as archive:
+            with zipfile.ZipFile(output, "w", allowZip64=True) as archive:
                 for row, path in images:
                     rows.append(row)
-                    with path.open("rb", buffering=0) as source, archive.open(_member(row.file_name), "w") as member:
-                        shutil.copyfileobj(source, member, _BLOCK)
-                    output.hash_written()  # safe: zipfile rewrites a member's header only when the member is closed
+                    archive.writestr(_member(row.file_name), path.read_bytes())
+                    output.commit()  # safe: zipfile writes a member's header again only when the member is complete
                 with archive.open(_member(_TABLE), "w") as member:
                     _write_table(member, rows)
                 archive.writestr(_member(ROWS), metadata(rows))
-            output.hash_written()
+            output.commit()
         return output.archive(target, len(rows), _VERSION)
 
     def contents(self, archive: Path) -> Contents:

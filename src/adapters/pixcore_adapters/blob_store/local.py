@@ -9,13 +9,11 @@ removes it.
 import fcntl
 import hashlib
 import io
-import itertools
 import os
 import stat
 import time
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 from urllib.parse import unquote, urlsplit
@@ -24,13 +22,12 @@ import cattrs
 from attrs import field, frozen
 from cattrs.preconf.json import make_converter
 
-from pixcore.errors import InvalidRequest, StoreNotFound
+from pixcore.errors import InvalidRequest, StoreConflict, StoreNotFound
 from pixcore.model.archives import Blob
 from pixcore_adapters.blob_store import PRIVATE, check_key, check_version, described
 from pixcore_adapters.blob_store.durable import make_folder, sync_folder
 from pixcore_adapters.blob_store.os_errors import BlobFile, store_errors
-
-_SWEEP_LIMIT = 100  # files checked for each put
+from pixcore_adapters.blob_store.temporary import temporary_file
 
 _json = make_converter()
 
@@ -80,25 +77,32 @@ class LocalBlobStore:
         replacing: str | None = None,
     ) -> Blob:
         """See ``BlobStore.put``."""
-        path = self._path(key)
-        sidecar = _Sidecar(sha256, content_type, dict(metadata))
-        with store_errors(f"cannot store blob {key!r} in {self._root}"), self._temporary_file() as file:
+        with self._storing(key), self._temporary_file() as file:
             for block in described(source, sha256=sha256, size=size):
                 file.write(block)
             file.flush()
-            os.fsync(file.fileno())  # before locking, so that the lock is not held while most bytes go to the disk
-            with self._locked():
-                old = self._status(key)
-                check_version(key, current=_etag(old) if old else None, replacing=replacing)
-                etag = _set_unique_time(file, after=old.st_mtime_ns if old else 0)
-                try:
-                    self._write_sidecar(key, etag, sidecar)
-                    make_folder(path.parent)
-                    Path(file.name).rename(path)
-                    sync_folder(path.parent)
-                finally:
-                    self._tidy(key)
-        return self._blob(key, etag, size, sidecar)
+            return self._publish(key, file, _Sidecar(sha256, content_type, dict(metadata)), replacing)
+
+    def take_over(
+        self,
+        key: str,
+        source: Path,
+        *,
+        sha256: str,
+        size: int,
+        content_type: str,
+        metadata: Mapping[str, str],
+        replacing: str | None = None,
+    ) -> Blob:
+        """See ``FileStore.take_over``. Links to the file if it is on the same file system; otherwise copies it."""
+        with self._storing(key), self._temporary_file(source) as file:
+            if file.seek(0, os.SEEK_END):
+                if file.tell() != size:
+                    raise StoreConflict(f"{str(source)!r} has {file.tell()} bytes, but {size} were expected")
+                return self._publish(key, file, _Sidecar(sha256, content_type, dict(metadata)), replacing)
+        return self.put(
+            key, source, sha256=sha256, size=size, content_type=content_type, metadata=metadata, replacing=replacing
+        )
 
     def head(self, key: str) -> Blob:
         """See ``BlobStore.head``. A file that no store wrote is read whole."""
@@ -140,6 +144,27 @@ class LocalBlobStore:
         check_key(key)
         return self._root / key
 
+    def _storing(self, key: str) -> AbstractContextManager[None]:
+        check_key(key)
+        return store_errors(f"cannot store blob {key!r} in {self._root}")
+
+    def _publish(self, key: str, file: BinaryIO, sidecar: _Sidecar, replacing: str | None) -> Blob:
+        """Make a temporary file, complete and flushed, the blob of that key."""
+        path = self._path(key)
+        os.fsync(file.fileno())  # before locking, so that the lock is not held while most bytes go to the disk
+        with self._locked():
+            old = self._status(key)
+            check_version(key, current=_etag(old) if old else None, replacing=replacing)
+            etag = _set_unique_time(file, after=old.st_mtime_ns if old else 0)
+            try:
+                self._write_sidecar(key, etag, sidecar)
+                make_folder(path.parent)
+                Path(file.name).rename(path)
+                sync_folder(path.parent)
+            finally:
+                self._tidy(key)
+        return self._blob(key, etag, os.fstat(file.fileno()).st_size, sidecar)
+
     def _sidecars(self, key: str) -> Path:
         # hashed, because a sidecar below the key itself could collide with the folder of a longer key
         return self._root / PRIVATE / "meta" / hashlib.sha256(key.encode()).hexdigest()
@@ -172,21 +197,8 @@ class LocalBlobStore:
             finally:
                 fcntl.flock(lock, fcntl.LOCK_UN)  # a child forked meanwhile would hold the lock after a mere close
 
-    @contextmanager
-    def _temporary_file(self) -> Iterator[BinaryIO]:
-        """Create a temporary file, locked while its writer lives. Remove it at the end unless it was renamed."""
-        folder = self._root / PRIVATE / "tmp"
-        with self._locked():
-            make_folder(folder)
-            _sweep(folder)
-            path = folder / uuid.uuid4().hex
-            file = path.open("xb")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield file
-        finally:
-            path.unlink(missing_ok=True)
-            file.close()
+    def _temporary_file(self, source: Path | None = None) -> AbstractContextManager[BinaryIO]:
+        return temporary_file(self._root / PRIVATE / "tmp", self._locked, source)
 
     def _write_sidecar(self, key: str, etag: str, sidecar: _Sidecar) -> None:
         folder = self._sidecars(key)
@@ -270,15 +282,6 @@ def _set_unique_time(file: BinaryIO, *, after: int) -> str:
         os.utime(file.fileno(), ns=(moment, moment))
     os.fsync(file.fileno())
     return _etag(os.fstat(file.fileno()))
-
-
-def _sweep(folder: Path) -> None:
-    """Remove some of the temporary files that dead writers left. Needs the lock: a new file is not locked at once."""
-    with os.scandir(folder) as entries:
-        for entry in itertools.islice(entries, _SWEEP_LIMIT):
-            with suppress(OSError), Path(entry.path).open("r+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while the writer lives
-                Path(entry.path).unlink()
 
 
 def _is_unicode(name: str) -> bool:
