@@ -109,6 +109,19 @@ def test_options_choose_the_columns(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
+def test_a_csv_list_may_be_separated_otherwise(tmp_path: Path, delimiter: str) -> None:
+    """Spreadsheets of many countries write semicolons. Commas in other columns and in URLs must not mislead."""
+    rows = [["url", "text, long", "n"], [f"{A}?a,b;c|d", "x, y", "7"]]
+    out = io.StringIO()
+    csv.writer(out, delimiter=delimiter).writerows(rows)
+    found, (entry,) = reading(written(tmp_path / "list.csv", out.getvalue()))
+    assert (entry["url"], entry["listed"]) == (rows[1][0], {"text, long": "x, y", "n": "7"})
+    assert found.summary()["delimiter"] == delimiter
+    bare = written(tmp_path / "bare.csv", out.getvalue().partition("\n")[2])
+    assert reading(bare, ListOptions(columns=["url", "t", "n"]))[1][0]["listed"] == {"t": "x, y", "n": "7"}
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("packed", [False, True])
 def test_encodings_and_gzip_are_recognised(tmp_path: Path, encoding: str, packed: bool) -> None:
@@ -228,6 +241,7 @@ def test_bad_input_is_refused_in_one_line(tmp_path: Path) -> None:
     assert "cannot be read as Parquet" in refused(path)
     bomb = written(tmp_path / "bomb.txt", gzip.compress(b"x" * (80 << 20)))
     assert "unpacks to more than 200 times its size" in refused(bomb)
+    assert reading(bomb, JUNK)[0].faults.counts == {"line_too_long": 1}
     two = written(tmp_path / "two.csv", f"url,URL\n{A},{B}\n")
     assert "several columns of URLs: url, URL; choose one with --url-column" in refused(two)
     assert reading(two, ListOptions(url="URL"))[1][0]["url"] == B

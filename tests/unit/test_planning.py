@@ -211,6 +211,13 @@ def test_a_column_has_one_type_in_all_chunks_of_a_dataset() -> None:
     assert [chunk.columns for chunk in plan(DatasetRequest("d", keywords[:1], columns=STRING))] == [STRING]
 
 
+def test_an_integer_that_may_be_missing_is_text() -> None:
+    """A row from a list without the column must not get a 0 that nobody wrote."""
+    has, lacks = Lane("urls", "/a", 0, 5, columns=INTEGER), Lane("urls", "/b", 0, 5, columns=(("m", "integer"),))
+    (chunk,) = plan(of(has, lacks))
+    assert chunk.columns == (("n", "string"), ("m", "string"))
+
+
 def test_a_column_of_stored_integers_cannot_become_text() -> None:
     """The archives that hold the integers are never rewritten, so the plan is refused."""
     keywords = [KeywordRequest("a", [Lane("urls", "/a", 3, 5, columns=STRING)])]

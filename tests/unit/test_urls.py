@@ -217,7 +217,7 @@ def test_a_quote_that_is_never_closed_ends_with_its_cell(tmp_path: Path) -> None
             b"http://a.example/1.jpg\n",
             "has no header: its first line holds a URL; name its columns in order",
         ),
-        ("list.csv", b"a;url\n", "has no column with a usual name for URLs; it has 'a;url'"),
+        ("list.csv", b"a;b\n", "has no column with a usual name for URLs; it has 'a', 'b'"),
         ("list.tsv", b"a,url\n", "has no column with a usual name for URLs; it has 'a,url'"),
         ("list.csv", bytes(range(256)) * 999, "has no column with a usual name for URLs"),
         ("list.csv", b"x" * (1 << 19), "has no column with a usual name for URLs"),

@@ -133,11 +133,15 @@ def plan(request: DatasetRequest) -> Iterator[ChunkRequest]:
 def _kinds(request: DatasetRequest, shares: Iterable[_Share]) -> dict[str, str]:
     """Return the type of each column: a string unless all lanes and chunks that have the column hold integers in it.
 
-    A column has one type in all archives of a dataset, because loaders require that. Stored archives cannot change.
+    It is also a string if another lane of the keyword lacks the column: an integer cannot be missing. A column has one
+    type in all archives of a dataset, because loaders require that. Stored archives cannot change.
     """
     kinds: dict[str, str] = dict(request.columns)
-    for column, kind in (pair for share in shares for lane in share.lanes for pair in lane.columns):
-        kinds[column] = kind if kinds.get(column, kind) == kind else "string"
+    for share in shares:
+        lanes = [dict(lane.columns) for lane in share.lanes]
+        for column in {column: None for lane in lanes for column in lane}:
+            for kind in (lane.get(column, "string") for lane in lanes):
+                kinds[column] = kind if kinds.get(column, kind) == kind else "string"
     for column, stored in request.columns:
         if stored != kinds[column]:
             raise InvalidRequest(

@@ -1,6 +1,7 @@
 """Read a dataset as samples, which all layouts of an export are made of: one image after the other, with its split."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import chain
@@ -107,18 +108,20 @@ def classes(records: Iterable[ChunkRecord], archives: StoredArchives, label: str
 def columns(records: Iterable[ChunkRecord], archives: StoredArchives) -> dict[str, str]:
     """Return the columns of all rows of these chunks, each with its type as in ``ChunkResult.columns``.
 
-    A column is ``"string"`` if it is one in any archive. An archive whose columns were not recorded is fetched to see
-    its rows.
+    A column is ``"string"`` if it is one in any archive, or if it comes from a list and an archive lacks it: an integer
+    cannot be missing. An archive whose columns were not recorded is fetched to see its rows.
 
     Raises:
         Exception: As for ``samples``.
     """
-    together = dict(COLUMN_TYPES)
+    together, listed, chunks = dict(COLUMN_TYPES), Counter[str](), 0
     for record in records:
+        chunks += 1
+        listed.update(column for column, _ in record.chunk.request.columns)
         recorded = record.result.columns.items() if record.result else ()
         for column, kind in recorded or _kinds(archives.rows(record)):
             together[column] = kind if together.get(column, kind) == kind else "string"
-    return together
+    return together | {column: "string" for column, times in listed.items() if times < chunks}
 
 
 def _kinds(rows: Iterable[Mapping[str, object]]) -> Iterator[tuple[str, str]]:

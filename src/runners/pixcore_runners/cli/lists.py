@@ -9,8 +9,10 @@ from pixcore_runners.observing.logs import escaped
 def described(summary: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines that describe a list: format, encoding, columns, rows, faults and samples."""
     encoding = f", {summary['encoding']}" if summary["encoding"] else ""
+    separator = {"\t": "tab", ",": ""}.get(summary["delimiter"], summary["delimiter"])
+    separated = f" separated by {separator}" if separator and summary["format"] == "csv" else ""
     files = f", {summary['files']} files" if summary["files"] > 1 else ""
-    yield escaped(f"list {summary['list']}: {summary['format']}{encoding}{files}")
+    yield escaped(f"list {summary['list']}: {summary['format']}{separated}{encoding}{files}")
     used = ", ".join(f"{role} from {column}" for role, column in summary["columns"].items())
     yield escaped(f"  columns used: {used or 'none, each line is a URL'}; kept: {', '.join(summary['kept']) or 'none'}")
     licenses = summary["rows_under_other_licenses"]

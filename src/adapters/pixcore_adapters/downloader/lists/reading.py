@@ -11,7 +11,7 @@ from attrs import define, field
 from pixcore.errors import InvalidRequest, one_line
 from pixcore.model.rows import own_name
 from pixcore_adapters.downloader.lists import formats, json_documents, json_lines, plain, text
-from pixcore_adapters.downloader.lists.columns import Columns, Entries, Entry, choose
+from pixcore_adapters.downloader.lists.columns import URLS, Columns, Entries, Entry, choose
 from pixcore_adapters.downloader.lists.faults import Faults, Junk
 from pixcore_adapters.downloader.lists.files import ListFile
 from pixcore_adapters.downloader.lists.json_lines import JsonRow
@@ -39,6 +39,7 @@ class Reading:
     files: Sequence[ListFile]
     options: ListOptions
     format: str = ""
+    delimiter: str = ""
     encoding: str = ""
     columns: Columns = _NO_COLUMNS
     faults: Faults = field(init=False)
@@ -78,6 +79,7 @@ class Reading:
             "list": self.name,
             "files": len(self.files),
             "format": self.format,
+            "delimiter": self.delimiter,
             "encoding": self.encoding,
             "columns": self.columns.used,
             "kept": list(self.made.kinds),
@@ -109,7 +111,9 @@ class Reading:
             elif form == "txt":
                 yield from self.made.of(plain.rows(lines), self.columns)
             else:
-                table = Table(lines, self.faults, "," if form == "csv" else "\t", self.options.columns)
+                urls = (self.options.url.casefold(),) if self.options.url else URLS
+                table = Table(lines, self.faults, form, self.options.columns, urls)
+                self.delimiter = table.delimiter
                 self._same_columns(table.columns, name)
                 self.columns = choose(table.columns, self.options, name)
                 yield from self.made.of(table.rows(self.columns.url), self.columns)

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
 from pixcore.errors import InvalidRequest, one_line
@@ -11,10 +11,12 @@ from pixcore_adapters.downloader.lists.faults import FaultReason, Faults, Junk, 
 from pixcore_adapters.downloader.lists.text import Lines
 
 _SPAN = 10  # lines that a row may span
+_DELIMITERS = ("\t", ",", ";", "|")  # of files named .csv, those first that are least likely within a cell
+_HEADER = 1 << 16  # characters of the first line that decide what separates the cells
 _SAMPLE = 1000  # lines that decide whether a TSV list is quoted
 _URL = re.compile(r"\s*https?://", re.IGNORECASE)
 # a line within a cell that is probably a row of its own
-_SWALLOWED = re.compile(r"[\r\n](?:[^\r\n]*[,\t])?\s*\"?https?://", re.IGNORECASE)
+_SWALLOWED = re.compile(r"[\r\n](?:[^\r\n]*[,;|\t])?\s*\"?https?://", re.IGNORECASE)
 _CUT = re.compile(r"[^\s,]*[/=&?.:_][^\s,]*|\d+")  # the probable rest of a URL after a comma
 
 Cells = tuple[int, list[str]] | Junk
@@ -26,11 +28,13 @@ class Table:
 
     Attributes:
         columns: The distinct names of its columns.
+        delimiter: What separates its cells. The first line of a file named .csv decides: see ``_delimiter``.
     """
 
-    def __init__(self, lines: Lines, faults: Faults, delimiter: str, columns: Sequence[str]) -> None:
-        self._faults, self._delimiter = faults, delimiter
-        self._cells = _quoted(lines, delimiter) if delimiter == "," else _tabbed(lines)
+    def __init__(self, lines: Lines, faults: Faults, form: str, columns: Sequence[str], urls: Collection[str]) -> None:
+        self._faults, replayed = faults, _Replayed((), lines)
+        self.delimiter = "\t" if form == "tsv" else _delimiter(_first(replayed), columns, urls)
+        self._cells = _tabbed(replayed) if self.delimiter == "\t" else _quoted(replayed, self.delimiter)
         header = columns or next((cells for _, cells in self._rows()), ())
         if not columns and any(map(_URL.match, header)):
             raise InvalidRequest(
@@ -56,11 +60,37 @@ class Table:
                 following = values[place + 1]
                 cut = _URL.match(values[place]) and _CUT.fullmatch(following)
                 reason = FaultReason.CUT_URL if cut else FaultReason.TOO_MANY_CELLS
-                yield Junk(number, reason, shown(self._delimiter.join(values)))
+                yield Junk(number, reason, shown(self.delimiter.join(values)))
                 continue
             if len(values) < count:
-                self._faults.add(Junk(number, FaultReason.TOO_FEW_CELLS, shown(self._delimiter.join(values))))
+                self._faults.add(Junk(number, FaultReason.TOO_FEW_CELLS, shown(self.delimiter.join(values))))
             yield number, dict(zip(columns, values, strict=False))
+
+
+def _first(lines: "_Replayed") -> str:
+    """Return the first line that is not blank, without taking it; ``""`` if there is none."""
+    taken: list[tuple[int, str | Junk]] = []
+    text = ""
+    for line in lines:
+        taken.append((lines.number, line))
+        if isinstance(line, Junk) or not line.isspace():
+            text = "" if isinstance(line, Junk) else line
+            break
+    lines.replay(taken)
+    return text
+
+
+def _delimiter(line: str, columns: Sequence[str], urls: Collection[str]) -> str:
+    """Return what separates the cells of a CSV list with this first line: one of ``_DELIMITERS``.
+
+    It gives the line as many cells as there are ``columns``, if these are given, or else a cell with one of the names
+    ``urls`` in lower case. If none does, return the one that gives most cells.
+    """
+    cells = {one: next(csv.reader([line[:_HEADER]], delimiter=one), []) for one in _DELIMITERS}
+    for one, header in cells.items():
+        if len(header) == len(columns) or (not columns and {cell.strip().casefold() for cell in header} & {*urls}):
+            return one
+    return max(cells, key=lambda one: len(cells[one]))
 
 
 def _unique(header: Sequence[str]) -> tuple[str, ...]:
@@ -72,7 +102,7 @@ def _unique(header: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _tabbed(lines: Lines) -> Iterator[Cells]:
+def _tabbed(lines: "Lines | _Replayed") -> Iterator[Cells]:
     """Yield the cells of a TSV list. Treat quotes as plain characters, unless every row of the sample is quoted."""
     sample: list[tuple[int, str | Junk]] = [(lines.number, line) for line in islice(lines, _SAMPLE)]
     texts = [line.strip() for _, line in sample if isinstance(line, str) and not line.isspace()]

@@ -40,10 +40,10 @@ class Readable(Protocol):
 
 
 class _Bounded(io.RawIOBase):
-    """The unpacked bytes of a gzip file. Refuses a file that unpacks to far more than its size."""
+    """The unpacked bytes of a gzip file. Refuses one that unpacks to far more than its size, unless it is trusted."""
 
-    def __init__(self, packed: BinaryIO, name: str) -> None:
-        self._packed, self._name = packed, name
+    def __init__(self, packed: BinaryIO, name: str, *, trusted: bool) -> None:
+        self._packed, self._name, self._trusted = packed, name, trusted
         self._unpacked, self._count = gzip.GzipFile(fileobj=packed), 0
 
     def readable(self) -> bool:
@@ -52,10 +52,10 @@ class _Bounded(io.RawIOBase):
     def readinto(self, buffer: "bytearray | memoryview", /) -> int:  # type: ignore[override] # io allows any buffer
         data = self._unpacked.read(len(buffer))
         self._count += len(data)
-        if self._count > _FREE + _MAX_RATIO * self._packed.tell():
+        if not self._trusted and self._count > _FREE + _MAX_RATIO * self._packed.tell():
             raise InvalidRequest(
-                f"the list {self._name} unpacks to more than {_MAX_RATIO} times its size, as no list of URLs does;"
-                " unpack it yourself if you trust it"
+                f"the list {self._name} unpacks to more than {_MAX_RATIO} times its size, as hardly any list of URLs"
+                " does; to read it anyway, add --accept-junk"
             )
         buffer[: len(data)] = data
         return len(data)
@@ -74,7 +74,7 @@ def opened(path: Path, name: str, options: ListOptions) -> Generator[tuple[io.Te
     with path.open("rb") as raw:
         packed = name.lower().endswith(".gz") or raw.read(2) == _GZIP
         raw.seek(0)
-        binary = io.BufferedReader(_Bounded(raw, name), 1 << 16) if packed else raw
+        binary = io.BufferedReader(_Bounded(raw, name, trusted=options.accept_junk), 1 << 16) if packed else raw
         mark = binary.peek(4)[:3]
         found = next((encoding for bom, encoding in _BOMS.items() if mark.startswith(bom)), "utf-8-sig")
         encoding = options.encoding or found
