@@ -56,6 +56,14 @@ def _watermarked(image: Image.Image) -> Image.Image:
     return copy
 
 
+def _overwritten(image: Image.Image) -> Image.Image:
+    copy, top = image.copy(), image.height - image.height // 13
+    draw = ImageDraw.Draw(copy)
+    draw.rectangle((0, top, image.width, image.height), fill="black")
+    draw.text((4, top), "Photo: somebody, 2024", "white", font_size=image.height // 18)
+    return copy
+
+
 COPIES: Mapping[str, Callable[[Image.Image], Image.Image]] = {
     "smaller": lambda image: image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS),
     "grey": lambda image: image.convert("L"),
@@ -67,4 +75,5 @@ COPIES: Mapping[str, Callable[[Image.Image], Image.Image]] = {
     "mirrored": ImageOps.mirror,
     "caption": _captioned,
     "watermark": _watermarked,
+    "caption over it": _overwritten,
 }

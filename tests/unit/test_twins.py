@@ -124,7 +124,7 @@ def test_copies_are_found_in_both_directions(copy: str, original: Path, tmp_path
     assert forward
     assert backward
     assert forward.one.framed == backward.other.framed == (copy in ("border", "caption"))
-    assert forward.one.overlaid == backward.other.overlaid == (copy == "watermark")
+    assert forward.one.overlaid == backward.other.overlaid == (copy in ("watermark", "caption over it"))
     assert forward.one.grey == backward.other.grey == (copy == "grey")
     assert forward.mirrored == backward.mirrored == (copy == "mirrored")
     assert not forward.other.framed
@@ -194,10 +194,18 @@ def test_pages_of_one_layout_are_not_twins(tmp_path: Path) -> None:
     assert compared(saved(tmp_path, "again.jpg", page(0)), paths[0])
 
 
+def test_a_small_copy_of_a_page_is_the_twin_of_that_page_alone(tmp_path: Path) -> None:
+    """At a quarter of its size a page shows less detail than other pages of the layout, but its words still differ."""
+    pages = [saved(tmp_path, f"{seed}.png", page(seed, 20), "PNG") for seed in range(3)]
+    with Image.open(pages[0]) as image:
+        small = saved(tmp_path, "small.jpg", image.resize((212, 275), Image.Resampling.LANCZOS))
+    assert [bool(compared(small, each)) for each in pages] == [True, False, False]
+
+
 def test_one_product_in_two_colours_is_not_a_twin(tmp_path: Path) -> None:
     """Shops show one product in several colours, and a dataset may need all of them."""
     pictures = []
-    for colour in ((200, 30, 30), (40, 60, 200), (30, 120, 30)):
+    for colour in ((200, 30, 30), (40, 60, 200), (30, 120, 30), (140, 20, 60), (230, 60, 140)):
         image = Image.new("RGB", (512, 512), "white")
         image.paste(colour, (100, 120, 400, 380))
         pictures.append(saved(tmp_path, f"{colour}.jpg", image))

@@ -1,10 +1,11 @@
 """Find the affine pose of one picture in another, from coarse to fine.
 
 The search refines the pose until the other picture, warped by it, matches the first one up to brightness and contrast.
-Pixels that do not match have a low weight, so that a caption or a watermark does not distort the pose. This is an
-iteratively reweighted, inverse compositional Lucas-Kanade search.
+Pixels that do not match have a low weight, so that a caption or a watermark changes neither the pose nor the brightness
+and the contrast. This is an iteratively reweighted, inverse compositional Lucas-Kanade search.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -117,16 +118,17 @@ def _refined(one: Plane, other: Plane, pose: Pose, iterations: int) -> Pose | No
     x, y = grid(side)
     slopes = np.stack([across * x, across * y, across, down * x, down * y, down], -1).reshape(-1, 6) * side
     wanted = one.ravel()
+    weights: Plane = np.ones_like(wanted)
     for _ in range(iterations):
         common = inside(pose, side, 0.5).ravel()
         if common.sum() < _LEAST_OVERLAP * side * side:
             return None
         placed = warp(other, pose).ravel()
-        warped, reference = placed[common], wanted[common]
-        gain = float(np.clip(reference.std() / (warped.std() + 1e-3), 0.3, 3.0))
-        error = (placed - warped.mean()) * gain - (wanted - reference.mean())
-        spread = 1.5 * float(np.median(np.abs(error[common]))) + 1.5
-        weighted = slopes * (common / (1 + (error / spread) ** 2))[:, None]
+        for _ in range(2):  # the weights follow from the difference, and the difference from the weights
+            error = _difference(placed, wanted, weights * common)
+            spread = 1.5 * float(np.median(np.abs(error[common]))) + 1.5
+            weights = np.asarray(1 / (1 + (error / spread) ** 2), np.float32)
+        weighted = slopes * (common * weights)[:, None]
         normal = weighted.T @ slopes
         normal[np.diag_indices(6)] = 1.002 * np.diag(normal) + 1e-3 * np.trace(normal) / 6
         try:
@@ -140,3 +142,11 @@ def _refined(one: Plane, other: Plane, pose: Pose, iterations: int) -> Pose | No
         if np.abs(step).max() < 0.15 / side:
             break
     return pose
+
+
+def _difference(placed: Plane, wanted: Plane, weights: Plane) -> Plane:
+    """Return the difference of two planes, after the first is given the weighted mean and contrast of the second."""
+    total = float(weights.sum()) + 1e-6
+    centred = [plane - float(weights @ plane) / total for plane in (placed, wanted)]
+    varied, reference = (math.sqrt(float(weights @ (plane * plane)) / total) for plane in centred)
+    return centred[0] * min(3.0, max(0.3, reference / (varied + 1e-3))) - centred[1]

@@ -70,7 +70,7 @@ def coarse_look(one: Prepared, other: Prepared) -> Look | None:
     if found is None:
         return None
     picture = _flipped(one.coarse, found.mirrored)
-    better = refined(picture[..., 0], other.coarse[..., 0], found.pose, ((64, 5), (COARSE, 3)))
+    better = refined(picture[..., 0], other.coarse[..., 0], found.pose, ((64, 10), (COARSE, 6)))
     best: Look | None = None
     for pose in (better, found.pose):
         if pose is None:
@@ -88,9 +88,9 @@ def fine_look(one: Prepared, other: Prepared, look: Look) -> Comparison:
     flipped = look.alignment.mirrored
     kind = max(one.kind, other.kind)
     side = FINE if kind is Kind.GRAPHIC else _side(one.size, other.size)
-    picture = shrunk(_flipped(_as_coarse_as(other, one, kind), flipped), side)
-    target = shrunk(_as_coarse_as(one, other, kind), side)
-    pose = refined(picture[..., 0], target[..., 0], look.alignment.pose, ((min(side, _HALF), 3),))
+    picture = shrunk(_flipped(_as_coarse_as(other, one), flipped), side)
+    target = shrunk(_as_coarse_as(one, other), side)
+    pose = refined(picture[..., 0], target[..., 0], look.alignment.pose, ((min(side, _HALF), 6),))
     if pose is None:
         pose = look.alignment.pose
     least, share = (3.0, 0.25) if kind is Kind.GRAPHIC else (5.0, 0.4)
@@ -105,15 +105,12 @@ def fine_look(one: Prepared, other: Prepared, look: Look) -> Comparison:
     return Comparison(True, agreement, first, second, mirrored=flipped)
 
 
-def _as_coarse_as(smaller: Prepared, picture: Prepared, kind: Kind) -> Picture:
-    """Return the fine picture. If it is a graphic, remove the detail that a smaller copy cannot show.
-
-    Graphics are compared in small tiles at every size, because they may differ in a few words only.
-    """
+def _as_coarse_as(smaller: Prepared, picture: Prepared) -> Picture:
+    """Return the fine picture without the detail that a smaller copy cannot show."""
     pixels, own = (float(np.sqrt(each.size[0] * each.size[1])) for each in (smaller, picture))
-    if kind is Kind.GRAPHIC and pixels < _FEWER * FINE and pixels < _FEWER * own:
-        size = max(1, round(pixels))
-        small = Image.fromarray(picture.fine, "YCbCr").resize((size, size), Image.Resampling.BOX)
+    if pixels < _FEWER * FINE and pixels < _FEWER * own:
+        width, height = (min(FINE, max(1, side)) for side in smaller.size)
+        small = Image.fromarray(picture.fine, "YCbCr").resize((width, height), Image.Resampling.LANCZOS)
         return np.asarray(small.resize((FINE, FINE), Image.Resampling.BICUBIC), np.float32)
     return picture.fine.astype(np.float32)
 

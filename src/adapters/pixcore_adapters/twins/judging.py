@@ -14,7 +14,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from pixcore_adapters.twins.measuring import Figures
+from pixcore_adapters.twins.measuring import Figures, Tones
 
 _LEAST_OVERLAP = 0.55
 
@@ -44,23 +44,24 @@ def kind_of(levels: NDArray[np.uint8]) -> Kind:
 
 @frozen
 class _Tint:
-    """The limits by which brightness and colour of copies may differ; the names are those of ``Figures``."""
+    """The limits by which brightness and colour of copies may differ; the names are those of ``Tones``."""
 
     cast: float
     chroma_far: float
     luma_bent: float
     grey_far: float  # for ``luma_far`` if only one picture is grey
+    slope: float  # ratio of the contrasts of luma
     colours_vary: float = 4.0  # from this value on the saturation is compared
     luma_worst: float = 999.0
     chroma_worst: float = 999.0
 
-    def fault(self, found: Figures, *, overlaid: bool = False) -> str:
+    def fault(self, found: Tones, contrast: float = 1.0) -> str:
         """Return the name of the first figure that differs too much, or ``""``."""
         if found.one_is_grey:  # a grey copy has the luma of the other
             return "brightness of the grey copy" if found.luma_far > self.grey_far else ""
         varied = found.colourful >= 8 and found.colours_vary >= self.colours_vary
         faults = {
-            "contrast": not overlaid and not 0.5 <= found.contrast <= 2,
+            "contrast": not 0.5 <= contrast <= 2,
             "colour": found.cast > self.cast
             or found.chroma_far > self.chroma_far
             or found.chroma_worst > self.chroma_worst,
@@ -68,16 +69,17 @@ class _Tint:
             "brightness": found.luma_off > 55
             or found.luma_bent > self.luma_bent
             or found.luma_worst > self.luma_worst
-            or (not overlaid and not 1 / 1.6 <= found.slope <= 1.6 and found.luma_far >= 12),
+            or (not 1 / self.slope <= found.slope <= self.slope and found.luma_far >= 12),
         }
         return next((name for name, found_it in faults.items() if found_it), "")
 
 
-_PHOTOGRAPH = _Tint(cast=25, chroma_far=20, luma_bent=16, grey_far=6)
-_OVERLAID = _Tint(cast=25, chroma_far=20, luma_bent=99, grey_far=16)
-_SOFT = _Tint(cast=12, chroma_far=8, luma_bent=6, grey_far=5, luma_worst=12, chroma_worst=12)
+_PHOTOGRAPH = _Tint(cast=25, chroma_far=20, luma_bent=16, grey_far=6, slope=1.6)
+_SOFT = _Tint(cast=12, chroma_far=8, luma_bent=6, grey_far=5, slope=1.6, luma_worst=12, chroma_worst=12)
 _SOFT_LIKENESS = 0.75
-_GRAPHIC = _Tint(cast=22, chroma_far=12, luma_bent=9, grey_far=5, colours_vary=0, luma_worst=22, chroma_worst=18)
+_GRAPHIC = _Tint(
+    cast=22, chroma_far=12, luma_bent=9, grey_far=5, slope=1.4, colours_vary=0, luma_worst=22, chroma_worst=18
+)
 
 
 @frozen
@@ -109,20 +111,20 @@ def _soft(coarse: Figures, fine: Figures, kind: Kind) -> Judgement:
     """Decide on pictures without a textured tile: faint detail, brightness and colour must agree everywhere."""
     if kind is not Kind.PHOTOGRAPH or min(coarse.likeness, fine.likeness) < _SOFT_LIKENESS:
         return Judgement(False, "no detail to compare")
-    fault = _SOFT.fault(fine) or _SOFT.fault(coarse)
+    fault = _fault(_SOFT, coarse, fine)
     return Judgement(not fault, fault)
 
 
 def _photographs(coarse: Figures, fine: Figures, *, surely: bool) -> Judgement:
     if fine.likeness >= 0.88 and fine.hardly <= 0.2 and fine.unlike <= 0.06:
-        fault = _PHOTOGRAPH.fault(fine) or _PHOTOGRAPH.fault(coarse)
+        fault = _fault(_PHOTOGRAPH, coarse, fine)
         return Judgement(not fault, fault)
     if not surely or coarse.likeness < 0.5 > coarse.middle or fine.textured < 20:
         return Judgement(False, "detail")
     edge = fine.unlike_at_edge and fine.unlike <= 0.3 and fine.hardly - fine.unlike <= 0.12
     laid_over = fine.alike_outside >= 20 and fine.hardly_outside <= 0.08 and fine.box <= 0.4
     if edge or laid_over or (fine.quarter >= 0.9 and fine.unlike <= 0.22):
-        fault = _OVERLAID.fault(fine, overlaid=True)
+        fault = _PHOTOGRAPH.fault(fine.tones_outside)
         return Judgement(not fault, fault)
     return Judgement(False, "detail")
 
@@ -132,7 +134,11 @@ def _graphics(coarse: Figures, fine: Figures, *, moved: float) -> Judgement:
         return Judgement(False, "detail")
     if coarse.alike < 20 and (moved > 0.06 or fine.likeness < 0.96):  # too little detail for a reliable alignment
         return Judgement(False, "detail")
-    if min(coarse.greyer, fine.greyer) < 5 and max(coarse.colourful, fine.colourful) >= 25:
+    if min(coarse.tones.greyer, fine.tones.greyer) < 5 and max(coarse.tones.colourful, fine.tones.colourful) >= 25:
         return Judgement(False, "colour")  # a pink and a grey product may have one luma
-    fault = _GRAPHIC.fault(coarse) or _GRAPHIC.fault(fine)
+    fault = _fault(_GRAPHIC, coarse, fine)
     return Judgement(not fault, fault)
+
+
+def _fault(limits: _Tint, coarse: Figures, fine: Figures) -> str:
+    return limits.fault(fine.tones, fine.contrast) or limits.fault(coarse.tones, coarse.contrast)

@@ -84,23 +84,10 @@ def _sums(plane: Plane, step: int) -> _Tiles:
 
 
 @frozen
-class Figures:
-    """The figures from which ``judged`` decides. Levels are 0 to 255; "the one" and "the other" are the two pictures.
+class Tones:
+    """The brightness and colour of some tiles of both pictures. Levels are 0 to 255.
 
     Attributes:
-        overlap: Share of the one picture that is common.
-        likeness: Correlation of fine detail over the common part.
-        textured: How many tiles hold fine detail.
-        alike: How many textured tiles are surely the same.
-        unlike: Share of the textured tiles that are different.
-        hardly: Share of the textured tiles that are not surely the same.
-        quarter, middle: The first quartile and the median of the correlations of the textured tiles.
-        unlike_at_edge: There are unlike tiles, and all lie in the upper or the lower fifth.
-        box: Share of the picture that a rectangle around all unlike tiles covers.
-        alike_outside: How many textured tiles outside that rectangle, and not next to it, are surely the same.
-        hardly_outside: Share of the textured tiles there that are not surely the same.
-        laid_on: Which picture has far more detail than the other in the unlike tiles: 1, 2, or 0 for neither.
-        contrast: Detail of the one over that of the other.
         slope: Slope of the straight line through the lumas of the one over those of the other.
         luma_off: Mean difference of luma.
         luma_far: 95th percentile of the difference of luma.
@@ -114,20 +101,6 @@ class Figures:
         chroma_worst: The largest such distance.
     """
 
-    overlap: float
-    likeness: float
-    textured: int
-    alike: int
-    unlike: float
-    hardly: float
-    quarter: float
-    middle: float
-    unlike_at_edge: bool
-    box: float
-    alike_outside: int
-    hardly_outside: float
-    laid_on: int
-    contrast: float
     slope: float
     luma_off: float
     luma_far: float
@@ -147,6 +120,47 @@ class Figures:
         return self.greyer < _GREY and self.colourful >= _COLOURED
 
 
+@frozen
+class Figures:
+    """The figures from which ``judged`` decides. "The one" and "the other" are the two pictures.
+
+    Attributes:
+        overlap: Share of the one picture that is common.
+        likeness: Correlation of fine detail over the common part.
+        textured: How many tiles hold fine detail.
+        alike: How many textured tiles are surely the same.
+        unlike: Share of the textured tiles that are different.
+        hardly: Share of the textured tiles that are not surely the same.
+        quarter, middle: The first quartile and the median of the correlations of the textured tiles.
+        unlike_at_edge: There are unlike tiles, and all lie in the upper or the lower fifth.
+        box: Share of the picture that a rectangle around all unlike tiles covers.
+        alike_outside: How many textured tiles outside that rectangle, and not next to it, are surely the same.
+        hardly_outside: Share of the textured tiles there that are not surely the same.
+        laid_on: Which picture has far more detail than the other in the unlike tiles: 1, 2, or 0 for neither.
+        contrast: Detail of the one over that of the other.
+        tones: Brightness and colour of all tiles.
+        tones_outside: The same of the tiles outside that rectangle, and not next to it. If the unlike tiles are at
+            the edge, the rectangle takes the whole width. ``tones`` if nearly nothing is outside.
+    """
+
+    overlap: float
+    likeness: float
+    textured: int
+    alike: int
+    unlike: float
+    hardly: float
+    quarter: float
+    middle: float
+    unlike_at_edge: bool
+    box: float
+    alike_outside: int
+    hardly_outside: float
+    laid_on: int
+    contrast: float
+    tones: Tones
+    tones_outside: Tones
+
+
 def figures(tiles: Tiles, least_detail: float, share_of_median: float) -> Figures | None:
     """Return the figures of the tiles, or None if fewer than four count.
 
@@ -164,9 +178,12 @@ def figures(tiles: Tiles, least_detail: float, share_of_median: float) -> Figure
     hardly = textured & (correlation < _HARDLY)
     rows = np.arange(len(counted))
     middle = (rows >= len(rows) / 5) & (rows < len(rows) * 4 / 5)
+    at_edge = bool(unlike.any()) and not unlike[middle].any()
     box, near = _boxes(unlike)
     outside = textured & ~near
     squares = [float((each[textured] ** 2).sum()) for each in tiles.detail]
+    tones = _tones(tiles, counted)
+    rest = counted & ~(near.any(axis=1, keepdims=True) if at_edge else near)
     return Figures(
         overlap=tiles.overlap,
         likeness=tiles.likeness,
@@ -176,14 +193,14 @@ def figures(tiles: Tiles, least_detail: float, share_of_median: float) -> Figure
         hardly=float(hardly.sum()) / max(1, count),
         quarter=float(np.percentile(correlation[textured], 25)) if count else 0.0,
         middle=float(np.median(correlation[textured])) if count else 0.0,
-        unlike_at_edge=bool(unlike.any()) and not unlike[middle].any(),
+        unlike_at_edge=at_edge,
         box=float(box.mean()),
         alike_outside=int((outside & ~hardly).sum()),
         hardly_outside=float((outside & hardly).sum()) / max(1, int(outside.sum())),
         laid_on=_laid_on(*(each[unlike] for each in tiles.detail)),
         contrast=float(np.sqrt(squares[0] / (squares[1] + 1e-6))) if count else 1.0,
-        **_luma(*(plane[counted] for plane in tiles.luma)),
-        **_chroma(*(plane[:, counted] for plane in tiles.chroma)),
+        tones=tones,
+        tones_outside=_tones(tiles, rest) if near.any() and rest.sum() >= _FEWEST else tones,
     )
 
 
@@ -200,6 +217,12 @@ def _boxes(marked: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.boo
 def _laid_on(one: _Tiles, other: _Tiles) -> int:
     first, second = (float((each * each).sum()) for each in (one, other))
     return 1 if first > _MUCH_MORE * second else 2 if second > _MUCH_MORE * first else 0
+
+
+def _tones(tiles: Tiles, counted: NDArray[np.bool_]) -> Tones:
+    return Tones(
+        **_luma(*(plane[counted] for plane in tiles.luma)), **_chroma(*(plane[:, counted] for plane in tiles.chroma))
+    )
 
 
 def _luma(one: _Tiles, other: _Tiles) -> dict[str, float]:

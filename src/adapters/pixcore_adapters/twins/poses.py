@@ -45,6 +45,8 @@ PROPOSED: tuple[Pose, ...] = (
     turned(2),
 )
 
+PARTS = slice(6, 10)  # those of ``PROPOSED`` that leave out a strip at one side
+
 
 def inverse(pose: Pose) -> Pose:
     """Return the pose of the other picture in the one."""
