@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         WorkspaceUnusable,
     )
     from pixcore.filters.rule import Filter
-    from pixcore.model.archives import Archive, Blob
+    from pixcore.model.archives import Archive, Blob, StoredBlob
     from pixcore.model.chunks import (
         Attempt,
         Busy,
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
         Done,
         Exhausted,
         NotDue,
-        Overview,
         Phase,
         Progress,
         Reject,
@@ -65,14 +64,25 @@ if TYPE_CHECKING:
         Provenance,
         Rejected,
         RejectReason,
+        Transfer,
     )
     from pixcore.model.measures import Measures
+    from pixcore.model.overview import Overview
     from pixcore.model.positions import Allocation
     from pixcore.model.quality import Fingerprint, NearRule, Quality, TwinRule
     from pixcore.model.requests import ChunkRequest, Slice
     from pixcore.model.rows import Row
     from pixcore.planning.plan import DatasetRequest, KeywordRequest, Lane, plan
-    from pixcore.ports import Archiver, BlobStore, Contents, Converter, Downloader, StatusRepo, Validator
+    from pixcore.ports import (
+        Archiver,
+        BlobStore,
+        Contents,
+        Converter,
+        Downloader,
+        Previewer,
+        StatusRepo,
+        Validator,
+    )
     from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
     from pixcore.ports.twin_finder import TwinFinder, Twins
     from pixcore.stored.near_groups import NearGroup, near_groups
@@ -136,6 +146,7 @@ __all__ = [
     "PixcoreError",
     "PlanOutdated",
     "Policies",
+    "Previewer",
     "Progress",
     "Provenance",
     "Quality",
@@ -158,6 +169,8 @@ __all__ = [
     "StoreFull",
     "StoreNotFound",
     "StoreUnavailable",
+    "StoredBlob",
+    "Transfer",
     "TransientError",
     "Twin",
     "TwinFinder",
@@ -186,6 +199,7 @@ _MODULES = (
     "model.positions",
     "model.chunks",
     "model.comparison",
+    "model.overview",
     "chunk.events",
     "model.rows",
     "ports",

@@ -67,7 +67,7 @@ def test_of_exact_duplicates_the_first_is_kept() -> None:
     first, second = image(0, "a"), image(1, "a", phash=2**64 - 1)
     assert list(drop_duplicates([first, second], NearRule())) == [
         first,
-        Rejected(second.download, "duplicate", "same bytes as 0.jpg"),
+        Rejected(second.download, "duplicate", "same bytes as 0.jpg", second, first),
     ]
 
 
@@ -76,7 +76,7 @@ def test_of_near_duplicates_the_first_is_kept() -> None:
     first, second = image(0, "a", phash=0b0), image(1, "b", phash=0b1011)
     assert list(drop_duplicates([first, second], NearRule())) == [
         first,
-        Rejected(second.download, "near_duplicate", "differs from 0.jpg in 3 of 64 phash bits"),
+        Rejected(second.download, "near_duplicate", "differs from 0.jpg in 3 of 64 phash bits", second, first),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -75,14 +76,15 @@ def work(tmp_path: Path) -> Path:
 
 
 def test_the_worse_copy_is_rejected_with_a_reason(work: Path) -> None:
-    """The first of two equally good images stays. The detail names the difference and the image that is kept."""
+    """The first of two equally good images stays. The reject names the difference and the image that is kept."""
     assembly = MemoryAssembly(work, [picture(0), copy(0, side=SMALL), picture(1), copy(1)])
     key = planned(assembly, 4)
     result = run(assembly, key)
     assert result.progress.accepted == 2
     assert result.progress.rejected == {"near_duplicate": 2}
     assert result.rejects[0].url == "memory:q/1"
-    assert result.rejects[0].detail == "same picture; fine detail agrees by 98 %; memory:q/0 is kept"
+    assert result.rejects[0].detail == "same picture; fine detail agrees by 98 %"
+    assert (result.rejects[0].twin, result.rejects[0].twin_url) == (sha256(picture(0)).hexdigest(), "memory:q/0")
     assert packed(assembly, key) == [("images/000000.json", "memory:q/0"), ("images/000001.json", "memory:q/2")]
 
 
@@ -93,7 +95,7 @@ def test_the_better_copy_takes_the_position_of_the_worse(work: Path) -> None:
     result = run(assembly, key)
     assert (result.progress.accepted, result.progress.rejected) == (3, {"near_duplicate": 1})
     assert result.rejects[0].url == "memory:q/0"
-    assert result.rejects[0].detail.endswith("memory:q/2 is kept")
+    assert result.rejects[0].twin_url == "memory:q/2"
     assert [url for _, url in packed(assembly, key)] == ["memory:q/2", "memory:q/1", "memory:q/3"]
     assert counted(assembly) == (3, {"near_duplicate": 1})
     assert sum(isinstance(event, ImageReplaced) for event in assembly.events) == 1

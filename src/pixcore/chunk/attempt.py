@@ -19,9 +19,9 @@ from pixcore.chunk.events import (
     CleanupFailed,
     PhaseEntered,
 )
-from pixcore.chunk.publish import publish
 from pixcore.chunk.retry import retrying
 from pixcore.chunk.unfilled import reopen_starved
+from pixcore.chunk.uploading import upload_archive, upload_outcomes, upload_previews, upload_rejected
 from pixcore.chunk.workspace import local_disk, room_wanted, workspace
 from pixcore.errors import (
     ClaimLost,
@@ -33,7 +33,7 @@ from pixcore.errors import (
     fault_of,
     one_line,
 )
-from pixcore.model.archives import Archive, Blob
+from pixcore.model.archives import Archive
 from pixcore.model.chunks import ChunkResult, Claimed, Phase
 from pixcore.model.rows import COLUMN_TYPES, tally
 
@@ -97,10 +97,13 @@ class RunningAttempt:
             archive = self._archive = self._pack(collector, folder / f"archive{using.archiver.suffix}")
 
         context.enter(Phase.UPLOAD)
-        blob = self._upload(archive)
+        blob = upload_archive(context, archive)
+        self._gave_back = collector.candidates.give_back()
+        outcomes = upload_outcomes(context, collector.outcomes, folder)
+        previews = upload_previews(context, collector.rejects, folder)
+        rejected = upload_rejected(context, collector.rejects, folder)
 
         context.enter(Phase.COMPLETE)
-        self._gave_back = collector.candidates.give_back()
         result = ChunkResult(
             url=blob.url,
             sha256=archive.sha256,
@@ -115,6 +118,9 @@ class RunningAttempt:
             twins=collector.selection.twins,
             kept=collector.candidates.kept(path for _, path in collector.selection.images),
             archive_version=archive.version,
+            outcomes=outcomes,
+            previews=previews,
+            rejected=rejected,
         )
         context.write(lambda: using.status.complete(context.claim, result))
         return result
@@ -147,20 +153,6 @@ class RunningAttempt:
         if isinstance(packed, BaseException):
             raise packed
         return packed
-
-    def _upload(self, archive: Archive) -> Blob:
-        using, claim = self.using, self.context.claim
-        with self.context.stopwatch.measure(Phase.UPLOAD):
-            return self.context.retrying(using.policies.upload)(
-                lambda: publish(
-                    using.store,
-                    archive,
-                    key=claim.chunk.blob_key(using.archiver.suffix),
-                    content_type=using.archiver.content_type,
-                    claim=claim,
-                    identity=using.status.identity,
-                )
-            )
 
     # -- how an attempt that did not complete ends ----------------------------------------------------------------
 

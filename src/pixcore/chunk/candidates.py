@@ -1,5 +1,6 @@
 """Candidates: the candidates of an attempt, which of them need not be fetched, and when to take or give back some."""
 
+import json
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,8 +9,10 @@ from attrs import define, field
 
 from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.converting import converted_path
-from pixcore.chunk.restoring import restored
-from pixcore.model.images import MENDABLE, Accepted, CandidateKey, Download, Miss, Rejected
+from pixcore.chunk.outcome_log import OutcomeLog
+from pixcore.chunk.restoring import earlier_outcomes, restored
+from pixcore.model.images import MENDABLE, Accepted, CandidateKey, Download, Miss, Rejected, Transfer
+from pixcore.model.outcomes import ACCEPTED, transfer
 from pixcore.model.positions import as_text, candidate_number, from_text, listed_key
 from pixcore.model.requests import Slice
 
@@ -22,11 +25,13 @@ class Candidates:
 
     Attributes:
         context: The attempt.
+        outcomes: Records what becomes of them.
         slices: Where the downloader finds the candidates that are left.
         done: The keys of the candidates that this attempt must not fetch again.
     """
 
     context: AttemptContext
+    outcomes: OutcomeLog
     slices: tuple[Slice, ...] = field(init=False)
     done: set[CandidateKey] = field(init=False, factory=set[CandidateKey])
     _numbers: dict[Path, int] = field(init=False, factory=dict[Path, int])
@@ -54,13 +59,24 @@ class Candidates:
     def restore(self, into: Path) -> Iterator[Download]:
         """Restore the images of lists that the chunk's last archive holds, so that they are not fetched. Idempotent.
 
-        If they reach the target, yield them all, because nothing has to be fetched then.
+        If they reach the target, yield them all, because nothing has to be fetched then; unless the outcomes of the
+        other candidates are lost, which are found out again then.
         """
         if self._restored is None:
-            self._restored = deque(restored(self.context, into))
+            earlier = earlier_outcomes(self.context, into)
+            transfers = {key: by for key, line in earlier or () if (by := self._take_over(key, line))}
+            self._restored = deque(restored(self.context, into, transfers))
             self.done.update(download.candidate.key for _, download in self._restored)
-            if len(self._restored) >= self.context.request.target:
+            if earlier is not None and len(self._restored) >= self.context.request.target:
                 yield from self.restored_before(None)
+
+    def _take_over(self, key: CandidateKey, line: bytes) -> Transfer | None:
+        """Pass an earlier outcome on. If it is that of an accepted image, return how the image was fetched instead."""
+        values = json.loads(line)
+        if values["outcome"] == ACCEPTED:
+            return transfer(values)
+        self.outcomes.earlier(key, line)
+        return None
 
     def restored_before(self, download: Download | None) -> Iterator[Download]:
         """Yield the restored images whose candidates precede that of a download, or all if it is None.
@@ -80,6 +96,7 @@ class Candidates:
         self.context.counts.download(download)
         self._downloads += 1
         number = candidate_number(self.context.chunk.slices, key)
+        self.outcomes.downloaded(download, number)
         if number is not None:
             self._numbers |= dict.fromkeys((download.path, converted_path(download.path)), number)
 
@@ -90,6 +107,7 @@ class Candidates:
             self.done.add(key)
         number = None if miss.reason in MENDABLE else candidate_number(self.context.chunk.slices, key)
         self.context.counts.miss(miss, number)
+        self.outcomes.missed(miss)
 
     def judged(self, verdict: Accepted | Rejected) -> None:
         """Record that an image was accepted or rejected, or will be before the chunk is full."""

@@ -16,7 +16,7 @@ def drop_changed(verdicts: Iterable[Accepted | Rejected]) -> Generator[Accepted 
     for verdict in verdicts:
         expected = verdict.download.candidate.checksum
         if isinstance(verdict, Accepted) and expected and (found := _checksum(verdict, expected)) != expected:
-            yield Rejected(verdict.download, RejectReason.HASH, f"{found}, not {expected}")
+            yield Rejected(verdict.download, RejectReason.HASH, f"{found}, not {expected}", verdict)
         else:
             yield verdict
 

@@ -14,6 +14,8 @@ from pixcore.chunk.checksum import drop_changed
 from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.converting import with_copies
 from pixcore.chunk.events import CandidateMissed
+from pixcore.chunk.outcome_log import OutcomeLog
+from pixcore.chunk.rejects import RejectedImages
 from pixcore.chunk.selection import Selection
 from pixcore.errors import InvalidRequest, NoValidImages, PixcoreError, SourceUnavailable
 from pixcore.filters.apply import apply_filters
@@ -39,7 +41,9 @@ class Collector:
 
     Attributes:
         context: The attempt.
-        into: The folder for the downloads.
+        into: The folder for the downloads, in the work directory.
+        outcomes: What became of each candidate.
+        rejects: The rejected images that are kept in some form.
         candidates: The candidates that the attempt has.
         selection: The images that are kept.
         failure: The exception that made collecting fail, or None. It passes through the archiver, which draws the
@@ -49,6 +53,8 @@ class Collector:
 
     context: AttemptContext
     into: Path
+    outcomes: OutcomeLog = field(init=False)
+    rejects: RejectedImages = field(init=False)
     candidates: Candidates = field(init=False)
     selection: Selection = field(init=False)
     failure: BaseException | None = field(init=False, default=None)
@@ -56,8 +62,10 @@ class Collector:
     _steps: Generator[bool] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.candidates = Candidates(self.context)
-        self.selection = Selection(self.context)
+        self.outcomes = OutcomeLog(self.context, self.into.with_name("outcomes"))
+        self.rejects = RejectedImages(self.context, self.into.parent)
+        self.candidates = Candidates(self.context, self.outcomes)
+        self.selection = Selection(self.context, self.outcomes, self.rejects)
         self._steps = self._collect()
 
     def __iter__(self) -> Iterator[tuple[Row, Path]]:
@@ -78,6 +86,8 @@ class Collector:
         """Stop collecting. Idempotent."""
         self._steps.close()
         self.selection.close()
+        self.outcomes.close()
+        self.rejects.close()
 
     def _has(self, number: int) -> bool:
         """Collect until image ``number``, counted from 0, exists; return whether it does."""

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from pixcore.model.chunks import Progress, Reject
-from pixcore.model.images import CandidateKey, Download, Miss, Rejected
+from pixcore.model.images import Accepted, CandidateKey, Download, Miss, Rejected
 from pixcore.model.positions import as_text
 
 # How many rejected images of each reason a result lists: enough for a person to see what the reason means.
@@ -64,7 +64,21 @@ class AttemptCounts:
         """Count a rejected image, and keep it as a sample if its reason has few samples so far."""
         self.rejected[rejected.reason] += 1
         if self.rejected[rejected.reason] <= _SAMPLES:
-            self.samples.append(Reject(rejected.download.candidate.url, rejected.reason, rejected.detail))
+            twin = (rejected.twin.sha256, rejected.twin.download.candidate.url) if rejected.twin else ("", "")
+            self.samples.append(Reject(rejected.download.candidate.url, rejected.reason, rejected.detail, *twin))
+
+    def take_over(self, outcome: str, *, rejected: bool) -> None:
+        """Count the outcome of an earlier attempt for a candidate that this one did not try."""
+        (self.rejected if rejected else self.earlier)[outcome] += 1
+
+    def replace(self, image: Accepted, better: Accepted) -> None:
+        """Name the better image in the samples of which the twin was an image that is rejected now."""
+        self.samples = [
+            evolve(sample, twin=better.sha256, twin_url=better.download.candidate.url)
+            if sample.twin == image.sha256
+            else sample
+            for sample in self.samples
+        ]
 
     def progress(self) -> Progress:
         """Return the counts as they are now."""

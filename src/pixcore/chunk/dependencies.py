@@ -1,7 +1,7 @@
 """The ports, policies and callbacks of a chunk pipeline, as one value that is handed to each attempt."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,9 +12,17 @@ from pixcore.chunk.lease import LeaseTerms
 from pixcore.chunk.retry import Policies
 from pixcore.errors import InvalidRequest, PixcoreError
 from pixcore.filters.rule import Filter
+from pixcore.model.images import Candidate
+from pixcore.model.requests import Slice
 from pixcore.ports import Archiver, BlobStore, Converter, Downloader, StatusRepo, Validator
+from pixcore.ports.previewer import Previewer
 from pixcore.ports.seen_images import SeenImages
 from pixcore.ports.twin_finder import TwinFinder
+
+
+def not_listed(_slices: Sequence[Slice]) -> Iterator[Candidate]:
+    """Yield nothing: the outcomes of candidates that were not tried then lack URLs."""
+    return iter(())
 
 
 def no_filter(name: str) -> Filter:
@@ -40,6 +48,8 @@ class Dependencies:
         seen: The sixth port. None: duplicates across the chunks of a dataset are not found.
         twins: The seventh port. None: images that show the same picture are not found.
         converter: The eighth port. None: chunks that store converted images cannot be processed.
+        previewer: The ninth port. None: rejected images have no previews.
+        listed: Yields the candidates of slices of lists, in order, without fetching anything. Raises Store errors.
         filters: Returns the filter of a name that a dataset's ``Quality`` lists; raises ``InvalidRequest`` if there is
             none.
         observer: Is called with every event, in the thread that runs the chunk.
@@ -62,6 +72,8 @@ class Dependencies:
     seen: SeenImages | None = None
     twins: TwinFinder | None = None
     converter: Converter | None = None
+    previewer: Previewer | None = None
+    listed: Callable[[Sequence[Slice]], Iterator[Candidate]] = not_listed
     filters: Callable[[str], Filter] = no_filter
     observer: Observer = silent
     policies: Policies = Policies()

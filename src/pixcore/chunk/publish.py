@@ -1,9 +1,11 @@
 """Publish a chunk's archive: create its blob, accept an equal one, replace an older attempt's, or refuse."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pixcore.chunk.workspace import local_disk
 from pixcore.errors import ClaimLost, StoreConflict, StoreDenied, StoreNotFound
 from pixcore.model.archives import Archive, Blob
 from pixcore.model.chunks import Claim
@@ -69,6 +71,17 @@ def publish(store: BlobStore, archive: Archive, *, key: str, content_type: str, 
         f"{key} changed {_ROUNDS} times while attempt {claim.attempt} of chunk {claim.chunk} tried to replace it;"
         " nothing was written; stop the other writers of that blob"
     )
+
+
+def archive_at(path: Path, images: int) -> Archive:
+    """Describe a file for ``publish``; ``images`` is the number of its members or lines.
+
+    Raises:
+        WorkspaceFull, TransientError: As ``local_disk`` raises them.
+    """
+    with local_disk("reading a packed file"), path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return Archive(path, file.tell(), sha256, images)
 
 
 def relabel(store: BlobStore, blob: Blob, source: Path, *, sha256: str, size: int, claim: Claim, identity: str) -> None:

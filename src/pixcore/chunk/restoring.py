@@ -1,20 +1,58 @@
 """Restore the images of a chunk's last archive, so that another attempt does not fetch them again."""
 
-from collections.abc import Iterator
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.fetching import fetch_blob
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest, StoreNotFound
-from pixcore.model.images import Download
+from pixcore.model.images import CandidateKey, Download, Transfer
 from pixcore.model.originals import original
-from pixcore.model.positions import from_text, listed_key
+from pixcore.model.outcomes import OUTCOMES
+from pixcore.model.positions import candidate_number, from_text, listed_key
 from pixcore.model.rows import candidate, complete, fetched_at
 
 
-def restored(context: AttemptContext, into: Path) -> Iterator[tuple[int, Download]]:
+def earlier_outcomes(context: AttemptContext, into: Path) -> Iterable[tuple[CandidateKey, bytes]] | None:
+    """Return the lines of the candidates of lists in the outcomes that the last complete attempt stored.
+
+    Return no lines if it stored no outcomes, and None if they are missing now or differ from their record.
+
+    Raises:
+        StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: They cannot be fetched now.
+    """
+    using, result = context.using, context.claimed.result
+    if result is None or result.outcomes is None:
+        return ()
+    file, key, size = into / "earlier-outcomes", context.claim.chunk.outcomes_key(OUTCOMES), result.outcomes.size
+    try:
+        fetched = context.retrying(using.policies.upload)(fetch_blob, using.store, key, file, size)
+    except (StoreNotFound, InvalidRequest):
+        return None
+    return _lines(context, file) if fetched == (size, result.outcomes.sha256) else None
+
+
+def _lines(context: AttemptContext, file: Path) -> Iterator[tuple[CandidateKey, bytes]]:
+    slices = context.chunk.slices
+    with local_disk("reading the earlier outcomes"), gzip.open(file) as lines:
+        for line in lines:
+            values = json.loads(line)
+            key = CandidateKey(values["source"], values["query"], values["position"])
+            number = candidate_number(slices, key)
+            if number is not None and listed_key(slices, number):
+                yield key, line
+    file.unlink(missing_ok=True)
+
+
+def restored(
+    context: AttemptContext, into: Path, transfers: Mapping[CandidateKey, Transfer]
+) -> Iterator[tuple[int, Download]]:
     """Yield the images of lists that the last archive holds, in its order, each with its candidate's number.
+
+    ``transfers`` says how they were fetched.
 
     Yield none if the archive differs from its record. Leave out images of searches: a search may give other results at
     the same positions.
@@ -43,6 +81,6 @@ def restored(context: AttemptContext, into: Path) -> Iterator[tuple[int, Downloa
             with local_disk("writing an image"):
                 path.write_bytes(data)
             values = complete(row)
-            download = Download(candidate(values, key_), path, len(data), fetched_at(values), original(values))
-            yield numbers[place], download
+            known = original(values), transfers.get(key_)
+            yield numbers[place], Download(candidate(values, key_), path, len(data), fetched_at(values), *known)
     archive.unlink(missing_ok=True)

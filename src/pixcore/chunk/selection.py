@@ -8,6 +8,8 @@ from attrs import define, field
 from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.converting import converted_path, stored_path
 from pixcore.chunk.events import ImageAccepted, ImageRejected, ImageReplaced
+from pixcore.chunk.outcome_log import OutcomeLog
+from pixcore.chunk.rejects import RejectedImages
 from pixcore.chunk.twin_search import TwinSearch
 from pixcore.chunk.workspace import local_disk
 from pixcore.filters.best_twin import second_is_better
@@ -27,19 +29,23 @@ class Selection:
 
     Verdicts are added one by one and decided in groups. To decide a verdict, the selection queries the dataset's
     SeenImages for another chunk with the same bytes, compares the image with the kept ones, counts and reports the
-    verdict, and deletes the file of a rejected image. Of two images of the same picture the better one stays: if that
-    is the later one, it takes the position of the other.
+    verdict, and passes a rejected image on to ``rejects``. Of two images of the same picture the better one stays: if
+    that is the later one, it takes the position of the other.
 
     A selection calls neither the downloader nor the validator. So ``decide`` may also be called while the downloader
     waits for its next item, in the middle of ``Collector``'s loop.
 
     Attributes:
         context: The attempt.
+        outcomes: Records what becomes of each image.
+        rejects: Takes over the files of the rejected ones.
         images: The kept images, with their rows.
         twins: The pairs of images of the same picture that are both kept, if the chunk only reports them.
     """
 
     context: AttemptContext
+    outcomes: OutcomeLog
+    rejects: RejectedImages
     images: list[tuple[Row, Path]] = field(init=False, factory=list[tuple[Row, Path]])
     twins: list[TwinPair] = field(init=False, factory=list[TwinPair])
     _replaced: set[int] = field(init=False, factory=set[int])
@@ -108,6 +114,7 @@ class Selection:
         self._positions[number] = len(self.images)
         self.images.append((row(len(self.images), image, context.request), stored_path(image)))
         context.counts.accepted += 1
+        self.outcomes.accepted(image)
         context.observe(ImageAccepted(*context.ids, image=image))
 
     def _choose(self, number: int, image: Accepted, twin: int, comparison: Comparison) -> Accepted:
@@ -121,6 +128,8 @@ class Selection:
         position = self._positions[number] = self._positions.pop(twin)
         self.images[position] = row(position, image, self.context.request), stored_path(image)
         self._replaced.add(position)
+        self.outcomes.accepted(image)
+        self.context.counts.replace(kept, image)
         rejected = _worse(kept, image, comparison.swapped())
         self._discard(rejected)
         self.context.observe(ImageReplaced(*self.context.ids, image=image, rejected=rejected))
@@ -132,9 +141,10 @@ class Selection:
 
     def _discard(self, rejected: Rejected) -> None:
         self.context.counts.reject(rejected)
-        with local_disk("removing a rejected image"):
-            for path in (rejected.download.path, converted_path(rejected.download.path)):
-                path.unlink(missing_ok=True)
+        self.outcomes.rejected(rejected)
+        self.rejects.add(rejected)
+        with local_disk("removing a converted image"):
+            converted_path(rejected.download.path).unlink(missing_ok=True)
 
     def _without_seen(self, verdicts: list[Accepted | Rejected]) -> list[Accepted | Rejected]:
         """Hold the accepted images for this attempt; turn those that another chunk holds into rejections."""
@@ -145,7 +155,7 @@ class Selection:
         holders = self.context.write(lambda: seen.hold(claim, images))
         taken = {image.sha256: holder for image, holder in zip(images, holders, strict=True) if holder}
         return [
-            Rejected(verdict.download, RejectReason.SEEN, f"chunk {taken[verdict.sha256]} has the same bytes")
+            Rejected(verdict.download, RejectReason.SEEN, f"chunk {taken[verdict.sha256]} has the same bytes", verdict)
             if isinstance(verdict, Accepted) and verdict.sha256 in taken
             else verdict
             for verdict in verdicts
@@ -154,5 +164,4 @@ class Selection:
 
 def _worse(image: Accepted, better: Accepted, comparison: Comparison) -> Rejected:
     """Return the rejection of an image whose twin stays; ``comparison.one`` holds the image's features."""
-    detail = f"{comparison.sentence()}; {better.download.candidate.url} is kept"
-    return Rejected(image.download, RejectReason.NEAR_DUPLICATE, detail)
+    return Rejected(image.download, RejectReason.NEAR_DUPLICATE, comparison.sentence(), image, better)

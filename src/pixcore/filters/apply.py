@@ -34,7 +34,7 @@ def apply_filters(
 def _kept(verdicts: Iterable[Accepted | Rejected], rules: Sequence[Rule]) -> Generator[Accepted | Rejected]:
     for verdict in verdicts:
         if isinstance(verdict, Accepted) and (fault := next(filter(None, (rule(verdict) for rule in rules)), None)):
-            yield Rejected(verdict.download, fault.reason, fault.detail)
+            yield Rejected(verdict.download, fault.reason, fault.detail, verdict)
         else:
             yield verdict
 

@@ -18,14 +18,12 @@ def drop_duplicates(verdicts: Iterable[Accepted | Rejected], rule: NearRule | No
         if isinstance(verdict, Rejected):
             yield verdict
         elif twin := exact.get(verdict.sha256):
-            yield Rejected(verdict.download, RejectReason.DUPLICATE, f"same bytes as {twin.download.candidate.url}")
+            detail = f"same bytes as {twin.download.candidate.url}"
+            yield Rejected(verdict.download, RejectReason.DUPLICATE, detail, verdict, twin)
         elif rule and (twin := _near(verdict, kept, rule)):
             bits = (verdict.fingerprint.phash ^ twin.fingerprint.phash).bit_count()
-            yield Rejected(
-                verdict.download,
-                RejectReason.NEAR_DUPLICATE,
-                f"differs from {twin.download.candidate.url} in {bits} of 64 phash bits",
-            )
+            detail = f"differs from {twin.download.candidate.url} in {bits} of 64 phash bits"
+            yield Rejected(verdict.download, RejectReason.NEAR_DUPLICATE, detail, verdict, twin)
         else:
             exact[verdict.sha256] = verdict
             kept.append((verdict.fingerprint.phash, verdict))

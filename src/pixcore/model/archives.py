@@ -31,3 +31,11 @@ class Blob:
     etag: str
     content_type: str
     metadata: Mapping[str, str]
+
+
+@frozen
+class StoredBlob:
+    """A blob that a chunk stores beside its archive: its size in bytes and its sha256 in hex."""
+
+    size: int
+    sha256: str

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
+from pixcore.model.archives import StoredBlob
 from pixcore.model.requests import ChunkRequest, Slice
 
 
@@ -44,6 +45,11 @@ class ChunkKey:
         """Return the key of the chunk's blob in the store; ``suffix`` is such as ``.zip``. The id is not padded."""
         name = f"chunk_{self.id}{suffix}"
         return f"{self.dataset}/data/{name}" if self.dataset else name
+
+    def outcomes_key(self, suffix: str) -> str:
+        """Return the key of a blob about the chunk's candidates; ``suffix`` is one of ``pixcore.model.outcomes``."""
+        name = f"chunk_{self.id}{suffix}"
+        return f"{self.dataset}/outcomes/{name}" if self.dataset else name
 
 
 @frozen
@@ -98,11 +104,16 @@ class Progress:
 
 @frozen
 class Reject:
-    """A rejected download, kept in the result as a sample of its reason."""
+    """A rejected download, kept in the result as a sample of its reason.
+
+    ``twin`` and ``twin_url`` are the sha256 and the URL of the image that is kept instead, if it is in the same chunk.
+    """
 
     url: str
     reason: str
     detail: str
+    twin: str = ""
+    twin_url: str = ""
 
 
 @frozen
@@ -143,6 +154,9 @@ class ChunkResult:
         kept: The numbers of the images' candidates in the archive's order, as ``pixcore.model.positions.as_text``
             writes them; empty for archives that were made before pixcore recorded it.
         archive_version: The version of the archive's format: see ``pixcore.model.archives.Archive``.
+        outcomes: The outcome of each candidate; None for chunks that were completed before pixcore recorded them.
+        previews: Small pictures of images that a rule of the dataset dropped; None if there are none.
+        rejected: An archive of these images, if the dataset keeps their bytes; None if there are none.
     """
 
     url: str
@@ -158,6 +172,9 @@ class ChunkResult:
     twins: tuple[TwinPair, ...] = field(default=(), converter=_twins)
     kept: str = ""
     archive_version: int = 1
+    outcomes: StoredBlob | None = None
+    previews: StoredBlob | None = None
+    rejected: StoredBlob | None = None
 
     @property
     def shortfall(self) -> int:
@@ -200,28 +217,6 @@ class ChunkRecord:
     result: ChunkResult | None
     error: str
     queue: str = ""
-
-
-@frozen
-class Overview:
-    """A summary of many chunks.
-
-    Attributes:
-        phases: How many chunks are in each status and phase; only those that occur.
-        accepted: How many images all chunks together have accepted.
-        workers: How many owners hold a lease that has not expired.
-        expired: How many chunks are processing with an expired lease.
-        oldest: Seconds since the oldest claim with a live lease was made; 0 if there is none.
-        errors: How many failed or pending chunks have each error, most frequent first, at most 20. Quoted parts and
-            numbers are masked (``'…'``, ``N``), so that similar errors count as one.
-    """
-
-    phases: Mapping[Status, Mapping[Phase, int]]
-    accepted: int
-    workers: int
-    expired: int
-    oldest: float
-    errors: Mapping[str, int]
 
 
 @frozen

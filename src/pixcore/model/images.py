@@ -149,10 +149,26 @@ class Original:
 
 
 @frozen
+class Transfer:
+    """How a candidate was fetched over the network.
+
+    Attributes:
+        final_url: The last address that was requested, after all redirects.
+        http_status: The status of its response; 0 if there was none.
+        tries: How many times the candidate was requested.
+    """
+
+    final_url: str = ""
+    http_status: int = 0
+    tries: int = 0
+
+
+@frozen
 class Download:
     """A candidate whose ``size`` bytes are at ``path`` in the work directory.
 
     ``fetched_at`` is aware, in UTC. ``original`` is the collected image if these are the bytes of a converted copy.
+    ``transfer`` is None if it was not fetched over the network.
     """
 
     candidate: Candidate
@@ -160,16 +176,21 @@ class Download:
     size: int
     fetched_at: datetime
     original: Original | None = None
+    transfer: Transfer | None = None
 
 
 @frozen
 class Miss:
-    """A candidate whose bytes could not be obtained. ``permanent``: another try within the chunk cannot help."""
+    """A candidate whose bytes could not be obtained. ``permanent``: another try within the chunk cannot help.
+
+    ``transfer`` is None if nothing was requested over the network.
+    """
 
     candidate: Candidate
     reason: str
     permanent: bool
     detail: str = ""
+    transfer: Transfer | None = None
 
 
 @frozen
@@ -208,8 +229,18 @@ class Accepted:
 
 @frozen
 class Rejected:
-    """A download that was rejected, and why."""
+    """A download that was rejected, and why.
+
+    Attributes:
+        download: What was judged.
+        reason: A ``RejectReason``, or the name of a filter.
+        detail: What decided, with its numbers; may be ``""``.
+        image: The decoded image, if a rule of the dataset dropped a sound one; else None.
+        twin: The image that is kept instead, if it is in the same chunk.
+    """
 
     download: Download
     reason: str
     detail: str = ""
+    image: Accepted | None = None
+    twin: Accepted | None = None

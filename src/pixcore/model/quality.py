@@ -73,6 +73,7 @@ class Quality:
         max_aspect: The largest ratio of the longer side to the shorter one. 0 allows any.
         drop: The flags with which an image is dropped; see ``FLAGS``.
         filters: Names of filters of other distributions, which are all applied.
+        keep_rejected: Whether the bytes of images that these rules drop are stored, in an archive of their own.
     """
 
     min_width: int = field(default=50, validator=ge(1))
@@ -83,3 +84,4 @@ class Quality:
     max_aspect: float = field(default=0.0, validator=ge(0))
     drop: tuple[str, ...] = field(default=(), validator=deep_iterable(in_(FLAGS)))
     filters: tuple[str, ...] = ()
+    keep_rejected: bool = False

@@ -4,6 +4,7 @@ from pixcore.ports.archiver import Archiver, Contents
 from pixcore.ports.blob_store import BlobStore
 from pixcore.ports.converter import Converter
 from pixcore.ports.downloader import Downloader
+from pixcore.ports.previewer import Previewer
 from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
 from pixcore.ports.status_repo import StatusRepo
 from pixcore.ports.twin_finder import TwinFinder, Twins
@@ -16,6 +17,7 @@ __all__ = [
     "Converter",
     "Downloader",
     "NearPair",
+    "Previewer",
     "SeenImage",
     "SeenImages",
     "StatusRepo",

@@ -12,11 +12,11 @@ from pixcore.model.chunks import (
     Claim,
     Claimed,
     Outcome,
-    Overview,
     Phase,
     Progress,
     Status,
 )
+from pixcore.model.overview import Overview
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest
 

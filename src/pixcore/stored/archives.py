@@ -58,7 +58,7 @@ class StoredArchives:
         Raises:
             InvalidRequest: The chunk has no archive, or none of the ``archivers`` reads it.
         """
-        return record.chunk.key.blob_key(self._archiver(record).suffix)
+        return record.chunk.key.blob_key(self.archiver(record).suffix)
 
     @contextmanager
     def fetch(self, record: ChunkRecord, most: int | None = None) -> Generator[StoredArchive]:
@@ -70,13 +70,23 @@ class StoredArchives:
             StoreNotFound, StoreDenied, StoreUnavailable: As ``BlobStore.open`` raises them.
             WorkspaceFull, TransientError: As ``local_disk`` raises them.
         """
-        archiver, key = self._archiver(record), self.key(record)
+        archiver = self.archiver(record)
         if most is None:
             most = record.result.bytes if record.result else 0
+        with self.fetch_key(self.key(record), most) as (path, size, sha256):
+            yield StoredArchive(path, size, sha256, archiver)
+
+    @contextmanager
+    def fetch_key(self, key: str, most: int) -> Generator[tuple[Path, int, str]]:
+        """Fetch a blob of at most ``most`` bytes; give the block its file, size and sha256, and remove the file then.
+
+        Raises:
+            InvalidRequest: The blob has more bytes.
+            StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As for ``fetch``.
+        """
         with workspace(self.work, lambda _path, _error: None) as folder:
-            target = folder / f"chunk_{record.chunk.id}{archiver.suffix}"
-            size, sha256 = retrying(self.policy, self.sleep)(fetch_blob, self.store, key, target, most)
-            yield StoredArchive(target, size, sha256, archiver)
+            target = folder / "blob"
+            yield target, *retrying(self.policy, self.sleep)(fetch_blob, self.store, key, target, most)
 
     def rows(self, record: ChunkRecord) -> tuple[Mapping[str, object], ...]:
         """Return the rows of a completed chunk's images, in the archive's order, as they are stored.
@@ -113,7 +123,12 @@ class StoredArchives:
                 )
             yield archive.contents()
 
-    def _archiver(self, record: ChunkRecord) -> Archiver:
+    def archiver(self, record: ChunkRecord) -> Archiver:
+        """Return the archiver that reads a completed chunk's archive.
+
+        Raises:
+            InvalidRequest: As for ``key``.
+        """
         if record.result is None:
             raise InvalidRequest(f"chunk {record.chunk.key} has no archive; it is {record.status}")
         for archiver in self.archivers:

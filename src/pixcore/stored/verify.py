@@ -15,13 +15,17 @@ from pixcore.model.chunks import ChunkKey, ChunkRecord, ChunkResult, Claim, Stat
 from pixcore.ports import Archiver, StatusRepo, Validator
 from pixcore.stored.archives import StoredArchive, StoredArchives
 from pixcore.stored.check import ArchiveCheck, check_archive
+from pixcore.stored.outcomes import stored_outcomes
 
 _ARCHIVE = re.compile(r"chunk_(0|[1-9][0-9]{0,17})\.[a-z]+")  # ids are 64-bit numbers
+# The blobs about a chunk's candidates; see ``pixcore.model.outcomes``.
+_BESIDE = re.compile(r"chunk_(0|[1-9][0-9]{0,17})(\.jsonl\.gz|\.previews\.zip|\.rejected\.[a-z]+)")
 # The other blobs of a dataset: its card, and the lists of what its sources held when it was planned.
 _OTHER_BLOB = re.compile(r"README\.md|croissant\.json|lists/.+")
 # An archive that another program changed may be larger than recorded, and is fetched to say what is wrong with it. One
 # of more than twice the recorded size is not.
 _ADDED = 1 << 20  # bytes
+_OTHER = "differs from what was recorded"
 
 
 def verify_dataset(
@@ -64,7 +68,9 @@ def archives_below(folder: Path, archivers: Sequence[Archiver]) -> list[Path]:
     """Return the chunks' archives at or below a folder, by rising path."""
     suffixes = {archiver.suffix for archiver in archivers}
     found = [folder] if folder.is_file() else folder.rglob("chunk_*")
-    return sorted(path for path in found if path.suffix in suffixes and path.is_file())
+    return sorted(
+        path for path in found if path.suffix in suffixes and not _BESIDE.fullmatch(path.name) and path.is_file()
+    )
 
 
 def repair(chunk: ChunkKey, *, archives: StoredArchives, status: StatusRepo) -> bool:
@@ -83,33 +89,27 @@ def repair(chunk: ChunkKey, *, archives: StoredArchives, status: StatusRepo) -> 
     if record.status is not Status.COMPLETED:
         return False
     claim = Claim(chunk, record.owner, record.attempt)
-    with suppress(StoreNotFound):  # then there is no blob that the next attempt would have to replace
-        blob = archives.store.head(archives.key(record))
-        if not replaceable(blob, claim, status.identity):
-            with archives.fetch(record, blob.size) as archive:
-                relabel(
-                    archives.store,
-                    blob,
-                    archive.path,
-                    sha256=archive.sha256,
-                    size=archive.size,
-                    claim=claim,
-                    identity=status.identity,
-                )
+    for key in (archives.key(record), *stored_outcomes(record, archives)):
+        with suppress(StoreNotFound):  # then there is no blob that the next attempt would have to replace
+            blob = archives.store.head(key)
+            if not replaceable(blob, claim, status.identity):
+                with archives.fetch_key(key, blob.size) as (path, size, sha256):
+                    relabel(archives.store, blob, path, sha256=sha256, size=size, claim=claim, identity=status.identity)
     return status.reopen(chunk)
 
 
 def _belongs(key: str, dataset: str, archives: StoredArchives, status: StatusRepo) -> bool:
     """Return whether a blob belongs to the dataset's chunks or to its card and lists."""
-    name = key.removeprefix(f"{dataset}/")
-    archive = _ARCHIVE.fullmatch(name.removeprefix("data/")) if name.startswith("data/") else None
-    if archive is None:
-        return bool(_OTHER_BLOB.fullmatch(name))
+    folder, _, name = key.removeprefix(f"{dataset}/").partition("/")
+    named = {"data": _ARCHIVE, "outcomes": _BESIDE}.get(folder)
+    chunk = named.fullmatch(name) if named else None
+    if chunk is None:
+        return bool(_OTHER_BLOB.fullmatch(key.removeprefix(f"{dataset}/")))
     try:
-        record = status.get(ChunkKey(dataset, int(archive[1])))
+        record = status.get(ChunkKey(dataset, int(chunk[1])))
     except InvalidRequest:
         return False
-    if record.status in (Status.PENDING, Status.PROCESSING):
+    if folder == "outcomes" or record.status in (Status.PENDING, Status.PROCESSING):
         return True  # left by an earlier attempt; the next attempt replaces it
     return record.result is not None and archives.key(record) == key
 
@@ -119,10 +119,11 @@ def _check_chunk(
 ) -> Iterator[ArchiveCheck]:
     """Yield the check of a completed chunk, or nothing when the chunk is no longer completed."""
     while record.status is Status.COMPLETED and record.result:
-        check = _check_blob(record, record.result, archives, status, validator)
-        now = status.get(record.chunk.key) if check.faults else record
+        checks = [_check_blob(record, record.result, archives, status, validator)]
+        checks += _check_outcomes(record, archives)
+        now = status.get(record.chunk.key) if any(check.faults for check in checks) else record
         if (now.status, now.result) == (record.status, record.result):
-            yield check
+            yield from checks
             return
         record = now  # the chunk was opened again during the check, so the faults may be those of an old state
 
@@ -149,6 +150,20 @@ def _check_blob(
         return ArchiveCheck(key, chunk, (f"is missing; it was stored as {result.url}",))
     except InvalidRequest as oversized:
         return ArchiveCheck(key, chunk, (f"{one_line(oversized)}; {result.bytes} were recorded",))
+
+
+def _check_outcomes(record: ChunkRecord, archives: StoredArchives) -> Iterator[ArchiveCheck]:
+    """Yield a check for each blob about the chunk's candidates that is missing or not the recorded one."""
+    for key, recorded in stored_outcomes(record, archives).items():
+        try:
+            with archives.fetch_key(key, recorded.size) as (_, size, sha256):
+                fault = "" if (size, sha256) == (recorded.size, recorded.sha256) else _OTHER
+        except StoreNotFound:
+            fault = "is missing"
+        except InvalidRequest:  # it is larger
+            fault = _OTHER
+        if fault:
+            yield ArchiveCheck(key, record.chunk.key, (fault,), is_archive=False)
 
 
 def _differences(archive: StoredArchive, result: ChunkResult, stated: str) -> Iterator[str]:

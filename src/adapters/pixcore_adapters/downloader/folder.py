@@ -88,13 +88,9 @@ class FolderDownloader:
                 raise InvalidRequest(f"source {slice_.source!r} is not a folder; use the downloader of that source")
             root = _root(slice_.query)
             folder = hashlib.sha256(os.fsencode(slice_.query)).hexdigest()[:16]
-            entries = read(self.store, slice_.snapshot, slice_.start, slice_.stop)
-            for position, entry in enumerate(entries, slice_.start):
-                label = "" if isinstance(entry, str) else entry["label"]
-                key = CandidateKey(SOURCE, slice_.query, position)
-                if key not in skip:
-                    candidate = Candidate(key, _name(entry), label=label)
-                    yield self._copy(candidate, root, into / f"{number:06d}-{position}-{folder}")
+            for candidate in listed_files(self.store, slice_):
+                if candidate.key not in skip:
+                    yield self._copy(candidate, root, into / f"{number:06d}-{candidate.key.position}-{folder}")
                 number += 1
 
     def _copy(self, candidate: Candidate, root: Path, target: Path) -> Download | Miss:
@@ -108,6 +104,18 @@ class FolderDownloader:
                 _root(candidate.key.query)  # raises if the whole folder is gone, as after unmounting a disk
             return Miss(candidate, missed.reason, missed.permanent, missed.detail)
         return Download(candidate, target, size, _utc(modified))
+
+
+def listed_files(store: BlobStore, slice_: Slice) -> Iterator[Candidate]:
+    """Yield the candidates of a folder's slice as they were listed, in order.
+
+    Raises:
+        StoreDenied, StoreNotFound, StoreUnavailable: The listing cannot be read.
+    """
+    entries = read(store, slice_.snapshot, slice_.start, slice_.stop)
+    for position, entry in enumerate(entries, slice_.start):
+        label = "" if isinstance(entry, str) else entry["label"]
+        yield Candidate(CandidateKey(SOURCE, slice_.query, position), _name(entry), label=label)
 
 
 def _name(entry: str | _Labelled) -> str:

@@ -46,6 +46,30 @@ def _no_store(url: str) -> BlobStore:
     raise InvalidRequest(f"the list {url} is in a blob store, and none can be opened here")
 
 
+def listed_urls(store: BlobStore, slice_: Slice) -> Iterator[Candidate]:
+    """Yield the candidates of a list's slice as they were listed, in order, those without a URL too.
+
+    Raises:
+        StoreDenied, StoreNotFound, StoreUnavailable: The listing cannot be read.
+    """
+    for item in _proposals(store, slice_):
+        yield item.candidate if isinstance(item, Miss) else item
+
+
+def _proposals(store: BlobStore, slice_: Slice) -> Iterator[Candidate | Miss]:
+    """Yield the candidates of a list's slice; a miss for a row without a URL."""
+    for position, entry in enumerate(read(store, slice_.snapshot, slice_.start, slice_.stop), slice_.start):
+        key = CandidateKey(SOURCE, slice_.query, position)
+        if "url" in entry:
+            url, label = entry.pop("url"), entry.pop("label", "")
+            columns, checksum = entry.pop("listed", {}), entry.pop("checksum", "")
+            yield Candidate(key, url, Provenance(**entry), label, columns, checksum)
+        else:
+            # listings of earlier versions hold neither the reason nor the line
+            reason, line = entry.get("reason", MissReason.NOT_A_URL), entry.get("line", 0)
+            yield Miss(Candidate(key, entry["junk"]), reason, permanent=True, detail=f"line {line}" if line else "")
+
+
 @frozen
 class Urls:
     """The source ``urls``. A slice's query is the list's absolute path or web address; its snapshot names the listing.
@@ -64,17 +88,7 @@ class Urls:
 
     def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002 - reads a listing
         """See ``Source``."""
-        listed = read(self.store, slice_.snapshot, slice_.start, slice_.stop)
-        for position, entry in enumerate(listed, slice_.start):
-            key = CandidateKey(SOURCE, slice_.query, position)
-            if "url" in entry:
-                url, label = entry.pop("url"), entry.pop("label", "")
-                columns, checksum = entry.pop("listed", {}), entry.pop("checksum", "")
-                yield Candidate(key, url, Provenance(**entry), label, columns, checksum)
-            else:
-                # listings of earlier versions hold neither the reason nor the line
-                reason, line = entry.get("reason", MissReason.NOT_A_URL), entry.get("line", 0)
-                yield Miss(Candidate(key, entry["junk"]), reason, permanent=True, detail=f"line {line}" if line else "")
+        yield from _proposals(self.store, slice_)
 
     @contextmanager
     def listing(

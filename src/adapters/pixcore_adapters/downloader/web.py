@@ -150,11 +150,12 @@ class WebDownloader:
             return head
         outcome = head.outcome.result()
         if isinstance(outcome, Missed):
-            return Miss(head.candidate, outcome.reason, outcome.permanent, outcome.detail)
+            return Miss(head.candidate, outcome.reason, outcome.permanent, outcome.detail, outcome.transfer)
         candidate = head.candidate
         if outcome.opt_out:
             candidate = evolve(candidate, provenance=evolve(candidate.provenance, opt_out=outcome.opt_out))
-        return Download(candidate, head.path, outcome.size, self.moment or outcome.fetched_at)
+        fetched_at = self.moment or outcome.fetched_at
+        return Download(candidate, head.path, outcome.size, fetched_at, transfer=outcome.transfer)
 
 
 def _digest(text: str) -> bytes:

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from attrs import define, evolve, field
 
-from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Overview, Phase, Progress, Status
+from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Phase, Progress, Status
+from pixcore.model.overview import Overview
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest
 from pixcore_adapters.status_repo import allocating, attempts, ensuring, overviews, transitions

@@ -28,7 +28,8 @@ from sqlalchemy import (
     update,
 )
 
-from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Overview, Phase, Status
+from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Phase, Status
+from pixcore.model.overview import Overview
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest
 from pixcore_adapters.status_repo import (

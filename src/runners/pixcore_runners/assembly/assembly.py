@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -117,6 +118,7 @@ class Assembly:
                 twins=_twin_finder(self.settings),
                 converter=_converter(self.settings, closed_at_end),
                 filters=_filter,
+                listed=partial(sources.listed, store=self.store),
                 observer=_with_metrics(self.settings, observer, interrupts, closed_at_end),
                 stop=stop,
                 terms=LeaseTerms(ttl=self.settings.lease_ttl, deadline=self.settings.chunk_deadline),

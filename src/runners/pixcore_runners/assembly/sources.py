@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from pixcore import BlobStore, Downloader, InvalidRequest, Slice
+from pixcore import BlobStore, Candidate, Downloader, InvalidRequest, Slice
 from pixcore_adapters.downloader.by_source import BySource
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.folder import SOURCE as FOLDER
-from pixcore_adapters.downloader.folder import FolderDownloader
+from pixcore_adapters.downloader.folder import FolderDownloader, listed_files
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.downloader.sources.search import Search
@@ -84,6 +84,21 @@ def preload(names: Iterable[str]) -> None:
     """Import what the downloaders of these sources need. Idempotent."""
     if set(names) - {FOLDER}:
         from pixcore_adapters.downloader import urls, web  # noqa: F401
+
+
+def listed(slices: Sequence[Slice], store: BlobStore) -> Iterator[Candidate]:
+    """Yield the candidates of slices of lists, in order, without fetching anything.
+
+    Raises:
+        StoreDenied, StoreNotFound, StoreUnavailable: A listing cannot be read.
+    """
+    for slice_ in slices:
+        if slice_.source == FOLDER:
+            yield from listed_files(store, slice_)
+        else:
+            from pixcore_adapters.downloader.urls import listed_urls
+
+            yield from listed_urls(store, slice_)
 
 
 def listing(

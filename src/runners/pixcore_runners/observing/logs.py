@@ -28,6 +28,7 @@ from pixcore.chunk.events import (
     StepRetried,
 )
 from pixcore.model.chunks import Phase, Status
+from pixcore.model.images import Rejected
 
 FORMAT = "[task_id=%(task_id)s][chunk=%(chunk)s][phase=%(phase)s] %(message)s"
 
@@ -166,10 +167,10 @@ def _image(event: Event) -> str:
             size = f"{image.width} x {image.height} pixels, {image.download.size} bytes"
             return f"accepted {image.download.candidate.url}: {image.format}, {size}"
         case ImageReplaced(image=image, rejected=rejected):
-            reason = _reason(rejected.reason, rejected.detail)
+            reason = _rejection(rejected)
             return f"accepted {image.download.candidate.url}, rejected {rejected.download.candidate.url}: {reason}"
-        case ImageRejected(image=image):
-            return f"rejected {image.download.candidate.url}: {_reason(image.reason, image.detail)}"
+        case ImageRejected(image=rejected):
+            return f"rejected {rejected.download.candidate.url}: {_rejection(rejected)}"
         case _:
             return type(event).__name__
 
@@ -191,6 +192,11 @@ def _ending(event: ChunkEnded) -> tuple[int, str]:
             return logging.WARNING, f"another worker took over: {error}"
         case _:
             return logging.INFO, type(event).__name__
+
+
+def _rejection(rejected: Rejected) -> str:
+    kept = f"; {rejected.twin.download.candidate.url} is kept" if rejected.twin else ""
+    return _reason(rejected.reason, f"{rejected.detail}{kept}")
 
 
 def _reason(reason: str, detail: str) -> str:

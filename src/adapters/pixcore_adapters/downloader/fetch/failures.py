@@ -10,7 +10,7 @@ from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
 
 from pixcore.errors import PixcoreError, one_line
 from pixcore.model.images import MissReason
-from pixcore_adapters.downloader.fetch.policy import Missed
+from pixcore_adapters.downloader.fetch.policy import Missed, note
 
 
 class FetchFailed(Exception):
@@ -20,7 +20,7 @@ class FetchFailed(Exception):
         self, reason: str, detail: str = "", *, permanent: bool = True, retry_after: float | None = None
     ) -> None:
         super().__init__(reason, detail)
-        self.missed = Missed(reason, permanent, detail)
+        self.missed = Missed(reason, permanent, note(detail))
         self.retry_after = retry_after
 
 

@@ -17,12 +17,13 @@ from urllib.parse import urljoin
 
 from aiohttp import ClientResponse
 from aiohttp.abc import AbstractResolver
+from attrs import define, evolve
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from yarl import URL
 
 from pixcore.chunk.retry import RetryPolicy
 from pixcore.errors import InvalidRequest, PixcoreError, SourceChanged, SourceUnavailable, one_line
-from pixcore.model.images import MissReason
+from pixcore.model.images import MissReason, Transfer
 from pixcore_adapters.downloader.fetch.body import check_content_type, decoded, new_file, receive
 from pixcore_adapters.downloader.fetch.connections import Connections
 from pixcore_adapters.downloader.fetch.failures import FetchFailed, translated
@@ -37,6 +38,27 @@ T = TypeVar("T")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT_STATUSES = frozenset({408, 425, 429})  # besides all from 500 on
 _ROBOTS_BYTES = 500 * 1024
+
+
+@define
+class _Trace:
+    """What is recorded of the requests for one image: the last address and its status, and the number of tries."""
+
+    tries: int = 0
+    url: URL | None = None
+    status: int = 0
+
+    def answered(self, status: int) -> None:
+        """Record the status of a response."""
+        self.status = status
+
+    def transfer(self) -> Transfer:
+        """Return the record as a value."""
+        return Transfer(str(self.url or ""), self.status, self.tries)
+
+
+def _ignore(_status: int) -> None:
+    pass
 
 
 class Fetcher:
@@ -79,10 +101,11 @@ class Fetcher:
         Raises:
             WorkspaceFull, TransientError: ``into`` cannot be written.
         """
+        trace = _Trace()
         try:
-            return await self._retried(partial(self._image, web_url(url), into))
+            return await self._retried(partial(self._image, web_url(url), into, trace))
         except FetchFailed as failed:
-            return failed.missed
+            return evolve(failed.missed, transfer=trace.transfer() if trace.tries else None)
 
     async def page(self, url: str, max_bytes: int) -> bytes:
         """Fetch a page of a source and return its decoded body. Content types and opt-outs are not checked.
@@ -103,8 +126,9 @@ class Fetcher:
         """
         return await self._source(url, partial(_save, path=into, max_bytes=max_bytes))
 
-    async def _image(self, url: URL, into: Path) -> Fetched:
+    async def _image(self, url: URL, into: Path, trace: _Trace) -> Fetched:
         signals: list[str] = []
+        trace.tries += 1
 
         def opt_out(signal: str) -> None:
             if not self._policy.ignore_opt_out:
@@ -112,6 +136,7 @@ class Fetcher:
             signals.append(signal)
 
         async def check_robots(url: URL) -> None:
+            trace.url, trace.status = url, 0
             try:
                 forbidden = await self._robots.forbid(url)
             except FetchFailed:
@@ -126,9 +151,9 @@ class Fetcher:
                 opt_out(signal)
             check_content_type(response)
             size = await _save(response, into, self._policy.max_bytes)
-            return Fetched(size, datetime.now(UTC), "; ".join(signals))
+            return Fetched(size, datetime.now(UTC), "; ".join(signals), trace.transfer())
 
-        return await self._visit(url, take, check_robots)
+        return await self._visit(url, take, check_robots, trace.answered)
 
     async def _read_robots(self, url: URL) -> str:
         try:
@@ -152,14 +177,19 @@ class Fetcher:
         url: URL,
         take: Callable[[ClientResponse], Awaitable[T]],
         check: Callable[[URL], Awaitable[None]],
+        answered: Callable[[int], None] = _ignore,
     ) -> T:
-        """Make one attempt: call ``check`` before each hop, follow redirects, and pass the response to ``take``."""
+        """Make one attempt: call ``check`` before each hop, follow redirects, and pass the response to ``take``.
+
+        ``answered`` is called with the status of each response.
+        """
         deadline = Deadline(self._policy.seconds)
         for _ in range(self._policy.max_redirects + 1):
             host = url.raw_host or ""
             with translated():
                 await check(url)
                 async with self._pace.turn(host), deadline.running(), self._connections.get(url) as response:
+                    answered(response.status)
                     # Retry-After is more precise
                     if "Retry-After" not in response.headers and (limit := exhausted_limit(response.headers)):
                         self._pace.close(host, limit)

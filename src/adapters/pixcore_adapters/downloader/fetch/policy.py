@@ -9,6 +9,7 @@ from attrs import field, frozen
 from attrs.validators import ge, gt
 
 from pixcore.errors import InvalidRequest
+from pixcore.model.images import Transfer
 
 _PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(?=[/ ]|$)")
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
@@ -19,8 +20,8 @@ def _lower(hosts: Iterable[str]) -> frozenset[str]:
     return frozenset(host.lower() for host in hosts)
 
 
-def _note(text: str) -> str:
-    # servers wrote the text, so reduce it to one short line of printable ASCII
+def note(text: str) -> str:
+    """Reduce a text that a server wrote to one short line of printable ASCII."""
     return " ".join(text.split())[:_MAX_NOTE].encode("unicode_escape").decode()
 
 
@@ -79,13 +80,15 @@ class Fetched:
 
     size: int
     fetched_at: datetime
-    opt_out: str = field(default="", converter=_note)
+    opt_out: str = field(default="", converter=note)
+    transfer: Transfer | None = field(default=None, eq=False)
 
 
 @frozen
 class Missed:
-    """A failed fetch. ``permanent`` means that fetching again soon cannot help."""
+    """A failed fetch. ``permanent`` means that fetching again soon cannot help. ``detail`` is a ``note``."""
 
     reason: str
     permanent: bool
-    detail: str = field(default="", converter=_note)
+    detail: str = ""
+    transfer: Transfer | None = field(default=None, eq=False)

@@ -1,0 +1,159 @@
+"""Explain the outcome of one candidate to a person: find its line, and write it as a sentence."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Generator, Iterable, Mapping
+from pathlib import PurePath
+
+from attrs import frozen
+
+from pixcore.model.chunks import ChunkRecord
+from pixcore.model.images import MissReason, RejectReason
+from pixcore.model.outcomes import ACCEPTED
+from pixcore.stored.archives import StoredArchives
+from pixcore.stored.outcomes import outcome_lines
+
+_SHA256 = re.compile(r"[0-9a-f]{8,64}")
+
+# What each reason means. A filter of another distribution may give further ones.
+_MEANINGS: Mapping[str, str] = {
+    RejectReason.NOT_AN_IMAGE: "the file is not an image",
+    RejectReason.FORMAT: "the format is not accepted",
+    RejectReason.DAMAGED: "the image is damaged",
+    RejectReason.TOO_LARGE: "the file is too large",
+    RejectReason.TOO_SMALL: "the image is too small",
+    RejectReason.TOO_MANY_PIXELS: "the image has too many pixels",
+    RejectReason.TOO_MANY_FRAMES: "the file has too many frames or pages",
+    RejectReason.TOO_MANY_SCANS: "the JPEG has too many scans",
+    RejectReason.TOO_SLOW: "decoding took too long",
+    RejectReason.TOO_MUCH_MEMORY: "decoding needs too much memory",
+    RejectReason.DECODER_DIED: "the file crashed the decoder",
+    RejectReason.DARK: "the image is too dark",
+    RejectReason.LIGHT: "the image is too light",
+    RejectReason.BLURRY: "the image is not sharp enough",
+    RejectReason.LOW_INFORMATION: "the image has too little detail",
+    RejectReason.GRAYSCALE: "the image has no colours",
+    RejectReason.ODD_ASPECT: "one side of the image is too long",
+    RejectReason.TEXT: "the image shows text",
+    RejectReason.SEEN: "another chunk of the dataset has the same image",
+    RejectReason.HASH: "the checksum is not the one in the list",
+    MissReason.GONE: "the file no longer exists",
+    MissReason.UNREADABLE: "the file cannot be read",
+    MissReason.OUTSIDE: "the file is outside of the folder",
+    MissReason.NOT_A_FILE: "it is not a regular file",
+    MissReason.NOT_A_URL: "it is not a web address",
+    MissReason.ADDRESS: "the host has a private address",
+    MissReason.OPTED_OUT: "the site forbids it",
+    MissReason.UNREACHABLE: "the server cannot be reached",
+    MissReason.TLS: "the server has no valid certificate",
+    MissReason.TIMEOUT: "the server took too long",
+    MissReason.TRUNCATED: "the transfer broke off",
+    MissReason.MALFORMED: "the response is malformed",
+    MissReason.REDIRECTS: "there are too many redirects",
+    MissReason.CONTENT_TYPE: "the response is not an image",
+    MissReason.ENCODING: "the response is encoded in an unknown way",
+    MissReason.RATE_LIMIT: "the server allows no more requests",
+    MissReason.REPEATED: "an earlier candidate has the same address",
+    MissReason.LICENSE: "the licence is not one of those that were asked for",
+    MissReason.CHANGED: "the source's results can no longer be read",
+}
+
+
+@frozen
+class Found:
+    """A candidate, its chunk, and a sentence that says what became of it."""
+
+    record: ChunkRecord
+    line: Mapping[str, object]
+    sentence: str
+
+
+def find(wanted: str, records: Iterable[ChunkRecord], archives: StoredArchives) -> Generator[Found]:
+    """Yield the candidates that ``wanted`` names: by their URL, path or sha256.
+
+    The URL may also be the final one, the path relative to the dataset's folder, absolute or relative to the current
+    folder, and of the sha256 the first 8 digits suffice.
+
+    Raises:
+        Exception: As ``outcome_lines``.
+    """
+    matches, containing = _matcher(wanted)
+    for record in records:
+        for line in outcome_lines(record, archives, containing):
+            if matches(line):
+                yield Found(record, line, sentence(line, record, _twin(line, record, archives)))
+
+
+def sentence(line: Mapping[str, object], record: ChunkRecord, twin: Mapping[str, object] | None = None) -> str:
+    """Say in one sentence what became of a candidate; ``twin`` is the line of the image that is kept instead."""
+    outcome, name = str(line["outcome"]), _name(line)
+    chunk = record.chunk.id
+    match outcome:
+        case "accepted":
+            return f"{name} is in the dataset, in the archive of chunk {chunk} ({_size(line)})."
+        case "not_tried":
+            images = record.chunk.request.target
+            return f"{name} was not tried, because chunk {chunk} had its {images} images before its turn."
+        case RejectReason.NEAR_DUPLICATE:
+            kept = f" ({_size(twin)})" if twin else ""
+            twin_name = line.get("twin_url", "an image of an earlier attempt")
+            return f"{name} ({_size(line)}) is left out in favour of {twin_name}{kept}: {line.get('detail', outcome)}."
+        case RejectReason.DUPLICATE:
+            return f"{name} is left out, because it has the same bytes as {line.get('twin_url')}, which is kept."
+        case _:
+            return _left_out(line, name, outcome)
+
+
+def _left_out(line: Mapping[str, object], name: str, outcome: str) -> str:
+    status, tries, detail = line.get("http_status", 0), line.get("tries", 0), line.get("detail", "")
+    if outcome == f"http_{status}":
+        meaning = f"the server answered with HTTP status {status}"
+    else:
+        meaning = _MEANINGS.get(outcome, f"the filter {outcome} rejects it")
+    more = f": {detail}" if detail else ""
+    if "bytes" in line:
+        return f"{name} ({_size(line)}) is left out, because {meaning}{more} ({outcome})."
+    final = line.get("final_url", "")
+    led = f", after redirects to {final}" if final and final != line.get("url") else ""
+    tried = f" after {tries} tries" if isinstance(tries, int) and tries > 1 else ""
+    return f"{name} was not fetched{tried}, because {meaning}{more}{led} ({outcome})."
+
+
+def _matcher(wanted: str) -> tuple[Callable[[Mapping[str, object]], bool], bytes]:
+    """Return a test for lines, and bytes that the JSON of each matching line contains."""
+    if _SHA256.fullmatch(wanted):
+        return lambda line: str(line.get("sha256", "")).startswith(wanted), f'"sha256": "{wanted}'.encode()
+    path = os.path.abspath(wanted)  # noqa: PTH100 - lexically, as the file may be gone
+
+    def matches(line: Mapping[str, object]) -> bool:
+        url = str(line.get("url", ""))
+        is_file = line["source"] == "folder" and os.path.join(str(line["query"]), url) == path  # noqa: PTH118
+        return wanted in (url, line.get("final_url")) or is_file
+
+    part = wanted if "://" in wanted else PurePath(wanted).name
+    return matches, json.dumps(part, ensure_ascii=False)[1:-1].encode("utf-8", "backslashreplace")
+
+
+def _twin(line: Mapping[str, object], record: ChunkRecord, archives: StoredArchives) -> Mapping[str, object] | None:
+    """Return the line of the image that is kept instead; None if it is not in the same chunk."""
+    if "twin" not in line:
+        return None
+    lines = outcome_lines(record, archives, f'"sha256": "{line["twin"]}"'.encode())
+    return next((each for each in lines if each["outcome"] == ACCEPTED), None)
+
+
+def _name(line: Mapping[str, object]) -> str:
+    return str(line.get("url") or f"result {line['position']} of {line['source']} for {line['query']!r}")
+
+
+def _size(line: Mapping[str, object]) -> str:
+    pixels = f"{line['width']} x {line['height']} pixels, " if "width" in line else ""
+    return f"{pixels}{_bytes(line)}"
+
+
+def _bytes(line: Mapping[str, object]) -> str:
+    size = line.get("bytes", 0)
+    if not isinstance(size, int) or size < 1000:  # noqa: PLR2004 - the step between prefixes
+        return f"{size} bytes"
+    return f"{size / 1e6:.1f} MB" if size >= 10**6 else f"{size / 1e3:.1f} kB"

@@ -1,0 +1,62 @@
+"""``pixcore why``: say what became of one candidate of a dataset, and why."""
+
+import hashlib
+from pathlib import Path
+
+import rich_click as click
+
+from pixcore import ChunkRecord, InvalidRequest
+from pixcore.model.requests import namespace
+from pixcore.stored.explaining import Found, find
+from pixcore_runners.assembly.assembly import Assembly, assemble
+from pixcore_runners.cli.document import VERSION
+from pixcore_runners.cli.outcomes import without_outcomes
+from pixcore_runners.cli.shell import Shell, shared
+from pixcore_runners.cli.tables import plain_table
+from pixcore_runners.observing.logs import escaped
+from pixcore_runners.planning.dataset_plan import dataset_records
+
+
+@click.command("why")
+@click.argument("dataset")
+@click.argument("candidate", metavar="URL | PATH | SHA256")
+@shared
+def command(shell: Shell, dataset: str, candidate: str) -> None:
+    """Say why an image is in DATASET or not: one sentence for each candidate with this URL, path or sha256.
+
+    A PATH may also be any file on this machine: if no candidate has its name, its sha256 is looked up. Of a sha256, the
+    first 8 digits suffice.
+
+    Example: `pixcore why red-panda https://example.org/panda.jpg`
+    """
+    assembly = assemble(shell.settings)
+    name = namespace(dataset)
+    records = dataset_records(name, assembly.status)
+    found = _found(candidate, records, assembly)
+    if not found:
+        missing = without_outcomes(records)
+        unknown = f"; {missing}" if missing else ""
+        raise InvalidRequest(
+            f"no chunk of dataset {name!r} tried {candidate!r} or has it among its candidates{unknown}; see"
+            f" `pixcore outcomes {name}`"
+        )
+    document = {
+        "version": VERSION,
+        "dataset": name,
+        "found": [{"chunk": each.record.chunk.id, **each.line, "sentence": each.sentence} for each in found],
+    }
+    if shell.as_json:
+        shell.show(document, plain_table())
+    else:
+        for each in found:
+            click.echo(escaped(each.sentence))
+
+
+def _found(candidate: str, records: list[ChunkRecord], assembly: Assembly) -> list[Found]:
+    found = list(find(candidate, records, assembly.archives))
+    file = Path(candidate)
+    if not found and file.is_file():
+        with file.open("rb") as opened:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+        found = list(find(sha256, records, assembly.archives))
+    return found
