@@ -132,6 +132,68 @@ def test_encodings_and_gzip_are_recognised(tmp_path: Path, encoding: str, packed
     assert entry["caption"] == "Zürich"
 
 
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("list.tsv", f'url\tcaption\n"{A}"\t"a\tb"\n"{B}"\t"c"\n'),
+        ("list.tsv", f'"url"\t"caption"\r\n"{A}"\t"a\tb"\r\n"{B}"\t"c"'),
+        ("list.tsv", f"url\tcaption\r{A}\ta\\tb\r{B}\tc\r".replace("\\t", " ")),
+        ("list.csv", f"\ufeff\ufeffurl,caption\r\n\ufeff{A},a b\r\n\r\n{B},c"),
+        ("list.csv", f"url,caption\r{A},a b\r{B},c\r"),
+        ("list.csv", f"sep=;\nurl;caption\n{A};a b\n {B} ;c\n"),
+        ("list.csv", f'url,caption\n"{A}\n",a b\n{B},c\n'),
+        ("list.csv", f"url,caption\n{A},a b\n{B},c\n".encode("utf-32")),
+        ("list.jsonl", f'\ufeff{{"url":"{A}","caption":"a b"}}\n\ufeff{{"url":" {B}\\n","caption":"c"}}\n'),
+    ],
+)
+def test_line_ends_marks_and_quotes_in_any_usual_form(tmp_path: Path, name: str, data: str | bytes) -> None:
+    """Spreadsheets, old systems and files that were put together from several write all of these."""
+    _, entries = reading(written(tmp_path / name, data))
+    assert [(entry["url"], str(entry["caption"]).replace("\t", " ")) for entry in entries] == [(A, "a b"), (B, "c")]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("list.csv", f"url\n{A}\n".encode("utf-16-le"), "without a byte order mark; add --list-encoding utf-16-le"),
+        ("list.txt", f"{A}\n".encode("utf-16-be"), "without a byte order mark; add --list-encoding utf-16-be"),
+        ("list.csv", f"url,url\n{A},{B}\n", "several columns of URLs: url, url_2; choose one with --url-column"),
+        ("list.txt", f"{A} a cat\n", "1 have text after the URL"),
+        ("list.csv", f"url,c\n{A} {B},x\n", "1 have text after the URL"),
+        ("list.csv", f'url,c\n{A},"a \\"b\\" c"\n', "1 have a quoted cell that goes on after a quote"),
+        ("list.jsonl", json.dumps({"url": A}, indent=1), "add --list-format json if the file is one document"),
+    ],
+)
+def test_what_looks_wrong_names_its_remedy(tmp_path: Path, name: str, data: str | bytes, message: str) -> None:
+    """A row must not be changed in silence, and no URL fetched that the list does not hold."""
+    assert message in refused(written(tmp_path / name, data))
+
+
+def test_values_of_every_parquet_type_are_kept(tmp_path: Path) -> None:
+    """Several row groups, repeated names, bytes, times with nanoseconds, missing and nested values."""
+    columns = {
+        "url": pa.array([A.encode(), B.encode(), A.encode()]),
+        "word": pa.array(["x", "y", "x"]).dictionary_encode(),
+        "a": pa.array([[1], None, []]),
+        "a.b": pa.array([{"c": 1}, None, {"c": None}]),
+        "bytes": pa.array([b"\xff", b"abc", None]),
+        "time": pa.array([1, None, 10**9], pa.timestamp("ns")),
+        "price": pa.array(["1.50", None, "2"]).cast(pa.decimal128(5, 2)),
+        "n": pa.array([1, None, 3]),
+        "big": pa.array([2**64 - 1, 1, 2], pa.uint64()),
+    }
+    table = pa.Table.from_arrays([*columns.values(), pa.array([7, 8, 9])], names=[*columns, "n"])
+    pq.write_table(table, tmp_path / "list.parquet", row_group_size=2)
+    found, entries = reading(tmp_path / "list.parquet", ListOptions(drop=["a"]))
+    assert [entry["url"] for entry in entries] == [A, B, A]
+    assert [list(entry["listed"].values()) for entry in entries] == [  # type: ignore[attr-defined]
+        ["x", '{"c": 1}', "/w==", "1970-01-01T00:00:00.000000001", "1.50", 1, str(2**64 - 1), 7],
+        ["y", "", "abc", "", "", "", 1, 8],
+        ["x", '{"c": null}', "", "1970-01-01T00:00:01", "2.00", 3, 2, 9],
+    ]
+    assert [name for name, kind in found.kinds() if kind == "integer"] == ["n_10"]
+
+
 def test_json_documents(tmp_path: Path) -> None:
     """A document is an array, an object of columns, or JSON lines. Values may be nested or missing."""
     for text in (

@@ -3,6 +3,7 @@
 Options choose the columns. Other columns are found by their usual names, in any case.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeGuard
 from urllib.parse import urlsplit
@@ -28,6 +29,11 @@ _PROVENANCE = tuple(
 )
 _MAX_COLUMNS = 1000
 _NAMED = 30  # columns that a message names
+_IMAGE = r"\.(?:jpe?g|png|gif|webp|bmp|tiff?|avif|heic|svg)"
+# a URL, a space, and another URL; or the name of an image, a space, and a text that is not the rest of such a name
+_TEXT_AFTER = re.compile(
+    rf"https?://\S+\s+(?:.*\s)?https?://|https?://\S+{_IMAGE}\s+(?!.*{_IMAGE}(?:[?#]\S*)?$)", re.IGNORECASE | re.DOTALL
+)
 _CONTROL = frozenset(map(chr, [*range(32), 127]))
 
 Entry = dict[str, object]
@@ -74,6 +80,8 @@ def choose(available: Sequence[str], options: ListOptions, name: str) -> Columns
         raise InvalidRequest(f"the list {name} has {len(available)} columns, more than {_MAX_COLUMNS}; keep fewer")
     pick = _Pick(available, name)
     urls = [pick.exact(options.url, "--url-column")] if options.url else pick.usual(URLS)
+    if urls and not options.url:  # another column of the same name has the number of its place
+        urls += [column for place, column in enumerate(available, 1) if column == f"{urls[0]}_{place}"]
     if not urls:
         raise InvalidRequest(
             f"the list {name} has no column with a usual name for URLs; it has {pick.all}; name the column of the URLs"
@@ -182,8 +190,8 @@ class Entries:
 
     def _entry(self, number: int, row: str | Mapping[str, object], columns: Columns) -> Entry | Junk | None:
         if isinstance(row, str):
-            return {"url": row.strip()} if is_url(row) else Junk(number, FaultReason.NOT_A_URL, shown(row))
-        url = row.get(columns.url)
+            return {"url": row.strip()} if is_url(row) else Junk(number, _why_no_url(row), shown(row))
+        url = _text_of(row.get(columns.url))
         if not is_url(url):
             return Junk(number, _why_no_url(url), shown(", ".join(str(kept(value)) for value in row.values())))
         entry: Entry = {"url": url.strip()}
@@ -228,9 +236,15 @@ class Entries:
                 kinds[column] = "string"
 
 
+def _text_of(value: object) -> object:
+    return kept(value) if isinstance(value, bytes) else value
+
+
 def _why_no_url(value: object) -> FaultReason:
     if isinstance(value, str) and undecodable(value):
         return FaultReason.UNDECODABLE
+    if isinstance(value, str) and _TEXT_AFTER.match(value.strip()):
+        return FaultReason.TEXT_AFTER_URL
     return FaultReason.NOT_TEXT if isinstance(value, list | dict) else FaultReason.NOT_A_URL
 
 
@@ -239,10 +253,15 @@ def _license(entry: Entry) -> str:
 
 
 def is_url(value: object) -> TypeGuard[str]:
-    """Return whether a value is an http or https URL without control characters, which URLs cannot have."""
+    """Return whether a value is an http or https URL.
+
+    URLs in lists hold spaces, but no control characters, no other URL after a space, and no text after an image's name.
+    """
     if not isinstance(value, str):
         return False
     text = value.strip()
+    if " " in text and _TEXT_AFTER.match(text):
+        return False
     if not text.isprintable() and (_CONTROL.intersection(text) or undecodable(text)):
         return False
     try:

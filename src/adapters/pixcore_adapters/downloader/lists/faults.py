@@ -18,10 +18,12 @@ class FaultReason(StrEnum):
     """What is wrong with a row."""
 
     NOT_A_URL = "not_a_url"
+    TEXT_AFTER_URL = "text_after_url"
     TOO_MANY_CELLS = "too_many_cells"
     TOO_FEW_CELLS = "too_few_cells"
     CUT_URL = "url_cut_by_comma"
     SPANNING_CELL = "cell_spans_lines"
+    QUOTE_IN_CELL = "quote_in_cell"
     LONG_CELL = "cell_too_long"
     LONG_LINE = "line_too_long"
     TAB = "tab_in_line"
@@ -35,6 +37,10 @@ _CELLS = "quote cells that hold a comma, or name the format with --list-format"
 
 _EXPLAINED: Mapping[FaultReason, tuple[str, str]] = {
     FaultReason.NOT_A_URL: ("hold no http or https URL", "name the column of the URLs with --url-column"),
+    FaultReason.TEXT_AFTER_URL: (
+        "have text after the URL",
+        "keep one URL in a line or cell, or put a tab between them and add --list-format tsv --columns url,caption",
+    ),
     FaultReason.TOO_MANY_CELLS: ("have more cells than there are columns", _CELLS),
     FaultReason.TOO_FEW_CELLS: ("have fewer cells than there are columns", _CELLS),
     FaultReason.CUT_URL: ("have an unquoted URL with a comma in it", "put such URLs in quotes"),
@@ -42,11 +48,12 @@ _EXPLAINED: Mapping[FaultReason, tuple[str, str]] = {
         "begin a quoted cell that does not end within a few lines",
         "double the quotes within cells, or name the format with --list-format tsv if tabs separate the cells",
     ),
+    FaultReason.QUOTE_IN_CELL: ("have a quoted cell that goes on after a quote", "double the quotes within cells"),
     FaultReason.LONG_CELL: ("have a cell of more than 131,072 characters", "drop that column from the list"),
     FaultReason.LONG_LINE: ("are longer than 1,048,576 characters", "name the format with --list-format"),
     FaultReason.TAB: ("hold a tab", "if a tab separates columns, add --list-format tsv --columns url,caption"),
     FaultReason.UNDECODABLE: ("have bytes that the encoding does not allow", "name it with --list-encoding"),
-    FaultReason.NOT_JSON: ("are not JSON", "name the format with --list-format"),
+    FaultReason.NOT_JSON: ("are not JSON", "add --list-format json if the file is one document, or name its format"),
     FaultReason.NOT_TEXT: (
         "hold a list or an object where text is expected",
         "name other columns with --url-column, --caption-column or --label-column",

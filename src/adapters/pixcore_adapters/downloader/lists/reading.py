@@ -101,7 +101,7 @@ class Reading:
         yield from self.made.of(table.rows(self.columns.read), self.columns)
 
     def _text(self, path: Path, name: str, form: str) -> Iterator[Entry]:
-        with text.opened(path, name, self.options) as (readable, self.encoding):
+        with text.opened(path, name, form, self.options) as (readable, self.encoding):
             if form == "json":
                 yield from self._json(json_documents.rows(readable, name), name)
                 return

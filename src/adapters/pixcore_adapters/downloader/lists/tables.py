@@ -8,16 +8,20 @@ from itertools import islice
 
 from pixcore.errors import InvalidRequest, one_line
 from pixcore_adapters.downloader.lists.faults import FaultReason, Faults, Junk, shown
+from pixcore_adapters.downloader.lists.naming import unique
 from pixcore_adapters.downloader.lists.text import Lines
 
 _SPAN = 10  # lines that a row may span
 _DELIMITERS = ("\t", ",", ";", "|")  # of files named .csv, those first that are least likely within a cell
+_SEPARATOR = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _HEADER = 1 << 16  # characters of the first line that decide what separates the cells
 _SAMPLE = 1000  # lines that decide whether a TSV list is quoted
 _URL = re.compile(r"\s*https?://", re.IGNORECASE)
 # a line within a cell that is probably a row of its own
 _SWALLOWED = re.compile(r"[\r\n](?:[^\r\n]*[,;|\t])?\s*\"?https?://", re.IGNORECASE)
 _CUT = re.compile(r"[^\s,]*[/=&?.:_][^\s,]*|\d+")  # the probable rest of a URL after a comma
+
+_ERRORS = {"field limit": FaultReason.LONG_CELL, "expected after": FaultReason.QUOTE_IN_CELL}  # of the csv module
 
 Cells = tuple[int, list[str]] | Junk
 TableRow = tuple[int, dict[str, object]] | Junk
@@ -33,7 +37,11 @@ class Table:
 
     def __init__(self, lines: Lines, faults: Faults, form: str, columns: Sequence[str], urls: Collection[str]) -> None:
         self._faults, replayed = faults, _Replayed((), lines)
-        self.delimiter = "\t" if form == "tsv" else _delimiter(_first(replayed), columns, urls)
+        first = _first(replayed)
+        self.delimiter = "\t" if form == "tsv" else _delimiter(first, columns, urls)
+        if form == "csv" and (named := _SEPARATOR.fullmatch(first)):  # a line that Excel reads and writes
+            self.delimiter = named[1]
+            next(replayed)
         self._cells = _tabbed(replayed) if self.delimiter == "\t" else _quoted(replayed, self.delimiter)
         header = columns or next((cells for _, cells in self._rows()), ())
         if not columns and any(map(_URL.match, header)):
@@ -41,7 +49,7 @@ class Table:
                 f"the list {faults.name} has no header: its first line holds a URL; name its columns in order, such as"
                 " --columns url,caption"
             )
-        self.columns = _unique(header)
+        self.columns = unique(header)
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         return (cells for cells in self._cells if not isinstance(cells, Junk) and any(cells[1]))
@@ -93,21 +101,15 @@ def _delimiter(line: str, columns: Sequence[str], urls: Collection[str]) -> str:
     return max(cells, key=lambda one: len(cells[one]))
 
 
-def _unique(header: Sequence[str]) -> tuple[str, ...]:
-    """Return distinct names for the columns of a header; unnamed and repeated ones get the number of their place."""
-    names: list[str] = []
-    for place, column in enumerate(header, 1):
-        name = column.strip() or f"column_{place}"
-        names.append(f"{name}_{place}" if name in names else name)
-    return tuple(names)
-
-
 def _tabbed(lines: "Lines | _Replayed") -> Iterator[Cells]:
-    """Yield the cells of a TSV list. Treat quotes as plain characters, unless every row of the sample is quoted."""
+    """Yield the cells of a TSV list. Quotes are plain characters, unless every row of the sample is quoted.
+
+    The first row may be a header without quotes.
+    """
     sample: list[tuple[int, str | Junk]] = [(lines.number, line) for line in islice(lines, _SAMPLE)]
     texts = [line.strip() for _, line in sample if isinstance(line, str) and not line.isspace()]
     numbered = _Replayed(sample, lines)
-    if texts and all(len(text) > 1 and text[0] == text[-1] == '"' for text in texts):
+    if texts and all(len(text) > 1 and text[0] == text[-1] == '"' for text in texts[1:] or texts):
         yield from _quoted(numbered, "\t")
         return
     for line in numbered:
@@ -166,14 +168,16 @@ def _quoted(lines: Lines | _Replayed, delimiter: str) -> Iterator[Cells]:
     If a quote swallows further rows, only its own line is junk, and the following lines are read once more.
     """
     feed = _Feed(_Replayed((), lines))
-    reader = csv.reader(feed, delimiter=delimiter)
+    reader = csv.reader(feed, delimiter=delimiter, strict=True)
     while True:
         feed.begin()
         reason, cells = FaultReason.SPANNING_CELL, None
         try:
             cells = next(reader, None)
         except csv.Error as exc:
-            reason = FaultReason.LONG_CELL if "field limit" in one_line(exc) else FaultReason.SPANNING_CELL
+            reason = next((found for text, found in _ERRORS.items() if text in one_line(exc)), reason)
+            if reason is FaultReason.QUOTE_IN_CELL and len(feed.taken) > 1:
+                reason = FaultReason.SPANNING_CELL  # the quote closed in a later row
         taken, junk = feed.taken, feed.junk
         if not taken and junk is None:
             return

@@ -16,8 +16,16 @@ MAX_LINE = 1 << 20  # characters
 _MAX_BLANK = 2_000_000  # consecutive blank lines; Excel saves up to 1,048,576 empty rows
 _FREE = 64 << 20  # bytes to which a gzip file of any size may unpack
 _MAX_RATIO = 200  # for larger files; deflate packs text of URLs by 10, and anything by at most 1,030
+_START = 1 << 16  # bytes that are examined before the text is read
 _GZIP = b"\x1f\x8b"
-_BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
+_BOM = "\ufeff"
+_BOMS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark begins alike
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8-sig",
+}
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
@@ -62,24 +70,43 @@ class _Bounded(io.RawIOBase):
 
 
 @contextmanager
-def opened(path: Path, name: str, options: ListOptions) -> Generator[tuple[io.TextIOWrapper, str]]:
-    """Give the block a list's text and the name of its encoding.
+def opened(path: Path, name: str, form: str, options: ListOptions) -> Generator[tuple[io.TextIOWrapper, str]]:
+    """Give the block the text of a list in the format ``form``, and the name of its encoding.
 
     The encoding is that of the options, else that of a byte order mark, else UTF-8.
 
     Raises:
-        InvalidRequest: A gzip file unpacks to far more than its size. Also raised while the text is read.
+        InvalidRequest: The text is UTF-16 without a mark, and the options name no encoding; or a gzip file unpacks to
+            far more than its size. Also raised while the text is read.
         OSError, EOFError, zlib.error: The file cannot be read. Also raised while the text is read.
     """
     with path.open("rb") as raw:
         packed = name.lower().endswith(".gz") or raw.read(2) == _GZIP
         raw.seek(0)
         binary = io.BufferedReader(_Bounded(raw, name, trusted=options.accept_junk), 1 << 16) if packed else raw
-        mark = binary.peek(4)[:3]
-        found = next((encoding for bom, encoding in _BOMS.items() if mark.startswith(bom)), "utf-8-sig")
-        encoding = options.encoding or found
-        with io.TextIOWrapper(binary, encoding=encoding, errors=_ERRORS, newline="") as text:
+        start = binary.peek(_START)[:_START]
+        found = next((encoding for bom, encoding in _BOMS.items() if start.startswith(bom)), "")
+        if not (options.encoding or found) and (likely := _unmarked(start)):
+            raise InvalidRequest(
+                f"the list {name} looks like UTF-16 without a byte order mark; add --list-encoding {likely}"
+            )
+        encoding = options.encoding or found or "utf-8-sig"
+        # a TSV cell cannot be quoted, so it may hold a carriage return, unless that is what ends the lines
+        newline = "\n" if form == "tsv" and b"\n" in start else ""
+        with io.TextIOWrapper(binary, encoding=encoding, errors=_ERRORS, newline=newline) as text:
             yield text, encoding.removesuffix("-sig")
+
+
+def _unmarked(start: bytes) -> str:
+    """Return the encoding of text that is probably UTF-16, because every other byte of its start is 0; else ``""``."""
+    for encoding, place in (("utf-16-le", 1), ("utf-16-be", 0)):
+        if (
+            (high := start[place:64:2])
+            and high.count(0) * 4 > len(high) * 3
+            and start[1 - place : 64 : 2].count(0) == 0
+        ):
+            return encoding
+    return ""
 
 
 class Lines(Iterator["str | Junk"]):
@@ -99,6 +126,8 @@ class Lines(Iterator["str | Junk"]):
         if not line:
             raise StopIteration
         self.number += 1
+        if line[0] == _BOM:  # also within a file that was put together from several
+            line = line.lstrip(_BOM) or "\n"
         if line.isspace():
             self._blank += 1
             if self._blank > _MAX_BLANK:
