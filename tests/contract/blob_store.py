@@ -486,6 +486,57 @@ class BlobStoreContract(_BlobStoreContract):
             assert look.sha256 == hashlib.sha256(look.metadata["after"].encode()).hexdigest()
 
 
+class Copying(BlobStore, Protocol):
+    """A store whose server copies blobs."""
+
+    def prepare_copy(self, source: str, key: str) -> Callable[[], Blob]:
+        """Return a function that copies a blob under another key; nothing is listed before it is called."""
+        ...
+
+
+class CopyingContract:
+    """For a store with the optional method ``prepare_copy``. Subclass it too."""
+
+    large: int
+
+    @pytest.mark.parametrize("size", ["none", "small", "large"])
+    def test_a_copy_is_listed_once_it_is_shown(self, store: Copying, size: str) -> None:
+        """Until then, an export in the making is not listed; then it is as if it had been stored under its own key."""
+        data = {"none": b"", "small": b"images", "large": noise(1, self.large)}[size]
+        stored = put(store, "hidden/a b", data, content_type="image/png", metadata={"note": "100 %"})
+        show = store.prepare_copy("hidden/a b", "é/😀/猫.png")
+        assert keys(store, "é") == []
+        copied = show()
+        assert copied == Blob(
+            "é/😀/猫.png", copied.url, stored.size, stored.sha256, copied.etag, "image/png", {"note": "100 %"}
+        )
+        assert list(store.list()) == [stored, copied]
+        assert read(store, "é/😀/猫.png") == data
+        store.delete("hidden/a b")
+        assert read(store, "é/😀/猫.png") == data
+
+    def test_a_copy_replaces_nothing(self, store: Copying) -> None:
+        """Neither a blob that was stored before the copy was prepared, nor a later one, nor an earlier copy."""
+        put(store, "source", b"images")
+        show = store.prepare_copy("source", "key")
+        kept = [put(store, "key", b"mine"), store.prepare_copy("source", "other")()]
+        for attempt in (show, store.prepare_copy("source", "key"), store.prepare_copy("source", "other")):
+            with pytest.raises(StoreConflict):
+                attempt()
+        assert [store.head("key"), store.head("other")] == kept
+        assert read(store, "key") == b"mine"
+
+    def test_only_a_blob_can_be_copied(self, store: Copying) -> None:
+        """A missing source and a bad key are found before the copies of other blobs are shown."""
+        put(store, "source", b"x")
+        with pytest.raises(StoreNotFound, match="missing"):
+            store.prepare_copy("missing", "key")
+        for source, key in (("source", "a//b"), ("a//b", "key")):
+            with pytest.raises(StoreDenied, match="key"):
+                store.prepare_copy(source, key)
+        assert keys(store) == ["source"]
+
+
 class CreateOnlyContract(_BlobStoreContract):
     """For a store whose server cannot replace safely. Subclass it in place of ``BlobStoreContract``."""
 

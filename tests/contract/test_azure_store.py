@@ -12,7 +12,7 @@ from servers.addresses import Azure
 from servers.fixtures import Own
 from servers.server import Server
 
-from contract.blob_store import BlobStoreContract, BlobStoreMachine, Creatable, ServerContract
+from contract.blob_store import BlobStoreContract, BlobStoreMachine, CopyingContract, Creatable, ServerContract
 from pixcore.ports import BlobStore
 from pixcore_adapters.blob_store.azure import store as azure
 from pixcore_adapters.blob_store.azure.store import AzureBlobStore
@@ -20,7 +20,7 @@ from pixcore_adapters.blob_store.azure.store import AzureBlobStore
 PAGE = 50
 
 
-class TestAzureBlobStore(ServerContract, BlobStoreContract):
+class TestAzureBlobStore(ServerContract, CopyingContract, BlobStoreContract):
     """The store has a prefix that is an unusual key itself."""
 
     many = 2 * PAGE + 5

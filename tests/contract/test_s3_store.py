@@ -12,9 +12,17 @@ from servers.fixtures import Own, had
 from servers.server import Server
 from servers.shared import shared
 
-from contract.blob_store import BlobStoreContract, BlobStoreMachine, Creatable, CreateOnlyContract, ServerContract
+from contract.blob_store import (
+    BlobStoreContract,
+    BlobStoreMachine,
+    CopyingContract,
+    Creatable,
+    CreateOnlyContract,
+    ServerContract,
+)
 from pixcore.ports import BlobStore
 from pixcore_adapters.blob_store.s3 import store as s3
+from pixcore_adapters.blob_store.s3 import writes
 from pixcore_adapters.blob_store.s3.store import S3BlobStore
 
 PAGE = 10
@@ -23,11 +31,12 @@ WRONG = "wrong"
 
 @pytest.fixture(autouse=True)
 def _short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use small pages, so that few blobs need several."""
+    """Use small pages and small parts of copies, so that few blobs and bytes need several."""
     monkeypatch.setattr(s3, "_PAGE", PAGE)
+    monkeypatch.setattr(writes, "_COPIED_PART", 6 << 20)
 
 
-class OnS3(ServerContract):
+class OnS3(ServerContract, CopyingContract):
     """The fixtures for a server."""
 
     many = 2 * PAGE + 5

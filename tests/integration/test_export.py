@@ -271,7 +271,10 @@ def test_the_keyword_can_replace_the_label(tmp_path: Path) -> None:
     ("words", "code", "message"),
     [
         (("cats", "--out", "photos"), 2, "photos already exists and is not an empty folder"),
-        (("cats", "--out", "swift://out"), 2, "nothing can be exported to swift:; name a folder, as ./swift://out"),
+        (("cats", "--out", "nosuch://out"), 2, "nothing can be exported to nosuch://out: "),
+        (("cats", "--out", "s3://bucket"), 2, "names a whole store; add the name of a folder, as in s3://bucket/NAME"),
+        (("cats", "--out", "s3://key:word@bucket/out"), 2, "--out holds a credential"),
+        (("cats", "--out", "memory://out"), 2, "would be lost when this command ends"),
         (("cats", "--out", "file://host/out"), 2, "names no folder of this machine; write file:./out"),
         (("dogs", "--out", "out"), 2, "no dataset 'dogs'"),
         (("cats", "--out", "out", "--split", "train=0.5"), 2, "add up to 0.5"),

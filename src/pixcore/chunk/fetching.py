@@ -1,11 +1,13 @@
-"""Fetch a blob into a file."""
+"""Fetch a blob into a file, or into another blob."""
 
 import hashlib
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest
+from pixcore.model.archives import Blob
 from pixcore.ports import BlobStore
 
 _BLOCK = 1 << 20  # bytes
@@ -27,3 +29,20 @@ def fetch_blob(store: BlobStore, key: str, target: Path, most: int) -> tuple[int
             digest.update(block)
             size += file.write(block)
     return size, digest.hexdigest()
+
+
+def copy_blob(store: BlobStore, source: str, key: str) -> Blob:
+    """Store a copy of the blob ``source`` under ``key``, by way of a temporary file; return its description.
+
+    Raises:
+        StoreConflict: The key exists.
+        StoreNotFound, StoreDenied, StoreUnavailable: As ``BlobStore.open`` and ``put`` raise them.
+        WorkspaceFull, TransientError: As ``local_disk`` raises them.
+    """
+    blob = store.head(source)
+    with local_disk("copying a blob"), TemporaryDirectory() as folder:
+        path = Path(folder, "blob")
+        size, sha256 = fetch_blob(store, source, path, blob.size)
+        return store.put(
+            key, path, sha256=sha256, size=size, content_type=blob.content_type, metadata=dict(blob.metadata)
+        )

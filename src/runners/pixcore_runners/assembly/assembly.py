@@ -136,7 +136,7 @@ def assemble(settings: Settings, *, create: bool = False) -> Assembly:
         InvalidRequest: An unknown scheme or a malformed URL.
         StatusUnavailable: The status database cannot be reached.
     """
-    store = _store(settings)
+    store = store_at(settings.store, create=settings.create_container)
     status, seen = status_databases.connect(settings, create=create)
     return Assembly(settings, store, status, seen)
 
@@ -249,13 +249,6 @@ def _limits(settings: Settings) -> "Limits":
     from pixcore_adapters.validator.picture import Limits  # noqa: PLC0415 - as for the validator
 
     return Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels, max_frames=settings.max_frames)
-
-
-def _store(settings: Settings) -> BlobStore:
-    store = store_at(settings.store)
-    if settings.create_container and (create := getattr(store, "create", None)):
-        create()
-    return store
 
 
 def _archiver(kind: str) -> Archiver:

@@ -13,6 +13,7 @@ from pixcore.stored.converted import ConversionCounts, converted
 from pixcore.stored.samples import CLASSES, classes, columns, placed_together, samples
 from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.export import export
+from pixcore_adapters.outputs.export.destinations import Destination
 from pixcore_adapters.outputs.export.layout import ExportRequest, ShardSize
 from pixcore_runners.assembly.assembly import assemble, converting, layout
 from pixcore_runners.assembly.destinations import destination
@@ -34,7 +35,7 @@ from pixcore_runners.registry.tables import LAYOUTS
     required=True,
     help=f"{', '.join(LAYOUTS.builtin)}, or the layout of a plug-in.",
 )
-@click.option("--out", metavar="DIR", required=True, help="A new or empty folder, or the file: URL of one.")
+@click.option("--out", metavar="DIR|URL", required=True, help="A new or empty folder, here or in a store.")
 @click.option("--split", "ratios", metavar="SPLITS", default="train=1", help="Such as train=0.9,test=0.1.")
 @click.option("--label", type=click.Choice(CLASSES), help="The column whose values are the classes; it fills `label`.")
 @click.option(
@@ -54,12 +55,12 @@ def command(
     shard_size: str | None,
     **conversions: object,
 ) -> None:
-    """Write the images of DATASET's completed chunks to DIR, in a layout that other tools load.
+    """Write the images of DATASET's completed chunks to a folder, in a layout that other tools load.
 
     An image is in the same split in every export, together with its near-duplicates. With --label, the values of
     `label` are numbered classes: a ClassLabel for `datasets`, a folder each in layouts of plain files, `.cls` in a
-    webdataset. With --label keyword, they are the keywords that found the images. DIR appears once everything is
-    written. Exits with 3 if chunks are missing in it.
+    webdataset. With --label keyword, they are the keywords that found the images. The folder appears once
+    everything is written. Exits with 3 if chunks are missing in it.
 
     With --size or --encode, images are converted: resized, upright, opaque and in sRGB. Rows describe the result, and
     keep `original_sha256`. Images that cannot be converted are named and left out; then it exits with 3, too.
@@ -68,7 +69,7 @@ def command(
     """
     splits, name, how = Splits.parse(ratios), dataset_name(dataset), conversion(conversions)
     make, shard = layout(kind), ShardSize.parse(shard_size) if shard_size else None
-    target = destination(out)
+    target = destination(out, shell.settings)
     target.check()
     assembly = assemble(shell.settings)
     known = dataset_records(name, assembly.status)
@@ -78,7 +79,7 @@ def command(
     near = placed_together(name, records, assembly.seen)
     found = ConversionCounts()
     with ExitStack() as opened:
-        opened.enter_context(_interruptible(shell))
+        opened.enter_context(_interruptible(shell, target))
         done = opened.enter_context(item_progress(shell, "chunks", len(records)))
         named = classes(records, assembly.archives, label) if label else ()
         chosen = make(ExportRequest(name, columns(records, assembly.archives), named, shard))
@@ -104,13 +105,14 @@ def command(
 
 
 @contextmanager
-def _interruptible(shell: Shell) -> Generator[None]:
-    """End on Ctrl-C and SIGTERM with the partial export removed."""
+def _interruptible(shell: Shell, target: Destination) -> Generator[None]:
+    """End on Ctrl-C and SIGTERM with nothing of the export shown."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
-        shell.say("interrupted; nothing was exported")
+        kept = f"; what was sent is kept in {target.remains}: run the command again to continue, or remove it"
+        shell.say(f"interrupted; nothing was exported{kept if target.remains else ''}")
         sys.exit(INTERRUPTED)
     finally:
         signal.signal(signal.SIGTERM, before)

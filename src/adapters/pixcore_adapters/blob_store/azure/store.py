@@ -11,9 +11,8 @@ of each ``put`` is kept there too: when a response is lost and the SDK's retry f
 import logging
 import re
 import string
-import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from itertools import groupby
@@ -21,19 +20,21 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 from urllib.parse import quote, unquote, urlsplit
 
+from attrs import evolve
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import (
     BlobProperties,
     ContainerClient,
     ContentSettings,
-    StorageStreamDownloader,
 )
 
+from pixcore.chunk.fetching import copy_blob
 from pixcore.errors import StoreDenied, StoreNotFound, StoreUnavailable
 from pixcore.model.archives import Blob
 from pixcore_adapters.blob_store import check_key, described
 from pixcore_adapters.blob_store.azure.account import connect
+from pixcore_adapters.blob_store.azure.copying import copied, downloaded
 from pixcore_adapters.blob_store.azure.errors import hide_signatures, is_conflict, store_errors
 
 CONNECTIONS = 4  # at once, for each blob
@@ -150,6 +151,35 @@ class AzureBlobStore:
                 )
         return Blob(key, self._url_of(name), size, sha256, _unquoted(etag), content_type, dict(metadata))
 
+    def prepare_copy(self, source: str, key: str) -> Callable[[], Blob]:
+        """Return a function that copies a blob under another key. The service copies it if it can.
+
+        Creates only.
+
+        Raises:
+            StoreConflict: The key exists. The function raises it.
+            StoreNotFound: There is no blob ``source``, or no container.
+            StoreDenied, StoreUnavailable: As for ``put``.
+        """
+        name, put_id, blob = self._name(key), uuid.uuid4().hex, self.head(source)
+        original, client = (self._container.get_blob_client(each) for each in (self._name(source), name))
+        metadata = _stored_metadata(blob.metadata, blob.sha256, put_id)
+
+        def copy() -> Blob:
+            with store_errors(f"cannot copy blob {source!r} to {key!r} in {self._url}"):
+                try:
+                    etag = copied(original, client, metadata)
+                except HttpResponseError as error:
+                    found = self._written_by(put_id, name) if is_conflict(error) else None
+                    if found is None:
+                        raise
+                    etag = found.etag
+            if etag is None:
+                return copy_blob(self, source, key)
+            return evolve(blob, key=key, url=self._url_of(name), etag=_unquoted(etag))
+
+        return copy
+
     def head(self, key: str) -> Blob:
         """See ``BlobStore.head``."""
         name = self._name(key)
@@ -163,7 +193,7 @@ class AzureBlobStore:
             client = self._container.get_blob_client(name)
             for _ in range(_READ_ATTEMPTS):
                 with suppress(ResourceModifiedError):  # replaced meanwhile: the SDK only continues the same version
-                    return _copy(client.download_blob(max_concurrency=CONNECTIONS))
+                    return downloaded(client.download_blob(max_concurrency=CONNECTIONS))
         raise StoreUnavailable(
             f"blob {key!r} in {self._url} was replaced {_READ_ATTEMPTS} times while it was read; try again"
         )
@@ -244,24 +274,6 @@ def _stored_metadata(metadata: Mapping[str, str], sha256: str, put_id: str) -> d
             " take another key"
         )
     return {name: quote(value, safe=_UNQUOTED) for name, value in metadata.items()} | {_SHA256: sha256, _PUT: put_id}
-
-
-def _copy(download: StorageStreamDownloader[bytes]) -> BinaryIO:
-    """Download a blob into a temporary file, which closing removes. Return the file, positioned at its start."""
-    try:
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        try:
-            download.readinto(file)
-            file.seek(0)
-        except BaseException:
-            file.close()
-            raise
-    except OSError as error:
-        raise StoreUnavailable(
-            f"cannot copy blob {download.name!r} to {tempfile.gettempdir()}: {error.strerror}; free some space there,"
-            " or set TMPDIR"
-        ) from error
-    return file
 
 
 def _if_match(etag: str | None) -> dict[str, Any]:

@@ -10,9 +10,10 @@ import io
 import logging
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -21,6 +22,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from pixcore.chunk.fetching import copy_blob
 from pixcore.errors import InvalidRequest, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
 from pixcore.model.archives import Blob
 from pixcore_adapters.blob_store import PRIVATE, check_key, check_version
@@ -126,23 +128,46 @@ class S3BlobStore:
         check_key(key)
         version = uuid.uuid4().hex
         headers = {"ContentType": content_type, "Metadata": {**metadata, _SHA256: sha256, _VERSION: version}}
-        condition, value = CREATE, "*"
+
+        def write() -> None:
+            condition, value = CREATE, "*"
+            if replacing is not None:
+                condition, value = REPLACE, f'"{replacing.rpartition(".")[0]}"'
+                # the server compares only ETags, and a later version with equal bytes may have the same ETag
+                check_version(key, current=self._etag(key), replacing=replacing)
+            self._writes.write(
+                self._root + key, source, sha256=sha256, size=size, headers=headers, condition=condition, value=value
+            )
+
+        return self._written(key, size, version, write)
+
+    def prepare_copy(self, source: str, key: str) -> Callable[[], Blob]:
+        """Copy a blob on the server; return the function that shows the copy under another key, in one request.
+
+        Creates only. A copy that is never shown stays an incomplete multipart upload, which a rule of the bucket's life
+        cycle removes. If the server cannot create conditionally from parts, the function reads and stores the blob.
+
+        Raises:
+            StoreConflict: The key exists. The function raises it.
+            StoreNotFound: There is no blob ``source``, or no bucket.
+            StoreDenied, StoreUnavailable: As for ``put``.
+        """
+        check_key(key)
+        blob, version = self.head(source), uuid.uuid4().hex
+        metadata = {**blob.metadata, _SHA256: blob.sha256, _VERSION: version}
+        headers = {"ContentType": blob.content_type, "Metadata": metadata}
+        with store_errors(f"cannot copy blob {source!r} in {self._url()}"):
+            if not self._writes.copies(blob.size):
+                return partial(copy_blob, self, source, key)
+            create = self._writes.prepare_copy(self._root + source, self._root + key, size=blob.size, headers=headers)
+        return partial(self._written, key, blob.size, version, create)
+
+    def _written(self, key: str, size: int, version: str, write: Callable[[], object]) -> Blob:
+        """Call ``write``, which stores a version of a blob, and return the blob once it is found to be that version."""
         failure: StoreConflict | StoreUnavailable | None = None
         try:
             with store_errors(f"cannot store blob {key!r} in {self._url()}"):
-                if replacing is not None:
-                    condition, value = REPLACE, f'"{replacing.rpartition(".")[0]}"'
-                    # the server compares only ETags, and a later version with equal bytes may have the same ETag
-                    check_version(key, current=self._etag(key), replacing=replacing)
-                self._writes.write(
-                    self._root + key,
-                    source,
-                    sha256=sha256,
-                    size=size,
-                    headers=headers,
-                    condition=condition,
-                    value=value,
-                )
+                write()
         except (StoreConflict, StoreUnavailable) as error:
             failure = error  # unless the server stored the blob and its response was lost; checked below
         stored = self._head_or_none(key)

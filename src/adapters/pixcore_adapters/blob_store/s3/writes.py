@@ -22,6 +22,7 @@ from pixcore_adapters.blob_store.s3.errors import FOREIGN, code_of, status_of
 CREATE, REPLACE = "IfNoneMatch", "IfMatch"
 
 _MIN_PART = 5 << 20  # bytes; S3's minimum
+_COPIED_PART = 1 << 30  # bytes; S3 copies at most 5 GiB in one request
 _MAX_PARTS = 9_000  # S3 allows 10,000; the margin covers rounding
 _CONCURRENT_PARTS = 12  # each on its own connection
 _ABANDONED = timedelta(days=1)  # a live upload is never so old: a chunk's deadline is minutes
@@ -76,6 +77,27 @@ class ConditionalWrites:
                 raise StoreConflict(f"blob {key!r} is gone, so it cannot be replaced; create it instead") from error
             raise
 
+    def copies(self, size: int) -> bool:
+        """Return whether ``prepare_copy`` can copy an object of ``size`` bytes.
+
+        Copies in parts are used because Swift refuses every conditional CopyObject, and moto ignores its condition.
+        """
+        return size > 0 and self._enforces(CREATE, parts=True)
+
+    def prepare_copy(self, source: str, key: str, *, size: int, headers: dict[str, Any]) -> Callable[[], object]:
+        """Copy another object of ``size`` bytes on the server; return the function that creates the object from it."""
+
+        def part(at: dict[str, Any], number: int) -> dict[str, Any]:
+            span = f"bytes={number * _COPIED_PART}-{min((number + 1) * _COPIED_PART, size) - 1}"
+            copied = {"Bucket": self._bucket, "Key": source}
+            response = self._client.upload_part_copy(
+                **at, PartNumber=number + 1, CopySource=copied, CopySourceRange=span
+            )
+            return {"PartNumber": number + 1, "ETag": response["CopyPartResult"]["ETag"]}
+
+        upload = self._parts({"Bucket": self._bucket, "Key": key}, part, -(-size // _COPIED_PART), headers)
+        return partial(self._client.complete_multipart_upload, **upload, **{CREATE: "*"})
+
     def _enforces(self, condition: str, *, parts: bool) -> bool:
         if (parts, condition) not in self._enforced:
             self._enforced[parts, condition] = self._probe(condition, parts=parts)
@@ -102,26 +124,47 @@ class ConditionalWrites:
         condition: dict[str, str],
     ) -> None:
         """Upload an object in parts, several at a time. Abort the upload if anything fails."""
-        self._sweep(at)
-        response = self._client.create_multipart_upload(**at, **headers, ChecksumAlgorithm="SHA256")
-        at = {**at, "UploadId": response["UploadId"]}
 
-        def send(number: int) -> dict[str, Any]:
+        def send(at: dict[str, Any], number: int) -> dict[str, Any]:
             description = {"PartNumber": number + 1, "ChecksumSHA256": checksums[number]}
             with part(number) as body:
                 return {**description, "ETag": self._client.upload_part(**at, **description, Body=body)["ETag"]}
 
+        upload = self._parts(at, send, len(checksums), {**headers, "ChecksumAlgorithm": "SHA256"})
+        try:
+            self._client.complete_multipart_upload(**upload, **condition)
+        except BaseException:
+            self._abort(upload)
+            raise
+
+    def _parts(
+        self,
+        at: dict[str, Any],
+        send: Callable[[dict[str, Any], int], dict[str, Any]],
+        count: int,
+        headers: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Begin an upload and store its ``count`` parts, several at a time. Return what completes it.
+
+        ``send`` takes the upload and the number of a part, from 0 on, and returns the description of the stored part.
+        If it fails, the upload is aborted.
+        """
+        self._sweep(at)
+        response = self._client.create_multipart_upload(**at, **headers)
+        at = {**at, "UploadId": response["UploadId"]}
         pool = ThreadPoolExecutor(_CONCURRENT_PARTS)
         try:
-            parts = {"Parts": list(pool.map(send, range(len(checksums))))}
-            self._client.complete_multipart_upload(**at, MultipartUpload=parts, **condition)
+            return {**at, "MultipartUpload": {"Parts": list(pool.map(partial(send, at), range(count)))}}
         except BaseException:
             pool.shutdown(cancel_futures=True)
-            with suppress(*FOREIGN):  # the first error is the one to report
-                self._client.abort_multipart_upload(**at)
+            self._abort(at)
             raise
         finally:
             pool.shutdown()
+
+    def _abort(self, upload: dict[str, Any]) -> None:
+        with suppress(*FOREIGN):  # the first error is the one to report
+            self._client.abort_multipart_upload(**{name: upload[name] for name in ("Bucket", "Key", "UploadId")})
 
     def _sweep(self, at: dict[str, Any]) -> None:
         """Abort this key's uploads that killed writers left. Best effort."""

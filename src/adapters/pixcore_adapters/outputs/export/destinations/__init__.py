@@ -30,6 +30,11 @@ class Files(Protocol):
 class Destination(Protocol):
     """A place for one export. ``str`` names it in messages."""
 
+    @property
+    def remains(self) -> str:
+        """The URL of what an interrupted export leaves for the next one; empty if it leaves nothing."""
+        ...
+
     def check(self) -> None:
         """Check that an export can be written here. Call it before anything is read.
 

@@ -27,6 +27,8 @@ class Folder:
 
     path: Path
 
+    remains = ""
+
     def __str__(self) -> str:
         return str(self.path)
 
