@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve
 from memory_assembly import MemoryAssembly, copy, picture
 
-from pixcore import Candidate, CandidateKey, ChunkKey, ChunkRequest, Done, Miss, Slice
+from pixcore import Candidate, CandidateKey, ChunkKey, ChunkRequest, Done, Miss, Quality, Slice
 from pixcore.model.chunks import ChunkResult
 from pixcore.model.images import Transfer
 from pixcore.model.outcomes import KEYS, OutcomeLines, to_bytes
@@ -143,6 +143,31 @@ def test_previews_are_replaced_by_another_attempt(assembly: MemoryAssembly) -> N
     assembly.status.reopen(key)
     assert run(assembly, key, previewer=_Previewer()).previews is None
     assert assembly.store.head(key.outcomes_key(".previews.zip")).size == 22  # a zip file without members
+
+
+def test_another_attempt_keeps_the_rejected_images_that_it_does_not_try(assembly: MemoryAssembly) -> None:
+    """A full chunk that is made again tries no rejected image; its previews and bytes must not be lost."""
+    quality = Quality(keep_rejected=True)
+    request = ChunkRequest(0, "cat", 3, [LIST], "d", quality=quality)
+    (chunk,) = assembly.status.ensure([request])
+    first = run(assembly, chunk.key, previewer=_Previewer())
+    kept = assembly.archiver.contents(stored(assembly, chunk.key.outcomes_key(".rejected.json")))
+    assert [row["url"] for row in kept.rows] == ["memory:q/5", "memory:q/4"]
+    assert [data for _, data in kept.files] == [assembly.pictures[5], assembly.pictures[4]]
+    before = lines(assembly, chunk.key)
+    assembly.status.reopen(chunk.key)
+    again = run(assembly, chunk.key, previewer=_Previewer())
+    assert (again.outcomes, again.previews, again.rejected) == (first.outcomes, first.previews, first.rejected)
+    assert (again.attempt, again.progress) == (2, first.progress)
+    assert lines(assembly, chunk.key) == before
+
+
+def stored(assembly: MemoryAssembly, key: str) -> Path:
+    """Return a copy of a blob."""
+    path = assembly.work / "copy"
+    with assembly.store.open(key) as blob:
+        path.write_bytes(blob.read())
+    return path
 
 
 class _Previewer:

@@ -28,7 +28,7 @@ from pixcore_adapters.outputs.report.build import Report, Shown, gather
 from pixcore_adapters.outputs.report.figures import Figures
 from pixcore_adapters.outputs.report.funnel import funnel
 from pixcore_adapters.outputs.report.page import render, write
-from pixcore_adapters.outputs.report.thumbnails import Thumbnails
+from pixcore_adapters.thumbnails import Thumbnails
 
 THUMBNAILS = Thumbnails(budget=3000, side=128)
 LIMIT = 25_000_000  # bytes of a page with 10,000 images

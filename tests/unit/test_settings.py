@@ -48,7 +48,10 @@ VALUES: Mapping[str, st.SearchStrategy[object]] = MappingProxyType(
         "verify_hash": WORDS.map(lambda word: f"md5:{word}"),
         "label_from": st.sampled_from(["folder", "none"]),
         "private_hosts": st.lists(WORDS.map(lambda word: f"{word}:80"), min_size=1, max_size=3),
-        **dict.fromkeys(("create_container", "ignore_opt_out", "proxy_from_environment", "accept_junk"), st.booleans()),
+        **dict.fromkeys(
+            ("create_container", "ignore_opt_out", "proxy_from_environment", "accept_junk", "keep_rejected"),
+            st.booleans(),
+        ),
         **dict.fromkeys(("broker", "result_backend"), BROKERS),
     }
 )

@@ -94,11 +94,13 @@ class RunningAttempt:
 
         context.enter(Phase.DOWNLOAD)
         with closing(Collector(context, folder / "images")) as collector:
+            cleanup.callback(collector.rejects.close)
             archive = self._archive = self._pack(collector, folder / f"archive{using.archiver.suffix}")
 
         context.enter(Phase.UPLOAD)
         blob = upload_archive(context, archive)
         self._gave_back = collector.candidates.give_back()
+        collector.rejects.take_over(collector.outcomes.settle())
         outcomes = upload_outcomes(context, collector.outcomes, folder)
         previews = upload_previews(context, collector.rejects, folder)
         rejected = upload_rejected(context, collector.rejects, folder)

@@ -43,7 +43,7 @@ class Collector:
         context: The attempt.
         into: The folder for the downloads, in the work directory.
         outcomes: What became of each candidate.
-        rejects: The rejected images that are kept in some form.
+        rejects: The rejected images that are kept in some form. It stays open when the collector is closed.
         candidates: The candidates that the attempt has.
         selection: The images that are kept.
         failure: The exception that made collecting fail, or None. It passes through the archiver, which draws the
@@ -87,7 +87,6 @@ class Collector:
         self._steps.close()
         self.selection.close()
         self.outcomes.close()
-        self.rejects.close()
 
     def _has(self, number: int) -> bool:
         """Collect until image ``number``, counted from 0, exists; return whether it does."""

@@ -76,13 +76,13 @@ class OutcomeLog:
         if number is not None:
             self._earlier[number] = self._append(line)
 
-    def settle(self) -> None:
-        """Take over the earlier outcomes of candidates that this attempt did not try, and count them. Idempotent.
+    def settle(self) -> frozenset[str]:
+        """Take over the earlier outcomes of candidates that this attempt did not try, and count them. Call it once.
 
-        The misses among them that are not tried again are counted already.
+        The misses among them that are not tried again are counted already. Return the sha256 of each rejected image.
         """
         self.close()
-        lost = self._lost()
+        lost, images = self._lost(), set[str]()
         with local_disk("reading the outcomes"), self.path.open("a+b") as collected:
             for number, place in self._earlier.items():
                 if number not in self._places and number < self.context.chunk.candidates:
@@ -92,6 +92,8 @@ class OutcomeLog:
                     self._places[number] = place
                     if number not in lost:
                         self.context.counts.take_over(values["outcome"], rejected="bytes" in values)
+                    images |= {values["sha256"]} if "sha256" in values else set()
+        return frozenset(images)
 
     def close(self) -> None:
         """Close the file. Idempotent."""

@@ -1,17 +1,20 @@
 """RejectedImages: small pictures of the images that a rule of the dataset drops and, if wanted, their bytes."""
 
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 from attrs import define, evolve, field
 
 from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.publish import archive_at
+from pixcore.chunk.restoring import earlier_previews, earlier_rejects
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import TransientError
 from pixcore.model.archives import Archive
 from pixcore.model.images import Accepted, Rejected, RejectReason
-from pixcore.model.rows import Row, row
+from pixcore.model.originals import collected_sha256
+from pixcore.model.rows import COLUMNS, Row, row
 
 _MOST_BYTES = 16 << 20  # of the previews of a chunk: about 4,000 pictures
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that the format can hold: the same pictures give the same bytes
@@ -50,12 +53,31 @@ class RejectedImages:
         if image and rejected.reason not in _EQUAL:
             self._preview(image)
             if self.context.request.quality.keep_rejected and image.sha256 not in self._kept:
-                self._kept.add(image.sha256)
-                whole = evolve(image, stored=None)  # the file is the collected one, not its converted copy
-                self.images.append((row(len(self.images), whole, self.context.request), path))
+                # The file is the collected one, not its converted copy, unless only the copy was restored.
+                whole = image if image.download.original else evolve(image, stored=None)
+                self._keep(row(0, whole, self.context.request), image.sha256, path)
                 return
         with local_disk("removing a rejected image"):
             path.unlink(missing_ok=True)
+
+    def take_over(self, images: frozenset[str]) -> None:
+        """Take over what the last complete attempt stored of these images, each given by its sha256.
+
+        Raises:
+            StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: It cannot be fetched now.
+        """
+        if not images:
+            return
+        for sha256, picture in earlier_previews(self.context, self.folder):
+            if sha256 in images:
+                self._add(sha256, picture)
+        if self.context.request.quality.keep_rejected:
+            for number, (values, data) in enumerate(earlier_rejects(self.context, self.folder)):
+                sha256, path = collected_sha256(values), self.folder / f"rejected-{number}"
+                if sha256 in images and sha256 not in self._kept:
+                    with local_disk("writing an image"):
+                        path.write_bytes(data)
+                    self._keep(_row(values), sha256, path)
 
     def previews(self) -> Archive | None:
         """Return the zip file of all previews, each named by its image's sha256; None if there are none."""
@@ -71,19 +93,37 @@ class RejectedImages:
             with local_disk("writing the previews"):
                 self._zip.close()
 
+    def _keep(self, described: Row, sha256: str, path: Path) -> None:
+        name = f"images/{len(self.images):06d}{PurePath(described.file_name).suffix}"
+        self._kept.add(sha256)
+        self.images.append((evolve(described, file_name=name), path))
+
     def _preview(self, image: Accepted) -> None:
-        previewer, name = self.context.using.previewer, f"{image.sha256}.webp"
-        if previewer is None or self._bytes >= _MOST_BYTES or (self._zip and name in self._zip.NameToInfo):
+        previewer = self.context.using.previewer
+        if previewer is None or self._bytes >= _MOST_BYTES or self._has(image.sha256):
             return
         try:
             picture = previewer.preview(image.download.path)
         except TransientError:
             return  # a chunk does not fail for a preview
-        if not picture:
+        if picture:
+            self._add(image.sha256, picture)
+
+    def _has(self, sha256: str) -> bool:
+        return self._zip is not None and f"{sha256}.webp" in self._zip.NameToInfo
+
+    def _add(self, sha256: str, picture: bytes) -> None:
+        if self._has(sha256):
             return
         with local_disk("writing the previews"):
             self._zip = self._zip or zipfile.ZipFile(self.folder / "previews.zip", "w")
-            member = zipfile.ZipInfo(name, _EPOCH)
+            member = zipfile.ZipInfo(f"{sha256}.webp", _EPOCH)
             member.create_system, member.external_attr = 3, 0o100644 << 16
             self._zip.writestr(member, picture)
         self._bytes += len(picture)
+
+
+def _row(values: dict[str, Any]) -> Row:
+    """Return the row that ``Row.values`` wrote."""
+    listed = {column: value for column, value in values.items() if column not in COLUMNS}
+    return Row(**{column: values[column] for column in COLUMNS}, listed=listed)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.fetching import fetch_blob
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest, StoreNotFound
+from pixcore.model.archives import StoredBlob
 from pixcore.model.images import CandidateKey, Download, Transfer
 from pixcore.model.originals import original
-from pixcore.model.outcomes import OUTCOMES
+from pixcore.model.outcomes import OUTCOMES, PREVIEWS, REJECTED
 from pixcore.model.positions import candidate_number, from_text, listed_key
 from pixcore.model.rows import candidate, complete, fetched_at
 
@@ -24,15 +26,51 @@ def earlier_outcomes(context: AttemptContext, into: Path) -> Iterable[tuple[Cand
     Raises:
         StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: They cannot be fetched now.
     """
-    using, result = context.using, context.claimed.result
+    result = context.claimed.result
     if result is None or result.outcomes is None:
         return ()
-    file, key, size = into / "earlier-outcomes", context.claim.chunk.outcomes_key(OUTCOMES), result.outcomes.size
+    file = into / "earlier-outcomes"
+    return _lines(context, file) if _fetched(context, OUTCOMES, result.outcomes, file) else None
+
+
+def earlier_previews(context: AttemptContext, into: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the previews that the last complete attempt stored, each with the sha256 of its image.
+
+    Raises:
+        StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: They cannot be fetched now.
+    """
+    result, file = context.claimed.result, into / "earlier-previews"
+    if result and _fetched(context, PREVIEWS, result.previews, file):
+        with local_disk("reading the earlier previews"), zipfile.ZipFile(file) as packed:
+            for name in packed.namelist():
+                yield name.removesuffix(".webp"), packed.read(name)
+
+
+def earlier_rejects(context: AttemptContext, into: Path) -> Iterator[tuple[dict[str, object], bytes]]:
+    """Yield the row and the bytes of each rejected image that the last complete attempt kept.
+
+    Raises:
+        StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: They cannot be fetched now.
+    """
+    archiver, result = context.using.archiver, context.claimed.result
+    file = into / f"earlier-rejects{archiver.suffix}"
+    if result and _fetched(context, f"{REJECTED}{archiver.suffix}", result.rejected, file):
+        contents = archiver.contents(file)
+        rows = {row["file_name"]: row for row in contents.rows}
+        for name, data in contents.files:
+            yield complete(rows[name]), data
+
+
+def _fetched(context: AttemptContext, suffix: str, recorded: StoredBlob | None, file: Path) -> bool:
+    """Fetch a blob about the chunk's candidates; return whether it is the one that was recorded."""
+    if recorded is None:
+        return False
+    using, key = context.using, context.claim.chunk.outcomes_key(suffix)
     try:
-        fetched = context.retrying(using.policies.upload)(fetch_blob, using.store, key, file, size)
+        fetched = context.retrying(using.policies.upload)(fetch_blob, using.store, key, file, recorded.size)
     except (StoreNotFound, InvalidRequest):
-        return None
-    return _lines(context, file) if fetched == (size, result.outcomes.sha256) else None
+        return False
+    return fetched == (recorded.size, recorded.sha256)
 
 
 def _lines(context: AttemptContext, file: Path) -> Iterator[tuple[CandidateKey, bytes]]:

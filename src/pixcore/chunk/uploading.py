@@ -33,7 +33,6 @@ def upload_outcomes(context: AttemptContext, outcomes: OutcomeLog, folder: Path)
         WorkspaceFull, TransientError: As ``local_disk`` raises them.
     """
     with context.stopwatch.measure(Phase.UPLOAD):
-        outcomes.settle()
         written = context.retrying(context.using.policies.upload)(outcomes.write, folder / "outcomes.gz")
     return _beside(context, written, OUTCOMES, "application/gzip")
 

@@ -19,23 +19,44 @@ from typing import Any
 from PIL import Image
 
 from pixcore_adapters.validator.decode import decode, fingerprint_of
-from pixcore_adapters.validator.picture import Limits, to_json
+from pixcore_adapters.validator.picture import Limits, Preview, PreviewOf, answer_to_bytes, request_from_bytes
 
 # After so many, garbage is looked for that reference counts do not find; a picture leaves hardly any.
 _NEW_OBJECTS = 10_000
+
+_PREVIEW_BYTES = 4096
+_PREVIEW_SIDE = 160  # pixels, about; see ``Thumbnails``
 
 _FORBIDDEN = ("subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "pty.", "socket.")
 
 
 def main(descriptor: str, settings: str) -> None:
-    """Decode files: paths come in at the pipe ``descriptor``, outcomes as JSON go out.
+    """Decode files: requests come in at the pipe ``descriptor``, answers go out.
 
     ``settings`` is JSON: ``limits``, and what ``serve`` needs.
     """
     values = json.loads(settings)
     limits = Limits(**values["limits"])
     prepare(limits)
-    serve(int(descriptor), values, lambda request: to_json(decode(Path(os.fsdecode(request)), limits)))
+
+    def answer(data: bytes) -> bytes:
+        request = request_from_bytes(data)
+        if isinstance(request, PreviewOf):
+            return answer_to_bytes(Preview(_preview(request.path)))
+        return answer_to_bytes(decode(request, limits))
+
+    serve(int(descriptor), values, answer)
+
+
+def _preview(path: Path) -> bytes:
+    from PIL import WebPImagePlugin  # noqa: F401, PLC0415 - without it, saving would import every plugin of Pillow
+
+    from pixcore_adapters.thumbnails import Thumbnails  # noqa: PLC0415 - most children make no preview
+
+    try:
+        return Thumbnails(_PREVIEW_BYTES, _PREVIEW_SIDE).thumbnail(path.read_bytes())
+    except OSError:
+        return b""
 
 
 def serve(descriptor: int, settings: Mapping[str, Any], answer: Callable[[bytes], bytes]) -> None:

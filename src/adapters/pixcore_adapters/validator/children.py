@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
+from threading import get_ident
 from typing import Any, Generic, TypeVar
 
 from pixcore.errors import InvalidRequest, TransientError
@@ -55,6 +56,7 @@ class Children(Generic[_Request, _Answer]):
         self._new = partial(new, seconds, memory)
         self._idle: list[Child[_Request, _Answer]] = []
         self.all: list[Child[_Request, _Answer]] = []
+        self._busy: dict[int, list[Child[_Request, _Answer]]] = {}  # those of the running call, by the thread's number
         weakref.finalize(self, _close, self.all)
         _POOLS.add(self)
 
@@ -84,7 +86,8 @@ class Children(Generic[_Request, _Answer]):
             Exception: Whatever ``items`` raises, at once; answers that are still missing are dropped.
         """
         ahead: deque[tuple[_Item, Child[_Request, _Answer]]] = deque()
-        children = [self._lent() for _ in range(self._workers)]
+        thread = get_ident()
+        children = self._busy[thread] = [self._lent() for _ in range(self._workers)]
         try:
             for item in items:
                 child = min(children, key=lambda child: child.load())
@@ -97,9 +100,25 @@ class Children(Generic[_Request, _Answer]):
                 earliest, child = ahead.popleft()
                 yield earliest, child.take()
         finally:
+            self._busy.pop(thread, None)
             for child in children:
                 child.settle()
             self._idle += children
+
+    def ask(self, request: _Request) -> _Answer | Refusal:
+        """Return the answer to one request now, also while this thread is in the middle of ``answers``.
+
+        Raises:
+            TransientError: No child can be started.
+        """
+        if busy := self._busy.get(get_ident()):
+            return min(busy, key=lambda child: child.load()).ask(request)
+        child = self._lent()
+        try:
+            return child.ask(request)
+        finally:
+            child.settle()
+            self._idle.append(child)
 
     def _lent(self) -> Child[_Request, _Answer]:
         try:
@@ -112,6 +131,7 @@ class Children(Generic[_Request, _Answer]):
         """Release, in a forked process, the children of the parent process."""
         for child in self.all:
             child.forget()
+        self._busy.clear()
         self._idle = list(self.all)
 
 

@@ -22,7 +22,15 @@ from attrs import asdict
 
 from pixcore.errors import MachineUnfit
 from pixcore.model.images import RejectReason
-from pixcore_adapters.validator.picture import Limits, Picture, Refusal, from_json
+from pixcore_adapters.validator.picture import (
+    Limits,
+    Picture,
+    Preview,
+    PreviewOf,
+    Refusal,
+    answer_from_bytes,
+    request_to_bytes,
+)
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -117,6 +125,17 @@ class Child(Generic[_Request, _Answer]):
             self._receive()
         return self._outcomes.popleft()
 
+    def ask(self, request: _Request) -> _Answer | Refusal:
+        """Return the answer to one request now. The answers to earlier requests are still to be taken.
+
+        Raises:
+            MachineUnfit: No child can be started.
+        """
+        self.give(request)
+        while self._given:
+            self._receive()
+        return self._outcomes.pop()
+
     def load(self) -> int:
         """Return how many requests the child has not answered yet."""
         while self._given and self._started and self._arrival.poll(0):
@@ -209,8 +228,8 @@ class Child(Generic[_Request, _Answer]):
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-class Decoder(Child[Path, Picture | Refusal]):
-    """A child process that decodes images.
+class Decoder(Child[Path | PreviewOf, Picture | Refusal | Preview]):
+    """A child process that decodes images, and makes previews of them.
 
     Args:
         limits: The limits of an image.
@@ -224,8 +243,8 @@ class Decoder(Child[Path, Picture | Refusal]):
             {"limits": asdict(limits)},
             seconds,
             memory,
-            encode=lambda path: os.fsencode(path.absolute()),
-            decode=from_json,
+            encode=request_to_bytes,
+            decode=answer_from_bytes,
         )
 
 

@@ -1,7 +1,9 @@
 """What goes into a decode and what comes out: values that cross the pipe to the decoder child as JSON."""
 
 import json
+import os
 from base64 import b64decode, b64encode
+from pathlib import Path
 
 from attrs import asdict, field, frozen
 from attrs.validators import deep_iterable, ge, in_
@@ -88,3 +90,44 @@ def from_json(text: bytes) -> Picture | Refusal:
     values["measures"] = Measures(**values["measures"])
     values["grey"] = b64decode(values["grey"])
     return Picture(**values)
+
+
+@frozen
+class PreviewOf:
+    """A request for a preview of the image at ``path``."""
+
+    path: Path
+
+
+@frozen
+class Preview:
+    """A small picture as WebP; ``b""`` if it could not be made."""
+
+    picture: bytes
+
+
+_PREVIEW = b"preview "  # absolute paths begin otherwise, and so do JSON objects
+
+
+def request_to_bytes(request: Path | PreviewOf) -> bytes:
+    """Write what ``request_from_bytes`` reads."""
+    if isinstance(request, PreviewOf):
+        return _PREVIEW + os.fsencode(request.path.absolute())
+    return os.fsencode(request.absolute())
+
+
+def request_from_bytes(data: bytes) -> Path | PreviewOf:
+    """Read what ``request_to_bytes`` wrote."""
+    if data.startswith(_PREVIEW):
+        return PreviewOf(Path(os.fsdecode(data.removeprefix(_PREVIEW))))
+    return Path(os.fsdecode(data))
+
+
+def answer_to_bytes(answer: Picture | Refusal | Preview) -> bytes:
+    """Write what ``answer_from_bytes`` reads."""
+    return _PREVIEW + answer.picture if isinstance(answer, Preview) else to_json(answer)
+
+
+def answer_from_bytes(data: bytes) -> Picture | Refusal | Preview:
+    """Read what ``answer_to_bytes`` wrote."""
+    return Preview(data.removeprefix(_PREVIEW)) if data.startswith(_PREVIEW) else from_json(data)

@@ -3,12 +3,13 @@
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Self
 
-from pixcore.model.images import Accepted, Download, Rejected
+from pixcore.model.images import Accepted, Download, Rejected, RejectReason
 from pixcore_adapters.validator.children import Children
 from pixcore_adapters.validator.decoder import Decoder
-from pixcore_adapters.validator.picture import Limits, Picture, Refusal
+from pixcore_adapters.validator.picture import Limits, Picture, Preview, PreviewOf, Refusal
 
 
 class PillowValidator:
@@ -31,7 +32,9 @@ class PillowValidator:
         workers: int | None = None,
     ) -> None:
         new = partial(Decoder, limits or Limits())
-        self.children = Children(new, seconds=seconds, memory=memory, workers=workers)
+        self.children: Children[Path | PreviewOf, Picture | Refusal | Preview] = Children(
+            new, seconds=seconds, memory=memory, workers=workers
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -58,10 +61,17 @@ class PillowValidator:
             for download, found in answers:
                 yield _verdict(download, found)
 
+    def preview(self, image: Path) -> bytes:
+        """See ``Previewer``. A child that decodes images makes it; the thread may be in the middle of ``validate``."""
+        answer = self.children.ask(PreviewOf(image))
+        return answer.picture if isinstance(answer, Preview) else b""
 
-def _verdict(download: Download, found: Picture | Refusal) -> Accepted | Rejected:
+
+def _verdict(download: Download, found: Picture | Refusal | Preview) -> Accepted | Rejected:
     if isinstance(found, Refusal):
         return Rejected(download, found.reason, found.detail)
+    if isinstance(found, Preview):
+        return Rejected(download, RejectReason.DECODER_DIED, "the decoder answered another request")
     return Accepted(
         download=download,
         sha256=found.sha256,

@@ -26,7 +26,7 @@ from pixcore.chunk.events import Observer, combined
 from pixcore.chunk.workspace import sweep, workspace
 from pixcore.filters.rule import Filter
 from pixcore.model.quality import TwinRule
-from pixcore.ports import Converter
+from pixcore.ports import Converter, Previewer
 from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
@@ -107,9 +107,10 @@ class Assembly:
         work = Path(self.settings.work)
         sweep(work)
         with ExitStack() as closed_at_end:
+            judge = validator or _validator(self.settings, closed_at_end)
             yield ChunkPipeline(
                 downloader=sources.downloader(self.settings, self.store),
-                validator=validator or _validator(self.settings, closed_at_end),
+                validator=judge,
                 archiver=_archiver(self.settings.archive),
                 store=self.store,
                 status=self.status,
@@ -117,6 +118,7 @@ class Assembly:
                 seen=self.seen,
                 twins=_twin_finder(self.settings),
                 converter=_converter(self.settings, closed_at_end),
+                previewer=judge if isinstance(judge, Previewer) else None,
                 filters=_filter,
                 listed=partial(sources.listed, store=self.store),
                 observer=_with_metrics(self.settings, observer, interrupts, closed_at_end),

@@ -22,7 +22,7 @@ from pixcore_runners.settings.source_names import FORMS, LICENSES, caution
 from pixcore_runners.settings.values import about
 
 # The settings with a flag that a DATASET.toml holds itself.
-_IN_THE_FILE = ("source", "license", "chunk_size", "min_width", "min_height", "drop", "near")
+_IN_THE_FILE = ("source", "license", "chunk_size", "min_width", "min_height", "drop", "near", "keep_rejected")
 
 # The command receives `keyword`, `count`, `dataset` and the options of a conversion. The others are settings.
 spec_options = with_options(
@@ -45,6 +45,7 @@ spec_options = with_options(
     click.option("--min-height", type=int, metavar="PIXELS", help="Reject shorter images. Default: 50."),
     click.option("--drop", metavar="FLAGS", help=f"Reject images with these flags: {', '.join(FLAGS)}."),
     click.option("--near", metavar="RULE", help="Copies of one picture in a chunk: drop (default), report or off."),
+    click.option("--keep-rejected", is_flag=True, default=None, help=about("keep_rejected").help),
     click.option("--dataset", default="", metavar="NAME", help="Name of the dataset. Default: the keyword."),
     *(
         click.option(f"--{name.replace('_', '-')}", metavar=metavar, help=about(name).help)

@@ -37,7 +37,7 @@ _LISTS = (
 _HEAD = ("source", "license", "chunk_size", *_LISTS)
 _KEYWORD = ("source", "license", *_LISTS)
 _SIZES = ("min_width", "min_height", "max_aspect")
-_QUALITY = (*_SIZES, "min_sharpness", "drop", "filters", "near", "near_phash", "near_dhash")
+_QUALITY = (*_SIZES, "min_sharpness", "drop", "filters", "keep_rejected", "near", "near_phash", "near_dhash")
 
 _MARK = "\0"  # TOML permits no such character
 

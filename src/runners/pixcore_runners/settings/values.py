@@ -153,6 +153,12 @@ class Settings:
         default=_QUALITY.filters,
         metadata=_about("Filters of installed packages that reject images.", "the names of one or more filters"),
     )
+    keep_rejected: bool = field(
+        default=_QUALITY.keep_rejected,
+        metadata=_about(
+            "Store the images that these rules and `near` drop, in an archive of their own.", SWITCH, flag=True
+        ),
+    )
     near: str = field(
         default=str(_QUALITY.twins),
         validator=in_(_NEAR_CHOICES),
@@ -274,6 +280,7 @@ class Settings:
             max_aspect=self.max_aspect,
             drop=self.drop,
             filters=self.filters,
+            keep_rejected=self.keep_rejected,
         )
 
     @classmethod

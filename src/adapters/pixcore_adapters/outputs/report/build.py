@@ -14,7 +14,7 @@ from pixcore.stored.archives import StoredArchives
 from pixcore.stored.near_groups import NearGroup
 from pixcore_adapters.outputs.report.figures import Figures
 from pixcore_adapters.outputs.report.funnel import Stage, funnel
-from pixcore_adapters.outputs.report.thumbnails import Thumbnails
+from pixcore_adapters.thumbnails import Thumbnails
 
 IMAGES = 10_000  # shown at most; browsers open larger pages slowly
 _PAIRS = 200

@@ -25,9 +25,9 @@ from pixcore.model.rows import COLUMNS
 from pixcore_adapters.outputs.report import charts
 from pixcore_adapters.outputs.report.build import Report
 from pixcore_adapters.outputs.report.figures import ValueCounts
-from pixcore_adapters.outputs.report.thumbnails import MEDIA_TYPE
 from pixcore_adapters.outputs.report.timeline import outcome, timeline
 from pixcore_adapters.outputs.templates import environment
+from pixcore_adapters.thumbnails import MEDIA_TYPE
 
 # The page's first bytes. They distinguish a report from other files.
 SIGN = b'<!doctype html>\n<meta charset="utf-8">\n<meta name="generator" content="pixcore report">\n'
