@@ -1,13 +1,14 @@
-"""The program of the child process that compares files. It reads requests and writes twins, as JSON."""
+"""The program of the child process that compares files. It reads requests and writes answers, as JSON."""
 
 import json
 import sys
+import time
 import warnings
 
 from PIL import Image
 
 from pixcore_adapters.twins.finding import Finder
-from pixcore_adapters.twins.messages import request_from_json, twin_to_json
+from pixcore_adapters.twins.messages import Answer, answer_to_json, request_from_json
 from pixcore_adapters.validator.child import prepare, serve
 from pixcore_adapters.validator.picture import Limits
 
@@ -22,8 +23,9 @@ def main(descriptor: str, settings: str) -> None:
     finder = Finder(limits.formats)
 
     def answer(request: bytes) -> bytes:
-        image, candidates = request_from_json(request)
-        return twin_to_json(finder.find(image, candidates))
+        began = time.process_time()
+        twin = finder.find(*request_from_json(request))
+        return answer_to_json(Answer(twin, time.process_time() - began))
 
     serve(int(descriptor), values, answer)
 

@@ -4,6 +4,8 @@ Pictures of every shape are scaled to these squares. So the poses of stretched c
 all pictures cost the same.
 """
 
+from functools import cached_property
+
 import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
@@ -16,8 +18,9 @@ from pixcore_adapters.twins.judging import Kind, judged, kind_of
 from pixcore_adapters.twins.measuring import Figures, Picture, figures, tiled
 from pixcore_adapters.twins.planes import shrunk
 from pixcore_adapters.twins.poses import distance
+from pixcore_adapters.twins.seeing import FINE
 
-FINE, COARSE = 384, 128
+COARSE = 128
 _TILE = 16  # pixels
 _HALF = 192
 _SURE = 0.9
@@ -30,25 +33,32 @@ _WORTH, _WORTH_IN_MOST = 0.55, 0.75
 
 @frozen(eq=False)
 class Prepared:
-    """A picture in all forms that comparing needs. Takes 1.2 MB."""
+    """A picture in all forms that comparing needs, each made when it is first used. Takes at most 1.2 MB.
 
-    fine: NDArray[np.uint8]  # FINE x FINE x 3: luma, Cb, Cr
-    coarse: Picture
-    described: Described
-    kind: Kind
-    size: tuple[int, int]  # width and height of the upright picture
-    frames: int
-
-
-def prepared(fine: NDArray[np.uint8], size: tuple[int, int], frames: int = 1) -> Prepared:
-    """Prepare a picture of 384 x 384 pixels in YCbCr. ``size`` and ``frames`` are those of its file.
-
-    Pictures with several frames follow the rule for graphics, because they may differ in a single page.
+    Attributes:
+        fine: FINE x FINE x 3: luma, Cb, Cr.
+        size: Width and height of the upright picture.
+        frames: Frames or pages of its file.
     """
-    coarse = shrunk(fine.astype(np.float32), COARSE)
-    luma = coarse[..., 0]
-    kind = Kind.GRAPHIC if frames > 1 else kind_of(np.rint(luma).astype(np.uint8))
-    return Prepared(fine, coarse, described(luma), kind, size, frames)
+
+    fine: NDArray[np.uint8]
+    size: tuple[int, int]
+    frames: int = 1
+
+    @cached_property
+    def coarse(self) -> Picture:
+        """The picture at ``COARSE`` x ``COARSE`` pixels."""
+        return shrunk(self.fine.astype(np.float32), COARSE)
+
+    @cached_property
+    def described(self) -> Described:
+        """The descriptors of its poses."""
+        return described(self.coarse[..., 0])
+
+    @cached_property
+    def kind(self) -> Kind:
+        """Its kind. Several frames follow the rule for graphics, because they may differ in a single page."""
+        return Kind.GRAPHIC if self.frames > 1 else kind_of(np.rint(self.coarse[..., 0]).astype(np.uint8))
 
 
 @frozen(eq=False)

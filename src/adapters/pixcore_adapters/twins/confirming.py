@@ -7,11 +7,12 @@ from pathlib import Path
 from attrs import asdict
 
 from pixcore.model.comparison import Twin
-from pixcore_adapters.twins.messages import request_to_json, twin_from_json
+from pixcore_adapters.twins.messages import Answer, answer_from_json, request_to_json
 from pixcore_adapters.validator.decoder import Child
 from pixcore_adapters.validator.picture import Limits, Refusal
 
 _MOST = 8  # candidates of an image that are aligned with it
+_LOADED = 4  # seconds of waiting that count as one of the deadline, if the child worked less
 
 
 class Confirmer:
@@ -21,7 +22,9 @@ class Confirmer:
         limits: The limits within which the validator accepted the files.
         seconds: How long one image may take, with all its candidates.
         memory: How many bytes of data the child may hold.
-        deadline: How many seconds all comparisons of the chunk may take together.
+        deadline: How many seconds of CPU time all comparisons of the chunk may take together. They may take four times
+            as many seconds, because other processes may use the CPU, too. So the load of the machine changes hardly
+            what is compared.
         clock: Returns seconds; only differences count.
     """
 
@@ -36,13 +39,13 @@ class Confirmer:
     ) -> None:
         self._left = deadline
         self._clock = clock
-        self._child: Child[tuple[Path, Sequence[Path]], Twin | None] = Child(
+        self._child: Child[tuple[Path, Sequence[Path]], Answer] = Child(
             "pixcore_adapters.twins.child",
             {"limits": asdict(limits)},
             seconds,
             memory,
             encode=request_to_json,
-            decode=twin_from_json,
+            decode=answer_from_json,
         )
 
     def find(self, image: Path, candidates: Sequence[Path]) -> Twin | None:
@@ -60,8 +63,9 @@ class Confirmer:
         began = self._clock()
         self._child.give((image, candidates[:_MOST]))
         answer = self._child.take()
-        self._left -= self._clock() - began
-        return None if isinstance(answer, Refusal) else answer
+        waited = self._clock() - began
+        self._left -= waited if isinstance(answer, Refusal) else max(answer.cpu, waited / _LOADED)
+        return None if isinstance(answer, Refusal) else answer.twin
 
     def close(self) -> None:
         """End the child. Idempotent."""

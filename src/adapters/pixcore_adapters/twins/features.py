@@ -8,6 +8,7 @@ from pixcore.model.comparison import Features
 from pixcore_adapters.twins.measuring import Figures, Picture
 from pixcore_adapters.twins.planes import blurred, inside
 from pixcore_adapters.twins.poses import Pose, inverse
+from pixcore_adapters.twins.seeing import Middle
 
 _WIDEST = 0.97  # share of a picture that the other one shows, above which it has no frame
 _PLAIN = 6  # levels by which a plain ground may vary
@@ -15,7 +16,6 @@ _MOSTLY = 0.6  # smallest plain share of a frame; the rest may hold a caption
 _STEP, _STEPS = 12, 0.4  # levels between a frame and the picture beside it, and the share of its edge with that step
 _GREY, _COLOURED = 5, 10
 
-_COMPARED = 512  # pixels, side of the part in the middle that is compared pixel by pixel
 _ROUNDED = 2  # levels by which decoders differ
 _EDGE = 8  # pixels at the edge that resizing twice changes
 
@@ -58,23 +58,30 @@ def _is_frame(picture: Picture, common: NDArray[np.bool_]) -> bool:
     return bool((np.abs(picture[beside] - ground).max(axis=1) > _STEP).mean() >= _STEPS)
 
 
-def equal(one: Image.Image, other: Image.Image) -> bool:
-    """Return whether two upright pictures, in mode L at full size, have equal pixels in the middle, up to rounding."""
-    if one.size != other.size:
-        return False
-    first, second = (np.asarray(_middle(each, _COMPARED), np.int16) for each in (one, other))
-    return int(np.abs(first - second).max()) <= _ROUNDED
+def equal(one: Middle, other: Middle) -> bool:
+    """Return whether two pictures have equal pixels in the middle, up to rounding."""
+    return (one.width, one.height) == (other.width, other.height) and _near(
+        *(np.asarray(each.pixels) for each in (one, other))
+    )
 
 
-def larger_is_enlarged(larger: Image.Image, smaller: Image.Image) -> bool:
-    """Return whether the larger of two copies, in mode L at full size, has no finer detail than the smaller one.
+def alike(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    """Return whether two pictures of 384 x 384 pixels are equal up to rounding. Then they need no alignment."""
+    return _near(one, other)
+
+
+def _near(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    return int((np.maximum(one, other) - np.minimum(one, other)).max()) <= _ROUNDED
+
+
+def larger_is_enlarged(larger: Middle, smaller: Middle) -> bool:
+    """Return whether the larger of two copies has no finer detail than the smaller one.
 
     The detail of a photograph decreases evenly with its size. That of an enlarged picture ends at the size of the
     smaller one's pixels.
     """
     factor = (larger.width * larger.height / (smaller.width * smaller.height)) ** 0.5
-    middle = _middle(larger, _COMPARED)
-    return _lost(middle, factor) < _LITTLE * _lost(middle, 2 * factor)
+    return _lost(larger.pixels, factor) < _LITTLE * _lost(larger.pixels, 2 * factor)
 
 
 def _lost(picture: Image.Image, factor: float) -> float:
@@ -84,8 +91,3 @@ def _lost(picture: Image.Image, factor: float) -> float:
     again = picture.resize(small, lanczos).resize(picture.size, lanczos)
     lost = np.square(np.asarray(picture, np.float32) - np.asarray(again, np.float32))
     return float(lost[_EDGE:-_EDGE, _EDGE:-_EDGE].mean()) if min(lost.shape) > 2 * _EDGE else float(lost.mean())
-
-
-def _middle(picture: Image.Image, side: int) -> Image.Image:
-    left, top = max(0, (picture.width - side) // 2), max(0, (picture.height - side) // 2)
-    return picture.crop((left, top, min(picture.width, left + side), min(picture.height, top + side)))

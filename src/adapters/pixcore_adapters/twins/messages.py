@@ -1,11 +1,11 @@
-"""Conversion of requests and twins to JSON and back, for the pipe to the child that compares files."""
+"""Conversion of requests and answers to JSON and back, for the pipe to the child that compares files."""
 
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from attrs import asdict
+from attrs import asdict, frozen
 
 from pixcore.model.comparison import Comparison, Features, Twin
 
@@ -24,16 +24,24 @@ def request_from_json(text: bytes) -> _Request:
     return image, candidates
 
 
-def twin_to_json(twin: Twin | None) -> bytes:
-    """Write a twin or None in the form that ``twin_from_json`` reads."""
-    return json.dumps(twin and asdict(twin)).encode()
+@frozen
+class Answer:
+    """The twin of an image, if it has one, and the seconds of CPU time that it took to find out."""
+
+    twin: Twin | None
+    cpu: float
 
 
-def twin_from_json(text: bytes) -> Twin | None:
-    """Read a twin or None as ``twin_to_json`` wrote it."""
+def answer_to_json(answer: Answer) -> bytes:
+    """Write an answer in the form that ``answer_from_json`` reads."""
+    return json.dumps(asdict(answer)).encode()
+
+
+def answer_from_json(text: bytes) -> Answer:
+    """Read an answer as ``answer_to_json`` wrote it."""
     values = json.loads(text)
-    if values is None:
-        return None
-    compared = values["comparison"]
-    features = {name: Features(**compared[name]) for name in ("one", "other")}
-    return Twin(values["place"], Comparison(**compared | features))
+    if twin := values["twin"]:
+        compared = twin["comparison"]
+        features = {name: Features(**compared[name]) for name in ("one", "other")}
+        twin = Twin(twin["place"], Comparison(**compared | features))
+    return Answer(twin, values["cpu"])

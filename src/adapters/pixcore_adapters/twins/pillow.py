@@ -25,7 +25,8 @@ class PillowTwinFinder:
         limits: The limits of the validator that accepted the images.
         seconds: How long the comparisons of one image may take.
         memory: How many bytes of data the child may hold.
-        deadline: How many seconds all comparisons of one attempt may take together. Later images are kept.
+        deadline: How many seconds of CPU time all comparisons of one attempt may take together, and a quarter of the
+            seconds that they may take on a loaded machine. Later images are kept.
         clock: Returns seconds; only differences count.
     """
 

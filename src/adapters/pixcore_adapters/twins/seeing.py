@@ -1,4 +1,4 @@
-"""Load a picture as a viewer shows it: at the size at which pictures are compared, or at its full size."""
+"""Load a picture as a viewer shows it: at the size at which pictures are compared, or its middle."""
 
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from PIL import Image
 
 from pixcore_adapters.opening import open_image
 from pixcore_adapters.rendering import frames, orientation, render, render_frame
-from pixcore_adapters.twins.comparing import FINE
 
+FINE = 384  # pixels of a side at which pictures are compared finely
+_MIDDLE = 512  # pixels
 _TURNED = 5  # the first EXIF orientation whose width is the stored height
 
 
@@ -38,11 +39,23 @@ def see(path: Path, formats: tuple[str, ...]) -> Seen:
         return Seen(np.asarray(drawn.resize((FINE, FINE), smooth).convert("YCbCr")), width, height, count)
 
 
-def see_whole(path: Path, formats: tuple[str, ...]) -> Image.Image:
-    """Load the first frame at its full size, in mode L.
+@frozen(eq=False)
+class Middle:
+    """The middle of the first frame of a picture, in mode L at its full size, and the size of the whole."""
+
+    pixels: Image.Image
+    width: int
+    height: int
+
+
+def see_middle(path: Path, formats: tuple[str, ...]) -> Middle:
+    """Load the middle of a file's first frame: 512 x 512 pixels, or all that it has.
 
     Raises:
         Exception: Whatever Pillow raises for a file that it cannot decode.
     """
     with open_image(path.read_bytes(), formats) as image:
-        return render_frame(image, min(image.size)).convert("L")
+        whole = render_frame(image, min(image.size))
+    left, top = (max(0, (side - _MIDDLE) // 2) for side in whole.size)
+    box = left, top, min(whole.width, left + _MIDDLE), min(whole.height, top + _MIDDLE)
+    return Middle(whole.crop(box).convert("L"), *whole.size)
