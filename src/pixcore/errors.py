@@ -34,6 +34,8 @@ import errno
 from enum import StrEnum
 from typing import ClassVar
 
+from pixcore.redaction import redacted
+
 
 class Fault(StrEnum):
     """Who is at fault for an error."""
@@ -160,8 +162,11 @@ def fault_of(error: BaseException) -> Fault:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error's message as one line, for a log or a status row. Foreign errors get the name of their type."""
-    text = " ".join(str(error).split())
+    """Return an error's message as one line without credentials, for a log, a status row or a terminal.
+
+    Foreign errors get the name of their type.
+    """
+    text = redacted(" ".join(str(error).split()))
     if isinstance(error, PixcoreError):
         return text or type(error).__name__
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -15,7 +15,7 @@ from pixcore.model.quality import Fingerprint
 
 def image(width: int = 800, height: int = 600, size: int = 90_000, format: str = "JPEG") -> Accepted:  # noqa: A002
     """Make an accepted image."""
-    candidate = Candidate(CandidateKey("folder", "/a", 0), url="a.jpg")
+    candidate = Candidate(CandidateKey("folder", "/a", 0), address="a.jpg")
     download = Download(candidate, Path("a"), size, datetime(2020, 1, 1, tzinfo=UTC))
     return Accepted(download, "a", width, height, format, Fingerprint(0, 0, "m", False))
 

@@ -22,7 +22,7 @@ prints = st.builds(Fingerprint, bits, bits, st.just("m"), st.booleans())
 
 def download(number: int) -> Download:
     """Return a download."""
-    candidate = Candidate(CandidateKey("folder", "/a", number), url=f"{number}.jpg")
+    candidate = Candidate(CandidateKey("folder", "/a", number), address=f"{number}.jpg")
     return Download(candidate, Path(f"{number}"), 1, datetime(2020, 1, 1, tzinfo=UTC))
 
 

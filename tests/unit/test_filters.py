@@ -15,7 +15,7 @@ from pixcore_adapters.status_repo.codec import text, value
 
 def image(number: int, width: int = 320, height: int = 240, phash: int = 0) -> Accepted:
     """Return an accepted image, with different bytes for each number."""
-    candidate = Candidate(CandidateKey("folder", "/a", number), url=f"{number}.jpg")
+    candidate = Candidate(CandidateKey("folder", "/a", number), address=f"{number}.jpg")
     download = Download(candidate, Path(f"{number}"), 1, datetime(2020, 1, 1, tzinfo=UTC))
     return Accepted(download, f"{number:064}", width, height, "JPEG", Fingerprint(phash, 0, "m", flat=False))
 

@@ -35,7 +35,7 @@ from pixcore_runners.observing.logs import ChunkContext, LogObserver, OneLine, e
 
 LOGGER = logging.getLogger("pixcore")
 CATS = ChunkKey("cats", 7)
-CANDIDATE = Candidate(CandidateKey("folder", "/cats", 0), url="a\n[task_id=evil]\x1b[2J.jpg")
+CANDIDATE = Candidate(CandidateKey("folder", "/cats", 0), address="a\n[task_id=evil]\x1b[2J.jpg")
 DOWNLOAD = Download(CANDIDATE, Path("0"), size=9, fetched_at=datetime.now(UTC))
 
 

@@ -231,7 +231,7 @@ def test_any_text_survives_and_nothing_is_null(described: list[Row]) -> None:
 
 def test_text_that_is_not_utf8_becomes_printable() -> None:
     r"""A file name of Latin-1 bytes has lone surrogates, which no UTF-8 file can hold: shown as \udce9 instead."""
-    candidate = evolve(IMAGE.download.candidate, url=b"caf\xe9.jpg".decode(errors="surrogateescape"))
+    candidate = evolve(IMAGE.download.candidate, address=b"caf\xe9.jpg".decode(errors="surrogateescape"))
     described = row(0, evolve(IMAGE, download=evolve(IMAGE.download, candidate=candidate)), REQUEST)
     assert described.url == r"caf\udce9.jpg"
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
 from attrs import field, frozen
@@ -10,6 +11,7 @@ from attrs import field, frozen
 from pixcore.model.conversion import Converted
 from pixcore.model.measures import Measures
 from pixcore.model.quality import Fingerprint
+from pixcore.redaction import redacted
 
 
 class MissReason(StrEnum):
@@ -110,7 +112,8 @@ class Candidate:
 
     Attributes:
         key: Its position in the source.
-        url: Its address; for a file, its path relative to the folder.
+        address: Where its bytes are, with credentials if it has any: only downloaders need it. For a file, its path
+            relative to the folder.
         provenance: What the source says about it.
         label: Its class, if the source states one; otherwise ``""``.
         listed: The further columns of a list, by name: see ``ChunkRequest.columns``.
@@ -118,11 +121,16 @@ class Candidate:
     """
 
     key: CandidateKey
-    url: str
+    address: str = field(repr=redacted)
     provenance: Provenance = Provenance()
     label: str = ""
     listed: Mapping[str, str | int] = field(factory=dict[str, str | int], hash=False)
     checksum: str = ""
+
+    @cached_property
+    def url(self) -> str:
+        """The address without credentials, as it is shown and stored."""
+        return redacted(self.address)
 
 
 @frozen
@@ -158,7 +166,7 @@ class Transfer:
         tries: How many times the candidate was requested.
     """
 
-    final_url: str = ""
+    final_url: str = field(default="", converter=redacted)
     http_status: int = 0
     tries: int = 0
 
@@ -189,7 +197,7 @@ class Miss:
     candidate: Candidate
     reason: str
     permanent: bool
-    detail: str = ""
+    detail: str = field(default="", converter=redacted)
     transfer: Transfer | None = None
 
 
@@ -241,6 +249,6 @@ class Rejected:
 
     download: Download
     reason: str
-    detail: str = ""
+    detail: str = field(default="", converter=redacted)
     image: Accepted | None = None
     twin: Accepted | None = None

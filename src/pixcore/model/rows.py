@@ -25,6 +25,7 @@ from pixcore.model.images import Accepted, Candidate, CandidateKey, Provenance
 from pixcore.model.measures import Measures
 from pixcore.model.originals import NOT_CONVERTED, converted_columns
 from pixcore.model.requests import ChunkRequest
+from pixcore.redaction import redacted
 
 ROWS = "rows.jsonl"  # no name that loaders take for metadata: they would infer types from JSON
 
@@ -48,8 +49,11 @@ _NOT_MEASURED = Measures(**{measure.name: 0 for measure in fields(Measures)})
 
 
 def as_text(value: str) -> str:
-    """Return the text as rows hold it. A lone surrogate, as in a file name that is not UTF-8, becomes an escape."""
-    return value.encode("utf-8", "backslashreplace").decode()
+    """Return the text as rows hold it: without credentials in URLs, and with lone surrogates as escapes.
+
+    Names of files that are not UTF-8 have such surrogates.
+    """
+    return redacted(value).encode("utf-8", "backslashreplace").decode()
 
 
 @frozen

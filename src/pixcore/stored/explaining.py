@@ -11,6 +11,7 @@ from attrs import frozen
 from pixcore.model.chunks import ChunkRecord
 from pixcore.model.images import MissReason, RejectReason
 from pixcore.model.outcomes import ACCEPTED
+from pixcore.redaction import redacted
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.outcomes import outcome_lines
 
@@ -124,6 +125,7 @@ def _matcher(wanted: str) -> tuple[Callable[[Mapping[str, object]], bool], bytes
     """Return a test for lines, and bytes that the JSON of each matching line contains."""
     if _SHA256.fullmatch(wanted):
         return lambda line: str(line.get("sha256", "")).startswith(wanted), f'"sha256": "{wanted}'.encode()
+    wanted = redacted(wanted)  # outcomes hold no credentials
     path = os.path.abspath(wanted)  # noqa: PTH100 - lexically, as the file may be gone
 
     def matches(line: Mapping[str, object]) -> bool:

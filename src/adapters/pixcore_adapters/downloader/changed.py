@@ -28,7 +28,7 @@ def mark_changed(
                     next_position = (item.candidate if isinstance(item, Miss) else item).key.position + 1
                 yield item
         except SourceChanged as error:
-            candidate = Candidate(CandidateKey(slice_.source, slice_.query, next_position), url="")
+            candidate = Candidate(CandidateKey(slice_.source, slice_.query, next_position), address="")
             yield Miss(candidate, MissReason.CHANGED, permanent=True, detail=one_line(error))
             raise
 

@@ -95,7 +95,7 @@ class FolderDownloader:
 
     def _copy(self, candidate: Candidate, root: Path, target: Path) -> Download | Miss:
         try:
-            with _open(root, candidate.url, self.max_bytes) as source:
+            with _open(root, candidate.address, self.max_bytes) as source:
                 modified = os.fstat(source.fileno()).st_mtime
                 size = _copy_bytes(source, target, self.max_bytes)
         except _Missed as missed:

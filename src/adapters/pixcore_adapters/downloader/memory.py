@@ -45,7 +45,7 @@ class MemoryDownloader:
                 key = CandidateKey(slice_.source, slice_.query, position)
                 if key in skip:
                     continue
-                candidate = Candidate(key, url=f"memory:{slice_.query}/{position}")
+                candidate = Candidate(key, address=f"memory:{slice_.query}/{position}")
                 if data is None:
                     yield Miss(candidate, MissReason.GONE, permanent=True)
                     continue

@@ -133,7 +133,7 @@ class WebDownloader:
             for proposal in proposals:
                 item = proposal
                 if isinstance(item, Candidate):
-                    digest = _digest(item.url)
+                    digest = _digest(item.address)
                     if digest in known:
                         item = Miss(item, MissReason.REPEATED, permanent=True)
                     known.add(digest)  # also for a candidate in `skip`: an earlier call fetched it
@@ -173,4 +173,4 @@ def _fetch_page(submit: Submit, url: str) -> Future[bytes]:
 def _fetch_image(into: Path, submit: Submit, candidate: Candidate) -> _Fetch:
     # the file is named by the candidate's key, so the name is unique and the same at each retry
     path = into / _digest(repr(candidate.key)).hex()
-    return _Fetch(candidate, path, submit(lambda fetcher: fetcher.fetch(candidate.url, path)))
+    return _Fetch(candidate, path, submit(lambda fetcher: fetcher.fetch(candidate.address, path)))

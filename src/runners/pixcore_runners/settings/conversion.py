@@ -6,7 +6,8 @@ from typing import Any
 
 import cattrs
 
-from pixcore_runners.settings.urls import SecretUrl
+from pixcore.redaction import MASK, redacted
+from pixcore_runners.settings.urls import SecretUrl, holds_secret
 
 _SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -36,6 +37,12 @@ def _text(value: object, _: object) -> str:
         case str() if value and "\0" not in value:
             return value
     raise TypeError
+
+
+def _path(value: object, _: object) -> Path:
+    if "://" in (text := _text(value, str)):
+        raise ValueError
+    return Path(text)
 
 
 def _whole(value: object, _: object) -> int:
@@ -70,13 +77,18 @@ def _texts(value: object, _: object) -> tuple[str, ...]:
     raise TypeError
 
 
+def _shown(text: str) -> str:
+    return MASK if holds_secret(text) else redacted(text)
+
+
 _converter.register_structure_hook(str, _text)
 _converter.register_structure_hook(int, _whole)
 _converter.register_structure_hook(float, _number)
 _converter.register_structure_hook(bool, _switch)
-_converter.register_structure_hook(Path, lambda value, _: Path(_text(value, str)))
+_converter.register_structure_hook(Path, _path)
 _converter.register_structure_hook(SecretUrl, lambda value, _: SecretUrl(_text(value, str)))
 _converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _texts)
+_converter.register_unstructure_hook(str, _shown)
 _converter.register_unstructure_hook(SecretUrl, str)
 _converter.register_unstructure_hook(Path, str)
-_converter.register_unstructure_hook_func(lambda kind: kind == tuple[str, ...], list)
+_converter.register_unstructure_hook_func(lambda kind: kind == tuple[str, ...], lambda texts: list(map(_shown, texts)))

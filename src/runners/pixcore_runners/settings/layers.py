@@ -14,6 +14,7 @@ from attrs import evolve, fields_dict, frozen
 from dotenv import dotenv_values
 
 from pixcore.errors import InvalidRequest
+from pixcore.redaction import redacted
 from pixcore_runners.settings.conversion import shown, typed
 from pixcore_runners.settings.urls import SecretUrl, anchored, expanded, holds_secret
 from pixcore_runners.settings.values import Settings, about
@@ -199,7 +200,7 @@ def with_setting(settings: Settings, name: str, value: object, origin: object, b
     except InvalidRequest as exc:
         raise InvalidRequest(f"{origin}: {exc}") from exc
     except (TypeError, ValueError):
-        quoted = "***" if kind == SecretUrl | None or holds_secret(repr(value)) else f"{value!r:.100}"
+        quoted = "***" if kind == SecretUrl | None or holds_secret(repr(value)) else redacted(f"{value!r:.100}")
         # from None: the original error may quote a secret
         raise InvalidRequest(f"{origin}: {name} cannot be {quoted}; give {about(name).expects}") from None
 

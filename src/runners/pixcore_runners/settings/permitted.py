@@ -42,6 +42,14 @@ def status_url(_: object, attribute: "Attribute[str]", url: str) -> None:
         raise ValueError(url)
 
 
+def sources(_: object, attribute: "Attribute[tuple[str, ...]]", texts: tuple[str, ...]) -> None:
+    """Raise if a source holds a user or a secret: sources are stored with every chunk."""
+    if any(holds_secret(text) or (is_url(text) and holds_user(text)) for text in texts):
+        raise InvalidRequest(
+            f"{attribute.name} holds a credential, but sources are stored; download the list and name that file"
+        )
+
+
 def archive_kind(_: object, __: object, kind: str) -> None:
     """Raise if no adapter makes this kind of archive."""
     if kind not in ARCHIVERS:

@@ -2,21 +2,19 @@
 
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from attrs import frozen
 
 from pixcore.errors import InvalidRequest
+from pixcore.redaction import CREDENTIAL_NAME, MASK
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:(?=.)", re.IGNORECASE)
 
 _USER = re.compile(r"://[^/?#@]*@")
-# a password that was not escaped may itself hold "/" and "@"
-_PASSWORD = re.compile(r"://[^/?#@]*:.*@", re.DOTALL)
-_SECRET_OPTION = re.compile(
-    r"(?:^|[?&;'\"])(?:sig|[\w-]*(?:signature|secret|passw(?:or)?d|pwd|token|(?:account|access)_?key)[\w-]*)=",
-    re.IGNORECASE,
-)
+# the second form is a password in the place of a port
+_PASSWORD = re.compile(r"://[^/?#@]*:.*@|://[^/?#@\[\]:]*:(?!\d{0,5}(?:[/?#,&;\s'\"]|$))", re.DOTALL)
+_OPTION = re.compile(rf"(?:^|[?&;'\"\s]){CREDENTIAL_NAME}=", re.IGNORECASE)
 
 _PATH = re.compile(
     r"(?P<form>file:|folder:|urls:(?![a-z][a-z0-9+.-]*://|-$)|sqlite(?:\+\w+)?:///)(?P<path>(?!/|:memory:|file:).+)",
@@ -37,8 +35,8 @@ def holds_user(url: str) -> bool:
 
 
 def holds_secret(text: str) -> bool:
-    """Return whether the text looks as if it held a password, a signature or an account key."""
-    return _PASSWORD.search(text) is not None or _SECRET_OPTION.search(unquote(text)) is not None
+    """Return whether the text looks as if it held a password, a signature, a token or a key."""
+    return any(_PASSWORD.search(form) or _OPTION.search(form) for form in (text, unquote(text)))
 
 
 def anchored(url: str, base: Path | None) -> str:
@@ -77,26 +75,36 @@ def expanded(path: Path) -> Path:
 
 
 def masked(url: str) -> str:
-    """Return the URL without its password and options, or only ``***`` if it cannot be split safely."""
-    scheme, _, rest = url.partition("://")
-    before, question, options = rest.partition("?")
-    if not rest or not is_url(url) or "@" in options:
-        return "***"
+    """Return a URL, or several that ``;`` separates, without passwords and options."""
+    return ";".join(map(_masked, url.split(";")))
+
+
+def _masked(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    before, question, _ = rest.partition("?")
     login, at, host = before.rpartition("@")
     user, colon, _ = login.partition(":")
-    shown = f"{user if colon else ''}{colon}***{at}" if at else ""
-    return f"{scheme}://{shown}{host}{question and '?***'}"
+    shown = f"{user if colon else ''}{colon}{MASK}{at}" if at else ""
+    return f"{scheme}{separator}{shown}{host}{question and f'?{MASK}'}"
 
 
 @frozen(repr=False)
 class SecretUrl:
-    """A URL that may hold a password. Only ``reveal`` returns it; ``str`` and ``repr`` return a masked form."""
+    """A URL, or several that ``;`` separates, that may hold passwords.
+
+    Only ``reveal`` returns it; ``str`` and ``repr`` return a masked form.
+
+    Raises:
+        InvalidRequest: Its parts cannot be told apart, as after a password that is not escaped; or it is the URL of a
+            Redis whose database is no number.
+        ValueError: It is not a URL.
+    """
 
     _text: str
 
     def __attrs_post_init__(self) -> None:
-        if not re.match(r"[a-z][a-z0-9+.-]*://", self._text, re.IGNORECASE):
-            raise ValueError  # without a message, which might quote the password
+        for url in self._text.split(";"):
+            _check(url)
 
     def reveal(self) -> str:
         """Return the URL with its password."""
@@ -107,3 +115,24 @@ class SecretUrl:
 
     def __repr__(self) -> str:
         return f"SecretUrl({str(self)!r})"
+
+
+def _check(url: str) -> None:
+    """Raise what ``SecretUrl`` raises. No message quotes the URL, and no error has one of urllib as its cause."""
+    if not re.match(r"[a-z][a-z0-9+.-]*://", url, re.IGNORECASE):
+        raise ValueError
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        parts = None
+    if parts is None or parts.fragment or "@" in f"{parts.path}{parts.query}" or parts.netloc.count("@") > 1:
+        raise InvalidRequest(
+            "the URL cannot be split; in its user name and password write '#' as %23, '/' as %2F, ':' as %3A, ';' as"
+            " %3B, '?' as %3F, '@' as %40"
+        )
+    if parts.scheme in ("redis", "rediss"):
+        if not re.fullmatch(r"/?\d*", parts.path):
+            raise InvalidRequest("the database of a Redis is a number, as in redis://host:6379/0")
+        if holds_secret(f"?{parts.query}"):
+            raise InvalidRequest("write the password before the host, as in redis://:password@host:6379/0")

@@ -28,6 +28,7 @@ from pixcore_runners.settings.permitted import (
     NAMES,
     SWITCH,
     archive_kind,
+    sources,
     status_url,
     store_url,
 )
@@ -72,6 +73,7 @@ class Settings:
     )
     source: tuple[str, ...] = field(
         default=OPEN,
+        validator=sources,
         metadata=_about("Where images come from.", "one or more sources such as folder:./photos", flag=True),
     )
     license: tuple[str, ...] = field(

@@ -13,6 +13,7 @@ from attrs import Factory, define, fields, frozen
 from pixcore.errors import InvalidRequest
 from pixcore.model.images import Provenance
 from pixcore.model.rows import own_name
+from pixcore.redaction import redacted, without_login
 from pixcore_adapters.downloader.lists.faults import FaultReason, Faults, Junk, shown
 from pixcore_adapters.downloader.lists.licences import slug
 from pixcore_adapters.downloader.lists.options import ListOptions
@@ -189,12 +190,14 @@ class Entries:
                 yield entry
 
     def _entry(self, number: int, row: str | Mapping[str, object], columns: Columns) -> Entry | Junk | None:
+        entry: Entry
         if isinstance(row, str):
-            return {"url": row.strip()} if is_url(row) else Junk(number, _why_no_url(row), shown(row))
+            entry = {"url": without_login(row.strip())}
+            return entry if is_url(row) else Junk(number, _why_no_url(row), shown(row))
         url = _text_of(row.get(columns.url))
         if not is_url(url):
             return Junk(number, _why_no_url(url), shown(", ".join(str(kept(value)) for value in row.values())))
-        entry: Entry = {"url": url.strip()}
+        entry = {"url": without_login(url.strip())}
         for field, column in columns.provenance.items():
             if text := self._text(number, row, column):
                 entry[field] = text if field == "caption" else text.strip()
@@ -221,7 +224,7 @@ class Entries:
     def _count(self, entry: Entry) -> None:
         self.urls += 1
         if len(self.samples) < 3:  # noqa: PLR2004 - as many as `plan` shows
-            self.samples.append(entry)
+            self.samples.append({**entry, "url": redacted(str(entry["url"]))})
         listed = entry.get("listed", {})
         if not isinstance(listed, dict):
             return

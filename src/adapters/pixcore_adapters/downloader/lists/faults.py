@@ -7,6 +7,7 @@ from enum import StrEnum
 from attrs import define, field, frozen
 
 from pixcore.errors import InvalidRequest
+from pixcore.redaction import redacted
 
 SHOWN = 200  # characters of a faulty line that are kept
 _FIRST = 5  # faults that are kept with their line
@@ -119,5 +120,5 @@ class Faults:
 
 
 def shown(text: str) -> str:
-    """Return the start of a text, in a form that can be stored and shown."""
-    return text.strip()[:SHOWN].encode("utf-8", "backslashreplace").decode()
+    """Return the start of a text, without credentials in URLs, in a form that can be stored and shown."""
+    return redacted(text.strip())[:SHOWN].encode("utf-8", "backslashreplace").decode()

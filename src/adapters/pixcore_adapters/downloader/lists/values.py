@@ -6,6 +6,8 @@ import json
 import re
 from datetime import date, datetime, time
 
+from pixcore.redaction import redacted
+
 _MAX_INTEGER = 1 << 63
 _DIGITS = {"sha256": 64, "md5": 32}  # hexadecimal
 
@@ -13,13 +15,14 @@ _DIGITS = {"sha256": 64, "md5": 32}  # hexadecimal
 def kept(value: object) -> str | int:
     """Return an integer of at most 64 bits as it is, and any other value as text. A missing value is ``""``.
 
-    Write other numbers and nested values as JSON, times in ISO 8601, and bytes as UTF-8 or else as base64.
+    Write other numbers and nested values as JSON, times in ISO 8601, and bytes as UTF-8 or else as base64. Mask
+    credentials in URLs.
     """
     match value:
         case str():
-            return value
+            return redacted(value)
         case bool() | list() | dict():
-            return json.dumps(value, ensure_ascii=False, default=_other)
+            return redacted(json.dumps(value, ensure_ascii=False, default=_other))
         case int():
             return value if -_MAX_INTEGER <= value < _MAX_INTEGER else str(value)
         case None:
