@@ -237,7 +237,9 @@ def test_stores(reader: Reader, azurite: Azure, moto: S3, postgres: Postgres) ->
         connection.execute('CREATE DATABASE db OWNER "user"')
     reader.follow("Other stores, other databases")
     blobs = s3.list_objects_v2(Bucket="bucket", Prefix="prefix/red-panda/")["Contents"]
-    assert sorted(blob["Key"].rpartition("/")[2] for blob in blobs) == ["README.md", "chunk_1.zip", "croissant.json"]
+    assert sorted(blob["Key"].rpartition("/")[2] for blob in blobs) == [
+        *("README.md", "chunk_1.jsonl.gz", "chunk_1.zip", "croissant.json"),
+    ]
 
 
 def test_queues(reader: Reader, redis: Redis) -> None:

@@ -100,11 +100,19 @@ def test_run_again_does_nothing_and_prints_the_same(home: Path) -> None:
 def test_a_chunk_below_its_target_exits_3_and_says_what_helps(home: Path) -> None:
     """A file that is not an image must lower the count of its chunk visibly; a retry would find it again."""
     (home / "photos/0001.jpg").write_text("<html>not found</html>")
-    ran = run()
+    ran = run("--count", 10)
     assert ran.code == 3
     assert ran.chunks[0]["shortfall"] == 1
     assert ran.chunks[0]["rejected"] == {"not_an_image": 1}
     assert ran.err.endswith("add to the lists or name more sources, then ask for a larger --count\n")
+
+
+def test_a_folder_is_complete_when_all_of_it_was_tried(home: Path) -> None:
+    """Without a count, a file that is not an image is no reason to try again, but is counted."""
+    (home / "photos/0001.jpg").write_text("<html>not found</html>")
+    ran = run()
+    assert (ran.code, ran.chunks[0]["shortfall"]) == (0, 1)
+    assert ran.err.endswith("all candidates were tried; images: 9, left out: 1 not_an_image\n")
 
 
 def test_a_run_without_a_valid_image_exits_4(home: Path) -> None:

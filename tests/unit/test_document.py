@@ -1,13 +1,17 @@
 """The document of ``--json``, and the exit code that summarises it."""
 
 import json
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from attrs import evolve
 from memory_assembly import MemoryAssembly, picture
 
-from pixcore import ChunkRecord, NoValidImages, StoreDenied
+from pixcore import ChunkRecord, ChunkRequest, Download, Miss, NoValidImages, Slice, StoreDenied
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
+from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_runners.cli.document import DONE, NOTHING, PARTIAL, document, exit_code
 
 
@@ -93,6 +97,29 @@ def test_the_exit_code_of_completed_chunks(assembly: MemoryAssembly, targets: li
     """The code is 0 if every chunk reached its target, and 3 if any did not."""
     for index, target in enumerate(targets):
         assembly.pipeline().run(assembly.chunk(target, index=index, start=2 * index, stop=2 * index + 2))
+    assert exit_code(records(assembly)) == code
+
+
+@pytest.mark.parametrize(
+    ("faulty", "code"),
+    [(b"garbage", DONE), ("http_404", DONE), ("opted_out", DONE), ("timeout", PARTIAL), ("gone", PARTIAL)],
+)
+def test_a_chunk_of_all_that_a_list_holds_is_complete_when_all_was_tried(
+    assembly: MemoryAssembly, faulty: bytes | str, code: int
+) -> None:
+    """Nothing is left to do unless a retry, or a retry after the user mended something, may help."""
+    assembly.pictures[:2] = [picture(0), faulty if isinstance(faulty, bytes) else None]
+
+    class Listed(MemoryDownloader):
+        def download(self, *args: Any, **more: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - the port's
+            for item in super().download(*args, **more):
+                yield (
+                    evolve(item, reason=str(faulty), permanent=faulty != "timeout") if isinstance(item, Miss) else item
+                )
+
+    whole = ChunkRequest(0, "cat", 2, [Slice("memory", "q", 0, 2, "lists/q")], "d", whole=True)
+    (chunk,) = assembly.status.ensure([whole])
+    assembly.pipeline(downloader=Listed({"q": assembly.pictures})).run(chunk.key)
     assert exit_code(records(assembly)) == code
 
 

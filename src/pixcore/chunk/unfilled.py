@@ -10,7 +10,7 @@ from pixcore.chunk.dependencies import Dependencies
 from pixcore.chunk.retry import retrying
 from pixcore.errors import TransientError
 from pixcore.model.chunks import Chunk, ChunkRecord, Status
-from pixcore.model.images import MENDABLE
+from pixcore.model.images import MENDABLE, MissReason
 from pixcore.model.positions import Allocation, from_text
 
 
@@ -38,6 +38,16 @@ def is_starved(record: ChunkRecord, allocations: Sequence[Allocation]) -> bool:
     if record.result is None:
         return _tried_all(record) and _may_take(record.chunk, allocations)
     return record.result.shortfall > 0 and _may_take(record.chunk, allocations)
+
+
+def is_exhausted(record: ChunkRecord, allocations: Sequence[Allocation]) -> bool:
+    """Return whether an unfilled chunk is complete nevertheless: all that its lists hold was wanted, and was tried.
+
+    It is not if another attempt may gain images, or could once the user has mended something. An opt-out is nothing to
+    mend, because sites decide about it.
+    """
+    mend = mendable(record).keys() - {MissReason.OPTED_OUT}
+    return record.chunk.request.whole and not mend and not may_gain(record, allocations)
 
 
 def mendable(record: ChunkRecord) -> dict[str, int]:

@@ -89,6 +89,7 @@ class ChunkRequest:
             first position that was unclaimed when the dataset was planned to its end. All chunks of a keyword share
             them.
         store_as: How the chunk's images are converted before they are stored; None stores them as they are.
+        whole: Whether all that the slices hold is wanted, whatever that is: the target is only their number.
     """
 
     index: int
@@ -102,6 +103,7 @@ class ChunkRequest:
     columns: tuple[tuple[str, str], ...] = ()
     lists: tuple[Slice, ...] = field(default=(), converter=_slices)
     store_as: Conversion | None = None
+    whole: bool = False
 
     def __attrs_post_init__(self) -> None:
         name = f"chunk {self.index} of {self.dataset or 'no dataset'}"

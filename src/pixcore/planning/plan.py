@@ -209,6 +209,7 @@ def _chunks(request: DatasetRequest, shares: Iterable[_Share], kinds: Mapping[st
                 columns=tuple(columns.items()),
                 lists=lists.values(),
                 store_as=request.store_as,
+                whole=share.request.count is None,
             )
             index += 1
 

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from pixcore import ChunkRecord, StatusRepo
-from pixcore.chunk.unfilled import is_unfilled, may_gain, mendable
+from pixcore.chunk.unfilled import is_exhausted, is_unfilled, may_gain, mendable
 from pixcore.model.positions import Allocation
 
 
 def advice(dataset: str, records: Sequence[ChunkRecord], status: StatusRepo) -> str:
     """Return the advice for a dataset of which some chunk failed or is short: retry only where that can help."""
-    unfilled = [record for record in records if is_unfilled(record)]
     allocations = allocations_of(status)
+    unfilled = [record for record in records if is_unfilled(record) and not is_exhausted(record, allocations(record))]
     if any(may_gain(record, allocations(record)) for record in unfilled):
         return f"some chunks failed or are short; to retry them: pixcore retry {dataset}"
     if reasons := sum((Counter(mendable(record)) for record in unfilled), Counter[str]()):

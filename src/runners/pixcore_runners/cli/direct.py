@@ -11,15 +11,15 @@ from typing import NoReturn
 
 import rich_click as click
 
-from pixcore.chunk.unfilled import is_starved
+from pixcore.chunk.unfilled import is_starved, is_unfilled
 from pixcore.model.chunks import ChunkKey, ChunkRecord, Status
 from pixcore.ports import Validator
 from pixcore_runners.assembly.assembly import Assembly
 from pixcore_runners.cli.advice import advice, allocations_of
-from pixcore_runners.cli.document import DONE, changed, document, exit_code
+from pixcore_runners.cli.document import DONE, changed, document, exit_code, left_out
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell, container_option, with_options
-from pixcore_runners.cli.tables import chunk_table
+from pixcore_runners.cli.tables import chunk_table, reasons
 from pixcore_runners.direct.runner import DirectRunner
 from pixcore_runners.observing import card_refresh
 from pixcore_runners.queueing.runner import Runner
@@ -72,9 +72,12 @@ def run_unfinished(shell: Shell, assembly: Assembly, dataset: str, validator: Va
     shell.show(document(dataset, records), chunk_table(records))
     if changes := changed(records):
         shell.say(f"changed by the conversion: {', '.join(f'{name}: {count}' for name, count in changes.items())}")
-    code = exit_code(records)
+    code = exit_code(records, allocations_of(assembly.status))
     if code != DONE:
         shell.say(advice(dataset, records, assembly.status))
+    elif any(map(is_unfilled, records)):
+        images = sum(record.result.progress.accepted for record in records if record.result)
+        shell.say(f"all candidates were tried; images: {images}, left out: {reasons(left_out(records))}")
     sys.exit(code)
 
 

@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from attrs import asdict
 
-from pixcore import ChunkRecord, Status, TwinPair
+from pixcore import Allocation, ChunkRecord, Status, TwinPair
+from pixcore.chunk.unfilled import is_exhausted, is_unfilled
 from pixcore.model.conversion import CHANGES
 from pixcore.ports.seen_images import SeenImage
 from pixcore.stored.near_groups import NearGroup
@@ -43,11 +44,32 @@ def changed(records: Iterable[ChunkRecord]) -> dict[str, int]:
     return {name: found[name] for name in CHANGES if found[name]}
 
 
-def exit_code(records: Sequence[ChunkRecord]) -> int:
-    """Return 0 if every chunk is full, 4 if no image was collected, else 3."""
-    if all(record.status is Status.COMPLETED and not _shortfall(record) for record in records):
-        return DONE
-    return PARTIAL if any(record.result for record in records) else NOTHING
+def exit_code(
+    records: Sequence[ChunkRecord], allocations: Callable[[ChunkRecord], Sequence[Allocation]] = lambda _: ()
+) -> int:
+    """Return 0 if every chunk is full or exhausted, 4 if no image was collected, else 3.
+
+    ``allocations`` returns those of a chunk's dataset.
+    """
+    if records and not any(record.result for record in records):
+        return NOTHING
+    done = (
+        is_exhausted(record, allocations(record))
+        if is_unfilled(record)
+        else record.status is Status.COMPLETED and not _shortfall(record)
+        for record in records
+    )
+    return DONE if all(done) else PARTIAL
+
+
+def left_out(records: Iterable[ChunkRecord]) -> Counter[str]:
+    """Count the candidates of all chunks that were rejected or missed, by reason."""
+    counts = Counter[str]()
+    for record in records:
+        progress = record.result.progress if record.result else record.progress
+        counts.update(progress.rejected)
+        counts.update(progress.missed)
+    return counts
 
 
 def _chunk(record: ChunkRecord) -> dict[str, Any]:

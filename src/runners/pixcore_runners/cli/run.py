@@ -15,7 +15,8 @@ from pixcore_runners.cli.shell import Shell, shared
 def command(shell: Shell, /, keyword: str, count: int | None, dataset: str, **conversions: object) -> None:
     """Plan a dataset and process it on this machine. Run it again to resume; nothing is done twice.
 
-    Exits with 3 if a chunk failed or is short of its target, with 4 if no image was collected.
+    Exits with 3 if a chunk failed or is short of its target, with 4 if no image was collected. A folder or list without
+    --count is complete once all of it was tried.
 
     Example: `pixcore run "red panda" --source folder:./photos --count 1000`
     """
