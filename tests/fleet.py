@@ -10,7 +10,7 @@ import hashlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,8 +33,8 @@ SIZE = 2 * (os.cpu_count() or 1) + 2
 RECOVERY = TTL + 30.0  # seconds within which a chunk of a killed worker must run again
 SETTLED = (Status.COMPLETED, Status.FAILED)
 
-# The blobs of a finished dataset besides its archives.
-CARD = ("README.md", "croissant.json")
+# The blobs of a finished dataset and of its store besides its archives.
+CARD = ("README.md", "croissant.json", "pixcore-store.json")
 
 Records = list[ChunkRecord]
 
@@ -50,6 +50,7 @@ class Program:
     folder: Path
     words: tuple[object, ...]
     command: tuple[str, ...] = PROGRAM
+    environ: Mapping[str, str] = field(factory=dict[str, str])
     process: "subprocess.Popen[str]" = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -61,7 +62,7 @@ class Program:
                 stdout=log,
                 stderr=log,
                 text=True,
-                env=os.environ | {"TMPDIR": str(self.folder)},
+                env={**os.environ, **self.environ, "TMPDIR": str(self.folder)},
             )
 
     @property
@@ -172,15 +173,18 @@ class Fleet:
         enqueued: int = ran.document["enqueued"]
         return enqueued
 
-    def start(self, *words: object, command: tuple[str, ...] = PROGRAM) -> Program:
-        """Start a command."""
-        program = Program(self.folder / "tmp" / f"{len(self.programs)}-{words[0]}", words, command)
+    def start(
+        self, *words: object, command: tuple[str, ...] = PROGRAM, environ: Mapping[str, str] | None = None
+    ) -> Program:
+        """Start a command with these further environment variables."""
+        folder = self.folder / "tmp" / f"{len(self.programs)}-{words[0]}"
+        program = Program(folder, words, command, environ or {})
         self.programs.append(program)
         return program
 
-    def worker(self, workers: int = 1) -> Program:
-        """Start a worker with this number of processes."""
-        return self.start("worker", self.runner, "--workers", workers)
+    def worker(self, workers: int = 1, **environ: str) -> Program:
+        """Start a worker with this number of processes and these further environment variables."""
+        return self.start("worker", self.runner, "--workers", workers, environ=environ)
 
     def reaper(self, every: float = 1) -> Program:
         """Start a reaper."""
@@ -190,7 +194,7 @@ class Fleet:
         """Restart the supervised programs that have ended."""
         for place, program in enumerate(self.supervised):
             if not program.alive:
-                self.supervised[place] = self.start(*program.words, command=program.command)
+                self.supervised[place] = self.start(*program.words, command=program.command, environ=program.environ)
 
     def records(self, dataset: str = "cats") -> Records:
         """Return the chunks in order of their index."""

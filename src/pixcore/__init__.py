@@ -43,9 +43,11 @@ if TYPE_CHECKING:
         Claim,
         Claimed,
         Done,
+        Elsewhere,
         Exhausted,
         NotDue,
         Phase,
+        Priority,
         Progress,
         Reject,
         Status,
@@ -67,7 +69,7 @@ if TYPE_CHECKING:
         Transfer,
     )
     from pixcore.model.measures import Measures
-    from pixcore.model.overview import Overview
+    from pixcore.model.overview import Overview, RestingWorker
     from pixcore.model.positions import Allocation
     from pixcore.model.quality import Fingerprint, NearRule, Quality, TwinRule
     from pixcore.model.requests import ChunkRequest, Slice
@@ -118,6 +120,7 @@ __all__ = [
     "Done",
     "Download",
     "Downloader",
+    "Elsewhere",
     "Encoding",
     "Event",
     "Exhausted",
@@ -147,6 +150,7 @@ __all__ = [
     "PlanOutdated",
     "Policies",
     "Previewer",
+    "Priority",
     "Progress",
     "Provenance",
     "Quality",
@@ -154,6 +158,7 @@ __all__ = [
     "RejectReason",
     "Rejected",
     "Resize",
+    "RestingWorker",
     "RetryPolicy",
     "Row",
     "SeenImage",

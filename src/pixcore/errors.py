@@ -161,6 +161,11 @@ def fault_of(error: BaseException) -> Fault:
     return Fault.MACHINE if isinstance(error, OSError) and error.errno in _EXHAUSTED else Fault.CHUNK
 
 
+def is_shared(error: BaseException) -> bool:
+    """Return whether the machine or a service is at fault, which other chunks use too."""
+    return fault_of(error) in (Fault.MACHINE, Fault.SERVICE)
+
+
 def one_line(error: BaseException) -> str:
     """Return an error's message as one line without credentials, for a log, a status row or a terminal.
 

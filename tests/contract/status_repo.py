@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from attrs import define, evolve
 
-from pixcore.errors import ClaimLost, InvalidRequest, PlanOutdated, TransientError
+from pixcore.errors import ClaimLost, Fault, InvalidRequest, PlanOutdated, TransientError
 from pixcore.model.chunks import (
     Busy,
     Chunk,
@@ -21,14 +21,16 @@ from pixcore.model.chunks import (
     Claim,
     Claimed,
     Done,
+    Elsewhere,
     Exhausted,
     NotDue,
-    Overview,
     Phase,
+    Priority,
     Progress,
     Status,
 )
 from pixcore.model.images import RejectReason
+from pixcore.model.overview import Overview, RestingWorker
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore.ports import StatusRepo
@@ -645,6 +647,16 @@ class Ends:
         repo.fail(claim_chunk(repo, key), "cannot read 'caf\udce9\n.jpg' \0", retry_in=None)
         assert repo.claim(key, "me", TTL) == Exhausted("cannot read 'caf\\udce9\n.jpg' \\x00")
 
+    def test_a_chunk_that_was_given_back_is_due_and_says_why(self, repo: StatusRepo) -> None:
+        """No failure counts; the error is in the record until the next claim, and in the history."""
+        (key,) = create_chunks(repo)
+        repo.release(claim_chunk(repo, key), "disk full")
+        record = repo.get(key)
+        assert (record.status, record.failures, record.due_in, record.error) == (Status.PENDING, 0, 0, "disk full")
+        claim_chunk(repo, key)
+        assert repo.get(key).error == ""
+        assert [attempt.error for attempt in repo.history("d")] == ["disk full", ""]
+
     def test_an_interrupted_chunk_is_due_and_blameless(self, repo: StatusRepo) -> None:
         """Even a hundred interrupts fail no chunk."""
         (key,) = create_chunks(repo)
@@ -776,6 +788,62 @@ class Queues:
         assert repo.get(key) == evolve(before, queue="celery")
         repo.complete(claim, result(1))
         assert repo.get(key).queue == "celery"
+
+    def test_a_priority_stays_until_another_is_given(self, repo: StatusRepo) -> None:
+        """Whoever sends the chunk again must know it."""
+        keys = create_chunks(repo, 2)
+        repo.assign(keys[:1], "rq", Priority.HIGH)
+        repo.assign(keys, "rq")
+        repo.complete(claim_chunk(repo, keys[0]), result(1))
+        assert [repo.get(key).priority for key in keys] == [Priority.HIGH, Priority.NORMAL]
+        repo.assign(keys, "rq", Priority.LOW)
+        assert [repo.get(key).priority for key in keys] == [Priority.LOW, Priority.LOW]
+
+    def test_a_chunk_of_another_store_is_not_claimed(self, repo: StatusRepo, clock: Clock) -> None:
+        """Neither pending nor expired, and nothing of it changes; a finished one gives its result to all."""
+        key, expired = (chunk.key for chunk in repo.ensure([request(0), request(1)], store="a"))
+        (old,) = create_chunks(repo, 1, "old")
+        repo.claim(expired, "me", 1, store="a")
+        clock.advance(1)
+        before = repo.get(key), repo.get(expired)
+        assert repo.claim(key, "me", TTL, store="b") == repo.claim(expired, "me", TTL, store="") == Elsewhere("a")
+        assert (repo.get(key), repo.get(expired)) == before
+        assert isinstance(repo.claim(old, "me", TTL, store="b"), Claimed)
+        assert isinstance(repo.claim(expired, "me", TTL), Claimed)
+        claimed = repo.claim(key, "me", TTL, store="a")
+        assert isinstance(claimed, Claimed)
+        repo.complete(claimed.claim, result(1))
+        assert repo.claim(key, "me", TTL, store="b") == Done(result(1))
+
+    def test_a_queue_whose_chunks_belong_elsewhere_is_known(self, repo: StatusRepo) -> None:
+        """Only unfinished chunks of that queue count, and those of no store belong to all."""
+        for dataset, store in (("a", "a"), ("b", "b"), ("c", "b"), ("d", ""), ("e", "b")):
+            (chunk,) = repo.ensure([request(0, dataset)], store=store)
+            repo.assign([chunk.key], "other" if dataset == "e" else "rq")
+            if dataset == "c":
+                repo.fail(claim_chunk(repo, chunk.key), "oh", retry_in=None)
+        assert list(repo.elsewhere("rq", "a")) == ["b"]
+        assert list(repo.elsewhere("rq", "")) == ["a", "b"]
+        assert list(repo.elsewhere("", "a")) == []
+
+    def test_a_worker_rests_until_it_resumes_or_dies(self, repo: StatusRepo, clock: Clock) -> None:
+        """An operator sees which machine is at fault, why and since when; a worker that died is forgotten."""
+        full, denied = RestingWorker("m:1", Fault.MACHINE, "full"), RestingWorker("m:2", Fault.SERVICE, "denied")
+        repo.rest(denied, 30)
+        repo.rest(full, 10)
+        clock.advance(9)
+        repo.rest(evolve(full, reason="fuller"), 10)
+        assert repo.overview("d").resting == (
+            evolve(full, reason="fuller", seconds=9),
+            evolve(denied, seconds=9),
+        )
+        clock.advance(10)
+        assert [each.name for each in repo.overview().resting] == ["m:2"]
+        repo.rest(full, 10)
+        assert [each.seconds for each in repo.overview().resting] == [0, 19]
+        repo.resume("m:2")
+        repo.resume("m:2")
+        assert [each.name for each in repo.overview().resting] == ["m:1"]
 
     def test_of_an_unknown_chunk_nothing_is_noted(self, repo: StatusRepo) -> None:
         """The message names the chunk, and the others of the batch do not change."""

@@ -12,6 +12,7 @@ from pixcore_runners.assembly import assembly
 
 RIGHTS = [
     ("work", "write"),
+    ("decoder", "decode"),
     ("status", "read"),
     ("status", "write"),
     ("store", "write"),

@@ -23,12 +23,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 from servers.addresses import Redis
 
-from pixcore import ChunkKey, ChunkRequest, InvalidRequest, Slice, StatusUnavailable, StoreUnavailable
+from pixcore import ChunkKey, ChunkRequest, Fault, InvalidRequest, Slice, StatusUnavailable, StoreUnavailable
 from pixcore.chunk.events import (
     CandidateMissed,
     ChunkClaimed,
     ChunkCompleted,
     ChunkFailed,
+    ChunkGivenBack,
     ChunkInterrupted,
     ChunkLost,
     Event,
@@ -211,6 +212,7 @@ def test_a_chunk_is_counted_by_its_outcome_and_those_of_its_images(
         (ChunkFailed(KEY, 1, "x", Status.PENDING), "pending"),
         (ChunkFailed(KEY, 1, "x", None), "unrecorded"),
         (ChunkInterrupted(KEY, 1), "interrupted"),
+        (ChunkGivenBack(KEY, 1, "x", Fault.MACHINE), "given_back"),
         (ChunkLost(KEY, 1, "x"), "lost"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -480,6 +482,8 @@ def test_status_and_counts_are_served_together_by_a_separate_process(home: Path,
         ("pixcore_chunk_images",): 6,
         ("pixcore_workers",): 0,
         ("pixcore_expired_leases",): 0,
+        ("pixcore_resting_workers", 'fault="machine"'): 0,
+        ("pixcore_resting_workers", 'fault="service"'): 0,
         ("pixcore_oldest_claim_seconds",): 0,
     }
     assert after == before | {("pixcore_retries_total", 'phase="upload"'): 5}

@@ -12,7 +12,7 @@ import pytest
 from attrs import define, evolve, field
 from command import at_home, ended, fill, pixcore, start
 
-from pixcore import Overview, Status, StatusUnavailable
+from pixcore import Fault, Overview, RestingWorker, Status, StatusUnavailable
 from pixcore.model.chunks import Phase
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 from pixcore_runners.cli.growth import Growth, GrowthMeter
@@ -196,6 +196,7 @@ BUSY = overview(
     expired=1,
     oldest=150.0,
     errors={"the store is away: \x1b[2J[red]" + "x" * 100: 3, "no valid image of '…'": 1},
+    resting=(RestingWorker("host-7:4711", Fault.MACHINE, "the disk is full: \x1b[2J", 90.0),),
 )
 
 
@@ -216,6 +217,7 @@ def test_a_pipe_gets_plain_blocks_of_lines(capsys: pytest.CaptureFixture[str]) -
             "",
             "images   1234 accepted",
             "workers  2 live, the oldest claim is held for 3 min",
+            r"resting  host-7:4711 for 90 s, the machine is at fault: the disk is full: \x1b[2J",
             "expired  1, of workers that died: `pixcore reap`, or `pixcore run` again",
             "",
             "chunks  error",
@@ -253,6 +255,9 @@ def test_json_is_one_document_a_line_with_equal_keys(capsys: pytest.CaptureFixtu
         "accepted": 1234,
         "images_per_second": None,
         "workers": 2,
+        "resting": [
+            {"worker": "host-7:4711", "fault": "machine", "reason": "the disk is full: \x1b[2J", "seconds": 90.0}
+        ],
         "oldest_claim": 150.0,
         "expired_leases": 1,
         "seconds_left": None,

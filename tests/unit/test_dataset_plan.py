@@ -24,6 +24,7 @@ from pixcore import (
     StoreNotFound,
 )
 from pixcore.planning import variations
+from pixcore.stored.identity import identity_of
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
@@ -416,9 +417,11 @@ def test_chunks_are_saved_in_batches() -> None:
     sizes: list[int] = []
 
     class Counting(MemoryStatusRepo):
-        def ensure(self, requests: Sequence[ChunkRequest], *, beside: int | None = None) -> Sequence[Chunk]:
+        def ensure(
+            self, requests: Sequence[ChunkRequest], *, beside: int | None = None, store: str = ""
+        ) -> Sequence[Chunk]:
             sizes.append(len(requests))
-            return super().ensure(requests, beside=beside)
+            return super().ensure(requests, beside=beside, store=store)
 
     status = Counting()
     with plan_missing(cats(chunk_size=1), status, Sources(cats=2500)) as proposal:
@@ -444,5 +447,6 @@ def test_listings_are_stored_only_when_the_chunks_are_saved() -> None:
     store, status = MemoryBlobStore(), MemoryStatusRepo()
     with plan_missing(cats(), status, Sources(cats=4)) as proposal:
         assert list(store.list()) == []
-        list(proposal.save(status, store))
-    assert [blob.key for blob in store.list()] == ["x/000000.jsonl"]
+        (chunk,) = proposal.save(status, store)
+    assert [blob.key for blob in store.list()] == ["pixcore-store.json", "x/000000.jsonl"]
+    assert status.get(chunk.key).store == identity_of(store)

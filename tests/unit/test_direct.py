@@ -85,14 +85,14 @@ class Answering:
     answers: Iterator[Outcome | Exception]
     claimed: list[ChunkKey] = field(factory=list)
 
-    def claim(self, key: ChunkKey, owner: str, ttl: float) -> Claimed | Outcome:
+    def claim(self, key: ChunkKey, owner: str, ttl: float, *, store: str | None = None) -> Claimed | Outcome:
         """Return or raise the next answer; without one, claim the chunk."""
         self.claimed.append(key)
         match next(self.answers, None):
             case Exception() as error:
                 raise error
             case None:
-                return self.status.claim(key, owner, ttl)
+                return self.status.claim(key, owner, ttl, store=store)
             case answer:
                 return answer
 

@@ -70,7 +70,7 @@ def test_a_service_that_refuses_everybody_costs_no_attempt(
     """If the probe finds the fault too, nothing is spent. If not, it costs one of the tries, never all at once."""
     key = assembly.chunk(5)
     with pytest.raises(type(error)):
-        assembly.pipeline(store=Refusing(error), probe=lambda: error if confirmed else None).run(key)
+        assembly.pipeline(store=Refusing(error), probe=lambda *_: error if confirmed else None).run(key)
     status, failures, last = ended(assembly, key)
     assert (status, failures) == (Status.PENDING, 0 if confirmed else 1)
     assert isinstance(last, ChunkGivenBack) == confirmed
@@ -84,7 +84,7 @@ def test_a_blob_that_the_store_refuses_is_the_chunks_fault(assembly: MemoryAssem
     """An archive that is too large for the store stays too large, so no worker may rest because of it."""
     key = assembly.chunk(5)
     with pytest.raises(BlobRefused):
-        assembly.pipeline(store=Refusing(BlobRefused("too large")), probe=lambda: StoreDenied("no")).run(key)
+        assembly.pipeline(store=Refusing(BlobRefused("too large")), probe=lambda *_: StoreDenied("no")).run(key)
     assert ended(assembly, key)[:2] == (Status.FAILED, 1)
 
 
@@ -132,11 +132,11 @@ def test_a_machine_that_rejects_every_image_is_found_out(assembly: MemoryAssembl
     assembly.pictures[:] = [b"no picture"] * 10
     key = assembly.chunk(5)
     with pytest.raises(PixcoreError):
-        assembly.pipeline(probe=lambda: MachineUnfit("the decoder rejects a good image")).run(key)
+        assembly.pipeline(probe=lambda *_: MachineUnfit("the decoder rejects a good image")).run(key)
     assert ended(assembly, key)[:2] == (Status.PENDING, 0)
     assert assembly.status.get(key).error == "the decoder rejects a good image"
     with pytest.raises(PixcoreError):
-        assembly.pipeline(probe=lambda: None).run(key)
+        assembly.pipeline(probe=lambda *_: None).run(key)
     assert ended(assembly, key)[:2] == (Status.FAILED, 1)
 
 
@@ -150,7 +150,7 @@ def test_a_decoder_that_does_not_start_is_the_machines_fault(assembly: MemoryAss
 
     key = assembly.chunk(5)
     with pytest.raises(MachineUnfit):
-        assembly.pipeline(validator=Broken(), probe=lambda: MachineUnfit("no decoder")).run(key)
+        assembly.pipeline(validator=Broken(), probe=lambda *_: MachineUnfit("no decoder")).run(key)
     assert ended(assembly, key)[:2] == (Status.PENDING, 0)
 
 

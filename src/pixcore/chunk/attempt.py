@@ -25,12 +25,12 @@ from pixcore.chunk.uploading import upload_archive, upload_outcomes, upload_prev
 from pixcore.chunk.workspace import local_disk, room_wanted, workspace
 from pixcore.errors import (
     ClaimLost,
-    Fault,
     NoValidImages,
     PermanentError,
     StoreFull,
     WorkspaceFull,
     fault_of,
+    is_shared,
     one_line,
 )
 from pixcore.model.archives import Archive
@@ -178,7 +178,7 @@ class RunningAttempt:
                 write(using.status.release, context.claim, self._message(found))
                 return self._given_back(found)
             failures = self.claimed.failures + 1
-            is_final = isinstance(error, PermanentError) and not _is_shared(error)
+            is_final = isinstance(error, PermanentError) and not is_shared(error)
             retry_in = None if is_final else using.policies.chunk.wait(failures)
             status = write(using.status.fail, context.claim, message, retry_in=retry_in)
         except ClaimLost as lost:
@@ -197,7 +197,7 @@ class RunningAttempt:
         """
         if isinstance(error, WorkspaceFull | StoreFull):
             return error
-        return self.using.probe() if _is_shared(error) or isinstance(error, NoValidImages) else None
+        return self.using.probe(0, 0) if is_shared(error) or isinstance(error, NoValidImages) else None
 
     def _given_back(self, found: BaseException) -> ChunkGivenBack:
         work = room_wanted(self._folder, found) if self._folder and isinstance(found, WorkspaceFull) else 0
@@ -214,8 +214,3 @@ class RunningAttempt:
 
     def _report_left_behind(self, path: Path, error: OSError) -> None:
         self.context.observe(CleanupFailed(*self.context.ids, path=path, error=one_line(error)))
-
-
-def _is_shared(error: BaseException) -> bool:
-    """Return whether the machine or a service is at fault, which other chunks use too."""
-    return fault_of(error) in (Fault.MACHINE, Fault.SERVICE)

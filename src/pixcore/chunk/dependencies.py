@@ -34,8 +34,9 @@ def no_filter(name: str) -> Filter:
     raise InvalidRequest(f"there is no filter {name!r}; install the package that brings it on every worker")
 
 
-def no_probe() -> None:
+def no_probe(work: int, store: int) -> None:
     """Find no fault, so that every failure counts against its chunk."""
+    del work, store
 
 
 @frozen
@@ -57,9 +58,11 @@ class Dependencies:
         terms: How long a claim lives.
         stop: Is called between images and phases. Once it returns true, the chunk is given back as after Ctrl-C.
         interrupts: Exceptions that the runner may raise at any point, such as its time limits.
-        probe: Tries the machine and the services, and returns what is wrong with them, or None. It is called when an
-            attempt fails in a way that may not be the chunk's fault. If it finds a fault, the chunk is given back.
+        probe: Tries the machine and the services; returns what does not work, or None. Takes the bytes of room that
+            are wanted in the work directory and in the store. It is called when an attempt fails in a way that may not
+            be the chunk's fault. If it finds a fault, the chunk is given back.
         sleep: Waits that many seconds between tries.
+        store_identity: Which store ``store`` is. Chunks of other stores are not claimed. None: claim all.
         owner: The name that claims carry: a UUID for each start of a worker, never a host name.
     """
 
@@ -80,6 +83,7 @@ class Dependencies:
     terms: LeaseTerms = LeaseTerms()
     stop: Callable[[], bool] = lambda: False
     interrupts: tuple[type[BaseException], ...] = ()
-    probe: Callable[[], PixcoreError | None] = no_probe
+    probe: Callable[[int, int], PixcoreError | None] = no_probe
     sleep: Callable[[float], None] = time.sleep
+    store_identity: str | None = None
     owner: str = field(factory=lambda: uuid4().hex)

@@ -7,6 +7,8 @@
 ``attempt.py`` has these steps, top to bottom; ``collecting.py`` has what happens inside the brackets.
 """
 
+from functools import partial
+
 from attrs import frozen
 
 from pixcore.chunk.attempt import RunningAttempt
@@ -26,7 +28,8 @@ class ChunkPipeline(Dependencies):
         """Claim the chunk and process it, or return why there is nothing to do.
 
         ``Done`` holds the result of this or an earlier run. ``Busy`` and ``NotDue`` hold the seconds until the next
-        call makes sense. ``Exhausted`` means that the chunk failed for good earlier. However the attempt ends, its work
+        call makes sense. ``Exhausted`` means that the chunk failed for good earlier, ``Elsewhere`` that it belongs to
+        another store. However the attempt ends, its work
         directory is removed and the status database records the end.
 
         Raises:
@@ -37,5 +40,6 @@ class ChunkPipeline(Dependencies):
             ClaimLost: Another worker has the chunk now.
             BaseException: What interrupted the attempt from outside; its claim was given back first.
         """
-        answer = retrying(self.policies.status, self.sleep)(self.status.claim, key, self.owner, self.terms.ttl)
+        claim = partial(self.status.claim, key, self.owner, self.terms.ttl, store=self.store_identity)
+        answer = retrying(self.policies.status, self.sleep)(claim)
         return Done(RunningAttempt(self, answer).run()) if isinstance(answer, Claimed) else answer

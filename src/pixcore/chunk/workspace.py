@@ -20,6 +20,7 @@ _UNUSABLE = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ELOOP, errno.EACCES, e
 _PREFIX = "chunk-"
 _LOCK = ".lock"
 _STEP = 1 << 14  # bytes
+_BLOCK = 512  # bytes, of `st_blocks`
 
 
 @contextmanager
@@ -90,7 +91,7 @@ def room_wanted(folder: Path, error: BaseException) -> int:
 
     More than it holds now, and more than its disk had left: an attempt that begins with less fails again.
     """
-    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    held = sum(path.stat().st_blocks * _BLOCK for path in folder.rglob("*") if path.is_file())
     cause = error.__cause__ or error
     free = 0
     if (

@@ -31,6 +31,14 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+class Priority(StrEnum):
+    """Which chunks of a queue are delivered first."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
 @frozen(order=True)
 class ChunkKey:
     """The name of a chunk in a status database: its dataset, or ``""`` for none, and its id within that."""
@@ -200,7 +208,9 @@ class ChunkRecord:
         progress: The counts of its last attempt.
         result: The result of a completed chunk.
         error: The error of the last attempt; empty if there is none.
-        queue: The queue that delivers the chunk; empty for none.
+        queue: The queue that delivers the chunk, with its broker; empty for none.
+        store: The identity of the store that its archive belongs to; empty if it was planned before stores had one.
+        priority: How soon the queue delivers it.
     """
 
     chunk: Chunk
@@ -217,6 +227,8 @@ class ChunkRecord:
     result: ChunkResult | None
     error: str
     queue: str = ""
+    store: str = ""
+    priority: Priority = Priority.NORMAL
 
 
 @frozen
@@ -283,4 +295,11 @@ class Exhausted:
     error: str
 
 
-Outcome = Done | Busy | NotDue | Exhausted
+@frozen
+class Elsewhere:
+    """Answer to a claim: the chunk's archive belongs to another store than the caller's. Nothing was spent."""
+
+    store: str
+
+
+Outcome = Done | Busy | NotDue | Exhausted | Elsewhere

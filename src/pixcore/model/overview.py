@@ -1,10 +1,28 @@
-"""A summary of many chunks."""
+"""A summary of many chunks, and of the workers that rest."""
 
 from collections.abc import Mapping
 
 from attrs import frozen
 
+from pixcore.errors import Fault
 from pixcore.model.chunks import Phase, Status
+
+
+@frozen
+class RestingWorker:
+    """A worker that takes no chunks, because its machine or a service does not work.
+
+    Attributes:
+        name: The worker's host and process, which no other worker has.
+        fault: Who is at fault.
+        reason: What is wrong, in one line.
+        seconds: How long it has rested.
+    """
+
+    name: str
+    fault: Fault
+    reason: str
+    seconds: float = 0.0
 
 
 @frozen
@@ -19,6 +37,7 @@ class Overview:
         oldest: Seconds since the oldest claim with a live lease was made; 0 if there is none.
         errors: How many failed or pending chunks have each error, most frequent first, at most 20. Quoted parts and
             numbers are masked (``'…'``, ``N``), so that similar errors count as one.
+        resting: The workers that take no chunks now, of any dataset, by name.
     """
 
     phases: Mapping[Status, Mapping[Phase, int]]
@@ -27,3 +46,4 @@ class Overview:
     expired: int
     oldest: float
     errors: Mapping[str, int]
+    resting: tuple[RestingWorker, ...] = ()

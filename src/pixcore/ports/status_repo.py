@@ -13,10 +13,11 @@ from pixcore.model.chunks import (
     Claimed,
     Outcome,
     Phase,
+    Priority,
     Progress,
     Status,
 )
-from pixcore.model.overview import Overview
+from pixcore.model.overview import Overview, RestingWorker
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest
 
@@ -33,7 +34,9 @@ class StatusRepo(Protocol):
         """A UUID that was made with the database. Chunk ids are unique only together with it."""
         ...
 
-    def ensure(self, requests: Sequence[ChunkRequest], *, beside: int | None = None) -> Sequence[Chunk]:
+    def ensure(
+        self, requests: Sequence[ChunkRequest], *, beside: int | None = None, store: str = ""
+    ) -> Sequence[Chunk]:
         """Create the chunks that do not exist yet, as pending, all or none. Return all in the order of the requests.
 
         Idempotent. A dataset's chunk gets an id that is unique among the chunks of all datasets, and always the same
@@ -42,6 +45,8 @@ class StatusRepo(Protocol):
         ``beside`` is how many other chunks of the first request's dataset and keyword the plan took into account. If
         their number differs, nothing is created: of two plans for one keyword, the later one has to be made again.
         ``beside`` is ignored if all requested chunks exist already.
+
+        ``store`` is the identity of the store that the archives of new chunks belong to; ``""`` for any.
 
         Slices of the requests' ``lists`` are claimed: no later call of ``take`` gives them to another chunk.
 
@@ -52,10 +57,12 @@ class StatusRepo(Protocol):
         """
         ...
 
-    def claim(self, key: ChunkKey, owner: str, ttl: float) -> Claimed | Outcome:
+    def claim(self, key: ChunkKey, owner: str, ttl: float, *, store: str | None = None) -> Claimed | Outcome:
         """Claim the chunk for ``ttl`` seconds, or return why that is not possible. One atomic compare-and-set.
 
         A chunk can be claimed if it is pending and due, or processing with an expired lease, which counts as a failure.
+        ``store`` is the identity of the caller's store: a chunk of another one is not changed. None is any store.
+
         Each claim raises the attempt by one, and clears phase, progress and error; the permanent misses stay.
 
         Raises:
@@ -137,10 +144,10 @@ class StatusRepo(Protocol):
         """Request that every unfinished chunk of a dataset stops; return their number. Pending ones fail at once."""
         ...
 
-    def assign(self, keys: Sequence[ChunkKey], queue: str) -> None:
+    def assign(self, keys: Sequence[ChunkKey], queue: str, priority: Priority | None = None) -> None:
         """Store which queue delivers these chunks, ``""`` for no queue; for all of them or none. Keeps all claims.
 
-        Idempotent.
+        The priority stays if it is None. Idempotent.
 
         Raises:
             InvalidRequest: There is no such chunk; nothing was stored.
@@ -165,6 +172,18 @@ class StatusRepo(Protocol):
         Those with an expired lease come first, then those pending and due, each group by dataset and index. A record is
         as it was when it was read: the chunk may have been claimed meanwhile.
         """
+        ...
+
+    def elsewhere(self, queue: str, store: str) -> Sequence[str]:
+        """Return the datasets with unfinished chunks assigned to a queue whose archives belong to another store."""
+        ...
+
+    def rest(self, worker: RestingWorker, ttl: float) -> None:
+        """Store that a worker takes no chunks, for ``ttl`` seconds from now. A repetition extends its rest."""
+        ...
+
+    def resume(self, worker: str) -> None:
+        """Store that a worker takes chunks again. Idempotent."""
         ...
 
     def allocations(self, dataset: str, keyword: str) -> Sequence[Allocation]:

@@ -21,10 +21,10 @@ class BaseStatusRepo(ABC):
     ) -> tuple[ChunkRecord, ChunkRecord]:
         """Replace the chunk's record by the transition's result, atomically; return the records before and after."""
 
-    def claim(self, key: ChunkKey, owner: str, ttl: float) -> Claimed | Outcome:
+    def claim(self, key: ChunkKey, owner: str, ttl: float, *, store: str | None = None) -> Claimed | Outcome:
         """See the port."""
-        transition = partial(transitions.claimed, owner=owner, ttl=ttl, max_failures=self.max_failures)
-        return transitions.claim_answer(*self._apply(key, transition))
+        transition = partial(transitions.claimed, owner=owner, ttl=ttl, max_failures=self.max_failures, store=store)
+        return transitions.claim_answer(*self._apply(key, transition), store)
 
     def renew(self, claim: Claim, ttl: float, progress: Progress) -> bool:
         """See the port."""

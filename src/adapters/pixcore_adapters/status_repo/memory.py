@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from attrs import define, evolve, field
 
-from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Phase, Progress, Status
-from pixcore.model.overview import Overview
+from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Phase, Priority, Progress, Status
+from pixcore.model.overview import Overview, RestingWorker
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest
 from pixcore_adapters.status_repo import allocating, attempts, ensuring, overviews, transitions
@@ -35,10 +35,13 @@ class MemoryStatusRepo(BaseStatusRepo):
     _keys: dict[tuple[str, int], ChunkKey] = field(init=False, factory=dict)  # by (dataset, index)
     _attempts: dict[ChunkKey, list[Attempt]] = field(init=False, factory=dict)
     _lists: dict[allocating.ListKey, Allocation] = field(init=False, factory=dict)
+    _resting: dict[str, tuple[RestingWorker, float, float]] = field(init=False, factory=dict)  # with start and end
     _ids: Iterator[int] = field(init=False, factory=lambda: count(1))
     _lock: RLock = field(init=False, factory=RLock)
 
-    def ensure(self, requests: Sequence[ChunkRequest], *, beside: int | None = None) -> Sequence[Chunk]:
+    def ensure(
+        self, requests: Sequence[ChunkRequest], *, beside: int | None = None, store: str = ""
+    ) -> Sequence[Chunk]:
         """See the port."""
         wanted = ensuring.by_index(requests)
         with self._lock:
@@ -48,7 +51,7 @@ class MemoryStatusRepo(BaseStatusRepo):
             for request in missing:
                 chunk = Chunk(next(self._ids) if request.dataset else request.index, request)
                 self._keys[request.dataset, request.index] = chunk.key
-                self._rows[chunk.key] = (transitions.new_record(chunk), self.clock())
+                self._rows[chunk.key] = (transitions.new_record(chunk, store), self.clock())
             return [self._at((request.dataset, request.index)) for request in requests]
 
     def take(self, claim: Claim, wanted: int, *, owned: int) -> Chunk:
@@ -81,13 +84,13 @@ class MemoryStatusRepo(BaseStatusRepo):
             changes = [self._apply(key, transitions.cancelled) for key in self._of(dataset)]
         return sum(before.status in transitions.UNFINISHED for before, _ in changes)
 
-    def assign(self, keys: Sequence[ChunkKey], queue: str) -> None:
+    def assign(self, keys: Sequence[ChunkKey], queue: str, priority: Priority | None = None) -> None:
         """See the port."""
         with self._lock:
             for key in sorted(keys):
                 self.get(key)  # raises before anything changes, if a chunk is unknown
             for key in keys:
-                self._apply(key, partial(transitions.assigned, queue=queue))
+                self._apply(key, partial(transitions.assigned, queue=queue, priority=priority))
 
     def get(self, key: ChunkKey) -> ChunkRecord:
         """See the port."""
@@ -117,6 +120,24 @@ class MemoryStatusRepo(BaseStatusRepo):
                     yielded.add(key)
                     yield record
 
+    def elsewhere(self, queue: str, store: str) -> Sequence[str]:
+        """See the port."""
+        records = [record for record in map(self.get, self._of()) if record.queue == queue]
+        return sorted({each.chunk.request.dataset for each in records if transitions.is_elsewhere(each, store)})
+
+    def rest(self, worker: RestingWorker, ttl: float) -> None:
+        """See the port."""
+        with self._lock:
+            now = self.clock()
+            former = next((each for each in self._resting_at(now) if each.name == worker.name), None)
+            since = now - (former.seconds if former else 0.0)
+            self._resting[worker.name] = (worker, since, now + ttl)
+
+    def resume(self, worker: str) -> None:
+        """See the port."""
+        with self._lock:
+            self._resting.pop(worker, None)
+
     def summary(self) -> Mapping[str, Mapping[Status, int]]:
         """See the port."""
         counts: dict[str, Counter[Status]] = {}
@@ -141,6 +162,7 @@ class MemoryStatusRepo(BaseStatusRepo):
             expired=len(running) - len(live),
             oldest=max((record.running for record in live), default=0.0),
             errors=overviews.grouped(Counter(record.error for record in records if record.error)),
+            resting=self._resting_at(self.clock()),
         )
 
     def history(self, dataset: str) -> Iterator[Attempt]:
@@ -149,6 +171,11 @@ class MemoryStatusRepo(BaseStatusRepo):
             with self._lock:
                 of_chunk = list(self._attempts.get(key, ()))
             yield from of_chunk
+
+    def _resting_at(self, now: float) -> tuple[RestingWorker, ...]:
+        with self._lock:
+            resting = sorted(self._resting.items())
+        return tuple(evolve(worker, seconds=now - since) for _, (worker, since, end) in resting if end > now)
 
     def _at(self, index_key: ensuring.IndexKey) -> Chunk:
         return self._rows[self._keys[index_key]][0].chunk

@@ -6,15 +6,15 @@ from hashlib import sha256
 from attrs import evolve
 from sqlalchemy import Row
 
-from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, ChunkResult, Phase, Progress, Status
+from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, ChunkResult, Phase, Priority, Progress, Status
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore_adapters.status_repo import codec, transitions
 from pixcore_adapters.status_repo.allocating import ListKey
 
 
-def new(chunk: Chunk) -> Mapping[str, object]:
-    """Build the row of a chunk that no worker has claimed yet."""
+def new(chunk: Chunk, store: str) -> Mapping[str, object]:
+    """Build the row of a chunk of a store that no worker has claimed yet."""
     request = chunk.request
     return {
         "dataset": request.dataset,
@@ -23,7 +23,7 @@ def new(chunk: Chunk) -> Mapping[str, object]:
         "keyword_sha256": text_sha256(request.keyword),
         "request": codec.text(request),
         "revision": 0,
-        **columns(transitions.new_record(chunk), now=0.0),
+        **columns(transitions.new_record(chunk, store), now=0.0),
     }
 
 
@@ -70,6 +70,8 @@ def columns(record: ChunkRecord, now: float) -> Mapping[str, object]:
         "result": codec.text(record.result) if record.result else None,
         "error": record.error,
         "queue": record.queue,
+        "store": record.store,
+        "priority": record.priority,
     }
 
 
@@ -92,6 +94,8 @@ def record(row: Row[tuple[object, ...]]) -> ChunkRecord:
         result=codec.value(ChunkResult, row.result) if row.result else None,
         error=row.error,
         queue=row.queue,
+        store=row.store,
+        priority=Priority(row.priority),
     )
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 VERSION_TABLE = "pixcore_version"
-VERSIONS = ("0001", "0002", "0003", "0004")  # oldest first; migrations/versions has one module for each
+VERSIONS = ("0001", "0002", "0003", "0004", "0005")  # oldest first; migrations/versions has one module for each
 
 metadata = MetaData()
 
@@ -56,6 +56,8 @@ chunks = Table(
     Column("result", Text),
     Column("error", Text, nullable=False),
     Column("queue", Text, nullable=False),  # the queue that delivers the chunk, or ""
+    Column("store", Text, nullable=False),  # the identity of the store that holds the chunk's archive, or ""
+    Column("priority", String(20), nullable=False),
     Column("keyword_sha256", _name(64), nullable=False),  # because the keyword may be too long for an index
     Column("accepted", BigInteger, nullable=False),  # a copy of the progress's count, for sums in SQL
     Column("claimed_at", Float(53), nullable=False),
@@ -89,6 +91,16 @@ attempts = Table(
     Column("phase", String(20), nullable=False),
     Column("error", Text, nullable=False),
     Index("pixcore_attempts_by_index", "dataset", "chunk_index", "attempt"),
+)
+
+resting_workers = Table(
+    "pixcore_resting_workers",
+    metadata,
+    Column("worker", _name(100), primary_key=True),
+    Column("fault", String(20), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Float(53), nullable=False),
+    Column("expires_at", Float(53), nullable=False),
 )
 
 seen_images = Table(

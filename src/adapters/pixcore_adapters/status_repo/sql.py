@@ -22,14 +22,15 @@ from sqlalchemy import (
     distinct,
     func,
     insert,
+    or_,
     select,
     true,
     tuple_,
     update,
 )
 
-from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Phase, Status
-from pixcore.model.overview import Overview
+from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Phase, Priority, Status
+from pixcore.model.overview import Overview, RestingWorker
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest
 from pixcore_adapters.status_repo import (
@@ -40,6 +41,7 @@ from pixcore_adapters.status_repo import (
     rows,
     schema,
     sql_lists,
+    sql_resting,
     statements,
     transitions,
 )
@@ -73,7 +75,9 @@ class SqlStatusRepo(BaseStatusRepo):
         with database.autocommit(self.engine) as connection:
             return str(connection.execute(select(registry.c.identity)).scalar_one())
 
-    def ensure(self, requests: Sequence[ChunkRequest], *, beside: int | None = None) -> Sequence[Chunk]:
+    def ensure(
+        self, requests: Sequence[ChunkRequest], *, beside: int | None = None, store: str = ""
+    ) -> Sequence[Chunk]:
         """See the port. One transaction; a batch of a thousand requests blocks other writers for about 50 ms."""
         wanted = ensuring.by_index(requests)
         with database.transaction(self.engine) as connection:
@@ -89,7 +93,7 @@ class SqlStatusRepo(BaseStatusRepo):
                 lists = sql_lists.read(connection, keys, lock=True)
                 planned = allocating.planned((chunk.request for chunk in created.values()), lists)
                 sql_lists.write(connection, lists, planned)
-                connection.execute(insert(chunks), [rows.new(chunk) for chunk in created.values()])
+                connection.execute(insert(chunks), [rows.new(chunk, store) for chunk in created.values()])
                 connection.execute(update(registry).values(next_chunk_id=next_id))
         all_ = {**existing, **created}
         return [all_[request.dataset, request.index] for request in requests]
@@ -142,7 +146,7 @@ class SqlStatusRepo(BaseStatusRepo):
         with database.autocommit(self.engine) as connection:
             return connection.execute(stop).rowcount
 
-    def assign(self, keys: Sequence[ChunkKey], queue: str) -> None:
+    def assign(self, keys: Sequence[ChunkKey], queue: str, priority: Priority | None = None) -> None:
         """See the port. One transaction; writes only the rows that change."""
         with database.transaction(self.engine) as connection:
             for dataset, ids in statements.pages((key.dataset, key.id) for key in keys):
@@ -150,8 +154,10 @@ class SqlStatusRepo(BaseStatusRepo):
                 existing = set(connection.scalars(select(chunks.c.id).where(selected)))
                 if absent := set(ids) - existing:
                     raise transitions.unknown_chunk(ChunkKey(dataset, min(absent)))
-                change = update(chunks).where(selected, chunks.c.queue != queue)
-                connection.execute(change.values(queue=queue, revision=chunks.c.revision + 1))
+                values: dict[str, str] = {"queue": queue} | ({"priority": priority} if priority else {})
+                differs = or_(*(chunks.c[name] != value for name, value in values.items()))
+                change = update(chunks).where(selected, differs)
+                connection.execute(change.values(**values, revision=chunks.c.revision + 1))
 
     def get(self, key: ChunkKey) -> ChunkRecord:
         """See the port."""
@@ -180,6 +186,23 @@ class SqlStatusRepo(BaseStatusRepo):
         for record in self._records(of_queue & due, chunks.c.dataset, chunks.c.chunk_index):
             if record.chunk.key not in yielded:  # an expired chunk may have been freed meanwhile
                 yield record
+
+    def elsewhere(self, queue: str, store: str) -> Sequence[str]:
+        """See the port."""
+        foreign = chunks.c.store.not_in(("", store)) & (chunks.c.queue == queue)
+        query = select(chunks.c.dataset).where(foreign, chunks.c.status.in_(transitions.UNFINISHED)).distinct()
+        with database.autocommit(self.engine) as connection:
+            return list(connection.scalars(query.order_by(chunks.c.dataset)))
+
+    def rest(self, worker: RestingWorker, ttl: float) -> None:
+        """See the port."""
+        with database.transaction(self.engine) as connection:
+            sql_resting.write(connection, self.now, worker, ttl)
+
+    def resume(self, worker: str) -> None:
+        """See the port."""
+        with database.autocommit(self.engine) as connection:
+            sql_resting.remove(connection, worker)
 
     def summary(self) -> Mapping[str, Mapping[Status, int]]:
         """See the port."""
@@ -214,6 +237,7 @@ class SqlStatusRepo(BaseStatusRepo):
             counts = connection.execute(phases).all()
             workers, expired, oldest, now = connection.execute(running).one()
             found = {row.error: row.times for row in connection.execute(errors)}
+            resting = sql_resting.read(connection, self.now)
         return Overview(
             phases={
                 Status(status): {Phase(phase): count for _, phase, count, _ in of_status}
@@ -224,6 +248,7 @@ class SqlStatusRepo(BaseStatusRepo):
             expired=expired,
             oldest=0.0 if oldest is None else max(0.0, now - oldest),
             errors=overviews.grouped(found),
+            resting=resting,
         )
 
     def history(self, dataset: str) -> Iterator[Attempt]:

@@ -16,10 +16,12 @@ from pixcore.model.chunks import (
     Claim,
     Claimed,
     Done,
+    Elsewhere,
     Exhausted,
     NotDue,
     Outcome,
     Phase,
+    Priority,
     Progress,
     Status,
 )
@@ -31,8 +33,8 @@ CANCELLED = "cancelled"
 LEASE_EXPIRED = "the lease expired: the worker stopped renewing it"
 
 
-def new_record(chunk: Chunk) -> ChunkRecord:
-    """Return the record of a chunk that no worker has claimed yet."""
+def new_record(chunk: Chunk, store: str = "") -> ChunkRecord:
+    """Return the record of a chunk of a store that no worker has claimed yet."""
     return ChunkRecord(
         chunk=chunk,
         status=Status.PENDING,
@@ -47,15 +49,16 @@ def new_record(chunk: Chunk) -> ChunkRecord:
         progress=Progress(),
         result=None,
         error="",
+        store=store,
     )
 
 
-def claimed(record: ChunkRecord, owner: str, ttl: float, max_failures: int) -> ChunkRecord:
-    """Claim a chunk that is due or whose lease has expired.
+def claimed(record: ChunkRecord, owner: str, ttl: float, max_failures: int, store: str | None = None) -> ChunkRecord:
+    """Claim a chunk that is due or whose lease has expired, unless it belongs to another store.
 
     Fail it instead if its budget of failures is spent or a cancel was requested.
     """
-    if not (expired(record) or due(record)):
+    if not (expired(record) or due(record)) or is_elsewhere(record, store):
         return record
     ready = _ready_or_failed(record, max_failures)
     if ready.status is Status.FAILED:
@@ -73,8 +76,15 @@ def claimed(record: ChunkRecord, owner: str, ttl: float, max_failures: int) -> C
     )
 
 
-def claim_answer(before: ChunkRecord, after: ChunkRecord) -> Claimed | Outcome:
+def is_elsewhere(record: ChunkRecord, store: str | None) -> bool:
+    """Return whether a chunk that is not finished belongs to another store. None is every store."""
+    return record.status in UNFINISHED and store is not None and record.store not in ("", store)
+
+
+def claim_answer(before: ChunkRecord, after: ChunkRecord, store: str | None = None) -> Claimed | Outcome:
     """Return the answer to a claim that changed the record from ``before`` to ``after``."""
+    if is_elsewhere(before, store):
+        return Elsewhere(before.store)
     if after.attempt > before.attempt:
         claim = Claim(after.chunk.key, after.owner, after.attempt)
         return Claimed(claim, after.chunk, after.failures, after.progress.lost, after.result)
@@ -102,9 +112,10 @@ def freed(record: ChunkRecord, max_failures: int) -> ChunkRecord:
     return _ready_or_failed(record, max_failures) if expired(record) else record
 
 
-def assigned(record: ChunkRecord, queue: str) -> ChunkRecord:
-    """Set the queue that delivers the chunk; a running attempt continues."""
-    return record if record.queue == queue else evolve(record, queue=queue)
+def assigned(record: ChunkRecord, queue: str, priority: Priority | None) -> ChunkRecord:
+    """Set the queue that delivers the chunk and its priority, if there is one; a running attempt continues."""
+    changed = evolve(record, queue=queue, priority=priority or record.priority)
+    return record if changed == record else changed
 
 
 def taken(record: ChunkRecord, claim: Claim, part: Slice | None, owned: int) -> ChunkRecord:

@@ -16,6 +16,7 @@ from pixcore import (
     ChunkPipeline,
     InvalidRequest,
     LeaseTerms,
+    PixcoreError,
     SeenImages,
     Slice,
     StatusRepo,
@@ -28,10 +29,12 @@ from pixcore.filters.rule import Filter
 from pixcore.model.quality import TwinRule
 from pixcore.ports import Converter, Previewer
 from pixcore.stored.archives import StoredArchives
+from pixcore.stored.identity import identity_of
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.outputs.export.layout import ExportRequest, Layout
 from pixcore_runners.assembly import sources, status_databases
+from pixcore_runners.assembly.fitness import find_fault
 from pixcore_runners.assembly.stores import store_at
 from pixcore_runners.registry.table import needing
 from pixcore_runners.registry.tables import ARCHIVERS, FILTERS, LAYOUTS
@@ -85,6 +88,12 @@ class Assembly:
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             _twin_finder(self.settings).preload()
 
+    def find_fault(self, validator: Validator, work: int, store: int) -> PixcoreError | None:
+        """Return what does not work of this machine or the services; see ``fitness.find_fault``."""
+        return find_fault(
+            Path(self.settings.work), validator, self.status, self.seen, self.store, room=work, store_room=store
+        )
+
     @contextmanager
     def pipeline(
         self,
@@ -103,6 +112,7 @@ class Assembly:
 
         Raises:
             InvalidRequest: Unknown kind of archive, or a work or metrics directory that cannot be used.
+            StoreDenied, StoreUnavailable: The identity of the store cannot be read.
         """
         work = Path(self.settings.work)
         sweep(work)
@@ -125,6 +135,8 @@ class Assembly:
                 stop=stop,
                 terms=LeaseTerms(ttl=self.settings.lease_ttl, deadline=self.settings.chunk_deadline),
                 interrupts=interrupts,
+                probe=partial(self.find_fault, judge),
+                store_identity=identity_of(self.store),
             )
 
 

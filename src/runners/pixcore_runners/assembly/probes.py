@@ -10,14 +10,11 @@ from pathlib import Path
 
 from attrs import frozen
 
-from pixcore import BlobStore, ChunkKey, PixcoreError, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
-from pixcore.chunk.workspace import local_disk, workspace
+from pixcore import BlobStore, PixcoreError, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
+from pixcore.chunk.workspace import workspace
 from pixcore.errors import one_line
-from pixcore.model.chunks import Claim
-from pixcore_runners.assembly.assembly import Assembly
-
-_FOLDER = "pixcore-check"  # a folder that no dataset uses
-_NOBODY = Claim(ChunkKey(_FOLDER, 0), "pixcore check", 0)
+from pixcore_runners.assembly.assembly import Assembly, validating
+from pixcore_runners.assembly.fitness import FOLDER, decode, use_status, write_work
 
 
 @frozen
@@ -32,12 +29,14 @@ class Probe:
 
 def probes(assembly: Assembly) -> Iterator[Probe]:
     """Try every permission in turn; skip those that need a permission that is missing. Removes what it writes."""
-    yield _tried("work", "write", lambda: _work(assembly.settings.work))
+    work = _tried("work", "write", lambda: _work(assembly.settings.work))
+    yield work
+    if not work.error:
+        yield _tried("decoder", "decode", lambda: _decode(assembly))
     status = _tried("status", "read", assembly.status.summary)
     yield status
     if not status.error:
-        # the claim holds nothing, but releasing it needs permission to write
-        yield _tried("status", "write", lambda: assembly.seen.release(_NOBODY))
+        yield _tried("status", "write", lambda: use_status(assembly.status, assembly.seen))
     yield from _store(assembly.store)
 
 
@@ -57,12 +56,20 @@ def _work(folder: Path) -> None:
             f"{path} cannot be removed ({one_line(error)}); remove it by hand, and check the permissions of its folder"
         )
 
-    with workspace(folder, left_behind) as made, local_disk("writing into the work directory"):
-        (made / "probe").write_bytes(b"probe")
+    with workspace(folder, left_behind) as made:
+        write_work(made)
+
+
+def _decode(assembly: Assembly) -> None:
+    with (
+        validating(assembly.settings) as validator,
+        workspace(assembly.settings.work, lambda _path, _error: None) as made,
+    ):
+        decode(validator, made)
 
 
 def _store(store: BlobStore) -> Iterator[Probe]:
-    key = f"{_FOLDER}/{uuid.uuid4()}"
+    key = f"{FOLDER}/{uuid.uuid4()}"
     with tempfile.TemporaryDirectory() as folder:
         put = partial(_put, store, key, Path(folder, "probe"))
         written = _tried("store", "write", lambda: put(b"first"))
@@ -98,7 +105,7 @@ def _read(store: BlobStore, key: str, data: bytes) -> None:
 
 
 def _listed(store: BlobStore, key: str) -> None:
-    if key not in (blob.key for blob in store.list(_FOLDER)):
+    if key not in (blob.key for blob in store.list(FOLDER)):
         raise StoreDenied("a new blob is not listed; use a store whose listings are consistent")
 
 

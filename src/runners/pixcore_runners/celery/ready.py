@@ -11,6 +11,8 @@ from celery.app.log import Logging
 
 from pixcore import InvalidRequest, PixcoreError
 from pixcore_runners.assembly.assembly import assemble_for_worker
+from pixcore_runners.assembly.rest import SharedRest, pausing, worker_rest
+from pixcore_runners.celery.resting import StopTakingChunks
 from pixcore_runners.celery.task import NAME, App, Worker, hard_limit, register
 from pixcore_runners.observing.logs import ChunkContext, OneLine
 from pixcore_runners.settings import Settings, load_here
@@ -33,8 +35,9 @@ def make_app(settings: Settings | None = None) -> App:
     settings = load_here().settings if settings is None else settings
     app = Celery("pixcore", set_as_current=False, log=WorkerLogging)
     app.conf.update(_configuration(settings))
-    register(app, settings)
+    register(app, settings).chunks.deliveries.rest = SharedRest()
     app.steps["worker"].add(CheckSettings)
+    app.steps["consumer"].add(StopTakingChunks)
     return app
 
 
@@ -76,14 +79,16 @@ class WorkerLogging(Logging):  # type: ignore[misc]  # Celery ships no types
 
 
 class CheckSettings(bootsteps.Step):  # type: ignore[misc]  # Celery ships no types
-    """Ends a worker that could run no chunk before it takes messages."""
+    """Ends a worker with wrong settings before it takes messages. Makes it rest if it could run no chunk now."""
 
     def create(self, parent: Worker) -> None:
         """See ``celery.bootsteps.Step``. ``parent`` is the worker."""
+        chunks = parent.app.tasks[NAME].chunks
         try:
-            assemble_for_worker(parent.app.tasks[NAME].chunks.settings)
+            assemble_for_worker(chunks.settings)
         except PixcoreError as error:
             raise SystemExit(f"pixcore: {error}") from error
+        worker_rest(chunks.settings, chunks.deliveries.rest, pausing(chunks.stopping)).begin_if_unfit()
 
 
 def _verified(url: str) -> str:

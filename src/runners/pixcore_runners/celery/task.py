@@ -12,8 +12,8 @@ from attrs import define, field
 from celery import bootsteps, signals
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 
-from pixcore import ChunkResult, PixcoreError, TransientError
-from pixcore.errors import one_line
+from pixcore import ChunkResult, PixcoreError, StatusUnavailable, TransientError
+from pixcore.errors import is_shared, one_line
 from pixcore_runners.celery.progress import TaskProgress
 from pixcore_runners.observing import logs
 from pixcore_runners.planning.caller_chunks import chunk_key
@@ -91,7 +91,7 @@ class Chunks:
     _sigterm: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
-        self.deliveries = Deliveries(lambda: self.settings, self._stopping, (SoftTimeLimitExceeded,))
+        self.deliveries = Deliveries(lambda: self.settings, self.stopping, (SoftTimeLimitExceeded,))
 
     def process(self, task: Task, chunk_id: int, metadata: dict[str, Any] | None) -> str:
         """Run a chunk and return the URL of its blob; ``metadata`` holds at least ``keyword``.
@@ -127,7 +127,8 @@ class Chunks:
         """End the decoders of this process."""
         self.deliveries.close()
 
-    def _stopping(self) -> bool:
+    def stopping(self) -> bool:
+        """Return whether this process is to stop."""
         return self._sigterm or self._stop.is_set()
 
     def _delivered(self, task: Task, chunk_id: int, metadata: dict[str, Any] | None) -> ChunkResult | Later:
@@ -135,12 +136,18 @@ class Chunks:
         observer = TaskProgress(lambda state, meta: task.update_state(task_id=request.id, state=state, meta=meta))
         with logs.task(str(request.id)):
             observer.started({"pid": os.getpid(), "hostname": request.hostname})
+            if later := self.deliveries.resting():
+                return later
             try:
                 assembly = self.deliveries.assembly()
                 key = chunk_key(chunk_id, metadata, assembly, self._sleep)
                 # also if another program sent the chunk: if this worker dies, a reaper finds it
                 assembly.status.assign([key], "celery")
-            except TransientError as error:
+            except PixcoreError as error:
+                if is_shared(error) and not isinstance(error, StatusUnavailable):
+                    return self.deliveries.after_fault(error)
+                if not isinstance(error, TransientError):
+                    raise
                 return Later(min(_LONGEST_WAIT, _FIRST_WAIT * (request.retries + 1)), one_line(error))
             except KeyboardInterrupt:
                 return Later(0.0, "the worker is stopping")
@@ -148,7 +155,7 @@ class Chunks:
 
     def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)
-        if self._stopping():
+        if self.stopping():
             raise KeyboardInterrupt
 
     @contextmanager

@@ -151,6 +151,10 @@ def _line(dataset: str, view: View) -> Mapping[str, Any]:
         "accepted": overview.accepted,
         "images_per_second": view.rate and round(view.rate, 3),
         "workers": overview.workers,
+        "resting": [
+            {"worker": each.name, "fault": each.fault, "reason": each.reason, "seconds": round(each.seconds, 3)}
+            for each in overview.resting
+        ],
         "oldest_claim": round(overview.oldest, 3),
         "expired_leases": overview.expired,
         "seconds_left": view.left and round(view.left),
@@ -167,6 +171,9 @@ def _picture(dataset: str, view: View) -> RenderableType:
     add(facts, "images", f"{overview.accepted} accepted{rate}")
     oldest = f", the oldest claim is held for {_duration(overview.oldest)}" if overview.workers else ""
     add(facts, "workers", f"{overview.workers} live{oldest}")
+    for each in overview.resting:
+        text = escaped(f"{each.name} for {_duration(each.seconds)}, the {each.fault} is at fault: {each.reason}")
+        add(facts, "resting", text, style="yellow")
     if overview.expired:
         remedy = "`pixcore reap`, or `pixcore run` again"
         add(facts, "expired", f"{overview.expired}, of workers that died: {remedy}", style="yellow")

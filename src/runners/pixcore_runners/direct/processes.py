@@ -20,7 +20,7 @@ from attrs import evolve, field, frozen
 from pixcore import ChunkKey, ChunkPipeline, PixcoreError
 from pixcore.chunk.events import Event, Observer, shielded
 from pixcore_runners.direct.forks import fork, signals_held, signals_unblocked
-from pixcore_runners.direct.threads import run_chunks
+from pixcore_runners.direct.threads import PATIENCE, run_chunks
 from pixcore_runners.observing.logs import task
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Worker:
 
 
 @contextmanager
-def forked_workers(number: int, make: MakePipeline) -> Generator[Sequence[Worker]]:
+def forked_workers(number: int, make: MakePipeline, patience: float = PATIENCE) -> Generator[Sequence[Worker]]:
     """Fork ``number`` workers, which wait for ``run_shared``. They end with the block, or if this process dies.
 
     Call it before this process starts threads, because a fork has none of them.
@@ -61,7 +61,7 @@ def forked_workers(number: int, make: MakePipeline) -> Generator[Sequence[Worker
     workers: list[Worker] = []
     owner = uuid4().hex
     try:
-        workers.extend(_started(make, owner) for _ in range(number))
+        workers.extend(_started(make, owner, patience) for _ in range(number))
         yield workers
     finally:
         for worker in workers:
@@ -78,6 +78,7 @@ def run_shared(
     *,
     observer: Observer,
     stop: threading.Event,
+    patience: float = PATIENCE,
 ) -> None:
     """Run every chunk as ``run_chunks`` does, one at a time here with ``pipeline`` and one in each worker.
 
@@ -85,7 +86,7 @@ def run_shared(
     run here at the end, once their leases have expired.
 
     Raises:
-        StatusUnavailable, KeyboardInterrupt: As for ``run_chunks``.
+        StatusUnavailable, MachineUnfit, KeyboardInterrupt: As for ``run_chunks``.
         PixcoreError: A worker could not start.
     """
     pipeline = evolve(pipeline, owner=workers[0].owner)
@@ -99,7 +100,7 @@ def run_shared(
     with ThreadPoolExecutor(len(workers), thread_name_prefix="pixcore-worker") as threads:
         served = [threads.submit(_serve, worker, draw, shielded(observer), stop) for worker in workers]
         try:
-            run_chunks(pipeline, iter(draw, None), workers=1, stop=stop)
+            run_chunks(pipeline, iter(draw, None), workers=1, stop=stop, patience=patience)
             lost = _lost(served)
         except KeyboardInterrupt:
             _lost(served)  # raises the error of a worker, if that is what stopped all
@@ -110,7 +111,7 @@ def run_shared(
     if stop.is_set():
         raise KeyboardInterrupt  # a worker may have given its chunk back after this process had run its last one
     if lost:
-        run_chunks(pipeline, lost, workers=1, stop=stop)
+        run_chunks(pipeline, lost, workers=1, stop=stop, patience=patience)
 
 
 def _lost(served: Iterable[Future[Sequence[ChunkKey]]]) -> list[ChunkKey]:
@@ -120,9 +121,9 @@ def _lost(served: Iterable[Future[Sequence[ChunkKey]]]) -> list[ChunkKey]:
 # -- in this process ---------------------------------------------------------------------------------------------------
 
 
-def _started(make: MakePipeline, owner: str) -> Worker:
+def _started(make: MakePipeline, owner: str, patience: float) -> Worker:
     ours, theirs = fork.Pipe()
-    process = fork.Process(target=_work, args=(make, theirs, owner))
+    process = fork.Process(target=_work, args=(make, theirs, owner, patience))
     with theirs, signals_held():
         process.start()
     return Worker(process, ours, owner)
@@ -173,7 +174,9 @@ def _answer(
 # -- in the worker process ---------------------------------------------------------------------------------------------
 
 
-def _work(make: MakePipeline, pipe: "Connection[Event | PixcoreError | None, ChunkKey | None]", owner: str) -> None:
+def _work(
+    make: MakePipeline, pipe: "Connection[Event | PixcoreError | None, ChunkKey | None]", owner: str, patience: float
+) -> None:
     stop = threading.Event()
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
@@ -193,7 +196,7 @@ def _work(make: MakePipeline, pipe: "Connection[Event | PixcoreError | None, Chu
 
     try:
         with make(send, stop.is_set) as pipeline:
-            run_chunks(evolve(pipeline, owner=owner), iter(next_key, None), workers=1, stop=stop)
+            run_chunks(evolve(pipeline, owner=owner), iter(next_key, None), workers=1, stop=stop, patience=patience)
     except (KeyboardInterrupt, EOFError, ConnectionError):
         pass
     except PixcoreError as error:

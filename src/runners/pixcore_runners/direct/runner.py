@@ -62,6 +62,7 @@ class DirectRunner:
         Raises:
             InvalidRequest: The settings are wrong.
             StatusUnavailable: The status database cannot be reached.
+            MachineUnfit: The machine or a service did not work for the ``patience`` of the settings.
             KeyboardInterrupt: ``stop`` was set; running chunks were given back.
         """
         if not self._keys:
@@ -72,15 +73,16 @@ class DirectRunner:
         if forks:
             self.assembly.preload(self._sources, self._rules)
         gc.freeze()  # forks share the memory of imported modules as long as the garbage collector does not touch it
+        patience = self.assembly.settings.patience
         with (
-            forked_workers(forks, self._pipeline_in_fork) as others,
+            forked_workers(forks, self._pipeline_in_fork, patience) as others,
             self.observing(len(self._keys)) as observer,
             self.assembly.pipeline(observer, self.stop.is_set, validator=self.validator) as pipeline,
         ):
             if others:
-                run_shared(others, pipeline, self._drawn(), observer=observer, stop=self.stop)
+                run_shared(others, pipeline, self._drawn(), observer=observer, stop=self.stop, patience=patience)
             else:
-                run_chunks(pipeline, self._drawn(), workers=workers, stop=self.stop)
+                run_chunks(pipeline, self._drawn(), workers=workers, stop=self.stop, patience=patience)
         return 0
 
     def _drawn(self) -> Iterator[ChunkKey]:

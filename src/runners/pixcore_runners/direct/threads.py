@@ -10,17 +10,30 @@ from contextvars import copy_context
 from attrs import evolve
 
 from pixcore import ChunkKey, ChunkPipeline, PermanentError, StatusUnavailable
+from pixcore.chunk.events import combined
+from pixcore.errors import is_shared
 from pixcore.model.chunks import Busy, NotDue, Outcome
+from pixcore_runners.assembly.rest import Rest, SharedRest, pausing
 from pixcore_runners.observing.logs import task
 
 # Seconds between two checks whether to stop, while a run waits.
 _POLL = 0.2
 
+# Seconds that a run waits while its machine or a service does not work.
+PATIENCE = 300.0
+
 # Seconds between two claims of a chunk that another worker holds: it may end long before its lease expires.
 _BUSY = 2.0
 
 
-def run_chunks(pipeline: ChunkPipeline, keys: Iterable[ChunkKey], *, workers: int, stop: threading.Event) -> None:
+def run_chunks(
+    pipeline: ChunkPipeline,
+    keys: Iterable[ChunkKey],
+    *,
+    workers: int,
+    stop: threading.Event,
+    patience: float = PATIENCE,
+) -> None:
     """Run every chunk until it is completed or failed, at most ``workers`` at a time, in order.
 
     Waits for chunks that another worker holds or that are not due yet, while others run. Draws keys as they are needed.
@@ -28,7 +41,10 @@ def run_chunks(pipeline: ChunkPipeline, keys: Iterable[ChunkKey], *, workers: in
     owner as their task. Once a signal handler or another thread sets ``stop``, running chunks are given back and no
     other begins.
 
+    While the machine or a service does not work, no chunk begins.
+
     Raises:
+        MachineUnfit: That lasted ``patience`` seconds. Running chunks were given back.
         StatusUnavailable: The status database cannot be reached.
         KeyboardInterrupt: ``stop`` was set.
     """
@@ -36,13 +52,17 @@ def run_chunks(pipeline: ChunkPipeline, keys: Iterable[ChunkKey], *, workers: in
     def sleep(seconds: float) -> None:
         stop.wait(seconds)
 
-    pipeline = evolve(pipeline, stop=stop.is_set, sleep=sleep)
+    shared = SharedRest()
+    observer = combined(pipeline.observer, shared.observe, interrupts=pipeline.interrupts)
+    rest = Rest(shared, pipeline.probe, lambda: pipeline.status, pausing(stop.is_set), patience=patience)
+    pipeline = evolve(pipeline, stop=stop.is_set, sleep=sleep, observer=observer)
     later: list[tuple[float, ChunkKey]] = []
     running: dict[Future[Outcome], ChunkKey] = {}
     fresh = iter(keys)
     with task(pipeline.owner), ThreadPoolExecutor(workers, thread_name_prefix="pixcore-chunk") as pool:
         try:
             while not stop.is_set():
+                rest.until_fit(stop.is_set)
                 while len(running) < workers and (key := _next(fresh, later)) is not None:
                     running[pool.submit(copy_context().run, pipeline.run, key)] = key
                 if not running and not later:
@@ -78,10 +98,8 @@ def _due_in(future: Future[Outcome]) -> float | None:
         outcome = future.result()
     except StatusUnavailable:
         raise
-    except PermanentError:
-        return None
-    except Exception:  # noqa: BLE001 - the pipeline recorded it; the next claim says when the chunk is due or that it has failed
-        return 0.0
+    except Exception as error:  # noqa: BLE001 - the pipeline recorded it; the next claim says when the chunk is due or that it has failed
+        return None if isinstance(error, PermanentError) and not is_shared(error) else 0.0
     match outcome:
         case Busy(retry_in):
             return min(retry_in, _BUSY)

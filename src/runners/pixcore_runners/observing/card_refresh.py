@@ -25,15 +25,22 @@ _logger = logging.getLogger("pixcore")
 
 
 def refresh(
-    dataset: str, status: StatusRepo, store: BlobStore, interrupts: tuple[type[BaseException], ...] = ()
+    dataset: str,
+    status: StatusRepo,
+    store: BlobStore,
+    interrupts: tuple[type[BaseException], ...] = (),
+    *,
+    only_if_missing: bool = False,
 ) -> None:
     """Write the card if the dataset is complete; log a warning if that fails.
 
-    Call it after each chunk that ends. The chunk is stored already, so this raises only ``interrupts``, which are those
-    of the pipeline, and exceptions that are no ``Exception``.
+    Call it after each attempt that ended a chunk. The chunk is stored already, so this raises only ``interrupts``,
+    which are those of the pipeline, and exceptions that are no ``Exception``. With ``only_if_missing``, do nothing if
+    the store has a card already.
     """
     try:
-        publish(dataset, status, store)
+        if not (only_if_missing and _head(store, f"{dataset}/README.md")):
+            publish(dataset, status, store)
     except interrupts:
         raise
     except PixcoreError as error:

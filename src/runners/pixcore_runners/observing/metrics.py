@@ -27,7 +27,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from pixcore import InvalidRequest, Status, StatusRepo, StatusUnavailable
+from pixcore import Fault, InvalidRequest, Status, StatusRepo, StatusUnavailable
 from pixcore.chunk.events import (
     CandidateMissed,
     ChunkCompleted,
@@ -139,6 +139,14 @@ class StatusGauges(Collector):
         yield _gauge(
             "pixcore_expired_leases", "Chunks whose worker has died; pixcore reap frees them.", overview.expired
         )
+        resting = GaugeMetricFamily(
+            "pixcore_resting_workers",
+            "Workers that take no chunks, by who is at fault; pixcore status --watch says why.",
+            labels=("fault",),
+        )
+        for fault in (Fault.MACHINE, Fault.SERVICE):
+            resting.add_metric((fault,), sum(worker.fault is fault for worker in overview.resting))
+        yield resting
         yield _gauge("pixcore_oldest_claim_seconds", "Seconds since the oldest live claim was made.", overview.oldest)
 
 

@@ -14,6 +14,7 @@ from attrs import evolve, fields_dict, frozen
 from pixcore import Chunk, ChunkKey, ChunkRequest, InvalidRequest, Slice
 from pixcore.chunk.retry import RetryPolicy, retrying
 from pixcore.model.requests import dataset_name
+from pixcore.stored.identity import identify
 from pixcore_runners.assembly.assembly import Assembly
 from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, plan_numbered_chunk, usable_sources
 from pixcore_runners.settings.conversion import typed
@@ -109,7 +110,7 @@ def _create(chunk_id: int, fields: _Metadata, assembly: Assembly) -> Chunk:
         request = ChunkRequest(
             chunk_id, fields.keyword, target, fields.slices, fields.dataset, fields.label, quality=settings.quality
         )
-        (chunk,) = assembly.status.ensure([request])
+        (chunk,) = assembly.status.ensure([request], store=identify(assembly.store))
         return chunk
     siblings = [record.chunk for record in assembly.status.find(fields.dataset, keyword=fields.keyword)]
     allocations = assembly.status.allocations(fields.dataset, fields.keyword)

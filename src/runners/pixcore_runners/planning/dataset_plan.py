@@ -28,6 +28,7 @@ from pixcore.model.positions import Allocation
 from pixcore.model.quality import TwinRule
 from pixcore.model.requests import dataset_name
 from pixcore.planning.variations import NEWEST, queries
+from pixcore.stored.identity import identify
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
@@ -143,7 +144,7 @@ class Plan:
         for listing in self._listings:
             listing.keep(store)
         while batch := list(islice(self.requests, _BATCH)):
-            yield from status.ensure(batch, beside=beside)
+            yield from status.ensure(batch, beside=beside, store=identify(store))
 
 
 @contextmanager

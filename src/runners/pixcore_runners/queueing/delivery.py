@@ -18,14 +18,19 @@ from pixcore import (
     ChunkPipeline,
     ChunkResult,
     Done,
+    Elsewhere,
     Exhausted,
     PermanentError,
+    PixcoreError,
     Status,
     StatusUnavailable,
     TransientError,
 )
-from pixcore.chunk.events import Observer, combined
+from pixcore.chunk.events import ChunkEnded, ChunkGivenBack, Event, Observer, combined
+from pixcore.errors import is_shared
+from pixcore.model.chunks import Outcome
 from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker
+from pixcore_runners.assembly.rest import SharedRest
 from pixcore_runners.observing import card_refresh
 from pixcore_runners.observing.logs import LogObserver, task
 from pixcore_runners.settings import Settings
@@ -71,14 +76,25 @@ class Deliveries:
         settings: Returns the settings; called once.
         stop: Once it returns true, running chunks are given back and deliveries deferred.
         interrupts: Exceptions that the queue may raise at any point, such as its time limits.
+        rest: The rest of the worker that this process belongs to. None: the worker cannot rest, so chunks that are
+            given back are deferred for some seconds instead.
     """
 
     settings: Callable[[], Settings]
     stop: Callable[[], bool]
     interrupts: tuple[type[BaseException], ...] = ()
+    rest: SharedRest | None = None
     _closed_at_end: ExitStack = field(init=False, factory=ExitStack)
     _parts: "tuple[Assembly, ChunkPipeline] | None" = field(init=False, default=None)
     _lock: threading.Lock = field(init=False, factory=threading.Lock)
+    _rests: int = field(init=False, default=0)
+
+    def resting(self) -> Later | None:
+        """Return when to deliver a chunk to another worker, if this one rests."""
+        if self.rest is None or not self.rest.resting:
+            return None
+        self._sleep(_POLL)  # else the delivery could return to this worker many times before it stops taking chunks
+        return Later(0.0, "the worker rests")
 
     def assembly(self) -> Assembly:
         """Return the adapters of this process.
@@ -97,30 +113,41 @@ class Deliveries:
             Exception: The error of the chunk's last attempt.
         """
         with task(task_id):
+            if later := self.resting():
+                return later
             try:
                 assembly, pipeline = self._open()
-            except TransientError as error:
-                return Later(_PATIENCE, str(error))
-            both = combined(pipeline.observer, observer, interrupts=self.interrupts)
+            except PixcoreError as error:
+                return self.after_fault(error)
+            ended = _Ended(self.rest)
+            all_ = combined(pipeline.observer, observer, ended, interrupts=self.interrupts)
             try:
-                outcome = evolve(pipeline, observer=both, sleep=self._sleep).run(key)
+                outcome = evolve(pipeline, observer=all_, sleep=self._sleep).run(key)
             except KeyboardInterrupt:
                 return Later(0.0, "the worker is stopping")
             except Exception as error:
-                later = None if isinstance(error, PermanentError) else _after_error(assembly, key, str(error))
-                if later is None:
+                answer = self._after_error(assembly, key, error, ended.event)
+                if answer is None:
                     self._refresh_card(assembly, key)
                     raise
-                return later
-            if isinstance(outcome, Done | Exhausted):
-                self._refresh_card(assembly, key)
-        match outcome:
-            case Done(result):
-                return result
-            case Exhausted(reason):
-                raise PermanentError(reason)
-            case waiting:
-                return Later(waiting.retry_in + _MARGIN, type(waiting).__name__)
+                return answer
+            if isinstance(outcome, Done):
+                # if this delivery ran no attempt, the worker that did may have died before it wrote the card
+                self._refresh_card(assembly, key, only_if_missing=ended.event is None)
+        return _answer(outcome)
+
+    def after_fault(self, error: PixcoreError) -> Later:
+        """Return when to deliver a chunk again that could not be claimed. The worker rests if it is able to.
+
+        Raises:
+            PixcoreError: The settings are wrong, or the chunk.
+        """
+        if not isinstance(error, TransientError) and not is_shared(error):
+            raise error
+        if self.rest and is_shared(error) and not isinstance(error, StatusUnavailable):
+            self.rest.begin()
+            return Later(0.0, str(error))
+        return Later(_PATIENCE, str(error))
 
     def close(self) -> None:
         """End the decoders. A later delivery creates adapters and pipeline again. Idempotent."""
@@ -128,8 +155,20 @@ class Deliveries:
             self._parts = None
             self._closed_at_end.close()
 
-    def _refresh_card(self, assembly: Assembly, key: ChunkKey) -> None:
-        card_refresh.refresh(key.dataset, assembly.status, assembly.store, self.interrupts)
+    def _after_error(
+        self, assembly: Assembly, key: ChunkKey, error: Exception, ended: ChunkEnded | None
+    ) -> ChunkResult | Later | None:
+        """Return what to answer after an attempt raised ``error``; None if the chunk has failed permanently."""
+        if isinstance(ended, ChunkGivenBack):
+            return Later(0.0 if self.rest else _PATIENCE, ended.error)
+        if isinstance(error, PermanentError) and not is_shared(error):
+            return None
+        return _recorded(assembly, key, str(error))
+
+    def _refresh_card(self, assembly: Assembly, key: ChunkKey, *, only_if_missing: bool = False) -> None:
+        card_refresh.refresh(
+            key.dataset, assembly.status, assembly.store, self.interrupts, only_if_missing=only_if_missing
+        )
 
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -138,6 +177,10 @@ class Deliveries:
 
     def _open(self) -> tuple[Assembly, ChunkPipeline]:
         with self._lock:
+            if self.rest and self._rests != self.rest.ended:  # clients may hold credentials from before the rest
+                self._rests = self.rest.ended
+                self._parts = None
+                self._closed_at_end.close()
             if self._parts is None:
                 assembly = assemble_for_worker(self.settings())
                 pipeline = assembly.pipeline(LogObserver(), self.stop, self.interrupts)
@@ -145,8 +188,34 @@ class Deliveries:
             return self._parts
 
 
-def _after_error(assembly: Assembly, key: ChunkKey, error: str) -> ChunkResult | Later | None:
-    """Return what to answer after an attempt raised ``error``; None if the chunk has failed permanently."""
+@define(eq=False)
+class _Ended:
+    """An observer that notes how the attempt ended, and makes the worker rest if the chunk was given back."""
+
+    rest: SharedRest | None
+    event: ChunkEnded | None = field(init=False, default=None)
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, ChunkEnded):
+            self.event = event
+        if self.rest:
+            self.rest.observe(event)
+
+
+def _answer(outcome: Outcome) -> ChunkResult | Later:
+    match outcome:
+        case Done(result):
+            return result
+        case Exhausted(reason):
+            raise PermanentError(reason)
+        case Elsewhere():
+            return Later(_PATIENCE, "the chunk belongs to another store; a worker of that store must run it")
+        case waiting:
+            return Later(waiting.retry_in + _MARGIN, type(waiting).__name__)
+
+
+def _recorded(assembly: Assembly, key: ChunkKey, error: str) -> ChunkResult | Later | None:
+    """Return what to answer after an attempt raised ``error``, by its record; None if the chunk has failed for good."""
     try:
         record = assembly.status.get(key)
     except StatusUnavailable:

@@ -3,7 +3,9 @@
 import logging
 import os
 import signal
+import time
 from types import FrameType
+from typing import Any
 
 import rq
 from redis import Redis
@@ -12,9 +14,11 @@ from rq.job import Job
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
+from pixcore import PixcoreError, StatusUnavailable
 from pixcore.chunk.events import silent
-from pixcore.errors import one_line
+from pixcore.errors import is_shared, one_line
 from pixcore_runners.assembly.assembly import assemble_for_worker
+from pixcore_runners.assembly.rest import SharedRest, pausing, worker_rest
 from pixcore_runners.direct.forks import signals_held, signals_to_default
 from pixcore_runners.observing.logs import ChunkContext, OneLine, log_to_stderr
 from pixcore_runners.queueing.delivery import StopFlag
@@ -46,8 +50,12 @@ def work(settings: Settings, concurrency: int) -> int:
         InvalidRequest: The settings are wrong, no broker is set, or the status database does not exist.
         StatusUnavailable, QueueUnavailable: The status database or the broker cannot be reached.
     """
-    with assemble_for_worker(settings).pipeline(silent):
-        pass  # finds mistakes now, and imports once what every work-horse would import
+    try:
+        with assemble_for_worker(settings).pipeline(silent):
+            pass  # finds mistakes now, and imports once what every work-horse would import
+    except PixcoreError as error:
+        if not is_shared(error) or isinstance(error, StatusUnavailable):
+            raise  # else the worker rests
     with broker_errors(settings):
         connected(settings, tries=1).ping()
     _log()
@@ -70,6 +78,7 @@ def _one(settings: Settings) -> int:
             job_monitoring_interval=_HEARTBEAT,
         )
         _logger.info("worker %s takes chunks from the queue %s at %s", worker.name, settings.queue, settings.broker)
+        worker.rest.begin_if_unfit()
         worker.work(with_scheduler=True, logging_level=_LEVEL)
     except RedisError as error:
         lost = f"the broker {settings.broker} was lost: {one_line(error)}; start the worker again"
@@ -90,6 +99,20 @@ class ChunkWorker(rq.Worker):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # RQ's arguments
         self.stop = StopFlag()
         deliveries.stop = self.stop.is_set
+        deliveries.rest = SharedRest()
+        self.rest = worker_rest(deliveries.settings(), deliveries.rest, pausing(self.stop.is_set, self._beat))
+        self._beaten = 0.0
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:  # noqa: ANN401 - as RQ
+        """Take the next job, once this machine and the services can run it."""
+        self.rest.until_fit(self.stop.is_set)
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def _beat(self) -> None:
+        """Send RQ a heartbeat while the worker rests, so that it does not count as dead."""
+        if time.monotonic() - self._beaten >= _HEARTBEAT:
+            self._beaten = time.monotonic()
+            self.heartbeat()
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Make the running chunk be given back, then end."""

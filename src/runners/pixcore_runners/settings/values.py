@@ -129,6 +129,14 @@ class Settings:
     max_failures: int = _count(
         Policies().chunk.attempts, "Number of failed attempts after which a chunk has failed permanently."
     )
+    patience: float = field(
+        default=300.0,
+        validator=ge(0),
+        metadata=_about(
+            "Seconds that a run waits while its machine or a service does not work, before it ends.",
+            "a number of seconds, at least 0",
+        ),
+    )
     min_width: int = _count(_QUALITY.min_width, "Reject images narrower than this many pixels.", flag=True)
     min_height: int = _count(_QUALITY.min_height, "Reject images shorter than this many pixels.", flag=True)
     min_sharpness: int = field(
