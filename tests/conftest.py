@@ -21,6 +21,7 @@ NEEDS = {
     "azurite": ("server", "azurite"),
     "moto": ("server", "s3"),
     "swift": ("server", "s3"),
+    "gcs": ("server", "gcs"),
     "own": ("server",),
     "chromium": ("browser",),
 }

@@ -116,8 +116,8 @@ def test_an_unknown_store_lists_the_known_ones(install: Install) -> None:
     with pytest.raises(InvalidRequest) as refused:
         store(store="hurd:cows")
     assert str(refused.value) == (
-        "unknown store 'hurd:cows'; use one of: file:FOLDER, azure://CONTAINER/PREFIX, s3://BUCKET/PREFIX, memory://,"
-        " flock:, herd:"
+        "unknown store 'hurd:cows'; use one of: file:FOLDER, azure://CONTAINER/PREFIX, s3://BUCKET/PREFIX,"
+        " gs://BUCKET/PREFIX, memory://, flock:, herd:"
     )
 
 

@@ -76,3 +76,15 @@ class Azure:
         return (
             f"DefaultEndpointsProtocol=http;AccountName={self.account};AccountKey={self.key};BlobEndpoint={self.url};"
         )
+
+
+@frozen
+class Google:
+    """A server with the JSON API of Google Cloud Storage, without buckets at first. It takes no credentials."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The URL of the server, as ``STORAGE_EMULATOR_HOST`` names it."""
+        return f"http://127.0.0.1:{self.port}"

@@ -7,8 +7,8 @@ from typing import Protocol, TypeVar
 
 import pytest
 
-from servers import azurite, moto, postgres, redis, swift
-from servers.addresses import S3, Azure, Postgres, Redis
+from servers import azurite, gcs, moto, postgres, redis, swift
+from servers.addresses import S3, Azure, Google, Postgres, Redis
 from servers.run import servers_of_this_run
 from servers.server import Prepare, Server, started
 from servers.shared import shared
@@ -71,6 +71,12 @@ def _swift() -> S3:
 def _azurite() -> Azure:
     """Return the Azurite of the run."""
     return had(lambda: shared(azurite.prepare))
+
+
+@pytest.fixture(scope="session", name="gcs")
+def _gcs() -> Google:
+    """Return the fake-gcs-server of the run."""
+    return had(lambda: shared(gcs.prepare))
 
 
 @pytest.fixture

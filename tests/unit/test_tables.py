@@ -18,15 +18,17 @@ from pixcore_runners.settings import Settings
 ROOT = Path(__file__).parents[2]
 
 
-def test_each_store_is_created_from_its_url_and_the_environment() -> None:
+def test_each_store_is_created_from_its_url_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plug-ins are created by the same call."""
     key = "AccountName=a;AccountKey=QQ==;EndpointSuffix=example.org"
     urls = {
         "file": "file:./out",
         "azure": "azure://cats/data",
         "s3": "s3://cats/data?region=eu-west-1",
+        "gs": "gs://cats/data",
         "memory": "memory://",
     }
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")  # otherwise Google's client looks for a login
     assert urls.keys() == BLOB_STORES.builtin.keys()
     for scheme, url in urls.items():
         make = BLOB_STORES.find(scheme)

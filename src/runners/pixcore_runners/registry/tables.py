@@ -17,6 +17,7 @@ BLOB_STORES = Table(
         "file": Builtin(f"{_STORES}.local:LocalBlobStore.at", form="file:FOLDER"),
         "azure": Builtin(f"{_STORES}.azure.store:AzureBlobStore.at", "azure", form="azure://CONTAINER/PREFIX"),
         "s3": Builtin(f"{_STORES}.s3.store:S3BlobStore.at", "s3", form="s3://BUCKET/PREFIX"),
+        "gs": Builtin(f"{_STORES}.gs.store:GoogleBlobStore.at", "gs", form="gs://BUCKET/PREFIX"),
         "memory": Builtin(f"{_STORES}.memory:MemoryBlobStore.at", form="memory://"),
     },
     "pixcore.blob_stores",

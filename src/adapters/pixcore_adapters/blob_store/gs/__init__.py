@@ -1,0 +1,1 @@
+"""Google Cloud Storage: the store, and the translation of the client's errors."""
