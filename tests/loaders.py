@@ -14,10 +14,22 @@ _SCRIPT = Path(__file__).parent / "loading.py"
 
 def load(environment: str, wanted: list[list[str]], spare: Path) -> Any:  # noqa: ANN401 (any JSON value)
     """Load each pair of loader and path in an environment with these tools, without network."""
-    python = had(lambda: venv(environment)) / "bin" / "python"
-    settings = {"HF_HOME": str(spare), "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "HOME": str(spare)}
-    ran = subprocess.run(
-        [python, "-I", _SCRIPT],
+    ran = loading(had(lambda: venv(environment)), wanted, spare)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def loading(environment: Path, wanted: list[list[str]], spare: Path) -> "subprocess.CompletedProcess[str]":
+    """Run ``loading.py`` in an environment, with its caches in the folder ``spare``."""
+    settings = {
+        "HF_HOME": str(spare),
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONWARNINGS": "ignore",
+        "HOME": str(spare),
+        "RAY_TMPDIR": "/tmp",  # noqa: S108 (its sockets need a short path)
+    }
+    return subprocess.run(
+        [environment / "bin" / "python", "-I", _SCRIPT],
         input=json.dumps(wanted),
         capture_output=True,
         text=True,
@@ -25,5 +37,3 @@ def load(environment: str, wanted: list[list[str]], spare: Path) -> Any:  # noqa
         check=False,
         env={**os.environ, **settings},
     )
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)

@@ -25,7 +25,7 @@ from pixcore.chunk.publish import publish
 from pixcore.model.chunks import Claimed
 from pixcore.model.images import Candidate, CandidateKey, Provenance
 from pixcore.model.quality import Fingerprint
-from pixcore.model.rows import COLUMN_TYPES, row
+from pixcore.model.rows import COLUMN_TYPES, row, tally
 from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.archiver.tar import TarArchiver
 from pixcore_adapters.archiver.zip import ZipArchiver
@@ -92,14 +92,18 @@ class Shelf:
 
     def finish(self, claimed: Claimed, pictures: Sequence[Picture]) -> ChunkRecord:
         """Complete a claimed chunk with these pictures; return its record."""
-        chunk, attempt = claimed.chunk, claimed.claim.attempt
-        images = []
+        accepted = []
         for number, picture in enumerate(pictures):
-            path = self.root / f"{chunk.id}-{number}"
+            path = self.root / f"{claimed.chunk.id}-{number}"
             path.write_bytes(picture.data)
-            accepted = _accepted(path, number, picture)
-            self.seen.hold(claimed.claim, [accepted])
-            images.append((row(number, accepted, chunk.request), path))
+            accepted.append(_accepted(path, number, picture))
+        return self.complete(claimed, accepted)
+
+    def complete(self, claimed: Claimed, accepted: Sequence[Accepted]) -> ChunkRecord:
+        """Complete a claimed chunk with these accepted images; return its record."""
+        chunk, attempt = claimed.chunk, claimed.claim.attempt
+        self.seen.hold(claimed.claim, accepted)
+        images = [(row(number, one, chunk.request), one.download.path) for number, one in enumerate(accepted)]
         archive = self.archiver.pack(images, self.root / f"chunk-{chunk.id}")
         blob = publish(
             self.store,
@@ -113,11 +117,12 @@ class Shelf:
             blob.url,
             archive.sha256,
             archive.size,
-            len(pictures),
+            len(accepted),
             attempt,
-            Progress(accepted=len(pictures)),
+            Progress(accepted=len(accepted)),
             {},
-            columns=COLUMN_TYPES,
+            tally(one for one, _ in images),
+            columns=dict(chunk.request.columns) | COLUMN_TYPES,
             archive_version=archive.version,
         )
         self.status.complete(claimed.claim, result)

@@ -175,7 +175,7 @@ class LayoutContract(ABC):
     def test_a_full_disk_is_an_os_error(self, tmp_path: Path, room: int) -> None:
         """Wherever in the export the disk becomes full."""
         some = [sample(number, data=random.Random(number).randbytes(100_000)) for number in range(3)]  # noqa: S311 - no secret
-        with no_file_above(room), pytest.raises(OSError, match="File too large"):
+        with no_file_above(room), pytest.raises(OSError, match=r"large|full|space"):
             self.make(REQUEST).write(iter(some), Folder(tmp_path))
 
     def test_a_shard_size_is_obeyed_or_refused(self, tmp_path: Path) -> None:

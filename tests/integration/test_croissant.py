@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import older
 import pytest
@@ -83,20 +82,6 @@ def test_mlcroissant_gives_each_archive_the_columns_that_it_has(tmp_path: Path) 
         if chunk not in (3, 6):  # those are tar archives
             found = sorted(sets[f"chunk_{chunk}"]["rows"], key=lambda row: str(row["file_name"]))
             assert found == [{**row, "image": row["sha256"]} for row in older.rows_of(shelf, record)]
-
-
-def test_datasets_gives_every_row_with_its_image(home: Home, tmp_path: Path) -> None:
-    """Files beside the archives are not taken for data, whatever the names of the folders."""
-    (splits,) = load("loaders", [["load_dataset", str(home.folder)]], tmp_path)
-    assert list(splits) == ["train"]
-    rows = [row for chunk in home.rows.values() for row in chunk.values()]
-    compared = {"image", *COLUMNS} - {"file_name", "fetched_at"}  # replaced by the image; read as a time
-    assert by_image(splits["train"]["rows"], compared) == by_image(rows, compared)
-
-
-def by_image(rows: list[Any], columns: set[str]) -> list[dict[str, object]]:
-    """Return these columns of the rows, in an order that does not depend on the loader."""
-    return sorted(({column: row[column] for column in columns} for row in rows), key=lambda row: str(row["image"]))
 
 
 def test_tar_archives_give_their_images_and_their_rows(tmp_path: Path) -> None:

@@ -29,12 +29,12 @@ FILES = {
 def environment(tmp_path: Path) -> dict[str, str]:
     """Return the environment of a user who has installed the document's package with its extra for tests."""
     project = tomllib.loads(PROJECT)["project"]
-    modules = {name: FILES[name] for name in ("pixcore_onefile", "pixcore_museum", "pixcore_centre")}
+    modules = {name: FILES[name] for name in ("pixcore_onefile", "pixcore_museum", "pixcore_centre", "pixcore_inline")}
     site = installed(tmp_path / "site", project["name"], project["entry-points"], **modules)
     (site / "pixcore_contract").symlink_to(ROOT / "tests/contract")  # its name in a wheel
     theirs = {name: value for name, value in os.environ.items() if not name.startswith(("PIXCORE_", "AZURE_"))}
     return theirs | {
-        "PYTHONPATH": str(site),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH")))),
         "PIXCORE_WORK": str(tmp_path / "work"),
     }
 
@@ -73,11 +73,11 @@ def test_the_documented_store_refuses_invalid_urls(tmp_path: Path, environment: 
         assert complaint in " ".join(ran.err.split())
 
 
-def test_the_documented_store_passes_the_contract(tmp_path: Path, environment: dict[str, str]) -> None:
-    """The test must need only the suites of this checkout, and none of its tests may be skipped."""
+def test_the_documented_adapters_pass_their_contracts(tmp_path: Path, environment: dict[str, str]) -> None:
+    """The tests must need only the suites of this checkout, and none of them may be skipped."""
     done = contract(tmp_path, environment)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 40
+    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 50
     assert "skipped" not in done.stdout
 
 
@@ -94,12 +94,12 @@ def test_the_documented_contract_test_finds_a_broken_guarantee(tmp_path: Path, e
 
 
 def contract(folder: Path, environment: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run the documented test of the contract, with warnings as errors."""
-    for name in ("conftest", "test_onefile"):
+    """Run the documented tests of contracts, with warnings as errors."""
+    for name in ("conftest", "test_onefile", "test_inline"):
         (folder / f"{name}.py").write_text(FILES[name])
     command = (sys.executable, "-m", "pytest", "-q", "-W", "error", "--strict-markers", "-p", "no:cacheprovider")
     return subprocess.run(
-        (*command, "test_onefile.py", *words),
+        (*command, "test_onefile.py", "test_inline.py", *words),
         cwd=folder,
         env=environment,
         check=False,
@@ -150,3 +150,21 @@ def test_a_filter_that_is_not_installed_is_refused(tmp_path: Path, environment: 
     ran = run(tmp_path, environment | {"PIXCORE_FILTERS": "gone"}, "run", "--source", "folder:./photos")
     assert ran.code == 2
     assert "there is no filter 'gone'; install the package that brings it" in ran.err
+
+
+def test_the_documented_layout_works(tmp_path: Path, environment: dict[str, str]) -> None:
+    """An export by its name has every image; its card does not name loaders that cannot read it."""
+    fill(tmp_path / "photos", 3)
+    assert run(tmp_path, environment, "run", "--source", "folder:./photos", "--dataset", "mine").code == 0
+    ran = run(tmp_path, environment, "export", "mine", "--format", "inline", "--out", "lines", "--shard-size", "2")
+    assert (ran.code, ran.document["splits"]) == (0, {"train": 3}), ran.err
+    shards = [tmp_path / f"lines/train-{number:06}.jsonl" for number in range(2)]
+    lines = [line for shard in shards for line in shard.read_text().splitlines()]
+    assert [json.loads(line)["row"]["url"] for line in lines] == ["0000.jpg", "0001.jpg", "0002.jpg"]
+    card = (tmp_path / "lines/README.md").read_text()
+    assert "Each line is a JSON object" in card
+    assert "load_dataset" not in card
+    unknown = run(tmp_path, environment, "export", "mine", "--format", "outline", "--out", "other")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "unknown layout 'outline'; use one of: imagefolder, webdataset" in unknown.err
+    assert "inline" in unknown.err

@@ -1,20 +1,18 @@
-"""The common loaders read all images and columns of every export, and of a dataset in a store."""
+"""The common loaders return every image with every cell as it was written, from each layout and from a store."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from fractions import Fraction
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
+import loader_cases
 import older
 import pytest
-from attrs import evolve, frozen
-from command import jpeg
-from exports import LAYOUTS, PLAIN, request_of
+from exports import LAYOUTS, request_of
+from loader_cases import CASES
 from loaders import load
-from shelf import Picture, Shelf
+from shelf import Shelf
 
-from pixcore.model.rows import COLUMNS, required
-from pixcore.stored.samples import Sample, samples
+from pixcore.model.rows import required
+from pixcore.stored.samples import samples
 from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.card.counts import count
 from pixcore_adapters.outputs.card.readme import card
@@ -23,85 +21,15 @@ from pixcore_adapters.outputs.export.destinations.folder import Folder
 
 pytestmark = pytest.mark.loaders
 
-# loaders return the file's name in other ways, and Arrow reads the time as a timestamp
-COMPARED = sorted({*COLUMNS} - {"file_name", "fetched_at"})
-IN_STORE = (("load_dataset", "store/cats"), ("imagefolder", "store/cats/data"))
-SPLITS = Splits({"train": Fraction(3, 5), "test": Fraction(2, 5)})
-TITLES = (
-    "🐈 кот قطة",
-    "\"quotes\" 'and' \\back\\",
-    "two\nlines\r\n",
-    "\0\x1b[31m\x7f",
-    "\u2028\u0085\u2029",
-    "\u202egpj.exe",
-    "x" * 10_240,
-    "",
-    "null",
-    "2020-01-01",
-    "\ufeffmark, {json: [1]}",
-    "<script>alert(1)</script>",
-)
-LABELS = ("test tubes/..", "..", "con: a*b?[c]", "кот 🐈")
 
-
-@frozen
-class Home:
-    """A dataset in a store, its exports, and the rows of each split by the sha256 of their images."""
-
-    folder: Path
-    rows: dict[str, dict[str, Mapping[str, object]]]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Make four chunks with difficult titles and labels."""
-    folder = tmp_path_factory.mktemp("test-train-val")  # a name that must have no effect
-    shelf = Shelf(folder)
-    for number, label in enumerate(LABELS):
-        seeds = range(3 * number, 3 * number + 3)
-        shelf.add([Picture(jpeg(seed), TITLES[seed]) for seed in seeds], label=label)
-
-    def all_samples() -> Iterator[Sample]:
-        return samples(shelf.records(), shelf.archives, SPLITS, {}, "label")
-
-    labelled = evolve(PLAIN, classes=tuple(sorted(LABELS)))
-    layouts = {
-        "flat": LAYOUTS["imagefolder"](PLAIN),
-        "labelled": LAYOUTS["imagefolder"](labelled),
-        "webdataset": LAYOUTS["webdataset"](PLAIN),
-        "parquet": LAYOUTS["parquet"](PLAIN),
-    }
-    for name, layout in layouts.items():
-        export(all_samples(), layout, Folder(folder / name), "cats")
-    rows: dict[str, dict[str, Mapping[str, object]]] = {"train": {}, "test": {}}
-    for sample in all_samples():
-        rows[sample.split][str(sample.row["sha256"])] = sample.row
-    return Home(folder, rows)
-
-
-def test_loaders_return_what_was_packed(home: Home, tmp_path: Path) -> None:
-    """Each image has its row and split in ``datasets``, in WebDataset and in pyarrow."""
-    whole = {"train": {**home.rows["train"], **home.rows["test"]}}
-    wanted = {
-        **dict.fromkeys(IN_STORE, whole),
-        ("load_dataset", "flat"): home.rows,
-        ("imagefolder", "flat"): home.rows,
-        ("load_dataset", "labelled"): home.rows,
-        ("imagefolder", "labelled"): home.rows,
-        ("load_dataset", "parquet"): home.rows,
-        ("pyarrow", "parquet"): home.rows,
-        ("load_dataset", "webdataset"): home.rows,
-        ("webdataset", "webdataset"): home.rows,
-    }
-    loaded = load("loaders", [[loader, str(home.folder / path)] for loader, path in wanted], tmp_path)
-    for (what, rows), splits in zip(wanted.items(), loaded, strict=True):
-        assert {name: len(split["rows"]) for name, split in splits.items()} == {n: len(r) for n, r in rows.items()}, (
-            what
-        )
-        for name, split in splits.items():
-            for found in map(flattened, split["rows"]):
-                row = rows[name][found["image"]]
-                assert {column: found[column] for column in COMPARED} == {c: row[c] for c in COMPARED}, what
+def test_every_loader_returns_every_cell(tmp_path: Path) -> None:
+    """Pictures of all kinds, texts that look like other types, and columns that only some chunks have."""
+    home = loader_cases.home(tmp_path)
+    cases = (*CASES["datasets"], *CASES["loaders"])
+    loaded = load("loaders", [[case.loader, str(tmp_path / case.path)] for case in cases], tmp_path / "spare")
+    scores = [home.score(case, found) for case, found in zip(cases, loaded, strict=True)]
+    wrong = [(case, score) for case, score in zip(cases, scores, strict=True) if not score.complete]
+    assert wrong == []
 
 
 def test_archives_of_different_versions_load_together(tmp_path: Path) -> None:
@@ -138,10 +66,3 @@ def test_archives_of_different_versions_load_together(tmp_path: Path) -> None:
     for rows in exports:
         wanted = [{**empty, **row} for row in stored]
         assert described(rows, [*compared, *older.LATER]) == described(wanted, [*compared, *older.LATER])
-
-
-def flattened(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the row of an image, which ``datasets`` returns as two columns if it came from a WebDataset."""
-    if "json" in row:
-        return {**row["json"], "image": row["jpg"]}
-    return row

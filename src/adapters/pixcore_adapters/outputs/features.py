@@ -29,6 +29,19 @@ def features(columns: Mapping[str, str], classes: Sequence[str] = ()) -> dict[st
     return found
 
 
+def declared(columns: Mapping[str, Feature]) -> Iterator[str]:
+    """Yield the lines that declare the columns, to follow the only entry of ``configs`` in a card's YAML.
+
+    They are there twice: loaders of files take the types from the configuration, and loaders of shards from
+    ``dataset_info``. Yields nothing if there are no columns.
+    """
+    if columns:
+        yield "  features:"
+        yield from as_yaml(columns, "  ")
+        yield from ("dataset_info:", "  features:")
+        yield from as_yaml(columns, "  ")
+
+
 def as_yaml(columns: Mapping[str, Feature], indent: str) -> Iterator[str]:
     """Yield the lines of the YAML list that declares the columns, each starting with ``indent``."""
     for column, feature in columns.items():

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from pixcore_adapters.outputs.card.counts import DatasetCounts
 from pixcore_adapters.outputs.card.text import plain
-from pixcore_adapters.outputs.features import Feature, as_yaml, features
+from pixcore_adapters.outputs.features import Feature, declared, features
 from pixcore_adapters.outputs.templates import environment
 
 MEDIA_TYPE = "text/markdown"
@@ -81,7 +81,7 @@ def card(counts: DatasetCounts) -> bytes:
             license=_license(counts),
             size=_size(counts.images),
             unreadable=_unreadable(counts),
-            features=Markup("\n".join(as_yaml(_features(counts), "  "))),  # noqa: S704 - YAML, quoted
+            features=Markup("\n".join(declared(_features(counts)))),  # noqa: S704 - YAML, quoted
             former="some" if 0 < counts.former.total < counts.archives else "all" if counts.former.total else "",
             missing=max(0, counts.wanted - counts.images),
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from pixcore_adapters.outputs.export.layout import Loading
-from pixcore_adapters.outputs.features import as_yaml
+from pixcore_adapters.outputs.features import declared
 
 
 def card(title: str, loading: Loading, counts: Mapping[str, int]) -> str:
@@ -12,33 +12,31 @@ def card(title: str, loading: Loading, counts: Mapping[str, int]) -> str:
 
 
 def _lines(title: str, loading: Loading, counts: Mapping[str, int]) -> Iterator[str]:
-    yield from ("---", "configs:", "- config_name: default", "  data_files:")
-    for split, pattern in loading.data_files.items():
-        yield from (f"  - split: {split}", f"    path: {pattern}")
     if loading.features:
-        yield "  features:"
-        yield from as_yaml(loading.features, "  ")
-    yield from ("---", "", f"# {title}", "", "| split | images |", "|---|---|")
+        yield from ("---", "configs:", "- config_name: default", "  data_files:")
+        for split, pattern in loading.data_files.items():
+            yield from (f"  - split: {split}", f"    path: {pattern}")
+        yield from (*declared(loading.features), "---", "")
+    yield from (f"# {title}", "", "| split | images |", "|---|---|")
     yield from (f"| {split} | {counts[split]} |" for split in loading.data_files)
     yield from (
         "",
         "## How to load",
         "",
         "Replace `PATH` by the path of this folder, and `SPLIT` by the name of a split.",
-        "",
     )
-    yield from (
-        "```python",
-        "from datasets import load_dataset",
-        "",
-        'images = load_dataset("PATH", split="SPLIT")',
-        "```",
-        "",
-    )
-    if loading.usage:
-        yield loading.usage
-    yield from (
-        "`width` and `height` are those of the stored pixels. `orientation` says how a viewer turns them; from 5",
-        "on, the sides are swapped. `datasets` turns the image; Pillow, torchvision and `webdataset` do not.",
-        "",
-    )
+    if loading.features:
+        yield _LOAD_DATASET
+    yield from ("", loading.usage, _ORIENTATION)
+
+
+_LOAD_DATASET = """
+```python
+from datasets import load_dataset
+
+images = load_dataset("PATH", split="SPLIT")
+```"""
+_ORIENTATION = """\
+`width` and `height` are those of the stored pixels. `orientation` says how a viewer turns them; from 5 on, the sides
+are swapped. `datasets` turns the image; Pillow, torchvision and `webdataset` do not.
+"""

@@ -66,10 +66,10 @@ class Loading:
     """How loaders read an export, for its card.
 
     Attributes:
-        data_files: The glob pattern of the files of each split, for ``load_dataset``. The patterns of two splits match
-            different files.
+        data_files: The glob pattern of the files of each split. The patterns of two splits match different files.
         features: The columns as ``load_dataset`` shall return them, each with its type as in a card's YAML: see
-            ``pixcore_adapters.outputs.features``. Empty if ``load_dataset`` finds the types in the files.
+            ``pixcore_adapters.outputs.features``. Empty if ``load_dataset`` does not read the layout: the card then
+            does not name it.
         usage: How people load it, in Markdown.
     """
 
