@@ -347,6 +347,27 @@ class Lists:
         assert repo.take(claim, 5, owned=10).taken == (evolve(grown, start=20, stop=25),)
         assert repo.allocations("d", "") == [Allocation("urls", "list", 25, 60, "lists/b")]
 
+    def test_a_list_that_is_extended_gives_more(self, repo: StatusRepo) -> None:
+        """No new chunk is needed for it. A list that no chunk names, or that has become shorter, is not changed."""
+        (claim,) = claims(repo, listed(0, 0, 10, stop=10))
+        assert repo.take(claim, 5, owned=10).taken == ()
+        grown, other = Slice("urls", "list", 0, 13, "lists/b"), Slice("urls", "other", 0, 9, "lists/o")
+        repo.extend("d", "cat", [grown, other])
+        repo.extend("d", "cat", [part(0, 7)])
+        assert repo.allocations("d", "") == [Allocation("urls", "list", 10, 13, "lists/b")]
+        assert repo.take(claim, 5, owned=10).taken == (evolve(grown, start=10, stop=13),)
+
+    def test_a_column_has_one_type_in_all_plans_of_a_dataset(self, repo: StatusRepo) -> None:
+        """Of two plans that are made at once, for other keywords and other lists, the second must be made again."""
+        number, text = (("n", "integer"),), (("n", "string"), ("m", "string"))
+        other = Slice("urls", "other", 0, 40, "lists/o")
+        dog = ChunkRequest(1, "dog", 5, [evolve(other, stop=5)], "d", columns=text, lists=[other])
+        repo.ensure([evolve(listed(0, 0, 10), columns=number)])
+        with pytest.raises(PlanOutdated, match="the column 'n' was planned as integer at the same time; plan again"):
+            repo.ensure([dog])
+        repo.ensure([evolve(dog, columns=(*number, *text[1:])), evolve(dog, dataset="e")])
+        assert {dict(one.columns)["n"] for one in repo.allocations("d", "")} == {"integer"}
+
     def test_a_chunk_of_an_older_plan_takes_once_a_later_plan_names_its_list(self, repo: StatusRepo) -> None:
         """Older plans did not record the lists, so how long they are is unknown before."""
         (claim,) = claims(repo, evolve(listed(0, 0, 10), lists=()))

@@ -20,7 +20,8 @@ from pictures import encoded, photo
 
 from pixcore import InvalidRequest, NoValidImages, StatusUnavailable, StoreDenied, StoreUnavailable, WorkspaceFull
 from pixcore_runners.assembly.assembly import assemble
-from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, plan_missing
+from pixcore_runners.planning.dataset_plan import plan_missing
+from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
 from pixcore_runners.settings import load_here
 
 RUN = ("run", "--source", "folder:photos", "--chunk-size", "4")

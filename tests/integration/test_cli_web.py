@@ -253,6 +253,25 @@ def test_a_retry_is_advised_only_where_it_can_help() -> None:
         assert images_asked(site) == ["/3.jpg"]
 
 
+def test_a_list_that_grew_fills_short_chunks(site: Site) -> None:
+    """Whoever wants four images and finds three links adds a line and runs the same command again."""
+    urls = [site.url(f"/{n}.jpg") for n in range(6)]
+    listed(*urls[:3], site.url("/dead.jpg"))
+    assert run(site, "--count", 4).chunks[0]["accepted"] == 3
+    again = run(site, "--count", 4)
+    assert (again.code, "nothing left to do" in again.err) == (3, True)
+    listed(*urls[:3], site.url("/dead.jpg"), *urls[4:])
+    site.requests.clear()
+    grown = run(site, "--count", 4)
+    assert "its lists have grown; short chunks reopened: 1" in grown.err
+    assert (grown.code, [row["url"] for row in rows(grown)], images_asked(site)) == (
+        0,
+        [*urls[:3], urls[4]],
+        ["/4.jpg"],
+    )
+    assert run(site, "--count", 4).chunks == grown.chunks
+
+
 def images_asked(site: Site) -> list[str]:
     """Return which images were fetched, in order."""
     return [request.target for request in site.requests if request.target.endswith(".jpg")]

@@ -13,7 +13,8 @@ from pixcore.chunk.events import Event, ImageAccepted, PhaseEntered, silent
 from pixcore.model.chunks import Claimed, Phase
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.observing.logs import ChunkContext
-from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, plan_missing
+from pixcore_runners.planning.dataset_plan import plan_missing
+from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
 from pixcore_runners.queueing.delivery import Deliveries, Later, StopFlag
 from pixcore_runners.settings import Settings
 

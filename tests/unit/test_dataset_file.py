@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pixcore import Conversion, Encoding, InvalidRequest, NearRule, Quality, Resize
 from pixcore_runners.planning.dataset_file import _line, read
-from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec
+from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
 from pixcore_runners.settings import Settings
 
 WHOLE = """\

@@ -29,8 +29,9 @@ from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_runners.planning import dataset_plan
-from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, Plan, dataset_records, plan_missing
+from pixcore_runners.planning.dataset_plan import Plan, dataset_records, plan_missing
 from pixcore_runners.planning.saving import saved
+from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
 
 LIMITS = {"openverse": 24, "bing": 100}
 

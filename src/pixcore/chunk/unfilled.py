@@ -3,7 +3,7 @@
 A chunk is unfilled if it failed, or completed with fewer images than its target.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from pixcore.chunk.dependencies import Dependencies
@@ -12,6 +12,7 @@ from pixcore.errors import TransientError
 from pixcore.model.chunks import Chunk, ChunkRecord, Status
 from pixcore.model.images import MENDABLE, MissReason
 from pixcore.model.positions import Allocation, from_text
+from pixcore.ports import StatusRepo
 
 
 def is_unfilled(record: ChunkRecord) -> bool:
@@ -70,15 +71,31 @@ def reopen_starved(using: Dependencies, chunk: Chunk, *, lacks: bool, gave_back:
 
     def reopen() -> None:
         allocations = status.allocations(request.dataset, request.keyword)
-        records = [status.get(chunk.key)] if lacks else []
+        if lacks:
+            _reopen([status.get(chunk.key)], allocations, status)
         if gave_back and any(allocation.ran_out for allocation in allocations):
-            records += status.find(request.dataset, keyword=None if request.dataset else request.keyword)
-        for record in records:
-            if is_unfilled(record) and _tried_all(record) and _may_take(record.chunk, allocations):
-                status.reopen(record.chunk.key)
+            reopen_all(request.dataset, request.keyword, status)
 
     with suppress(TransientError):
         retrying(using.policies.status, using.sleep)(reopen)
+
+
+def reopen_all(dataset: str, keyword: str, status: StatusRepo) -> int:
+    """Reopen every chunk of a dataset that ran out of candidates and may take some now; return their number.
+
+    Without a dataset, those of the keyword.
+    """
+    records = status.find(dataset, keyword=None if dataset else keyword)
+    return _reopen(records, status.allocations(dataset, keyword), status)
+
+
+def _reopen(records: Iterable[ChunkRecord], allocations: Sequence[Allocation], status: StatusRepo) -> int:
+    starved = [
+        record.chunk.key
+        for record in records
+        if is_unfilled(record) and _tried_all(record) and _may_take(record.chunk, allocations)
+    ]
+    return sum(map(status.reopen, starved))
 
 
 def _tried_all(record: ChunkRecord) -> bool:

@@ -27,6 +27,7 @@ class Allocation:
         licenses: As in a ``Slice``: a list limited to other licences is another list.
         returned: The ranges ``(start, stop)`` before ``next`` that chunks gave back, by rising position.
         ran_out: Whether a chunk found no unclaimed candidate when it needed one.
+        columns: The columns of the list's chunks, as in a ``ChunkRequest``.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Allocation:
     licenses: str = ""
     returned: tuple[tuple[int, int], ...] = ()
     ran_out: bool = False
+    columns: tuple[tuple[str, str], ...] = ()
 
     @property
     def free(self) -> tuple[tuple[int, int], ...]:

@@ -127,25 +127,34 @@ def plan(request: DatasetRequest) -> Iterator[ChunkRequest]:
         share = _share(keyword, taken, extending=request.first_index > 0)
         taken |= {_key(part): part.stop for part in _slices(share.lanes, 0, share.candidates)}
         shares.append(share)
-    return _chunks(request, shares, _kinds(request, shares))
+    return _chunks(request, shares, column_types(request.dataset, request.columns, (share.lanes for share in shares)))
 
 
-def _kinds(request: DatasetRequest, shares: Iterable[_Share]) -> dict[str, str]:
+def column_types(dataset: str, stored: Iterable[tuple[str, str]], lists: Iterable[Iterable[Lane]]) -> dict[str, str]:
     """Return the type of each column: a string unless all lanes and chunks that have the column hold integers in it.
 
-    It is also a string if another lane of the keyword lacks the column: an integer cannot be missing. A column has one
-    type in all archives of a dataset, because loaders require that. Stored archives cannot change.
+    It is also a string if another lane of the same keyword lacks the column: an integer cannot be missing. A column has
+    one type in all archives of a dataset, because loaders require that. Stored archives cannot change.
+
+    Args:
+        dataset: The dataset's name, for messages.
+        stored: The columns of its chunks.
+        lists: The lanes of each keyword.
+
+    Raises:
+        InvalidRequest: A column that holds integers in the dataset's chunks holds text in a lane.
     """
-    kinds: dict[str, str] = dict(request.columns)
-    for share in shares:
-        lanes = [dict(lane.columns) for lane in share.lanes]
+    stored = tuple(stored)
+    kinds: dict[str, str] = dict(stored)
+    for of_keyword in lists:
+        lanes = [dict(lane.columns) for lane in of_keyword]
         for column in {column: None for lane in lanes for column in lane}:
             for kind in (lane.get(column, "string") for lane in lanes):
                 kinds[column] = kind if kinds.get(column, kind) == kind else "string"
-    for column, stored in request.columns:
-        if stored != kinds[column]:
+    for column, kind in stored:
+        if kind != kinds[column]:
             raise InvalidRequest(
-                f"the column {column!r} holds integers in the chunks that dataset {request.dataset!r} has, but is now"
+                f"the column {column!r} holds integers in the chunks that dataset {dataset!r} has, but is now"
                 " text or missing in some rows; leave it out with --drop-columns, or use another dataset name"
             )
     return kinds

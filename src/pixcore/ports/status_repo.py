@@ -19,7 +19,7 @@ from pixcore.model.chunks import (
 )
 from pixcore.model.overview import Overview, RestingWorker
 from pixcore.model.positions import Allocation
-from pixcore.model.requests import ChunkRequest
+from pixcore.model.requests import ChunkRequest, Slice
 
 
 class StatusRepo(Protocol):
@@ -52,8 +52,9 @@ class StatusRepo(Protocol):
 
         Raises:
             InvalidRequest: A chunk exists already with another request; nothing was created.
-            PlanOutdated: The number of other chunks differs from ``beside``, or another chunk has taken candidates
-                that a new chunk was planned with; nothing was created. Plan again.
+            PlanOutdated: The number of other chunks differs from ``beside``, another chunk has taken candidates that a
+                new chunk was planned with, or chunks of other lists have another type of a column; nothing was
+                created. Plan again.
         """
         ...
 
@@ -89,6 +90,14 @@ class StatusRepo(Protocol):
 
         Later calls of ``take`` and later plans may give them to any chunk. Candidates of the request stay with the
         chunk. Idempotent.
+        """
+        ...
+
+    def extend(self, dataset: str, keyword: str, parts: Sequence[Slice]) -> None:
+        """Make the candidates of lists that have grown available to ``take``.
+
+        Each slice ends at the present end of its list and names its listing. A list that no chunk of the dataset (or
+        without one, of the keyword) names, or that is known to be as long, is not changed. Idempotent.
         """
         ...
 

@@ -23,19 +23,22 @@ def scope(dataset: str, keyword: str) -> tuple[str, str]:
 
 
 def planned(requests: Iterable[ChunkRequest], current: Mapping[ListKey, Allocation]) -> dict[ListKey, Allocation]:
-    """Return the allocations of the lists of new chunks after these have claimed their slices.
+    """Return the allocations that change when new chunks claim their slices.
+
+    ``current`` has all allocations of the chunks' datasets.
 
     Raises:
-        PlanOutdated: A chunk was planned with candidates of its lists that are claimed already.
+        PlanOutdated: A chunk was planned with candidates of its lists that are claimed already, or with another type of
+            a column than chunks of other lists.
     """
     after: dict[ListKey, Allocation] = {}
     for request in requests:
         for part in request.lists:
             key = _key(request, part)
-            known = after.get(key) or current.get(key) or _untouched(part)
-            if part.stop > known.stop:
-                known = evolve(known, stop=part.stop, snapshot=part.snapshot, ran_out=False)
-            after[key] = evolve(known, next=max(known.next, part.start))
+            known = _grown(after.get(key) or current.get(key) or _untouched(part), part)
+            columns = tuple((dict(known.columns) | dict(request.columns)).items())
+            after[key] = evolve(known, next=max(known.next, part.start), columns=columns)
+        _require_same_types(request, current)
         for part in request.slices:
             key = _key(request, part)
             if key in after and key in current and not current[key].is_free(part.start, part.stop):
@@ -43,6 +46,16 @@ def planned(requests: Iterable[ChunkRequest], current: Mapping[ListKey, Allocati
             if allocation := after.get(key) or current.get(key):
                 after[key] = allocation.claimed(part.start, part.stop)
     return after
+
+
+def scoped(dataset: str, keyword: str, lists: Iterable[Slice]) -> dict[ListKey, Slice]:
+    """Map the keys of lists to slices of them."""
+    return {(*scope(dataset, keyword), part.source, part.query, part.licenses): part for part in lists}
+
+
+def extended(lists: Mapping[ListKey, Slice], current: Mapping[ListKey, Allocation]) -> dict[ListKey, Allocation]:
+    """Return the allocations that change because lists have grown. Lists without an allocation get none."""
+    return {key: _grown(current[key], part) for key, part in lists.items() if key in current}
 
 
 def taken(
@@ -96,6 +109,21 @@ def without_surplus(chunk: Chunk, keep: int) -> tuple[Chunk, Sequence[Slice]]:
             surplus.append(evolve(part, start=cut))
         left -= len(part)
     return evolve(chunk, taken=tuple(kept)), surplus
+
+
+def _grown(allocation: Allocation, part: Slice) -> Allocation:
+    """Return the allocation of a list of which ``part`` is known to exist."""
+    if part.stop <= allocation.stop:
+        return allocation
+    return evolve(allocation, stop=part.stop, snapshot=part.snapshot, ran_out=False)
+
+
+def _require_same_types(request: ChunkRequest, current: Mapping[ListKey, Allocation]) -> None:
+    wanted = dict(request.columns)
+    others = (known for key, known in current.items() if key[:2] == scope(request.dataset, request.keyword))
+    for column, kind in (pair for known in others for pair in known.columns):
+        if wanted.get(column, kind) != kind:
+            raise PlanOutdated(f"the column {column!r} was planned as {kind} at the same time; plan again")
 
 
 def _key(request: ChunkRequest, part: Slice) -> ListKey:

@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Phase, Priority, Progress, Status
 from pixcore.model.overview import Overview, RestingWorker
 from pixcore.model.positions import Allocation
-from pixcore.model.requests import ChunkRequest
+from pixcore.model.requests import ChunkRequest, Slice
 from pixcore_adapters.status_repo import allocating, attempts, ensuring, overviews, transitions
 from pixcore_adapters.status_repo.base import BaseStatusRepo
 
@@ -71,6 +71,11 @@ class MemoryStatusRepo(BaseStatusRepo):
             self._apply(claim.chunk, partial(transitions.gave_back, claim=claim, chunk=chunk))
             self._lists.update(allocating.given_back(self._lists, chunk.request, surplus))
         return chunk
+
+    def extend(self, dataset: str, keyword: str, parts: Sequence[Slice]) -> None:
+        """See the port."""
+        with self._lock:
+            self._lists.update(allocating.extended(allocating.scoped(dataset, keyword, parts), self._lists))
 
     def allocations(self, dataset: str, keyword: str) -> Sequence[Allocation]:
         """See the port."""

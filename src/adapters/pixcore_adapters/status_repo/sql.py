@@ -32,7 +32,7 @@ from sqlalchemy import (
 from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Phase, Priority, Status
 from pixcore.model.overview import Overview, RestingWorker
 from pixcore.model.positions import Allocation
-from pixcore.model.requests import ChunkRequest
+from pixcore.model.requests import ChunkRequest, Slice
 from pixcore_adapters.status_repo import (
     allocating,
     database,
@@ -89,9 +89,12 @@ class SqlStatusRepo(BaseStatusRepo):
                 id_, next_id = (next_id, next_id + 1) if request.dataset else (request.index, next_id)
                 created[request.dataset, request.index] = Chunk(id_, request)
             if created:
-                keys = {key for chunk in created.values() for key in allocating.list_keys(chunk.request)}
-                lists = sql_lists.read(connection, keys, lock=True)
-                planned = allocating.planned((chunk.request for chunk in created.values()), lists)
+                new = [chunk.request for chunk in created.values()]
+                lists = sql_lists.read(
+                    connection, {key for request in new for key in allocating.list_keys(request)}, lock=True
+                )
+                others = sql_lists.of_scopes(connection, {allocating.scope(one.dataset, one.keyword) for one in new})
+                planned = allocating.planned(new, {**others, **lists})
                 sql_lists.write(connection, lists, planned)
                 connection.execute(insert(chunks), [rows.new(chunk, store) for chunk in created.values()])
                 connection.execute(update(registry).values(next_chunk_id=next_id))
@@ -108,7 +111,8 @@ class SqlStatusRepo(BaseStatusRepo):
                 part, changed = allocating.taken(lists, keys, wanted)
                 after = transitions.taken(before, claim, part, owned)
                 if part is None or after is not before:
-                    self._replace(connection, row, before, after)
+                    if after is not before and not connection.execute(statements.write(row, after)).rowcount:
+                        raise _Changed
                     sql_lists.write(connection, lists, changed)
                 return after.chunk
 
@@ -121,9 +125,17 @@ class SqlStatusRepo(BaseStatusRepo):
                 after = transitions.gave_back(before, claim, chunk)
                 if surplus:
                     lists = sql_lists.read(connection, allocating.list_keys(chunk.request), lock=True)
-                    self._replace(connection, row, before, after)
+                    if after is not before and not connection.execute(statements.write(row, after)).rowcount:
+                        raise _Changed
                     sql_lists.write(connection, lists, allocating.given_back(lists, chunk.request, surplus))
                 return chunk
+
+    def extend(self, dataset: str, keyword: str, parts: Sequence[Slice]) -> None:
+        """See the port. One transaction."""
+        keys = allocating.scoped(dataset, keyword, parts)
+        with database.transaction(self.engine) as connection:
+            before = sql_lists.read(connection, keys, lock=True)
+            sql_lists.write(connection, before, allocating.extended(keys, before))
 
     def allocations(self, dataset: str, keyword: str) -> Sequence[Allocation]:
         """See the port."""
@@ -285,16 +297,6 @@ class SqlStatusRepo(BaseStatusRepo):
         if row is None:
             raise transitions.unknown_chunk(key)
         return rows.record(row), row
-
-    @staticmethod
-    def _replace(connection: Connection, row: Row[tuple[object, ...]], before: ChunkRecord, after: ChunkRecord) -> None:
-        """Write a changed record over its row.
-
-        Raises:
-            _Changed: Another transaction has changed the row since it was read.
-        """
-        if after is not before and not connection.execute(statements.write(row, after)).rowcount:
-            raise _Changed
 
     def _apply(
         self, key: ChunkKey, transition: Callable[[ChunkRecord], ChunkRecord]

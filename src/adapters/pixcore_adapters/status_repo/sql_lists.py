@@ -31,6 +31,13 @@ def of_scope(connection: Connection, dataset: str, keyword: str) -> list[Allocat
     return [rows.allocation(row) for row in connection.execute(select(lists).where(wanted))]
 
 
+def of_scopes(connection: Connection, scopes: Iterable[tuple[str, str]]) -> dict[ListKey, Allocation]:
+    """Return all allocations of these scopes by their keys."""
+    return {
+        (*scope, one.source, one.query, one.licenses): one for scope in scopes for one in of_scope(connection, *scope)
+    }
+
+
 def write(connection: Connection, before: Mapping[ListKey, Allocation], after: Mapping[ListKey, Allocation]) -> None:
     """Create or change the rows of ``after``; ``before`` holds the locked rows that exist."""
     for key, allocation in after.items():

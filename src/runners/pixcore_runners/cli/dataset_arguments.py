@@ -14,8 +14,9 @@ from pixcore_runners.cli.conversion import conversion, conversion_options
 from pixcore_runners.cli.lists import faults
 from pixcore_runners.cli.shell import Shell, with_options
 from pixcore_runners.planning.dataset_file import read
-from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, Plan, plan_missing, usable_sources
+from pixcore_runners.planning.dataset_plan import Plan, plan_missing, usable_sources
 from pixcore_runners.planning.saving import saved
+from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
 from pixcore_runners.registry.tables import FILTERS
 from pixcore_runners.settings import Settings
 from pixcore_runners.settings.source_names import FORMS, LICENSES, caution
@@ -116,6 +117,8 @@ def plan_and_save(shell: Shell, spec: DatasetSpec) -> tuple[Assembly, int]:
         if not made:
             made.append(assemble(shell.settings, create=True))
         yield from plan.save(made[0].status, made[0].store)
+        if reopened := plan.refill(made[0].status):
+            shell.say(f"dataset {spec.dataset}: its lists have grown; short chunks reopened: {reopened}")
         for line in (line for summary in plan.summaries for line in faults(summary)):
             shell.say(line)
 

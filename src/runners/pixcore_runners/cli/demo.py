@@ -25,7 +25,8 @@ from pixcore_runners.cli.shell import Shell
 from pixcore_runners.cli.tables import add, plain_table, reasons
 from pixcore_runners.direct.threads import run_chunks
 from pixcore_runners.observing.logs import log_to_stderr
-from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, plan_missing
+from pixcore_runners.planning.dataset_plan import plan_missing
+from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
 from pixcore_runners.settings import Settings, load
 from pixcore_runners.settings.urls import anchored
 

@@ -9,7 +9,7 @@ from pixcore_runners.cli.dataset_arguments import dataset_spec, plan_and_save, s
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, container_option, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.planning.dataset_plan import DatasetSpec
+from pixcore_runners.planning.spec import DatasetSpec
 from pixcore_runners.queueing.dispatch import submit
 from pixcore_runners.queueing.runner import RUNNERS, open_runner
 from pixcore_runners.settings.source_names import parse

@@ -16,7 +16,8 @@ from pixcore.chunk.retry import RetryPolicy, retrying
 from pixcore.model.requests import dataset_name
 from pixcore.stored.identity import identify
 from pixcore_runners.assembly.assembly import Assembly
-from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec, plan_numbered_chunk, usable_sources
+from pixcore_runners.planning.dataset_plan import plan_numbered_chunk, usable_sources
+from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
 from pixcore_runners.settings.conversion import typed
 
 # Of two chunks of one keyword that are planned at the same moment, one is refused and planned again.
@@ -112,7 +113,7 @@ def _create(chunk_id: int, fields: _Metadata, assembly: Assembly) -> Chunk:
         )
         (chunk,) = assembly.status.ensure([request], store=identify(assembly.store))
         return chunk
-    siblings = [record.chunk for record in assembly.status.find(fields.dataset, keyword=fields.keyword)]
+    siblings = list(assembly.status.find(fields.dataset, keyword=fields.keyword))
     allocations = assembly.status.allocations(fields.dataset, fields.keyword)
     sources = fields.sources or usable_sources(settings)
     keyword = KeywordSpec(sources, fields.keyword, label=fields.label, licenses=settings.license, lists=settings.lists)

@@ -13,7 +13,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
 from pixcore import Conversion, InvalidRequest
-from pixcore_runners.planning.dataset_plan import DatasetSpec, KeywordSpec
+from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
 from pixcore_runners.settings import Settings, with_setting
 from pixcore_runners.settings.conversion import typed
 
