@@ -36,11 +36,11 @@ from pixcore.model.chunks import (
     Done,
     Exhausted,
     NotDue,
-    Overview,
     Phase,
     Progress,
     Status,
 )
+from pixcore.model.overview import Overview
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore.ports import StatusRepo
 from pixcore_adapters.status_repo.database import engine_at
