@@ -111,27 +111,37 @@ def read(path: Path, limits: Limits) -> bytes:
 
 def _picture(data: bytes, limits: Limits) -> Picture:
     outline = _outlined(data, limits)
+    if outline and outline.size and "JPEG" in limits.formats:  # Pillow would parse the same segments again
+        _check_frame(outline.size, 0, limits)
+        jpeg.check_coded(data, outline)
+        frames = _of_one(*_scaled(data, outline.size, outline.mode))
+        return _measured(data, frames, outline.size, "JPEG", outline.mode, rendering.UPRIGHT)
     if data.startswith(png.SIGNATURE):
         png.check_chunks(data)
     with open_image(data, limits.formats) as image:
         image.decodermaxblock = len(data)  # with smaller blocks Pillow copies the unused rest of each to the next
-        width, height = image.size
-        _check_frame(image, 0, limits)
+        size = image.size
+        _check_frame(size, 0, limits)
         mode, turn = image.mode, rendering.orientation(image)
-        frames = _decoded(image, data, outline, limits)
-        fingerprint, grey = fingerprint_of(frames.mean)
-        return Picture(
-            sha256=hashlib.sha256(data).hexdigest(),
-            width=width,
-            height=height,
-            format=str(image.format),
-            frames=frames.count,
-            mode=mode,
-            orientation=turn,
-            fingerprint=fingerprint,
-            measures=measuring.measure(frames.levels, frames.colours, frames.small, (width, height)),
-            grey=grey,
-        )
+        return _measured(data, _decoded(image, data, outline, limits), size, str(image.format), mode, turn)
+
+
+def _measured(  # noqa: PLR0917 (what the header says)
+    data: bytes, frames: "_Frames", size: tuple[int, int], format_: str, mode: str, turn: int
+) -> Picture:
+    fingerprint, grey = fingerprint_of(frames.mean)
+    return Picture(
+        sha256=hashlib.sha256(data).hexdigest(),
+        width=size[0],
+        height=size[1],
+        format=format_,
+        frames=frames.count,
+        mode=mode,
+        orientation=turn,
+        fingerprint=fingerprint,
+        measures=measuring.measure(frames.levels, frames.colours, frames.small, size),
+        grey=grey,
+    )
 
 
 def _outlined(data: bytes, limits: Limits) -> jpeg.Outline | None:
@@ -146,9 +156,9 @@ def _outlined(data: bytes, limits: Limits) -> jpeg.Outline | None:
     return outline
 
 
-def _check_frame(image: Image.Image, earlier: int, limits: Limits) -> int:
+def _check_frame(size: tuple[int, int], earlier: int, limits: Limits) -> int:
     """Refuse a frame beyond the limits before it is decoded; return the pixels of all frames up to this one."""
-    width, height = image.size
+    width, height = size
     pixels = earlier + width * height
     if pixels > limits.max_pixels:
         raise Unwanted(RejectReason.TOO_MANY_PIXELS, f"{pixels} of at most {limits.max_pixels} pixels")
@@ -179,27 +189,36 @@ class _Frames:
 def _decoded(image: ImageFile.ImageFile, data: bytes, outline: jpeg.Outline | None, limits: Limits) -> _Frames:
     """Decode every frame."""
     if outline:
-        grey, colours = _jpeg(image, data, outline)
-        small = _small(grey)
-        return _Frames(1, np.asarray(grey), colours, small, small)
+        return _of_one(*_jpeg(image, data, outline))
     if image.format == "PNG":
         png.check_pixels(data)
     return _frames(image, limits)
+
+
+def _of_one(grey: Image.Image, colours: NDArray[np.uint8]) -> _Frames:
+    small = _small(grey)
+    return _Frames(1, np.asarray(grey), colours, small, small)
 
 
 def _jpeg(image: ImageFile.ImageFile, data: bytes, outline: jpeg.Outline) -> tuple[Image.Image, NDArray[np.uint8]]:
     """Decode a JPEG, or the first image of an MPO; return it scaled in mode L, and its colours."""
     jpeg.check_coded(data, outline)
     if outline.scalable and image.mode in ("L", "RGB"):
-        mode = "L" if image.mode == "L" else "RGBX"
-        pixels = jpeg.decode(data, image.size, mode, _SIDE)
-        grey = Image.frombuffer(mode, pixels.shape[1::-1], pixels, "raw", mode, 0, 1).convert("L")
-        return rendering.upright(grey, rendering.orientation(image)), measuring.colours(pixels)
+        grey, colours = _scaled(data, image.size, image.mode)
+        return rendering.upright(grey, rendering.orientation(image)), colours
     if outline.scalable:
         jpeg.decode(data, image.size, image.mode, 1)  # only for its warnings: Pillow knows more ways to store CMYK
     image.load()
     picture = rendering.render_frame(image, _SIDE)
     return picture.convert("L"), measuring.colours(np.asarray(picture))
+
+
+def _scaled(data: bytes, size: tuple[int, int], mode: str) -> tuple[Image.Image, NDArray[np.uint8]]:
+    """Decode a JPEG of this size in mode L or RGB; return it scaled in mode L, and its colours."""
+    stored = "L" if mode == "L" else "RGBX"
+    pixels = jpeg.decode(data, size, stored, _SIDE)
+    grey = Image.frombuffer(stored, pixels.shape[1::-1], pixels, "raw", stored, 0, 1).convert("L")
+    return grey, measuring.colours(pixels)
 
 
 def _frames(image: ImageFile.ImageFile, limits: Limits) -> _Frames:
@@ -217,7 +236,7 @@ def _frames(image: ImageFile.ImageFile, limits: Limits) -> _Frames:
     while image.format not in rendering.SINGLE and _seek(image, count):
         if count == limits.max_frames:
             raise Unwanted(RejectReason.TOO_MANY_FRAMES, f"more than {limits.max_frames} frames")
-        pixels = _check_frame(image, pixels, limits)
+        pixels = _check_frame(image.size, pixels, limits)
         image.load()
         count += 1
         another = rendering.render_frame(image, _SHORTER).convert("L").resize(small.size, Image.Resampling.BOX)

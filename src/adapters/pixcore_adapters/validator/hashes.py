@@ -12,7 +12,7 @@ SIDE = 32  # pixels of the grey picture, across and down
 
 # The lowest 8 of 32 cosines, as whole numbers: sums are exact in 64 bits, so that a picture with symmetries, whose
 # terms cancel to nothing, has the same hash on every machine. Rounded this finely, no photograph's bits change.
-PHASH_COSINES = np.rint(
+_WHOLE_COSINES = np.rint(
     (1 << 21) * np.cos(np.pi * np.outer(np.arange(8), 2 * np.arange(SIDE) + 1) / (2 * SIDE))
 ).astype(np.int64)
 
@@ -29,7 +29,9 @@ def _lanczos(count: int) -> NDArray[np.int64]:
     return whole
 
 
-DHASH_ROWS, DHASH_COLUMNS = _lanczos(8), _lanczos(9)
+# Whole numbers below 2 ** 53 are exact in 64-bit floats, whose products take a tenth of the time.
+_COSINES = _WHOLE_COSINES.astype(np.float64)
+_ROWS, _COLUMNS = _lanczos(8).astype(np.float64), _lanczos(9).T.astype(np.float64)
 
 
 def grey_picture(luma: Image.Image) -> NDArray[np.uint8]:
@@ -42,15 +44,13 @@ def grey_picture(luma: Image.Image) -> NDArray[np.uint8]:
 
 def phash(grey: NDArray[np.uint8]) -> int:
     """Hash a 32 x 32 picture as ``imagehash.phash`` does; 64 bits, most significant first."""
-    low = PHASH_COSINES @ grey.astype(np.int64) @ PHASH_COSINES.T
-    return _bits(2 * low > np.partition(low.ravel(), (31, 32))[31:33].sum())  # above the median
+    low = (_COSINES @ grey.astype(np.float64)).astype(np.int64) @ _WHOLE_COSINES.T
+    return _bits(2 * low > np.sort(low, axis=None)[31:33].sum())  # above the median
 
 
 def dhash(grey: NDArray[np.uint8]) -> int:
     """Hash a 32 x 32 picture nearly as ``imagehash.dhash`` does; 64 bits, most significant first."""
-    tiny = (DHASH_ROWS @ grey.astype(np.int64) @ DHASH_COLUMNS.T + _ONE * _ONE // 2) // (
-        _ONE * _ONE
-    )  # whole levels of grey
+    tiny = np.floor(_ROWS @ grey.astype(np.float64) @ _COLUMNS / (_ONE * _ONE) + 0.5)  # whole levels of grey
     return _bits(tiny[:, 1:] > tiny[:, :-1])
 
 

@@ -5,6 +5,7 @@ to a picture whose lower half is grey.
 """
 
 import re
+import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,6 +23,11 @@ _SEQUENTIAL_DCT = {0xC0, 0xC1}
 _HUFFMAN_DCT = _SEQUENTIAL_DCT | {0xC2}
 _TABLES = {0xC4, 0xCC, 0xDB, 0xDD}  # Huffman, arithmetic conditioning, quantisation, restart interval
 _FRAME = 8 + 3 * 4  # bytes of a frame header of four components, the most that Pillow decodes
+_FRAME_HEADER = struct.Struct(">2xBHHB")  # after the length: bits a sample, height, width, components
+_MODES = {1: "L", 3: "RGB"}  # by the number of components
+# How the segments begin that say more of the picture than its pixels: EXIF data (APP1), the index of an MPO (APP2).
+_NOT_PLAIN = {0xE1: b"Exif\0", 0xE2: b"MPF\0"}
+_NEVER = b"\0" * 64
 _ADOBE_SEGMENT = 14  # bytes with the length; the last is the colour transform, 0 to 2
 
 # Coded data looks random: of so many bytes in a row, all are printable in less than one of 10**150 places. Even areas
@@ -46,11 +52,16 @@ class Outline:
             every scan is read to its end at every scale. Not so where the colours cannot be scaled up to the size of
             the picture, which only a full decode notices, where there is nothing to scale (lossless), and where the
             coding is arithmetic.
+        size: Width and height of a plain JPEG, of which nothing else must be known to draw it: 8 bits a sample, one or
+            three components, no EXIF data, which may turn it, and no index of further pictures. None for all others.
+        mode: Pillow's name of a plain JPEG's colour mode: L or RGB.
     """
 
     scans: tuple[tuple[int, int], ...]
     whole: bool
     scalable: bool
+    size: tuple[int, int] | None
+    mode: str
 
 
 def outline(data: bytes, most: int) -> Outline:
@@ -60,7 +71,8 @@ def outline(data: bytes, most: int) -> Outline:
     the end of the image is ignored. Linear.
     """
     scans: list[tuple[int, int]] = []
-    start, marker, scalable = 0, 0, True
+    frames: list[bytes] = []
+    start, marker, scalable, plain = 0, 0, True, True
     for marker, position in _markers(data):
         if start:
             scans.append((start, position - 2))
@@ -70,8 +82,20 @@ def outline(data: bytes, most: int) -> Outline:
         if marker == _EOI:
             break
         if marker in _FRAMES and not scans:
-            scalable &= marker in _HUFFMAN_DCT and _even(data[position : position + _FRAME])
-    return Outline(tuple(scans), marker == _EOI and bool(scans), scalable)
+            frames.append(data[position : position + _FRAME])
+            scalable &= marker in _HUFFMAN_DCT and _even(frames[-1])
+        plain &= not data.startswith(_NOT_PLAIN.get(marker, _NEVER), position + 2)
+    size, mode = _plain(frames) if plain and scalable else (None, "")
+    return Outline(tuple(scans), marker == _EOI and bool(scans), scalable, size, mode)
+
+
+def _plain(frames: list[bytes]) -> tuple[tuple[int, int] | None, str]:
+    """Return the size and mode of a picture with these frame headers, if it is plain."""
+    if len(frames) != 1:
+        return None, ""
+    precision, height, width, components = _FRAME_HEADER.unpack_from(frames[0].ljust(_FRAME))
+    plain = precision == 8 and height and width and components in _MODES  # noqa: PLR2004 (bits)
+    return ((width, height), _MODES[components]) if plain else (None, "")
 
 
 def decode(data: bytes, size: tuple[int, int], mode: str, at_least: int) -> NDArray[np.uint8]:

@@ -3,9 +3,11 @@
 import json
 import os
 from base64 import b64decode, b64encode
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from attrs import asdict, field, frozen
+from attrs import AttrsInstance, field, fields, frozen
 from attrs.validators import deep_iterable, ge, in_
 
 from pixcore.model.images import RejectReason
@@ -75,10 +77,21 @@ class Refusal:
 
 def to_json(outcome: Picture | Refusal) -> bytes:
     """Write what ``from_json`` reads."""
-    values = asdict(outcome)
+    values = _values(outcome)
     if isinstance(outcome, Picture):
+        values["fingerprint"], values["measures"] = _values(outcome.fingerprint), _values(outcome.measures)
         values["grey"] = b64encode(outcome.grey).decode()
     return json.dumps(values).encode()
+
+
+def _values(of: AttrsInstance) -> dict[str, Any]:
+    """Return an object's attributes by name. ``asdict`` takes five times as long."""
+    return {name: getattr(of, name) for name in _names(type(of))}
+
+
+@cache
+def _names(cls: type[AttrsInstance]) -> tuple[str, ...]:
+    return tuple(attribute.name for attribute in fields(cls))
 
 
 def from_json(text: bytes) -> Picture | Refusal:
