@@ -3,16 +3,12 @@
 import hashlib
 import json
 import signal
-import sys
-import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from command import Ran, at_home, ended, files, jpeg, pixcore, start
 from hostile import Client, Site, picture, silent, status, text
@@ -85,29 +81,6 @@ def test_a_list_on_the_web_gives_provenance(site: Site) -> None:
     assert [(row["title"], row["license"]) for row in rows(ran)] == [("A cat", "CC0")]
 
 
-@pytest.mark.parametrize("layout", ["imagefolder", "webdataset", "parquet"])
-def test_every_column_of_a_list_reaches_an_export(site: Site, layout: str) -> None:
-    """A list of images and texts is worth nothing without its texts."""
-    values = {
-        "URL": [site.url(f"/{n}.jpg") for n in range(4)],
-        "TEXT": [f"a cat, {n}" for n in range(4)],
-        "label": ["Felis", "Lynx"] * 2,
-        "score": [0.25] * 4,
-        "n": [1, 2, 3, 4],
-        "boxes": [[[0, 1]]] * 4,
-    }
-    pq.write_table(pa.table(values), "cats.parquet")
-    ran = pixcore("run", "--source", "urls:cats.parquet", "--json", "--allow-private-hosts", site.host)
-    assert ran.code == 0
-    assert pixcore("export", "cats", "--format", layout, "--out", "out").code == 0
-    found = sorted(exported(layout), key=lambda row: row["n"])
-    assert [[row[name] for name in ("url", "caption", "label", "score", "n", "boxes")] for row in found] == [
-        [url, caption, label, "0.25", n, "[[0, 1]]"]
-        for url, caption, label, n in zip(values["URL"], values["TEXT"], values["label"], values["n"], strict=True)
-    ]
-    assert "Lynx" in Path("pixcore-data/blobs/cats/README.md").read_text()
-
-
 def test_a_column_has_one_type_in_all_archives(site: Site) -> None:
     """Loaders need that, also if the lists of two keywords differ; a list that grew cannot change it."""
     urls = [site.url(f"/{n}.jpg") for n in range(6)]
@@ -127,18 +100,6 @@ def test_a_column_has_one_type_in_all_archives(site: Site) -> None:
     refused = pixcore(*numbers)
     assert refused.code == 2
     assert "column 'n' holds integers in the chunks that dataset 'cats' has" in refused.err
-
-
-def exported(layout: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of the export in ``out``."""
-    for file in Path("out").rglob("*"):
-        if (layout == "parquet" and file.suffix == ".parquet") or (
-            layout == "imagefolder" and file.name == "metadata.parquet"
-        ):
-            yield from pq.read_table(file).to_pylist()
-        elif layout == "webdataset" and file.suffix == ".tar":
-            with tarfile.open(file) as archive:
-                yield from (json.load(archive.extractfile(m) or sys.stdin) for m in archive if m.name.endswith(".json"))
 
 
 def test_a_plan_says_how_a_list_is_read(site: Site) -> None:

@@ -259,12 +259,17 @@ def test_a_row_has_the_columns_of_its_list() -> None:
     assert row(0, image, evolve(request, label="cat")).label == "cat"
 
 
-@given(st.lists(st.sampled_from([*COLUMNS, "image", "mask_file_name", "list_url", "score"]), unique=True))
+@given(
+    st.lists(
+        st.sampled_from([*COLUMNS, "image", "mask_file_name", "list_url", "score", "WIDTH", "List_Url", "id", "ID"]),
+        unique=True,
+    )
+)
 def test_the_columns_of_a_list_get_names_of_their_own(columns: list[str]) -> None:
-    """A list's column neither replaces a column of pixcore nor another one of the list."""
+    """A list's column differs from all others, also for tools that ignore the case of letters."""
     names: list[str] = []
     for column in columns:
-        names.append(own_name(column, {*names, *columns} - {column}))
-    assert len(set(names)) == len(columns)
-    assert not [name for name in names if name in COLUMNS or reserved(name)]
+        names.append(own_name(column, names, {*columns} - {column}))
+    assert len({name.casefold() for name in (*names, *COLUMNS)}) == len(columns) + len(COLUMNS)
+    assert not [name for name in names if reserved(name)]
     assert [name for name, column in zip(names, columns, strict=True) if column == "score"] in ([], ["score"])

@@ -180,14 +180,15 @@ def _listed(candidate: Candidate, request: ChunkRequest) -> Iterator[tuple[str, 
         yield column, value if kind == "integer" else as_text(str(value))
 
 
-def own_name(column: str, taken: Collection[str] = ()) -> str:
+def own_name(column: str, given: Collection[str] = (), others: Collection[str] = ()) -> str:
     """Return the name under which rows keep a list's column: its own, with the prefix ``list_`` if that is not free.
 
-    Names of ``COLUMNS``, reserved names and those in ``taken`` are not free. The reserved ending ``_file_name`` becomes
-    ``_file``.
+    Names of ``COLUMNS``, reserved names and those already ``given`` to columns are not free in any case of letters,
+    because DuckDB, Spark and others read ``width`` and ``WIDTH`` as one column. Nor are exactly the names ``others``,
+    which columns have that come later. The reserved ending ``_file_name`` becomes ``_file``.
     """
-    name = column
-    while name in COLUMNS or reserved(name) or name in taken:
+    name, not_free = column, {one.casefold() for one in (*COLUMNS, *given)}
+    while name.casefold() in not_free or reserved(name) or name in others:
         name = f"list_{name}"
         if name.endswith("_file_name"):
             name = name.removesuffix("_name")

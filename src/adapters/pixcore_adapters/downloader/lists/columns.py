@@ -110,7 +110,7 @@ def choose(available: Sequence[str], options: ListOptions, name: str) -> Columns
     names: dict[str, str] = {}
     for column in wanted:
         if column not in taken and column not in dropped:
-            names[column] = own_name(column, {*names.values(), *wanted} - {column})
+            names[column] = own_name(column, names.values(), {*wanted} - {column})
     return Columns(urls[0], provenance, label, hashes, names)
 
 

@@ -153,7 +153,7 @@ def _growing(
             for key in row[1].keys() - seen:
                 seen.add(key)
                 if not options.keep and key not in options.drop:
-                    names[key] = own_name(key, {*names.values(), *seen} - {key})
+                    names[key] = own_name(key, names.values(), seen - {key})
             if len(seen) > _MAX_KEYS:
                 raise InvalidRequest(f"the list {name} has more than {_MAX_KEYS} different keys; use --keep-columns")
         yield row
