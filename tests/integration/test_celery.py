@@ -20,6 +20,7 @@ import pytest
 import servers.redis
 from attrs import define, evolve
 from celery import Celery
+from celery.concurrency.base import BasePool
 from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded
 from databases import new_name
 from fleet import Fleet, Program, await_true, fleet, kill
@@ -498,3 +499,16 @@ def test_an_unreachable_broker_is_named_within_seconds(home: Fleet, scheme: str,
             queue.waiting()
         assert time.monotonic() - began < 60
     assert PASSWORD not in f"{unsent.value!r}{unsent.value.__cause__!r}{uncounted.value!r}"
+
+
+class Greenlets(BasePool):  # type: ignore[misc]  # Celery ships no types
+    """A pool like those of gevent and eventlet."""
+
+    is_green = True
+
+
+def test_a_pool_of_greenlets_is_refused() -> None:
+    """Images would be judged wrongly, and the worker would ignore the signal to stop."""
+    app = make_app(Settings(broker=SecretUrl("redis://localhost:1/0")))
+    with pytest.raises(SystemExit, match="a pool of greenlets cannot run chunks; use --pool=prefork"):
+        app.WorkController(pool=Greenlets)

@@ -95,7 +95,7 @@ def test_run_again_does_nothing_and_prints_the_same(home: Path) -> None:
     again = run()
     assert (again.code, again.out) == (first.code, first.out)
     assert (len(before), written()) == (3, before)
-    assert again.err == "dataset photos: nothing left to do\n"
+    assert again.err == "dataset photos: no chunk is left to process\n"
 
 
 def test_a_chunk_below_its_target_exits_3_and_says_what_helps(home: Path) -> None:

@@ -20,8 +20,10 @@ from servers.fixtures import Own
 from servers.server import Server
 from stores import real_store
 
-from pixcore import Status
-from pixcore_runners.queueing.runner import RUNNERS
+from pixcore import ChunkRequest, Slice, Status
+from pixcore_adapters.status_repo.memory import MemoryStatusRepo
+from pixcore_runners.queueing.runner import RUNNERS, QueueUnavailable, open_runner
+from pixcore_runners.settings import SecretUrl, Settings
 
 FIRST, LAST = 0, -1
 
@@ -293,3 +295,13 @@ def test_a_store_that_is_away_for_a_while_is_waited_for(
             assert outcome(crew) == [ONCE, ONCE]
             assert fetched_once(crew)
             everything_holds(crew)
+
+
+def test_a_broker_without_memory_is_said_to_be_full(runner: str, broker: Server[Redis]) -> None:
+    """It runs and is reachable, so the usual advice would send the operator to the wrong place."""
+    client = RedisClient.from_url(broker.address.url())
+    client.config_set("maxmemory", 1)
+    status = MemoryStatusRepo()
+    (chunk,) = status.ensure([ChunkRequest(0, "cat", 1, [Slice("folder", "/none", 0, 1)], "cats")])
+    with pytest.raises(QueueUnavailable, match=r"is full \(.*maxmemory.*\); raise its maxmemory"):
+        open_runner(runner, Settings(broker=SecretUrl(broker.address.url()))).send([status.get(chunk.key)])

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ from pixcore import (
     Slice,
     StoreNotFound,
 )
+from pixcore.model.quality import NearRule, TwinRule
 from pixcore.planning import variations
 from pixcore.stored.identity import identity_of
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
@@ -146,6 +148,27 @@ def test_a_dataset_is_planned_once() -> None:
     for count in (10, 3, None):
         with plan_missing(cats(count), status, sources) as proposal:
             assert list(proposal.requests) == []
+
+
+def test_rules_that_existing_chunks_do_not_follow_are_named() -> None:
+    """Changed rules must not be ignored in silence: chunks keep those that they were planned with."""
+    status, sources = MemoryStatusRepo(), Sources(cats=10)
+    extend(cats(8), status, sources)
+
+    def changes(wanted: DatasetSpec) -> tuple[str, ...]:
+        with plan_missing(wanted, status, sources) as missing:
+            return tuple(missing.changes)
+
+    assert changes(cats(8)) == changes(cats(10, chunk_size=9)) == ()
+    assert changes(cats(8, chunk_size=2)) == (
+        "existing chunks have up to 4 images each, and keep that; chunk_size = 2 is only for new chunks",
+    )
+    rules = evolve(cats(8), quality=Quality(min_width=300, near=NearRule(3, 10), twins=TwinRule.OFF, drop=("dark",)))
+    (sentence,) = changes(rules)
+    assert sentence.startswith(
+        "existing chunks were planned with drop = none instead of dark, min_width = 50 instead of 300, near = drop"
+        " instead of off, near_phash = 10 instead of 3, and keep that"
+    )
 
 
 def test_an_extension_begins_behind_what_chunks_took() -> None:

@@ -431,6 +431,26 @@ def test_the_url_of_a_redis_that_one_of_the_runners_would_misread_is_refused(url
     assert str(refused.value) == complaint
 
 
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("A=1\nPIXCORE_STORE='file:./hush\nB=2\n", ".env:2 cannot be read; write NAME=VALUE, or begin it with #"),
+        (None, ".env cannot be read (Is a directory); make it a file that you may read"),
+    ],
+    ids=["a line", "a folder"],
+)
+def test_a_env_file_that_cannot_be_read_is_named(tmp_path: Path, content: str | None, complaint: str) -> None:
+    """A setting that is ignored in silence puts a dataset into another store. The line itself may hold a password."""
+    env = tmp_path / ".env"
+    if content is None:
+        env.mkdir()
+    else:
+        env.write_text(content)
+    with pytest.raises(InvalidRequest) as refused:
+        load(dotenv=env)
+    assert str(refused.value) == f"{tmp_path}/{complaint}"
+
+
 @given(st.text(), st.text(), st.text())
 def test_a_masked_url_never_contains_the_password(user: str, before: str, after: str) -> None:
     """Users often do not escape special characters in their passwords."""

@@ -79,10 +79,16 @@ class WorkerLogging(Logging):  # type: ignore[misc]  # Celery ships no types
 
 
 class CheckSettings(bootsteps.Step):  # type: ignore[misc]  # Celery ships no types
-    """Ends a worker with wrong settings before it takes messages. Makes it rest if it could run no chunk now."""
+    """Ends a worker with wrong settings before it takes messages. Makes it rest if it could run no chunk now.
+
+    The pools gevent and eventlet switch between tasks only where a library waits as they expect. A chunk waits for its
+    decoder processes in other ways: images would be judged as if their decoders had died.
+    """
 
     def create(self, parent: Worker) -> None:
         """See ``celery.bootsteps.Step``. ``parent`` is the worker."""
+        if parent.pool_cls.is_green:
+            raise SystemExit("pixcore: a pool of greenlets cannot run chunks; use --pool=prefork, which is the default")
         chunks = parent.app.tasks[NAME].chunks
         try:
             assemble_for_worker(chunks.settings)

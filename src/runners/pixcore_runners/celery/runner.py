@@ -8,10 +8,9 @@ from attrs import frozen
 from kombu.exceptions import KombuError
 
 from pixcore import ChunkRecord
-from pixcore.errors import one_line
 from pixcore_runners.celery.ready import TIMEOUT, make_app, work
 from pixcore_runners.celery.task import NAME, App
-from pixcore_runners.queueing.runner import QueueUnavailable
+from pixcore_runners.queueing.runner import unavailable
 from pixcore_runners.settings import Settings
 
 # How often, and after how many seconds, a request that the broker did not answer is sent again.
@@ -86,7 +85,4 @@ class CeleryRunner:
             with connection:
                 yield connection
         except unreachable as error:
-            raise QueueUnavailable(
-                f"the broker {self._settings.broker} cannot be reached ({one_line(error)}); check that it runs and that"
-                " PIXCORE_BROKER is right"
-            ) from error
+            raise unavailable(self._settings.broker, error) from error

@@ -119,7 +119,8 @@ def plan_and_save(shell: Shell, spec: DatasetSpec) -> tuple[Assembly, int]:
         yield from plan.save(made[0].status, made[0].store)
         if reopened := plan.refill(made[0].status):
             shell.say(f"dataset {spec.dataset}: its lists have grown; short chunks reopened: {reopened}")
-        for line in (line for summary in plan.summaries for line in faults(summary)):
+        lines = [line for summary in plan.summaries for line in faults(summary)]
+        for line in (*lines, *(f"dataset {spec.dataset}: {change}" for change in plan.changes)):
             shell.say(line)
 
     new = saved(make_plan, save)

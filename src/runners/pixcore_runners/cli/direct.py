@@ -68,7 +68,7 @@ def run_unfinished(shell: Shell, assembly: Assembly, dataset: str, validator: Va
         card_refresh.refresh(dataset, assembly.status, assembly.store)
         records = list(assembly.status.find(dataset))
     else:
-        shell.say(f"dataset {dataset}: nothing left to do")
+        shell.say(f"dataset {dataset}: no chunk is left to process")
     shell.show(document(dataset, records), chunk_table(records))
     if changes := changed(records):
         shell.say(f"changed by the conversion: {', '.join(f'{name}: {count}' for name, count in changes.items())}")

@@ -41,9 +41,11 @@ def command(shell: Shell, /, keyword: str, count: int | None, dataset: str, **co
                     "taken": [asdict(slice_) for slice_ in taken],
                 }
             )
-        lists = missing.summaries
+        lists, changes = missing.summaries, missing.changes
     document = {"version": VERSION, "dataset": spec.dataset, "chunks": chunks, "lists": lists}
     shell.show(document, table, *(line for summary in lists for line in described(summary)))
+    for change in changes:
+        shell.say(f"dataset {spec.dataset}: {change}")
     if spec.store_as:
         shell.say(f"images are stored as {spec.store_as.described()}; the originals are not kept")
 

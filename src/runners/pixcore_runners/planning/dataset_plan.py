@@ -30,6 +30,7 @@ from pixcore.stored.identity import identify
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
+from pixcore_runners.planning.changed_rules import changed_rules
 from pixcore_runners.planning.known import Known
 from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
 from pixcore_runners.planning.storing import require_same
@@ -56,11 +57,15 @@ class Catalogue(Protocol):
 
 @frozen
 class Plan:
-    """The chunks that a dataset still lacks, not saved yet, and the listings that their slices refer to."""
+    """The chunks that a dataset still lacks, not saved yet, and the listings that their slices refer to.
+
+    ``changes`` says, in sentences, which rules of the spec existing chunks do not follow.
+    """
 
     requests: Iterator[ChunkRequest]
     dataset: str
     _listings: Sequence[Listing]
+    changes: Sequence[str]
     _grown: Mapping[str, Sequence[Slice]]  # by keyword: lists that may fill chunks that ran out of candidates
 
     @property
@@ -142,7 +147,8 @@ def _plan(spec: DatasetSpec, known: Known, first_index: int, catalogue: Catalogu
         request = DatasetRequest(
             spec.dataset, lacking, spec.chunk_size, first_index, quality, tuple(known.columns.items()), spec.store_as
         )
-        yield Plan(plan(request), spec.dataset, list(lanes.listings.values()), grown)
+        changes = changed_rules(quality, spec.chunk_size, known.qualities, known.largest)
+        yield Plan(plan(request), spec.dataset, list(lanes.listings.values()), tuple(changes), grown)
 
 
 @frozen

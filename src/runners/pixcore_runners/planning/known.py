@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pixcore import ChunkRecord, Slice, Status
 from pixcore.chunk.unfilled import is_unfilled
 from pixcore.model.positions import Allocation
-from pixcore.model.quality import TwinRule
+from pixcore.model.quality import Quality, TwinRule
 
 if TYPE_CHECKING:
     from pixcore.model.conversion import Conversion
@@ -23,6 +23,8 @@ class Known:
         self.variations: dict[str, int] = {}  # version of the variations by keyword
         self.columns: dict[str, str] = {}  # types of the columns of lists
         self.stored_as: set[Conversion | None] = set()
+        self.qualities: set[Quality] = set()
+        self.largest = 0  # target of a chunk
         self.by_hashes = False  # an older plan drops by hashes, and keeps to that
         self.furthest: dict[_List, Slice] = {}  # last slice of each list or search
         self.returned: list[Allocation] = []  # lists of which chunks gave candidates back
@@ -43,6 +45,8 @@ class Known:
         request = record.chunk.request
         self.chunks += 1
         self.stored_as.add(request.store_as)
+        self.qualities.add(request.quality)
+        self.largest = max(self.largest, request.target)
         self.by_hashes |= request.quality.twins is TwinRule.HASHES
         self.images[request.keyword] = self.images.get(request.keyword, 0) + request.target
         self._add_columns(request.columns)

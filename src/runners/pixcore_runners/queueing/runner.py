@@ -7,12 +7,23 @@ from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 from pixcore import ChunkRecord, InvalidRequest, TransientError
+from pixcore.errors import one_line
 from pixcore_runners.registry.table import Builtin, Table
 from pixcore_runners.settings import Settings
 
 
 class QueueUnavailable(TransientError):
-    """The queue's broker cannot be reached."""
+    """The queue's broker cannot be reached, or takes no messages."""
+
+
+def unavailable(broker: object, error: Exception) -> QueueUnavailable:
+    """Return the error for what a broker's client raised. ``str(broker)`` is its URL without a password."""
+    reason = one_line(error)
+    if "'maxmemory'" in reason:  # the answer of a Redis that reached it and may evict nothing
+        return QueueUnavailable(f"the broker {broker} is full ({reason}); raise its maxmemory, or let workers empty it")
+    return QueueUnavailable(
+        f"the broker {broker} cannot be used ({reason}); check that it runs and that PIXCORE_BROKER is right"
+    )
 
 
 class Queue(Protocol):

@@ -9,8 +9,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from pixcore import InvalidRequest
-from pixcore.errors import one_line
-from pixcore_runners.queueing.runner import QueueUnavailable
+from pixcore_runners.queueing.runner import unavailable
 from pixcore_runners.settings import Settings
 
 _SCHEMES = ("redis://", "rediss://", "unix://")
@@ -52,7 +51,4 @@ def broker_errors(settings: Settings) -> Generator[None]:
     try:
         yield
     except RedisError as exc:
-        raise QueueUnavailable(
-            f"the broker {settings.broker} cannot be used ({one_line(exc)}); check that it runs and that"
-            " PIXCORE_BROKER is right"
-        ) from exc
+        raise unavailable(settings.broker, exc) from exc

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from attrs import evolve, fields_dict, frozen
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from pixcore.errors import InvalidRequest
 from pixcore.redaction import redacted
@@ -134,17 +134,30 @@ def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
 
 def _variables(environ: Mapping[str, str], dotenv: Path | None) -> Mapping[str, _Given]:
     """Return all variables that are not empty. Those of the environment win over those of the file."""
-    try:
-        # without interpolation: a "$" in a password is a "$" and refers to no variable
-        written = dotenv_values(dotenv, interpolate=False) if dotenv else {}
-    except UnicodeDecodeError as exc:
-        raise InvalidRequest(f"{dotenv} is not UTF-8; save it as UTF-8") from exc
-    except OSError as exc:
-        raise InvalidRequest(f"{dotenv} cannot be read ({exc.strerror}); change its permissions") from exc
+    written = _written(dotenv) if dotenv else {}
     return ChainMap(
         {name: _Given(value, f"environment {name}") for name, value in environ.items() if value},
         {name: _Given(value, f"{dotenv} {name}") for name, value in written.items() if value},
     )
+
+
+def _written(dotenv: Path) -> dict[str, str | None]:
+    """Return the variables of a ``.env`` file, without interpolation: a ``$`` in a password refers to no variable."""
+    try:
+        with dotenv.open(encoding="utf-8") as file:
+            bindings = list(parse_stream(file))
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError as exc:
+        raise InvalidRequest(f"{dotenv} is not UTF-8; save it as UTF-8") from exc
+    except OSError as exc:
+        raise InvalidRequest(f"{dotenv} cannot be read ({exc.strerror}); make it a file that you may read") from exc
+    for binding in bindings:
+        if binding.error:  # the line is not quoted, as it may hold a password
+            raise InvalidRequest(
+                f"{dotenv}:{binding.original.line} cannot be read; write NAME=VALUE, or begin it with #"
+            )
+    return {binding.key: binding.value for binding in bindings if binding.key}
 
 
 def _from_variables(variables: Mapping[str, _Given]) -> dict[str, _Given]:
