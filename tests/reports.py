@@ -1,14 +1,20 @@
 """Create datasets for the report without a pipeline: archives in a store and their records."""
 
+import gzip
+import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from pictures import encoded, photo
 
 from pixcore import Chunk, ChunkRecord, ChunkRequest, ChunkResult, Slice, Status
+from pixcore.chunk.publish import archive_at
+from pixcore.model.archives import StoredBlob
 from pixcore.model.chunks import Attempt, Phase, Progress, Reject
+from pixcore.model.outcomes import OUTCOMES, PREVIEWS
 from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION, Row
 from pixcore.ports import BlobStore
 from pixcore.stored.archives import StoredArchives
@@ -95,6 +101,38 @@ def _stored(
         metadata={},
     )
     return record
+
+
+def with_outcomes(
+    record: ChunkRecord,
+    store: BlobStore,
+    lines: Sequence[Mapping[str, object]],
+    pictures: Mapping[str, bytes],
+    spare: Path,
+) -> ChunkRecord:
+    """Store these outcomes and previews of a chunk, and record them."""
+    assert record.result
+    outcomes, previews = spare / "outcomes", spare / "previews"
+    text = b"".join(json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n" for line in lines)
+    outcomes.write_bytes(gzip.compress(text))
+    with zipfile.ZipFile(previews, "w") as packed:
+        for sha256, picture in pictures.items():
+            packed.writestr(f"{sha256}.webp", picture)
+    recorded = []
+    for path, suffix in ((outcomes, OUTCOMES), (previews, PREVIEWS)):
+        made = archive_at(path, 0)
+        key = record.chunk.key.outcomes_key(suffix)
+        store.put(key, path, sha256=made.sha256, size=made.size, content_type="x/y", metadata={})
+        recorded.append(StoredBlob(made.size, made.sha256))
+    return evolve(record, result=evolve(record.result, outcomes=recorded[0], previews=recorded[1]))
+
+
+def a_copy(number: int, twin: Row, **changes: object) -> dict[str, object]:
+    """Return the outcome of an image that was dropped for the image of a row."""
+    line = {"source": "urls", "query": "l", "position": number, "url": f"https://example.org/copy-{number}.jpg"}
+    line |= {"outcome": "near_duplicate", "detail": f"same picture, cropped by {number} %", "bytes": 900}
+    line |= {"sha256": f"{number + 10**6:064x}", "width": 32, "height": 24, "twin": twin.sha256, "twin_url": twin.url}
+    return line | changes
 
 
 def a_record(

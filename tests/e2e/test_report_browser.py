@@ -12,7 +12,7 @@ from attrs import evolve
 from browser.chromium import Browser, browser
 from pictures import encoded, photo
 from PIL import Image
-from reports import StoredDataset, a_record, a_row, stored_dataset
+from reports import StoredDataset, a_copy, a_record, a_row, stored_dataset, with_outcomes
 from servers.fixtures import had
 
 from pixcore import ChunkKey, NearGroup, NearPair, SeenImage, Status, near_groups
@@ -70,10 +70,11 @@ def dataset(work: Path) -> StoredDataset:
         for number in range(IMAGES)
     ]
     return stored_dataset(
-        work, [images[:100], images[100:]], rejected={"damaged": 2, "near_duplicate": 1}, missed={"timeout": 4}
+        work, [images[:100], images[100:]], rejected={"damaged": 2, "too_small": 1}, missed={"timeout": 4}
     )
 
 
+COPIES = 30  # more than the page shows at a time
 MEASURED = 100  # the dogs are from an archive without measures
 
 
@@ -121,6 +122,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for place, record in enumerate(whole.records)
         if record.result
     ]
+    copies = [a_copy(number, a_row(number)) for number in range(COPIES)]
+    small = a_copy(COPIES, a_row(0), outcome="too_small", detail="32 x 24 of at least 50 x 50 pixels")
+    small = {key: value for key, value in small.items() if not key.startswith("twin")}
+    pictures = {str(line["sha256"]): encoded(photo(0, 64, 48), "WEBP") for line in (*copies, small)}
+    records[0] = with_outcomes(records[0], whole.archives.store, [*copies, small], pictures, work)
     report = evolve(whole, records=[*records, short]).report(
         groups=near((0, 1), (2, 3)), attempts=ATTEMPTS, dataset="cats-and-dogs"
     )
@@ -259,6 +265,27 @@ def test_flags_and_measures_select_and_sort_the_images(opened: Browser) -> None:
     assert "Sharpness" not in text(opened, "#details .facts")
 
 
+def test_every_dropped_copy_is_beside_the_kept_image(opened: Browser) -> None:
+    """Users check whether the better one stayed, by both pictures, both sizes and what decided, of all pairs."""
+    shown = " ".join(text(opened, "#dropped li >> nth=1").split())
+    assert shown.startswith(
+        "kept: 160 \xd7 120, 1.0 kB left out: 32 \xd7 24, 900 B same picture, cropped by 1 % kept https"
+    )
+    loaded = "[...document.querySelectorAll('#dropped img')].filter((one) => one.complete && one.naturalWidth).length"
+    until(opened, f"{loaded} === 48")
+    opened("click", "#dropped + .pager button >> nth=1")
+    until(opened, "document.querySelectorAll('#dropped li').length === 6")
+    opened("click", "#dropped button >> nth=5")
+    assert text(opened, "#details-title") == "picture 29"
+
+
+def test_images_that_a_rule_dropped_are_shown_with_what_decided(opened: Browser) -> None:
+    """A threshold is easier to judge by the pictures that it drops."""
+    opened("click", "#rejected summary:has-text('too small')")
+    until(opened, "document.querySelector('.gone[data-reason=too_small] img')?.naturalWidth === 64")
+    assert "32 x 24 of at least 50 x 50 pixels" in text(opened, ".gone[data-reason=too_small] li")
+
+
 def test_kept_copies_are_side_by_side_with_what_decided(opened: Browser) -> None:
     """Users decide which of the two to remove: they need both pictures, both sizes and the reason."""
     shown = " ".join(text(opened, "#copies li").split())
@@ -338,13 +365,13 @@ def test_the_focus_is_visible(opened: Browser) -> None:
 
 def test_pairs_are_side_by_side_with_their_distance(opened: Browser) -> None:
     """Users compare both pictures at the same height, and each must open its details."""
-    one, other = (box(opened, f".near:not(#copies) button >> nth={place}") for place in (0, 1))
+    one, other = (box(opened, f"#similar button >> nth={place}") for place in (0, 1))
     assert isinstance(one, dict)
     assert isinstance(other, dict)
     assert (one["y"], one["height"]) == (other["y"], other["height"])
     assert one["x"] < other["x"]
     assert " ".join(text(opened, ".distances >> nth=0").split()) == "1 phash 1 dhash bits of 64 apart, group 1"
-    opened("click", ".near:not(#copies) button >> nth=1")
+    opened("click", "#similar button >> nth=1")
     assert text(opened, "#details-title") == "picture 1"
     press(opened, "ArrowLeft")
     assert text(opened, "#details-title") == "picture 0"
@@ -414,6 +441,9 @@ def hostile(work: Path, probe: str) -> Report:
         SeenImage(ChunkKey("d", 1), sha256, probe, Fingerprint(0, 0, "x", flat=False))
         for sha256 in (row.sha256, other.sha256)
     ]
+    dropped = [a_copy(number, row, url=probe, detail=probe, twin_url=probe) for number in range(2)]
+    dropped[1]["outcome"] = probe
+    records[0] = with_outcomes(records[0], whole.archives.store, dropped, {}, work)
     report = evolve(whole, records=records).report(
         groups=near_groups([NearPair(*seen)]), attempts=attempts, dataset=probe
     )

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pictures import encoded, photo, postscript
 from PIL import Image
-from reports import StoredDataset, a_record, a_row, jpegs, stored_dataset
+from reports import StoredDataset, a_copy, a_record, a_row, jpegs, stored_dataset, with_outcomes
 
 from pixcore import ChunkKey, ChunkResult, InvalidRequest, NearPair, SeenImage, Status, StoreDenied, near_groups
 from pixcore.model.chunks import Reject, TwinPair
@@ -231,6 +231,27 @@ def test_copies_that_a_chunk_kept_are_shown_with_their_sizes_and_what_decided(tm
     assert "2 pairs show the same picture." in text
     assert "68 \xd7 48, 1.0 kB 69 \xd7 48, 1.0 kB same picture, mirrored <b> chunk 2" in text
     assert "no preview" in text
+
+
+def test_dropped_images_are_read_with_their_previews_and_twins(tmp_path: Path) -> None:
+    """All pairs are shown; what cannot be read, or was not stored, is named, and the page is made all the same."""
+    rows = [a_row(number) for number in range(3)]
+    whole = stored_dataset(tmp_path, [[(row, data)] for row, data in zip(rows, jpegs(3), strict=True)])
+    store = whole.archives.store
+    copies = [a_copy(number, rows[0]) for number in range(9)]
+    kept = a_copy(9, rows[0], outcome="accepted")
+    records = list(whole.records)
+    records[0] = with_outcomes(records[0], store, [*copies, kept], {str(copies[0]["sha256"]): b"picture"}, tmp_path)
+    records[1] = with_outcomes(records[1], store, [], {}, tmp_path)
+    store.delete(records[1].chunk.key.outcomes_key(".jsonl.gz"))
+    report = evolve(whole, records=records).report(most=2)
+    dropped = report.dropped
+    assert (dropped.counts, len(dropped.pairs), dropped.without) == ({"near_duplicate": 9}, 2, 1)
+    assert [one.preview for one in dropped.pairs] == [b"picture", b""]
+    assert report.kept == {rows[0].sha256: 0}
+    assert "9 images show the same picture" in Page(report).text
+    assert list(dropped.unread) == [2]
+    assert "The outcomes of chunk 2 could not be read." in Page(report).text
 
 
 def test_of_too_many_copies_the_first_pairs_are_shown(tmp_path: Path) -> None:

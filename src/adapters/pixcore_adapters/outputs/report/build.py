@@ -12,6 +12,7 @@ from pixcore.model.originals import collected_sha256
 from pixcore.ports.seen_images import NearPair
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.near_groups import NearGroup
+from pixcore_adapters.outputs.report.dropped import DroppedImages
 from pixcore_adapters.outputs.report.figures import Figures
 from pixcore_adapters.outputs.report.funnel import Stage, funnel
 from pixcore_adapters.thumbnails import Thumbnails
@@ -94,6 +95,8 @@ class Report:
         near: The pairs that are shown, the nearest ones first; without those of ``twins``.
         copies: The number of pairs of copies that chunks found and kept.
         twins: Those of them that are shown, in the order of their chunks.
+        dropped: The images that rules and better copies dropped.
+        kept: The places in ``images`` of those that are kept instead, by sha256.
         rejections: Rejected downloads by reason, the most frequent reason first.
         unread: For each chunk whose archive could not be read, by its id, the error.
     """
@@ -110,6 +113,8 @@ class Report:
     near: tuple[ShownPair, ...]
     copies: int
     twins: tuple[ShownTwins, ...]
+    dropped: DroppedImages
+    kept: Mapping[str, int]
     rejections: tuple[Rejections, ...]
     unread: Mapping[int, str]
 
@@ -138,6 +143,9 @@ def gather(
     nearest = _nearest(groups, {(chunk, frozenset((pair.one, pair.other))) for chunk, pair in twins[:_PAIRS]})
     paired: set[object] = {image.sha256 for _, pair in nearest for image in (pair.one, pair.other)}
     paired |= {(chunk, url) for chunk, pair in twins[:_PAIRS] for url in (pair.one, pair.other)}
+    dropped = DroppedImages(most)
+    dropped.read(records, archives)
+    paired |= {one.twin for one in dropped.pairs}
     thumbnails = Thumbnails.for_count(min(stored, most) + len(paired))
     reading = _Reading(archives, thumbnails, stored, most, paired, done)
     for record in records:
@@ -166,6 +174,8 @@ def gather(
             ShownTwins(chunk, pair, (places.get((chunk, pair.one)), places.get((chunk, pair.other))))
             for chunk, pair in twins[:_PAIRS]
         ),
+        dropped=dropped,
+        kept={twin: places[twin] for one in dropped.pairs if (twin := one.twin) in places},
         rejections=_rejections(records),
         unread=reading.unread,
     )

@@ -24,6 +24,7 @@ from pixcore.errors import InvalidRequest
 from pixcore.model.rows import COLUMNS
 from pixcore_adapters.outputs.report import charts
 from pixcore_adapters.outputs.report.build import Report
+from pixcore_adapters.outputs.report.dropped import Dropped
 from pixcore_adapters.outputs.report.figures import ValueCounts
 from pixcore_adapters.outputs.report.timeline import outcome, timeline
 from pixcore_adapters.outputs.templates import environment
@@ -154,12 +155,21 @@ def _data(report: Report) -> Iterator[Markup]:
         "side": report.side,
         "columns": ["chunk", *COLUMNS, *(f"list:{column}" for column in listed), "thumbnail"],
         "values": {column: list(places) for column, places in values.items()},
+        "dropped": [_dropped(one, report.kept) for one in (*report.dropped.pairs, *report.dropped.others)],
         "images": [],
     }
     yield _json(head).removesuffix("]}")
     for number, (line, shown) in enumerate(zip(lines, report.images, strict=True)):
         yield ("," if number else "") + Markup("\n") + _json([*line, b64encode(shown.thumbnail).decode()])
     yield Markup("\n]}")
+
+
+def _dropped(one: Dropped, kept: Mapping[str, int]) -> Mapping[str, object]:
+    """Return what the script shows of a dropped image; ``kept`` is the place of the image that stays."""
+    line = {key: one.line[key] for key in ("outcome", "url", "detail", "twin_url") if key in one.line}
+    numbers = {key: one.line.get(key, 0) for key in ("width", "height", "bytes")}
+    picture = b64encode(one.preview).decode()
+    return {"chunk": one.chunk, **line, **numbers, "kept": kept.get(one.twin), "picture": picture}
 
 
 def _coded(column: str, value: object, values: dict[str, dict[str, int]]) -> object:

@@ -249,7 +249,7 @@
     ["Address", "url"], ["Source", "source"], ["Keyword", "keyword"], ["Label", "label"], ["Fetched", "fetched_at"],
   ];
   const FILE = [
-    ["File", "file_name"], ["Colour mode", "mode"], ["sha256", "sha256"], ["phash", "phash"], ["dhash", "dhash"], ["Hashed by", "hash_method"],
+    ["File", "file_name"], ["Colour mode", "mode"], ["sha256", "sha256"], ["Conversion", "conversion"], ["sha256 before", "original_sha256"], ["phash", "phash"], ["dhash", "dhash"], ["Hashed by", "hash_method"],
   ];
   const ALWAYS = new Set(["creator", "license", "page_url"]);  // shown as "not stated" if they are empty
   let around = [];  // the images that the arrow keys go through
@@ -329,6 +329,93 @@
     });
   }
 
+  // ---- dropped images ----
+
+  const PART = 24;  // dropped images shown at a time
+
+  // Fill a list with items, a part at a time, and put buttons behind it to turn the parts.
+  function inParts(list, items, element) {
+    let first = 0;
+    const place = make("span", "", { role: "status" });
+    const buttons = [-1, 1].map((by) => {
+      const button = make("button", by < 0 ? "Previous" : "Next", { type: "button" });
+      button.addEventListener("click", () => { first += by * PART; show(); list.parentElement.scrollIntoView(); });
+      return button;
+    });
+    function show() {
+      list.replaceChildren(...items.slice(first, first + PART).map(element));
+      place.textContent = `${count(first + 1)} to ${count(Math.min(first + PART, items.length))} of ${count(items.length)}`;
+      buttons[0].disabled = first === 0;
+      buttons[1].disabled = first + PART >= items.length;
+    }
+    show();
+    if (items.length <= PART) return;
+    const pager = make("div", "", { class: "pager" });
+    pager.append(buttons[0], place, buttons[1]);
+    list.after(pager);
+  }
+
+  function preview(one) {
+    if (!one.picture) return make("span", "no preview", { class: "blank" });
+    const image = make("img", "", { alt: `left out: ${(one.url ?? "").slice(0, 180)}`, decoding: "async" });
+    image.src = `data:${data.type};base64,${one.picture}`;
+    return image;
+  }
+
+  const extent = (width, height, bytes) => (width ? `${width} × ${height}, ${weight(bytes)}` : weight(bytes));
+
+  function from(label, address) {
+    const line = make("p", "", { class: "from" });
+    line.append(make("span", label, { class: "quiet" }), " ", shown(address));
+    return line;
+  }
+
+  function pair(one) {
+    const item = make("li");
+    const two = make("div", "", { class: "two" });
+    const sizes = make("div", "", { class: "sizes" });
+    if (one.kept === null) {
+      two.append(make("span", "no preview", { class: "blank" }));
+      sizes.append(make("span", "kept"));
+    } else {
+      const button = make("button", "", { type: "button", "data-image": one.kept, "aria-label": `Details of ${one.twin_url ?? called(one.kept)}` });
+      button.append(picture(one.kept));
+      two.append(button);
+      sizes.append(make("span", `kept: ${extent(code(one.kept, "width"), code(one.kept, "height"), code(one.kept, "bytes"))}`));
+    }
+    const out = make("span", "", { class: "out" });
+    out.append(preview(one));
+    two.append(out);
+    sizes.append(make("span", `left out: ${extent(one.width, one.height, one.bytes)}`));
+    const decided = make("p", "", { class: "decided" });
+    decided.append(make("bdi", one.detail ?? ""));
+    item.append(two, sizes, decided, from("kept", one.twin_url ?? ""), from("left out", one.url ?? ""), from("chunk", String(one.chunk)));
+    return item;
+  }
+
+  function gone(one) {
+    const item = make("li");
+    const out = make("span", "", { class: "out" });
+    out.append(preview(one));
+    const why = make("p", "", { class: "from" });
+    why.append(make("bdi", one.detail ?? ""));
+    item.append(out, make("p", extent(one.width, one.height, one.bytes), { class: "from quiet" }), why, from(`chunk ${one.chunk}`, one.url ?? ""));
+    return item;
+  }
+
+  function dropped() {
+    const pairs = data.dropped.filter((one) => one.outcome === "near_duplicate");
+    if (pairs.length) inParts(find("#dropped"), pairs, pair);
+    for (const list of findAll(".gone")) {
+      const items = data.dropped.filter((one) => one.outcome === list.dataset.reason && one.outcome !== "near_duplicate");
+      if (!items.length) continue;
+      const details = list.closest("details");
+      const fillOnce = () => { if (details.open && !list.childElementCount) inParts(list, items, gone); };
+      details.addEventListener("toggle", fillOnce);
+      fillOnce();
+    }
+  }
+
   addEventListener("DOMContentLoaded", () => {
     themeButton();
     data = JSON.parse(find("#data").textContent);
@@ -336,6 +423,7 @@
     if (data.images.length) contactSheet();
     else find("#sheet").replaceWith(make("p", "There are no images to show.", { class: "quiet" }));
     for (const button of findAll("#duplicates [data-image]")) button.append(picture(Number(button.dataset.image)));
+    dropped();
     details();
   });
 })();

@@ -1,0 +1,77 @@
+"""Gather the images that a rule, a filter or a better copy dropped, from the outcomes and previews of the chunks."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from attrs import define, field, frozen
+
+from pixcore.errors import InvalidRequest, StoreNotFound, one_line
+from pixcore.model.chunks import ChunkRecord
+from pixcore.model.images import RejectReason
+from pixcore.stored.archives import StoredArchives
+from pixcore.stored.outcomes import outcome_lines, previews
+
+
+@frozen
+class Dropped:
+    """A dropped image: the id of its chunk, its outcome as stored, and its preview or, without one, ``b""``."""
+
+    chunk: int
+    line: Mapping[str, object]
+    preview: bytes
+
+    @property
+    def twin(self) -> str:
+        """The sha256 of the image that is kept instead; ``""`` if it was not dropped for another image."""
+        return str(self.line.get("twin", ""))
+
+
+@define
+class DroppedImages:
+    """The dropped images that were read. At most ``most`` are kept: pairs and images that rules dropped.
+
+    Attributes:
+        pairs: Images that were dropped for a better copy, in the order of the dataset.
+        others: Images that a rule or a filter dropped, likewise.
+        counts: How many were dropped, by reason, those included that are not kept here.
+        unread: For each chunk whose outcomes or previews could not be read, by its id, the error.
+        without: How many chunks with an archive have no outcomes, because an earlier version completed them.
+    """
+
+    most: int
+    pairs: list[Dropped] = field(init=False, factory=list[Dropped])
+    others: list[Dropped] = field(init=False, factory=list[Dropped])
+    counts: Counter[str] = field(init=False, factory=Counter[str])
+    unread: dict[int, str] = field(init=False, factory=dict[int, str])
+    without: int = field(init=False, default=0)
+
+    def read(self, records: Iterable[ChunkRecord], archives: StoredArchives) -> None:
+        """Read the outcomes and previews of these chunks, one chunk at a time.
+
+        Raises:
+            StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As the store and the local disk raise them.
+        """
+        for record in records:
+            if record.result is None:
+                continue
+            if record.result.outcomes is None:
+                self.without += 1
+                continue
+            try:
+                for one in _dropped(record, archives):
+                    self._add(one)
+            except (InvalidRequest, StoreNotFound) as error:
+                self.unread[record.chunk.id] = one_line(error)
+
+    def _add(self, one: Dropped) -> None:
+        self.counts[str(one.line["outcome"])] += 1
+        if len(self.pairs) + len(self.others) < self.most:
+            (self.pairs if one.line["outcome"] == RejectReason.NEAR_DUPLICATE else self.others).append(one)
+
+
+def _dropped(record: ChunkRecord, archives: StoredArchives) -> Iterator[Dropped]:
+    pictures = previews(record, archives)
+    # only lines of images have a sha256; those of accepted and equal ones are no pairs to look at
+    for line in outcome_lines(record, archives, b'"sha256": '):
+        if line["outcome"] not in ("accepted", RejectReason.DUPLICATE, RejectReason.SEEN):
+            yield Dropped(record.chunk.id, line, pictures.get(str(line["sha256"]), b""))
