@@ -176,8 +176,13 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in self.headers.items():
             upstream.putheader(name, value)
         upstream.endheaders()
-        for block in self._body(fault.after if isinstance(fault, Reset | Stall) else None):
+        limit = fault.after if isinstance(fault, Reset | Stall) else None
+        missing = int(self.headers.get("Content-Length", "0")) if limit is None else 0
+        for block in self._body(limit):
             upstream.send(block)
+            missing -= len(block)
+        if missing > 0:
+            raise ConnectionAbortedError  # the client has gone, and the server would wait for the rest
         match fault:
             case Reset():
                 self._reset()

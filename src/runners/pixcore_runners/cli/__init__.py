@@ -18,7 +18,7 @@ from pixcore_runners.observing.logs import escaped
 # The subcommands by purpose, in the order of the help. Each is `command` in the module of its name.
 _GROUPS = {
     "Make a dataset": ("demo", "plan", "run", "status", "retry", "cancel"),
-    "Inspect, verify and export it": ("report", "outcomes", "why", "verify", "export"),
+    "Inspect, verify and export it": ("report", "outcomes", "why", "verify", "export", "push"),
     "Use workers on many machines": ("submit", "worker", "reap", "metrics"),
     "Check the configuration": ("check", "config"),
 }

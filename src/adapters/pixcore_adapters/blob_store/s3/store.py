@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import boto3
+from attrs import evolve
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -160,9 +161,21 @@ class S3BlobStore:
             if not self._writes.copies(blob.size):
                 return partial(copy_blob, self, source, key)
             create = self._writes.prepare_copy(self._root + source, self._root + key, size=blob.size, headers=headers)
-        return partial(self._written, key, blob.size, version, create)
 
-    def _written(self, key: str, size: int, version: str, write: Callable[[], object]) -> Blob:
+        def show() -> Blob:
+            try:
+                with store_errors(f"cannot store blob {key!r} in {self._url()}"):
+                    etag = create()["ETag"].strip('"')
+            except (StoreConflict, StoreUnavailable):
+                stored = self._head_or_none(key)
+                if stored and stored.etag.endswith(f".{version}"):  # the response to the request was lost
+                    return stored
+                raise
+            return evolve(blob, key=key, url=self._url(key), etag=f"{etag}.{version}")
+
+        return show
+
+    def _written(self, key: str, size: int, version: str, write: Callable[[], None]) -> Blob:
         """Call ``write``, which stores a version of a blob, and return the blob once it is found to be that version."""
         failure: StoreConflict | StoreUnavailable | None = None
         try:

@@ -84,7 +84,9 @@ class ConditionalWrites:
         """
         return size > 0 and self._enforces(CREATE, parts=True)
 
-    def prepare_copy(self, source: str, key: str, *, size: int, headers: dict[str, Any]) -> Callable[[], object]:
+    def prepare_copy(
+        self, source: str, key: str, *, size: int, headers: dict[str, Any]
+    ) -> Callable[[], dict[str, Any]]:
         """Copy another object of ``size`` bytes on the server; return the function that creates the object from it."""
 
         def part(at: dict[str, Any], number: int) -> dict[str, Any]:

@@ -1,0 +1,126 @@
+"""`pixcore push` uploads a dataset as `load_dataset` reads it, continues after an interruption, and shows no token."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+from command import at_home, fill, pixcore
+from servers.hub import TOKEN, Hub
+
+from pixcore_runners.cli import push
+
+# of huggingface_hub's own calls of its HTTP client
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+ARCHIVES = [f"data/chunk_{number}.zip" for number in (1, 2, 3)]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Start a Hub, log in, and make a dataset of six photos in three chunks."""
+    at_home(tmp_path, monkeypatch)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with Hub() as started:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", started.url)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+        fill(tmp_path / "photos", 6)
+        words = ("cat", "--dataset", "cats", "--source", "folder:photos", "--chunk-size", "2", "--near", "off")
+        assert pixcore("run", *words).code == 0
+        yield started
+
+
+def stored(name: str) -> bytes:
+    """Return a file of the dataset in its store."""
+    return Path("pixcore-data/blobs/cats", name).read_bytes()
+
+
+def test_a_dataset_is_uploaded_with_its_card(hub: Hub) -> None:
+    """The repository has the files of the store, the card last, and is private; a second push sends nothing."""
+    ran = pixcore("push", "cats", "me/cats", "--json")
+    assert ran.code == 0, ran.err
+    assert (ran.document["archives"], ran.document["sent"]) == (3, 3)
+    assert ran.document["url"] == f"{hub.url}/datasets/me/cats"
+    assert hub.files is not None
+    names = [*ARCHIVES, "README.md", "croissant.json"]
+    assert {name: hub.files[name] for name in names} == {name: stored(name) for name in names}
+    assert b"| not stated | 6 |" in hub.files["README.md"]  # the table of licences
+    assert hub.files.keys() == {*names, ".gitattributes"}
+    assert (hub.commits, hub.private) == (["Add images of cats", "Describe cats"], True)
+    ran = pixcore("push", "cats", "me/cats", "--json")
+    assert (ran.code, ran.document["sent"], len(hub.sent), len(hub.commits)) == (0, 0, 3, 2)
+    assert TOKEN not in ran.out + ran.err
+
+
+def test_an_interrupted_push_continues(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Archives that are committed, or only sent, are not sent again; the card comes when all are there."""
+    monkeypatch.setattr(push, "_AT_ONCE", 1)
+    hub.refuse = lambda request: 403 if "/commit/" in request and len(hub.commits) == 1 else 0
+    ran = pixcore("push", "cats", "me/cats")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"cannot write {hub.url}/datasets/me/cats: 403 refused for this test; log in with `hf auth login`" in ran.err
+    assert hub.files is not None
+    assert hub.files.keys() == {".gitattributes", ARCHIVES[0]}
+    hub.refuse = lambda _request: 0
+    ran = pixcore("push", "cats", "me/cats", "--json")
+    assert (ran.code, ran.document["sent"]) == (0, 2)
+    assert len(hub.sent) == len(set(hub.sent)) == 3
+    assert {*ARCHIVES, "README.md"} <= hub.files.keys()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "text"),
+    [(401, 2, "log in with `hf auth login` or set HF_TOKEN"), (429, 1, "limits requests"), (404, 2, "check its name")],
+)
+def test_what_the_hub_refuses_is_one_line(hub: Hub, status: int, code: int, text: str) -> None:
+    """With the remedy and the right exit code, and without the token."""
+    hub.refuse = lambda _request: status
+    ran = pixcore("push", "cats", "me/cats", "--quiet")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1)
+    assert text in ran.err
+    assert TOKEN not in ran.err
+    assert hub.files is None
+
+
+def test_images_of_something_else_are_not_mixed_with_these(hub: Hub) -> None:
+    """Loaders read every archive of a repository."""
+    hub.files = {"data/chunk_99.zip": b"other", "README.md": b"mine"}
+    ran = pixcore("push", "cats", "me/cats")
+    assert ran.code == 2
+    assert "holds data/chunk_99.zip, which is not of this dataset; nothing was uploaded" in ran.err
+    assert hub.files == {"data/chunk_99.zip": b"other", "README.md": b"mine"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("cats", "cats"), 2, "'cats' is no name of a repository; write OWNER/NAME"),
+        (("cats", "me/cats?x"), 2, "is no name of a repository"),
+        (("dogs", "me/cats"), 2, "no dataset 'dogs'"),
+    ],
+)
+def test_an_impossible_push_is_refused(hub: Hub, words: tuple[str, ...], code: int, text: str) -> None:
+    """Before anything is sent."""
+    ran = pixcore("push", *words)
+    assert (ran.code, ran.err.count("\n")) == (code, 1)
+    assert text in ran.err
+    assert hub.files is None
+
+
+def test_a_damaged_archive_is_not_uploaded(hub: Hub) -> None:
+    """The others stay; the message names the command that finds the damage."""
+    path = Path("pixcore-data/blobs/cats/data/chunk_2.zip")
+    path.write_bytes(path.read_bytes()[:-1])
+    ran = pixcore("push", "cats", "me/cats")
+    assert ran.code == 2
+    assert "`pixcore verify` says what is wrong" in ran.err
+    assert hub.files == {".gitattributes": b"*.zip filter=lfs"}
+
+
+def test_the_package_is_named_if_it_is_missing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that installs it."""
+    monkeypatch.setitem(__import__("sys").modules, "pixcore_adapters.outputs.hub", None)
+    ran = pixcore("push", "cats", "me/cats")
+    assert ran.code == 2
+    assert "pip install 'pixcore[hub]'" in ran.err
+    assert hub.files is None
