@@ -846,6 +846,8 @@ class Queues:
         assert list(repo.elsewhere("rq", "a")) == ["b"]
         assert list(repo.elsewhere("rq", "")) == ["a", "b"]
         assert list(repo.elsewhere("", "a")) == []
+        repo.ensure([request(1, "d")], store="x")
+        assert [list(repo.stores(dataset)) for dataset in ("a", "d", "none")] == [["a"], ["", "x"], []]
 
     def test_a_worker_rests_until_it_resumes_or_dies(self, repo: StatusRepo, clock: Clock) -> None:
         """An operator sees which machine is at fault, why and since when; a worker that died is forgotten."""

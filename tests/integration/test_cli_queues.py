@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from command import Ran, at_home, fill, pixcore, start
 from databases import new_name
+from redis import Redis as Client
 from servers.addresses import Redis
 
 from pixcore import ChunkRequest, Slice, Status
 from pixcore.model.chunks import Claimed
+from pixcore.stored.identity import identity_of
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.queueing.runner import RUNNERS, Runner, open_runner
 from pixcore_runners.settings import load_here
@@ -67,7 +69,9 @@ def test_submit_plans_and_sends_every_chunk(runner: str, assembly: Assembly, que
         "failed": 0,
     }
     assert queue.waiting() == 3
-    assert {record.queue for record in assembly.status.find("photos")} == {runner}
+    records = list(assembly.status.find("photos"))
+    assert {record.queue for record in records} == {load_here().settings.queue_at(runner)}
+    assert {record.store for record in records} == {identity_of(assembly.store)} != {""}
 
 
 def test_submitting_again_sends_no_running_or_finished_chunk(runner: str, assembly: Assembly) -> None:
@@ -129,12 +133,13 @@ def test_an_unreachable_broker_is_named_without_its_password(
 
 
 def test_reap_frees_expired_claims_and_sends_their_chunks_again(
-    runner: str, assembly: Assembly, monkeypatch: pytest.MonkeyPatch
+    runner: str, assembly: Assembly, queue: Runner, redis: Redis
 ) -> None:
     """A chunk without worker and delivery can only be found by its lease."""
     submit(runner)
-    monkeypatch.setenv("PIXCORE_QUEUE", new_name())  # the first deliveries are lost
-    queue = open_runner(runner, load_here().settings)
+    name = load_here().settings.queue
+    with Client.from_url(redis.url()) as client:  # the deliveries are lost
+        client.delete(f"{name}\x06\x169", f"{name}\x06\x166", name, f"rq:queue:{name}")
     dead, *_ = assembly.status.find("photos")
     assembly.status.claim(dead.chunk.key, "gone", 0.001)
     ran = pixcore("reap", "--json")
@@ -142,6 +147,30 @@ def test_reap_frees_expired_claims_and_sends_their_chunks_again(
     assert queue.waiting() == 1
     assert assembly.status.get(dead.chunk.key).status is Status.PENDING
     assert pixcore("reap", "--json").document["freed"] == 0
+
+
+def test_no_command_touches_the_chunks_of_another_team(
+    runner: str, assembly: Assembly, queue: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two teams share a status database; a reaper of one sent the other's chunks to its own workers."""
+    assert submit(runner).code == 0
+    theirs = list(assembly.status.find("photos"))
+    assembly.status.claim(theirs[0].chunk.key, "gone", 0.001)
+    before = list(assembly.status.find("photos"))[1:], queue.waiting()
+    own = load_here().settings.queue
+    monkeypatch.setenv("PIXCORE_QUEUE", new_name())
+    monkeypatch.setenv("PIXCORE_STORE", "file:./ours")
+    assert pixcore("reap", "--json").document == {"version": 1, "freed": 0, "lost": 0}
+    for command in (("submit", *FOLDER, "--runner", runner), ("run", *FOLDER[:4]), ("retry", "photos")):
+        ran = pixcore(*command)
+        assert (ran.code, "belongs to another store than file:./ours" in ran.err) == (2, True), ran.err
+    monkeypatch.setenv("PIXCORE_QUEUE", own)
+    for refused in (pixcore("worker", runner), pixcore("check")):
+        assert refused.code == 2
+        assert "belong to another store than file:./ours, those of: photos" in refused.err + refused.out
+    assert pixcore("reap", "--json").document["freed"] == 1  # the same queue: a reaper needs no store
+    assert list(assembly.status.find("photos"))[1:] == before[0]
+    assert queue.waiting() == before[1] + (runner == "celery")  # RQ has a job for the chunk, and needs no second one
 
 
 def test_chunks_sent_ahead_come_before_the_backlog(runner: str, assembly: Assembly, queue: Any) -> None:  # noqa: ANN401 - the test reads its internals

@@ -22,7 +22,7 @@ from servers.addresses import Azure
 from pixcore import ChunkResult, InvalidRequest
 from pixcore.chunk.events import silent
 from pixcore_runners.assembly.assembly import Assembly, assemble
-from pixcore_runners.planning.caller_chunks import chunk_key
+from pixcore_runners.planning.caller_chunks import caller_chunk
 from pixcore_runners.queueing.delivery import Deliveries
 from pixcore_runners.settings import load_here
 
@@ -47,7 +47,7 @@ def process(chunk_id: object, metadata: Mapping[str, Any]) -> ChunkResult:
     """Deliver a chunk to a worker that starts before and ends afterwards."""
     worker = Deliveries(lambda: load_here().settings, lambda: False)
     try:
-        key = chunk_key(chunk_id, metadata, worker.assembly(), time.sleep)
+        key = caller_chunk(chunk_id, metadata, worker.assembly(), time.sleep).chunk.key
         result = worker.deliver(key, "task-1", silent)
     finally:
         worker.close()

@@ -12,7 +12,7 @@ from command import at_home, fill
 
 from pixcore import Chunk, ChunkKey, InvalidRequest
 from pixcore_runners.assembly.assembly import Assembly, assemble
-from pixcore_runners.planning.caller_chunks import chunk_key
+from pixcore_runners.planning.caller_chunks import caller_chunk
 from pixcore_runners.settings import Settings
 
 
@@ -28,7 +28,7 @@ def assembly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Assembly:
 
 def named(assembly: Assembly, number: int, metadata: Mapping[str, Any] | None) -> Chunk:
     """Return the chunk that the call describes."""
-    return assembly.status.get(chunk_key(number, metadata, assembly, time.sleep)).chunk
+    return caller_chunk(number, metadata, assembly, time.sleep).chunk
 
 
 def positions(*chunks: Chunk) -> Counter[tuple[str, str, int]]:

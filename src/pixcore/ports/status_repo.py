@@ -183,6 +183,10 @@ class StatusRepo(Protocol):
         """
         ...
 
+    def stores(self, dataset: str) -> Sequence[str]:
+        """Return the identities of the stores that a dataset's chunks belong to, ``""`` for none, in order."""
+        ...
+
     def elsewhere(self, queue: str, store: str) -> Sequence[str]:
         """Return the datasets with unfinished chunks assigned to a queue whose archives belong to another store."""
         ...

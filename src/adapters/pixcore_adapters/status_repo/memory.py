@@ -125,6 +125,10 @@ class MemoryStatusRepo(BaseStatusRepo):
                     yielded.add(key)
                     yield record
 
+    def stores(self, dataset: str) -> Sequence[str]:
+        """See the port."""
+        return sorted({self.get(key).store for key in self._of(dataset)})
+
     def elsewhere(self, queue: str, store: str) -> Sequence[str]:
         """See the port."""
         records = [record for record in map(self.get, self._of()) if record.queue == queue]

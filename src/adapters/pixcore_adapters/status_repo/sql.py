@@ -199,6 +199,12 @@ class SqlStatusRepo(BaseStatusRepo):
             if record.chunk.key not in yielded:  # an expired chunk may have been freed meanwhile
                 yield record
 
+    def stores(self, dataset: str) -> Sequence[str]:
+        """See the port."""
+        query = select(chunks.c.store).where(chunks.c.dataset == dataset).distinct().order_by(chunks.c.store)
+        with database.autocommit(self.engine) as connection:
+            return list(connection.scalars(query))
+
     def elsewhere(self, queue: str, store: str) -> Sequence[str]:
         """See the port."""
         foreign = chunks.c.store.not_in(("", store)) & (chunks.c.queue == queue)

@@ -88,6 +88,34 @@ class Assembly:
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             _twin_finder(self.settings).preload()
 
+    def require_dataset(self, dataset: str) -> None:
+        """Refuse a dataset whose archives belong to another store than the one that the settings name.
+
+        Raises:
+            InvalidRequest: It belongs to another store.
+            StoreDenied, StoreUnavailable, StatusUnavailable: As the ports raise them.
+        """
+        others = set(self.status.stores(dataset)) - {""}
+        if others and identity_of(self.store) not in others:
+            raise InvalidRequest(
+                f"dataset {dataset!r} belongs to another store than {self.settings.store}; name the store that it was"
+                " planned with, or another dataset"
+            )
+
+    def require_queue(self, runner: str) -> None:
+        """Refuse a queue that holds chunks of another store than the one that the settings name.
+
+        Raises:
+            InvalidRequest: It does.
+            StoreDenied, StoreUnavailable, StatusUnavailable: As the ports raise them.
+        """
+        if others := self.status.elsewhere(self.settings.queue_at(runner), identity_of(self.store)):
+            raise InvalidRequest(
+                f"unfinished chunks in the queue {self.settings.queue!r} belong to another store than"
+                f" {self.settings.store}, those of: {', '.join(others)}; name that store, use another queue, or cancel"
+                " these datasets"
+            )
+
     def find_fault(self, validator: Validator, work: int, store: int) -> PixcoreError | None:
         """Return what does not work of this machine or the services; see ``fitness.find_fault``."""
         return find_fault(

@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Probe:
     error: PixcoreError | None
 
 
-def probes(assembly: Assembly) -> Iterator[Probe]:
+def probes(assembly: Assembly, runners: Iterable[str] = ()) -> Iterator[Probe]:
     """Try every permission in turn; skip those that need a permission that is missing. Removes what it writes."""
     work = _tried("work", "write", lambda: _work(assembly.settings.work))
     yield work
@@ -38,6 +38,9 @@ def probes(assembly: Assembly) -> Iterator[Probe]:
     if not status.error:
         yield _tried("status", "write", lambda: use_status(assembly.status, assembly.seen))
     yield from _store(assembly.store)
+    if assembly.settings.broker:
+        for name in runners:
+            yield _tried(f"{name} queue", "one store", partial(assembly.require_queue, name))
 
 
 def _tried(part: str, right: str, attempt: Callable[[], object]) -> Probe:

@@ -15,11 +15,11 @@ from mmap import mmap
 
 from attrs import define, field
 
-from pixcore import Fault, MachineUnfit, PixcoreError, RestingWorker, StatusRepo
+from pixcore import Fault, MachineUnfit, PixcoreError, RestingWorker, StatusRepo, StatusUnavailable
 from pixcore.chunk.events import ChunkCompleted, ChunkGivenBack, Event
 from pixcore.chunk.retry import RetryPolicy
-from pixcore.errors import one_line
-from pixcore_runners.assembly.assembly import assemble_for_worker, validating
+from pixcore.errors import is_shared, one_line
+from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker, validating
 from pixcore_runners.settings import Settings
 
 # Between two probes: 2 s at first, at most 2 minutes. Random, so that a fleet does not return at one moment.
@@ -147,6 +147,22 @@ class Rest:
         with suppress(PixcoreError):  # the status database may be what does not work
             self.status().rest(RestingWorker(self.name, fault, reason), wait + _MARGIN)
         return reason
+
+
+def check_queue(assembly: Assembly, runner: str) -> None:
+    """Refuse a queue with chunks of another store, when a worker starts. If the store does not work, do nothing.
+
+    Raises:
+        InvalidRequest: The queue holds chunks of another store.
+        StatusUnavailable: The status database cannot be reached.
+    """
+    try:
+        assembly.require_queue(runner)
+    except StatusUnavailable:
+        raise
+    except PixcoreError as error:
+        if not is_shared(error):
+            raise
 
 
 def worker_rest(settings: Settings, shared: SharedRest, pause: Callable[[float], object]) -> Rest:

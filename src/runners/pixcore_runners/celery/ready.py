@@ -11,7 +11,7 @@ from celery.app.log import Logging
 
 from pixcore import InvalidRequest, PixcoreError
 from pixcore_runners.assembly.assembly import assemble_for_worker
-from pixcore_runners.assembly.rest import SharedRest, pausing, worker_rest
+from pixcore_runners.assembly.rest import SharedRest, check_queue, pausing, worker_rest
 from pixcore_runners.celery.resting import StopTakingChunks
 from pixcore_runners.celery.task import NAME, App, Worker, hard_limit, register
 from pixcore_runners.observing.logs import ChunkContext, OneLine
@@ -51,7 +51,7 @@ def work(settings: Settings, concurrency: int) -> int:
         StatusUnavailable: The status database cannot be reached.
     """
     app = make_app(settings)
-    assemble_for_worker(settings)
+    check_queue(assemble_for_worker(settings), "celery")
     worker = app.Worker(
         hostname=f"pixcore-{os.getpid()}@{socket.gethostname()}",  # each worker of a machine needs its own name
         concurrency=concurrency,
@@ -91,7 +91,7 @@ class CheckSettings(bootsteps.Step):  # type: ignore[misc]  # Celery ships no ty
             raise SystemExit("pixcore: a pool of greenlets cannot run chunks; use --pool=prefork, which is the default")
         chunks = parent.app.tasks[NAME].chunks
         try:
-            assemble_for_worker(chunks.settings)
+            check_queue(assemble_for_worker(chunks.settings), "celery")
         except PixcoreError as error:
             raise SystemExit(f"pixcore: {error}") from error
         worker_rest(chunks.settings, chunks.deliveries.rest, pausing(chunks.stopping)).begin_if_unfit()

@@ -16,7 +16,7 @@ from pixcore import ChunkResult, PixcoreError, StatusUnavailable, TransientError
 from pixcore.errors import is_shared, one_line
 from pixcore_runners.celery.progress import TaskProgress
 from pixcore_runners.observing import logs
-from pixcore_runners.planning.caller_chunks import chunk_key
+from pixcore_runners.planning.caller_chunks import caller_chunk
 from pixcore_runners.queueing.delivery import Deliveries, Later, StopFlag
 from pixcore_runners.settings import Settings, load_here
 
@@ -97,7 +97,7 @@ class Chunks:
         """Run a chunk and return the URL of its blob; ``metadata`` holds at least ``keyword``.
 
         Raises:
-            InvalidRequest: ``metadata`` does not describe the chunk as ``chunk_key`` requires.
+            InvalidRequest: ``metadata`` does not describe the chunk as ``caller_chunk`` requires.
             PermanentError: The chunk has failed permanently.
             Exception: The error of the chunk's last attempt.
         """
@@ -140,9 +140,10 @@ class Chunks:
                 return later
             try:
                 assembly = self.deliveries.assembly()
-                key = chunk_key(chunk_id, metadata, assembly, self._sleep)
-                # also if another program sent the chunk: if this worker dies, a reaper finds it
-                assembly.status.assign([key], "celery")
+                record = caller_chunk(chunk_id, metadata, assembly, self._sleep)
+                queue = self.settings.queue_at("celery")
+                if record.queue != queue:  # another program sent the chunk: if this worker dies, a reaper finds it
+                    assembly.status.assign([record.chunk.key], queue)
             except PixcoreError as error:
                 if is_shared(error) and not isinstance(error, StatusUnavailable):
                     return self.deliveries.after_fault(error)
@@ -151,7 +152,7 @@ class Chunks:
                 return Later(min(_LONGEST_WAIT, _FIRST_WAIT * (request.retries + 1)), one_line(error))
             except KeyboardInterrupt:
                 return Later(0.0, "the worker is stopping")
-        return self.deliveries.deliver(key, str(request.id), observer)
+        return self.deliveries.deliver(record.chunk.key, str(request.id), observer)
 
     def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)

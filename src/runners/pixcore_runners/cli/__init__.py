@@ -52,8 +52,8 @@ class _Lazy(click.RichGroup):
 def pixcore() -> None:
     """Turn keywords, URL lists and folders into clean, de-duplicated image datasets.
 
-    Try `pixcore demo` first. Exit codes: 0 done, 1 internal error or a service that cannot be reached, 2 usage or
-    configuration, 3 partial, 4 nothing collected, 130 interrupted.
+    Try `pixcore demo` first. Exit codes: 0 done, 1 internal error, or a machine or service that does not work, 2 usage
+    or configuration, 3 partial, 4 nothing collected, 130 interrupted.
 
     Example: `pixcore run "red panda" --count 100`
     """

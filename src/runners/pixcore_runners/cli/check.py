@@ -11,6 +11,7 @@ from pixcore_runners.assembly.probes import probes
 from pixcore_runners.cli.document import DONE, FAILED, USAGE, VERSION
 from pixcore_runners.cli.shell import Shell, container_option, shared
 from pixcore_runners.cli.tables import add, plain_table
+from pixcore_runners.queueing.runner import RUNNERS
 
 
 @click.command("check")
@@ -27,7 +28,7 @@ def command(shell: Shell) -> None:
     table = plain_table("part", "right", "works", "seconds", "what to do")
     document = []
     errors = []
-    for probe in probes(assemble(shell.settings, create=True)):
+    for probe in probes(assemble(shell.settings, create=True), RUNNERS):
         message = one_line(probe.error) if probe.error else ""
         add(table, probe.part, probe.right, "NO" if probe.error else "yes", f"{probe.seconds:.3f}", message)
         document.append(

@@ -111,6 +111,7 @@ def plan_and_save(shell: Shell, spec: DatasetSpec) -> tuple[Assembly, int]:
 
     def make_plan() -> AbstractContextManager[Plan]:
         reading = made[0] if made else assemble(shell.settings)
+        reading.require_dataset(spec.dataset)
         return plan_missing(spec, reading.status, reading)
 
     def save(plan: Plan) -> Iterator[Chunk]:

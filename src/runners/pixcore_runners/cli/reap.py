@@ -23,12 +23,19 @@ _POLL = 0.2  # seconds between two checks whether to stop
 def command(shell: Shell, every: float | None) -> None:
     """Free the claims of workers that died, and enqueue chunks again that a queue has lost.
 
-    One reaper is enough for all workers; several do no harm. With --every, it runs until a signal stops it, and
-    continues after a service was unreachable.
+    Only chunks that were sent to the broker and the queue of the settings are touched. One reaper is enough for all
+    workers; several do no harm. With --every, it runs until a signal stops it, and continues after a service was
+    unreachable.
 
     Example: `pixcore reap --every 15`
     """
     assembly = assemble_for_worker(shell.settings)
+    for name in RUNNERS:
+        if next(assembly.status.overdue(name), None):  # rows of older versions name no queue and no broker
+            shell.say(
+                f"some chunks were sent to {name} by an older pixcore, which did not store the queue; repeat"
+                " `pixcore submit` for their datasets"
+            )
     if every is None:
         reaped = _round(assembly)
         table = plain_table("freed", "lost")
@@ -53,7 +60,8 @@ def command(shell: Shell, every: float | None) -> None:
 def _round(assembly: Assembly) -> Reaped:
     total = Reaped(0, 0)
     for name in RUNNERS:
-        if next(assembly.status.overdue(name), None):  # a runner without chunks need not be installed
-            reaped = reap(assembly.status, open_runner(name, assembly.settings), name)
+        queue = assembly.settings.queue_at(name)
+        if next(assembly.status.overdue(queue), None):  # a runner without chunks need not be installed
+            reaped = reap(assembly.status, open_runner(name, assembly.settings), queue)
             total = Reaped(total.freed + reaped.freed, total.lost + reaped.lost)
     return total

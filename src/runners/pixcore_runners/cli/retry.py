@@ -30,6 +30,7 @@ def command(shell: Shell, dataset: str, runner: str | None) -> None:
     """
     assembly = assemble(shell.settings)
     name = namespace(dataset)
+    assembly.require_dataset(name)
     unfilled = [record for record in dataset_records(name, assembly.status) if is_unfilled(record)]
     allocations = allocations_of(assembly.status)
     retried = [record.chunk.key for record in unfilled if mendable(record) or may_gain(record, allocations(record))]
@@ -39,5 +40,5 @@ def command(shell: Shell, dataset: str, runner: str | None) -> None:
     shell.say(f"dataset {name}: chunks reopened: {reopened}{left}")
     if runner is None:
         run_unfinished(shell, assembly, name)
-    sent = submit(name, assembly.status, open_runner(runner, shell.settings), runner)
+    sent = submit(name, assembly.status, open_runner(runner, shell.settings), shell.settings.queue_at(runner))
     shell.say(f"dataset {name}: chunks enqueued: {sent}")

@@ -46,7 +46,8 @@ def command(
     queue = open_runner(runner, shell.settings)
     queue.waiting()  # an unreachable broker is reported before anything is planned
     assembly, new = plan_and_save(shell, spec)
-    sent = submit(spec.dataset, assembly.status, queue, runner)
+    assembly.require_queue(runner)
+    sent = submit(spec.dataset, assembly.status, queue, shell.settings.queue_at(runner))
     counts = assembly.status.summary().get(spec.dataset, {})
     document = {"planned": new, "enqueued": sent, **{str(state): counts.get(state, 0) for state in Status}}
     table = plain_table("dataset", *document)

@@ -11,7 +11,7 @@ from typing import Any
 import cattrs
 from attrs import evolve, fields_dict, frozen
 
-from pixcore import Chunk, ChunkKey, ChunkRequest, InvalidRequest, Slice
+from pixcore import Chunk, ChunkKey, ChunkRecord, ChunkRequest, InvalidRequest, Slice
 from pixcore.chunk.retry import RetryPolicy, retrying
 from pixcore.model.requests import dataset_name
 from pixcore.stored.identity import identify
@@ -47,10 +47,10 @@ class _Metadata:
         return not self.dataset or bool(self.count or self.sources or self.slices)
 
 
-def chunk_key(
+def caller_chunk(
     chunk_id: int, metadata: Mapping[str, Any] | None, assembly: Assembly, sleep: Callable[[float], None]
-) -> ChunkKey:
-    """Return the key of the chunk that a caller means, and create the chunk if it is described and does not exist.
+) -> ChunkRecord:
+    """Return the record of the chunk that a caller means, and create the chunk if it is described and does not exist.
 
     ``metadata`` holds ``keyword`` and optionally ``count`` (images), ``sources`` (as ``--source`` takes them),
     ``slices`` (objects with ``source``, ``query``, ``start`` and ``stop``), ``labels`` and ``dataset``. With a
@@ -62,11 +62,12 @@ def chunk_key(
         PixcoreError: As for planning.
     """
     fields = _read(chunk_id, metadata or {})
-    chunk = _existing(chunk_id, fields, assembly)
-    if chunk is None:
+    record = _existing(chunk_id, fields, assembly)
+    if record is None:
         chunk = retrying(_CONFLICTS, sleep)(lambda: _create(chunk_id, fields, assembly))
-    _require_same(chunk.request, fields, f"chunk {chunk.key}")
-    return chunk.key
+        record = assembly.status.get(chunk.key)
+    _require_same(record.chunk.request, fields, f"chunk {record.chunk.key}")
+    return record
 
 
 def _read(chunk_id: int, metadata: Mapping[str, Any]) -> _Metadata:
@@ -92,12 +93,12 @@ def _typed(name: str, value: object) -> Any:  # noqa: ANN401 - any field's type
     return typed(value, fields_dict(_Metadata)[name].type)
 
 
-def _existing(chunk_id: int, fields: _Metadata, assembly: Assembly) -> Chunk | None:
+def _existing(chunk_id: int, fields: _Metadata, assembly: Assembly) -> ChunkRecord | None:
     if fields.dataset and fields.describes():
         records = assembly.status.find(fields.dataset, keyword=fields.keyword)
-        return next((record.chunk for record in records if record.chunk.request.index == chunk_id), None)
+        return next((record for record in records if record.chunk.request.index == chunk_id), None)
     try:
-        return assembly.status.get(ChunkKey(fields.dataset, chunk_id)).chunk
+        return assembly.status.get(ChunkKey(fields.dataset, chunk_id))
     except InvalidRequest:
         if fields.dataset:
             raise

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from pixcore import ChunkRecord, Status, StatusRepo
+from pixcore import ChunkRecord, Priority, Status, StatusRepo
 from pixcore_runners.queueing.runner import Queue
 
 _BATCH = 1000
 
 
-def submit(dataset: str, status: StatusRepo, to: Queue, name: str) -> int:
+def submit(dataset: str, status: StatusRepo, to: Queue, name: str, priority: Priority | None = None) -> int:
     """Enqueue every pending chunk of a dataset, in bounded memory; return how many were not queued before.
 
     Leaves running, completed and failed chunks alone. Idempotent: after a failure, call it again.
@@ -20,12 +20,13 @@ def submit(dataset: str, status: StatusRepo, to: Queue, name: str) -> int:
         dataset: The name of the dataset.
         status: Stores the queue of each chunk, for ``reap``.
         to: The queue.
-        name: The name of the queue's runner.
+        name: The queue and its broker, as ``Settings.queue_at`` names them.
+        priority: The new priority of the chunks; None: they keep theirs.
 
     Raises:
         QueueUnavailable, StatusUnavailable: The chunks before the failure are enqueued.
     """
-    return sum(_sent(batch, status, to, name) for batch in _batches(status.find(dataset, Status.PENDING)))
+    return sum(_sent(batch, status, to, name, priority) for batch in _batches(status.find(dataset, Status.PENDING)))
 
 
 @frozen
@@ -37,7 +38,9 @@ class Reaped:
 
 
 def reap(status: StatusRepo, to: Queue, name: str) -> Reaped:
-    """Free expired claims, and enqueue their chunks and the lost ones again. Several reapers may run at once.
+    """Free the expired claims of a queue, and enqueue their chunks and the lost ones again.
+
+    Several reapers may run at once. Chunks of other queues are not touched, even in the same status database.
 
     Raises:
         QueueUnavailable, StatusUnavailable: The next round handles the rest.
@@ -59,11 +62,10 @@ def reap(status: StatusRepo, to: Queue, name: str) -> Reaped:
     return Reaped(freed, lost)
 
 
-def _sent(batch: list[ChunkRecord], status: StatusRepo, to: Queue, name: str) -> int:
-    status.assign(
-        [record.chunk.key for record in batch], name
-    )  # before sending, so that a reaper finds what was not sent
-    return to.send(batch)
+def _sent(batch: list[ChunkRecord], status: StatusRepo, to: Queue, name: str, priority: Priority | None) -> int:
+    # before sending, so that a reaper finds what was not sent
+    status.assign([record.chunk.key for record in batch], name, priority)
+    return to.send(evolve(record, priority=priority or record.priority) for record in batch)
 
 
 def _batches(records: Iterable[ChunkRecord]) -> Iterator[list[ChunkRecord]]:

@@ -18,7 +18,7 @@ from pixcore import PixcoreError, StatusUnavailable
 from pixcore.chunk.events import silent
 from pixcore.errors import is_shared, one_line
 from pixcore_runners.assembly.assembly import assemble_for_worker
-from pixcore_runners.assembly.rest import SharedRest, pausing, worker_rest
+from pixcore_runners.assembly.rest import SharedRest, check_queue, pausing, worker_rest
 from pixcore_runners.direct.forks import signals_held, signals_to_default
 from pixcore_runners.observing.logs import ChunkContext, OneLine, log_to_stderr
 from pixcore_runners.queueing.delivery import StopFlag
@@ -51,7 +51,9 @@ def work(settings: Settings, concurrency: int) -> int:
         StatusUnavailable, QueueUnavailable: The status database or the broker cannot be reached.
     """
     try:
-        with assemble_for_worker(settings).pipeline(silent):
+        assembly = assemble_for_worker(settings)
+        check_queue(assembly, "rq")
+        with assembly.pipeline(silent):
             pass  # finds mistakes now, and imports once what every work-horse would import
     except PixcoreError as error:
         if not is_shared(error) or isinstance(error, StatusUnavailable):

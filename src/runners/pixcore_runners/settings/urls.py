@@ -110,6 +110,11 @@ class SecretUrl:
         """Return the URL with its password."""
         return self._text
 
+    @property
+    def place(self) -> str:
+        """The server and its database, without user, password and options: equal for all who use it by that name."""
+        return ";".join(map(_place, self._text.split(";")))
+
     def __str__(self) -> str:
         return masked(self._text)
 
@@ -136,3 +141,11 @@ def _check(url: str) -> None:
             raise InvalidRequest("the database of a Redis is a number, as in redis://host:6379/0")
         if holds_secret(f"?{parts.query}"):
             raise InvalidRequest("write the password before the host, as in redis://:password@host:6379/0")
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    if parts.scheme in ("redis", "rediss"):
+        return f"redis://{host}:{parts.port or 6379}/{parts.path.strip('/') or 0}"
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"

@@ -251,6 +251,10 @@ class Settings:
         ),
     )
 
+    def queue_at(self, runner: str) -> str:
+        """Return the name under which rows of chunks know a runner's queue at its broker, without credentials."""
+        return f"{runner}:{self.queue}@{self.broker.place if self.broker else ''}"
+
     @property
     def near_rule(self) -> NearRule:
         """Which stored hashes are near: for reports across chunks, and for splits."""
