@@ -9,7 +9,7 @@ from databases import new_name
 from redis import Redis as Client
 from servers.addresses import Redis
 
-from pixcore import ChunkRequest, Slice, Status
+from pixcore import ChunkRequest, Priority, Slice, Status
 from pixcore.model.chunks import Claimed
 from pixcore.stored.identity import identity_of
 from pixcore_runners.assembly.assembly import Assembly, assemble
@@ -199,12 +199,17 @@ def test_reap_repeats_until_sigterm(assembly: Assembly) -> None:
     assert (process.returncode, "Traceback" in err) == (0, False)
 
 
-def test_cancel_fails_pending_chunks_and_requests_the_end_of_running_ones(runner: str, assembly: Assembly) -> None:
-    """A retry must make the cancelled chunks pending again."""
+def test_cancel_fails_pending_chunks_and_requests_the_end_of_running_ones(
+    runner: str, assembly: Assembly, queue: Runner
+) -> None:
+    """A retry must make the cancelled chunks pending again. Only the deliveries of other datasets stay in the queue."""
     submit(runner)
+    assert submit(runner, "--dataset", "others", "--priority", "low").code == 0
     running, *_ = assembly.status.find("photos")
     assembly.status.claim(running.chunk.key, "another", 60)
-    assert pixcore("cancel", "photos", "--json").document["cancelled"] == 3
+    ran = pixcore("cancel", "photos", "--json")
+    assert ran.document == {"version": 1, "dataset": "photos", "cancelled": 3, "discarded": 3}
+    assert queue.waiting() == 3
     records = list(assembly.status.find("photos"))
     assert [record.status for record in records] == [Status.PROCESSING, Status.FAILED, Status.FAILED]
     assert [record.error for record in records[1:]] == ["cancelled", "cancelled"]
@@ -213,6 +218,46 @@ def test_cancel_fails_pending_chunks_and_requests_the_end_of_running_ones(runner
     ran = pixcore("retry", "photos", "--runner", runner)
     assert (ran.code, "chunks reopened: 2" in ran.err, "chunks enqueued: " in ran.err) == (0, True, True), ran.err
     assert [record.status for record in assembly.status.find("photos")][1:] == [Status.PENDING] * 2
+    assert queue.waiting() == 3 + 2
+
+
+def test_a_cancel_says_which_deliveries_it_leaves(
+    runner: str, assembly: Assembly, queue: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in a queue that the settings do not name; workers drop them."""
+    submit(runner)
+    monkeypatch.setenv("PIXCORE_QUEUE", new_name())
+    ran = pixcore("cancel", "photos", "--json")
+    assert (ran.code, ran.document["discarded"], queue.waiting()) == (0, 0, 3)
+    assert f"deliveries stay in the queue {next(assembly.status.find('photos')).queue}" in ran.err
+
+
+def test_chunks_of_a_higher_priority_are_delivered_first(runner: str, assembly: Assembly, queue: Any) -> None:  # noqa: ANN401 - the test reads its internals
+    """A small dataset must not wait behind a large one; a repeated submit and a retry keep the priority."""
+    for dataset, priority in (("low", ("--priority", "low")), ("normal", ()), ("high", ("--priority", "high"))):
+        assert submit(runner, "--dataset", dataset, *priority).code == 0
+    assert submit(runner, "--dataset", "high").code == 0
+    order = ["high"] * (6 if runner == "celery" else 3) + ["normal"] * 3 + ["low"] * 3  # Celery sends each time
+    assert next(assembly.status.find("high")).priority is Priority.HIGH
+    if runner == "rq":
+        taken = [each for of_priority in queue.queues.values() for each in of_priority.job_ids]
+        assert [each.split("__")[1] for each in taken] == order
+    else:
+        with (
+            queue.app.connection_for_write() as connection,
+            connection.SimpleQueue(load_here().settings.queue) as opened,
+        ):
+            taken = [opened.get(timeout=20) for _ in order]
+        assert [message.headers["pixcore_dataset"] for message in taken] == order
+
+
+@pytest.mark.parametrize("runner", ["celery"], indirect=True)
+def test_a_broker_without_priorities_refuses_them(runner: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RabbitMQ would ignore them in silence."""
+    monkeypatch.setenv("PIXCORE_BROKER", "amqp://127.0.0.1:1/")
+    ran = submit(runner, "--priority", "high")
+    assert (ran.code, "have no priorities" in ran.err) == (2, True), ran.err
+    assert not (home / "pixcore-data").exists()
 
 
 @pytest.mark.parametrize("words", [("submit", "cat"), ("submit", "cat", "--runner", "sge"), ("worker", "sge")], ids=str)

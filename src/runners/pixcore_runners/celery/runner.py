@@ -1,5 +1,6 @@
 """The Celery runner: sends chunks to the workers of the ready app, and is one of them."""
 
+import json
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, Self
@@ -7,7 +8,7 @@ from typing import Any, Self
 from attrs import frozen
 from kombu.exceptions import KombuError
 
-from pixcore import ChunkRecord
+from pixcore import ChunkRecord, Priority
 from pixcore_runners.celery.ready import TIMEOUT, make_app, work
 from pixcore_runners.celery.task import NAME, App
 from pixcore_runners.queueing.runner import unavailable
@@ -17,7 +18,12 @@ from pixcore_runners.settings import Settings
 _RETRY = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
 
 # Priorities of Redis: the lowest comes first, and messages of other senders have 0. Queues of RabbitMQ have none.
-_AHEAD, _USUAL = 0, 9
+_AHEAD = 0
+_PRIORITIES = {Priority.HIGH: 3, Priority.NORMAL: 6, Priority.LOW: 9}
+
+# The header of a message that names its dataset, so that the deliveries of a dataset are found without their bodies.
+_DATASET = "pixcore_dataset"
+_BATCH = 1000
 
 _NO_SUCH_QUEUE = "404"
 
@@ -55,12 +61,23 @@ class CeleryRunner:
                     producer=producer,
                     retry=True,
                     retry_policy=_RETRY,
-                    priority=_AHEAD if ahead else _USUAL,
+                    priority=_AHEAD if ahead else _PRIORITIES[record.priority],
+                    headers={_DATASET: chunk.key.dataset},
                     time_limit=None,  # the worker's own limits hold, not the sender's
                     soft_time_limit=None,
                 )
                 sent += 1
         return sent
+
+    def discard(self, dataset: str) -> int:
+        """See ``Runner``. Only Redis can remove messages from the middle of a queue."""
+        if self._settings.broker is None or not self._settings.broker.reveal().startswith(("redis://", "rediss://")):
+            return 0
+        with self._connection() as connection:
+            channel = connection.default_channel
+            names = [channel._q_for_pri(self._settings.queue, step) for step in channel.priority_steps]  # noqa: SLF001 - as `_size`, no public name
+            with channel.conn_or_acquire() as client:
+                return sum(_discarded(client, name, dataset) for name in names)
 
     def waiting(self) -> int:
         """See ``Runner``."""
@@ -86,3 +103,23 @@ class CeleryRunner:
                 yield connection
         except unreachable as error:
             raise unavailable(self._settings.broker, error) from error
+
+
+def _discarded(client: Any, name: str, dataset: str) -> int:  # noqa: ANN401 - a client of Redis
+    """Remove a dataset's messages from a list of Redis; return how many. Workers may take others meanwhile."""
+    removed = 0
+    messages = client.lrange(name, 0, -1)
+    found = [message for message in reversed(messages) if _dataset_of(message) == dataset]  # the oldest ones first
+    for start in range(0, len(found), _BATCH):
+        with client.pipeline(transaction=False) as pipe:
+            for message in found[start : start + _BATCH]:
+                pipe.lrem(name, -1, message)  # searches from the end, where the oldest messages are
+            removed += sum(pipe.execute())
+    return removed
+
+
+def _dataset_of(message: bytes) -> object:
+    try:
+        return json.loads(message)["headers"].get(_DATASET)
+    except (ValueError, TypeError, KeyError, AttributeError):  # a message of another program
+        return None

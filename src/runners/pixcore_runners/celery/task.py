@@ -12,12 +12,12 @@ from attrs import define, field
 from celery import bootsteps, signals
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 
-from pixcore import ChunkResult, PixcoreError, StatusUnavailable, TransientError
+from pixcore import ChunkResult, PixcoreError, Status, StatusUnavailable, TransientError
 from pixcore.errors import is_shared, one_line
 from pixcore_runners.celery.progress import TaskProgress
 from pixcore_runners.observing import logs
 from pixcore_runners.planning.caller_chunks import caller_chunk
-from pixcore_runners.queueing.delivery import Deliveries, Later, StopFlag
+from pixcore_runners.queueing.delivery import AlreadyFailed, Deliveries, Later, StopFlag
 from pixcore_runners.settings import Settings, load_here
 
 # Celery ships no types.
@@ -152,6 +152,8 @@ class Chunks:
                 return Later(min(_LONGEST_WAIT, _FIRST_WAIT * (request.retries + 1)), one_line(error))
             except KeyboardInterrupt:
                 return Later(0.0, "the worker is stopping")
+        if record.status is Status.FAILED:  # as after a cancel, which may leave thousands of deliveries
+            raise AlreadyFailed(record.error)
         return self.deliveries.deliver(record.chunk.key, str(request.id), observer)
 
     def _sleep(self, seconds: float) -> None:

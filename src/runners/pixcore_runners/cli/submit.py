@@ -2,7 +2,7 @@
 
 import rich_click as click
 
-from pixcore import InvalidRequest
+from pixcore import InvalidRequest, Priority
 from pixcore.model.chunks import Status
 from pixcore_runners.assembly.assembly import require_shared
 from pixcore_runners.cli.dataset_arguments import dataset_spec, plan_and_save, spec_options
@@ -20,6 +20,12 @@ from pixcore_runners.settings.source_names import parse
 @click.option(
     "--runner", type=click.Choice([*RUNNERS]), required=True, help="The queue that delivers the chunks to workers."
 )
+@click.option(
+    "--priority",
+    type=click.Choice([str(priority) for priority in Priority]),
+    callback=lambda _context, _option, value: value and Priority(value),
+    help="Deliver the chunks before or behind those of other datasets. Default: normal, or as they were submitted.",
+)
 @click.option("--shared-path", is_flag=True, help="The folders are at the same paths on every worker's machine.")
 @container_option
 @shared
@@ -31,6 +37,7 @@ def command(
     dataset: str,
     *,
     runner: str,
+    priority: Priority | None,
     shared_path: bool,
     **conversions: object,
 ) -> None:
@@ -43,11 +50,13 @@ def command(
     spec = dataset_spec(shell, keyword, count, dataset, conversions)
     require_shared(shell.settings)
     _require_shared_folders(spec, shared_path=shared_path)
+    if priority and shell.settings.broker and shell.settings.broker.place.startswith("amqp"):
+        raise InvalidRequest("queues of RabbitMQ have no priorities; leave out --priority, and use another queue")
     queue = open_runner(runner, shell.settings)
     queue.waiting()  # an unreachable broker is reported before anything is planned
     assembly, new = plan_and_save(shell, spec)
     assembly.require_queue(runner)
-    sent = submit(spec.dataset, assembly.status, queue, shell.settings.queue_at(runner))
+    sent = submit(spec.dataset, assembly.status, queue, shell.settings.queue_at(runner), priority)
     counts = assembly.status.summary().get(spec.dataset, {})
     document = {"planned": new, "enqueued": sent, **{str(state): counts.get(state, 0) for state in Status}}
     table = plain_table("dataset", *document)

@@ -52,6 +52,12 @@ class DirectRunner:
             self._keys.extend(new)
         return len(new)
 
+    def discard(self, dataset: str) -> int:
+        """See ``Runner``."""
+        kept = deque(key for key in self._keys if key.dataset != dataset)
+        discarded, self._keys = len(self._keys) - len(kept), kept
+        return discarded
+
     def waiting(self) -> int:
         """See ``Runner``."""
         return len(self._keys)

@@ -53,6 +53,10 @@ class Later:
     reason: str
 
 
+class AlreadyFailed(PermanentError):
+    """The chunk failed for good before this delivery, for example because its dataset was cancelled."""
+
+
 class StopFlag:
     """A flag that a worker shares with all of its forks, earlier and later ones. It is never cleared."""
 
@@ -109,7 +113,8 @@ class Deliveries:
         """Run the chunk; return its result, or when to deliver it again. Its log lines show ``task_id``.
 
         Raises:
-            PermanentError: The chunk has failed permanently, now or earlier, or there is no such chunk.
+            PermanentError: The chunk has failed permanently now, or there is no such chunk.
+            AlreadyFailed: It failed earlier.
             Exception: The error of the chunk's last attempt.
         """
         with task(task_id):
@@ -207,7 +212,7 @@ def _answer(outcome: Outcome) -> ChunkResult | Later:
         case Done(result):
             return result
         case Exhausted(reason):
-            raise PermanentError(reason)
+            raise AlreadyFailed(reason)
         case Elsewhere():
             return Later(_PATIENCE, "the chunk belongs to another store; a worker of that store must run it")
         case waiting:

@@ -32,11 +32,21 @@ class Queue(Protocol):
     def send(self, records: Iterable[ChunkRecord], *, ahead: bool = False) -> int:
         """Enqueue a delivery of each chunk, in order and in bounded memory; return how many were not queued before.
 
-        With ``ahead``, they come before the deliveries that wait already, if the broker can do that. Idempotent: a
-        second delivery of a completed chunk gives the stored result.
+        Chunks of a higher priority are delivered first. With ``ahead``, they come before the deliveries that wait
+        already, if the broker can do that. Idempotent: a second delivery of a completed chunk gives the stored result.
 
         Raises:
             QueueUnavailable: The chunks before the failure are enqueued, the others are not.
+        """
+        ...
+
+    def discard(self, dataset: str) -> int:
+        """Remove the deliveries of a dataset that no worker has taken; return how many.
+
+        Brokers that cannot do that return 0: a delivery of a chunk that has ended costs its worker a few milliseconds.
+
+        Raises:
+            QueueUnavailable: Some may be removed.
         """
         ...
 

@@ -1,6 +1,6 @@
 """The Redis broker of RQ: connect to it, and translate its errors."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 from redis import Redis
@@ -8,7 +8,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from pixcore import InvalidRequest
+from pixcore import InvalidRequest, Priority
 from pixcore_runners.queueing.runner import unavailable
 from pixcore_runners.settings import Settings
 
@@ -39,6 +39,18 @@ def connected(settings: Settings, *, tries: int) -> Redis:
         )
     except ValueError:  # its text may quote the URL with its password
         raise InvalidRequest(f"the URL of the broker, {settings.broker}, cannot be read; {_REMEDY}") from None
+
+
+def queue_names(settings: Settings) -> Mapping[Priority, str]:
+    """Return the names of RQ's queues, in the order in which workers look into them.
+
+    The setting ``queue`` is the queue of normal priority. A setting holds no colon, so no other queue has these names.
+    """
+    return {
+        Priority.HIGH: f"{settings.queue}:high",
+        Priority.NORMAL: settings.queue,
+        Priority.LOW: f"{settings.queue}:low",
+    }
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from rq.job import Retry
 from rq.timeouts import JobTimeoutException
 
 from pixcore import ChunkKey, InvalidRequest
-from pixcore_runners.queueing.delivery import Deliveries, Later
+from pixcore.errors import one_line
+from pixcore_runners.queueing.delivery import AlreadyFailed, Deliveries, Later
 from pixcore_runners.rq.progress import JobProgress
 from pixcore_runners.settings import load_here
 
@@ -21,8 +22,10 @@ deliveries = Deliveries(lambda: load_here().settings, lambda: False, (JobTimeout
 def process_chunk(chunk_id: int, dataset: str) -> str | Retry:
     """Run the chunk and return the URL of its archive, or have RQ deliver the same job again later.
 
+    Return why the chunk failed if it did so earlier: RQ's registry of failed jobs is for failures that it has seen.
+
     Raises:
-        PermanentError: The chunk has failed permanently, now or earlier, or there is no such chunk.
+        PermanentError: The chunk has failed permanently, or there is no such chunk.
         Exception: The error of the chunk's last attempt.
     """
     job = get_current_job()
@@ -31,6 +34,8 @@ def process_chunk(chunk_id: int, dataset: str) -> str | Retry:
     try:
         with JobProgress.of(job) as progress:
             outcome = deliveries.deliver(ChunkKey(dataset, chunk_id), job.id, progress)
+    except AlreadyFailed as error:
+        return f"failed earlier: {one_line(error)}"  # no failure of this job: the status database has it
     except JobTimeoutException:
         raise  # the next delivery learns the state of the chunk
     except Exception:

@@ -22,7 +22,7 @@ from pixcore_runners.assembly.rest import SharedRest, check_queue, pausing, work
 from pixcore_runners.direct.forks import signals_held, signals_to_default
 from pixcore_runners.observing.logs import ChunkContext, OneLine, log_to_stderr
 from pixcore_runners.queueing.delivery import StopFlag
-from pixcore_runners.rq.broker import broker_errors, connected
+from pixcore_runners.rq.broker import broker_errors, connected, queue_names
 from pixcore_runners.rq.chunk import deliveries
 from pixcore_runners.rq.supervisor import supervise
 from pixcore_runners.settings import Settings
@@ -69,10 +69,10 @@ def work(settings: Settings, concurrency: int) -> int:
 
 def _one(settings: Settings) -> int:
     connection = connected(settings, tries=_TRIES)
-    jobs = rq.Queue(settings.queue, connection, serializer=JSONSerializer)
+    queues = [rq.Queue(name, connection, serializer=JSONSerializer) for name in queue_names(settings).values()]
     try:
         worker = ChunkWorker(
-            [jobs],
+            queues,
             connection=connection,
             serializer=JSONSerializer,
             maintenance_interval=_MAINTENANCE,
