@@ -38,6 +38,7 @@ KEYS = [
     "shortfall",
     "rejected",
     "missed",
+    "conversion",
     "taken",
     "attempt",
     "seconds",

@@ -7,7 +7,7 @@ from pathlib import Path
 from pixcore_adapters.converter.converting import convert
 from pixcore_adapters.converter.messages import Answer, answer_to_json, request_from_json
 from pixcore_adapters.validator.child import prepare, serve
-from pixcore_adapters.validator.decode import read, refusal
+from pixcore_adapters.validator.decode import only_warn_of_damage, read, refusal
 from pixcore_adapters.validator.picture import Limits
 
 
@@ -16,6 +16,7 @@ def main(descriptor: str, settings: str) -> None:
     values = json.loads(settings)
     limits = Limits(**values["limits"])
     prepare(limits)
+    only_warn_of_damage()
     serve(int(descriptor), values, lambda request: answer_to_json(_answer(request, limits)))
 
 

@@ -49,8 +49,8 @@ class Children(Generic[_Request, _Answer]):
             workers = os.cpu_count() or 1
         if workers < 1 or seconds <= 0 or memory < _LEAST_MEMORY:
             raise InvalidRequest(
-                f"a validator with {workers} workers, {seconds:g} seconds and {memory} bytes of memory cannot work;"
-                f" take at least 1 worker, more than 0 seconds and {_LEAST_MEMORY} bytes"
+                f"{workers} child processes with {seconds:g} seconds an image and {memory} bytes of memory each cannot"
+                f" work; take at least 1 process, more than 0 seconds and {_LEAST_MEMORY} bytes"
             )
         self._workers = workers
         self._new = partial(new, seconds, memory)
