@@ -38,7 +38,7 @@ class TestParquet(OwnLayout):
     """Tables that contain the images."""
 
     name = "parquet"
-    most = 300
+    most, pictures = 300, 50
 
 
 class TestCsv(OwnLayout):

@@ -23,7 +23,7 @@ from tenacity import Retrying, stop_after_delay, wait_fixed
 from pixcore.errors import InvalidRequest, StoreUnavailable, WorkspaceFull
 from pixcore.model.quality import NearRule, Quality
 from pixcore.model.rows import COLUMNS, NUMBERS
-from pixcore.stored.samples import Sample, placed_together, samples
+from pixcore.stored.samples import Sample, classes, placed_together, samples
 from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.export import export
 from pixcore_adapters.outputs.export.destinations.folder import Folder
@@ -278,6 +278,8 @@ def test_the_keyword_can_replace_the_label(tmp_path: Path) -> None:
         (("cats", "--out", "file://host/out"), 2, "names no folder of this machine; write file:./out"),
         (("dogs", "--out", "out"), 2, "no dataset 'dogs'"),
         (("cats", "--out", "out", "--split", "train=0.5"), 2, "add up to 0.5"),
+        (("cats", "--out", "out", "--shard-size", "much"), 2, "write a number of images, or a size as in 500MB"),
+        (("cats", "--out", "out", "--shard-size", "500MB"), 2, "the layout imagefolder has no shards"),
         (("cats",), 2, "Missing option '--out'"),
     ],
 )
@@ -336,6 +338,28 @@ def test_an_interrupted_export_leaves_nothing(number: signal.Signals) -> None:
     assert (ran.code, ran.out) == (130, "")
     assert "interrupted; nothing was exported" in ran.err
     assert files(Path()) == before
+
+
+def test_an_image_that_is_not_the_one_of_its_row_is_not_exported(tmp_path: Path) -> None:
+    """The archive is the recorded one, but a row in it describes another image; nothing may be left of the export."""
+    shelf = Shelf(tmp_path)
+    shelf.add([Picture(jpeg(0)), Picture(jpeg(1), sha256="0" * 64)])
+    some = samples(shelf.records(), shelf.archives, Splits.parse("train=1"), {}, "label")
+    with pytest.raises(InvalidRequest, match=r"cats/data/chunk_1.zip: images/000001.jpg is not the image that its row"):
+        export(some, LAYOUTS["csv"](PLAIN), Folder(tmp_path / "out"), "cats")
+    assert not (tmp_path / "out").exists()
+
+
+def test_classes_are_the_labels_of_all_chunks(tmp_path: Path) -> None:
+    """Counted ones and, where an older version did not count them, those of the rows; the same order every time."""
+    shelf = Shelf(tmp_path)
+    for label, keyword in (("tiger", "cats"), ("", "lion"), ("bear", "cats")):
+        shelf.add([Picture(jpeg(len(label)))], keyword=keyword, label=label)
+    records = shelf.records()
+    assert records[2].result
+    records[2] = evolve(records[2], result=evolve(records[2].result, tally={}))
+    assert classes(records, shelf.archives, "label") == ("bear", "lion", "tiger")
+    assert classes(records, shelf.archives, "keyword") == ("cats", "lion")
 
 
 @pytest.mark.usefixtures("home")

@@ -65,6 +65,9 @@ class Home:
         tally: Mapping[str, Mapping[str, int]] | None = None,
         left_out: Progress = Progress(),  # noqa: B008 - frozen
         suffix: str = ".zip",
+        *,
+        columns: Mapping[str, str] | None = None,
+        version: int = 2,
     ) -> None:
         """Claim a chunk and complete it."""
         claim = self.claim(chunk).claim
@@ -72,6 +75,7 @@ class Home:
         progress = evolve(left_out, accepted=images)
         target = chunk.request.target
         result = ChunkResult(url, "5" * 64, 1_000, target, claim.attempt, progress, {}, tally or {})
+        result = evolve(result, columns=columns or {}, archive_version=version)
         self.status.complete(claim, result)
 
     def fail(self, chunk: Chunk) -> None:
@@ -86,6 +90,10 @@ class Home:
         """Write the card, without a wait between retries."""
         policy = RetryPolicy(attempts)
         card_refresh.publish("cats", self.status, store or self.store, policy=policy, sleep=lambda _: None)
+
+    def card_text(self) -> str:
+        """Return the card of what is recorded now."""
+        return readme.card(self.counts()).decode()
 
     def card(self) -> str:
         """Return the card in the store."""
@@ -130,6 +138,28 @@ def test_its_yaml_tells_loaders_which_files_are_the_dataset(home: Home) -> None:
         "size_categories": ["n<1K"],
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/chunk_*.zip"}]}],
     }
+
+
+def test_its_yaml_declares_the_columns_of_all_archives(home: Home) -> None:
+    """Otherwise ``datasets`` drops columns that the archive that it reads first does not have."""
+    for index, (column, kind) in enumerate((("n", "integer"), ("a: b", "string"))):
+        home.complete(home.plan(index), columns={"file_name": "string", column: kind})
+    (config,) = front_matter(readme.card(home.counts()))["configs"]
+    assert config["features"] == [
+        {"name": "image", "dtype": "image"},
+        {"name": "n", "dtype": "int64"},
+        {"name": "a: b", "dtype": "string"},
+    ]
+    assert "with null for an image whose" in home.card_text()
+    home.complete(home.plan(2))  # as older versions recorded it: it may have further columns, which must not be dropped
+    assert "features" not in front_matter(readme.card(home.counts()))["configs"][0]
+
+
+def test_archives_of_an_older_format_are_named(home: Home) -> None:
+    """``load_dataset`` refuses them together with others, and the remedy is not obvious."""
+    for index, version in enumerate((1, 2)):
+        home.complete(home.plan(index), version=version)
+        assert ("pixcore export cats --format imagefolder" in home.card_text()) == (version == 2)
 
 
 def test_archives_of_another_kind_are_to_be_loaded_separately(home: Home) -> None:
