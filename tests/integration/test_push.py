@@ -68,6 +68,27 @@ def test_an_interrupted_push_continues(hub: Hub, monkeypatch: pytest.MonkeyPatch
     assert {*ARCHIVES, "README.md"} <= hub.files.keys()
 
 
+def test_an_export_can_be_a_repository(hub: Hub) -> None:
+    """In any layout, with the card last. An interrupted one continues; a repository with a dataset is refused."""
+    words = ("export", "cats", "--format", "imagefolder", "--out")
+    hub.refuse = lambda request: 503 if "/commit/" in request and len(hub.commits) == 1 else 0
+    ran = pixcore(*words, "hf://datasets/me/cats", "--quiet")
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert hub.files is not None
+    assert "README.md" not in hub.files
+    hub.refuse = lambda _request: 0
+    assert pixcore(*words, "hf://datasets/me/cats").code == 0
+    assert pixcore(*words, "local").code == 0
+    local = {str(path.relative_to("local")): path.read_bytes() for path in Path("local").rglob("*") if path.is_file()}
+    assert {name: data for name, data in hub.files.items() if name != ".gitattributes"} == local
+    ran = pixcore(*words, "hf://datasets/me/cats")
+    assert (ran.code, "holds a dataset already; nothing was written" in ran.err) == (2, True)
+    hub.files = {"other.txt": b"mine"}
+    ran = pixcore(*words, "hf://datasets/me/cats")
+    assert (ran.code, "holds other.txt, which is not of this export" in ran.err) == (2, True)
+    assert hub.files == {"other.txt": b"mine"}
+
+
 @pytest.mark.parametrize(
     ("status", "code", "text"),
     [(401, 2, "log in with `hf auth login` or set HF_TOKEN"), (429, 1, "limits requests"), (404, 2, "check its name")],

@@ -93,7 +93,7 @@ def make(tmp_path: Path) -> Callable[[str], Staged]:
             remote: Remote = Blobs(MemoryBlobStore(), "store:")
         else:
             root = f"/{uuid4().hex}" if kind == "objects" else str(tmp_path / uuid4().hex)
-            remote = FileSystem(fsspec.filesystem("memory" if kind == "objects" else "file"), root)
+            remote = FileSystem(fsspec.filesystem("memory" if kind == "objects" else "file"), root, f"{kind}:{root}")
         return Staged(Place(remote), "out", tmp_path / "work")
 
     return made
@@ -248,7 +248,7 @@ def test_errors_of_file_systems_are_store_errors(
     """They may be of any class. A message holds no signature, and what may pass is tried again."""
     system = fsspec.filesystem("memory", skip_instance_cache=True)
     waits: list[float] = []
-    place = FileSystem(system, "/root", sleep=waits.append)
+    place = FileSystem(system, "/root", "memory:///root", sleep=waits.append)
 
     def fail(*_: object, **__: object) -> None:
         raise raised
@@ -266,6 +266,7 @@ def test_errors_of_file_systems_are_store_errors(
     [
         ("nosuch://host/out", "nothing can be exported to nosuch://host/out: ValueError: Protocol not known: nosuch"),
         ("smb://host/share/out", "smb://host/share/out needs a package that is not installed: .*smbprotocol"),
+        ("https://host/out", "nothing can be exported to https://host/out: a web server only gives files"),
         ("memory://", "names no folder that an export can create; add a name"),
     ],
 )

@@ -1,5 +1,6 @@
 """What ``--out`` of an export names: a folder of this machine, or a URL."""
 
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -13,6 +14,8 @@ from pixcore_runners.registry.table import needing
 from pixcore_runners.registry.tables import BLOB_STORES
 from pixcore_runners.settings import Settings
 from pixcore_runners.settings.urls import expanded, holds_secret, is_url
+
+_REPOSITORY = re.compile(r"hf://datasets/([^/]+/[^/]+)/?")
 
 
 def destination(out: str, settings: Settings) -> Destination:
@@ -49,6 +52,11 @@ def destination(out: str, settings: Settings) -> Destination:
         return Staged(Blobs(store, above._replace(query="").geturl()), unquote(name), work)
     if parts.scheme in BLOB_STORES:
         return Staged(Blobs(store_at(out, create=settings.create_container), out), "", work)
+    if parts.scheme == "hf" and (found := _REPOSITORY.fullmatch(out)):
+        with needing("hub"):
+            from pixcore_adapters.outputs.export.destinations.hub import Repository  # noqa: PLC0415 - an extra
+            from pixcore_adapters.outputs.hub import HubRepository  # noqa: PLC0415 - likewise
+        return Repository(HubRepository(found[1]), work)
     with needing("fsspec"):
         from pixcore_adapters.outputs.export.destinations.fsspec import FileSystem  # noqa: PLC0415 - an extra
     return Staged(*FileSystem.at(out), work)

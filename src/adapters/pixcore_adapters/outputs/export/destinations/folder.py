@@ -46,14 +46,14 @@ class Folder:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     @contextmanager
-    def writing(self) -> Generator["_InFolder"]:
+    def writing(self) -> Generator["InFolder"]:
         """See ``Destination``."""
         self.check()
         with self._translated():
             target = self.path.resolve()
             _sweep(target)
             with _partial(target) as partial:
-                yield _InFolder(partial)
+                yield InFolder(partial)
                 partial.rename(target)  # replaces an empty folder; fails if that is not empty any more
 
     @contextmanager
@@ -73,7 +73,9 @@ class Folder:
 
 
 @frozen
-class _InFolder:
+class InFolder:
+    """The ``Files`` of an export, as files of a folder."""
+
     folder: Path
 
     @contextmanager

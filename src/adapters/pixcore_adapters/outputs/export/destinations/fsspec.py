@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,12 +48,14 @@ class FileSystem:
     Attributes:
         system: fsspec's file system.
         root: The folder, as the file system names it, without a final ``/``.
+        url: The URL of the folder.
         policy: How often a request is tried.
         sleep: Waits that many seconds between tries.
     """
 
     system: Any
     root: str
+    url: str
     policy: RetryPolicy = Policies().upload
     sleep: Callable[[float], None] = time.sleep
 
@@ -66,6 +69,8 @@ class FileSystem:
             InvalidRequest: fsspec does not know the scheme, a package is missing, or the URL names no folder.
             StoreDenied, StoreNotFound, StoreUnavailable: It cannot be reached.
         """
+        if url.startswith(("http://", "https://")):
+            raise InvalidRequest(f"nothing can be exported to {url}: a web server only gives files; choose a store")
         try:
             with _translated(f"cannot open {url}"):
                 system, path = fsspec.url_to_fs(url)
@@ -79,12 +84,7 @@ class FileSystem:
         folder, slash, name = path.rstrip("/").rpartition("/")
         if not slash or not name:
             raise InvalidRequest(f"{url} names no folder that an export can create; add a name, as in {url}/NAME")
-        return cls(system, folder), name
-
-    @property
-    def url(self) -> str:
-        """See ``Remote``."""
-        return str(self.system.unstrip_protocol(self.root)).rstrip("/")
+        return cls(system, folder, url.rstrip("/").rpartition("/")[0]), name
 
     @property
     def at_once(self) -> int:
@@ -140,7 +140,8 @@ class FileSystem:
                     self.system.rmdir(new)
                 if self.system.exists(new):
                     raise InvalidRequest(f"{self.url}/{to} is not empty any more; choose another destination")
-            self.system.mv(path, new, recursive=True)
+            whole = {"recursive": True} if "recursive" in signature(self.system.mv).parameters else {}
+            self.system.mv(path, new, **whole)
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}".rstrip("/")
