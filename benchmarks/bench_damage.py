@@ -17,6 +17,7 @@ from jpegs import originals
 from PIL import Image
 
 from pixcore_adapters.validator.decode import decode
+from pixcore_adapters.validator.jpeg import outline
 from pixcore_adapters.validator.picture import Limits, Picture
 
 PAGE = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>\r\n" * 50
@@ -49,7 +50,8 @@ KINDS = (
 
 
 def _broken(data: bytes, kind: str, seed: int) -> bytes:
-    chance, start, end = np.random.default_rng(seed), _start_of_scan(data), len(data) - 2
+    chance, scans = np.random.default_rng(seed), outline(data, 100).scans
+    start, end = scans[0].start, scans[-1].end
     size = min(HOLE, (end - start) // 3)
     place = int(chance.integers(start, end - size))
     kept = {"half": 0.5, "the last tenth gone": 0.9, "the last hundredth gone": 0.99}
@@ -65,11 +67,6 @@ def _broken(data: bytes, kind: str, seed: int) -> bytes:
         "a few bytes zeroed": (bytes(size // 8), size // 8),
     }[kind]
     return data[:place] + inserted + data[place + removed :]
-
-
-def _start_of_scan(data: bytes) -> int:
-    marker = data.index(b"\xff\xda")
-    return marker + 2 + int.from_bytes(data[marker + 2 : marker + 4], "big")
 
 
 def _progressive(data: bytes) -> bytes:

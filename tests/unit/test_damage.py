@@ -14,6 +14,7 @@ from PIL import Image
 
 from pixcore.model.images import RejectReason
 from pixcore_adapters.validator.decode import decode
+from pixcore_adapters.validator.jpeg import outline
 from pixcore_adapters.validator.picture import Limits, Picture, Refusal
 
 MANY = 30
@@ -65,6 +66,8 @@ def broken(data: bytes, kind: str, chance: np.random.Generator) -> bytes:  # noq
             return data[:place] + data[place + 4096 :]
         case "zeroed":
             return data[:place] + bytes(4096) + data[place + 4096 :]
+        case "a few bytes zeroed":
+            return data[:place] + bytes(512) + data[place + 512 :]
         case "overwritten":
             return data[:place] + chance.bytes(4096) + data[place + 4096 :]
         case "a web page over it":
@@ -75,7 +78,7 @@ def broken(data: bytes, kind: str, chance: np.random.Generator) -> bytes:  # noq
 
 KINDS = (
     *("half, then an end marker", "cut at 90 %", "the last hundredth gone", "a hole"),
-    *("zeroed", "overwritten", "a web page over it", "a web page inside"),
+    *("zeroed", "a few bytes zeroed", "overwritten", "a web page over it", "a web page inside"),
 )
 
 
@@ -101,6 +104,24 @@ def test_an_undamaged_jpeg_is_accepted(judge: Judge, options: dict[str, object])
         chance = np.random.default_rng(number)
         image = photo(number, *chance.integers(1, 800, 2).tolist())
         assert isinstance(judge(encoded(image, **options)), Picture)
+
+
+@pytest.mark.parametrize("optimize", [False, True])
+def test_even_areas_are_not_taken_for_zeros(judge: Judge, optimize: bool) -> None:
+    """Optimised codes for even blocks are all zeros, and may fill kilobytes."""
+    for colour in ("white", "black", "teal"):
+        image = Image.new("RGB", (1600, 1200), colour)
+        image.paste(photo(1), (100, 100))
+        assert isinstance(judge(encoded(image, optimize=optimize)), Picture)
+
+
+@pytest.mark.parametrize("missing", [1, 2, 5, 9])
+def test_missing_scans_of_a_progressive_jpeg_are_damage(judge: Judge, missing: int) -> None:
+    """Decoders show what there is: a coarser picture, without a warning."""
+    data = jpeg(1, progressive=True)
+    scans = outline(data, 100).scans
+    assert is_damaged(judge(data[: scans[-missing].start] + b"\xff\xd9"))
+    assert is_damaged(judge(data[: scans[-missing - 1].end] + b"\xff\xd9"))
 
 
 def inserted(data: bytes, place: int, some: bytes) -> bytes:
@@ -211,6 +232,15 @@ def test_missing_frames_of_an_apng_are_damage(judge: Judge, kept: int) -> None:
     parts = chunks(animation(5, "PNG"))
     controls = [number for number, (name, _) in enumerate(parts) if name == b"fcTL"]
     assert is_damaged(judge(png(*parts[: controls[kept]], parts[-1])))
+
+
+@pytest.mark.parametrize("control", [(0, 0), (2**31 + 1, 0)])
+def test_a_png_with_an_invalid_animation_control_is_its_still_picture(judge: Judge, control: tuple[int, int]) -> None:
+    """The format demands it, and viewers and loaders show the picture, whose pixels are whole."""
+    header, *others = chunks(encoded(photo(1), "PNG"))
+    outcome = judge(png(header, (b"acTL", struct.pack(">II", *control)), *others))
+    assert isinstance(outcome, Picture)
+    assert outcome.frames == 1
 
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])

@@ -307,8 +307,8 @@ def test_the_outline_is_of_the_picture_alone() -> None:
     assert scans(plain + plain) == (1, True)
     assert scans(plain[:-1]) == (0, False)
     assert scans(scan_bomb(5000)) == (101, False)
-    [(start, end)] = outline(plain, 100).scans
-    assert (start, end) == (plain.index(b"\xff\xda") + 14, len(plain) - 2)
+    [scan] = outline(plain, 100).scans
+    assert (scan.start, scan.end) == (plain.index(b"\xff\xda") + 14, len(plain) - 2)
 
 
 @cache

@@ -81,6 +81,8 @@ def only_warn_of_damage() -> None:
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     # Fine photographs carry EXIF tags with wrong lengths; a TIFF that misses a tag that matters fails to decode.
     warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")
+    # About an animation control that is invalid: the picture behind it is whole, and loaders show it.
+    warnings.filterwarnings("ignore", message="Invalid APNG")
     # "malformed MPO": the stereo index is broken, the photograph is not.
     warnings.filterwarnings("ignore", module=r"PIL\.JpegImagePlugin")
     # Said of sound files with a half-transparent palette, when they are made grey.

@@ -14,14 +14,17 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from pixcore_adapters.validator.damage import Damaged
+from pixcore_adapters.validator.scans import Headers, Scan
 
 # The next marker that is not part of entropy-coded data: there, 0xFF is followed by 0x00 or a restart, or fills.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _TEM, _SOI, _EOI, _SOS, _ADOBE = 0x01, 0xD8, 0xD9, 0xDA, 0xEE
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL_DCT = {0xC0, 0xC1}
+_PROGRESSIVE = {0xC2, 0xCA}
 _HUFFMAN_DCT = _SEQUENTIAL_DCT | {0xC2}
-_TABLES = {0xC4, 0xCC, 0xDB, 0xDD}  # Huffman, arithmetic conditioning, quantisation, restart interval
+_DHT = 0xC4
+_TABLES = {_DHT, 0xCC, 0xDB, 0xDD}  # Huffman, arithmetic conditioning, quantisation, restart interval
 _FRAME = 8 + 3 * 4  # bytes of a frame header of four components, the most that Pillow decodes
 _FRAME_HEADER = struct.Struct(">2xBHHB")  # after the length: bits a sample, height, width, components
 _MODES = {1: "L", 3: "RGB"}  # by the number of components
@@ -46,20 +49,23 @@ class Outline:
     """What a JPEG's markers say of it.
 
     Attributes:
-        scans: Where the coded data of each scan starts and ends.
+        scans: In the order in which they are decoded.
         whole: Whether an end-of-image marker follows the scans.
         scalable: Whether ``decode`` can decode it, and refuses all that a full decode refuses. It can for nearly all:
             every scan is read to its end at every scale. Not so where the colours cannot be scaled up to the size of
             the picture, which only a full decode notices, where there is nothing to scale (lossless), and where the
             coding is arithmetic.
+        refined: Whether the scans code every coefficient to its last bit. Those of a progressive JPEG do so step by
+            step, and decoders show what there is.
         size: Width and height of a plain JPEG, of which nothing else must be known to draw it: 8 bits a sample, one or
             three components, no EXIF data, which may turn it, and no index of further pictures. None for all others.
         mode: Pillow's name of a plain JPEG's colour mode: L or RGB.
     """
 
-    scans: tuple[tuple[int, int], ...]
+    scans: tuple[Scan, ...]
     whole: bool
     scalable: bool
+    refined: bool
     size: tuple[int, int] | None
     mode: str
 
@@ -70,23 +76,29 @@ def outline(data: bytes, most: int) -> Outline:
     Segments are skipped by their length, so that the markers of a thumbnail inside one do not count. Whatever follows
     the end of the image is ignored. Linear.
     """
-    scans: list[tuple[int, int]] = []
+    scans: list[Scan] = []
     frames: list[bytes] = []
-    start, marker, scalable, plain = 0, 0, True, True
+    headers = Headers()
+    start, marker, zeros, scalable, plain = 0, 0, True, True, True
     for marker, position in _markers(data):
         if start:
-            scans.append((start, position - 2))
+            scans.append(Scan(start, position - 2, zeros))
             if len(scans) > most:
                 break
         start = position + _length(data, position) if marker == _SOS else 0
+        if marker == _SOS:
+            zeros = headers.start_scan(data[position:start])
+        if marker == _DHT:
+            headers.add_tables(data[position : position + _length(data, position)])
         if marker == _EOI:
             break
         if marker in _FRAMES and not scans:
             frames.append(data[position : position + _FRAME])
             scalable &= marker in _HUFFMAN_DCT and _even(frames[-1])
+            headers.start_frame(frames[-1], progressive=marker in _PROGRESSIVE)
         plain &= not data.startswith(_NOT_PLAIN.get(marker, _NEVER), position + 2)
     size, mode = _plain(frames) if plain and scalable else (None, "")
-    return Outline(tuple(scans), marker == _EOI and bool(scans), scalable, size, mode)
+    return Outline(tuple(scans), marker == _EOI and bool(scans), scalable, headers.refined, size, mode)
 
 
 def _plain(frames: list[bytes]) -> tuple[tuple[int, int] | None, str]:
@@ -124,18 +136,19 @@ def decode(data: bytes, size: tuple[int, int], mode: str, at_least: int) -> NDAr
 
 
 def check_coded(data: bytes, outline: Outline) -> None:
-    """Look for a web page or the like inside the coded data, and for a hole that was filled with zeros.
+    """Look for missing scans, a web page or the like inside the coded data, and a hole that was filled with zeros.
 
     libjpeg decodes up to a tenth of such files without a warning: codes get back into step with the blocks, and
     progressive scans code long runs of empty blocks.
 
     Raises:
-        Damaged: There is text; or there are zeros in a progressive scan of coefficients, which codes empty blocks by
-            their number. A scan of the means of even areas may be all zeros.
+        Damaged: The last scans are missing, or there is text, or there are zeros where no sound file has any.
     """
-    for start, end in outline.scans:
-        coded = np.frombuffer(data, np.uint8, end - start, start)
-        if data[start - 3] and data.find(_ZEROS, start, end) >= 0:  # the first coefficient of the scan: not the mean
+    if not outline.refined:
+        raise Damaged("the last scans are missing")
+    for scan in outline.scans:
+        coded = np.frombuffer(data, np.uint8, scan.end - scan.start, scan.start)
+        if not scan.zeros and data.find(_ZEROS, scan.start, scan.end) >= 0:
             raise Damaged("zeros inside the image data")
         tried = _PRINTABLE[coded[::_STEP]].tobytes()
         place = tried.find(_RUN)
