@@ -106,7 +106,7 @@ def test_a_chunk_below_its_target_exits_3_and_says_what_helps(home: Path) -> Non
     assert ran.code == 3
     assert ran.chunks[0]["shortfall"] == 1
     assert ran.chunks[0]["rejected"] == {"not_an_image": 1}
-    assert ran.err.endswith("add to the lists or name more sources, then ask for a larger --count\n")
+    assert ran.err.endswith("add to the lists and repeat the command, or name more sources and ask for a larger --count\n")
 
 
 def test_a_folder_is_complete_when_all_of_it_was_tried(home: Path) -> None:

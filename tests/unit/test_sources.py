@@ -50,6 +50,7 @@ def test_any_other_form_is_refused_with_the_valid_forms(source: str, complaint: 
         ("folder:/data/red panda/", "red panda"),
         ("folder:/data/v1.2", "v1.2"),
         ("urls:list.csv", "list"),
+        ("urls:s3://bucket/cats/*.parquet", "cats"),
         ("urls:/data/red panda.jsonl.gz", "red panda"),
         ("urls:https://host.example/a/red%20panda.csv?sig=hidden#x", "red panda"),
         ("urls:https://[broken/cats.csv", "cats"),

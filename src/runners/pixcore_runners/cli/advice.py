@@ -23,7 +23,7 @@ def advice(dataset: str, records: Sequence[ChunkRecord], status: StatusRepo) -> 
         )
     return (
         "some chunks are short and a retry cannot fill them: all their candidates were tried, and their lists have no"
-        " others; add to the lists or name more sources, then ask for a larger --count"
+        " others; add to the lists and repeat the command, or name more sources and ask for a larger --count"
     )
 
 

@@ -41,6 +41,8 @@ def parse(source: str) -> tuple[str, str]:
 def title(source: str) -> str:
     """Return a keyword for a listed source: the folder's name, or the list's name without its extension.
 
+    For a glob, it is the last part of the path that has no wildcard.
+
     Raises:
         InvalidRequest: As for ``parse``.
     """
@@ -49,7 +51,9 @@ def title(source: str) -> str:
         return Path(argument).expanduser().resolve().name
     if argument == "-":
         return "list"
-    return Path(unquote(re.split("[?#]", argument)[0])).name.partition(".")[0].strip("*?") or "list"
+    path = Path(unquote(re.split("[?#]", argument)[0]))
+    names = (part.name for part in (path, *path.parents) if not set("*[]").intersection(part.name))
+    return next((name.partition(".")[0] for name in names), "") or "list"
 
 
 def caution(sources: Iterable[str]) -> str:
