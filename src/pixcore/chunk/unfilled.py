@@ -10,7 +10,7 @@ from pixcore.chunk.dependencies import Dependencies
 from pixcore.chunk.retry import retrying
 from pixcore.errors import TransientError
 from pixcore.model.chunks import Chunk, ChunkRecord, Status
-from pixcore.model.images import MENDABLE, MissReason
+from pixcore.model.images import DOUBTFUL, MENDABLE, MissReason
 from pixcore.model.positions import Allocation, from_text
 from pixcore.ports import StatusRepo
 
@@ -54,6 +54,15 @@ def is_exhausted(record: ChunkRecord, allocations: Sequence[Allocation]) -> bool
 def mendable(record: ChunkRecord) -> dict[str, int]:
     """Return how many candidates of a chunk were missed for reasons that the user may mend, by reason."""
     return {reason: count for reason, count in record.progress.missed.items() if reason in MENDABLE}
+
+
+def is_worth_a_retry(record: ChunkRecord, allocations: Sequence[Allocation]) -> bool:
+    """Return whether another attempt at an unfilled chunk may find images, maybe after a change by the user.
+
+    Unlike ``may_gain``, this includes candidates that were missed or rejected for what may have changed since: the
+    settings of a worker, or the files. Rejections by the rules of the dataset are final, and so are copies.
+    """
+    return may_gain(record, allocations) or bool(mendable(record) or DOUBTFUL & record.progress.rejected.keys())
 
 
 def reopen_starved(using: Dependencies, chunk: Chunk, *, lacks: bool, gave_back: bool) -> None:

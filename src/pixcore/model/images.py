@@ -84,6 +84,25 @@ class RejectReason(StrEnum):
     HASH = "hash_mismatch"
 
 
+# Images with these reasons may be accepted with other limits of a worker, or once their file was replaced. All others
+# were rejected by the rules of the dataset, or are copies.
+DOUBTFUL = frozenset(
+    {
+        RejectReason.NOT_AN_IMAGE,
+        RejectReason.FORMAT,
+        RejectReason.DAMAGED,
+        RejectReason.TOO_LARGE,
+        RejectReason.TOO_MANY_PIXELS,
+        RejectReason.TOO_MANY_FRAMES,
+        RejectReason.TOO_MANY_SCANS,
+        RejectReason.TOO_SLOW,
+        RejectReason.TOO_MUCH_MEMORY,
+        RejectReason.DECODER_DIED,
+        RejectReason.HASH,
+    }
+)
+
+
 @frozen
 class CandidateKey:
     """One position of one source's results for one query. It identifies a candidate when a source is opened again."""

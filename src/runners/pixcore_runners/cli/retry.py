@@ -2,7 +2,7 @@
 
 import rich_click as click
 
-from pixcore.chunk.unfilled import is_unfilled, may_gain, mendable
+from pixcore.chunk.unfilled import is_unfilled, is_worth_a_retry
 from pixcore.model.requests import namespace
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.advice import allocations_of
@@ -21,7 +21,7 @@ from pixcore_runners.queueing.runner import RUNNERS, open_runner
 def command(shell: Shell, dataset: str, runner: str | None) -> None:
     """Retry a dataset's failed and short chunks, if that may fill them. Full chunks stay untouched.
 
-    It may if candidates are untried or were missed only for now, or if you can mend what they were missed for.
+    It may if candidates are untried, were missed only for now, or were missed or rejected for what you can mend.
     Good images and permanent misses of lists are not fetched again. A short chunk's archive stays until a new one
     replaces it. `''` means the chunks without a dataset. Exits as `run` does; with --runner, exits with 0 once the
     chunks are enqueued.
@@ -33,7 +33,7 @@ def command(shell: Shell, dataset: str, runner: str | None) -> None:
     assembly.require_dataset(name)
     unfilled = [record for record in dataset_records(name, assembly.status) if is_unfilled(record)]
     allocations = allocations_of(assembly.status)
-    retried = [record.chunk.key for record in unfilled if mendable(record) or may_gain(record, allocations(record))]
+    retried = [record.chunk.key for record in unfilled if is_worth_a_retry(record, allocations(record))]
     reopened = sum(assembly.status.reopen(key) for key in retried)
     hopeless = len(unfilled) - len(retried)
     left = f"; left as they are, because all their candidates were tried: {hopeless}" if hopeless else ""
