@@ -7,7 +7,8 @@
     │   ├── SourceUnavailable          (also a ConnectionError)
     │   ├── StoreUnavailable           connection, timeout, 429, 5xx
     │   ├── StatusUnavailable
-    │   ├── MachineUnfit               the machine lacks a working decoder, a disk or a library
+    │   ├── MachineUnfit               the machine lacks a working decoder or disk
+    │   │   └── LibraryMissing         the machine lacks a library that the chunk needs
     │   └── PlanOutdated               chunks were planned or candidates taken meanwhile
     ├── PermanentError                 a retry cannot help
     │   ├── InvalidRequest             (also a ValueError) bad chunk, URL or configuration
@@ -78,6 +79,10 @@ class MachineUnfit(TransientError):
     """This machine cannot run chunks now: its decoder, its work directory or a library does not work."""
 
     fault = Fault.MACHINE
+
+
+class LibraryMissing(MachineUnfit):
+    """A chunk needs a library, such as that of a filter, which this machine lacks. Other machines may have it."""
 
 
 class PlanOutdated(TransientError):

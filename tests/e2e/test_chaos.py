@@ -1,4 +1,7 @@
-"""Stop workers, broker and database at random for minutes; then check that no chunk is lost, doubled or stuck."""
+"""Stop workers, broker and database at random, fill the store, and add sick workers and a second deployment.
+
+Afterwards no chunk may be lost, doubled, stuck or failed, and the sick workers must have healed by themselves.
+"""
 
 import json
 import os
@@ -12,18 +15,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import servers.postgres
 import servers.redis
 from attrs import define, field
-from fleet import RECOVERY, SETTLED, Fleet, Program, Records, everything_holds, fleet, kill, state
+from fault_proxy import Answer, FaultProxy
+from fleet import RECOVERY, SETTLED, Fleet, Program, Records, fleet, intact, kill, state
 from hostile import slow
-from servers.addresses import Postgres, Redis
+from servers.addresses import S3, Postgres, Redis
 from servers.fixtures import Own
 from servers.server import Server
+from small_disk import Resize, small_disk
+from stores import real_store
 
-from pixcore import ChunkKey, ChunkRecord, Status
+from pixcore import ChunkKey, ChunkRecord, Fault, Status, StatusUnavailable
 from pixcore_runners.queueing.runner import RUNNERS
 
 pytestmark = pytest.mark.soak
@@ -35,6 +42,9 @@ SECONDS = float(
 SEED = int(os.environ.get("CHAOS_SEED", "6"))
 PEACE = 1200.0  # seconds without faults in which all chunks must complete
 WORKERS = 3  # with one process each, so that a worker's last log line names the chunk that it runs
+DENIED = 1  # the worker with refused credentials, which always rests because of a service
+THEIRS = "dogs"  # the dataset of the second deployment
+REFUSED = Answer(403, body=b"<Error><Code>InvalidAccessKeyId</Code><Message>no such key</Message></Error>")
 
 
 @define(eq=False)
@@ -46,6 +56,12 @@ class Chaos:
     broker: Server[Redis]
     database: Server[Postgres] | None
     kills: Counter[str] = field(factory=Counter[str])
+    store: Path = field(kw_only=True)
+    """The folder of the store, which is a disk of its own."""
+    healed: dict[str, float] = field(factory=dict[str, float])
+    """Seconds from the end of a sick worker's fault until it took chunks again."""
+    refilled: list[float] = field(factory=list)
+    """Seconds from the emptying of the store until no worker rested because of it."""
     freed: list[float] = field(factory=list)
     """Seconds from a kill until the chunk was pending or settled."""
     claimed: list[float] = field(factory=list)
@@ -62,6 +78,7 @@ class Chaos:
             ("TERM", self.terminate),
             ("TERM, kill -9", self.terminate_and_kill),
             ("broker", self.restart_broker),
+            ("store full", self.fill_store),
         ]
         if self.database:
             faults.append(("database", self.restart_database))
@@ -124,6 +141,33 @@ class Chaos:
         self.database.stop()
         self.database.start()
 
+    def fill_store(self) -> None:
+        """Leave no room in the store until a worker rests; then empty it, and wait for the workers."""
+        ballast = self.store / ".pixcore" / "ballast"
+        with suppress(OSError), ballast.open("wb") as file:
+            while True:
+                file.write(bytes(1 << 20))
+        with suppress(AssertionError):
+            self.watch(lambda _: self.resting(Fault.SERVICE) > DENIED, 20)
+        ballast.unlink()
+        began = time.monotonic()
+        with suppress(AssertionError):  # the longest wait of a worker that found the store full many times
+            self.watch(lambda _: self.resting(Fault.SERVICE) <= DENIED, 150)
+        self.refilled.append(time.monotonic() - began)
+
+    def heal(self, name: str, worker: Program, cure: Callable[[], object]) -> None:
+        """End the fault of a sick worker, and measure how soon it takes chunks again."""
+        cure()
+        began = time.monotonic()
+        self.watch(lambda _: "takes chunks again" in worker.output, 180)
+        self.healed[name] = time.monotonic() - began
+
+    def resting(self, *faults: Fault) -> int:
+        """Return how many workers rest because of these faults; of all if none is named."""
+        with suppress(StatusUnavailable):
+            return sum(each.fault in (faults or [*Fault]) for each in self.crew.status.overview().resting)
+        return 0
+
     def _worker(self) -> Program:
         return self.draw.choice(self.crew.supervised[:WORKERS])
 
@@ -155,6 +199,46 @@ def database(request: pytest.FixtureRequest, own: Own) -> Server[Postgres] | Non
     return own(servers.postgres.prepare) if request.param == "postgres" else None
 
 
+@define
+class Sick:
+    """Workers that can run no chunk, and what cures them."""
+
+    full: Program
+    denied: Program
+    blind: Program
+    resize: Resize
+    proxy: FaultProxy
+    library: Path
+
+
+@contextmanager
+def sick_workers(crew: Fleet, folder: Path, moto: S3) -> Iterator[Sick]:
+    """Start a worker with a full disk, one with refused credentials and one with a broken decoder."""
+    library = folder / "broken" / "simplejpeg.py"
+    library.parent.mkdir()
+    library.write_text("raise ImportError('libjpeg.so.8: cannot open shared object file')\n")
+    refused = real_store(moto, f"cats-{uuid4().hex[:12]}")
+    with FaultProxy(moto.port) as proxy, small_disk(folder / "disk", 7 * 4096) as resize:
+        proxy.play(*[REFUSED] * 100_000)
+        url = refused.url.replace(str(moto.port), str(proxy.port))
+        yield Sick(
+            crew.worker(PIXCORE_WORK=str(folder / "disk")),
+            crew.worker(PIXCORE_STORE=url, **refused.environ),
+            crew.worker(PYTHONPATH=f"{library.parent}:{os.environ.get('PYTHONPATH', '')}"),
+            resize,
+            proxy,
+            library,
+        )
+
+
+def second_deployment(crew: Fleet, folder: Path) -> None:
+    """Start a deployment with the same database and broker, and with a queue and a store of its own."""
+    environ = {"PIXCORE_QUEUE": "theirs", "PIXCORE_STORE": f"file://{folder}/theirs"}
+    words = crew.listed(CHUNKS // 10, THEIRS)
+    assert crew.start("submit", *words, "--runner", crew.runner, environ=environ).code(120) == 0
+    crew.supervised += [crew.worker(**environ), crew.start("reap", "--every", 1, environ=environ)]
+
+
 @contextmanager
 def supervised_fleet(
     runner: str, folder: Path, broker: Server[Redis], database: Server[Postgres] | None
@@ -169,25 +253,35 @@ def supervised_fleet(
         }
     with fleet(runner, folder, **settings) as crew:
         crew.submit(CHUNKS)
+        second_deployment(crew, folder)
         for path, answer in crew.site.routes.items():
             crew.site.routes[path] = slow(1.0, answer)
-        crew.supervised += [*(crew.worker() for _ in range(WORKERS)), crew.reaper()]
+        crew.supervised[:0] = [*(crew.worker() for _ in range(WORKERS)), crew.reaper()]
         yield crew
 
 
 @pytest.mark.parametrize("runner", list(RUNNERS))
 def test_no_chunk_is_lost_doubled_or_stuck(
+    *,
     runner: str,
     database: Server[Postgres] | None,
     own: Own,
+    moto: S3,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Every chunk must complete once, and those of killed workers recover within the lease and half a minute."""
     broker = own(servers.redis.prepare)
-    with supervised_fleet(runner, tmp_path, broker, database) as crew:
-        chaos = Chaos(crew, random.Random(SEED), broker, database)  # noqa: S311 - no secret
+    with (
+        small_disk(tmp_path / "blobs", 256 << 20),
+        supervised_fleet(runner, tmp_path, broker, database) as crew,
+        sick_workers(crew, tmp_path, moto) as sick,
+    ):
+        chaos = Chaos(crew, random.Random(SEED), broker, database, store=tmp_path / "blobs")  # noqa: S311 - no secret
+        chaos.watch(lambda _: chaos.resting() >= 3, 180)
         chaos.cause_faults(SECONDS)
+        chaos.heal("full disk", sick.full, lambda: sick.resize(64 << 20))
+        chaos.heal("broken decoder", sick.blind, sick.library.unlink)
         with suppress(AssertionError):  # the table lists chunks that are not settled by then as lost
             chaos.watch(_ended, PEACE)
         records = crew.records()
@@ -205,6 +299,9 @@ def test_no_chunk_is_lost_doubled_or_stuck(
             "stuck": sum(record.status is Status.PROCESSING for record in records),
             "free again after": _spread(chaos.freed),
             "claimed again after": _spread(chaos.claimed),
+            "store emptied": _spread(chaos.refilled),
+            **{f"{name} healed": f"{seconds:.1f} s" for name, seconds in chaos.healed.items()},
+            "second deployment": dict(Counter(str(each.status) for each in crew.records(THEIRS))),
         }
         with capsys.disabled():
             table = "".join(f"  {name:20}{value}\n" for name, value in found.items())
@@ -218,8 +315,12 @@ def test_no_chunk_is_lost_doubled_or_stuck(
             "stuck": 0,
         }
         assert len(urls) == CHUNKS * crew.size
+        assert {each.status for each in crew.until_settled(PEACE, THEIRS)} == {Status.COMPLETED}
+        assert {each.queue.split("@")[0] for each in crew.records(THEIRS)} == {f"{runner}:theirs"}
         assert max(chaos.freed, default=0) <= RECOVERY
-        everything_holds(crew, killed=True)
+        crew.end()
+        for key in intact(crew, "cats"):
+            assert crew.store.head(key)
 
 
 def pictures(crew: Fleet, record: ChunkRecord) -> list[str]:
@@ -236,5 +337,5 @@ def _ended(chunks: Records) -> bool:
 
 def _spread(seconds: list[float]) -> str:
     if not seconds:
-        return "no process was killed while it ran a chunk"
+        return "it did not happen"
     return f"median {statistics.median(seconds):.1f} s, max {max(seconds):.1f} s ({len(seconds)} chunks)"

@@ -11,11 +11,15 @@ from memory_assembly import MemoryAssembly, picture
 from pixcore import (
     BlobRefused,
     ChunkKey,
+    ChunkRequest,
     Download,
     Fault,
+    LibraryMissing,
     MachineUnfit,
     Miss,
     PixcoreError,
+    Quality,
+    Slice,
     Status,
     StoreDenied,
     StoreFull,
@@ -152,6 +156,16 @@ def test_a_decoder_that_does_not_start_is_the_machines_fault(assembly: MemoryAss
     with pytest.raises(MachineUnfit):
         assembly.pipeline(validator=Broken(), probe=lambda *_: MachineUnfit("no decoder")).run(key)
     assert ended(assembly, key)[:2] == (Status.PENDING, 0)
+
+
+def test_a_machine_without_a_filter_leaves_the_chunk_to_others(assembly: MemoryAssembly) -> None:
+    """Planning found the filter, so some machine has its package; no probe can know that this one lacks it."""
+    part = Slice("memory", "q", 0, 10)
+    request = ChunkRequest(0, "cat", 5, (part,), dataset="d", quality=Quality(filters=("theirs",)))
+    (chunk,) = assembly.status.ensure([request])
+    with pytest.raises(LibraryMissing, match="no filter 'theirs'; install the package"):
+        assembly.pipeline().run(chunk.key)
+    assert ended(assembly, chunk.key)[:2] == (Status.PENDING, 0)
 
 
 def test_a_cancelled_chunk_is_not_given_back(assembly: MemoryAssembly) -> None:

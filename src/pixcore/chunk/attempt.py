@@ -25,6 +25,7 @@ from pixcore.chunk.uploading import upload_archive, upload_outcomes, upload_prev
 from pixcore.chunk.workspace import local_disk, room_wanted, workspace
 from pixcore.errors import (
     ClaimLost,
+    LibraryMissing,
     NoValidImages,
     PermanentError,
     StoreFull,
@@ -192,10 +193,10 @@ class RunningAttempt:
     def _fault(self, error: BaseException) -> BaseException | None:
         """Return what is wrong with the machine or a service, if that made the attempt fail.
 
-        A full disk or store proves itself. Other errors count against the chunk unless the probe finds a fault, because
-        a service may refuse one chunk alone, for ever.
+        A full disk or store, or a missing library, proves itself. Other errors count against the chunk unless the probe
+        finds a fault, because a service may refuse one chunk alone, for ever.
         """
-        if isinstance(error, WorkspaceFull | StoreFull):
+        if isinstance(error, WorkspaceFull | StoreFull | LibraryMissing):
             return error
         return self.using.probe(0, 0) if is_shared(error) or isinstance(error, NoValidImages) else None
 

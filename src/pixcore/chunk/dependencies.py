@@ -10,7 +10,7 @@ from attrs import field, frozen
 from pixcore.chunk.events import Observer, silent
 from pixcore.chunk.lease import LeaseTerms
 from pixcore.chunk.retry import Policies
-from pixcore.errors import InvalidRequest, PixcoreError
+from pixcore.errors import LibraryMissing, PixcoreError
 from pixcore.filters.rule import Filter
 from pixcore.model.images import Candidate
 from pixcore.model.requests import Slice
@@ -29,9 +29,9 @@ def no_filter(name: str) -> Filter:
     """Refuse a filter that nothing provides.
 
     Raises:
-        InvalidRequest: Always.
+        LibraryMissing: Always.
     """
-    raise InvalidRequest(f"there is no filter {name!r}; install the package that brings it on every worker")
+    raise LibraryMissing(f"there is no filter {name!r}; install the package that brings it on every worker")
 
 
 def no_probe(work: int, store: int) -> None:
@@ -51,7 +51,7 @@ class Dependencies:
         converter: The eighth port. None: chunks that store converted images cannot be processed.
         previewer: The ninth port. None: rejected images have no previews.
         listed: Yields the candidates of slices of lists, in order, without fetching anything. Raises Store errors.
-        filters: Returns the filter of a name that a dataset's ``Quality`` lists; raises ``InvalidRequest`` if there is
+        filters: Returns the filter of a name that a dataset's ``Quality`` lists; raises ``LibraryMissing`` if there is
             none.
         observer: Is called with every event, in the thread that runs the chunk.
         policies: How often each step is tried.
