@@ -308,7 +308,21 @@ def as_in_row(value: Any) -> Any:  # noqa: ANN401 (any type of a field)
     return value
 
 
+def outcomes(path: str) -> dict[str, Any]:
+    """Load the outcomes of a chunk with ``datasets`` and with pandas, without the absent values."""
+    import datasets  # noqa: PLC0415 (as above)
+    import pandas as pd  # noqa: PLC0415
+
+    datasets.disable_progress_bars()
+    loaded = datasets.load_dataset("json", data_files=path, split="train")
+    frame = pd.read_json(path, lines=True)
+    rows = [{key: value for key, value in row.items() if value is not None} for row in loaded]
+    framed = [{key: value for key, value in row.items() if not pd.isna(value)} for row in frame.to_dict("records")]
+    return {"datasets": rows, "pandas": framed}
+
+
 LOADERS = {
+    "outcomes": outcomes,
     "load_dataset": load_dataset,
     "imagefolder": lambda path: load_dataset("imagefolder", data_dir=path),
     "webdataset": webdataset,

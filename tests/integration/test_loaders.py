@@ -1,5 +1,6 @@
 """The common loaders return every image with every cell as it was written, from each layout and from a store."""
 
+import gzip
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from loader_cases import CASES
 from loaders import load
 from shelf import Shelf
 
+from pixcore.model.images import Candidate, CandidateKey, Miss, Transfer
+from pixcore.model.outcomes import OutcomeLines, to_bytes
 from pixcore.model.rows import required
 from pixcore.stored.samples import samples
 from pixcore.stored.splits import Splits
@@ -66,3 +69,19 @@ def test_archives_of_different_versions_load_together(tmp_path: Path) -> None:
     for rows in exports:
         wanted = [{**empty, **row} for row in stored]
         assert described(rows, [*compared, *older.LATER]) == described(wanted, [*compared, *older.LATER])
+
+
+def test_loaders_read_the_outcomes_of_a_chunk_as_they_are(tmp_path: Path) -> None:
+    """Lines have different keys; a loader must neither fail nor change a value."""
+    keys = [CandidateKey("urls", "l.csv", number) for number in range(3)]
+    described = OutcomeLines((("likes", "integer"),))
+    by = Transfer("https://example.org/b", 404, 3)
+    lines = [
+        described.untried(Candidate(keys[0], "https://example.org/a", listed={"likes": 7})),
+        described.missed(Miss(Candidate(keys[1], "https://example.org/b"), "http_404", permanent=True, transfer=by)),
+        described.missed(Miss(Candidate(keys[2], '🐈 "кот"'), "not_a_url", permanent=True, detail="two\nlines")),
+    ]
+    file = tmp_path / "chunk_1.jsonl.gz"
+    file.write_bytes(gzip.compress(b"".join(map(to_bytes, lines))))
+    (loaded,) = load("loaders", [["outcomes", str(file)]], tmp_path)
+    assert loaded == {"datasets": lines, "pandas": lines}
