@@ -1,7 +1,9 @@
 """``pixcore outcomes`` lists the fate of every candidate, and ``pixcore why`` explains one."""
 
 import csv
+import hashlib
 import json
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -72,6 +74,20 @@ def test_why_explains_a_candidate_by_url_path_or_checksum(home: Path) -> None:
     assert "no chunk of dataset 'cats' tried 'nonsuch.jpg'" in ran.err
 
 
+def test_rejected_images_are_kept_if_the_dataset_asks_for_it(home: Path) -> None:
+    """Their bytes and rows are stored beside the outcomes, as an archive that loaders read."""
+    words = ("--dataset", "kept", "--source", "folder:photos", "--keep-rejected", "--quiet")
+    assert pixcore("run", *words).code == 0
+    (archive,) = BLOBS.with_name("kept").glob("outcomes/*.rejected.zip")
+    with zipfile.ZipFile(archive) as packed:
+        (image,) = (name for name in packed.namelist() if name.startswith("images/"))
+        assert packed.read(image) == (home / "photos/0-tiny.jpg").read_bytes()
+    (previews,) = BLOBS.with_name("kept").glob("outcomes/*.previews.zip")
+    with zipfile.ZipFile(previews) as packed:
+        assert packed.namelist() == [f"{hashlib.sha256((home / 'photos/0-tiny.jpg').read_bytes()).hexdigest()}.webp"]
+    assert pixcore("verify", "kept", "--quiet").code == 0
+
+
 def test_verify_checks_the_outcomes_and_takes_them_for_no_archive() -> None:
     """A damaged list is made again with its chunk; a folder's archives are found without the files beside them."""
     path = BLOBS / "outcomes/chunk_1.jsonl.gz"
@@ -85,5 +101,5 @@ def test_verify_checks_the_outcomes_and_takes_them_for_no_archive() -> None:
     assert path.read_bytes() == whole
     assert pixcore("verify", "cats", "--quiet").code == 0
     (BLOBS / "outcomes/chunk_1.previews.zip").write_bytes(b"")
-    assert pixcore("verify", "./pixcore-data", "--quiet").out.startswith("archives: 1,")
+    assert pixcore("verify", f"./{BLOBS}", "--quiet").out.startswith("archives: 1,")
     (BLOBS / "outcomes/chunk_1.previews.zip").unlink()

@@ -192,6 +192,35 @@ def test_only_the_file_that_ends_a_child_is_rejected(
         assert [type(decoder.take()) for _ in range(3)] == [Picture, Refusal, Picture]
 
 
+def test_a_preview_in_the_middle_of_a_validation_changes_no_verdict(
+    write: Write, bmp_codec: Callable[[str], None]
+) -> None:
+    """A selection asks for previews between two verdicts, and while the validator draws its next download."""
+    bmp_codec("import os; os._exit(1)")
+    good = [write(encoded(photo(number, 400, 300)), f"{number}.jpg") for number in range(6)]
+    crash = write(encoded(photo(9), "BMP"), "9.bmp").path
+    pictures: list[bytes] = []
+    with PillowValidator(workers=1) as validator:
+
+        def drawn() -> Iterator[Download]:
+            for download in good:
+                yield download
+                pictures.append(validator.preview(good[0].path))
+
+        verdicts = []
+        for verdict in validator.validate(drawn()):
+            verdicts.append(verdict)
+            if len(verdicts) == 2:
+                assert validator.preview(crash) == b""
+        assert validator.preview(good[0].path) == pictures[0]
+    assert [verdict.download for verdict in verdicts] == good
+    assert all(isinstance(verdict, Accepted) for verdict in verdicts)
+    assert len(validator.children.all) == 1
+    assert len(set(pictures)) == 1
+    assert pictures[0].startswith(b"RIFF")
+    assert len(pictures[0]) <= 4096
+
+
 def test_an_interrupt_does_not_mix_up_verdicts(write: Write) -> None:
     """A time limit may be raised at any point, and the next chunk must get the verdicts of its own files."""
     large, small = (write(encoded(Image.new("RGB", (side, side)), "PNG"), str(side)) for side in (4000, 40))

@@ -11,13 +11,13 @@ import pytest
 from attrs import evolve
 from memory_assembly import MemoryAssembly, copy, picture
 
-from pixcore import Candidate, CandidateKey, ChunkKey, ChunkRequest, Done, Miss, Quality, Slice
+from pixcore import Candidate, CandidateKey, ChunkKey, ChunkRequest, Done, Miss, NoValidImages, Quality, Slice
 from pixcore.model.chunks import ChunkResult
 from pixcore.model.images import Transfer
 from pixcore.model.outcomes import KEYS, OutcomeLines, to_bytes
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.explaining import find, sentence
-from pixcore.stored.outcomes import outcome_lines
+from pixcore.stored.outcomes import has_outcomes, outcome_lines
 
 LIST = Slice("memory", "q", 0, 12, "lists/q")
 SMALL, LARGE = 60, 200  # sides of copies; a picture has 100
@@ -173,6 +173,18 @@ def stored(assembly: MemoryAssembly, key: str) -> Path:
 class _Previewer:
     def preview(self, image: Path) -> bytes:
         return image.read_bytes()[:30]
+
+
+def test_a_chunk_without_a_valid_image_stores_why(assembly: MemoryAssembly) -> None:
+    """A list of dead links has no archive, and is where users ask first."""
+    assembly.pictures[:] = [None, GARBAGE, None]
+    key = planned(assembly, 3, stop=3)
+    with pytest.raises(NoValidImages):
+        assembly.pipeline(listed=listed).run(key)
+    assert [line["outcome"] for line in lines(assembly, key)] == ["gone", "not_an_image", "gone"]
+    record = assembly.status.get(key)
+    assert not has_outcomes(evolve(record, attempt=2), archives(assembly))
+    assert not assembly.left()
 
 
 def test_columns_of_lists_are_added_under_free_names() -> None:

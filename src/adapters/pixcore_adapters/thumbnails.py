@@ -18,6 +18,7 @@ _SIDES = (96, 288)  # pixels
 _PIXELS_A_BYTE = 6.0  # with more pixels a byte, WebP looks worse
 _LONGEST = 3.0  # times `side`: the limit for the longer side of a strip or a panorama
 _QUALITIES = (75, 60, 45, 30, 15)
+_METHOD = 2  # of WebP: half the time of the default, for 4 % more bytes
 
 
 @frozen
@@ -60,7 +61,7 @@ class Thumbnails:
         while True:
             for quality in _QUALITIES:
                 file = BytesIO()
-                image.save(file, "WEBP", quality=quality, method=4, exif=b"", icc_profile=None)
+                image.save(file, "WEBP", quality=quality, method=_METHOD, exif=b"", icc_profile=None)
                 if file.tell() <= self.budget:
                     return file.getvalue()
             image = image.resize((max(1, image.width * 3 // 4), max(1, image.height * 3 // 4)))

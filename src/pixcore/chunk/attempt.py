@@ -1,6 +1,6 @@
 """RunningAttempt: one claimed attempt at one chunk, its steps from top to bottom, and how it can end."""
 
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from attrs import define, field
@@ -28,6 +28,7 @@ from pixcore.errors import (
     LibraryMissing,
     NoValidImages,
     PermanentError,
+    PixcoreError,
     StoreFull,
     WorkspaceFull,
     fault_of,
@@ -96,7 +97,13 @@ class RunningAttempt:
         context.enter(Phase.DOWNLOAD)
         with closing(Collector(context, folder / "images")) as collector:
             cleanup.callback(collector.rejects.close)
-            archive = self._archive = self._pack(collector, folder / f"archive{using.archiver.suffix}")
+            try:
+                archive = self._archive = self._pack(collector, folder / f"archive{using.archiver.suffix}")
+            except NoValidImages:
+                with suppress(PixcoreError):  # why there is no image matters more than that this could not be stored
+                    collector.outcomes.settle()
+                    upload_outcomes(context, collector.outcomes, folder)
+                raise
 
         context.enter(Phase.UPLOAD)
         blob = upload_archive(context, archive)

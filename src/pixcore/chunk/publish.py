@@ -117,6 +117,12 @@ def _storing(store: BlobStore) -> Callable[..., Blob]:
     return cast("FileStore", store).take_over if hasattr(type(store), "take_over") else store.put
 
 
+def attempt_of(blob: Blob) -> int | None:
+    """Return the number of the attempt that wrote a blob, or None if no attempt did."""
+    written = blob.metadata.get(_ATTEMPT, "")
+    return int(written) if written.isdecimal() else None
+
+
 def _metadata(claim: Claim, identity: str) -> Mapping[str, str]:
     return {_STATUS: identity, _CHUNK: str(claim.chunk.id), _ATTEMPT: str(claim.attempt)}
 

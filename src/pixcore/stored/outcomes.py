@@ -8,9 +8,10 @@ from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pixcore.errors import InvalidRequest
+from pixcore.chunk.publish import attempt_of
+from pixcore.errors import InvalidRequest, StoreNotFound
 from pixcore.model.archives import StoredBlob
-from pixcore.model.chunks import ChunkRecord
+from pixcore.model.chunks import ChunkRecord, Status
 from pixcore.model.outcomes import OUTCOMES, PREVIEWS, REJECTED
 from pixcore.stored.archives import StoredArchives
 
@@ -31,7 +32,9 @@ def stored_outcomes(record: ChunkRecord, archives: StoredArchives) -> dict[str, 
 def outcome_lines(
     record: ChunkRecord, archives: StoredArchives, containing: bytes = b""
 ) -> Generator[dict[str, object]]:
-    """Yield the outcome of each candidate of a completed chunk, in order; nothing if none were recorded.
+    """Yield the outcome of each candidate of a chunk, in order; nothing if none are stored.
+
+    Those of a failed chunk are stored if it had no valid image.
 
     With ``containing``, yield only those whose JSON contains these bytes, which is faster.
 
@@ -39,11 +42,10 @@ def outcome_lines(
         InvalidRequest: The stored outcomes are not those that were recorded.
         StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As for ``StoredArchives.fetch``.
     """
-    result = record.result
-    if result is None or result.outcomes is None:
+    key, recorded = record.chunk.key.outcomes_key(OUTCOMES), _outcomes(record, archives)
+    if recorded is None:
         return
-    key = record.chunk.key.outcomes_key(OUTCOMES)
-    with _recorded(archives, key, result.outcomes) as path:
+    with _recorded(archives, key, recorded) as path:
         try:
             with gzip.open(path) as lines:
                 for line in lines:
@@ -68,6 +70,26 @@ def previews(record: ChunkRecord, archives: StoredArchives) -> Mapping[str, byte
     key = record.chunk.key.outcomes_key(PREVIEWS)
     with _recorded(archives, key, result.previews) as path, zipfile.ZipFile(path) as packed:
         return {name.removesuffix(".webp"): packed.read(name) for name in packed.namelist()}
+
+
+def has_outcomes(record: ChunkRecord, archives: StoredArchives) -> bool:
+    """Return whether the outcomes of a chunk's candidates are stored.
+
+    Raises:
+        StoreDenied, StoreUnavailable: The store cannot be asked.
+    """
+    return _outcomes(record, archives) is not None
+
+
+def _outcomes(record: ChunkRecord, archives: StoredArchives) -> StoredBlob | None:
+    """Return what the outcomes of a completed chunk were recorded as, or what its failed last attempt stored."""
+    if record.result or record.status is not Status.FAILED:
+        return record.result.outcomes if record.result else None
+    try:
+        blob = archives.store.head(record.chunk.key.outcomes_key(OUTCOMES))
+    except StoreNotFound:
+        return None
+    return StoredBlob(blob.size, blob.sha256) if attempt_of(blob) == record.attempt else None
 
 
 @contextmanager

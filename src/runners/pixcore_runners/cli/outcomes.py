@@ -13,7 +13,8 @@ from rich.table import Table
 from pixcore import ChunkRecord
 from pixcore.model.outcomes import KEYS, listed_keys
 from pixcore.model.requests import namespace
-from pixcore.stored.outcomes import outcome_lines
+from pixcore.stored.archives import StoredArchives
+from pixcore.stored.outcomes import has_outcomes, outcome_lines
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared
@@ -55,7 +56,7 @@ def command(shell: Shell, dataset: str, wanted: tuple[str, ...], kind: str) -> N
                 click.echo(json.dumps(line))
         else:
             _print_csv(records, lines)
-    if missing := without_outcomes(records):
+    if missing := without_outcomes(records, assembly.archives):
         shell.say(missing)
     if wanted and not any(counts[each] for each in wanted):
         shell.say(f"no candidate has the outcome {', '.join(wanted)}; found: {reasons(counts) or 'none'}")
@@ -63,12 +64,11 @@ def command(shell: Shell, dataset: str, wanted: tuple[str, ...], kind: str) -> N
         shell.say(reasons(counts))
 
 
-def without_outcomes(records: Iterable[ChunkRecord]) -> str:
+def without_outcomes(records: Iterable[ChunkRecord], archives: StoredArchives) -> str:
     """Say for how many chunks no outcomes are stored, and why; return ``""`` if there are none."""
-    unfinished = older = 0
-    for record in records:
-        unfinished += record.result is None
-        older += record.result is not None and record.result.outcomes is None
+    without = [record for record in records if not has_outcomes(record, archives)]
+    unfinished = sum(record.result is None for record in without)
+    older = len(without) - unfinished
     parts = [f"{unfinished} because they are not completed"] if unfinished else []
     parts += [f"{older} because an earlier version of pixcore completed them"] if older else []
     return f"chunks without outcomes: {', '.join(parts)}" if parts else ""

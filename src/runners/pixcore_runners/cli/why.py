@@ -34,7 +34,7 @@ def command(shell: Shell, dataset: str, candidate: str) -> None:
     records = dataset_records(name, assembly.status)
     found = _found(candidate, records, assembly)
     if not found:
-        missing = without_outcomes(records)
+        missing = without_outcomes(records, assembly.archives)
         unknown = f"; {missing}" if missing else ""
         raise InvalidRequest(
             f"no chunk of dataset {name!r} tried {candidate!r} or has it among its candidates{unknown}; see"
