@@ -8,6 +8,7 @@ group, ``PLAIN`` values, no compression, no statistics.
 """
 
 import struct
+from array import array
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -29,6 +30,8 @@ _PLAIN, _RLE = 0, 3  # Encoding
 _UNCOMPRESSED = 0  # CompressionCodec
 _DATA_PAGE = 0  # PageType
 
+_LENGTH, _LENGTH_BYTES = struct.Struct("<I").pack, 4  # before each text
+
 _Field = tuple[int, int, bytes]  # number, type, encoded value
 
 
@@ -41,7 +44,10 @@ class RowTable:
     def __init__(self, file: IO[bytes], columns: Mapping[str, str]) -> None:
         self._file = file
         self._columns = columns
-        self._texts: dict[str, list[bytes]] = {column: [] for column in columns}
+        self._numbers = [column for column, kind in columns.items() if kind == "integer"]
+        self._packed = struct.Struct(f"<{len(self._numbers)}q").pack
+        self._integers: list[bytes] = []  # those of each row, in the order of the columns
+        self._texts: dict[str, list[bytes]] = {column: [] for column, kind in columns.items() if kind != "integer"}
         self._rows = 0
         self._held = 0
         self._groups: list[bytes] = []
@@ -56,15 +62,13 @@ class RowTable:
             KeyError: It lacks a column.
             struct.error: A value is not of its column's type, or an integer has more than 64 bits.
         """
-        for column, kind in self._columns.items():
-            value = row[column]
-            if kind == "integer":
-                encoded = struct.pack("<q", value)
-            else:
-                text = str(value).encode()
-                encoded = struct.pack("<I", len(text)) + text
-            self._texts[column].append(encoded)
-            self._held += len(encoded)
+        integers = self._packed(*[row[column] for column in self._numbers])
+        self._integers.append(integers)
+        self._held += len(integers)
+        for column, parts in self._texts.items():
+            text = str(row[column]).encode()
+            parts.extend((_LENGTH(len(text)), text))
+            self._held += _LENGTH_BYTES + len(text)
         self._rows += 1
         if self._rows == _ROWS or self._held >= _BYTES:
             self._flush()
@@ -83,11 +87,16 @@ class RowTable:
     def _flush(self) -> None:
         chunks: list[bytes] = []
         begin = self._place
+        integers = array("q", b"".join(self._integers))
+        self._integers.clear()
         for column, kind in self._columns.items():
-            page = _page(self._rows, self._texts[column])
+            if kind == "integer":
+                values = [integers[self._numbers.index(column) :: len(self._numbers)].tobytes()]
+            else:
+                values, self._texts[column] = self._texts[column], []
+            page = _page(self._rows, values)
             chunks.append(_column_chunk(column, kind, self._rows, self._place, len(page)))
             self._write(page)
-            self._texts[column].clear()
         group = _struct(
             (1, _LIST, _list(_STRUCT, chunks)),
             (2, _I64, _integer(self._place - begin)),

@@ -16,6 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from attrs import asdict, field, fields, frozen
@@ -53,7 +54,8 @@ def as_text(value: str) -> str:
 
     Names of files that are not UTF-8 have such surrogates.
     """
-    return redacted(value).encode("utf-8", "backslashreplace").decode()
+    text = redacted(value)
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 @frozen
@@ -119,11 +121,12 @@ class Row:
 
     def values(self) -> dict[str, str | int]:
         """Return the row as it is stored: ``COLUMNS`` in their order, then the columns of the list."""
-        own = {column: getattr(self, column) for column in COLUMNS}
+        own = dict(zip(COLUMNS, _COLUMNS_OF(self), strict=True))
         return own | {column: value for column, value in self.listed.items() if column not in own}
 
 
 COLUMNS = tuple(column.name for column in fields(Row) if column.metadata.get("is_column", True))
+_COLUMNS_OF = attrgetter(*COLUMNS)
 NUMBERS = frozenset(column.name for column in fields(Row) if column.type is int)
 COLUMN_TYPES = {column: "integer" if column in NUMBERS else "string" for column in COLUMNS}
 

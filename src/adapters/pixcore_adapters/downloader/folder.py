@@ -139,8 +139,9 @@ def _root(query: str) -> Path:
 
 def _open(root: Path, name: str, max_bytes: int) -> BinaryIO:
     try:
-        real = (root / name).resolve(strict=True)
-        if not real.is_relative_to(root):
+        # strings: the same with paths takes twice as long
+        real = os.path.realpath(os.path.join(root, name), strict=True)  # noqa: PTH118
+        if not real.startswith(os.path.join(root, "")):  # noqa: PTH118
             raise _Missed(MissReason.OUTSIDE, "a symlink leads out of the folder")
         # do not follow a symlink created since the check, and do not block on a named pipe
         handle = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
