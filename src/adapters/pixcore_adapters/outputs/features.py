@@ -29,16 +29,16 @@ def features(columns: Mapping[str, str], classes: Sequence[str] = ()) -> dict[st
     return found
 
 
-def declared(columns: Mapping[str, Feature]) -> Iterator[str]:
+def declared(columns: Mapping[str, Feature], *, of_tar: bool) -> Iterator[str]:
     """Yield the lines that declare the columns, to follow the only entry of ``configs`` in a card's YAML.
 
-    They are there twice: loaders of files take the types from the configuration, and loaders of shards from
-    ``dataset_info``. Yields nothing if there are no columns.
+    ``datasets`` takes the types of tar files from ``dataset_info``, and those of other files from the configuration;
+    each ignores the other place. Yields nothing if there are no columns.
     """
     if columns:
+        if of_tar:
+            yield "dataset_info:"
         yield "  features:"
-        yield from as_yaml(columns, "  ")
-        yield from ("dataset_info:", "  features:")
         yield from as_yaml(columns, "  ")
 
 

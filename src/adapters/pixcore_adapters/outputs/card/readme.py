@@ -71,17 +71,19 @@ _SIZES = {
 
 def card(counts: DatasetCounts) -> bytes:
     """Return the card of the dataset; the same counts give the same bytes."""
+    suffixes = [suffix for (suffix,), _ in counts.suffixes.top(_ROWS)] or [""]
+    typed = declared(_features(counts, suffixes[0]), of_tar=suffixes[0] == ".tar")
     text = (
         _environment()
         .get_template("README.md")
         .render(
             counts=counts,
             rows=_ROWS,
-            suffixes=[suffix for (suffix,), _ in counts.suffixes.top(_ROWS)] or [""],
+            suffixes=suffixes,
             license=_license(counts),
             size=_size(counts.images),
             unreadable=_unreadable(counts),
-            features=Markup("\n".join(declared(_features(counts)))),  # noqa: S704 - YAML, quoted
+            features=Markup("\n".join(typed)),  # noqa: S704 - YAML, quoted
             former="some" if 0 < counts.former.total < counts.archives else "all" if counts.former.total else "",
             missing=max(0, counts.wanted - counts.images),
         )
@@ -105,15 +107,14 @@ def _unreadable(counts: DatasetCounts) -> list[tuple[str, int, Markup]]:
     return [(name, images, Markup(_READING[name])) for name, images in found.items()]  # noqa: S704 - a constant of this module
 
 
-def _features(counts: DatasetCounts) -> dict[str, Feature]:
-    """Return the columns as loaders shall return them, so that they infer none; empty if they are not known.
+def _features(counts: DatasetCounts, suffix: str) -> dict[str, Feature]:
+    """Return the columns as loaders of such archives shall return them, so that they infer none; empty if not known.
 
     An archive that lacks a column then gives null in it. Without this, ``datasets`` gives all images the columns of one
     archive.
     """
     if counts.unrecorded or not counts.columns:
         return {}
-    (suffix,), _ = counts.suffixes.top(1)[0]
     typed = features(counts.columns)
     match suffix:
         case ".zip":

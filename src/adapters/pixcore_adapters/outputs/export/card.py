@@ -16,7 +16,7 @@ def _lines(title: str, loading: Loading, counts: Mapping[str, int]) -> Iterator[
         yield from ("---", "configs:", "- config_name: default", "  data_files:")
         for split, pattern in loading.data_files.items():
             yield from (f"  - split: {split}", f"    path: {pattern}")
-        yield from (*declared(loading.features), "---", "")
+        yield from (*declared(loading.features, of_tar=loading.of_tar), "---", "")
     yield from (f"# {title}", "", "| split | images |", "|---|---|")
     yield from (f"| {split} | {counts[split]} |" for split in loading.data_files)
     yield from (

@@ -84,7 +84,7 @@ class ImageFolder:
         columns = {"image" if column == "file_name" else column: kind for column, kind in self.request.columns.items()}
         typed = features(columns, self.request.classes) | {"image": "image"}
         usage = (_USAGE_OF_CLASSES if self.request.classes else "", self.index.usage if self.index else "")
-        return Loading({split: f"{split}/**" for split in described}, typed, "\n".join(filter(None, usage)))
+        return Loading({split: f"{split}/**" for split in described}, typed, usage="\n".join(filter(None, usage)))
 
     def _described(self, split: str, files: Files, opened: ExitStack) -> Iterator[tuple[str, AddRow]]:
         """Open the files that describe a split. Yield for each what precedes the names of its files, and its rows."""

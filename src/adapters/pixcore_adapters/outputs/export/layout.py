@@ -70,11 +70,13 @@ class Loading:
         features: The columns as ``load_dataset`` shall return them, each with its type as in a card's YAML: see
             ``pixcore_adapters.outputs.features``. Empty if ``load_dataset`` does not read the layout: the card then
             does not name it.
+        of_tar: Whether the files are tar files, whose features ``load_dataset`` takes from another place of the card.
         usage: How people load it, in Markdown.
     """
 
     data_files: Mapping[str, str]
     features: Mapping[str, Feature] = Factory(dict[str, Feature])
+    of_tar: bool = False
     usage: str = ""
 
 

@@ -32,7 +32,7 @@ class Parquet:
     def write(self, samples: Iterable[Sample], files: Files) -> Loading:
         """See ``Layout``."""
         patterns = spread(samples, files, "parquet", self.request.shard, self._file)
-        return Loading(patterns, {"image": "image", **features(self._columns, self.request.classes)}, _USAGE)
+        return Loading(patterns, {"image": "image", **features(self._columns, self.request.classes)}, usage=_USAGE)
 
     @property
     def _columns(self) -> dict[str, str]:

@@ -49,7 +49,7 @@ class WebDataset:
             "__key__": "string",
             "__url__": "string",
         }
-        return Loading(patterns, typed, _USAGE)
+        return Loading(patterns, typed, of_tar=True, usage=_USAGE)
 
     @contextmanager
     def _shard(self, path: Path) -> Generator[Add]:
@@ -78,8 +78,11 @@ The image of each sample is its `.jpg`, whatever its format; loaders decode by c
 caption, `.cls` the number of its class, if there are classes. With `webdataset`:
 
 ```python
+from glob import glob
+
 import webdataset as wds
 
-images = wds.WebDataset("PATH/SPLIT-{000000..000000}.tar", shardshuffle=False).decode("pil").to_tuple("jpg", "json")
+shards = sorted(glob("PATH/SPLIT-*.tar"))
+images = wds.WebDataset(shards, shardshuffle=False).decode("pil").to_tuple("jpg", "json")
 ```
 """
