@@ -13,6 +13,7 @@ from pictures import animation, encoded, photo
 from PIL import Image
 
 from pixcore.model.conversion import Conversion, Unconverted
+from pixcore.stored.splits import Splits
 from pixcore_adapters.converter.pillow import PillowConverter
 
 WEBP = ("--size", "32", "--resize", "keep-ratio", "--encode", "webp", "--quality", "80")
@@ -165,11 +166,18 @@ def test_a_dataset_stores_small_images(tmp_path: Path, monkeypatch: pytest.Monke
     checked = pixcore("verify", "small")
     assert checked.code == 0
     assert "images whose hashes are those of the originals, which are not stored: 4" in checked.err
-    assert pixcore("export", "small", "--format", "imagefolder", "--out", "out").code == 0
-    for data, row in read_back(Path("out"), "imagefolder")["train"]:
-        with Image.open(BytesIO(data)) as image:
-            assert (image.format, image.size) == ("WEBP", (48, 48))
-        assert row["original_sha256"] == hashlib.sha256((photos / row["url"]).read_bytes()).hexdigest()
+    for out, size, options in (("out", 48, ()), ("smaller", 24, ("--size", "24", "--encode", "webp"))):
+        ran = pixcore("export", "small", "--format", "imagefolder", "--out", out, "--split", "a=0.5,b=0.5", *options)
+        assert ran.code == 0
+        splits = read_back(Path(out), "imagefolder")
+        assert sum(map(len, splits.values())) == 4
+        for split, (data, row) in ((name, image) for name, images in splits.items() for image in images):
+            with Image.open(BytesIO(data)) as image:
+                assert (image.format, image.size) == ("WEBP", (size, size))
+            original = hashlib.sha256((photos / row["url"]).read_bytes()).hexdigest()
+            assert row["original_sha256"] == original
+            assert split == Splits.parse("a=0.5,b=0.5").place(original)
+            assert row["conversion"] == ("first_frame" if row["url"] == "moving.gif" else "")
     again = pixcore("run", "cat", "--source", "folder:photos", "--dataset", "small")
     assert again.code == 2
     assert "stores images as 48 pixels, crop, webp, quality 80" in again.err

@@ -21,8 +21,9 @@ from pixcore_adapters.validator.decode import Unwanted
 from pixcore_adapters.validator.picture import Limits
 
 # libjpeg decodes at a half, a quarter or an eighth at less cost. The decoded picture has at least this many times the
-# pixels a side that the result has: then the result's SSIM with one of a full decode is at least 0.98.
-_GAP = 2
+# pixels a side that the result has. Of 250 photographs, all results of 40 to 120 pixels then have an SSIM of at least
+# 0.98 with those of a full decode; with 2 times as many, up to a tenth have less.
+_GAP = 3
 _SCALES = (8, 4, 2)
 
 _FILTER = Image.Resampling.LANCZOS
