@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         WorkspaceFull,
         WorkspaceUnusable,
     )
-    from pixcore.filters.rule import Filter
+    from pixcore.filters.rule import Filter, PictureFilter
     from pixcore.model.archives import Archive, Blob, StoredBlob
     from pixcore.model.chunks import (
         Attempt,
@@ -148,6 +148,7 @@ __all__ = [
     "Overview",
     "PermanentError",
     "Phase",
+    "PictureFilter",
     "PixcoreError",
     "PlanOutdated",
     "Policies",

@@ -14,6 +14,7 @@ from apis import answer
 from command import PROGRAM, Ran, fill, jpeg
 from distributions import installed
 from hostile import Site, picture
+from pictures import photo
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,8 @@ FILES = {
 def environment(tmp_path: Path) -> dict[str, str]:
     """Return the environment of a user who has installed the document's package with its extra for tests."""
     project = tomllib.loads(PROJECT)["project"]
-    modules = {name: FILES[name] for name in ("pixcore_onefile", "pixcore_museum", "pixcore_centre", "pixcore_inline")}
+    names = ("pixcore_onefile", "pixcore_museum", "pixcore_centre", "pixcore_warm", "pixcore_inline")
+    modules = {name: FILES[name] for name in names}
     site = installed(tmp_path / "site", project["name"], project["entry-points"], **modules)
     (site / "pixcore_contract").symlink_to(ROOT / "tests/contract")  # its name in a wheel
     theirs = {name: value for name, value in os.environ.items() if not name.startswith(("PIXCORE_", "AZURE_"))}
@@ -129,16 +131,18 @@ def test_the_documented_source_works(tmp_path: Path, environment: dict[str, str]
     ]
 
 
-def test_the_documented_filter_works(tmp_path: Path, environment: dict[str, str]) -> None:
-    """It drops what it is for, under its own name, and only in datasets that ask for it."""
+def test_the_documented_filters_work(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Each drops what it is for, under its own name, and only in datasets that ask for it."""
     fill(tmp_path / "photos", 3)
     Image.new("RGB", (300, 200), "teal").save(tmp_path / "photos" / "blank.png")
     (tmp_path / "asked.toml").write_text(
-        '[quality]\nfilters = ["no_blank_centre"]\n[[keyword]]\nname = "x"\nsource = "folder:./photos"\n'
+        '[quality]\nfilters = ["no_blank_centre", "warm"]\n[[keyword]]\nname = "x"\nsource = "folder:./photos"\n'
     )
+    grey = photo(7).convert("L")
+    Image.merge("RGB", (grey.point(lambda level: level // 4), grey, grey)).save(tmp_path / "photos" / "cold.png")
     for words, kept, reasons in (
-        (("asked.toml",), 3, {"no_blank_centre": 1}),
-        (("--source", "folder:./photos", "--dataset", "all"), 4, {}),
+        (("asked.toml",), 3, {"no_blank_centre": 1, "warm": 1}),
+        (("--source", "folder:./photos", "--dataset", "all"), 5, {}),
     ):
         ran = run(tmp_path, environment, "run", *words)
         assert (ran.chunks[0]["accepted"], ran.chunks[0]["rejected"]) == (kept, reasons), ran.err

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from pixcore.errors import InvalidRequest
 from pixcore.filters.apply import apply_filters
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
 from pixcore.model.measures import FLAGS, Measures
@@ -118,6 +119,38 @@ def test_filters_of_others_drop_under_their_names() -> None:
     assert [one.reason if isinstance(one, Rejected) else "kept" for one in found] == [
         *("odd_ones", "kept", RejectReason.DUPLICATE, RejectReason.TOO_SMALL)
     ]
+
+
+def test_a_picture_is_made_only_for_filters_that_see_it() -> None:
+    """Making it costs a decode: once for each image that all other rules keep, and never without such a filter."""
+
+    class Plain:
+        def fault(self, image: Accepted) -> str:
+            return "second" if image.sha256 == image_2.sha256 else ""
+
+    class Seeing:
+        def fault_of_picture(self, image: Accepted, picture: bytes) -> str:
+            return f"{len(picture)} bytes" if image.sha256 == image_3.sha256 else ""
+
+    drawn: list[Path] = []
+
+    def preview(path: Path) -> bytes:
+        drawn.append(path)
+        return b"four"
+
+    images = _, image_2, image_3, image_4 = [image(1, 40), image(2), image(3), image(4)]
+    assert list(apply_filters(images, Quality(), {"plain": Plain()}, preview))[2:] == [image_3, image_4]
+    assert drawn == []
+    filters = {"seeing": Seeing(), "plain": Plain(), "again": Seeing()}
+    found = list(apply_filters(images, Quality(), filters, preview))
+    assert [one.reason if isinstance(one, Rejected) else "kept" for one in found] == [
+        *(RejectReason.TOO_SMALL, "plain", "seeing", "kept")
+    ]
+    assert isinstance(found[2], Rejected)
+    assert found[2].detail == "4 bytes"
+    assert drawn == [image_3.download.path, image_4.download.path]
+    with pytest.raises(InvalidRequest, match="seeing sees pictures"):
+        list(apply_filters(images, Quality(), {"seeing": Seeing()}))
 
 
 def test_rules_of_earlier_plans_are_read() -> None:

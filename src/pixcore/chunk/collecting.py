@@ -110,9 +110,10 @@ class Collector:
         context, selection = self.context, self.selection
         quality = context.request.quality
         filters = {name: context.using.filters(name) for name in quality.filters}
+        preview = context.using.previewer.preview if context.using.previewer else None
         with (
             closing(self._decoded()) as decoded,
-            closing(apply_filters(drop_changed(decoded), quality, filters)) as verdicts,
+            closing(apply_filters(drop_changed(decoded), quality, filters, preview)) as verdicts,
         ):
             yielded = 0
             for verdict in verdicts:

@@ -11,7 +11,7 @@ from pixcore.chunk.events import Observer, silent
 from pixcore.chunk.lease import LeaseTerms
 from pixcore.chunk.retry import Policies
 from pixcore.errors import LibraryMissing, PixcoreError
-from pixcore.filters.rule import Filter
+from pixcore.filters.rule import Filter, PictureFilter
 from pixcore.model.images import Candidate
 from pixcore.model.requests import Slice
 from pixcore.ports import Archiver, BlobStore, Converter, Downloader, StatusRepo, Validator
@@ -49,7 +49,7 @@ class Dependencies:
         seen: The sixth port. None: duplicates across the chunks of a dataset are not found.
         twins: The seventh port. None: images that show the same picture are not found.
         converter: The eighth port. None: chunks that store converted images cannot be processed.
-        previewer: The ninth port. None: rejected images have no previews.
+        previewer: The ninth port. None: rejected images have no previews, and no filter may see pictures.
         listed: Yields the candidates of slices of lists, in order, without fetching anything. Raises Store errors.
         filters: Returns the filter of a name that a dataset's ``Quality`` lists; raises ``LibraryMissing`` if there is
             none.
@@ -77,7 +77,7 @@ class Dependencies:
     converter: Converter | None = None
     previewer: Previewer | None = None
     listed: Callable[[Sequence[Slice]], Iterator[Candidate]] = not_listed
-    filters: Callable[[str], Filter] = no_filter
+    filters: Callable[[str], Filter | PictureFilter] = no_filter
     observer: Observer = silent
     policies: Policies = Policies()
     terms: LeaseTerms = LeaseTerms()

@@ -25,7 +25,7 @@ from pixcore import (
 from pixcore.chunk.dependencies import no_filter
 from pixcore.chunk.events import Observer, combined
 from pixcore.chunk.workspace import sweep, workspace
-from pixcore.filters.rule import Filter
+from pixcore.filters.rule import Filter, PictureFilter
 from pixcore.model.quality import TwinRule
 from pixcore.ports import Converter, Previewer
 from pixcore.stored.archives import StoredArchives
@@ -274,10 +274,10 @@ def _share(settings: Settings) -> int:
     return max(1, (os.cpu_count() or 1) // settings.workers)
 
 
-def _filter(name: str) -> Filter:
+def _filter(name: str) -> Filter | PictureFilter:
     if (make := FILTERS.find(name)) is None:
         return no_filter(name)
-    made: Filter = make()
+    made: Filter | PictureFilter = make()
     return made
 
 
