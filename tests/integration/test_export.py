@@ -271,6 +271,7 @@ def test_the_keyword_can_replace_the_label(tmp_path: Path) -> None:
     ("words", "code", "message"),
     [
         (("cats", "--out", "photos"), 2, "photos already exists and is not an empty folder"),
+        (("cats", "--out", "nosuch:out"), 2, "nothing can be exported to nosuch:; write ./nosuch:out for a folder"),
         (("cats", "--out", "nosuch://out"), 2, "nothing can be exported to nosuch://out: "),
         (("cats", "--out", "s3://bucket"), 2, "names a whole store; add the name of a folder, as in s3://bucket/NAME"),
         (("cats", "--out", "s3://key:word@bucket/out"), 2, "--out holds a credential"),

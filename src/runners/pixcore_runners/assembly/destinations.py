@@ -13,50 +13,69 @@ from pixcore_runners.assembly.stores import store_at
 from pixcore_runners.registry.table import needing
 from pixcore_runners.registry.tables import BLOB_STORES
 from pixcore_runners.settings import Settings
-from pixcore_runners.settings.urls import expanded, holds_secret, is_url
+from pixcore_runners.settings.urls import expanded, holds_secret
 
+_URL = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _REPOSITORY = re.compile(r"hf://datasets/([^/]+/[^/]+)/?")
 
 
 def destination(out: str, settings: Settings) -> Destination:
     """Return the destination at a path or a URL.
 
-    A folder of a bucket or container is opened as the store above it, so that the hidden folder of an export is beside
-    the destination. The stores of plug-ins are opened as they are.
-
     Raises:
         InvalidRequest: The URL is malformed or holds a credential, nothing can be exported to its scheme, or a package
             is missing.
         StoreDenied, StoreNotFound, StoreUnavailable: It cannot be reached.
     """
-    if not is_url(out):
+    if not _URL.match(out):
         return Folder(Path(out))
     if holds_secret(out):
         raise InvalidRequest(
             "--out holds a credential, but URLs are shown; remove it and set it where the store's own tools read it"
         )
-    parts = urlsplit(out)
-    if parts.scheme == "file":
-        if parts.netloc not in ("", "localhost") or not parts.path:
-            raise InvalidRequest(f"--out {out!r} names no folder of this machine; write file:./out or file:///data/out")
-        return Folder(expanded(Path(unquote(parts.path))))
-    if parts.scheme == "memory":
+    scheme = urlsplit(out).scheme
+    if scheme == "file":
+        return _folder(out)
+    if scheme == "memory":
         raise InvalidRequest("--out memory: would be lost when this command ends; choose a folder or a store")
-    work = Path(settings.work)
-    if parts.scheme in BLOB_STORES.builtin:
-        folder, _, name = parts.path.rstrip("/").rpartition("/")
-        if not name:
-            raise InvalidRequest(f"--out {out!r} names a whole store; add the name of a folder, as in {out}/NAME")
-        above = parts._replace(path=folder)
-        store = store_at(above.geturl(), create=settings.create_container)
-        return Staged(Blobs(store, above._replace(query="").geturl()), unquote(name), work)
-    if parts.scheme in BLOB_STORES:
-        return Staged(Blobs(store_at(out, create=settings.create_container), out), "", work)
-    if parts.scheme == "hf" and (found := _REPOSITORY.fullmatch(out)):
+    if scheme in BLOB_STORES:
+        return _in_store(out, settings)
+    if "://" not in out:
+        raise InvalidRequest(f"nothing can be exported to {scheme}:; write ./{out} for a folder of that name")
+    return _elsewhere(out, Path(settings.work))
+
+
+def _folder(url: str) -> Folder:
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost") or not parts.path:
+        raise InvalidRequest(f"--out {url!r} names no folder of this machine; write file:./out or file:///data/out")
+    return Folder(expanded(Path(unquote(parts.path))))
+
+
+def _in_store(url: str, settings: Settings) -> Staged:
+    """Return a folder of a bucket or container, in the store one level above it: the hidden folder is beside it.
+
+    The store of a plug-in is opened as it is, because its URL may have no folders.
+    """
+    work, create = Path(settings.work), settings.create_container
+    parts = urlsplit(url)
+    if parts.scheme not in BLOB_STORES.builtin:
+        return Staged(Blobs(store_at(url, create=create), url), "", work)
+    above, _, name = parts.path.rstrip("/").rpartition("/")
+    if not name:
+        raise InvalidRequest(f"--out {url!r} names a whole store; add the name of a folder, as in {url}/NAME")
+    parts = parts._replace(path=above)
+    store = store_at(parts.geturl(), create=create)
+    return Staged(Blobs(store, parts._replace(query="").geturl()), unquote(name), work)
+
+
+def _elsewhere(url: str, work: Path) -> Destination:
+    """Return a repository of the Hugging Face Hub, or a folder of a file system that fsspec knows."""
+    if repository := _REPOSITORY.fullmatch(url):
         with needing("hub"):
             from pixcore_adapters.outputs.export.destinations.hub import Repository  # noqa: PLC0415 - an extra
             from pixcore_adapters.outputs.hub import HubRepository  # noqa: PLC0415 - likewise
-        return Repository(HubRepository(found[1]), work)
+        return Repository(HubRepository(repository[1]), work)
     with needing("fsspec"):
         from pixcore_adapters.outputs.export.destinations.fsspec import FileSystem  # noqa: PLC0415 - an extra
-    return Staged(*FileSystem.at(out), work)
+    return Staged(*FileSystem.at(url), work)

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager
 
 import rich_click as click
+from attrs import evolve
 
 from pixcore import NoValidImages, Status
 from pixcore.model.requests import dataset_name
@@ -42,6 +43,12 @@ from pixcore_runners.registry.tables import LAYOUTS
     "--shard-size", metavar="SIZE", help="Images in a file of webdataset or parquet, or its size: 1000 or 500MB."
 )
 @conversion_options
+@click.option(
+    "--create-container",
+    is_flag=True,
+    default=None,
+    help="Create the container or bucket of --out if it does not exist.",
+)
 @shared
 def command(
     shell: Shell,
@@ -71,7 +78,7 @@ def command(
     make, shard = layout(kind), ShardSize.parse(shard_size) if shard_size else None
     target = destination(out, shell.settings)
     target.check()
-    assembly = assemble(shell.settings)
+    assembly = assemble(evolve(shell.settings, create_container=False))  # that is for --out
     known = dataset_records(name, assembly.status)
     records = [record for record in known if record.status is Status.COMPLETED]
     if not records:
