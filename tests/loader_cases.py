@@ -201,4 +201,5 @@ def _score(case: Case, found: Sequence[Mapping[str, Any]], wanted: Rows, columns
 
 def _flat(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the row of an image, which ``datasets`` returns in a column ``json`` if it came from tar files."""
-    return {**row["json"], "seen": row["seen"]} if "json" in row else row
+    classed = {"label": row["cls"]} if "cls" in row else {}
+    return {**row["json"], **classed, "seen": row["seen"]} if "json" in row else row

@@ -351,6 +351,20 @@ def test_an_image_that_is_not_the_one_of_its_row_is_not_exported(tmp_path: Path)
     assert not (tmp_path / "out").exists()
 
 
+def test_images_that_a_loader_would_skip_are_counted(tmp_path: Path) -> None:
+    """Torchvision goes by the extension, and says nothing of files that it leaves out."""
+    formats = (("GIF", "gif"), ("JPEG", "jpg"), ("AVIF", "avif"))
+    some = [
+        Sample("train", each.key, extension, {**each.row, "format": name}, each.data)
+        for each, (name, extension) in zip(map(sample, range(3)), formats, strict=True)
+    ]
+    notes: list[str] = []
+    for number, request in enumerate((PLAIN, evolve(PLAIN, classes=("cat",)))):
+        export(some, LAYOUTS["imagefolder"](request), Folder(tmp_path / f"{number}"), "cats", note=notes.append)
+    (note,) = notes
+    assert "ImageFolder skips 1 AVIF, 1 GIF unless" in note
+
+
 def test_classes_are_the_labels_of_all_chunks(tmp_path: Path) -> None:
     """Counted ones and, where an older version did not count them, those of the rows; the same order every time."""
     shelf = Shelf(tmp_path)

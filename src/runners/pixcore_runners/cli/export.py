@@ -95,7 +95,7 @@ def command(
         if how:
             converter, spare = opened.enter_context(converting(shell.settings))
             images = opened.enter_context(closing(converted(images, converter, how, spare, found)))
-        counts = export(images, chosen, target, name)
+        counts = export(images, chosen, target, name, note=shell.say)
     table = plain_table("split", "images")
     sizes = {split: counts.get(split, 0) for split in splits.ratios}
     for split, size in sizes.items():

@@ -4,6 +4,7 @@ Layouts that add an index for other tools are made of this one.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from hashlib import sha256
@@ -25,6 +26,8 @@ _SPLITS = "train|training|valid|validation|dev|val|test|testing|eval|evaluation"
 # first letter of a word that loaders take for the name of a split.
 _UNSAFE = re.compile(rf"[^\w ,'()&+.-]|^[._ ]|[. ]$|(?<![^\W\d_])(?=(?:{_SPLITS})(?![^\W\d_])).")
 _LONGEST = 200  # bytes; file systems take 255
+# The extensions of files that torchvision's ImageFolder takes for images unless it is told otherwise.
+_TORCHVISION = frozenset({"jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"})
 
 AddRow = Callable[[Mapping[str, object]], None]
 
@@ -69,9 +72,11 @@ class ImageFolder:
 
     def write(self, samples: Iterable[Sample], files: Files) -> Loading:
         """See ``Layout``."""
+        skipped: Counter[str] = Counter()
         with ExitStack() as opened:
             described: dict[str, list[tuple[str, AddRow]]] = {}
             for sample in samples:
+                skipped[str(sample.row["format"])] += sample.extension not in _TORCHVISION
                 split = sample.split
                 if split not in described:
                     described[split] = list(self._described(split, files, opened))
@@ -84,7 +89,10 @@ class ImageFolder:
         columns = {"image" if column == "file_name" else column: kind for column, kind in self.request.columns.items()}
         typed = features(columns, self.request.classes) | {"image": "image"}
         usage = (_USAGE_OF_CLASSES if self.request.classes else "", self.index.usage if self.index else "")
-        return Loading({split: f"{split}/**" for split in described}, typed, usage="\n".join(filter(None, usage)))
+        notes = _skipped(+skipped) if self.request.classes else ()
+        return Loading(
+            {split: f"{split}/**" for split in described}, typed, usage="\n".join(filter(None, usage)), notes=notes
+        )
 
     def _described(self, split: str, files: Files, opened: ExitStack) -> Iterator[tuple[str, AddRow]]:
         """Open the files that describe a split. Yield for each what precedes the names of its files, and its rows."""
@@ -105,6 +113,12 @@ from torchvision.datasets import ImageFolder
 images = ImageFolder("PATH/SPLIT", is_valid_file=lambda path: True)
 ```
 """
+
+
+def _skipped(formats: Counter[str]) -> tuple[str, ...]:
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(formats.items()))
+    note = f"torchvision's ImageFolder skips {counts} unless it gets is_valid_file, as README.md shows"
+    return (f"{note}; export with --encode jpg to convert them",) if counts else ()
 
 
 def _folder(label: str) -> str:

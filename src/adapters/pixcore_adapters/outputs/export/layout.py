@@ -72,12 +72,14 @@ class Loading:
             does not name it.
         of_tar: Whether the files are tar files, whose features ``load_dataset`` takes from another place of the card.
         usage: How people load it, in Markdown.
+        notes: What a user must know of this export, such as images that a loader skips: a line each, with the remedy.
     """
 
     data_files: Mapping[str, str]
     features: Mapping[str, Feature] = Factory(dict[str, Feature])
     of_tar: bool = False
     usage: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Layout(Protocol):
