@@ -294,6 +294,9 @@ def test_a_folder_of_lists_is_one_list(tmp_path: Path) -> None:
         assert [entry["listed"] for entry in reading(place)[1]] == [{"n": "1"}, {"n": "2"}]
     written(tmp_path / "c.csv", f"url,m\n{A},1\n")
     assert "files with different columns: c.csv and a.csv.gz differ in 'm', 'n'" in refused(tmp_path)
+    (tmp_path / "c.csv").unlink()
+    written(tmp_path / "d.jsonl", json.dumps({"image_url": A, "n": 1}))
+    assert "differ in url from image_url, url from url; collect them" in refused(tmp_path)
 
 
 def test_bad_input_is_refused_in_one_line(tmp_path: Path) -> None:

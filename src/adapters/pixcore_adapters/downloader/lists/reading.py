@@ -1,10 +1,10 @@
 """Read the files of a list into entries, and summarise how the list was read."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from attrs import define, field
 
@@ -97,7 +97,7 @@ class Reading:
     def _parquet(self, path: Path, name: str) -> Iterator[Entry]:
         table = ParquetTable(path, name)
         self._same_columns(table.columns, name)
-        self.columns = choose(table.columns, self.options, name)
+        self._choose(table.columns, name)
         yield from self.made.of(table.rows(self.columns.read), self.columns)
 
     def _text(self, path: Path, name: str, form: str) -> Iterator[Entry]:
@@ -115,28 +115,39 @@ class Reading:
                 table = Table(lines, self.faults, form, self.options.columns, urls)
                 self.delimiter = table.delimiter
                 self._same_columns(table.columns, name)
-                self.columns = choose(table.columns, self.options, name)
+                self._choose(table.columns, name)
                 yield from self.made.of(table.rows(self.columns.url), self.columns)
 
     def _json(self, rows: Iterator[JsonRow], name: str) -> Iterator[Entry]:
         ahead = list(islice(rows, _PEEK))
         keys = dict.fromkeys(key for row in ahead if not isinstance(row, Junk) for key in _keys(row[1]))
         if keys:
-            self.columns = choose(list(keys), self.options, name)
+            self._choose(list(keys), name)
             rows = _growing(chain(ahead, rows), self.columns, self.options, keys, name)
         else:
             rows = chain(ahead, rows)
         yield from self.made.of(rows, self.columns)
 
+    def _choose(self, columns: Sequence[str], name: str) -> None:
+        """Choose the columns of a file. Refuse one in which others are used than in the files before it."""
+        chosen = choose(columns, self.options, name)
+        if self.columns.used and chosen.used != self.columns.used:
+            self._refuse(
+                name, {f"{role} from {column}" for role, column in chosen.used.items() ^ self.columns.used.items()}
+            )
+        self.columns = chosen
+
     def _same_columns(self, columns: tuple[str, ...], name: str) -> None:
         """Refuse a file whose columns differ from those of the first file."""
         self._first = self._first or columns
         if set(columns) != set(self._first):
-            differing = sorted(set(columns) ^ set(self._first))
-            raise InvalidRequest(
-                f"the list {self.name} has files with different columns: {Path(name).name} and {self.files[0].short}"
-                f" differ in {', '.join(map(repr, differing[:10]))}; collect them as separate lists"
-            )
+            self._refuse(name, {repr(column) for column in set(columns) ^ set(self._first)})
+
+    def _refuse(self, name: str, differing: Collection[str]) -> NoReturn:
+        raise InvalidRequest(
+            f"the list {self.name} has files with different columns: {Path(name).name} and {self.files[0].short}"
+            f" differ in {', '.join(sorted(differing)[:10])}; collect them as separate lists"
+        )
 
 
 def _keys(row: object) -> Iterable[str]:
