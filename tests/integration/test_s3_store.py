@@ -178,6 +178,19 @@ class TestErrors:
             S3BlobStore.at(f"s3://bucket?endpoint={moto.endpoint}", {}).head("key")
 
 
+def test_a_lost_response_to_showing_a_copy_is_found(proxied: Proxied) -> None:
+    """The blob is there; a second show is a conflict, because another writer may have stored it."""
+    store, proxy = proxied()
+    put(store, "source", LARGE)
+    show = store.prepare_copy("source", "key")
+    proxy.play(Drop())
+    shown = show()
+    assert shown == store.head("key")
+    assert read(store, "key") == LARGE
+    with pytest.raises(StoreConflict):
+        store.prepare_copy("source", "key")()
+
+
 class TestUrls:
     """A URL and boto3's own configuration select a store."""
 

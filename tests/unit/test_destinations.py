@@ -131,6 +131,18 @@ def test_an_export_appears_whole(make: Callable[[str], Staged], kind: str) -> No
     assert not list((out.work).iterdir())
 
 
+def test_a_whole_store_can_be_the_destination(tmp_path: Path) -> None:
+    """The store of a plug-in has no folder above it; what is hidden in it does not count as files of a user."""
+    out = Staged(Place(Blobs(MemoryBlobStore(), "store:")), "", tmp_path / "work")
+    with pytest.raises(Killed):
+        export(evolve(out, remote=Place(out.remote.inner, kill_at=5)))
+    assert all(name.startswith(".partial/") for name in everything(out))
+    export(out)
+    assert everything(out) == sorted(FILES)
+    with pytest.raises(InvalidRequest, match="store: is not empty"):
+        out.check()
+
+
 @each_kind
 def test_a_killed_export_is_completed_by_the_next_one(make: Callable[[str], Staged], kind: str) -> None:
     """Wherever it was killed: nothing is half visible, no file is sent twice, and no other file is ever touched."""
@@ -195,7 +207,7 @@ def test_another_export_does_not_continue_one_that_was_being_shown(make: Callabl
 def test_an_export_with_other_options_replaces_what_was_only_sent(make: Callable[[str], Staged], kind: str) -> None:
     """A half-finished export of another layout leaves nothing behind, wherever it was killed before it was shown."""
     other = {"train-000000.tar": b"other", "test/a.jpg": b"another", "README.md": b"card"}
-    for step in range(0, 9, 2):
+    for step in range(0, 9, 3):
         out = make(kind)
         with pytest.raises(Killed):
             export(evolve(out, remote=Place(out.remote.inner, kill_at=step)))

@@ -102,7 +102,7 @@ class FileSystem:
         """See ``Remote``."""
         path = self._path(folder)
         for name, about in self._tried(f"cannot list {folder!r}", self._find, path).items():
-            yield Stored(name.removeprefix(path).lstrip("/"), int(about["size"] or 0))
+            yield Stored(name.removeprefix(path).lstrip("/"), int(about.get("size") or 0))
 
     def read(self, name: str) -> bytes:
         """See ``Remote``."""
@@ -156,7 +156,7 @@ class FileSystem:
 
     def _size(self, path: str) -> int:
         self.system.invalidate_cache()
-        return int(self.system.info(path)["size"] or 0)
+        return int(self.system.info(path).get("size") or 0)
 
     def _in_folder(self, path: str, write: Callable[..., object], *arguments: str) -> None:
         """Call ``write``, which writes to ``path``. If a folder is missing, create it and call it again."""

@@ -123,13 +123,16 @@ class Staged:
 
         The values are those of the interrupted export's list.
         """
-        found = [file for file in self.remote.list(folder) if not file.name.startswith(f"{self._staging}/")]
-        if not found:
-            return {}
-        for files in self._lists():
-            if all(_is(file, files.get(file.name)) for file in found):
-                return {file.name: files[file.name] for file in found}
-        return None
+        found: list[str] = []
+        lists: list[_Files] | None = None
+        for file in self.remote.list(folder):
+            if not file.name.startswith(f"{self._staging}/"):
+                lists = list(self._lists()) if lists is None else lists
+                lists = [files for files in lists if _is(file, files.get(file.name))]
+                if not lists:
+                    return None  # without listing the others, of which there may be many
+                found.append(file.name)
+        return {name: lists[0][name] for name in found} if lists else {}
 
     def _lists(self) -> Iterator[_Files]:
         """Yield the lists of interrupted exports. Skip those that are incomplete."""
