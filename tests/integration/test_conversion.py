@@ -191,6 +191,24 @@ def test_a_dataset_stores_small_images(tmp_path: Path, monkeypatch: pytest.Monke
     assert archive() == first
 
 
+def test_a_hostile_image_is_rejected_while_a_dataset_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding it does no harm, converting it kills the process: it is counted, and the others are stored."""
+    at_home(tmp_path, monkeypatch)
+    photos = fill(tmp_path / "photos", 3)
+    (photos / "0001.png").write_bytes(encoded(photo(9, 60, 90), "PNG"))
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal\nfrom PIL import Image\nsave = Image.Image.save\n"
+        "def deadly(self, *words, **options):\n"
+        "    if self.size == (16, 24):\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    save(self, *words, **options)\nImage.Image.save = deadly\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    ran = pixcore("run", "cat", "--source", "folder:photos", "--dataset", "small", "--size", "16", "--json")
+    assert ran.chunks[0]["accepted"] == 3
+    assert ran.chunks[0]["rejected"] == {"decoder_died": 1}
+    assert pixcore("verify", "small").code == 0
+
+
 def test_options_of_a_conversion_belong_into_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two places for one choice would contradict each other."""
     at_home(tmp_path, monkeypatch)
