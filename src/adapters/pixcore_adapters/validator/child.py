@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from pixcore_adapters.validator.decode import decode, fingerprint_of
+from pixcore_adapters.validator.decode import decode_in_child, fingerprint_of, only_warn_of_damage
 from pixcore_adapters.validator.picture import Limits, Preview, PreviewOf, answer_to_bytes, request_from_bytes
 
 # After so many, garbage is looked for that reference counts do not find; a picture leaves hardly any.
@@ -38,12 +38,13 @@ def main(descriptor: str, settings: str) -> None:
     values = json.loads(settings)
     limits = Limits(**values["limits"])
     prepare(limits)
+    only_warn_of_damage()
 
     def answer(data: bytes) -> bytes:
         request = request_from_bytes(data)
         if isinstance(request, PreviewOf):
             return answer_to_bytes(Preview(_preview(request.path)))
-        return answer_to_bytes(decode(request, limits))
+        return answer_to_bytes(decode_in_child(request, limits))
 
     serve(int(descriptor), values, answer)
 

@@ -90,7 +90,8 @@ class Children(Generic[_Request, _Answer]):
         children = self._busy[thread] = [self._lent() for _ in range(self._workers)]
         try:
             for item in items:
-                child = min(children, key=lambda child: child.load())
+                # min would ask even a single child for its load, which is a system call
+                child = children[0] if len(children) == 1 else min(children, key=lambda child: child.load())
                 ahead.append((item, child))
                 child.give(request(item))
                 if len(ahead) >= _AHEAD * len(children):

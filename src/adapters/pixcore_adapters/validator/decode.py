@@ -59,10 +59,15 @@ def decode(path: Path, limits: Limits) -> Picture | Refusal:
 
     Whatever the file holds comes back as a value. Not for two threads at a time: warnings belong to the process.
     """
+    with warnings.catch_warnings():
+        only_warn_of_damage()
+        return decode_in_child(path, limits)
+
+
+def decode_in_child(path: Path, limits: Limits) -> Picture | Refusal:
+    """Decode as ``decode`` does, in a process in which ``only_warn_of_damage`` was called before."""
     try:
-        with warnings.catch_warnings():
-            only_warn_of_damage()
-            return _picture(read(path, limits), limits)
+        return _picture(read(path, limits), limits)
     except Exception as error:  # noqa: BLE001 (Pillow raises OSError, SyntaxError, IndexError and more for bad files)
         return refusal(error)
 

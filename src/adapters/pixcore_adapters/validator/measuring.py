@@ -86,12 +86,13 @@ def _information(counts: NDArray[np.int64]) -> int:
 
 
 def _colourfulness(sample: NDArray[np.uint8]) -> int:
-    """Sum whole numbers, which is exact, and takes half the time of the same in floating point."""
-    red, green, blue = sample.transpose(2, 0, 1).astype(np.int32, order="C")
+    """Sum whole numbers, which is exact in every type here, and shorter types take less time."""
+    red, green, blue = np.ascontiguousarray(sample.transpose(2, 0, 1)).astype(np.int16)
     pixels = int(red.size)
     squared_means, variances = 0, 0  # both times the squared number of pixels
     for opponent in (2 * (red - green), red + green - 2 * blue):  # both doubled
-        total = int(opponent.sum())
+        values = opponent.ravel().astype(np.float64)
+        total, squares = int(values.sum()), int(values @ values)
         squared_means += total**2
-        variances += pixels * int((opponent * opponent).sum()) - total**2
+        variances += pixels * squares - total**2
     return round(10 * (math.sqrt(variances) + 0.3 * math.sqrt(squared_means)) / (2 * pixels))

@@ -27,7 +27,7 @@ def text_lines(levels: NDArray[np.uint8], counts: NDArray[np.int64]) -> int:
     if not (tried >= _STROKES).any() or np.count_nonzero(tried == 0) < _BLANK * len(tried):
         return 0
     changes = _changes(levels, low, high)
-    filled = np.count_nonzero((levels < low) | (levels > high), axis=1) > _EMPTY * levels.shape[1]
+    filled = _counted(_ink(levels, low, high)) > _EMPTY * levels.shape[1]
     edges = np.flatnonzero(np.diff(np.concatenate(([False], filled, [False]))))
     bands = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
     return sum(
@@ -37,6 +37,16 @@ def text_lines(levels: NDArray[np.uint8], counts: NDArray[np.int64]) -> int:
 
 def _changes(levels: NDArray[np.uint8], low: int, high: int) -> NDArray[np.intp]:
     """Count the changes between ink and ground along each row."""
-    ink = (levels < low) | (levels > high)
-    changes: NDArray[np.intp] = np.count_nonzero(ink[:, 1:] != ink[:, :-1], axis=1)
-    return changes
+    ink = _ink(levels, low, high)
+    return _counted(ink[:, 1:] != ink[:, :-1])
+
+
+def _ink(levels: NDArray[np.uint8], low: int, high: int) -> NDArray[np.bool_]:
+    """Mark the pixels below ``low`` or above ``high``, by one comparison: lower ones wrap around to high levels."""
+    return levels - np.uint8(low) > high - low
+
+
+def _counted(marks: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Count the marks in each row. ``np.count_nonzero`` takes several times as long."""
+    counts: NDArray[np.intp] = np.bitwise_count(np.packbits(marks, axis=1)).sum(axis=1, dtype=np.intp)
+    return counts
