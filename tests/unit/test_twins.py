@@ -174,6 +174,15 @@ def test_an_enlarged_copy_is_recognised(original: Path, tmp_path: Path) -> None:
     assert not reduced.other.enlarged
 
 
+def test_the_original_of_a_crop_is_not_an_enlarged_copy(tmp_path: Path) -> None:
+    """It has more pixels than the crop, but of a larger area, so it may be soft."""
+    soft = scene(1, 520, 390).resize((640, 480), Image.Resampling.BICUBIC)
+    whole = saved(tmp_path, "whole.jpg", soft)
+    found = compared(saved(tmp_path, "crop.jpg", soft.crop((20, 15, 620, 465))), whole)
+    assert found
+    assert not found.other.enlarged
+
+
 def test_soft_photographs_are_compared_by_faint_detail(tmp_path: Path) -> None:
     """Fog, sky and blurred pictures have no tile with strong detail; only copies may be twins."""
     soft = [photo(seed) for seed in range(1, 5)]

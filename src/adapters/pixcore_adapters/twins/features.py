@@ -1,5 +1,7 @@
 """Describe how two copies of a picture differ: cropped, framed, overlaid, grey, enlarged, or with equal pixels."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -74,14 +76,14 @@ def _near(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
     return int((np.maximum(one, other) - np.minimum(one, other)).max()) <= _ROUNDED
 
 
-def larger_is_enlarged(larger: Middle, smaller: Middle) -> bool:
-    """Return whether the larger of two copies has no finer detail than the smaller one.
+def is_enlarged(picture: Middle, ratio: float) -> bool:
+    """Return whether a picture has no finer detail than a copy that shows the same with ``ratio`` times fewer pixels.
 
     The detail of a photograph decreases evenly with its size. That of an enlarged picture ends at the size of the
-    smaller one's pixels.
+    other one's pixels.
     """
-    factor = (larger.width * larger.height / (smaller.width * smaller.height)) ** 0.5
-    return _lost(larger.pixels, factor) < _LITTLE * _lost(larger.pixels, 2 * factor)
+    factor = math.sqrt(ratio)
+    return _lost(picture.pixels, factor) < _LITTLE * _lost(picture.pixels, 2 * factor)
 
 
 def _lost(picture: Image.Image, factor: float) -> float:

@@ -9,12 +9,12 @@ from attrs import define, evolve, field
 
 from pixcore.model.comparison import Comparison, Twin
 from pixcore_adapters.twins.comparing import Look, Prepared, coarse_look, fine_look
-from pixcore_adapters.twins.features import alike, equal, larger_is_enlarged
+from pixcore_adapters.twins.features import alike, equal, is_enlarged
 from pixcore_adapters.twins.seeing import Middle, see, see_middle
 
 _KEPT = 256  # pictures that are cached, at most 1.5 MB each
 _FINE_LOOKS = 2  # of one image
-_ENLARGED = 1.1  # ratio of pixels from which the larger copy may be an enlarged one
+_ENLARGED = 1.1  # ratio of the pixels of what both show, from which the larger copy may be an enlarged one
 
 
 @define(eq=False)
@@ -81,9 +81,10 @@ class Finder:
             one, two = self._middle(image), self._middle(other)
         except Exception:  # noqa: BLE001 (as in _load; the comparison so far stays valid)
             return comparison
-        pixels = one.width * one.height, two.width * two.height
-        if pixels[0] > _ENLARGED * pixels[1]:
-            return evolve(comparison, one=evolve(comparison.one, enlarged=larger_is_enlarged(one, two)))
-        if pixels[1] > _ENLARGED * pixels[0]:
-            return evolve(comparison, other=evolve(comparison.other, enlarged=larger_is_enlarged(two, one)))
+        # A crop has fewer pixels, but not of the part that both show.
+        ratio = one.width * one.height * comparison.one.shared / (two.width * two.height * comparison.other.shared)
+        if ratio > _ENLARGED:
+            return evolve(comparison, one=evolve(comparison.one, enlarged=is_enlarged(one, ratio)))
+        if ratio < 1 / _ENLARGED:
+            return evolve(comparison, other=evolve(comparison.other, enlarged=is_enlarged(two, 1 / ratio)))
         return evolve(comparison, equal=not comparison.mirrored and equal(one, two))
