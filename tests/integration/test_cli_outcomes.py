@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from command import at_home, fill, pixcore
+from command import at_home, fill, jpeg, pixcore
 from pictures import encoded, photo
 
 BLOBS = Path("pixcore-data/blobs/cats")
@@ -69,6 +69,13 @@ def test_why_explains_a_candidate_by_url_path_or_checksum(home: Path) -> None:
     sha256 = pixcore("why", "cats", "0-tiny.jpg", "--json").document["found"][0]["sha256"]
     for candidate in ("0-tiny.jpg", "photos/0-tiny.jpg", home / "photos/0-tiny.jpg", "renamed", sha256):
         assert pixcore("why", "cats", candidate).out == sentence
+    (home / "photos/unclaimed.jpg").write_bytes(jpeg(50))
+    assert pixcore("run", "--dataset", "one", "--source", "folder:photos", "--count", 1, "--quiet").code == 0
+    unclaimed = pixcore("why", "one", "photos/unclaimed.jpg")
+    place = f"it is candidate 7 of {home / 'photos'}"
+    assert unclaimed.out == f"unclaimed.jpg was not tried, because no chunk needs it; {place}.\n"
+    assert "chunk" not in pixcore("why", "one", "unclaimed.jpg", "--json").document["found"][0]
+    (home / "photos/unclaimed.jpg").unlink()
     ran = pixcore("why", "cats", "nonsuch.jpg")
     assert (ran.code, ran.out) == (2, "")
     assert "no chunk of dataset 'cats' tried 'nonsuch.jpg'" in ran.err

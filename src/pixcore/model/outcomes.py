@@ -27,7 +27,7 @@ _MEASURES = tuple(measure.name for measure in fields(Measures))
 
 KEYS = (
     *("source", "query", "position", "url", "final_url", "outcome", "detail", "http_status", "tries", "bytes"),
-    *("sha256", "width", "height", "phash", "dhash", *_MEASURES, "flags", "twin", "twin_url"),
+    *("sha256", "stored_sha256", "width", "height", "phash", "dhash", *_MEASURES, "flags", "twin", "twin_url"),
 )
 NUMBERS = frozenset({"position", "http_status", "tries", "bytes", "width", "height", *_MEASURES})
 
@@ -110,6 +110,8 @@ class OutcomeLines:
 def _describe(image: Accepted, line: Line) -> None:
     prints, measures = image.fingerprint, image.measures
     line["sha256"] = image.sha256
+    if image.stored and line["outcome"] == ACCEPTED:
+        line["stored_sha256"] = image.stored.sha256
     line["width"], line["height"] = image.width, image.height
     line["phash"], line["dhash"] = f"{prints.phash:016x}", f"{prints.dhash:016x}"
     if measures:

@@ -3,14 +3,16 @@
 import json
 import os
 import re
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 from attrs import frozen
 
 from pixcore.model.chunks import ChunkRecord
-from pixcore.model.images import MissReason, RejectReason
-from pixcore.model.outcomes import ACCEPTED
+from pixcore.model.images import Candidate, MissReason, RejectReason
+from pixcore.model.outcomes import ACCEPTED, OutcomeLines
+from pixcore.model.positions import Allocation
+from pixcore.model.requests import Slice
 from pixcore.redaction import redacted
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.outcomes import outcome_lines
@@ -63,9 +65,9 @@ _MEANINGS: Mapping[str, str] = {
 
 @frozen
 class Found:
-    """A candidate, its chunk, and a sentence that says what became of it."""
+    """A candidate, the id of its chunk, or None if no chunk has it, and a sentence that says what became of it."""
 
-    record: ChunkRecord
+    chunk: int | None
     line: Mapping[str, object]
     sentence: str
 
@@ -83,7 +85,27 @@ def find(wanted: str, records: Iterable[ChunkRecord], archives: StoredArchives) 
     for record in records:
         for line in outcome_lines(record, archives, containing):
             if matches(line):
-                yield Found(record, line, sentence(line, record, _twin(line, record, archives)))
+                yield Found(record.chunk.id, line, sentence(line, record, _twin(line, record, archives)))
+
+
+def find_unclaimed(
+    wanted: str, allocations: Iterable[Allocation], listed: Callable[[Sequence[Slice]], Iterator[Candidate]]
+) -> Iterator[Found]:
+    """Yield the candidates that ``wanted`` names, as for ``find``, among those that no chunk has.
+
+    ``listed`` yields the candidates of slices of lists.
+
+    Raises:
+        Exception: As ``listed``.
+    """
+    matches, _ = _matcher(wanted)
+    for each in allocations:
+        parts = [Slice(each.source, each.query, *ends, each.snapshot, each.licenses) for ends in each.free]
+        for candidate in listed(parts):
+            line = OutcomeLines(each.columns).untried(candidate)
+            if matches(line):
+                place = f"it is candidate {candidate.key.position + 1} of {each.query}"
+                yield Found(None, line, f"{_name(line)} was not tried, because no chunk needs it; {place}.")
 
 
 def sentence(line: Mapping[str, object], record: ChunkRecord, twin: Mapping[str, object] | None = None) -> str:
@@ -124,7 +146,10 @@ def _left_out(line: Mapping[str, object], name: str, outcome: str) -> str:
 def _matcher(wanted: str) -> tuple[Callable[[Mapping[str, object]], bool], bytes]:
     """Return a test for lines, and bytes that the JSON of each matching line contains."""
     if _SHA256.fullmatch(wanted):
-        return lambda line: str(line.get("sha256", "")).startswith(wanted), f'"sha256": "{wanted}'.encode()
+        keys = ("sha256", "stored_sha256")
+        return lambda line: any(
+            str(line.get(key, "")).startswith(wanted) for key in keys
+        ), f'sha256": "{wanted}'.encode()
     wanted = redacted(wanted)  # outcomes hold no credentials
     path = os.path.abspath(wanted)  # noqa: PTH100 - lexically, as the file may be gone
 

@@ -1,14 +1,16 @@
 """``pixcore why``: say what became of one candidate of a dataset, and why."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 import rich_click as click
 
-from pixcore import ChunkRecord, InvalidRequest
+from pixcore import ChunkRecord, InvalidRequest, StoreNotFound
 from pixcore.model.requests import namespace
-from pixcore.stored.explaining import Found, find
+from pixcore.stored.explaining import Found, find, find_unclaimed
 from pixcore_runners.assembly.assembly import Assembly, assemble
+from pixcore_runners.assembly.sources import listed
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.outcomes import without_outcomes
 from pixcore_runners.cli.shell import Shell, shared
@@ -32,7 +34,7 @@ def command(shell: Shell, dataset: str, candidate: str) -> None:
     assembly = assemble(shell.settings)
     name = namespace(dataset)
     records = dataset_records(name, assembly.status)
-    found = _found(candidate, records, assembly)
+    found = _found(candidate, records, assembly) or _unclaimed(candidate, name, assembly)
     if not found:
         missing = without_outcomes(records, assembly.archives)
         unknown = f"; {missing}" if missing else ""
@@ -43,7 +45,7 @@ def command(shell: Shell, dataset: str, candidate: str) -> None:
     document = {
         "version": VERSION,
         "dataset": name,
-        "found": [{"chunk": each.record.chunk.id, **each.line, "sentence": each.sentence} for each in found],
+        "found": [_described(each) for each in found],
     }
     if shell.as_json:
         shell.show(document, plain_table())
@@ -60,3 +62,17 @@ def _found(candidate: str, records: list[ChunkRecord], assembly: Assembly) -> li
             sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
         found = list(find(sha256, records, assembly.archives))
     return found
+
+
+def _unclaimed(candidate: str, dataset: str, assembly: Assembly) -> list[Found]:
+    """Find a candidate of the dataset's lists that no chunk has. Chunks without a dataset share no lists."""
+    allocations = assembly.status.allocations(dataset, "") if dataset else ()
+    try:
+        return list(find_unclaimed(candidate, allocations, partial(listed, store=assembly.store)))
+    except StoreNotFound:  # the listing was deleted
+        return []
+
+
+def _described(found: Found) -> dict[str, object]:
+    chunk = {} if found.chunk is None else {"chunk": found.chunk}
+    return {**chunk, **found.line, "sentence": found.sentence}
