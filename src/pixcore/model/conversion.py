@@ -53,7 +53,7 @@ CHANGES = {
 
 SIDE = 16_383  # pixels of the longest side; WebP holds no longer one
 
-_QUALITY = 90  # without a choice; an integer from 1 to 100
+_QUALITY = 90  # the default
 _COLOURS = {"white": "#ffffff", "black": "#000000"}
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 

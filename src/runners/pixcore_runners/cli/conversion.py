@@ -20,8 +20,8 @@ conversion_options = with_options(
     click.option(
         "--resize",
         type=click.Choice([str(name) for name in Resize]),
-        help="The shorter side becomes the size (keep-ratio, the default); so it does if it is longer (no-upscale); cut"
-        " out a square (crop); or the longer side becomes the size, in a square with a border.",
+        help="keep-ratio, the default: the shorter side becomes the size. no-upscale: only if it is longer. crop:"
+        " then the middle square is cut out. border: the longer side becomes the size, and a border makes a square.",
     ),
     click.option(
         "--encode",
