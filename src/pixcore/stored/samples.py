@@ -64,7 +64,7 @@ def samples(
         done: Called after each chunk.
 
     Raises:
-        InvalidRequest: A chunk's archive is not the recorded one.
+        InvalidRequest: A chunk's archive is not the recorded one, or an image is not the one that its row describes.
         StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As for
             ``StoredArchives.images``.
     """

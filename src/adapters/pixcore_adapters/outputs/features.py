@@ -39,13 +39,13 @@ def declared(columns: Mapping[str, Feature], *, of_tar: bool) -> Iterator[str]:
         if of_tar:
             yield "dataset_info:"
         yield "  features:"
-        yield from as_yaml(columns, "  ")
+        yield from _as_yaml(columns, "  ")
 
 
-def as_yaml(columns: Mapping[str, Feature], indent: str) -> Iterator[str]:
+def _as_yaml(columns: Mapping[str, Feature], indent: str) -> Iterator[str]:
     """Yield the lines of the YAML list that declares the columns, each starting with ``indent``."""
     for column, feature in columns.items():
-        yield f"{indent}- name: {quoted(column)}"
+        yield f"{indent}- name: {_quoted(column)}"
         match feature:
             case str():
                 yield f"{indent}  dtype: {feature}"
@@ -53,13 +53,13 @@ def as_yaml(columns: Mapping[str, Feature], indent: str) -> Iterator[str]:
                 yield f"{indent}  dtype:"
                 yield f"{indent}    class_label:"
                 yield f"{indent}      names:"
-                yield from (f"{indent}        '{number}': {quoted(name)}" for number, name in enumerate(names))
+                yield from (f"{indent}        '{number}': {_quoted(name)}" for number, name in enumerate(names))
             case _:
                 yield f"{indent}  struct:"
-                yield from as_yaml(feature, f"{indent}  ")
+                yield from _as_yaml(feature, f"{indent}  ")
 
 
-def quoted(text: str) -> str:
+def _quoted(text: str) -> str:
     """Return the text as a double-quoted scalar of YAML, in one line."""
     return f'"{"".join(map(_escaped, text))}"'
 
