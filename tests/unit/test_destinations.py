@@ -16,6 +16,7 @@ from attrs import define, evolve, field
 
 from pixcore.errors import InvalidRequest, PixcoreError, StoreDenied, StoreNotFound, StoreUnavailable
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
+from pixcore_adapters.outputs.export.destinations import staged
 from pixcore_adapters.outputs.export.destinations.blobs import Blobs
 from pixcore_adapters.outputs.export.destinations.fsspec import FileSystem
 from pixcore_adapters.outputs.export.destinations.remote import Remote, Stored
@@ -118,8 +119,9 @@ def everything(out: Staged) -> list[str]:
 
 
 @each_kind
-def test_an_export_appears_whole(make: Callable[[str], Staged], kind: str) -> None:
-    """Nothing is listed while files are sent, and nothing but the export is left at its end."""
+def test_an_export_appears_whole(make: Callable[[str], Staged], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is listed while files are sent, and nothing but the export is left at its end; also in small batches."""
+    monkeypatch.setattr(staged, "_BATCH", 1)
     out = make(kind)
     with out.writing() as files:
         for name, data in FILES.items():
@@ -236,10 +238,12 @@ def test_a_file_system_that_becomes_full_is_reported_and_shows_nothing(
         export(out)
     assert shown(out) == {}
     monkeypatch.setattr(system, "put_file", put_file)
-    again = evolve(out, remote=Place(out.remote.inner))
+    lines: list[str] = []
+    again = evolve(out, remote=Place(out.remote.inner), say=lines.append)
     export(again)
     assert shown(again) == FILES
     assert len(again.remote.sent) == 1
+    assert lines == ["files that an interrupted export had sent already: 2 of 3"]
 
 
 @pytest.mark.parametrize(

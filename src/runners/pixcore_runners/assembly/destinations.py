@@ -1,6 +1,7 @@
 """What ``--out`` of an export names: a folder of this machine, or a URL."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -19,8 +20,8 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _REPOSITORY = re.compile(r"hf://datasets/([^/]+/[^/]+)/?")
 
 
-def destination(out: str, settings: Settings) -> Destination:
-    """Return the destination at a path or a URL.
+def destination(out: str, settings: Settings, say: Callable[[str], object]) -> Destination:
+    """Return the destination at a path or a URL. ``say`` receives lines for the user.
 
     Raises:
         InvalidRequest: The URL is malformed or holds a credential, nothing can be exported to its scheme, or a package
@@ -39,10 +40,10 @@ def destination(out: str, settings: Settings) -> Destination:
     if scheme == "memory":
         raise InvalidRequest("--out memory: would be lost when this command ends; choose a folder or a store")
     if scheme in BLOB_STORES:
-        return _in_store(out, settings)
+        return _in_store(out, settings, say)
     if "://" not in out:
         raise InvalidRequest(f"nothing can be exported to {scheme}:; write ./{out} for a folder of that name")
-    return _elsewhere(out, Path(settings.work))
+    return _elsewhere(out, Path(settings.work), say)
 
 
 def _folder(url: str) -> Folder:
@@ -52,7 +53,7 @@ def _folder(url: str) -> Folder:
     return Folder(expanded(Path(unquote(parts.path))))
 
 
-def _in_store(url: str, settings: Settings) -> Staged:
+def _in_store(url: str, settings: Settings, say: Callable[[str], object]) -> Staged:
     """Return a folder of a bucket or container, in the store one level above it: the hidden folder is beside it.
 
     The store of a plug-in is opened as it is, because its URL may have no folders.
@@ -60,16 +61,16 @@ def _in_store(url: str, settings: Settings) -> Staged:
     work, create = Path(settings.work), settings.create_container
     parts = urlsplit(url)
     if parts.scheme not in BLOB_STORES.builtin:
-        return Staged(Blobs(store_at(url, create=create), url), "", work)
+        return Staged(Blobs(store_at(url, create=create), url), "", work, say)
     above, _, name = parts.path.rstrip("/").rpartition("/")
     if not name:
         raise InvalidRequest(f"--out {url!r} names a whole store; add the name of a folder, as in {url}/NAME")
     parts = parts._replace(path=above)
     store = store_at(parts.geturl(), create=create)
-    return Staged(Blobs(store, parts._replace(query="").geturl()), unquote(name), work)
+    return Staged(Blobs(store, parts._replace(query="").geturl()), unquote(name), work, say)
 
 
-def _elsewhere(url: str, work: Path) -> Destination:
+def _elsewhere(url: str, work: Path, say: Callable[[str], object]) -> Destination:
     """Return a repository of the Hugging Face Hub, or a folder of a file system that fsspec knows."""
     if repository := _REPOSITORY.fullmatch(url):
         with needing("hub"):
@@ -78,4 +79,4 @@ def _elsewhere(url: str, work: Path) -> Destination:
         return Repository(HubRepository(repository[1]), work)
     with needing("fsspec"):
         from pixcore_adapters.outputs.export.destinations.fsspec import FileSystem  # noqa: PLC0415 - an extra
-    return Staged(*FileSystem.at(url), work)
+    return Staged(*FileSystem.at(url), work, say)

@@ -76,7 +76,7 @@ def command(
     """
     splits, name, how = Splits.parse(ratios), dataset_name(dataset), conversion(conversions)
     make, shard = layout(kind), ShardSize.parse(shard_size) if shard_size else None
-    target = destination(out, shell.settings)
+    target = destination(out, shell.settings, shell.say)
     target.check()
     assembly = assemble(evolve(shell.settings, create_container=False))  # that is for --out
     known = dataset_records(name, assembly.status)

@@ -5,8 +5,8 @@ Such a place cannot show many files in one step. Therefore an export has three:
 1. Each file is sent as soon as the layout has finished it, to a hidden folder beside the destination, under a name with
    its sha256. An export that is repeated after an interruption sends only the files that are missing there.
 2. Once every byte is there, a list of all files is stored. The place itself prepares a copy of each file, which no
-   listing shows, and then shows the copies: one request each, several at a time. The file that the layout finished last
-   is shown last, after all others.
+   listing shows, and then shows the copies: one request each, several at a time. Above 10,000 files, this is done in
+   batches. The file that the layout finished last is shown last, after all others.
 3. The hidden folder is removed.
 
 The destination is empty until the last requests of step 2. If an export is killed between the first and the last of
@@ -16,7 +16,7 @@ rename a folder, the files get their names within the hidden folder, and one ren
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +30,8 @@ from pixcore_adapters.outputs.export.destinations.sending import Sending
 
 _Files = Mapping[str, Stored]
 
+_BATCH = 10_000  # files that are prepared before they are shown; each needs some memory until then
+
 
 @frozen
 class Staged:
@@ -40,11 +42,13 @@ class Staged:
         name: The folder within it, one path part. If it is empty, the export is the whole place, with the hidden folder
             inside.
         work: Files that wait to be sent are in a private folder below this one.
+        say: Receives a line for the user.
     """
 
     remote: Remote
     name: str
     work: Path
+    say: Callable[[str], object] = lambda _line: None
 
     def __str__(self) -> str:
         return f"{self.remote.url}/{self.name}".rstrip("/")
@@ -71,12 +75,18 @@ class Staged:
                 named = {}
             sent = {file.name: file.size for file in self.remote.list(f"{self._staging}/files")}
 
+            kept: list[str] = []
+
             def send(path: Path, file: Stored) -> None:
-                if named.get(file.name) != file and sent.get(_content(file)) != file.size:
+                if named.get(file.name) == file or sent.get(_content(file)) == file.size:
+                    kept.append(file.name)
+                else:
                     self.remote.put(f"{self._staging}/files/{_content(file)}", path, file)
 
             with Sending(spool, send, self.remote.at_once) as files:
                 yield files
+            if kept:
+                self.say(f"files that an interrupted export had sent already: {len(kept)} of {len(files.files)}")
             self._show(files.files, named, spool)
 
     def _show(self, files: _Files, named: _Files, spool: Path) -> None:
@@ -91,19 +101,24 @@ class Staged:
         for name in strange:  # in the hidden folder
             self.remote.clear(f"{self._target}/{name}")
         self._put_list(files, spool)
-        hidden = [file for name, file in files.items() if named.get(name) != file]
-        pool = ThreadPoolExecutor(self.remote.at_once)
-        try:
-            shows = list(pool.map(self._prepare, hidden))
-            for _ in pool.map(lambda show: show(), shows[:-1]):
-                pass
-            for last in shows[-1:]:
-                last()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        self._show_all([file for name, file in files.items() if named.get(name) != file])
         if self.remote.rename and self._named(self.name) != files:
             self.remote.rename(self._target, self.name)
         self.remote.clear(self._staging)
+
+    def _show_all(self, hidden: Sequence[Stored]) -> None:
+        """Give these files their own names, the last one after all others."""
+        last = [self._prepare(file) for file in hidden[-1:]]
+        pool = ThreadPoolExecutor(self.remote.at_once)
+        try:
+            for first in range(0, len(hidden) - 1, _BATCH):
+                shows = list(pool.map(self._prepare, hidden[:-1][first : first + _BATCH]))
+                for _ in pool.map(lambda show: show(), shows):
+                    pass
+        finally:
+            pool.shutdown(cancel_futures=True)
+        for show in last:
+            show()
 
     def _prepare(self, file: Stored) -> Callable[[], object]:
         to = f"{self._target}/{file.name}".lstrip("/")
