@@ -56,8 +56,9 @@ class Allocation:
         return start >= self.next or any(first <= start and stop <= last for first, last in self.returned)
 
     def claimed(self, start: int, stop: int) -> "Allocation":
-        """Return the allocation after ``[start, stop)`` was claimed, and with it all before it from ``next`` on."""
-        left = [part for first, last in self.returned for part in ((first, min(last, start)), (max(first, stop), last))]
+        """Return the allocation after ``[start, stop)`` was claimed. Unclaimed positions before it stay unclaimed."""
+        ranges = (*self.returned, (self.next, max(self.next, start)))
+        left = [part for first, last in ranges for part in ((first, min(last, start)), (max(first, stop), last))]
         return evolve(self, next=max(self.next, stop), returned=tuple(part for part in left if part[0] < part[1]))
 
     def given_back(self, start: int, stop: int) -> "Allocation":

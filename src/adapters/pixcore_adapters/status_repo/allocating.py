@@ -35,9 +35,9 @@ def planned(requests: Iterable[ChunkRequest], current: Mapping[ListKey, Allocati
     for request in requests:
         for part in request.lists:
             key = _key(request, part)
-            known = _grown(after.get(key) or current.get(key) or _untouched(part), part)
+            known = _grown(after.get(key) or current.get(key) or _untouched(part, request), part)
             columns = tuple((dict(known.columns) | dict(request.columns)).items())
-            after[key] = evolve(known, next=max(known.next, part.start), columns=columns)
+            after[key] = evolve(known, columns=columns)
         _require_same_types(request, current)
         for part in request.slices:
             key = _key(request, part)
@@ -130,8 +130,10 @@ def _key(request: ChunkRequest, part: Slice) -> ListKey:
     return *scope(request.dataset, request.keyword), part.source, part.query, part.licenses
 
 
-def _untouched(part: Slice) -> Allocation:
-    return Allocation(part.source, part.query, part.start, 0, "", part.licenses)
+def _untouched(part: Slice, request: ChunkRequest) -> Allocation:
+    """Return the allocation of a list that none had so far: its first chunk says where the unclaimed part begins."""
+    own = [slice_.start for slice_ in request.slices if _key(request, slice_) == _key(request, part)]
+    return Allocation(part.source, part.query, min(own, default=part.start), 0, "", part.licenses)
 
 
 def _slice(allocation: Allocation, start: int, stop: int) -> Slice:
