@@ -11,6 +11,7 @@ from command import at_home, fill
 from pixcore import ChunkKey, ChunkResult, InvalidRequest, NoValidImages, PermanentError, Status
 from pixcore.chunk.events import Event, ImageAccepted, PhaseEntered, silent
 from pixcore.model.chunks import Claimed, Phase
+from pixcore.stored.identity import KEY
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.observing.logs import ChunkContext
 from pixcore_runners.planning.dataset_plan import plan_missing
@@ -69,6 +70,23 @@ def test_a_chunk_delivered_twice_runs_once(worker: Worker) -> None:
     assert isinstance(first, ChunkResult)
     assert second == first
     assert worker.record.attempt == 1
+
+
+def test_a_store_may_get_its_identity_after_its_worker_has_started(worker: Worker) -> None:
+    """The first plan of a new store gives it one; the worker would refuse every chunk as one of another store."""
+    blob = worker.assembly.settings.store.removeprefix("file:") + f"/{KEY}"
+    hidden = Path(blob).rename(Path(blob).with_suffix(".hidden"))
+    deliveries = Deliveries(lambda: worker.settings, worker.stop.is_set)
+    try:
+        deliveries.assembly()
+        later = deliveries.deliver(worker.key, "task-1", silent)
+        assert isinstance(later, Later)
+        assert "belongs to another store" in later.reason
+        assert worker.record.attempt == 0
+        hidden.rename(blob)
+        assert isinstance(deliveries.deliver(worker.key, "task-1", silent), ChunkResult)
+    finally:
+        deliveries.close()
 
 
 def test_a_busy_chunk_is_deferred_until_the_lease_ends(worker: Worker) -> None:

@@ -29,6 +29,7 @@ from pixcore import (
 from pixcore.chunk.events import ChunkEnded, ChunkGivenBack, Event, Observer, combined
 from pixcore.errors import is_shared
 from pixcore.model.chunks import Outcome
+from pixcore.stored.identity import identity_of
 from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker
 from pixcore_runners.assembly.rest import SharedRest
 from pixcore_runners.observing import card_refresh
@@ -188,9 +189,13 @@ class Deliveries:
                 self._closed_at_end.close()
             if self._parts is None:
                 assembly = assemble_for_worker(self.settings())
-                pipeline = assembly.pipeline(LogObserver(), self.stop, self.interrupts)
-                self._parts = assembly, self._closed_at_end.enter_context(pipeline)
-            return self._parts
+                opened = assembly.pipeline(LogObserver(), self.stop, self.interrupts)
+                self._parts = assembly, self._closed_at_end.enter_context(opened)
+            assembly, pipeline = self._parts
+            if not pipeline.store_identity:  # the first plan gives the store one, perhaps after this worker has started
+                pipeline = evolve(pipeline, store_identity=identity_of(assembly.store))
+                self._parts = assembly, pipeline
+            return assembly, pipeline
 
 
 @define(eq=False)
