@@ -1,7 +1,7 @@
 """The CPU of the whole job, in turns with an earlier checkout: from a folder and from URLs, at two sizes.
 
     git worktree add /tmp/earlier COMMIT
-    .venv/bin/python benchmarks/bench_turns.py --earlier /tmp/earlier --pictures DIR
+    .venv/bin/python benchmarks/turns.py --earlier /tmp/earlier --pictures DIR
 
 Both versions run in this environment, so the earlier one must work with the packages that are installed here. Two sizes
 tell what a run costs once, and what an image costs. Each size of each source has a warm-up, then the turns.
