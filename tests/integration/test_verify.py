@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import zipfile
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -76,6 +77,16 @@ def drop_a_row(members: dict[str, bytes]) -> None:
 
 
 @repacked
+def change_measures(members: dict[str, bytes]) -> None:
+    """Change what a row says of its picture, as another program does that fills in the columns."""
+    rows = [json.loads(line) for line in members["rows.jsonl"].splitlines()]
+    for row in rows:
+        if row["file_name"] == MEMBER:
+            row |= {"orientation": 6, "contrast": row["contrast"] + 1}
+    members["rows.jsonl"] = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+@repacked
 def add_a_file(members: dict[str, bytes]) -> None:
     """Add a file, as an operating system does when it repacks archives."""
     members["__MACOSX/._000001.jpg"] = b"rubbish"
@@ -98,6 +109,14 @@ DAMAGES: Mapping[str, tuple[Callable[[], None], list[tuple[int, str]]]] = {
     "flipped byte, times kept": (
         flip_a_byte_unnoticed,
         [(1, "its sha256 is "), (1, "its own metadata say "), (1, f"Bad CRC-32 for file '{MEMBER}'")],
+    ),
+    "changed measures": (
+        change_measures,
+        [
+            (1, "its sha256 is "),
+            (1, f"{MEMBER}: its orientation is 1, its row says 6"),
+            (1, f"{MEMBER}: its contrast is "),
+        ],
     ),
     "missing row": (
         drop_a_row,

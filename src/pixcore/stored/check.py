@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest, one_line
@@ -176,6 +176,10 @@ def _differences(row: _Row, image: Accepted) -> Iterator[str]:
     found: dict[str, object] = {"width": image.width, "height": image.height, "format": image.format}
     if not row.get("original_sha256") and row.get("hash_method") == image.fingerprint.method:
         found |= {"phash": f"{image.fingerprint.phash:016x}", "dhash": f"{image.fingerprint.dhash:016x}"}
+        if row.get("mode"):  # a row of version 2 or later, of a validator that says it
+            found |= {"orientation": image.orientation, "frames": image.frames, "mode": image.mode}
+        if row.get("aspect") and image.measures:  # 0 if the image was not measured
+            found |= asdict(image.measures)
     for column, value in found.items():
         if row.get(column) != value:
             yield f"its {column} is {value}, its row says {row.get(column)}"
