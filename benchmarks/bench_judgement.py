@@ -1,23 +1,30 @@
-"""What a chunk takes for copies of a picture: false drops by kind, recall by kind of copy, which twin stays, the cost.
+"""What pixcore judges of images: false drops by kind, recall by kind of copy, damage by kind, flags, and the cost.
 
     .venv/bin/python benchmarks/bench_judgement.py
     .venv/bin/python benchmarks/bench_judgement.py --full --pictures DIR  # photographs of your own, all different
+    .venv/bin/python benchmarks/bench_judgement.py --cleanvision PYTHON   # a Python that has cleanvision
 
 Every kind is a set of pictures that look alike and are all different: each one that is dropped is lost. Pictures are
 proposed and confirmed as in a chunk, by the validator's small grey pictures and by the files. The cost of proposing is
-that of groups of 32 images beside all earlier ones, without the import of numpy and the making of the matrix.
+that of groups of 32 images beside all earlier ones, without the import of numpy and the making of the matrices.
+Photographs are broken once as they are and once as progressive JPEGs.
 """
 
+import argparse
+import json
+import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from attrs import frozen
+from damage import broken, progressive
 from figures import arguments, print_figure
-from kinds import COPIES, KINDS, PLAIN, saved
+from kinds import CHANGES, COPIES, KINDS, PLAIN, saved
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -42,6 +49,12 @@ RECALL = {  # goals in percent, for photographs
     "mirrored": 90,
     "watermark": 75,
 }
+DAMAGE = 99.0  # goal in percent for each way to break a file
+# Flags whose test is the same as cleanvision's, and the others: pixcore measures information on averages of pixels,
+# calls pictures without colours grey whatever their file says, and tests blur at one size for all pictures.
+SHARED_FLAGS, OTHER_FLAGS = ("dark", "light", "odd_aspect"), ("low_information", "grayscale", "blurry")
+AGREEMENT = 98.0  # goal in percent
+FLAGS_OF_CLEANVISION = Path(__file__).parent / "cleanvision_flags.py"
 
 
 @frozen
@@ -76,7 +89,7 @@ class Files:
 
 def main() -> None:
     """Measure and print."""
-    args = arguments(__doc__, pictures=True, count=(30, 200), originals=(8, 60))
+    args = arguments(__doc__, pictures=True, also=add_cleanvision, count=(30, 200), originals=(8, 60), broken=(20, 200))
     with tempfile.TemporaryDirectory(prefix="pixcore-bench-") as scratch:
         files = Files(Path(scratch))
 
@@ -89,6 +102,17 @@ def main() -> None:
         found(files, "photographs", photographs(args.originals), COPIES)
         for kind in ("plots", "forms"):
             found(files, kind, files.drawn(kind, max(2, args.originals // 4)), PLAIN)
+        jpegs = [image for image in photographs(args.broken) if image.format == "JPEG"]
+        damaged(files.folder / "broken", [image.download.path.read_bytes() for image in jpegs])
+        if args.cleanvision:
+            agreement(files.folder / "flags", jpegs, args.cleanvision)
+        else:
+            print("flags were not compared with those of cleanvision; name a Python that has it by --cleanvision")
+
+
+def add_cleanvision(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the comparison of flags."""
+    parser.add_argument("--cleanvision", metavar="PYTHON", help="a Python that has cleanvision: compare flags with it")
 
 
 def grey(image: Accepted) -> NDArray[np.uint8]:
@@ -157,6 +181,51 @@ def compared(
         _, near = Proposer().add([grey(copy), grey(original)])
         twin = finder.find(original.download.path, [copy.download.path]) if near else None
         yield None if twin is None else second_is_better(copy, original, twin.comparison.swapped())
+
+
+def damaged(path: Path, photographs: Sequence[bytes]) -> None:
+    """Print in percent how many JPEGs are found that are broken in each way, and how many sound ones are refused."""
+    for name, jpegs in {"JPEG": photographs, "progressive JPEG": list(map(progressive, photographs))}.items():
+        found, tried, refused = Counter[str](), Counter[str](), 0
+        for seed, data in enumerate(jpegs):
+            refused += not is_accepted(path, data)
+            for way, bad in broken(data, seed):
+                tried[way] += 1
+                found[way] += not is_accepted(path, bad)
+        print(f"{name}: broken files of {len(jpegs)} that are found, in %")
+        for way, count in tried.items():
+            print_figure(way, 100 * found[way] / count, least=DAMAGE)
+        print_figure("sound ones refused, in %", 100 * refused / len(jpegs), most=0)
+
+
+def is_accepted(path: Path, data: bytes) -> bool:
+    """Return whether the validator accepts a file."""
+    path.write_bytes(data)
+    return isinstance(decode(path, LIMITS), Picture)
+
+
+def agreement(folder: Path, photographs: Sequence[Accepted], python: str) -> None:
+    """Print in percent for how many pictures each flag is as cleanvision sets it."""
+    folder.mkdir()
+    ours: dict[str, tuple[str, ...]] = {}
+    for number, photograph in enumerate(photographs):
+        with Image.open(photograph.download.path) as image:
+            picture = image.convert("RGB")
+        for change, changed in CHANGES.items():
+            path = folder / f"{number}-{change}.png"
+            changed(picture).save(path, compress_level=1)
+            decoded = decode(path, LIMITS)
+            ours[path.name] = decoded.measures.flags if isinstance(decoded, Picture) else ()
+    command = [python, str(FLAGS_OF_CLEANVISION), str(folder)]
+    theirs = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    print(f"flags of {len(ours)} pictures that are as those of cleanvision, in %")
+    for flag in (*SHARED_FLAGS, *OTHER_FLAGS):
+        pairs = Counter((flag in ours[name], flag in theirs[name]) for name in ours)
+        alike = 100 * (pairs[True, True] + pairs[False, False]) / len(ours)
+        print_figure(flag, alike, least=AGREEMENT if flag in SHARED_FLAGS else None)
+        print(
+            f"      both {pairs[True, True]}, only pixcore {pairs[True, False]}, only cleanvision {pairs[False, True]}"
+        )
 
 
 if __name__ == "__main__":

@@ -254,3 +254,21 @@ COPIES: Mapping[str, Copy] = {
     "caption below": _captioned,
     "caption over it": _overwritten,
 }
+
+
+# -- pictures that have a flag ----------------------------------------------------------------------------------------
+
+
+def _faded(image: Image.Image) -> Image.Image:
+    return Image.blend(image, Image.new("RGB", image.size, "white"), 0.97)
+
+
+CHANGES: Mapping[str, Callable[[Image.Image], Image.Image]] = {
+    "as it is": lambda image: image,
+    "dark": lambda image: ImageEnhance.Brightness(image).enhance(0.15),
+    "light": _faded,
+    "grey": lambda image: image.convert("L"),
+    "strip": lambda image: image.resize((image.width, max(1, image.width // 4))),
+    "even": lambda image: image.resize((1, 1)).resize(image.size),
+    "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(6)),
+}

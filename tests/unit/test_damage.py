@@ -85,7 +85,7 @@ KINDS = (
 @pytest.mark.parametrize("progressive", [False, True], ids=["sequential", "progressive"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_jpeg_is_found(judge: Judge, kind: str, progressive: bool) -> None:
-    """At most one in a hundred may be missed; `benchmarks/bench_damage.py` counts on more files."""
+    """At most one in a hundred may be missed; `benchmarks/bench_judgement.py` counts on more files."""
     files = (broken(jpeg(seed, progressive=progressive), kind, np.random.default_rng(seed)) for seed in range(MANY))
     found = sum(is_damaged(judge(data)) for data in files)
     assert found >= MANY - 1
