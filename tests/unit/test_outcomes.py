@@ -4,6 +4,7 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,24 @@ import pytest
 from attrs import evolve
 from memory_assembly import MemoryAssembly, copy, picture
 
-from pixcore import Candidate, CandidateKey, ChunkKey, ChunkRequest, Done, Miss, NoValidImages, Quality, Slice
+from pixcore import (
+    Accepted,
+    Candidate,
+    CandidateKey,
+    ChunkKey,
+    ChunkRequest,
+    Claimed,
+    Done,
+    Download,
+    Fingerprint,
+    Miss,
+    NoValidImages,
+    Quality,
+    Rejected,
+    Slice,
+)
+from pixcore.chunk.context import AttemptContext
+from pixcore.chunk.outcome_log import OutcomeLog
 from pixcore.model.chunks import ChunkResult
 from pixcore.model.images import Transfer
 from pixcore.model.outcomes import KEYS, OutcomeLines, to_bytes
@@ -202,6 +220,61 @@ def test_columns_of_lists_are_added_under_free_names() -> None:
         "list_outcome": "x",
         "likes": 3,
     }
+
+
+@pytest.fixture
+def log(assembly: MemoryAssembly, tmp_path: Path) -> OutcomeLog:
+    """Return the log of an attempt at a chunk of the list's first three candidates."""
+    claimed = assembly.status.claim(planned(assembly, 3, stop=3), "owner", 60)
+    assert isinstance(claimed, Claimed)
+    return OutcomeLog(AttemptContext(assembly.pipeline(listed=listed), claimed), tmp_path / "log")
+
+
+def image(position: int, name: str) -> Accepted:
+    """Return an accepted image; its sha256 is derived from the name."""
+    candidate = Candidate(CandidateKey("memory", "q", position), f"memory:q/{position}")
+    download = Download(candidate, Path(name), 1, datetime(2020, 1, 1, tzinfo=UTC))
+    return Accepted(download, name * 64, 9, 9, "JPEG", Fingerprint(0, 0, "m", flat=False))
+
+
+def dropped(one: Accepted, twin: Accepted) -> Rejected:
+    """Return the rejection of an image whose twin is kept."""
+    return Rejected(one.download, "near_duplicate", "same picture", one, twin)
+
+
+def written(log: OutcomeLog, tmp_path: Path) -> list[dict[str, Any]]:
+    """Write the log and read the lines."""
+    log.settle()
+    text = gzip.decompress(log.write(tmp_path / "written").path.read_bytes())
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_an_image_that_is_dropped_and_later_kept_stays_the_twin_of_its_copies(log: OutcomeLog, tmp_path: Path) -> None:
+    """Equal bytes may arrive again after the image for which they were dropped was displaced."""
+    one, better = image(0, "a"), image(1, "b")
+    log.rejected(dropped(one, better))
+    log.accepted(image(1, "a"))
+    log.rejected(dropped(image(2, "d"), image(1, "a")))
+    assert [line.get("twin", "")[:1] for line in written(log, tmp_path)] == ["b", "", "a"]
+
+
+def test_a_candidate_that_was_missed_and_is_not_judged_has_not_been_tried(log: OutcomeLog, tmp_path: Path) -> None:
+    """The counts forget the miss when its source is opened again and delivers, so the list must, too."""
+    one = image(0, "a")
+    log.missed(Miss(one.download.candidate, "timeout", permanent=False))
+    log.downloaded(one.download, 0)
+    assert [line["outcome"] for line in written(log, tmp_path)] == ["not_tried"] * 3
+
+
+def test_outcomes_of_candidates_that_were_given_back_are_dropped(log: OutcomeLog, tmp_path: Path) -> None:
+    """Another chunk has them now, and counts them."""
+    for position in range(3):
+        line = OutcomeLines().missed(Miss(image(position, "a").download.candidate, "gone", permanent=True))
+        log.earlier(CandidateKey("memory", "q", position), to_bytes(line))
+    request = log.context.chunk.request
+    log.context.chunk = evolve(log.context.chunk, request=evolve(request, slices=[evolve(LIST, stop=2)]))
+    assert [line["position"] for line in written(log, tmp_path)] == [0, 1]
+    assert log.context.counts.progress().missed == {"gone": 2}
 
 
 IMAGE = {"url": "a.jpg", "bytes": 30_100, "sha256": "1", "width": 640, "height": 480}

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +17,13 @@ import rich_click as click
 from pixcore import Archiver, BlobStore, ChunkRecord, InvalidRequest
 from pixcore.chunk.events import combined
 from pixcore.chunk.workspace import local_disk
+from pixcore.model.outcomes import OUTCOMES
+from pixcore.stored.archives import StoredArchives
 from pixcore.stored.check import check_contents
+from pixcore.stored.outcomes import outcome_lines
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.cli.direct import stopping
-from pixcore_runners.cli.document import DONE, PARTIAL, VERSION, document
+from pixcore_runners.cli.document import DONE, PARTIAL, VERSION, document, left_out
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell
 from pixcore_runners.cli.tables import add, plain_table, reasons
@@ -138,7 +142,16 @@ def _run(shell: Shell, assembly: Assembly, lists: Mapping[str, Path], verdicts: 
         run_chunks(pipeline, chunks, workers=shell.settings.workers, stop=stop)
         records = list(assembly.status.find(_DATASET))
         with local_disk("reading the archives back"):
-            return list(_faults(assembly.store, pipeline.archiver, records))
+            return [*_faults(assembly.store, pipeline.archiver, records), *_miscounts(assembly.archives, records)]
+
+
+def _miscounts(archives: StoredArchives, records: Sequence[ChunkRecord]) -> Iterator[str]:
+    """Compare the outcomes of the candidates with the counts of their chunk."""
+    for record in records:
+        counted = left_out([record]) + Counter(accepted=record.result.progress.accepted if record.result else 0)
+        found = Counter(str(line["outcome"]) for line in outcome_lines(record, archives))
+        if found != counted:
+            yield f"{record.chunk.key.outcomes_key(OUTCOMES)}: {reasons(found)} for {reasons(counted)}"
 
 
 def _faults(store: BlobStore, archiver: Archiver, records: Sequence[ChunkRecord]) -> Iterator[str]:
