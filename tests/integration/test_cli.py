@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from command import Ran, at_home, files, fill, jpeg, pixcore, start
 from contract.disk import no_file_above
 from pictures import encoded, photo
+from small_disk import small_disk
 
 from pixcore import InvalidRequest, NoValidImages, StatusUnavailable, StoreDenied, StoreUnavailable, WorkspaceFull
 from pixcore_runners.assembly.assembly import assemble
@@ -465,8 +467,35 @@ def test_a_work_directory_without_permission_leaves_the_chunk_pending(
     assert [chunk["status"] for chunk in pixcore("status", "photos", "--json").chunks] == ["pending"]
 
 
-def test_a_full_work_disk_fails_the_chunk(home: Path) -> None:
-    """The status must name the reason, no partial file may be left, and a retry must complete the chunk."""
+@pytest.mark.parametrize("disk", ["work", "store"])
+def test_a_full_disk_costs_no_chunk(home: Path, disk: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run must end without a failed chunk, and the next one must go on, instead of having nothing left to do."""
+    monkeypatch.setenv("PIXCORE_PATIENCE", "0")
+    for number in range(10):
+        (home / f"photos/{number:04}.jpg").write_bytes(encoded(photo(number, 100, 100), "PNG", compress_level=0))
+    folder = home / "small"
+    words = ("--store", f"file:{folder}") if disk == "store" else ()
+    if disk == "work":
+        monkeypatch.setenv("PIXCORE_WORK", str(folder))
+    with small_disk(folder, 100_000) as resize:
+        ran = run(*words)
+        assert (ran.code, ran.out) == (1, "")
+        assert re.search(r"no chunk could be run for 0 s: .*small.*No space left on device.*; free some", ran.err)
+        chunks = pixcore("status", "photos", "--json").chunks
+        assert [chunk["status"] for chunk in chunks] == ["pending"] * 3
+        assert "No space left on device" in chunks[0]["error"]
+        resize(10_000_000)
+        assert run(*words).code == 0
+        assert len(list(home.rglob("*.zip"))) == 3
+        if disk == "work":
+            assert not files(folder)
+
+
+def test_a_limit_on_the_size_of_files_fails_the_chunk_that_exceeds_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No probe finds it, so the chunk must not run for ever; the others complete, and so does a retry."""
+    monkeypatch.setenv("PIXCORE_MAX_FAILURES", "1")
     (home / "photos/0005.jpg").write_bytes(encoded(photo(5, 1000, 1000), "PNG", compress_level=0))
     with no_file_above(2_000_000):
         ran = run()
@@ -476,18 +505,6 @@ def test_a_full_work_disk_fails_the_chunk(home: Path) -> None:
     assert not files(home / "work")
     assert len(list(home.rglob("*.zip"))) == 2
     assert pixcore("retry", "photos").code == 0
-
-
-def test_a_full_disk_of_the_store_fails_the_chunk(home: Path) -> None:
-    """Each image fits on the disk, but the archive does not."""
-    for number in range(4):
-        (home / f"photos/{number:04}.jpg").write_bytes(encoded(photo(number, 500, 500), "PNG", compress_level=0))
-    with no_file_above(2_000_000):
-        ran = run()
-    assert (ran.code, ran.chunks[0]["status"]) == (3, "failed")
-    assert "File too large" in ran.chunks[0]["error"]
-    assert not files(home / "work")
-    assert len(list(home.rglob("*.zip"))) == 2
 
 
 def test_unusual_file_names_are_escaped(home: Path) -> None:

@@ -1,5 +1,6 @@
 """RunningAttempt: one claimed attempt at one chunk, its steps from top to bottom, and how it can end."""
 
+import errno
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -201,11 +202,12 @@ class RunningAttempt:
         """Return what is wrong with the machine or a service, if that made the attempt fail.
 
         A full disk or store, or a missing library, proves itself. Other errors count against the chunk unless the probe
-        finds a fault, because a service may refuse one chunk alone, for ever.
+        finds a fault, because a service may refuse one chunk alone, for ever, and so may a limit on the size of files.
         """
-        if isinstance(error, WorkspaceFull | StoreFull | LibraryMissing):
+        if isinstance(error, WorkspaceFull | StoreFull | LibraryMissing) and not _is_size_limit(error):
             return error
-        return self.using.probe(0, 0) if is_shared(error) or isinstance(error, NoValidImages) else None
+        store = self._archive.size if self._archive and isinstance(error, StoreFull) else 0
+        return self.using.probe(0, store) if is_shared(error) or isinstance(error, NoValidImages) else None
 
     def _given_back(self, found: BaseException) -> ChunkGivenBack:
         work = room_wanted(self._folder, found) if self._folder and isinstance(found, WorkspaceFull) else 0
@@ -222,3 +224,8 @@ class RunningAttempt:
 
     def _report_left_behind(self, path: Path, error: OSError) -> None:
         self.context.observe(CleanupFailed(*self.context.ids, path=path, error=one_line(error)))
+
+
+def _is_size_limit(error: BaseException) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno == errno.EFBIG

@@ -105,6 +105,7 @@ class Rest:
     pause: Callable[[float], object] = time.sleep
     clock: Callable[[], float] = time.monotonic
     patience: float | None = None
+    _first: float = field(init=False, default=0.0)
     name: str = field(factory=lambda: f"{socket.gethostname()[:80]}:{os.getpid()}")
 
     def begin_if_unfit(self) -> None:
@@ -123,14 +124,16 @@ class Rest:
         if not self.shared.resting:
             return
         began, reason = self.clock(), ""
+        if self.shared.faults <= 1:
+            self._first = began
         for tries in count():
             found = self.probe(*self.shared.room)
             if stopping() or (tries and not found):
                 break
             wait = PACE.wait(max(1, self.shared.faults) + tries)
+            if self.patience is not None and (found or self.shared.faults > 1):
+                self._give_up(found)
             if found:
-                if self.patience is not None and self.clock() - began >= self.patience:
-                    raise MachineUnfit(f"no chunk could be run for {self.patience:.0f} s: {one_line(found)}")
                 reason = self._announce(found, wait, reason)
             self.pause(wait)
         self.shared.end()
@@ -138,6 +141,12 @@ class Rest:
             _logger.info("this worker takes chunks again, after a rest of %.0f s", self.clock() - began)
             with suppress(PixcoreError):
                 self.status().resume(self.name)
+
+    def _give_up(self, found: PixcoreError | None) -> None:
+        """Raise if no chunk was completed since the first one was given back, for longer than the patience."""
+        if self.patience is not None and self.clock() - self._first >= self.patience:
+            why = one_line(found) if found else "each was given back; the lines above say why"
+            raise MachineUnfit(f"no chunk could be run for {self.patience:.0f} s: {why}")
 
     def _announce(self, found: PixcoreError, wait: float, shown: str) -> str:
         reason = one_line(found)
