@@ -101,4 +101,4 @@ def _server(gcs: Google) -> None:
 
 
 TestGoogleMachine = pytest.mark.server(pytest.mark.gcs(GoogleMachine.TestCase))
-TestGoogleMachine.settings = settings(max_examples=10, stateful_step_count=20)  # a server responds within milliseconds
+TestGoogleMachine.settings = settings(max_examples=3, stateful_step_count=20)  # as other stores share the machine

@@ -1,5 +1,6 @@
 """`pixcore push` uploads a dataset as `load_dataset` reads it, continues after an interruption, and shows no token."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,17 +90,15 @@ def test_an_export_can_be_a_repository(hub: Hub) -> None:
     assert hub.files == {"other.txt": b"mine"}
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "text"),
-    [(401, 2, "log in with `hf auth login` or set HF_TOKEN"), (429, 1, "limits requests"), (404, 2, "check its name")],
-)
-def test_what_the_hub_refuses_is_one_line(hub: Hub, status: int, code: int, text: str) -> None:
+def test_what_the_hub_refuses_is_one_line(hub: Hub) -> None:
     """With the remedy and the right exit code, and without the token."""
-    hub.refuse = lambda _request: status
-    ran = pixcore("push", "cats", "me/cats", "--quiet")
-    assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1)
-    assert text in ran.err
-    assert TOKEN not in ran.err
+    expected = {401: (2, "log in with `hf auth login`"), 429: (1, "limits requests"), 404: (2, "check its name")}
+    for status, (code, text) in expected.items():
+        hub.refuse = lambda _request, status=status: status
+        ran = pixcore("push", "cats", "me/cats", "--quiet")
+        assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1)
+        assert text in ran.err
+        assert TOKEN not in ran.err
     assert hub.files is None
 
 
@@ -112,19 +111,19 @@ def test_images_of_something_else_are_not_mixed_with_these(hub: Hub) -> None:
     assert hub.files == {"data/chunk_99.zip": b"other", "README.md": b"mine"}
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "text"),
-    [
-        (("cats", "cats"), 2, "'cats' is no name of a repository; write OWNER/NAME"),
-        (("cats", "me/cats?x"), 2, "is no name of a repository"),
-        (("dogs", "me/cats"), 2, "no dataset 'dogs'"),
-    ],
-)
-def test_an_impossible_push_is_refused(hub: Hub, words: tuple[str, ...], code: int, text: str) -> None:
-    """Before anything is sent."""
-    ran = pixcore("push", *words)
-    assert (ran.code, ran.err.count("\n")) == (code, 1)
-    assert text in ran.err
+def test_an_impossible_push_is_refused(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is sent: a bad name, a dataset that does not exist, and a package that is missing."""
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "pixcore_adapters.outputs.hub", None)
+        assert "pip install 'pixcore[hub]'" in pixcore("push", "cats", "me/cats").err
+    for words, text in {
+        ("cats", "cats"): "'cats' is no name of a repository; write OWNER/NAME",
+        ("cats", "me/cats?x"): "is no name of a repository",
+        ("dogs", "me/cats"): "no dataset 'dogs'",
+    }.items():
+        ran = pixcore("push", *words)
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert text in ran.err
     assert hub.files is None
 
 
@@ -136,12 +135,3 @@ def test_a_damaged_archive_is_not_uploaded(hub: Hub) -> None:
     assert ran.code == 2
     assert "`pixcore verify` says what is wrong" in ran.err
     assert hub.files == {".gitattributes": b"*.zip filter=lfs"}
-
-
-def test_the_package_is_named_if_it_is_missing(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the command that installs it."""
-    monkeypatch.setitem(__import__("sys").modules, "pixcore_adapters.outputs.hub", None)
-    ran = pixcore("push", "cats", "me/cats")
-    assert ran.code == 2
-    assert "pip install 'pixcore[hub]'" in ran.err
-    assert hub.files is None
