@@ -45,7 +45,9 @@ class MemoryMachine(BlobStoreMachine):
 class Alternating(LocalBlobStore):
     """A local store of which every second ``put`` takes the file over."""
 
-    _puts = count()
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._puts = count()
 
     def put(self, key: str, source: Path, **described: Any) -> Blob:  # noqa: ANN401 - as the port says
         """Store a file, by a copy or by a link."""

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import io
 import os
+import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -96,13 +97,11 @@ class LocalBlobStore:
     ) -> Blob:
         """See ``FileStore.take_over``. Links to the file if it is on the same file system; otherwise copies it."""
         with self._storing(key), self._temporary_file(source) as file:
-            if file.seek(0, os.SEEK_END):
-                if file.tell() != size:
-                    raise StoreConflict(f"{str(source)!r} has {file.tell()} bytes, but {size} were expected")
-                return self._publish(key, file, _Sidecar(sha256, content_type, dict(metadata)), replacing)
-        return self.put(
-            key, source, sha256=sha256, size=size, content_type=content_type, metadata=metadata, replacing=replacing
-        )
+            if os.fstat(file.fileno()).st_nlink == 1:  # the file system did not link it
+                shutil.copyfile(source, file.name)  # within the kernel
+            if (found := os.fstat(file.fileno()).st_size) != size:
+                raise StoreConflict(f"{str(source)!r} has {found} bytes, but {size} were expected")
+            return self._publish(key, file, _Sidecar(sha256, content_type, dict(metadata)), replacing)
 
     def head(self, key: str) -> Blob:
         """See ``BlobStore.head``. A file that no store wrote is read whole."""
