@@ -36,6 +36,7 @@ from pixcore.model.outcomes import KEYS, OutcomeLines, to_bytes
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.explaining import find, sentence
 from pixcore.stored.outcomes import has_outcomes, outcome_lines
+from pixcore_adapters.memory import MemoryPreviewer
 
 LIST = Slice("memory", "q", 0, 12, "lists/q")
 SMALL, LARGE = 60, 200  # sides of copies; a picture has 100
@@ -152,14 +153,14 @@ class _Fetched:
 def test_previews_are_replaced_by_another_attempt(assembly: MemoryAssembly) -> None:
     """The store must not keep pictures of images that a later attempt does not reject, nor lose those that it does."""
     key = planned(assembly, 3)
-    result = run(assembly, key, previewer=_Previewer())
+    result = run(assembly, key, previewer=MemoryPreviewer())
     assert result.previews is not None
     stored = assembly.store.head(key.outcomes_key(".previews.zip"))
     assert (stored.size, stored.sha256) == (result.previews.size, result.previews.sha256)
     assembly.pictures[4:6] = [picture(8), picture(9)]
     assembly.store.delete(key.blob_key(assembly.archiver.suffix))
     assembly.status.reopen(key)
-    assert run(assembly, key, previewer=_Previewer()).previews is None
+    assert run(assembly, key, previewer=MemoryPreviewer()).previews is None
     assert assembly.store.head(key.outcomes_key(".previews.zip")).size == 22  # a zip file without members
 
 
@@ -168,13 +169,13 @@ def test_another_attempt_keeps_the_rejected_images_that_it_does_not_try(assembly
     quality = Quality(keep_rejected=True)
     request = ChunkRequest(0, "cat", 3, [LIST], "d", quality=quality)
     (chunk,) = assembly.status.ensure([request])
-    first = run(assembly, chunk.key, previewer=_Previewer())
+    first = run(assembly, chunk.key, previewer=MemoryPreviewer())
     kept = assembly.archiver.contents(stored(assembly, chunk.key.outcomes_key(".rejected.json")))
     assert [row["url"] for row in kept.rows] == ["memory:q/5", "memory:q/4"]
     assert [data for _, data in kept.files] == [assembly.pictures[5], assembly.pictures[4]]
     before = lines(assembly, chunk.key)
     assembly.status.reopen(chunk.key)
-    again = run(assembly, chunk.key, previewer=_Previewer())
+    again = run(assembly, chunk.key, previewer=MemoryPreviewer())
     assert (again.outcomes, again.previews, again.rejected) == (first.outcomes, first.previews, first.rejected)
     assert (again.attempt, again.progress) == (2, first.progress)
     assert lines(assembly, chunk.key) == before
@@ -186,11 +187,6 @@ def stored(assembly: MemoryAssembly, key: str) -> Path:
     with assembly.store.open(key) as blob:
         path.write_bytes(blob.read())
     return path
-
-
-class _Previewer:
-    def preview(self, image: Path) -> bytes:
-        return image.read_bytes()[:30]
 
 
 def test_a_chunk_without_a_valid_image_stores_why(assembly: MemoryAssembly) -> None:

@@ -7,13 +7,14 @@ from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_adapters.seen_images.memory import MemorySeenImages
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_adapters.twins.memory import MemoryTwinFinder
-from pixcore_adapters.validator.memory import MemoryValidator, encode
+from pixcore_adapters.validator.memory import MemoryPreviewer, MemoryValidator, encode
 
 __all__ = [
     "MemoryArchiver",
     "MemoryBlobStore",
     "MemoryConverter",
     "MemoryDownloader",
+    "MemoryPreviewer",
     "MemorySeenImages",
     "MemoryStatusRepo",
     "MemoryTwinFinder",

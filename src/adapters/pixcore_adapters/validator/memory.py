@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Generator, Iterable
+from pathlib import Path
 
 from pixcore.model.images import Accepted, Download, Rejected, RejectReason
 from pixcore.model.quality import Fingerprint
 
+_PREVIEW = 4096  # bytes
 _OPENING = b'{"picture": '
 
 
@@ -48,3 +50,15 @@ def _verdict(download: Download) -> Accepted | Rejected:
     except (ValueError, TypeError, KeyError) as error:
         return Rejected(download, RejectReason.DAMAGED, str(error))
     return Accepted(download, hashlib.sha256(data).hexdigest(), width, height, "JSON", prints)
+
+
+class MemoryPreviewer:
+    """Previews bytes from ``encode``. A preview is the beginning of the picture's name, not a WebP file."""
+
+    def preview(self, image: Path) -> bytes:
+        """See ``Previewer``."""
+        try:
+            data = image.read_bytes()
+            return f"preview of {json.loads(data)['picture']}".encode()[:_PREVIEW]
+        except (OSError, ValueError, TypeError, KeyError):
+            return b""
