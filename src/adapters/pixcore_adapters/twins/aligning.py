@@ -59,8 +59,13 @@ def described(luma: Plane) -> Described:
     return Described(luma, np.asarray(rows, np.float32))
 
 
-def aligned(one: Described, other: Described) -> Alignment | None:
-    """Return the pose of ``one`` in ``other``, or None if they have too little in common."""
+def aligned(one: Described, other: Described, *, overlays: bool) -> Alignment | None:
+    """Return the pose of ``one`` in ``other``, or None if they have too little in common.
+
+    ``overlays``: brightness and contrast are those of the pixels that match, because something may be laid over one of
+    the pictures. Else they are those of all pixels: the lines of a drawing do not match before it is aligned, but its
+    contrast is theirs.
+    """
     best, best_likeness = None, _LIKE
     small = {False: shrunk(one.luma, _COARSE)}
     small[True] = small[False][:, ::-1]
@@ -71,7 +76,7 @@ def aligned(one: Described, other: Described) -> Alignment | None:
             continue
         tried.append(start)
         plane = small[start.mirrored]
-        refined = _refined(blurred(plane, 1), blurred(target, 1), start.pose, 6)
+        refined = _refined(blurred(plane, 1), blurred(target, 1), start.pose, 6, overlays=overlays)
         for pose in (refined, start.pose):
             if pose is not None and (found := likeness(plane, target, pose)) > best_likeness:
                 best, best_likeness = Alignment(pose, start.mirrored), found
@@ -80,13 +85,15 @@ def aligned(one: Described, other: Described) -> Alignment | None:
     return best
 
 
-def refined(one: Plane, other: Plane, pose: Pose, steps: Sequence[tuple[int, int]]) -> Pose | None:
+def refined(one: Plane, other: Plane, pose: Pose, steps: Sequence[tuple[int, int]], *, overlays: bool) -> Pose | None:
     """Refine a pose at each (side, iterations) of ``steps``. Return None if the search fails.
 
-    The sides ascend; ``iterations`` is the maximum at that side.
+    The sides ascend; ``iterations`` is the maximum at that side. ``overlays`` is that of ``aligned``.
     """
     for side, iterations in steps:
-        found = _refined(blurred(shrunk(one, side), 1), blurred(shrunk(other, side), 1), pose, iterations)
+        found = _refined(
+            blurred(shrunk(one, side), 1), blurred(shrunk(other, side), 1), pose, iterations, overlays=overlays
+        )
         if found is None:
             return None
         pose = found
@@ -112,7 +119,7 @@ def _starts(one: Described, other: Described) -> list[Alignment]:
     return [*starts, Alignment(IDENTITY, first), *(Alignment(border, first) for border in _BORDERS)]
 
 
-def _refined(one: Plane, other: Plane, pose: Pose, iterations: int) -> Pose | None:
+def _refined(one: Plane, other: Plane, pose: Pose, iterations: int, *, overlays: bool) -> Pose | None:
     side = len(one)
     down, across = np.gradient(one)
     x, y = grid(side)
@@ -124,8 +131,8 @@ def _refined(one: Plane, other: Plane, pose: Pose, iterations: int) -> Pose | No
         if common.sum() < _LEAST_OVERLAP * side * side:
             return None
         placed = warp(other, pose).ravel()
-        for _ in range(2):  # the weights follow from the difference, and the difference from the weights
-            error = _difference(placed, wanted, weights * common)
+        for _ in range(1 + overlays):  # the weights follow from the difference, and the difference from the weights
+            error = _difference(placed, wanted, weights * common if overlays else common.astype(np.float32))
             spread = 1.5 * float(np.median(np.abs(error[common]))) + 1.5
             weights = np.asarray(1 / (1 + (error / spread) ** 2), np.float32)
         weighted = slopes * (common * weights)[:, None]

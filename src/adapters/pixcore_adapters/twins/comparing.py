@@ -76,11 +76,13 @@ class Look:
 
 def coarse_look(one: Prepared, other: Prepared) -> Look | None:
     """Align two pictures and compare them at 128 pixels a side; return None if they have too little in common."""
-    found = aligned(one.described, other.described)
+    overlays = max(one.kind, other.kind) is Kind.PHOTOGRAPH
+    found = aligned(one.described, other.described, overlays=overlays)
     if found is None:
         return None
     picture = _flipped(one.coarse, found.mirrored)
-    better = refined(picture[..., 0], other.coarse[..., 0], found.pose, ((64, 10), (COARSE, 6)))
+    steps = (64, 10), (COARSE, 6)
+    better = refined(picture[..., 0], other.coarse[..., 0], found.pose, steps, overlays=overlays)
     best: Look | None = None
     for pose in (better, found.pose):
         if pose is None:
@@ -100,7 +102,9 @@ def fine_look(one: Prepared, other: Prepared, look: Look) -> Comparison:
     side = FINE if kind is Kind.GRAPHIC else _side(one.size, other.size)
     picture = shrunk(_flipped(_as_coarse_as(other, one), flipped), side)
     target = shrunk(_as_coarse_as(one, other), side)
-    pose = refined(picture[..., 0], target[..., 0], look.alignment.pose, ((min(side, _HALF), 6),))
+    steps = ((min(side, _HALF), 6),)
+    overlays = kind is Kind.PHOTOGRAPH
+    pose = refined(picture[..., 0], target[..., 0], look.alignment.pose, steps, overlays=overlays)
     if pose is None:
         pose = look.alignment.pose
     least, share = (3.0, 0.25) if kind is Kind.GRAPHIC else (5.0, 0.4)
