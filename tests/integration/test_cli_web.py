@@ -220,7 +220,7 @@ def test_a_list_that_grew_fills_short_chunks(site: Site) -> None:
     listed(*urls[:3], site.url("/dead.jpg"))
     assert run(site, "--count", 4).chunks[0]["accepted"] == 3
     again = run(site, "--count", 4)
-    assert (again.code, "nothing left to do" in again.err) == (3, True)
+    assert (again.code, "no chunk is left to process" in again.err) == (3, True)
     listed(*urls[:3], site.url("/dead.jpg"), *urls[4:])
     site.requests.clear()
     grown = run(site, "--count", 4)
