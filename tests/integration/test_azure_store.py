@@ -36,6 +36,7 @@ from servers.addresses import Azure
 
 from pixcore.chunk.retry import Policies, retrying
 from pixcore.errors import (
+    BlobRefused,
     InvalidRequest,
     PixcoreError,
     StoreConflict,
@@ -158,13 +159,13 @@ def test_every_status_is_translated() -> None:
         (404, "ContainerNotFound", StoreNotFound, "--create-container"),
         (409, "BlobAlreadyExists", StoreConflict, "another writer"),
         (409, "ContainerBeingDeleted", StoreUnavailable, "try again"),
-        (409, "SnapshotsPresent", StoreDenied, "snapshots"),
-        (409, "BlobImmutableDueToPolicy", StoreDenied, "policy"),
+        (409, "SnapshotsPresent", BlobRefused, "snapshots"),
+        (409, "BlobImmutableDueToPolicy", BlobRefused, "policy"),
         (412, "ConditionNotMet", StoreConflict, "another writer"),
-        (412, "LeaseIdMissing", StoreDenied, "lease"),
+        (412, "LeaseIdMissing", BlobRefused, "lease"),
         (400, "InvalidBlockList", StoreConflict, "another writer"),
         (400, "InvalidResourceName", StoreDenied, "look up the code"),
-        (413, "RequestBodyTooLarge", StoreDenied, "look up the code"),
+        (413, "RequestBodyTooLarge", BlobRefused, "smaller chunks"),
         (429, "", StoreUnavailable, "try again"),
         (500, "InternalError", StoreUnavailable, "try again"),
         (503, "ServerBusy", StoreUnavailable, "try again"),

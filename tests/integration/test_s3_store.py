@@ -26,10 +26,12 @@ from servers.addresses import S3
 
 from pixcore.chunk.retry import Policies, retrying
 from pixcore.errors import (
+    BlobRefused,
     InvalidRequest,
     PixcoreError,
     StoreConflict,
     StoreDenied,
+    StoreFull,
     StoreNotFound,
     StoreUnavailable,
 )
@@ -143,6 +145,8 @@ class TestErrors:
             (refused_with(412, "PreconditionFailed"), StoreConflict),
             (refused_with(429, "TooManyRequests"), StoreUnavailable),
             (refused_with(500, "InternalError"), StoreUnavailable),
+            (refused_with(400, "EntityTooLarge"), BlobRefused),
+            (refused_with(507, "InsufficientStorage"), StoreFull),
             (refused_with(501, "NotImplemented"), StoreDenied),
             (refused_with(503, "SlowDown"), StoreUnavailable),
             (boto.ClientError({"Error": {"Code": "503"}}, "Operation"), StoreUnavailable),
