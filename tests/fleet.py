@@ -34,6 +34,7 @@ RECOVERY = TTL + 30.0  # seconds within which a chunk of a killed worker must ru
 SETTLED = (Status.COMPLETED, Status.FAILED)
 
 # The blobs of a finished dataset and of its store besides its archives.
+BESIDE = {"lists", "outcomes", "previews", "rejected"}
 CARD = ("README.md", "croissant.json", "pixcore-store.json")
 
 Records = list[ChunkRecord]
@@ -347,7 +348,11 @@ def everything_holds(fleet: Fleet, *, killed: bool = False) -> None:
     """
     fleet.end()
     expected = [key for dataset in fleet.status.summary() for key in intact(fleet, dataset)]
-    stored = [blob.key for blob in fleet.store.list() if "/lists/" not in blob.key and Path(blob.key).name not in CARD]
+    stored = [
+        blob.key
+        for blob in fleet.store.list()
+        if BESIDE.isdisjoint(blob.key.split("/")) and Path(blob.key).name not in CARD
+    ]
     assert sorted(stored) == sorted(expected), f"blobs {sorted(stored)}, recorded {sorted(expected)}"
     work = load_here().settings.work
     if killed:
