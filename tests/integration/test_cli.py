@@ -391,8 +391,8 @@ def test_a_store_other_than_the_planned_one_is_refused() -> None:
     run("--count", 4)
     ran = run("--store", "file:other")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "dataset 'photos' was planned with another store" in ran.err
-    assert ran.err.endswith("name that store, or another dataset\n")
+    assert "dataset 'photos' belongs to another store than file:other; name the store that it" in ran.err
+    assert ran.err.endswith("or another dataset\n")
 
 
 def test_a_file_that_is_no_database_is_refused(home: Path) -> None:

@@ -62,12 +62,12 @@ def test_an_untouched_chunk_has_every_key_and_no_null(assembly: MemoryAssembly) 
     }
 
 
-def test_a_failed_chunk_has_its_error_and_rejections_and_no_accepted_image(assembly: MemoryAssembly) -> None:
+def test_a_chunk_that_could_not_be_stored_has_its_error_and_no_accepted_image(assembly: MemoryAssembly) -> None:
     """Images count as accepted only if they are stored."""
     with pytest.raises(StoreDenied):
         assembly.pipeline(store=_Closed()).run(assembly.chunk(5))
     (chunk,) = document("d", records(assembly))["chunks"]
-    assert (chunk["status"], chunk["accepted"], chunk["shortfall"]) == ("failed", 0, 5)
+    assert (chunk["status"], chunk["accepted"], chunk["shortfall"]) == ("pending", 0, 5)
     assert (chunk["rejected"], chunk["error"]) == ({"not_an_image": 1}, "no right to write")
 
 
