@@ -17,7 +17,7 @@ from attrs import frozen
 from pictures import encoded, photo
 
 from pixcore_adapters.validator.pillow import PillowValidator
-from pixcore_runners.assembly import assembly
+from pixcore_runners.assembly import imaging
 from pixcore_runners.cli import main
 
 PROGRAM = (sys.executable, "-c", "from pixcore_runners.cli import main; main()")
@@ -93,7 +93,7 @@ def at_home(folder: Path, patched: pytest.MonkeyPatch) -> None:
         logging.getLogger("pixcore"), "handlers", []
     )  # --verbose adds one that would stay until the process ends
     # all tests of a process share its decoders, whose start takes longer than most tests
-    patched.setattr(assembly, "_validator", lambda _settings, _ending: _decoders())
+    patched.setattr(imaging, "validator", lambda _settings, _ending: _decoders())
 
 
 @cache

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -24,26 +23,21 @@ from pixcore import (
 )
 from pixcore.chunk.dependencies import no_filter
 from pixcore.chunk.events import Observer, combined
-from pixcore.chunk.workspace import sweep, workspace
+from pixcore.chunk.workspace import sweep
 from pixcore.filters.rule import Filter, PictureFilter
 from pixcore.model.quality import TwinRule
-from pixcore.ports import Converter, Previewer
+from pixcore.ports import Previewer
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.identity import identity_of
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.outputs.export.layout import ExportRequest, Layout
-from pixcore_runners.assembly import sources, status_databases
+from pixcore_runners.assembly import imaging, sources, status_databases
 from pixcore_runners.assembly.fitness import find_fault
 from pixcore_runners.assembly.stores import store_at
 from pixcore_runners.registry.table import needing
 from pixcore_runners.registry.tables import ARCHIVERS, FILTERS, LAYOUTS
 from pixcore_runners.settings import Settings
-
-if TYPE_CHECKING:
-    from pixcore_adapters.twins.pillow import PillowTwinFinder
-    from pixcore_adapters.validator.picture import Limits
-    from pixcore_adapters.validator.pillow import PillowValidator
 
 
 @frozen
@@ -86,7 +80,7 @@ class Assembly:
         if not {TwinRule.DROP, TwinRule.REPORT}.isdisjoint(rules):
             # numpy's library would start threads with its import, which a fork does not copy; none is needed
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-            _twin_finder(self.settings).preload()
+            imaging.twin_finder(self.settings).preload()
 
     def require_dataset(self, dataset: str) -> None:
         """Refuse a dataset whose archives belong to another store than the one that the settings name.
@@ -145,7 +139,7 @@ class Assembly:
         work = Path(self.settings.work)
         sweep(work)
         with ExitStack() as closed_at_end:
-            judge = validator or _validator(self.settings, closed_at_end)
+            judge = validator or imaging.validator(self.settings, closed_at_end)
             yield ChunkPipeline(
                 downloader=sources.downloader(self.settings, self.store),
                 validator=judge,
@@ -154,8 +148,8 @@ class Assembly:
                 status=self.status,
                 work=work,
                 seen=self.seen,
-                twins=_twin_finder(self.settings),
-                converter=_converter(self.settings, closed_at_end),
+                twins=imaging.twin_finder(self.settings),
+                converter=imaging.converter(self.settings, closed_at_end),
                 previewer=judge if isinstance(judge, Previewer) else None,
                 filters=_filter,
                 listed=partial(sources.listed, store=self.store),
@@ -230,67 +224,11 @@ def layout(name: str) -> Callable[[ExportRequest], Layout]:
     return make
 
 
-@contextmanager
-def validating(settings: Settings, *, at_once: bool = False) -> Generator[Validator]:
-    """Give the block a validator, whose decoder processes end with the block.
-
-    A decoder starts when it is needed, the first one immediately if ``at_once``.
-    """
-    with ExitStack() as closed_at_end:
-        validator = _validator(settings, closed_at_end)
-        if at_once:
-            validator.start()
-        yield validator
-
-
-def _validator(settings: Settings, closed_at_end: ExitStack) -> "PillowValidator":
-    from pixcore_adapters.validator.pillow import PillowValidator  # noqa: PLC0415 - Pillow and numpy are slow to import
-
-    validator = PillowValidator(_limits(settings), seconds=settings.decode_seconds, workers=_share(settings))
-    return closed_at_end.enter_context(validator)
-
-
-@contextmanager
-def converting(settings: Settings) -> Generator[tuple[Converter, Path]]:
-    """Give the block a converter, whose processes end with the block, and a folder for the files that it converts.
-
-    Raises:
-        WorkspaceUnusable, WorkspaceFull, MachineUnfit: The folder cannot be created in the work directory.
-    """
-    with ExitStack() as closed_at_end:
-        spare = closed_at_end.enter_context(workspace(Path(settings.work), lambda _path, _error: None))
-        yield _converter(settings, closed_at_end), spare
-
-
-def _converter(settings: Settings, closed_at_end: ExitStack) -> Converter:
-    from pixcore_adapters.converter.pillow import PillowConverter  # noqa: PLC0415 - as for the validator
-
-    converter = PillowConverter(_limits(settings), seconds=settings.decode_seconds, workers=_share(settings))
-    return closed_at_end.enter_context(converter)
-
-
-def _share(settings: Settings) -> int:
-    """Return how many processes of a kind each running chunk has."""
-    return max(1, (os.cpu_count() or 1) // settings.workers)
-
-
 def _filter(name: str) -> Filter | PictureFilter:
     if (make := FILTERS.find(name)) is None:
         return no_filter(name)
     made: Filter | PictureFilter = make()
     return made
-
-
-def _twin_finder(settings: Settings) -> "PillowTwinFinder":
-    from pixcore_adapters.twins.pillow import PillowTwinFinder  # noqa: PLC0415 - as for the validator
-
-    return PillowTwinFinder(_limits(settings), seconds=2 * settings.decode_seconds)
-
-
-def _limits(settings: Settings) -> "Limits":
-    from pixcore_adapters.validator.picture import Limits  # noqa: PLC0415 - as for the validator
-
-    return Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels, max_frames=settings.max_frames)
 
 
 def _archiver(kind: str) -> Archiver:

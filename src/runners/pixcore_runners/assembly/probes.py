@@ -13,8 +13,9 @@ from attrs import frozen
 from pixcore import BlobStore, PixcoreError, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
 from pixcore.chunk.workspace import workspace
 from pixcore.errors import one_line
-from pixcore_runners.assembly.assembly import Assembly, validating
+from pixcore_runners.assembly.assembly import Assembly
 from pixcore_runners.assembly.fitness import FOLDER, decode, use_status, write_work
+from pixcore_runners.assembly.imaging import validating
 
 
 @frozen

@@ -19,7 +19,8 @@ from pixcore import Fault, MachineUnfit, PixcoreError, RestingWorker, StatusRepo
 from pixcore.chunk.events import ChunkCompleted, ChunkGivenBack, Event
 from pixcore.chunk.retry import RetryPolicy
 from pixcore.errors import is_shared, one_line
-from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker, validating
+from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker
+from pixcore_runners.assembly.imaging import validating
 from pixcore_runners.settings import Settings
 
 # Between two probes: 2 s at first, at most 2 minutes. Random, so that a fleet does not return at one moment.

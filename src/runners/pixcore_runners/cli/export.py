@@ -16,8 +16,9 @@ from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.export import export
 from pixcore_adapters.outputs.export.destinations import Destination
 from pixcore_adapters.outputs.export.layout import ExportRequest, ShardSize
-from pixcore_runners.assembly.assembly import assemble, converting, layout
+from pixcore_runners.assembly.assembly import assemble, layout
 from pixcore_runners.assembly.destinations import destination
+from pixcore_runners.assembly.imaging import converting
 from pixcore_runners.cli.conversion import conversion, conversion_options, document, lines
 from pixcore_runners.cli.document import DONE, INTERRUPTED, PARTIAL, VERSION
 from pixcore_runners.cli.item_progress import item_progress

@@ -2,7 +2,7 @@
 
 import rich_click as click
 
-from pixcore_runners.assembly.assembly import validating
+from pixcore_runners.assembly.imaging import validating
 from pixcore_runners.cli.dataset_arguments import dataset_spec, plan_and_save, spec_options
 from pixcore_runners.cli.direct import run_options, run_unfinished
 from pixcore_runners.cli.shell import Shell, shared

@@ -14,7 +14,8 @@ from pixcore.errors import one_line
 from pixcore.model.requests import dataset_name
 from pixcore.stored.check import ArchiveCheck
 from pixcore.stored.verify import archives_below, repair, verify_archives, verify_dataset
-from pixcore_runners.assembly.assembly import Assembly, archivers, assemble, validating
+from pixcore_runners.assembly.assembly import Assembly, archivers, assemble
+from pixcore_runners.assembly.imaging import validating
 from pixcore_runners.cli.document import DONE, PARTIAL, VERSION
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared

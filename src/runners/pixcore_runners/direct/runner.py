@@ -12,7 +12,8 @@ from pixcore import ChunkKey, ChunkPipeline, ChunkRecord
 from pixcore.chunk.events import Observer, silent
 from pixcore.model.quality import TwinRule
 from pixcore.ports import Validator
-from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker, private_settings, validating
+from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker, private_settings
+from pixcore_runners.assembly.imaging import validating
 from pixcore_runners.direct.processes import forked_workers, run_shared
 from pixcore_runners.direct.threads import run_chunks
 
