@@ -213,7 +213,7 @@ def test_sources(reader: Reader) -> None:
     """A folder, a list and a file of several keywords must each give a dataset of the documented name."""
     reader.follow("Sources, labels, quality")
     made = sorted(path.name for path in (reader.home / "pixcore-data/blobs").glob("[!.]*"))
-    assert made == ["mine", "pandas", "red-panda"]
+    assert made == ["mine", "pandas", "pixcore-store.json", "red-panda"]
 
 
 def test_stores(reader: Reader, azurite: Azure, moto: S3, postgres: Postgres) -> None:

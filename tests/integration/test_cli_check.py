@@ -83,7 +83,7 @@ def test_a_lacking_right_is_named_with_its_remedy(
 ) -> None:
     """The other rights must still be tried, unless nothing can be written at all."""
     store = lacking()
-    monkeypatch.setattr(assembly, "_store", lambda _: store)
+    monkeypatch.setattr(assembly, "store_at", lambda _url, **_: store)
     ran = pixcore("check", "--json")
     assert ran.code == code
     failed = [probe for probe in ran.document["probes"] if not probe["works"]]

@@ -204,7 +204,7 @@ def test_verbose_writes_log_lines_that_name_task_chunk_and_phase(home: Path) -> 
     assert {match[2] for match in found} == {
         *(phase.upper() for phase in Phase if phase is not Phase.ERROR),
     }
-    assert (planned, advice[:11]) == ("dataset photos: new chunks: 2", "some chunks")
+    assert (planned, advice[:11]) == ("dataset photos: new chunks: 2", "all candida")
 
 
 def test_without_verbose_nothing_is_logged(home: Path, caplog: pytest.LogCaptureFixture) -> None:

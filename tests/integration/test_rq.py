@@ -171,7 +171,7 @@ def test_different_deliveries_are_different_jobs() -> None:
     [
         (None, "no broker is set; set PIXCORE_BROKER"),
         ("amqp://guest:secret@host//", "amqp://guest:***@host// is no Redis; set PIXCORE_BROKER"),
-        ("redis://:secret@host:port/0", "redis://:***@host:port/0, cannot be read; set PIXCORE_BROKER"),
+        ("redis://:secret@host:port/0", "the URL cannot be split; in its user name and password write '#' as %23"),
     ],
     ids=["none", "no-redis", "unreadable"],
 )
