@@ -10,7 +10,7 @@ from PIL import Image
 from shelf import Shelf
 
 from pixcore import Accepted, Archiver, ChunkRequest, Download, Slice
-from pixcore.model.chunks import Claimed
+from pixcore.model.claims import Claimed
 from pixcore.model.images import Candidate, CandidateKey, Provenance
 from pixcore_adapters.validator.decode import decode
 from pixcore_adapters.validator.picture import Limits, Refusal

@@ -13,7 +13,7 @@ from shelf import Shelf
 
 from pixcore import Archive, ChunkRecord, ChunkRequest, ChunkResult
 from pixcore.chunk.publish import publish
-from pixcore.model.chunks import Claimed
+from pixcore.model.claims import Claimed
 from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION, required
 from pixcore_adapters.status_repo import codec
 

@@ -22,7 +22,7 @@ from pixcore import (
     Slice,
 )
 from pixcore.chunk.publish import publish
-from pixcore.model.chunks import Claimed
+from pixcore.model.claims import Claimed
 from pixcore.model.images import Candidate, CandidateKey, Provenance
 from pixcore.model.quality import Fingerprint
 from pixcore.model.rows import COLUMN_TYPES, row, tally

@@ -36,17 +36,11 @@ if TYPE_CHECKING:
     from pixcore.model.archives import Archive, Blob, StoredBlob
     from pixcore.model.chunks import (
         Attempt,
-        Busy,
         Chunk,
         ChunkKey,
         ChunkRecord,
         ChunkResult,
         Claim,
-        Claimed,
-        Done,
-        Elsewhere,
-        Exhausted,
-        NotDue,
         Phase,
         Priority,
         Progress,
@@ -54,6 +48,7 @@ if TYPE_CHECKING:
         Status,
         TwinPair,
     )
+    from pixcore.model.claims import Busy, Claimed, Done, Elsewhere, Exhausted, NotDue
     from pixcore.model.comparison import Comparison, Features, Twin
     from pixcore.model.conversion import Conversion, Converted, Encoding, Resize, Unconverted
     from pixcore.model.images import (
@@ -206,6 +201,7 @@ _MODULES = (
     "model.requests",
     "model.positions",
     "model.chunks",
+    "model.claims",
     "model.comparison",
     "model.overview",
     "chunk.events",

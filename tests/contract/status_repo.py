@@ -13,22 +13,8 @@ import pytest
 from attrs import define, evolve
 
 from pixcore.errors import ClaimLost, Fault, InvalidRequest, PlanOutdated, TransientError
-from pixcore.model.chunks import (
-    Busy,
-    Chunk,
-    ChunkKey,
-    ChunkResult,
-    Claim,
-    Claimed,
-    Done,
-    Elsewhere,
-    Exhausted,
-    NotDue,
-    Phase,
-    Priority,
-    Progress,
-    Status,
-)
+from pixcore.model.chunks import Chunk, ChunkKey, ChunkResult, Claim, Phase, Priority, Progress, Status
+from pixcore.model.claims import Busy, Claimed, Done, Elsewhere, Exhausted, NotDue
 from pixcore.model.images import RejectReason
 from pixcore.model.overview import Overview, RestingWorker
 from pixcore.model.positions import Allocation

@@ -10,7 +10,7 @@ from redis import Redis as Client
 from servers.addresses import Redis
 
 from pixcore import ChunkRequest, Priority, Slice, Status
-from pixcore.model.chunks import Claimed
+from pixcore.model.claims import Claimed
 from pixcore.stored.identity import identity_of
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.queueing.runner import RUNNERS, Runner, open_runner

@@ -10,7 +10,8 @@ from command import at_home, fill
 
 from pixcore import ChunkKey, ChunkResult, InvalidRequest, NoValidImages, PermanentError, Status
 from pixcore.chunk.events import Event, ImageAccepted, PhaseEntered, silent
-from pixcore.model.chunks import Claimed, Phase
+from pixcore.model.chunks import Phase
+from pixcore.model.claims import Claimed
 from pixcore.stored.identity import KEY
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.observing.logs import ChunkContext

@@ -24,7 +24,8 @@ from servers.fixtures import Own
 from sqlalchemy import URL, Engine, Float, String, bindparam, event, exc, inspect, make_url, select
 
 from pixcore.errors import InvalidRequest, PermanentError, StatusUnavailable
-from pixcore.model.chunks import Claim, Claimed, Phase, Progress, Status
+from pixcore.model.chunks import Claim, Phase, Progress, Status
+from pixcore.model.claims import Claimed
 from pixcore.model.quality import NearRule
 from pixcore_adapters.status_repo.database import dialect_of, engine_at, transaction, translated
 from pixcore_adapters.status_repo.schema import chunks, seen_images

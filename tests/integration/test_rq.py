@@ -27,7 +27,8 @@ from servers.addresses import Redis
 
 from pixcore import ChunkKey, ChunkRecord, ChunkRequest, InvalidRequest, Slice, Status
 from pixcore.chunk.events import ChunkClaimed, ChunkFailed, ImageRejected, PhaseEntered
-from pixcore.model.chunks import Claimed, Phase
+from pixcore.model.chunks import Phase
+from pixcore.model.claims import Claimed
 from pixcore.model.images import Candidate, CandidateKey, Download, Rejected
 from pixcore_runners.queueing.runner import QueueUnavailable, open_runner
 from pixcore_runners.rq import RqRunner, job_id

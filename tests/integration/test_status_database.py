@@ -15,7 +15,8 @@ from contract.seen_images import ONE, OTHER, hold
 from sqlalchemy import Engine, create_engine, event, exc
 
 from pixcore.errors import InvalidRequest, PermanentError, StatusUnavailable
-from pixcore.model.chunks import Busy, ChunkKey, ChunkResult, Claim, Claimed, Phase, Progress, Status
+from pixcore.model.chunks import ChunkKey, ChunkResult, Claim, Phase, Progress, Status
+from pixcore.model.claims import Busy, Claimed
 from pixcore.model.quality import NearRule
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore_adapters.status_repo.database import engine_at, translated
@@ -65,7 +66,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 _WORKERS = """
 import os, sys
-from pixcore.model.chunks import Claimed
+from pixcore.model.claims import Claimed
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 repo = SqlStatusRepo(sys.argv[1])
 keys = [record.chunk.key for record in repo.find("d")]
@@ -161,7 +162,8 @@ def test_an_image_is_looked_at_again_when_its_holder_changed(database: Engine, t
 _FORK = """
 import os, sys
 from sqlalchemy import event
-from pixcore.model.chunks import ChunkKey, Claimed
+from pixcore.model.chunks import ChunkKey
+from pixcore.model.claims import Claimed
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 repo = SqlStatusRepo(sys.argv[1])
 keys = [record.chunk.key for record in repo.find("d")]

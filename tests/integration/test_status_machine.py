@@ -25,21 +25,8 @@ from servers.addresses import Postgres
 from sqlalchemy import Engine, Float, bindparam
 
 from pixcore.errors import ClaimLost, InvalidRequest, PixcoreError
-from pixcore.model.chunks import (
-    Busy,
-    Chunk,
-    ChunkKey,
-    ChunkRecord,
-    ChunkResult,
-    Claim,
-    Claimed,
-    Done,
-    Exhausted,
-    NotDue,
-    Phase,
-    Progress,
-    Status,
-)
+from pixcore.model.chunks import Chunk, ChunkKey, ChunkRecord, ChunkResult, Claim, Phase, Progress, Status
+from pixcore.model.claims import Busy, Claimed, Done, Exhausted, NotDue
 from pixcore.model.overview import Overview
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore.ports import StatusRepo

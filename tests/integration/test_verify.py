@@ -15,7 +15,7 @@ from attrs import evolve
 from command import at_home, files, fill, jpeg, pixcore
 
 from pixcore import Accepted, Blob, ChunkRecord, Download, Rejected, StoreDenied, Validator
-from pixcore.model.chunks import Claimed
+from pixcore.model.claims import Claimed
 from pixcore.model.quality import Fingerprint
 from pixcore.stored.verify import repair, verify_dataset
 from pixcore_adapters.archiver.tar import TarArchiver

@@ -21,7 +21,8 @@ from pixcore import (
     SourceUnavailable,
 )
 from pixcore.model.archives import Blob
-from pixcore.model.chunks import Claimed, Status
+from pixcore.model.chunks import Status
+from pixcore.model.claims import Claimed
 from pixcore.model.images import Accepted, Rejected
 from pixcore.ports.downloader import do_nothing
 from pixcore_adapters.blob_store.memory import MemoryBlobStore

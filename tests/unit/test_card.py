@@ -28,7 +28,7 @@ from pixcore import (
     StoreDenied,
     TransientError,
 )
-from pixcore.model.chunks import Claimed
+from pixcore.model.claims import Claimed
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.outputs.card import counts, readme
 from pixcore_adapters.outputs.card.counts import DatasetCounts, Frequencies, count

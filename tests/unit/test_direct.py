@@ -23,7 +23,7 @@ from pixcore import (
     StatusUnavailable,
 )
 from pixcore.chunk.events import ChunkClaimed, Event, ImageAccepted, StepRetried, combined
-from pixcore.model.chunks import Claimed, Outcome
+from pixcore.model.claims import Claimed, Outcome
 from pixcore.model.images import Download, Miss
 from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo

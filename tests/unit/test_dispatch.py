@@ -7,7 +7,7 @@ import pytest
 from attrs import define, field
 
 from pixcore import ChunkKey, ChunkRecord, ChunkRequest, Slice, Status
-from pixcore.model.chunks import Claimed
+from pixcore.model.claims import Claimed
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_runners.queueing.dispatch import Reaped, reap, submit
 from pixcore_runners.queueing.runner import QueueUnavailable

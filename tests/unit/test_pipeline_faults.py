@@ -29,7 +29,7 @@ from pixcore import (
     WorkspaceFull,
 )
 from pixcore.chunk.events import ChunkClaimed, ChunkEnded, ImageAccepted
-from pixcore.model.chunks import Outcome
+from pixcore.model.claims import Outcome
 from pixcore.stored.check import check_contents
 
 

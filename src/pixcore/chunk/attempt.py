@@ -37,7 +37,8 @@ from pixcore.errors import (
     one_line,
 )
 from pixcore.model.archives import Archive
-from pixcore.model.chunks import ChunkResult, Claimed, Phase
+from pixcore.model.chunks import ChunkResult, Phase
+from pixcore.model.claims import Claimed
 from pixcore.model.rows import COLUMN_TYPES, tally
 
 

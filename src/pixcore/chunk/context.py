@@ -13,7 +13,8 @@ from pixcore.chunk.lease import Lease
 from pixcore.chunk.retry import RetryPolicy, retrying
 from pixcore.chunk.stopwatch import Stopwatch
 from pixcore.errors import one_line
-from pixcore.model.chunks import Chunk, ChunkKey, Claim, Claimed, Phase
+from pixcore.model.chunks import Chunk, ChunkKey, Claim, Phase
+from pixcore.model.claims import Claimed
 from pixcore.model.requests import ChunkRequest
 
 T = TypeVar("T")

@@ -14,7 +14,8 @@ from attrs import frozen
 from pixcore.chunk.attempt import RunningAttempt
 from pixcore.chunk.dependencies import Dependencies
 from pixcore.chunk.retry import retrying
-from pixcore.model.chunks import ChunkKey, Claimed, Done, Outcome
+from pixcore.model.chunks import ChunkKey
+from pixcore.model.claims import Claimed, Done, Outcome
 
 
 @frozen

@@ -10,13 +10,12 @@ from pixcore.model.chunks import (
     ChunkRecord,
     ChunkResult,
     Claim,
-    Claimed,
-    Outcome,
     Phase,
     Priority,
     Progress,
     Status,
 )
+from pixcore.model.claims import Claimed, Outcome
 from pixcore.model.overview import Overview, RestingWorker
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest, Slice

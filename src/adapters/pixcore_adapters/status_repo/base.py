@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 
-from pixcore.model.chunks import ChunkKey, ChunkRecord, ChunkResult, Claim, Claimed, Outcome, Phase, Progress, Status
+from pixcore.model.chunks import ChunkKey, ChunkRecord, ChunkResult, Claim, Phase, Progress, Status
+from pixcore.model.claims import Claimed, Outcome
 from pixcore_adapters.status_repo import transitions
 
 

@@ -19,17 +19,15 @@ from sqlalchemy import (
     Row,
     Select,
     case,
-    distinct,
     func,
     insert,
     or_,
     select,
-    true,
     tuple_,
     update,
 )
 
-from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Phase, Priority, Status
+from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Priority, Status
 from pixcore.model.overview import Overview, RestingWorker
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest, Slice
@@ -37,10 +35,10 @@ from pixcore_adapters.status_repo import (
     allocating,
     database,
     ensuring,
-    overviews,
     rows,
     schema,
     sql_lists,
+    sql_overview,
     sql_resting,
     statements,
     transitions,
@@ -234,40 +232,8 @@ class SqlStatusRepo(BaseStatusRepo):
 
     def overview(self, dataset: str | None = None) -> Overview:
         """See the port. Each statement is its own transaction. Only the thousand most frequent errors are counted."""
-        wanted = true() if dataset is None else chunks.c.dataset == dataset
-        by = (chunks.c.status, chunks.c.phase)
-        phases = select(*by, func.count(), func.sum(chunks.c.accepted)).where(wanted).group_by(*by).order_by(*by)
-        live = chunks.c.lease_expires_at > self.now
-        running = select(
-            func.count(distinct(case((live, chunks.c.owner)))),
-            func.count(case((~live, 1))),
-            func.min(case((live, chunks.c.claimed_at))),
-            self.now,
-        ).where(wanted, chunks.c.status == Status.PROCESSING)
-        errors = (
-            select(chunks.c.error, func.count().label("times"))
-            .where(wanted, chunks.c.error != "")  # a claim clears the error
-            .group_by(chunks.c.error)
-            .order_by(func.count().desc(), chunks.c.error)
-            .limit(PAGE)
-        )
         with database.autocommit(self.engine) as connection:
-            counts = connection.execute(phases).all()
-            workers, expired, oldest, now = connection.execute(running).one()
-            found = {row.error: row.times for row in connection.execute(errors)}
-            resting = sql_resting.read(connection, self.now)
-        return Overview(
-            phases={
-                Status(status): {Phase(phase): count for _, phase, count, _ in of_status}
-                for status, of_status in groupby(counts, key=lambda row: str(row.status))
-            },
-            accepted=sum(int(accepted) for *_, accepted in counts),
-            workers=workers,
-            expired=expired,
-            oldest=0.0 if oldest is None else max(0.0, now - oldest),
-            errors=overviews.grouped(found),
-            resting=resting,
-        )
+            return sql_overview.read(connection, self.now, dataset)
 
     def history(self, dataset: str) -> Iterator[Attempt]:
         """See the port. Reads like ``find``."""

@@ -7,24 +7,8 @@ A transition returns the same record object if nothing changes. Times are relati
 from attrs import evolve
 
 from pixcore.errors import ClaimLost, InvalidRequest
-from pixcore.model.chunks import (
-    Busy,
-    Chunk,
-    ChunkKey,
-    ChunkRecord,
-    ChunkResult,
-    Claim,
-    Claimed,
-    Done,
-    Elsewhere,
-    Exhausted,
-    NotDue,
-    Outcome,
-    Phase,
-    Priority,
-    Progress,
-    Status,
-)
+from pixcore.model.chunks import Chunk, ChunkKey, ChunkRecord, ChunkResult, Claim, Phase, Priority, Progress, Status
+from pixcore.model.claims import Busy, Claimed, Done, Elsewhere, Exhausted, NotDue, Outcome
 from pixcore.model.requests import Slice
 from pixcore_adapters.status_repo.allocating import with_taken
 

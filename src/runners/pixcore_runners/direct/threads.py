@@ -12,7 +12,7 @@ from attrs import evolve
 from pixcore import ChunkKey, ChunkPipeline, PermanentError, StatusUnavailable
 from pixcore.chunk.events import combined
 from pixcore.errors import is_shared
-from pixcore.model.chunks import Busy, NotDue, Outcome
+from pixcore.model.claims import Busy, NotDue, Outcome
 from pixcore_runners.assembly.rest import Rest, SharedRest, pausing
 from pixcore_runners.observing.logs import task
 

@@ -28,7 +28,7 @@ from pixcore import (
 )
 from pixcore.chunk.events import ChunkEnded, ChunkGivenBack, Event, Observer, combined
 from pixcore.errors import is_shared
-from pixcore.model.chunks import Outcome
+from pixcore.model.claims import Outcome
 from pixcore.stored.identity import identity_of
 from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker
 from pixcore_runners.assembly.rest import SharedRest

@@ -5,7 +5,7 @@ from typing import Any
 from attrs import field, frozen
 from attrs.validators import ge, gt, le
 
-from pixcore_runners.settings.permitted import COUNT, MOST, SECONDS, WEEK
+from pixcore_runners.settings.permitted import BITS, COUNT, MOST, SECONDS, WEEK
 
 
 @frozen
@@ -35,3 +35,8 @@ def count(default: int | None, text: str, *, flag: bool = False) -> Any:  # noqa
 def seconds(default: float, text: str) -> Any:  # noqa: ANN401 - a field
     """Return the field of a setting that is a time in seconds."""
     return field(default=default, validator=[gt(0), le(WEEK)], metadata=described(text, SECONDS))
+
+
+def bits(default: int, text: str) -> Any:  # noqa: ANN401 - a field
+    """Return the field of a setting that is a number of the 64 bits of a hash."""
+    return field(default=default, validator=[ge(0), le(64)], metadata=described(text, BITS))

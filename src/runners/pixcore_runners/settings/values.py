@@ -15,12 +15,12 @@ from pixcore_adapters.downloader.lists.options import FORMATS, ListOptions
 from pixcore_adapters.validator.picture import Limits
 from pixcore_runners.registry.tables import ARCHIVERS
 from pixcore_runners.settings.described import About
+from pixcore_runners.settings.described import bits as _bits
 from pixcore_runners.settings.described import count as _count
 from pixcore_runners.settings.described import described as _about
 from pixcore_runners.settings.described import option as _option
 from pixcore_runners.settings.described import seconds as _seconds
 from pixcore_runners.settings.permitted import (
-    BITS,
     BROKER,
     COLUMN,
     LEAST,
@@ -178,21 +178,11 @@ class Settings:
             flag=True,
         ),
     )
-    near_phash: int = field(
-        default=_NEAR.phash,
-        validator=and_(ge(0), le(64)),
-        metadata=_about(
-            "Largest number of bits, of 64, by which phashes of near-duplicates in reports and splits differ.",
-            BITS,
-        ),
+    near_phash: int = _bits(
+        _NEAR.phash, "Largest number of bits, of 64, by which phashes of near-duplicates in reports and splits differ."
     )
-    near_dhash: int = field(
-        default=_NEAR.dhash,
-        validator=and_(ge(0), le(64)),
-        metadata=_about(
-            "Largest number of bits, of 64, by which their dhashes differ; both must hold.",
-            BITS,
-        ),
+    near_dhash: int = _bits(
+        _NEAR.dhash, "Largest number of bits, of 64, by which their dhashes differ; both must hold."
     )
     max_bytes: int = _count(_LIMITS.max_bytes, "Skip files larger than this many bytes.")
     max_pixels: int = _count(_LIMITS.max_pixels, "Reject images with more pixels than this, all frames together.")
