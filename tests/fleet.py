@@ -273,10 +273,16 @@ class Fleet:
 
     @contextmanager
     def uploads_held(self) -> Iterator[None]:
-        """Block writes to the local store until the block ends: packed chunks wait in ``upload``."""
+        """Block writes to the local store until the block ends: packed chunks wait in ``upload``.
+
+        A worker writes to the store before its first chunk. So wait until the first chunk, whose first picture the
+        test has held, is downloaded, and then serve that picture.
+        """
+        self.until_running("download")
         root = Path(urlsplit(load_here().settings.store).path)
         with (root / ".pixcore" / "lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            self.hand_out()
             yield
 
     def disconnect(self) -> None:

@@ -371,7 +371,7 @@ def test_a_blob_replaced_while_it_is_copied_is_copied_again(
 ) -> None:
     """A blob replaced during a download is downloaded again, up to the limit of attempts."""
     newest = put(store, "key", LARGE)
-    left, copy = times, adapter._copy
+    left, copy = times, adapter.downloaded
 
     def disturbed(download: Any) -> Any:  # noqa: ANN401 - as the SDK passes it
         nonlocal left, newest
@@ -380,7 +380,7 @@ def test_a_blob_replaced_while_it_is_copied_is_copied_again(
             newest = put(store, "key", LARGE[::-1], replacing=newest.etag)
         return copy(download)
 
-    monkeypatch.setattr(adapter, "_copy", disturbed)
+    monkeypatch.setattr(adapter, "downloaded", disturbed)
     if times == 1:
         assert read(store, "key") == LARGE[::-1]
     else:

@@ -408,10 +408,11 @@ def test_a_dataset_that_grew_quickly_is_not_read_for_every_batch(engine: Engine)
         connection.exec_driver_sql(
             """INSERT INTO pixcore_chunks
             (dataset, id, chunk_index, request, status, phase, attempt, failures, owner, lease_expires_at, due_at,
-                cancel_requested, progress, result, error, revision, queue, keyword_sha256, accepted, claimed_at, taken)
+                cancel_requested, progress, result, error, revision, queue, keyword_sha256, accepted, claimed_at, taken,
+                store, priority)
             SELECT dataset, id + 10000 * n, chunk_index + 10000 * n, request, status, phase, attempt, failures, owner,
                 lease_expires_at, due_at, cancel_requested, progress, result, error, revision, queue, keyword_sha256,
-                accepted, claimed_at, taken
+                accepted, claimed_at, taken, store, priority
             FROM pixcore_chunks, generate_series(1, 20) n"""
         )
     plans = _plans(engine)
@@ -425,10 +426,11 @@ def _fill(engine: Engine, size: int, datasets: int) -> None:
     """Copy the existing chunk and image, 500 images a chunk, and update the planner's statistics."""
     chunks = """INSERT INTO pixcore_chunks
         (dataset, id, chunk_index, request, status, phase, attempt, failures, owner, lease_expires_at, due_at,
-            cancel_requested, progress, result, error, revision, queue, keyword_sha256, accepted, claimed_at, taken)
+            cancel_requested, progress, result, error, revision, queue, keyword_sha256, accepted, claimed_at, taken,
+                store, priority)
         SELECT 'd' || mod(n, {1}), n, n, request, (ARRAY['completed', 'pending', 'failed'])[mod(n, 3) + 1], phase,
             attempt, failures, owner, lease_expires_at, due_at, cancel_requested, progress, result, error, revision,
-            queue, keyword_sha256, accepted, claimed_at, taken
+            queue, keyword_sha256, accepted, claimed_at, taken, store, priority
         FROM (SELECT * FROM pixcore_chunks WHERE id = 1) one, generate_series(10, {0}) n"""
     images = """INSERT INTO pixcore_seen_images
             (dataset, sha256, chunk_id, attempt, url, phash, dhash, hash_method, flat)

@@ -78,9 +78,10 @@ ONCE, AGAIN = (Status.COMPLETED, 1, 0), (Status.COMPLETED, 2, 1)
 
 def test_a_killed_child_costs_an_attempt(crew: Fleet) -> None:
     """The worker must stay alive and run the chunk again once the lease of the dead process has expired."""
+    crew.hold()
     crew.submit(2)
+    worker, _ = crew.worker(), crew.reaper()
     with crew.uploads_held():
-        worker, _ = crew.worker(), crew.reaper()
         crew.until_running("upload")
         kill(*worker.children)
     assert outcome(crew) == [AGAIN, ONCE]
@@ -148,9 +149,10 @@ def test_a_chunk_that_hangs_ends_at_its_time_limit(crew: Fleet, monkeypatch: pyt
     """The status must name the limit, and the next chunk must complete."""
     monkeypatch.setenv("PIXCORE_CHUNK_DEADLINE", "12")
     monkeypatch.setenv("PIXCORE_MAX_FAILURES", "1")
+    crew.hold()
     crew.submit(2)
+    crew.worker()
     with crew.uploads_held():
-        crew.worker()
         crew.until(lambda chunks: chunks[0].status is Status.FAILED)
     assert outcome(crew) == [(Status.FAILED, 1, 1), ONCE]
     assert re.search(r"\b12 s", crew.records()[0].error)
@@ -266,9 +268,10 @@ def test_a_restart_of_the_database_is_survived(runner: str, broker: Server[Redis
     at = server.address
     url = f"postgresql+psycopg://{at.user}@127.0.0.1:{at.port}/postgres"
     with fleet(runner, tmp_path, broker=broker.address.url(), status=url, PGPASSWORD=at.password) as crew:
+        crew.hold()
         crew.submit(2)
+        crew.supervised += [crew.worker(), crew.reaper()]
         with crew.uploads_held():
-            crew.supervised += [crew.worker(), crew.reaper()]
             crew.until_running("upload")
             server.stop()
         await_true(lambda: "is not available" in crew.supervised[0].output)

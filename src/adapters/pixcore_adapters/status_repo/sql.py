@@ -161,13 +161,13 @@ class SqlStatusRepo(BaseStatusRepo):
         with database.transaction(self.engine) as connection:
             for dataset, ids in statements.pages((key.dataset, key.id) for key in keys):
                 selected = statements.in_list(dataset, chunks.c.id, ids)
-                existing = set(connection.scalars(select(chunks.c.id).where(selected)))
-                if absent := set(ids) - existing:
-                    raise transitions.unknown_chunk(ChunkKey(dataset, min(absent)))
                 values: dict[str, str] = {"queue": queue} | ({"priority": priority} if priority else {})
                 differs = or_(*(chunks.c[name] != value for name, value in values.items()))
-                change = update(chunks).where(selected, differs)
-                connection.execute(change.values(**values, revision=chunks.c.revision + 1))
+                change = update(chunks).where(selected, differs).values(**values, revision=chunks.c.revision + 1)
+                if connection.execute(change).rowcount < len(ids):  # some had them already, or do not exist
+                    absent = set(ids) - set(connection.scalars(select(chunks.c.id).where(selected)))
+                    if absent:
+                        raise transitions.unknown_chunk(ChunkKey(dataset, min(absent)))
 
     def get(self, key: ChunkKey) -> ChunkRecord:
         """See the port."""

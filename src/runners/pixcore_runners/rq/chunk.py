@@ -12,6 +12,10 @@ from pixcore_runners.queueing.delivery import AlreadyFailed, Deliveries, Later
 from pixcore_runners.rq.progress import JobProgress
 from pixcore_runners.settings import load_here
 
+# How often RQ retries a job whose work-horse or worker was killed, and after how many seconds. The chunk's own budget
+# of failures ends the retries long before, unless the worker dies before it claims the chunk.
+KILLED = Retry(max=100, interval=5, enqueue_at_front=True)
+
 # RQ fails a job that was deferred more often than this.
 _UNLIMITED = 10**9
 
@@ -35,6 +39,9 @@ def process_chunk(chunk_id: int, dataset: str) -> str | Retry:
         with JobProgress.of(job) as progress:
             outcome = deliveries.deliver(ChunkKey(dataset, chunk_id), job.id, progress)
     except AlreadyFailed as error:
+        if (job.retries_left or 0) < KILLED.max:  # an earlier delivery was killed or reached its time limit: it failed
+            job.retries_left = 0
+            raise
         return f"failed earlier: {one_line(error)}"  # no failure of this job: the status database has it
     except JobTimeoutException:
         raise  # the next delivery learns the state of the chunk

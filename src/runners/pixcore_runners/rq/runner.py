@@ -9,13 +9,14 @@ from typing import Any, Self
 
 import rq
 from attrs import frozen
-from rq.job import Job, JobStatus, Retry
+from rq.job import Job, JobStatus
 from rq.registry import BaseRegistry
 from rq.results import Result
 from rq.serializers import JSONSerializer
 
 from pixcore import ChunkKey, ChunkRecord, Priority
 from pixcore_runners.rq.broker import broker_errors, connected, queue_names
+from pixcore_runners.rq.chunk import KILLED
 from pixcore_runners.rq.working import work
 from pixcore_runners.settings import Settings
 
@@ -25,10 +26,6 @@ _BATCH = 1000
 # How long RQ keeps the result of a job, in seconds; the status database keeps it for ever.
 _FINISHED = 3600
 _FAILED = 7 * 24 * 3600
-
-# How often RQ retries a job whose work-horse or worker was killed, and after how many seconds. The chunk's own budget
-# of failures ends the retries long before, unless the worker dies before it claims the chunk.
-_KILLED = Retry(max=100, interval=5, enqueue_at_front=True)
 
 # A deferred job that is this many seconds late has no scheduler that would deliver it.
 _OVERDUE = 10.0
@@ -159,7 +156,7 @@ class RqRunner:
             failure_ttl=_FAILED,
             job_id=name,
             at_front=ahead,
-            retry=_KILLED,
+            retry=KILLED,
         )
 
 
