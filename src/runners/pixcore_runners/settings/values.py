@@ -181,9 +181,7 @@ class Settings:
     near_phash: int = _bits(
         _NEAR.phash, "Largest number of bits, of 64, by which phashes of near-duplicates in reports and splits differ."
     )
-    near_dhash: int = _bits(
-        _NEAR.dhash, "Largest number of bits, of 64, by which their dhashes differ; both must hold."
-    )
+    near_dhash: int = _bits(_NEAR.dhash, "Largest number of bits, of 64, by which dhashes differ; both must hold.")
     max_bytes: int = _count(_LIMITS.max_bytes, "Skip files larger than this many bytes.")
     max_pixels: int = _count(_LIMITS.max_pixels, "Reject images with more pixels than this, all frames together.")
     max_frames: int = _count(_LIMITS.max_frames, "Reject animations and documents with more frames or pages than this.")
