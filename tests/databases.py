@@ -13,7 +13,7 @@ from servers.addresses import Postgres
 from sqlalchemy import URL, Engine, delete, make_url, update
 
 from pixcore_adapters.status_repo.database import engine_at
-from pixcore_adapters.status_repo.schema import attempts, chunks, lists, registry, seen_images
+from pixcore_adapters.status_repo.schema import metadata, registry
 from pixcore_adapters.status_repo.upgrade import migrate
 
 KINDS = ("sqlite", "postgres")
@@ -41,8 +41,9 @@ def postgres(server: Postgres) -> Iterator[Engine]:
     """Yield the schema of this process, emptied."""
     with closing_connections(engine_at(_migrated(server))) as engine:
         with engine.connect() as connection:
-            for table in (attempts, chunks, seen_images, lists):
-                connection.execute(delete(table))
+            for table in metadata.sorted_tables:
+                if table is not registry:
+                    connection.execute(delete(table))
             connection.execute(update(registry).values(next_chunk_id=1))
         yield engine
 

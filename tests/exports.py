@@ -79,11 +79,14 @@ def _of_parquet(folder: Path) -> Iterator[tuple[str, Images]]:
 def _of_csv(folder: Path) -> Iterator[tuple[str, Images]]:
     for path in sorted(folder.glob("*.csv")):
         with path.open(newline="", encoding="utf-8") as file:
-            csv.field_size_limit(1 << 20)
-            rows = [
-                {name: int(value) if name in NUMBERS or name == "rank" else value for name, value in row.items()}
-                for row in csv.DictReader(file)
-            ]
+            limit = csv.field_size_limit(1 << 20)  # of the whole process
+            try:
+                rows = [
+                    {name: int(value) if name in NUMBERS or name == "rank" else value for name, value in row.items()}
+                    for row in csv.DictReader(file)
+                ]
+            finally:
+                csv.field_size_limit(limit)
         yield path.stem, [_image(folder, row) for row in rows]
 
 

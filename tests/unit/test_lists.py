@@ -258,6 +258,17 @@ def test_every_fault_is_counted_with_its_line(tmp_path: Path, name: str, line: s
     assert "--accept-junk" in message
 
 
+def test_the_longest_cell_is_the_same_whatever_another_library_permits(tmp_path: Path) -> None:
+    """The limit of the csv module belongs to the whole process, so any other library may have raised it."""
+    limit = csv.field_size_limit(1 << 30)
+    try:
+        rows = "\n".join(["url,title", *[f"{A},t"] * 99, f"{A},{'x' * 140_000}"])
+        found, _ = reading(written(tmp_path / "list.csv", rows.encode()))
+    finally:
+        csv.field_size_limit(limit)
+    assert dict(found.faults.counts) == {"cell_too_long": 1}
+
+
 def test_licences_choose_the_rows(tmp_path: Path) -> None:
     """Rows under other licences are left out and counted."""
     path = written(

@@ -12,6 +12,7 @@ from pixcore_adapters.downloader.lists.naming import unique
 from pixcore_adapters.downloader.lists.text import Lines
 
 _SPAN = 10  # lines that a row may span
+_CELL = 131_072  # characters of a cell; csv.field_size_limit() is the same unless another library of the process set it
 _DELIMITERS = ("\t", ",", ";", "|")  # of files named .csv, those first that are least likely within a cell
 _SEPARATOR = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 _HEADER = 1 << 16  # characters of the first line that decide what separates the cells
@@ -181,6 +182,8 @@ def _quoted(lines: Lines | _Replayed, delimiter: str) -> Iterator[Cells]:
         taken, junk = feed.taken, feed.junk
         if not taken and junk is None:
             return
+        if cells is not None and sum(len(line) for _, line in taken) > _CELL < max(map(len, cells), default=0):
+            reason, cells = FaultReason.LONG_CELL, None
         if cells is not None and not feed.stopped and (len(taken) == 1 or not _swallows(cells, delimiter)):
             yield taken[0][0], cells
             continue
