@@ -51,8 +51,6 @@ TESTS = (
     "pytest",
     "-n",
     str(2 * (os.cpu_count() or 1)),
-    "--dist",
-    "loadgroup",
     "--cov=pixcore",
     "--cov-branch",
     "--cov-fail-under=95",

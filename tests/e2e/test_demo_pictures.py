@@ -1,5 +1,7 @@
 """The demo's folder: each planted file really has the properties of its kind."""
 
+import fcntl
+import pickle
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
@@ -11,6 +13,7 @@ import imagehash
 import numpy as np
 import pytest
 from PIL import Image, ImageStat, UnidentifiedImageError
+from servers import run
 
 from pixcore.errors import InvalidRequest
 from pixcore.model.quality import Fingerprint, NearRule
@@ -18,18 +21,22 @@ from pixcore_runners.demo import Kind, Planted, faults, pictures, plant, plantin
 from pixcore_runners.demo.canvas import Canvas
 from pixcore_runners.demo.scenes import SCENES
 
-# all of these share one folder, which takes half a minute to create: run them in one process
-pytestmark = pytest.mark.xdist_group("demo pictures")
-
 GOOD = (Kind.PICTURE, Kind.WRONG_EXTENSION)
 NEAR = (Kind.RESCALED, Kind.RECOMPRESSED, Kind.CROPPED)
 SCAN = b"\xff\xda"
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
-    """Plant one whole folder, for all tests that only read it."""
-    return plant(tmp_path_factory.mktemp("planted"))
+def planted() -> Planted:
+    """Plant one whole folder, for the tests of all processes that only read it."""
+    folder = run.folder() / "planted"
+    known = folder.with_suffix(".pickle")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not known.exists():
+            known.write_bytes(pickle.dumps(plant(folder)))
+    planted: Planted = pickle.loads(known.read_bytes())  # noqa: S301 - written above, in a folder of our own
+    return planted
 
 
 def of(planted: Planted, *kinds: Kind) -> Iterator[str]:
