@@ -781,6 +781,8 @@ class Cancelling:
 class Queues:
     """The methods with which the runner of a queue finds lost deliveries."""
 
+    many = 1_100
+
     def test_a_chunk_says_which_queue_delivers_it(self, repo: StatusRepo) -> None:
         """None at first; the last call counts, and no other change of the chunk affects it."""
         keys = create_chunks(repo, 3) + create_chunks(repo, 1, "other")
@@ -915,9 +917,9 @@ class Queues:
 
     def test_chunks_may_change_while_they_are_overdue(self, repo: StatusRepo, clock: Clock) -> None:
         """A chunk that the caller frees meanwhile comes only once, and is pending then; claimed chunks are left out."""
-        keys = create_chunks(repo, 2200)
+        keys = create_chunks(repo, 2 * self.many)
         repo.assign(keys, "rq")
-        for key in keys[:1100]:
+        for key in keys[: self.many]:
             claim_chunk(repo, key, ttl=1)
         clock.advance(1)
         seen = []
@@ -925,9 +927,9 @@ class Queues:
             seen.append(record.chunk.key)
             if record.status is Status.PROCESSING:
                 assert repo.free(record.chunk.key) is Status.PENDING
-            if len(seen) == 1100:
-                claim_chunk(repo, keys[1100])
-        assert seen == [*keys[:1100], *keys[1101:]]
+            if len(seen) == self.many:
+                claim_chunk(repo, keys[self.many])
+        assert seen == [*keys[: self.many], *keys[self.many + 1 :]]
 
     def test_freeing_ends_an_expired_claim(self, repo: StatusRepo, clock: Clock) -> None:
         """It counts a failure, the chunk is due now, and a worker that comes back has lost it."""
@@ -990,6 +992,8 @@ class Queues:
 class Looking:
     """The read methods."""
 
+    many = 1_100
+
     def test_unknown_chunks_are_named(self, repo: StatusRepo) -> None:
         """The message names the unknown chunk, in every namespace."""
         (key,) = create_chunks(repo)
@@ -1025,7 +1029,7 @@ class Looking:
 
     def test_chunks_may_change_while_they_are_found(self, repo: StatusRepo) -> None:
         """A command that reopens chunks while it reads sees each once, and blocks no process, least of all itself."""
-        keys = create_chunks(repo, 1100)
+        keys = create_chunks(repo, self.many)
         repo.cancel("d")
         seen = []
         for record in repo.find("d", Status.FAILED):
@@ -1172,7 +1176,12 @@ class History:
 
 
 class StatusRepoContract(Ensure, Lists, Leases, Ends, Cancelling, Queues, Looking, History):
-    """The whole contract. A subclass provides an empty ``repo`` on ``clock``, with a budget of three failures."""
+    """The whole contract. A subclass provides an empty ``repo`` on ``clock``, with a budget of three failures.
+
+    ``many`` should exceed the number of records that the adapter reads at once.
+    """
+
+    many = 1_100
 
     @pytest.fixture
     def clock(self) -> Clock:

@@ -10,8 +10,17 @@ from sqlalchemy import Float, bindparam
 
 from contract.status_repo import MAX_FAILURES, Clock, StatusRepoContract
 from pixcore.ports import StatusRepo
+from pixcore_adapters.status_repo import sql
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
+
+PAGE = 40
+
+
+@pytest.fixture(autouse=True)
+def _short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read few records at once, so that few chunks need several reads."""
+    monkeypatch.setattr(sql, "PAGE", PAGE)
 
 
 class TestMemoryStatusRepo(StatusRepoContract):
@@ -26,6 +35,8 @@ class TestMemoryStatusRepo(StatusRepoContract):
 class TestSqliteStatusRepo(StatusRepoContract):
     """A file keeps the same promises as a server."""
 
+    many = PAGE + 5
+
     @pytest.fixture
     def repo(self, clock: Clock, tmp_path: Path) -> Iterator[StatusRepo]:
         """Return an empty repository whose time is the test's clock."""
@@ -35,6 +46,8 @@ class TestSqliteStatusRepo(StatusRepoContract):
 
 class TestPostgresStatusRepo(StatusRepoContract):
     """A server keeps the same promises as a file."""
+
+    many = PAGE + 5
 
     @pytest.fixture
     def repo(self, clock: Clock, postgres: Postgres) -> Iterator[StatusRepo]:
