@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pixcore.model.claims import Busy, Claimed, Done, Elsewhere, Exhausted, NotDue
     from pixcore.model.comparison import Comparison, Features, Twin
     from pixcore.model.conversion import Conversion, Converted, Encoding, Resize, Unconverted
+    from pixcore.model.decisions import Decided, Decision, DecisionKind
     from pixcore.model.images import (
         Accepted,
         Candidate,
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
         BlobStore,
         Contents,
         Converter,
+        Decisions,
         Downloader,
         Previewer,
         StatusRepo,
@@ -113,6 +115,10 @@ __all__ = [
     "Converted",
     "Converter",
     "DatasetRequest",
+    "Decided",
+    "Decision",
+    "DecisionKind",
+    "Decisions",
     "Done",
     "Download",
     "Downloader",
@@ -199,6 +205,7 @@ _MODULES = (
     "model.images",
     "model.archives",
     "model.requests",
+    "model.decisions",
     "model.positions",
     "model.chunks",
     "model.claims",

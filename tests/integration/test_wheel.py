@@ -19,7 +19,10 @@ PACKAGES = {
     "pixcore_contract": ROOT / "tests/contract",
 }
 NOT_SHIPPED = {*PACKAGES["pixcore_contract"].glob("test_*.py"), PACKAGES["pixcore_contract"] / "runner.py"}
-SUITES = ("archiver", "blob_store", "downloader", "previewer", "seen_images", "status_repo", "twin_finder", "validator")
+SUITES = (
+    *("archiver", "blob_store", "decisions", "downloader", "previewer", "seen_images", "status_repo", "twin_finder"),
+    "validator",
+)
 WHERE_FROM = f"""
 import importlib, json
 print(json.dumps({{name: list(importlib.import_module(name).__path__) for name in {list(PACKAGES)}}}))

@@ -3,6 +3,7 @@
 from pixcore_adapters.archiver.memory import MemoryArchiver
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.converter.memory import MemoryConverter
+from pixcore_adapters.decisions.memory import MemoryDecisions
 from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_adapters.seen_images.memory import MemorySeenImages
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
@@ -13,6 +14,7 @@ __all__ = [
     "MemoryArchiver",
     "MemoryBlobStore",
     "MemoryConverter",
+    "MemoryDecisions",
     "MemoryDownloader",
     "MemoryPreviewer",
     "MemorySeenImages",

@@ -1,8 +1,9 @@
-"""The eight ports: the interfaces by which the core uses the outside. Their signatures use no third-party types."""
+"""The ten ports: the interfaces by which the core uses the outside. Their signatures use no third-party types."""
 
 from pixcore.ports.archiver import Archiver, Contents
 from pixcore.ports.blob_store import BlobStore
 from pixcore.ports.converter import Converter
+from pixcore.ports.decisions import Decisions
 from pixcore.ports.downloader import Downloader
 from pixcore.ports.previewer import Previewer
 from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
@@ -15,6 +16,7 @@ __all__ = [
     "BlobStore",
     "Contents",
     "Converter",
+    "Decisions",
     "Downloader",
     "NearPair",
     "Previewer",

@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 VERSION_TABLE = "pixcore_version"
-VERSIONS = ("0001", "0002", "0003", "0004", "0005")  # oldest first; migrations/versions has one module for each
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006")  # oldest first; migrations/versions has one module for each
 
 metadata = MetaData()
 
@@ -116,4 +116,20 @@ seen_images = Table(
     Column("hash_method", Text, nullable=False),
     Column("flat", Boolean, nullable=False),
     Index("pixcore_seen_images_by_chunk", "dataset", "chunk_id"),
+)
+
+decisions = Table(
+    "pixcore_decisions",
+    metadata,
+    Column("dataset", _name(100), primary_key=True),
+    Column("sha256", _name(64), primary_key=True),
+    Column("about_label", Boolean, primary_key=True),  # an image has at most one decision of each sort
+    Column("kind", String(20), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("near", Boolean, nullable=False),
+    Column("phash", String(16), nullable=False),  # hex digits, or ""
+    Column("dhash", String(16), nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),  # in seconds since 1970
 )

@@ -13,6 +13,7 @@ from pixcore import (
     Archiver,
     BlobStore,
     ChunkPipeline,
+    Decisions,
     InvalidRequest,
     LeaseTerms,
     PixcoreError,
@@ -48,6 +49,7 @@ class Assembly:
     store: BlobStore
     status: StatusRepo
     seen: SeenImages
+    decisions: Decisions
 
     @property
     def archives(self) -> StoredArchives:
@@ -173,8 +175,8 @@ def assemble(settings: Settings, *, create: bool = False) -> Assembly:
         StatusUnavailable: The status database cannot be reached.
     """
     store = store_at(settings.store, create=settings.create_container)
-    status, seen = status_databases.connect(settings, create=create)
-    return Assembly(settings, store, status, seen)
+    status, seen, decisions = status_databases.connect(settings, create=create)
+    return Assembly(settings, store, status, seen, decisions)
 
 
 def private_settings(settings: Settings) -> Sequence[str]:
