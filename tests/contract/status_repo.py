@@ -18,6 +18,7 @@ from pixcore.model.claims import Busy, Claimed, Done, Elsewhere, Exhausted, NotD
 from pixcore.model.images import RejectReason
 from pixcore.model.overview import Overview, RestingWorker
 from pixcore.model.positions import Allocation
+from pixcore.model.quality import Quality
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore.ports import StatusRepo
 
@@ -89,6 +90,7 @@ WRITES: dict[str, Callable[[StatusRepo, Claim], object]] = {
     "fail": lambda repo, claim: repo.fail(claim, "late", retry_in=None),
     "retry": lambda repo, claim: repo.fail(claim, "late", retry_in=5),
     "release": lambda repo, claim: repo.release(claim),
+    "abandon": lambda repo, claim: repo.abandon(claim, "late"),
     "take": lambda repo, claim: repo.take(claim, 5, owned=500),
     "give_back": lambda repo, claim: repo.give_back(claim, 500),
 }
@@ -721,6 +723,56 @@ class Ends:
         assert [repo.get(key) for key in keys] == before
 
 
+class Revising:
+    """Other rules for existing chunks, and the rebuilding of their archives."""
+
+    def test_a_chunk_to_be_rebuilt_is_pending_until_an_attempt_completes(self, repo: StatusRepo, clock: Clock) -> None:
+        """Whoever claims the chunk must learn that nothing is to be fetched, also after a worker died."""
+        (key,) = create_chunks(repo)
+        repo.complete(claim_chunk(repo, key), result(1))
+        assert repo.revise(key, Quality(min_width=300), attempt=1, rebuild=True)
+        assert repo.revise(key, Quality(min_width=300), attempt=1, rebuild=True)
+        record = repo.get(key)
+        assert (record.status, record.rebuild, record.result) == (Status.PENDING, True, result(1))
+        assert record.chunk.request == evolve(request(), quality=Quality(min_width=300))
+        claim_chunk(repo, key)
+        clock.advance(TTL)
+        answer = repo.claim(key, "other", TTL)
+        assert isinstance(answer, Claimed)
+        assert (answer.rebuild, answer.result, answer.chunk.request.quality.min_width) == (True, result(1), 300)
+        repo.complete(answer.claim, result(3))
+        assert (repo.get(key).rebuild, repo.get(key).result) == (False, result(3))
+        (listed,) = repo.find("d")
+        assert listed.chunk.request.quality.min_width == 300
+
+    def test_an_abandoned_rebuilding_leaves_the_former_result(self, repo: StatusRepo) -> None:
+        """The former archive is still there, so its chunk must not count as failed."""
+        (key,) = create_chunks(repo)
+        repo.complete(claim_chunk(repo, key), result(1, accepted=3))
+        repo.revise(key, Quality(), attempt=1, rebuild=True)
+        repo.abandon(claim_chunk(repo, key), "no room")
+        record = repo.get(key)
+        assert (record.status, record.error, record.rebuild) == (Status.COMPLETED, "no room", False)
+        assert (record.result, record.progress) == (result(1, accepted=3), result(1, accepted=3).progress)
+
+    def test_a_chunk_of_a_worker_is_not_revised(self, repo: StatusRepo, clock: Clock) -> None:
+        """The worker has the rules in its memory; and what another attempt made must be looked at first."""
+        (key,) = create_chunks(repo)
+        assert repo.revise(key, Quality(min_width=60), attempt=0, rebuild=False)
+        with pytest.raises(InvalidRequest, match="no archive"):
+            repo.revise(key, Quality(), attempt=0, rebuild=True)
+        claim = claim_chunk(repo, key)
+        assert not repo.revise(key, Quality(min_width=70), attempt=1, rebuild=False)
+        repo.complete(claim, result(1))
+        assert not repo.revise(key, Quality(min_width=70), attempt=0, rebuild=True)
+        assert repo.get(key).chunk.request.quality == Quality(min_width=60)
+        repo.reopen(key)
+        claim_chunk(repo, key)
+        clock.advance(TTL)
+        assert repo.revise(key, Quality(min_width=80), attempt=2, rebuild=True)
+        assert repo.get(key).failures == 0
+
+
 class Cancelling:
     """Cancellation; only a running worker itself can stop its work."""
 
@@ -1175,7 +1227,7 @@ class History:
         assert list(repo.history("nobody")) == []
 
 
-class StatusRepoContract(Ensure, Lists, Leases, Ends, Cancelling, Queues, Looking, History):
+class StatusRepoContract(Ensure, Lists, Leases, Ends, Revising, Cancelling, Queues, Looking, History):
     """The whole contract. A subclass provides an empty ``repo`` on ``clock``, with a budget of three failures.
 
     ``many`` should exceed the number of records that the adapter reads at once.

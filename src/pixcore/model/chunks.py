@@ -211,6 +211,7 @@ class ChunkRecord:
         queue: The queue that delivers the chunk, with its broker; empty for none.
         store: The identity of the store that its archive belongs to; empty if it was planned before stores had one.
         priority: How soon the queue delivers it.
+        rebuild: Whether the next attempt rebuilds the archive from stored images, without fetching any.
     """
 
     chunk: Chunk
@@ -229,6 +230,7 @@ class ChunkRecord:
     queue: str = ""
     store: str = ""
     priority: Priority = Priority.NORMAL
+    rebuild: bool = False
 
 
 @frozen

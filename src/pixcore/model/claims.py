@@ -17,6 +17,7 @@ class Claimed:
         failures: How many there were so far, which decides how long to wait after the next one.
         lost: The permanent misses of earlier attempts, as in ``Progress``.
         result: The result of the last attempt that completed the chunk.
+        rebuild: Whether the attempt is to rebuild the archive from stored images, without fetching any.
     """
 
     claim: Claim
@@ -24,6 +25,7 @@ class Claimed:
     failures: int
     lost: Mapping[str, str] = field(factory=dict[str, str])
     result: ChunkResult | None = None
+    rebuild: bool = False
 
 
 @frozen

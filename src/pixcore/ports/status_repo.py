@@ -18,14 +18,15 @@ from pixcore.model.chunks import (
 from pixcore.model.claims import Claimed, Outcome
 from pixcore.model.overview import Overview, RestingWorker
 from pixcore.model.positions import Allocation
+from pixcore.model.quality import Quality
 from pixcore.model.requests import ChunkRequest, Slice
 
 
 class StatusRepo(Protocol):
     """A table of chunks. Each method is atomic and may raise StatusUnavailable. Times are in seconds of its own clock.
 
-    ``take``, ``give_back``, ``renew``, ``advance``, ``complete``, ``fail`` and ``release`` compare the claim's attempt
-    with the row's. If that attempt no longer runs, they change nothing and raise ``ClaimLost``.
+    ``take``, ``give_back``, ``renew``, ``advance``, ``complete``, ``fail``, ``release`` and ``abandon`` compare the
+    claim's attempt with the row's. If that attempt no longer runs, they change nothing and raise ``ClaimLost``.
     """
 
     @property
@@ -124,6 +125,27 @@ class StatusRepo(Protocol):
         """Give a claim back: the chunk is pending and due now; no failure is counted.
 
         ``error`` says why, if the attempt was not interrupted but ended by a fault of the machine or of a service.
+        """
+        ...
+
+    def abandon(self, claim: Claim, error: str) -> None:
+        """End an attempt to rebuild the archive: the chunk is completed with the result that it had.
+
+        Call it only if the stored archive is still that of the result. ``error`` says why it could not be rebuilt.
+        """
+        ...
+
+    def revise(self, key: ChunkKey, quality: Quality, *, attempt: int, rebuild: bool) -> bool:
+        """Give a chunk other rules for its images; return whether it has them now. Idempotent.
+
+        With ``rebuild``, the chunk is then pending, without failures and without a cancel request, and the next attempt
+        rebuilds its archive from stored images. This is remembered until an attempt completes or abandons it. The chunk
+        keeps its result until a new one replaces it.
+
+        Return False and change nothing if a worker holds the chunk, or if its last attempt is not ``attempt``.
+
+        Raises:
+            InvalidRequest: There is no such chunk, or it is to be rebuilt and has no result.
         """
         ...
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from pixcore.model.chunks import ChunkKey, ChunkRecord, ChunkResult, Claim, Phase, Progress, Status
 from pixcore.model.claims import Claimed, Outcome
+from pixcore.model.quality import Quality
 from pixcore_adapters.status_repo import transitions
 
 
@@ -51,6 +52,18 @@ class BaseStatusRepo(ABC):
     def release(self, claim: Claim, error: str = "") -> None:
         """See the port."""
         self._apply(claim.chunk, partial(transitions.released, claim=claim, error=error))
+
+    def abandon(self, claim: Claim, error: str) -> None:
+        """See the port."""
+        self._apply(claim.chunk, partial(transitions.abandoned, claim=claim, error=error))
+
+    def revise(self, key: ChunkKey, quality: Quality, *, attempt: int, rebuild: bool) -> bool:
+        """See the port."""
+        transition = partial(transitions.revised, quality=quality, attempt=attempt, rebuild=rebuild)
+        _, after = self._apply(key, transition)
+        return (after.attempt, after.chunk.request.quality) == (attempt, quality) and (
+            after.status is not Status.PROCESSING and after.rebuild >= rebuild
+        )
 
     def free(self, key: ChunkKey) -> Status:
         """See the port."""

@@ -72,6 +72,7 @@ def columns(record: ChunkRecord, now: float) -> Mapping[str, object]:
         "queue": record.queue,
         "store": record.store,
         "priority": record.priority,
+        "rebuild": record.rebuild,
     }
 
 
@@ -96,6 +97,7 @@ def record(row: Row[tuple[object, ...]]) -> ChunkRecord:
         queue=row.queue,
         store=row.store,
         priority=Priority(row.priority),
+        rebuild=row.rebuild,
     )
 
 

@@ -16,7 +16,8 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 VERSION_TABLE = "pixcore_version"
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006")  # oldest first; migrations/versions has one module for each
+# oldest first; migrations/versions has one module for each
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 
 metadata = MetaData()
 
@@ -58,6 +59,7 @@ chunks = Table(
     Column("queue", Text, nullable=False),  # the queue that delivers the chunk, or ""
     Column("store", Text, nullable=False),  # the identity of the store that holds the chunk's archive, or ""
     Column("priority", String(20), nullable=False),
+    Column("rebuild", Boolean, nullable=False),  # whether the next attempt rebuilds the archive from stored images
     Column("keyword_sha256", _name(64), nullable=False),  # because the keyword may be too long for an index
     Column("accepted", BigInteger, nullable=False),  # a copy of the progress's count, for sums in SQL
     Column("claimed_at", Float(53), nullable=False),

@@ -279,7 +279,7 @@ class SqlStatusRepo(BaseStatusRepo):
             after = transition(before)
             if after is before:
                 return before, after
-            write = statements.write(row, after)
+            write = statements.write(row, after, request_changed=after.chunk.request != before.chunk.request)
             further = statements.attempt_statements(before, after, row.now)
             with (database.transaction if further else database.autocommit)(self.engine) as connection:
                 if connection.execute(write).rowcount:

@@ -14,10 +14,13 @@ from pixcore_adapters.status_repo.schema import chunks
 PAGE = 1000  # rows in one statement; bounds memory, and stays below the databases' limits on parameters
 
 
-def write(row: Row[Any], after: ChunkRecord) -> Update:
+def write(row: Row[Any], after: ChunkRecord, *, request_changed: bool = False) -> Update:
     """Build the compare-and-set that replaces a chunk's row if it is still as it was read."""
     unchanged = and_(has_key(after.chunk.key), chunks.c.revision == row.revision)
-    return update(chunks).where(unchanged).values(revision=row.revision + 1, **rows.columns(after, row.now))
+    values = {"revision": row.revision + 1, **rows.columns(after, row.now)}
+    if request_changed:
+        values["request"] = codec.text(after.chunk.request)
+    return update(chunks).where(unchanged).values(values)
 
 
 def attempt_statements(before: ChunkRecord, after: ChunkRecord, now: float) -> Sequence[Executable]:

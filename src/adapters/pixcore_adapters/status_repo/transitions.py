@@ -9,6 +9,7 @@ from attrs import evolve
 from pixcore.errors import ClaimLost, InvalidRequest
 from pixcore.model.chunks import Chunk, ChunkKey, ChunkRecord, ChunkResult, Claim, Phase, Priority, Progress, Status
 from pixcore.model.claims import Busy, Claimed, Done, Elsewhere, Exhausted, NotDue, Outcome
+from pixcore.model.quality import Quality
 from pixcore.model.requests import Slice
 from pixcore_adapters.status_repo.allocating import with_taken
 
@@ -71,7 +72,7 @@ def claim_answer(before: ChunkRecord, after: ChunkRecord, store: str | None = No
         return Elsewhere(before.store)
     if after.attempt > before.attempt:
         claim = Claim(after.chunk.key, after.owner, after.attempt)
-        return Claimed(claim, after.chunk, after.failures, after.progress.lost, after.result)
+        return Claimed(claim, after.chunk, after.failures, after.progress.lost, after.result, after.rebuild)
     if after.status is Status.PROCESSING:
         return Busy(after.lease_left)
     if after.status is Status.PENDING:
@@ -129,7 +130,21 @@ def completed(record: ChunkRecord, claim: Claim, result: ChunkResult) -> ChunkRe
     if record.status is Status.COMPLETED and record.attempt == claim.attempt:
         return record
     return evolve(
-        _ended(_checked(record, claim), Status.COMPLETED), phase=Phase.COMPLETE, progress=result.progress, result=result
+        _ended(_checked(record, claim), Status.COMPLETED),
+        phase=Phase.COMPLETE,
+        progress=result.progress,
+        result=result,
+        rebuild=False,
+    )
+
+
+def abandoned(record: ChunkRecord, claim: Claim, error: str) -> ChunkRecord:
+    """End an attempt to rebuild the archive: the chunk is completed with the result that it had."""
+    before = _checked(record, claim)
+    if before.result is None:
+        raise InvalidRequest(f"chunk {claim.chunk} has no earlier result; fail its attempt instead")
+    return evolve(
+        _ended(before, Status.COMPLETED), progress=before.result.progress, error=_storable(error), rebuild=False
     )
 
 
@@ -161,6 +176,22 @@ def reopened(record: ChunkRecord) -> ChunkRecord:
     return evolve(record, status=Status.PENDING, failures=0, cancel_requested=False)
 
 
+def revised(record: ChunkRecord, quality: Quality, attempt: int, *, rebuild: bool) -> ChunkRecord:
+    """Give a chunk other rules; with ``rebuild``, make it pending so that its archive is rebuilt.
+
+    Change nothing if a worker holds the chunk or if its last attempt is not ``attempt``.
+    """
+    if record.attempt != attempt or (record.status is Status.PROCESSING and not expired(record)):
+        return record
+    if rebuild and record.result is None:
+        raise InvalidRequest(f"chunk {record.chunk.key} has no archive to rebuild; it is {record.status}")
+    request = evolve(record.chunk.request, quality=quality)
+    changed = evolve(_lease_ended(record), chunk=evolve(record.chunk, request=request))
+    if rebuild:
+        changed = evolve(changed, status=Status.PENDING, failures=0, due_in=0.0, cancel_requested=False, rebuild=True)
+    return record if changed == record else changed
+
+
 def cancelled(record: ChunkRecord) -> ChunkRecord:
     """Request that a processing chunk stops; fail a pending one at once, because no worker would see the request."""
     if record.status is Status.PENDING:
@@ -187,14 +218,20 @@ def _checked(record: ChunkRecord, claim: Claim) -> ChunkRecord:
 
 def _ready_or_failed(record: ChunkRecord, max_failures: int) -> ChunkRecord:
     """Count an expired lease as a failure; fail the chunk if its budget is spent or a cancel was requested."""
-    if expired(record):
-        record = evolve(_ended(record, Status.PENDING), failures=record.failures + 1, error=LEASE_EXPIRED)
+    record = _lease_ended(record)
     if record.cancel_requested:
         return evolve(_ended(record, Status.FAILED), error=CANCELLED)
     if record.failures >= max_failures:
         error = f"gave up after {record.failures} failures; the last one: {record.error}"
         return evolve(_ended(record, Status.FAILED), error=error)
     return record
+
+
+def _lease_ended(record: ChunkRecord) -> ChunkRecord:
+    """Make a chunk whose lease has expired pending, and count that as a failure."""
+    if not expired(record):
+        return record
+    return evolve(_ended(record, Status.PENDING), failures=record.failures + 1, error=LEASE_EXPIRED)
 
 
 def _ended(record: ChunkRecord, status: Status) -> ChunkRecord:
