@@ -10,6 +10,7 @@ from pixcore import ChunkKey, ChunkPipeline, ChunkRequest, LeaseTerms, Slice
 from pixcore.chunk.events import Event
 from pixcore_adapters.archiver.memory import MemoryArchiver
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
+from pixcore_adapters.decisions.memory import MemoryDecisions
 from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_adapters.seen_images.memory import MemorySeenImages
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
@@ -93,10 +94,12 @@ class MemoryAssembly:
     archiver: MemoryArchiver = field(factory=MemoryArchiver)
     status: MemoryStatusRepo = field(init=False)
     seen: MemorySeenImages = field(init=False)
+    decisions: MemoryDecisions = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.status = MemoryStatusRepo(clock=lambda: self.now)
         self.seen = MemorySeenImages(self.status)
+        self.decisions = MemoryDecisions(lambda: self.now)
 
     def chunk(self, target: int, *, index: int = 0, start: int = 0, stop: int | None = None) -> ChunkKey:
         """Plan a chunk of the dataset ``d`` over the pictures [start, stop)."""
@@ -117,6 +120,7 @@ class MemoryAssembly:
             "store": self.store,
             "status": self.status,
             "seen": self.seen,
+            "decisions": self.decisions,
             "twins": MemoryTwinFinder(),
             **{name: changes.pop(name) for name in list(changes) if name in _PORTS},
         }

@@ -93,6 +93,7 @@ class RunningAttempt:
         folder = cleanup.enter_context(workspace(using.work, self._report_left_behind))
         cleanup.enter_context(context.lease)
         self._folder = folder
+        context.read_decisions()
         with local_disk("preparing the work directory"):
             (folder / "images").mkdir()
 

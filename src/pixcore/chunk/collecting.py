@@ -113,7 +113,7 @@ class Collector:
         preview = context.using.previewer.preview if context.using.previewer else None
         with (
             closing(self._decoded()) as decoded,
-            closing(apply_filters(drop_changed(decoded), quality, filters, preview)) as verdicts,
+            closing(apply_filters(drop_changed(decoded), quality, filters, preview, context.decided)) as verdicts,
         ):
             yielded = 0
             for verdict in verdicts:

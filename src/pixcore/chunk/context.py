@@ -15,7 +15,10 @@ from pixcore.chunk.stopwatch import Stopwatch
 from pixcore.errors import one_line
 from pixcore.model.chunks import Chunk, ChunkKey, Claim, Phase
 from pixcore.model.claims import Claimed
+from pixcore.model.decisions import Decided
+from pixcore.model.images import Accepted
 from pixcore.model.requests import ChunkRequest
+from pixcore.model.rows import Row, row
 
 T = TypeVar("T")
 
@@ -29,6 +32,7 @@ class AttemptContext:
         claimed: The chunk as it was claimed, and this attempt's claim on it.
         chunk: The chunk, with the slices that it has taken since.
         phase: The phase that the attempt is in.
+        decided: What curators decided about images of the dataset, as of ``read_decisions``.
         counts: What the attempt accepted, rejected and missed so far.
         stopwatch: How long each phase took so far.
         observe: Calls the pipeline's observer; an observer that fails harms nothing.
@@ -39,6 +43,7 @@ class AttemptContext:
     claimed: Claimed
     chunk: Chunk = field(init=False)
     phase: Phase = Phase.INIT
+    decided: Decided = Decided()
     counts: AttemptCounts = field(factory=AttemptCounts)
     stopwatch: Stopwatch = field(factory=Stopwatch)
     observe: Observer = field(init=False)
@@ -64,6 +69,20 @@ class AttemptContext:
     def ids(self) -> tuple[ChunkKey, int]:
         """The chunk and the attempt, with which every event begins."""
         return self.claim.chunk, self.claim.attempt
+
+    def read_decisions(self) -> None:
+        """Read what curators decided about images of the dataset; a chunk without a dataset has no decisions.
+
+        Raises:
+            StatusUnavailable: The database cannot be reached.
+        """
+        decisions, dataset = self.using.decisions, self.claim.chunk.dataset
+        if decisions and dataset:
+            self.decided = self.write(lambda: Decided.of(decisions.read(dataset)))
+
+    def row(self, number: int, image: Accepted) -> Row:
+        """Describe image ``number``, counted from 0, with the label that was decided for it, if any."""
+        return row(number, image, self.request, self.decided.label(image.sha256))
 
     def enter(self, phase: Phase) -> None:
         """Go on to another phase: report it to the observer and write it to the status database."""

@@ -15,6 +15,7 @@ from pixcore.filters.rule import Filter, PictureFilter
 from pixcore.model.images import Candidate
 from pixcore.model.requests import Slice
 from pixcore.ports import Archiver, BlobStore, Converter, Downloader, StatusRepo, Validator
+from pixcore.ports.decisions import Decisions
 from pixcore.ports.previewer import Previewer
 from pixcore.ports.seen_images import SeenImages
 from pixcore.ports.twin_finder import TwinFinder
@@ -50,6 +51,8 @@ class Dependencies:
         twins: The seventh port. None: images that show the same picture are not found.
         converter: The eighth port. None: chunks that store converted images cannot be processed.
         previewer: The ninth port. None: rejected images have no previews, and no filter may see pictures.
+        decisions: The tenth port. None: no image is excluded, included or relabelled by hand. It is read once for
+            each attempt.
         listed: Yields the candidates of slices of lists, in order, without fetching anything. Raises Store errors.
         filters: Returns the filter of a name that a dataset's ``Quality`` lists; raises ``LibraryMissing`` if there is
             none.
@@ -76,6 +79,7 @@ class Dependencies:
     twins: TwinFinder | None = None
     converter: Converter | None = None
     previewer: Previewer | None = None
+    decisions: Decisions | None = None
     listed: Callable[[Sequence[Slice]], Iterator[Candidate]] = not_listed
     filters: Callable[[str], Filter | PictureFilter] = no_filter
     observer: Observer = silent

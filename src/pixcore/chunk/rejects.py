@@ -14,7 +14,7 @@ from pixcore.errors import TransientError
 from pixcore.model.archives import Archive
 from pixcore.model.images import Accepted, Rejected, RejectReason
 from pixcore.model.originals import collected_sha256
-from pixcore.model.rows import COLUMNS, Row, row
+from pixcore.model.rows import COLUMNS, Row
 
 _MOST_BYTES = 16 << 20  # of the previews of a chunk: about 4,000 pictures
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that the format can hold: the same pictures give the same bytes
@@ -55,7 +55,7 @@ class RejectedImages:
             if self.context.request.quality.keep_rejected and image.sha256 not in self._kept:
                 # The file is the collected one, not its converted copy, unless only the copy was restored.
                 whole = image if image.download.original else evolve(image, stored=None)
-                self._keep(row(0, whole, self.context.request), image.sha256, path)
+                self._keep(self.context.row(0, whole), image.sha256, path)
                 return
         with local_disk("removing a rejected image"):
             path.unlink(missing_ok=True)

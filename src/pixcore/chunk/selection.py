@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import TypeGuard
 
 from attrs import define, field
 
@@ -17,7 +18,7 @@ from pixcore.model.chunks import TwinPair
 from pixcore.model.comparison import Comparison
 from pixcore.model.images import Accepted, Rejected, RejectReason
 from pixcore.model.quality import TwinRule
-from pixcore.model.rows import Row, row
+from pixcore.model.rows import Row
 
 # SeenImages.hold is called for groups of this many verdicts: one call costs as much as decoding half an image.
 _GROUP = 32
@@ -30,7 +31,7 @@ class Selection:
     Verdicts are added one by one and decided in groups. To decide a verdict, the selection queries the dataset's
     SeenImages for another chunk with the same bytes, compares the image with the kept ones, counts and reports the
     verdict, and passes a rejected image on to ``rejects``. Of two images of the same picture the better one stays: if
-    that is the later one, it takes the position of the other.
+    that is the later one, it takes the position of the other. An image that was included by hand is compared with none.
 
     A selection calls neither the downloader nor the validator. So ``decide`` may also be called while the downloader
     waits for its next item, in the middle of ``Collector``'s loop.
@@ -74,11 +75,13 @@ class Selection:
     def decide(self) -> None:
         """Decide the verdicts that are undecided, in the order in which they were added."""
         decided, self._undecided = self._without_seen(self._undecided), []
-        numbers = iter(self._search.add([verdict for verdict in decided if isinstance(verdict, Accepted)]))
+        numbers = iter(self._search.add([verdict for verdict in decided if self._is_compared(verdict)]))
         worse: list[Accepted] = []
         for verdict in decided:
             if isinstance(verdict, Rejected):
                 self._drop(verdict)
+            elif not self._is_compared(verdict):
+                self._keep(verdict)
             elif image := self._decide(next(numbers), verdict):
                 worse.append(image)
         seen, claim = self.context.using.seen, self.context.claim
@@ -95,6 +98,9 @@ class Selection:
         """Close the search for twins. Idempotent."""
         self._search.close()
 
+    def _is_compared(self, verdict: Accepted | Rejected) -> TypeGuard[Accepted]:
+        return isinstance(verdict, Accepted) and not self.context.decided.includes(verdict.sha256)
+
     def _decide(self, number: int, image: Accepted) -> Accepted | None:
         """Keep an image, or its twin if that is better; return the rejected one of the two, if any."""
         found = self._search.find(number, image)
@@ -105,14 +111,14 @@ class Selection:
             twin, comparison = found
             one, other = (each.download.candidate.url for each in (self._search.kept(twin), image))
             self.twins.append(TwinPair(one, other, comparison.sentence()))
-        self._keep(number, image)
-        return None
-
-    def _keep(self, number: int, image: Accepted) -> None:
-        context = self.context
         self._search.keep(number, image)
         self._positions[number] = len(self.images)
-        self.images.append((row(len(self.images), image, context.request), stored_path(image)))
+        self._keep(image)
+        return None
+
+    def _keep(self, image: Accepted) -> None:
+        context = self.context
+        self.images.append((context.row(len(self.images), image), stored_path(image)))
         context.counts.accepted += 1
         self.outcomes.accepted(image)
         context.observe(ImageAccepted(*context.ids, image=image))
@@ -126,7 +132,7 @@ class Selection:
         self._search.forget(twin)
         self._search.keep(number, image)
         position = self._positions[number] = self._positions.pop(twin)
-        self.images[position] = row(position, image, self.context.request), stored_path(image)
+        self.images[position] = self.context.row(position, image), stored_path(image)
         self._replaced.add(position)
         self.outcomes.accepted(image)
         self.context.counts.replace(kept, image)

@@ -11,7 +11,8 @@ from pixcore.filters.flags import flagged
 from pixcore.filters.rule import Fault, Filter, PictureFilter, Rule
 from pixcore.filters.sharpness import not_sharp
 from pixcore.filters.size import too_small
-from pixcore.model.images import Accepted, Rejected
+from pixcore.model.decisions import Decided
+from pixcore.model.images import Accepted, Rejected, RejectReason
 from pixcore.model.quality import Quality, TwinRule
 
 _RULES = (too_small, too_long, not_sharp, flagged)
@@ -22,11 +23,15 @@ def apply_filters(
     quality: Quality,
     filters: Mapping[str, Filter | PictureFilter] | None = None,
     preview: Callable[[Path], bytes] | None = None,
+    decided: Decided = Decided(),
 ) -> Generator[Accepted | Rejected]:
     """Reject each accepted image that breaks a rule; keep the order and all other verdicts.
 
     ``filters`` are those of other distributions, by name. Rejections are counted under the name. ``preview`` makes the
     pictures for those that see one: at most one for each image, after all other rules.
+
+    ``decided`` comes first: an excluded image is rejected as such, an included one passes all rules, but not the check
+    for equal bytes.
 
     The cheap rules come first. Duplicates are compared with kept images only: an image that another rule rejects must
     not displace an equal one.
@@ -44,12 +49,28 @@ def apply_filters(
         latest = lru_cache(1)(preview)  # several filters see one picture
         rules += [partial(_fault_of_picture, name, own, latest) for name, own in seeing]
     near = quality.near if quality.twins is TwinRule.HASHES else None
-    return drop_duplicates(_kept(verdicts, rules), near)
+    return drop_duplicates(_kept(_not_excluded(verdicts, decided, quality), rules, decided), near, decided)
 
 
-def _kept(verdicts: Iterable[Accepted | Rejected], rules: Sequence[Rule]) -> Generator[Accepted | Rejected]:
+def _not_excluded(
+    verdicts: Iterable[Accepted | Rejected], decided: Decided, quality: Quality
+) -> Generator[Accepted | Rejected]:
     for verdict in verdicts:
-        if isinstance(verdict, Accepted) and (fault := next(filter(None, (rule(verdict) for rule in rules)), None)):
+        if isinstance(verdict, Accepted) and (
+            detail := decided.exclusion(verdict.sha256, verdict.fingerprint, quality.near)
+        ):
+            yield Rejected(verdict.download, RejectReason.EXCLUDED, detail, verdict)
+        else:
+            yield verdict
+
+
+def _kept(
+    verdicts: Iterable[Accepted | Rejected], rules: Sequence[Rule], decided: Decided
+) -> Generator[Accepted | Rejected]:
+    for verdict in verdicts:
+        if not isinstance(verdict, Accepted) or decided.includes(verdict.sha256):
+            yield verdict
+        elif fault := next(filter(None, (rule(verdict) for rule in rules)), None):
             yield Rejected(verdict.download, fault.reason, fault.detail, verdict)
         else:
             yield verdict

@@ -2,15 +2,18 @@
 
 from collections.abc import Generator, Iterable
 
+from pixcore.model.decisions import Decided
 from pixcore.model.images import Accepted, Rejected, RejectReason
 from pixcore.model.quality import NearRule
 
 
-def drop_duplicates(verdicts: Iterable[Accepted | Rejected], rule: NearRule | None) -> Generator[Accepted | Rejected]:
+def drop_duplicates(
+    verdicts: Iterable[Accepted | Rejected], rule: NearRule | None, decided: Decided = Decided()
+) -> Generator[Accepted | Rejected]:
     """Reject each accepted image that duplicates an earlier one; keep the order and all other verdicts.
 
     Exact duplicates have the same sha256. Near-duplicates are those that ``rule`` finds; None finds none. The first of
-    two duplicates stays.
+    two duplicates stays. An image that ``decided`` includes is nobody's near-duplicate.
     """
     exact: dict[str, Accepted] = {}
     kept: list[tuple[int, Accepted]] = []
@@ -20,6 +23,9 @@ def drop_duplicates(verdicts: Iterable[Accepted | Rejected], rule: NearRule | No
         elif twin := exact.get(verdict.sha256):
             detail = f"same bytes as {twin.download.candidate.url}"
             yield Rejected(verdict.download, RejectReason.DUPLICATE, detail, verdict, twin)
+        elif decided.includes(verdict.sha256):
+            exact[verdict.sha256] = verdict
+            yield verdict
         elif rule and (twin := _near(verdict, kept, rule)):
             bits = (verdict.fingerprint.phash ^ twin.fingerprint.phash).bit_count()
             detail = f"differs from {twin.download.candidate.url} in {bits} of 64 phash bits"

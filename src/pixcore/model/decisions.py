@@ -125,19 +125,19 @@ class Decided:
     Without any decision, it excludes, includes and labels nothing.
     """
 
-    _excluded: Mapping[bytes, str] = field(factory=dict[bytes, str])
+    _excluded: Mapping[str, str] = field(factory=dict[str, str])
     _near: tuple[tuple[Fingerprint, str], ...] = ()
-    _included: frozenset[bytes] = frozenset()
-    _labels: Mapping[bytes, str] = field(factory=dict[bytes, str])
+    _included: frozenset[str] = frozenset()
+    _labels: Mapping[str, str] = field(factory=dict[str, str])
 
     @classmethod
     def of(cls, decisions: Iterable[Decision]) -> Self:
         """Collect the decisions of one dataset, as ``Decisions.read`` yields them."""
-        excluded, included, labels = dict[bytes, str](), set[bytes](), dict[bytes, str]()
+        excluded, included, labels = dict[str, str](), set[str](), dict[str, str]()
         near: list[tuple[Fingerprint, str]] = []
         texts = dict[str, str]()  # decisions that were recorded together share one text
         for each in decisions:
-            key, text = bytes.fromhex(each.sha256), texts.setdefault(each.sentence, each.sentence)
+            key, text = each.sha256, texts.setdefault(each.sentence, each.sentence)
             match each.kind:
                 case DecisionKind.EXCLUDE:
                     excluded[key] = text
@@ -152,11 +152,11 @@ class Decided:
 
     def includes(self, sha256: str) -> bool:
         """Return whether the image is kept whatever the rules of the dataset say."""
-        return bytes.fromhex(sha256) in self._included
+        return sha256 in self._included
 
     def label(self, sha256: str) -> str:
         """Return the label that was decided for the image; ``""`` if none was."""
-        return self._labels.get(bytes.fromhex(sha256), "")
+        return self._labels.get(sha256, "")
 
     def exclusion(self, sha256: str, fingerprint: Fingerprint, rule: NearRule | None) -> str:
         """Return why an image is excluded: who decided, when and why, and which image; ``""`` if it is not.
@@ -164,10 +164,9 @@ class Decided:
         An image is also excluded if it is a near copy of one that was excluded together with its near copies. ``rule``
         is the near rule of the dataset; None is the default rule. An included image is not excluded.
         """
-        key = bytes.fromhex(sha256)
-        if key in self._excluded:
-            return self._excluded[key]
-        if not self._near or key in self._included:
+        if sha256 in self._excluded:
+            return self._excluded[sha256]
+        if not self._near or sha256 in self._included:
             return ""
         rule = rule or NearRule()
         phash, most = fingerprint.phash, rule.phash

@@ -82,6 +82,7 @@ class RejectReason(StrEnum):
     NEAR_DUPLICATE = "near_duplicate"
     SEEN = "seen_in_dataset"
     HASH = "hash_mismatch"
+    EXCLUDED = "excluded"
 
 
 # Images with these reasons may be accepted with other limits of a worker, or once their file was replaced. All others

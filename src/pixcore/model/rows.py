@@ -131,13 +131,13 @@ NUMBERS = frozenset(column.name for column in fields(Row) if column.type is int)
 COLUMN_TYPES = {column: "integer" if column in NUMBERS else "string" for column in COLUMNS}
 
 
-def row(number: int, image: Accepted, request: ChunkRequest) -> Row:
-    """Describe the chunk's accepted image ``number``, counted from 0."""
+def row(number: int, image: Accepted, request: ChunkRequest, label: str = "") -> Row:
+    """Describe the chunk's accepted image ``number``, counted from 0. ``label`` is the one that was decided, if any."""
     candidate, prints, measures = image.download.candidate, image.fingerprint, image.measures or _NOT_MEASURED
     file = _file(image)
     return Row(
         file_name=f"images/{number:06d}.{extension_of(file['format'])}",
-        label=request.label or candidate.label or request.keyword,
+        label=label or request.label or candidate.label or request.keyword,
         keyword=request.keyword,
         source=candidate.key.source,
         url=candidate.url,

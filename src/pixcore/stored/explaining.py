@@ -40,6 +40,7 @@ _MEANINGS: Mapping[str, str] = {
     RejectReason.ODD_ASPECT: "one side of the image is too long",
     RejectReason.TEXT: "the image shows text",
     RejectReason.SEEN: "another chunk of the dataset has the same image",
+    RejectReason.EXCLUDED: "it was excluded by hand",
     RejectReason.HASH: "the checksum is not the one in the list",
     MissReason.GONE: "the file no longer exists",
     MissReason.UNREADABLE: "the file cannot be read",

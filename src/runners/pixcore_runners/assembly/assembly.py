@@ -153,6 +153,7 @@ class Assembly:
                 twins=imaging.twin_finder(self.settings),
                 converter=imaging.converter(self.settings, closed_at_end),
                 previewer=judge if isinstance(judge, Previewer) else None,
+                decisions=self.decisions,
                 filters=_filter,
                 listed=partial(sources.listed, store=self.store),
                 observer=_with_metrics(self.settings, observer, interrupts, closed_at_end),
