@@ -3,6 +3,7 @@
 import json
 import re
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
 from hashlib import sha256
 from html.parser import HTMLParser
 from io import BytesIO
@@ -141,6 +142,21 @@ def test_a_thumbnail_never_exceeds_its_budget() -> None:
         shape = opened(thumbnail).size
         assert abs(shape[0] / shape[1] / (image.width / image.height) - 1) < 0.35
         assert max(shape) <= 3 * THUMBNAILS.side
+
+
+def test_thumbnails_of_many_images_come_in_order_before_the_error_that_ends_them() -> None:
+    """Several threads make them; a damaged archive must not take those of its first images along."""
+    large, small = encoded(photo(1, 1600, 1200)), encoded(photo(2, 64, 48), "WEBP")
+
+    def images() -> Iterator[tuple[int, bytes]]:
+        yield from enumerate([large, small, b"no picture"] * 5)
+        raise InvalidRequest("the rest is damaged")
+
+    made: list[tuple[int, bytes]] = []
+    with pytest.raises(InvalidRequest, match="the rest is damaged"):
+        made.extend(THUMBNAILS.all_of(images()))
+    assert made == list(enumerate([THUMBNAILS.thumbnail(large), THUMBNAILS.thumbnail(small), b""] * 5))
+    assert opened(made[0][1]).size == (148, 111)
 
 
 @pytest.mark.parametrize("images", [0, 1, 500, 10_000, 10_400])

@@ -52,10 +52,10 @@ def main(descriptor: str, settings: str) -> None:
 def _preview(path: Path) -> bytes:
     from PIL import WebPImagePlugin  # noqa: F401, PLC0415 - without it, saving would import every plugin of Pillow
 
-    from pixcore_adapters.thumbnails import Thumbnails  # noqa: PLC0415 - most children make no preview
+    from pixcore_adapters.thumbnails import Encoding, Thumbnails  # noqa: PLC0415 - most children make no preview
 
     try:
-        return Thumbnails(_PREVIEW_BYTES, _PREVIEW_SIDE).thumbnail(path.read_bytes())
+        return Thumbnails(_PREVIEW_BYTES, _PREVIEW_SIDE, Encoding.WEBP).thumbnail(path.read_bytes())
     except OSError:
         return b""
 

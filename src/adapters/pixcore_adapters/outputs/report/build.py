@@ -1,7 +1,7 @@
-"""Gather the contents of a report from the ports, with one archive on the local disk and one image in memory."""
+"""Gather the contents of a report from the ports, with one archive on the local disk and a few images in memory."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 
 from attrs import define, field, frozen
@@ -15,7 +15,7 @@ from pixcore.stored.near_groups import NearGroup
 from pixcore_adapters.outputs.report.dropped import DroppedImages
 from pixcore_adapters.outputs.report.figures import Figures
 from pixcore_adapters.outputs.report.funnel import Stage, funnel
-from pixcore_adapters.thumbnails import Thumbnails
+from pixcore_adapters.thumbnails import Encoding, Thumbnails
 
 IMAGES = 10_000  # shown at most; browsers open larger pages slowly
 _PAIRS = 200
@@ -90,6 +90,7 @@ class Report:
         figures: Counts of all images that were read.
         images: The images that are shown; fewer than ``figures`` counts if there are too many.
         side: The width and height of the thumbnails, about, in pixels.
+        encoding: Their format.
         groups: The number of groups of near-duplicates.
         pairs: The number of near pairs.
         near: The pairs that are shown, the nearest ones first; without those of ``twins``.
@@ -108,6 +109,7 @@ class Report:
     figures: Figures
     images: tuple[Shown, ...]
     side: int
+    encoding: Encoding
     groups: int
     pairs: int
     near: tuple[ShownPair, ...]
@@ -163,6 +165,7 @@ def gather(
         figures=reading.figures,
         images=tuple(reading.images),
         side=reading.thumbnails.side,
+        encoding=reading.thumbnails.encoding,
         groups=len(groups),
         pairs=sum(len(group.pairs) for group in groups),
         near=tuple(
@@ -202,15 +205,20 @@ class _Reading:
     def read(self, record: ChunkRecord) -> None:
         """Count a completed chunk's images, and select some."""
         try:
-            with closing(self.archives.images(record)) as images:
-                for place, (row, data) in enumerate(images, self._passed):
-                    self.figures.add(row)
-                    if self._selects(place) or any(name in self.wanted for name in _names(record.chunk.id, row)):
-                        self.images.append(Shown(record.chunk.id, row, self.thumbnails.thumbnail(data)))
-                    self.done()
+            with closing(self._selected(record)) as images, closing(self.thumbnails.all_of(images)) as thumbnails:
+                for row, thumbnail in thumbnails:
+                    self.images.append(Shown(record.chunk.id, row, thumbnail))
         except (InvalidRequest, StoreNotFound) as error:
             self.unread[record.chunk.id] = one_line(error)
         self._passed += record.result.progress.accepted if record.result else 0
+
+    def _selected(self, record: ChunkRecord) -> Generator[tuple[Mapping[str, object], bytes]]:
+        with closing(self.archives.images(record)) as images:
+            for place, (row, data) in enumerate(images, self._passed):
+                self.figures.add(row)
+                if self._selects(place) or any(name in self.wanted for name in _names(record.chunk.id, row)):
+                    yield row, data
+                self.done()
 
     def _selects(self, place: int) -> bool:
         if self.stored <= self.most:

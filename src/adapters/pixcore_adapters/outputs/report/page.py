@@ -28,7 +28,7 @@ from pixcore_adapters.outputs.report.dropped import Dropped
 from pixcore_adapters.outputs.report.figures import ValueCounts
 from pixcore_adapters.outputs.report.timeline import outcome, timeline
 from pixcore_adapters.outputs.templates import environment
-from pixcore_adapters.thumbnails import MEDIA_TYPE
+from pixcore_adapters.thumbnails import Encoding
 
 # The page's first bytes. They distinguish a report from other files.
 SIGN = b'<!doctype html>\n<meta charset="utf-8">\n<meta name="generator" content="pixcore report">\n'
@@ -151,7 +151,8 @@ def _data(report: Report) -> Iterator[Markup]:
         for shown in report.images
     ]
     head = {
-        "type": MEDIA_TYPE,
+        "type": report.encoding,
+        "preview_type": Encoding.WEBP,
         "side": report.side,
         "columns": ["chunk", *COLUMNS, *(f"list:{column}" for column in listed), "thumbnail"],
         "values": {column: list(places) for column, places in values.items()},

@@ -358,7 +358,7 @@
   function preview(one) {
     if (!one.picture) return make("span", "no preview", { class: "blank" });
     const image = make("img", "", { alt: `left out: ${(one.url ?? "").slice(0, 180)}`, decoding: "async" });
-    image.src = `data:${data.type};base64,${one.picture}`;
+    image.src = `data:${data.preview_type};base64,${one.picture}`;
     return image;
   }
 
