@@ -71,7 +71,8 @@ class CeleryCommand(Program):
         self.folder.mkdir(parents=True)
         command = [sys.executable, "-m", "celery", *map(str, self.words)]
         with self._log.open("w") as log:
-            environ = os.environ | {"TMPDIR": str(self.folder), "PYTHONPATH": "."}
+            paths = os.pathsep.join((".", os.environ.get("PYTHONPATH", "")))
+            environ = os.environ | {"TMPDIR": str(self.folder), "PYTHONPATH": paths}
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, text=True, process_group=0
             )
@@ -151,7 +152,9 @@ def test_the_documented_command_completes_a_chunk(home: Fleet) -> None:
     task_id, url = ran.stdout.split()
     assert url == f"file://{home.folder}/blobs/chunk_7.zip"
     lines = [line for line in program.output.splitlines() if f"task_id={task_id}" in line]
-    assert all(re.fullmatch(r"\[task_id=\S+\]\[chunk=7\]\[phase=[A-Z]+\] \S.*", line) for line in lines), lines
+    assert all(re.fullmatch(r"\S+Z INFO \[task_id=\S+\]\[chunk=7\]\[phase=[A-Z]+\] \S.*", line) for line in lines), (
+        lines
+    )
     assert len(lines) == len(set(lines))
     assert (
         sum("[phase=COMPLETE] completed with" in line for line in lines) == program.output.count("completed with") == 1

@@ -25,7 +25,9 @@ from pixcore_runners.settings import load
 
 KEY = ChunkKey("d", 7)
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9]m|\x1b\[[0-9;]*9[0-9]m")
-LOG_LINE = re.compile(r"\[task_id=([0-9a-f]{32})\]\[chunk=photos/\d\]\[phase=([A-Z]+)\] .+")
+LOG_LINE = re.compile(
+    r"[\d-]+T[\d:.]+Z (?:DEBUG|INFO) \[task_id=([0-9a-f]{32})\]\[chunk=photos/\d\]\[phase=([A-Z]+)\] .+"
+)
 
 Say = Callable[..., str]
 

@@ -29,7 +29,7 @@ from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_runners.direct import threads as direct
 from pixcore_runners.direct.threads import run_chunks
-from pixcore_runners.observing.logs import ChunkContext, LogObserver
+from pixcore_runners.logs import ChunkContext, LogObserver
 
 AT_ONCE = RetryPolicy(attempts=3, first=0.0, longest=0.0, jitter=0.0)
 POLICIES = Policies(download=evolve(AT_ONCE, attempts=1), status=evolve(AT_ONCE, attempts=1), chunk=AT_ONCE)

@@ -1,5 +1,6 @@
 """Log lines: each names its chunk, fits on one line, and goes only to the handlers that the user configured."""
 
+import json
 import logging
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +32,8 @@ from pixcore.model.chunks import ChunkKey, ChunkResult, Phase, Progress, Status
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Miss, Rejected
 from pixcore.model.quality import Fingerprint
 from pixcore.model.requests import ChunkRequest, Slice
-from pixcore_runners.observing.logs import ChunkContext, LogObserver, OneLine, escaped, log_to_stderr, task
+from pixcore_runners.observing.chunk_lines import LogObserver
+from pixcore_runners.observing.logs import ChunkContext, JsonLine, OneLine, escaped, log_to_stderr, task
 
 LOGGER = logging.getLogger("pixcore")
 CATS = ChunkKey("cats", 7)
@@ -45,6 +47,15 @@ def claimed(chunk: ChunkKey = CATS) -> ChunkClaimed:
     return ChunkClaimed(chunk, 1, request)
 
 
+def untimed(line: str, level: str) -> str:
+    """Check the time and the level of a line, and return the rest."""
+    time, rest = line.split(f" {level} ", 1)
+    written = datetime.fromisoformat(time)
+    assert time.endswith("Z")
+    assert abs((datetime.now(UTC) - written).total_seconds()) < 60
+    return rest
+
+
 class Lines(logging.Handler):
     """Records the level and the line of each log record."""
 
@@ -55,8 +66,8 @@ class Lines(logging.Handler):
         self.setFormatter(OneLine())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Record level and line."""
-        self.kept.append((record.levelname, self.format(record)))
+        """Record level and line, without time and level."""
+        self.kept.append((record.levelname, untimed(self.format(record), record.levelname)))
 
 
 @pytest.fixture
@@ -201,13 +212,64 @@ def test_a_traceback_cannot_imitate_a_record(lines: list[tuple[str, str]]) -> No
 def test_the_command_logs_once_to_standard_error_and_nowhere_else(capsys: pytest.CaptureFixture[str]) -> None:
     """Standard output is for data, and the root logger belongs to the program that embeds pixcore."""
     root = logging.getLogger().handlers[:]
-    log_to_stderr(verbose=True)
-    log_to_stderr(verbose=False)
+    log_to_stderr("debug")
+    log_to_stderr()
     LOGGER.debug("an image")
     logging.getLogger("pixcore.deeper").warning("careful")
     out, err = capsys.readouterr()
-    assert (out, err) == ("", "[task_id=-][chunk=-][phase=-] careful\n")
-    log_to_stderr(verbose=True)
+    assert (out, untimed(err, "WARNING")) == ("", "[task_id=-][chunk=-][phase=-] careful\n")
+    log_to_stderr("debug")
     LOGGER.debug("an image")
-    assert capsys.readouterr().err == "[task_id=-][chunk=-][phase=-] an image\n"
+    assert untimed(capsys.readouterr().err, "DEBUG") == "[task_id=-][chunk=-][phase=-] an image\n"
     assert logging.getLogger().handlers == root
+
+
+# -- JSON ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("clean_logger")
+def test_a_line_of_json_names_what_is_known_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    """Log collectors index the members; an empty or placeholder value would be a value to them."""
+    log_to_stderr("info", "json", "host:1")
+    with task("owner-1"):
+        observe = LogObserver()
+        observe(claimed())
+        observe(PhaseEntered(CATS, 1, Phase.UPLOAD))
+        observe(ChunkEnded(CATS, 1))
+        logging.getLogger("pixcore.deeper").error("between chunks")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    times = [datetime.fromisoformat(line.pop("time")) for line in lines]
+    assert times == sorted(times)
+    known = {"level": "INFO", "logger": "pixcore", "task": "owner-1", "worker": "host:1"}
+    chunk = known | {"chunk": "cats/7", "dataset": "cats"}
+    assert lines == [
+        chunk | {"phase": "INIT", "message": "attempt 1: 5 images of 'cat' wanted"},
+        chunk | {"phase": "UPLOAD", "message": "upload begins"},
+        chunk | {"phase": "UPLOAD", "message": "ChunkEnded"},
+        known | {"level": "ERROR", "logger": "pixcore.deeper", "message": "between chunks"},
+    ]
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_any_message_is_one_object_in_one_line_of_ascii(text: str) -> None:
+    """Names of files and answers of servers may hold anything; a collector drops what is no JSON."""
+    error = RuntimeError(text)
+    record = logging.LogRecord("pixcore", logging.INFO, "", 0, "%s", (text,), (RuntimeError, error, None))
+    line = JsonLine().format(record)
+    assert line.isascii()
+    assert line.isprintable()
+    found = json.loads(line)
+    assert found["traceback"].startswith("RuntimeError")
+    for member in found.values():
+        member.encode()  # no lone surrogates
+
+
+@pytest.mark.parametrize("formatter", [OneLine(), JsonLine()], ids=["text", "json"])
+def test_no_line_holds_a_credential(formatter: logging.Formatter) -> None:
+    """Libraries put URLs with passwords and signatures into their messages and tracebacks."""
+    error = RuntimeError("https://host/z?sig=SECRET and redis://u:SECRET@host/0")
+    record = logging.LogRecord("pixcore", logging.INFO, "", 0, "%s", (error,), (RuntimeError, error, None))
+    ChunkContext().filter(record)
+    line = formatter.format(record)
+    assert "SECRET" not in line
+    assert line.count("sig=***") == 2

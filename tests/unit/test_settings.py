@@ -38,6 +38,8 @@ VALUES: Mapping[str, st.SearchStrategy[object]] = MappingProxyType(
         "filters": st.lists(WORDS, min_size=1, max_size=3),
         "max_aspect": SECONDS,
         "near": st.sampled_from(["drop", "report", "off"]),
+        "log_format": st.sampled_from(["text", "json"]),
+        "log_level": st.sampled_from(["debug", "info", "warning", "error"]),
         "archive": st.sampled_from(["zip", "tar"]),
         **dict.fromkeys(("work", "keep_pages", "metrics_dir"), WORDS.map(lambda word: f"/{word}")),
         **dict.fromkeys(("lease_ttl", "chunk_deadline", "decode_seconds", "fetch_seconds", "per_host_rate"), SECONDS),

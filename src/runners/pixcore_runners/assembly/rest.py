@@ -4,8 +4,6 @@ Without it, one machine with a full disk takes chunk after chunk from the others
 """
 
 import logging
-import os
-import socket
 import struct
 import time
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from pixcore.chunk.retry import RetryPolicy
 from pixcore.errors import is_shared, one_line
 from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker
 from pixcore_runners.assembly.imaging import validating
+from pixcore_runners.observing.logs import this_worker
 from pixcore_runners.settings import Settings
 
 # Between two probes: 2 s at first, at most 2 minutes. Random, so that a fleet does not return at one moment.
@@ -107,7 +106,7 @@ class Rest:
     clock: Callable[[], float] = time.monotonic
     patience: float | None = None
     _first: float = field(init=False, default=0.0)
-    name: str = field(factory=lambda: f"{socket.gethostname()[:80]}:{os.getpid()}")
+    name: str = field(factory=this_worker)
 
     def begin_if_unfit(self) -> None:
         """Begin a rest if a worker that starts cannot run chunks. Its first chunk would show it too late."""

@@ -14,7 +14,7 @@ from pixcore_runners.assembly.assembly import assemble_for_worker
 from pixcore_runners.assembly.rest import SharedRest, check_queue, pausing, worker_rest
 from pixcore_runners.celery.resting import StopTakingChunks
 from pixcore_runners.celery.task import NAME, App, Worker, hard_limit, register
-from pixcore_runners.observing.logs import ChunkContext, OneLine
+from pixcore_runners.observing.logs import FORMATTERS, ChunkContext, stop_logging_to_stderr, this_worker
 from pixcore_runners.settings import Settings, load_here
 
 # Seconds until a connection attempt or a request to a server times out.
@@ -55,7 +55,7 @@ def work(settings: Settings, concurrency: int) -> int:
     worker = app.Worker(
         hostname=f"pixcore-{os.getpid()}@{socket.gethostname()}",  # each worker of a machine needs its own name
         concurrency=concurrency,
-        loglevel="INFO",
+        loglevel=_own_level(settings),
         quiet=True,
         without_gossip=True,
         without_mingle=True,
@@ -65,17 +65,32 @@ def work(settings: Settings, concurrency: int) -> int:
 
 
 class WorkerLogging(Logging):  # type: ignore[misc]  # Celery ships no types
-    """Celery's logging. Records of the logger ``pixcore`` go to the same place, once, in pixcore's format."""
+    """Celery's logging, in pixcore's format. Records of the logger ``pixcore`` go to the same place, once."""
 
     def setup_task_loggers(self, loglevel: Any = None, logfile: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Celery's signature
         """See ``celery.app.log.Logging``. Celery calls it only if it configures logging."""
+        stop_logging_to_stderr()  # Celery redirects standard error into its logging
         logger = logging.getLogger("pixcore")
-        self.setup_handlers(logger, logfile, "", False, formatter=lambda *_, **__: OneLine())
-        for handler in logger.handlers:
-            handler.addFilter(ChunkContext())
-        logger.setLevel(loglevel or self.loglevel)
+        self.setup_handlers(logger, logfile, "", False)
+        level = self._settings.log_level
+        logger.setLevel(level.upper() if level else loglevel or self.loglevel)
         logger.propagate = False
         return super().setup_task_loggers(loglevel, logfile, *args, **kwargs)
+
+    def setup_handlers(self, logger: Any, logfile: Any, format: Any, colorize: Any, **kwargs: Any) -> Any:  # noqa: A002, ANN401 - Celery's signature
+        """See ``celery.app.log.Logging``. Celery's own formats are not used."""
+        del format, colorize, kwargs
+        if not self._is_configured(logger):
+            handler = self._detect_handler(logfile)
+            handler.addFilter(ChunkContext(this_worker()))
+            handler.setFormatter(FORMATTERS[self._settings.log_format]())
+            logger.addHandler(handler)
+        return logger
+
+    @property
+    def _settings(self) -> Settings:
+        settings: Settings = self.app.tasks[NAME].chunks.settings
+        return settings
 
 
 class CheckSettings(bootsteps.Step):  # type: ignore[misc]  # Celery ships no types
@@ -95,6 +110,11 @@ class CheckSettings(bootsteps.Step):  # type: ignore[misc]  # Celery ships no ty
         except PixcoreError as error:
             raise SystemExit(f"pixcore: {error}") from error
         worker_rest(chunks.settings, chunks.deliveries.rest, pausing(chunks.stopping)).begin_if_unfit()
+
+
+def _own_level(settings: Settings) -> str:
+    """Return the least level of Celery's own lines: that of pixcore's, but never DEBUG."""
+    return "INFO" if settings.log_level in (None, "debug") else str(settings.log_level).upper()
 
 
 def _verified(url: str) -> str:

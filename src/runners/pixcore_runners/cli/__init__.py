@@ -13,7 +13,7 @@ from click.exceptions import NoArgsIsHelpError
 from pixcore import NoValidImages, PixcoreError, StoreFull, TransientError, WorkspaceFull
 from pixcore.errors import one_line
 from pixcore_runners.cli.document import FAILED, INTERRUPTED, NOTHING, USAGE
-from pixcore_runners.observing.logs import escaped
+from pixcore_runners.observing.logs import escaped, logs_json
 
 # The subcommands by purpose, in the order of the help. Each is `command` in the module of its name.
 _GROUPS = {
@@ -106,4 +106,7 @@ def _code(error: PixcoreError) -> int:
 
 
 def _print_error(text: str) -> None:
+    if logs_json():
+        logging.getLogger("pixcore").error("%s", text)
+        return
     click.echo(f"pixcore: {escaped(text)}", err=True)

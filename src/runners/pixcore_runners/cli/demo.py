@@ -61,7 +61,7 @@ def command(out: str, as_json: bool, quiet: bool, verbose: bool) -> None:
 
     began = time.monotonic()
     if verbose:
-        log_to_stderr(verbose=True)
+        log_to_stderr("debug")
     folder = _fresh(Path(out).absolute())
     shell = Shell(load(), as_json, quiet, verbose)
     shell.say(f"Painting synthetic pictures and planting faults below {folder / 'pictures'} …")

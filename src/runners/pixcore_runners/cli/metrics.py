@@ -36,6 +36,7 @@ def command(shell: Shell, host: str, port: int) -> None:
     """
     with needing("metrics"):
         from pixcore_runners.observing.metrics import serve  # noqa: PLC0415 - an extra, and the help of all commands is quick
+    shell = shell.logging()
     assembly = assemble_for_worker(shell.settings)
     folder = shell.settings.metrics_dir
     with _ending() as wait_for_signal:

@@ -28,7 +28,8 @@ from pixcore.chunk.events import (
 )
 from pixcore.model.chunks import Status
 from pixcore_runners.cli.shell import Shell
-from pixcore_runners.observing.logs import LogObserver, escaped
+from pixcore_runners.observing.chunk_lines import LogObserver
+from pixcore_runners.observing.logs import escaped
 
 # A plain line is printed after this many accepted images.
 _STEP = 100

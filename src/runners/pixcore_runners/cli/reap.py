@@ -1,5 +1,6 @@
 """``pixcore reap``: enqueue the chunks of dead workers again."""
 
+import logging
 import time
 
 import rich_click as click
@@ -13,6 +14,8 @@ from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.queueing.dispatch import Reaped, reap
 from pixcore_runners.queueing.runner import RUNNERS, open_runner
+
+_logger = logging.getLogger("pixcore")
 
 _POLL = 0.2  # seconds between two checks whether to stop
 
@@ -29,6 +32,7 @@ def command(shell: Shell, every: float | None) -> None:
 
     Example: `pixcore reap --every 15`
     """
+    shell = shell if every is None else shell.logging()
     assembly = assemble_for_worker(shell.settings)
     for name in RUNNERS:
         if next(assembly.status.overdue(name), None):  # rows of older versions name no queue and no broker
@@ -47,7 +51,7 @@ def command(shell: Shell, every: float | None) -> None:
             try:
                 reaped = _round(assembly)
             except TransientError as error:
-                shell.say(f"this round failed, the next one follows: {one_line(error)}")
+                _logger.warning("this round failed, the next one follows: %s", one_line(error))
             else:
                 if reaped.freed or reaped.lost:
                     shell.say(f"claims freed: {reaped.freed}, lost deliveries sent again: {reaped.lost}")

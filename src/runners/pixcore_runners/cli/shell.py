@@ -4,6 +4,7 @@ Standard output is data, standard error is everything else.
 """
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -11,12 +12,14 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import rich_click as click
-from attrs import frozen
+from attrs import evolve, frozen
 from rich.console import Console
 from rich.table import Table
 
-from pixcore_runners.observing.logs import log_to_stderr
+from pixcore_runners.observing.logs import log_to_stderr, this_worker
 from pixcore_runners.settings import Loaded, Settings, load_here
+
+_logger = logging.getLogger("pixcore")
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,8 +43,9 @@ _common = with_options(
         "--config", metavar="FILE", type=click.Path(dir_okay=False), help="Read FILE instead of ./pixcore.toml."
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
-    click.option("--quiet", is_flag=True, help="Print no progress on standard error."),
-    click.option("--verbose", is_flag=True, help="Print log lines on standard error."),
+    click.option("--quiet", is_flag=True, help="Print no progress on standard error, and log lines from WARNING on."),
+    click.option("--verbose", is_flag=True, help="Print log lines on standard error, from DEBUG on."),
+    click.option("--log-format", type=click.Choice(["text", "json"]), help="Format of log lines. Default: text."),
 )
 
 
@@ -64,15 +68,23 @@ class Shell:
     as_json: bool
     quiet: bool
     verbose: bool
+    logs: bool = False
 
     @property
     def settings(self) -> Settings:
         """The settings of this call."""
         return self.loaded.settings
 
+    def logging(self) -> "Shell":
+        """Return the shell of a command that runs as a service: what it says are log lines, from ``log_level`` on."""
+        log_to_stderr(self.settings.log_level or "info", self.settings.log_format, this_worker())
+        return evolve(self, logs=True)
+
     def say(self, text: str) -> None:
-        """Print one line for the user on standard error, unless ``quiet``."""
-        if not self.quiet:
+        """Print one line for the user on standard error, unless ``quiet``. A service logs it at INFO."""
+        if self.logs:
+            _logger.info("%s", text)
+        elif not self.quiet:
             # not by click, which would write into progress bars
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
@@ -99,9 +111,11 @@ def shared(command: Callable[Concatenate[Shell, P], None]) -> Callable[..., None
         flags = {name: named.pop(name) for name in Settings.names() if name in named}
         config = named.pop("config")
         given = {name: value for name, value in flags.items() if value not in (None, ())}
+        if quiet or verbose:
+            given["log_level"] = "debug" if verbose else "warning"
         loaded = load_here(flags=given, config=Path(config) if config else None)
         if verbose:
-            log_to_stderr(verbose=True)
+            log_to_stderr("debug", loaded.settings.log_format)
         command(Shell(loaded, as_json, quiet, verbose), *args, **named)
 
     return _common(called)

@@ -20,4 +20,5 @@ def command(shell: Shell, runner: str) -> None:
 
     Example: `pixcore worker celery --workers 4`
     """
+    shell.logging()
     sys.exit(open_runner(runner, shell.settings).work(shell.settings.workers))

@@ -1,43 +1,33 @@
-"""Log lines ``[task_id=…][chunk=…][phase=…] message`` of the logger ``pixcore``.
+"""Log lines of pixcore, as text or as JSON, with the chunk that each is about.
+
+A line of text is ``TIME LEVEL [task_id=…][chunk=…][phase=…] message``, a line of JSON one object. Times are UTC.
 
 Context variables hold the chunk that a line is about. Threads of a pool do not inherit them, so submit
 ``copy_context().run`` to a pool. Importing this configures no logging; ``log_to_stderr`` does, for the command line.
 """
 
+import json
 import logging
+import os
+import socket
 import sys
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from pixcore.chunk.events import (
-    CandidateMissed,
-    ChunkClaimed,
-    ChunkCompleted,
-    ChunkEnded,
-    ChunkFailed,
-    ChunkGivenBack,
-    ChunkInterrupted,
-    ChunkLost,
-    CleanupFailed,
-    Event,
-    ImageAccepted,
-    ImageRejected,
-    ImageReplaced,
-    PhaseEntered,
-    StepRetried,
-)
-from pixcore.model.chunks import Phase, Status
-from pixcore.model.images import Rejected
+from pixcore.model.chunks import ChunkKey, Phase
+from pixcore.redaction import redacted
 
-FORMAT = "[task_id=%(task_id)s][chunk=%(chunk)s][phase=%(phase)s] %(message)s"
+FORMAT = "%(asctime)s %(levelname)s [task_id=%(task_id)s][chunk=%(chunk)s][phase=%(phase)s] %(message)s"
 
 _UNKNOWN = "-"
 _task_id = ContextVar("pixcore_task_id", default=_UNKNOWN)
-_chunk = ContextVar("pixcore_chunk", default=_UNKNOWN)
+_chunk = ContextVar[ChunkKey | None]("pixcore_chunk", default=None)
 _phase = ContextVar("pixcore_phase", default=_UNKNOWN)
 
-_NEXT = {Status.PENDING: " and will be retried", None: " and the failure could not be recorded"}
+# The members of a JSON line that are left out if they are not known, and the attributes of the record that hold them.
+_CONTEXT = {"task": "task_id", "chunk": "chunk", "phase": "phase", "dataset": "dataset", "worker": "worker"}
 
 _logger = logging.getLogger("pixcore")
 
@@ -52,22 +42,59 @@ def task(task_id: str) -> Generator[None]:
         _task_id.reset(token)
 
 
+def enter_chunk(chunk: ChunkKey) -> None:
+    """Set the chunk in the log lines of this context, in its first phase."""
+    _chunk.set(chunk)
+    enter_phase(Phase.INIT)
+
+
+def enter_phase(phase: Phase) -> None:
+    """Set the phase in the log lines of this context."""
+    _phase.set(phase.upper())
+
+
+def leave_chunk() -> None:
+    """Set no chunk and no phase in the log lines of this context."""
+    _chunk.set(None)
+    _phase.set(_UNKNOWN)
+
+
+def this_worker() -> str:
+    """Return the name under which operators know the worker of this process: its host and process."""
+    return f"{socket.gethostname()[:80]}:{os.getpid()}"
+
+
 class ChunkContext(logging.Filter):
-    """Adds ``task_id``, ``chunk`` and ``phase`` of the current context to each record, or ``-`` if there is none.
+    """Adds ``task_id``, ``chunk``, ``phase``, ``dataset`` and ``worker`` to each record; ``-`` if one is not known.
 
     Add it to a handler: the filters of a logger do not see the records of its child loggers.
     """
 
+    def __init__(self, worker: str = _UNKNOWN) -> None:
+        super().__init__()
+        self._worker = worker
+
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the three attributes; accept every record."""
-        record.task_id, record.chunk, record.phase = _task_id.get(), _chunk.get(), _phase.get()
+        """Add the attributes; accept every record."""
+        chunk = _chunk.get()
+        record.task_id, record.phase, record.worker = _task_id.get(), _phase.get(), self._worker
+        record.chunk = str(chunk) if chunk else _UNKNOWN
+        record.dataset = (chunk and chunk.dataset) or _UNKNOWN
         return True
 
 
-class OneLine(logging.Formatter):
+class _Utc(logging.Formatter):
+    """Formats times as ISO 8601 in UTC, with milliseconds."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+
+class OneLine(_Utc):
     """Formats a record as ``FORMAT`` in one line, with characters escaped that could break it or control a terminal.
 
-    A traceback follows in indented lines, so that none of them looks like a record.
+    A traceback follows in indented lines, so that none of them looks like a record. Credentials are masked.
     """
 
     def __init__(self) -> None:
@@ -75,51 +102,61 @@ class OneLine(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """Return the first line, without a traceback."""
-        return escaped(super().formatMessage(record))
+        return escaped(redacted(super().formatMessage(record).rstrip()))
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the first line, and the traceback below it if there is one."""
         line, *traceback = super().format(record).split("\n")
-        return "\n".join([line, *(f"    {escaped(text)}" for text in traceback)])
+        return "\n".join([line, *(f"    {escaped(redacted(text))}" for text in traceback)])
 
 
-class LogObserver:
-    """Logs every event to the logger ``pixcore``, and sets the chunk and phase of this context's log lines.
+class JsonLine(_Utc):
+    """Formats a record as one JSON object in one line, in ASCII, with credentials masked.
 
-    Images are DEBUG, phases and results INFO, retries, leftover folders and lost claims WARNING, failed chunks ERROR.
+    Members: ``time``, ``level``, ``logger``, ``message``; if known, ``task``, ``chunk``, ``phase``, ``dataset`` and
+    ``worker``; and ``traceback``, if there is one.
     """
 
-    def __call__(self, event: Event) -> None:
-        """See ``pixcore.chunk.events.Observer``."""
-        match event:
-            case ChunkClaimed(chunk=chunk):
-                _chunk.set(str(chunk))
-                _phase.set(Phase.INIT.upper())
-            case PhaseEntered(phase=phase):
-                _phase.set(phase.upper())
-            case ChunkCompleted():
-                _phase.set(Phase.COMPLETE.upper())  # the current phase is CLEANUP, but the line is about completion
-            case ChunkFailed() | ChunkGivenBack() | ChunkLost():
-                _phase.set(Phase.ERROR.upper())
-        level, text = _ending(event) if isinstance(event, ChunkEnded) else _step(event)
-        _logger.log(level, "%s", escaped(text))
-        if isinstance(event, ChunkEnded):
-            _chunk.set(_UNKNOWN)
-            _phase.set(_UNKNOWN)
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        known = {name: str(getattr(record, attribute, _UNKNOWN)) for name, attribute in _CONTEXT.items()}
+        members = {
+            "time": self.formatTime(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage().rstrip(),
+            **{name: text for name, text in known.items() if text != _UNKNOWN},
+        }
+        if record.exc_info:
+            members["traceback"] = self.formatException(record.exc_info)
+        return json.dumps({name: _encodable(redacted(text)) for name, text in members.items()})
 
 
-def log_to_stderr(*, verbose: bool) -> None:
-    """Write the records of the logger ``pixcore`` to standard error, including DEBUG if ``verbose``.
+FORMATTERS = {"text": OneLine, "json": JsonLine}  # by the value of the setting log_format
+
+
+def log_to_stderr(level: str = "info", form: str = "text", worker: str = _UNKNOWN) -> None:
+    """Write the records of the logger ``pixcore`` to standard error, from this level on.
 
     For a command, which owns its process. Leaves the root logger alone. A second call replaces the first handler.
     """
+    stop_logging_to_stderr()
     handler = _ToStderr()
-    handler.addFilter(ChunkContext())
-    handler.setFormatter(OneLine())
+    handler.addFilter(ChunkContext(worker))
+    handler.setFormatter(FORMATTERS[form]())
+    _logger.addHandler(handler)
+    _logger.setLevel(level.upper())
+
+
+def stop_logging_to_stderr() -> None:
+    """Undo ``log_to_stderr``, but for the level."""
     for former in [former for former in _logger.handlers if isinstance(former, _ToStderr)]:
         _logger.removeHandler(former)
-    _logger.addHandler(handler)
-    _logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def logs_json() -> bool:
+    """Return whether ``log_to_stderr`` writes JSON, so that nothing else may be written to standard error."""
+    return any(isinstance(each, _ToStderr) and isinstance(each.formatter, JsonLine) for each in _logger.handlers)
 
 
 def escaped(text: str) -> str:
@@ -127,6 +164,11 @@ def escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _encodable(text: str) -> str:
+    """Return the text with lone surrogates, as of names of files, escaped: they are no valid JSON."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 class _ToStderr(logging.Handler):
@@ -143,61 +185,3 @@ class _ToStderr(logging.Handler):
             ValueError,
         ):  # not Exception: the time limits of queues are exceptions, too
             self.handleError(record)
-
-
-def _step(event: Event) -> tuple[int, str]:
-    match event:
-        case ChunkClaimed(attempt=attempt, request=request):
-            return logging.INFO, f"attempt {attempt}: {request.target} images of {request.keyword!r} wanted"
-        case PhaseEntered(phase=phase):
-            return logging.INFO, f"{phase} begins"
-        case StepRetried(phase=phase, failures=failures, wait=wait, error=error):
-            return logging.WARNING, f"{phase} failed (failure {failures}) and is retried in {wait:.1f} s: {error}"
-        case CleanupFailed(path=path, error=error):
-            return logging.WARNING, f"{path} could not be removed ({error}); a later start removes it"
-        case _:
-            return logging.DEBUG, _image(event)
-
-
-def _image(event: Event) -> str:
-    match event:
-        case CandidateMissed(miss=miss):
-            return f"missed {miss.candidate.url}: {_reason(miss.reason, miss.detail)}"
-        case ImageAccepted(image=image):
-            size = f"{image.width} x {image.height} pixels, {image.download.size} bytes"
-            return f"accepted {image.download.candidate.url}: {image.format}, {size}"
-        case ImageReplaced(image=image, rejected=rejected):
-            reason = _rejection(rejected)
-            return f"accepted {image.download.candidate.url}, rejected {rejected.download.candidate.url}: {reason}"
-        case ImageRejected(image=rejected):
-            return f"rejected {rejected.download.candidate.url}: {_rejection(rejected)}"
-        case _:
-            return type(event).__name__
-
-
-def _ending(event: ChunkEnded) -> tuple[int, str]:
-    match event:
-        case ChunkCompleted(result=result):
-            rejected, missed = sum(result.progress.rejected.values()), sum(result.progress.missed.values())
-            counts = f"{result.progress.accepted} of {result.target} images, {rejected} rejected, {missed} missed"
-            return logging.INFO, f"completed with {counts}: {result.bytes} bytes at {result.url}"
-        case ChunkFailed(error=error, status=status):
-            level = logging.WARNING if status is Status.PENDING else logging.ERROR
-            return level, f"failed{_NEXT.get(status, '')}: {error}"
-        case ChunkInterrupted():
-            return logging.INFO, "interrupted and given back"
-        case ChunkGivenBack(error=error, fault=fault):
-            return logging.WARNING, f"given back, because the {fault} is at fault: {error}"
-        case ChunkLost(error=error):
-            return logging.WARNING, f"another worker took over: {error}"
-        case _:
-            return logging.INFO, type(event).__name__
-
-
-def _rejection(rejected: Rejected) -> str:
-    kept = f"; {rejected.twin.download.candidate.url} is kept" if rejected.twin else ""
-    return _reason(rejected.reason, f"{rejected.detail}{kept}")
-
-
-def _reason(reason: str, detail: str) -> str:
-    return f"{reason} ({detail})" if detail else reason

@@ -33,7 +33,8 @@ from pixcore.stored.identity import identity_of
 from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker
 from pixcore_runners.assembly.rest import SharedRest
 from pixcore_runners.observing import card_refresh
-from pixcore_runners.observing.logs import LogObserver, task
+from pixcore_runners.observing.chunk_lines import LogObserver
+from pixcore_runners.observing.logs import task
 from pixcore_runners.settings import Settings
 
 # Seconds until the next delivery when the status database cannot be reached.

@@ -20,7 +20,7 @@ from pixcore.errors import is_shared, one_line
 from pixcore_runners.assembly.assembly import assemble_for_worker
 from pixcore_runners.assembly.rest import SharedRest, check_queue, pausing, worker_rest
 from pixcore_runners.direct.forks import signals_held, signals_to_default
-from pixcore_runners.observing.logs import ChunkContext, OneLine, log_to_stderr
+from pixcore_runners.observing.logs import FORMATTERS, ChunkContext, log_to_stderr, this_worker
 from pixcore_runners.queueing.delivery import StopFlag
 from pixcore_runners.rq.broker import broker_errors, connected, queue_names
 from pixcore_runners.rq.chunk import deliveries
@@ -60,7 +60,7 @@ def work(settings: Settings, concurrency: int) -> int:
             raise  # else the worker rests
     with broker_errors(settings):
         connected(settings, tries=1).ping()
-    _log()
+    _log(settings)
     deliveries.settings = lambda: settings
     if concurrency == 1:
         return _one(settings)
@@ -68,6 +68,7 @@ def work(settings: Settings, concurrency: int) -> int:
 
 
 def _one(settings: Settings) -> int:
+    _log(settings)
     connection = connected(settings, tries=_TRIES)
     queues = [rq.Queue(name, connection, serializer=JSONSerializer) for name in queue_names(settings).values()]
     try:
@@ -172,12 +173,12 @@ class _Scheduler(RQScheduler):
             self.request_stop()  # type: ignore[no-untyped-call]  # RQ gives it no types
 
 
-def _log() -> None:
-    if not _logger.handlers:  # else the command has set the level
-        log_to_stderr(verbose=False)
+def _log(settings: Settings) -> None:
+    """Log as the settings say, and name this process as the worker."""
+    log_to_stderr(settings.log_level or "info", settings.log_format, this_worker())
     handler = logging.StreamHandler()
-    handler.addFilter(ChunkContext())
-    handler.setFormatter(OneLine())
+    handler.addFilter(ChunkContext(this_worker()))
+    handler.setFormatter(FORMATTERS[settings.log_format]())
     rq_logger = logging.getLogger("rq")
     # with a handler here, RQ adds no handler, which would write to standard output
     rq_logger.handlers, rq_logger.propagate = [handler], False

@@ -1,11 +1,12 @@
 """The description of a setting for users, and fields for common kinds of settings."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import field, frozen
-from attrs.validators import ge, gt, le
+from attrs.validators import ge, gt, in_, le, optional
 
-from pixcore_runners.settings.permitted import BITS, COUNT, MOST, SECONDS, WEEK
+from pixcore_runners.settings.permitted import BITS, COUNT, MOST, NUMBER, SECONDS, WEEK
 
 
 @frozen
@@ -25,6 +26,17 @@ def described(text: str, expects: str, *, flag: bool = False) -> dict[str, About
 def option(text: str, expects: str, default: object = None) -> Any:  # noqa: ANN401 - a field of any type
     """Return the field of a setting about lists, which has a flag."""
     return field(default=default, metadata=described(text, expects, flag=True))
+
+
+def choice(default: str | None, choices: Sequence[str], text: str, *, flag: bool = False) -> Any:  # noqa: ANN401 - a field
+    """Return the field of a setting that is one of several texts."""
+    about = described(text, f"one of: {', '.join(choices)}", flag=flag)
+    return field(default=default, validator=optional(in_(choices)), metadata=about)
+
+
+def least(default: float, text: str, expects: str = NUMBER) -> Any:  # noqa: ANN401 - a field
+    """Return the field of a setting that is a number of at least 0."""
+    return field(default=default, validator=ge(0), metadata=described(text, expects))
 
 
 def count(default: int | None, text: str, *, flag: bool = False) -> Any:  # noqa: ANN401 - a field

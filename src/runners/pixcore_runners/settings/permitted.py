@@ -17,6 +17,7 @@ SECONDS = f"a number of seconds above 0, at most {WEEK:.0f}"
 SWITCH = "true or false"
 COLUMN, NAMES = "the name of a column", "one or more names of columns"
 BITS = "a whole number from 0 to 64"
+NUMBER = "a number, at least 0"
 BROKER = "a URL such as redis://host:6379/0"
 
 

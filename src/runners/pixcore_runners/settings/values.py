@@ -16,8 +16,10 @@ from pixcore_adapters.validator.picture import Limits
 from pixcore_runners.registry.tables import ARCHIVERS
 from pixcore_runners.settings.described import About
 from pixcore_runners.settings.described import bits as _bits
+from pixcore_runners.settings.described import choice as _choice
 from pixcore_runners.settings.described import count as _count
 from pixcore_runners.settings.described import described as _about
+from pixcore_runners.settings.described import least as _least
 from pixcore_runners.settings.described import option as _option
 from pixcore_runners.settings.described import seconds as _seconds
 from pixcore_runners.settings.permitted import (
@@ -129,13 +131,10 @@ class Settings:
     max_failures: int = _count(
         Policies().chunk.attempts, "Number of failed attempts after which a chunk has failed permanently."
     )
-    patience: float = field(
-        default=300.0,
-        validator=ge(0),
-        metadata=_about(
-            "Seconds that a run waits while its machine or a service does not work, before it ends.",
-            "a number of seconds, at least 0",
-        ),
+    patience: float = _least(
+        300.0,
+        "Seconds that a run waits while its machine or a service does not work, before it ends.",
+        "a number of seconds, at least 0",
     )
     min_width: int = _count(_QUALITY.min_width, "Reject images narrower than this many pixels.", flag=True)
     min_height: int = _count(_QUALITY.min_height, "Reject images shorter than this many pixels.", flag=True)
@@ -144,13 +143,9 @@ class Settings:
         validator=and_(ge(0), le(MOST)),
         metadata=_about("Reject images less sharp than this; sharp photographs have 540 to 1000.", LEAST),
     )
-    max_aspect: float = field(
-        default=_QUALITY.max_aspect,
-        validator=ge(0),
-        metadata=_about(
-            "Reject images of which one side is more than this many times as long as the other; 0 for no limit.",
-            "a number, at least 0",
-        ),
+    max_aspect: float = _least(
+        _QUALITY.max_aspect,
+        "Reject images of which one side is more than this many times as long as the other; 0 for no limit.",
     )
     drop: tuple[str, ...] = field(
         default=_QUALITY.drop,
@@ -169,14 +164,11 @@ class Settings:
             "Store the images that these rules and `near` drop, in an archive of their own.", SWITCH, flag=True
         ),
     )
-    near: str = field(
-        default=str(_QUALITY.twins),
-        validator=in_(_NEAR_CHOICES),
-        metadata=_about(
-            "What a chunk does with copies of one picture: drop the worse ones, report the pairs, or nothing (off).",
-            f"one of: {', '.join(_NEAR_CHOICES)}",
-            flag=True,
-        ),
+    near: str = _choice(
+        str(_QUALITY.twins),
+        _NEAR_CHOICES,
+        "What a chunk does with copies of one picture: drop the worse ones, report the pairs, or nothing (off).",
+        flag=True,
     )
     near_phash: int = _bits(
         _NEAR.phash, "Largest number of bits, of 64, by which phashes of near-duplicates in reports and splits differ."
@@ -195,10 +187,8 @@ class Settings:
     )
     in_flight: int = _count(_FETCH.in_flight, "How many images of a chunk are fetched at a time.")
     per_host: int = _count(_FETCH.per_host, "How many images are fetched from one host at a time.")
-    per_host_rate: float = field(
-        default=_FETCH.per_host_rate,
-        validator=ge(0),
-        metadata=_about("How many fetches from one host may start per second; 0 for no limit.", "a number, at least 0"),
+    per_host_rate: float = _least(
+        _FETCH.per_host_rate, "How many fetches from one host may start per second; 0 for no limit."
     )
     fetch_seconds: float = _seconds(
         _FETCH.seconds, "Seconds that one attempt to fetch an image may take, including redirects."
@@ -231,6 +221,12 @@ class Settings:
         default="pixcore",
         validator=matches_re(r"[\w.-]{1,100}"),
         metadata=_about("Name of the queue at the broker.", "1 to 100 letters, digits, '_', '.' or '-'"),
+    )
+    log_format: str = _choice(
+        "text", ("text", "json"), "Format of log lines: text, or JSON with one object a line.", flag=True
+    )
+    log_level: str | None = _choice(
+        None, ("debug", "info", "warning", "error"), "Least level of log lines. Default: info, or Celery's --loglevel."
     )
     metrics_dir: Path | None = field(
         default=None,
