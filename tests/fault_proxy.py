@@ -9,7 +9,7 @@ import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,18 +63,29 @@ class Truncate:
     after: int = 0
 
 
-Fault = Pass | Reset | Stall | Answer | Drop | Truncate
+@frozen
+class Without:
+    """Forward without the headers whose names begin like that, in any case: of the request, and of the response."""
+
+    request: tuple[str, ...] = ()
+    response: tuple[str, ...] = ()
+
+
+Fault = Pass | Reset | Stall | Answer | Drop | Truncate | Without
+Rule = Callable[[str, Mapping[str, str]], Fault | None]
 
 
 class FaultProxy:
     """A proxy in front of ``127.0.0.1:to``, at ``port``, until ``close``. Requests beyond the script are forwarded.
 
+    ``rule`` decides about requests beyond the script, by the request and its headers; None forwards the request.
     ``requests`` lists the requests as ``METHOD /path?query``, in order of arrival. ``rate`` limits each connection, in
     each direction, to that many bytes a second.
     """
 
-    def __init__(self, to: int, *script: Fault, rate: float | None = None) -> None:
+    def __init__(self, to: int, *script: Fault, rate: float | None = None, rule: Rule | None = None) -> None:
         self.requests: list[str] = []
+        self._rule = rule
         self._server = _Server(to, self._next, rate)
         self._script = deque(script)
         self._lock = Lock()
@@ -107,17 +118,19 @@ class FaultProxy:
     ) -> None:
         self.close()
 
-    def _next(self, request: str) -> Fault:
+    def _next(self, request: str, headers: Mapping[str, str]) -> Fault:
         with self._lock:
             self.requests.append(request)
-            return self._script.popleft() if self._script else Pass()
+            if self._script:
+                return self._script.popleft()
+        return (self._rule and self._rule(request, headers)) or Pass()
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = False  # so that closing waits for them
     request_queue_size = 128
 
-    def __init__(self, to: int, next_fault: Callable[[str], Fault], rate: float | None) -> None:
+    def __init__(self, to: int, next_fault: Callable[[str, Mapping[str, str]], Fault], rate: float | None) -> None:
         self.to, self.next_fault, self.rate = to, next_fault, rate
         self._open: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -150,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def serve(self) -> None:
         server = cast("_Server", self.server)
-        fault = server.next_fault(f"{self.command} {self.path}")
+        fault = server.next_fault(f"{self.command} {self.path}", self.headers)
         try:
             if isinstance(fault, Answer):
                 self._answer(fault)
@@ -172,10 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"" if self.command == "HEAD" else answer.body)
 
     def _hand_over(self, upstream: HTTPConnection, fault: Fault) -> None:
-        upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in self.headers.items():
-            upstream.putheader(name, value)
-        upstream.endheaders()
+        self._send_head(upstream, fault.request if isinstance(fault, Without) else ())
         limit = fault.after if isinstance(fault, Reset | Stall) else None
         missing = int(self.headers.get("Content-Length", "0")) if limit is None else 0
         for block in self._body(limit):
@@ -196,20 +206,31 @@ class _Handler(BaseHTTPRequestHandler):
             case Truncate(after):
                 self._relay(upstream.getresponse(), after)
                 self.close_connection = True
+            case Without(response=hidden):
+                self._relay(upstream.getresponse(), hidden=hidden)
             case _:
                 self._relay(upstream.getresponse())
+
+    def _send_head(self, upstream: HTTPConnection, hidden: tuple[str, ...]) -> None:
+        upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            if not name.lower().startswith(hidden):
+                upstream.putheader(name, value)
+        upstream.endheaders()
 
     def _body(self, limit: int | None = None) -> Iterator[bytes]:
         """Yield the request's body, or its beginning, in blocks."""
         length = int(self.headers.get("Content-Length", "0"))
         return self._paced(self.rfile.read1, length if limit is None else min(length, limit))
 
-    def _relay(self, response: HTTPResponse, limit: int | None = None) -> None:
+    def _relay(self, response: HTTPResponse, limit: int | None = None, hidden: tuple[str, ...] = ()) -> None:
         """Forward a response, or its beginning; set the length if it is unknown."""
         self.send_response_only(response.status, response.reason)
         chunks = [response.read()] if response.chunked else []
         for name, value in response.getheaders():
-            if name.lower() not in {"transfer-encoding", "connection", "keep-alive"}:
+            if name.lower() not in {"transfer-encoding", "connection", "keep-alive"} and not (
+                name.lower().startswith(hidden)
+            ):
                 self.send_header(name, value)
         if chunks:
             self.send_header("Content-Length", str(len(chunks[0])))

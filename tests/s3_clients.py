@@ -7,7 +7,8 @@ import boto3
 from botocore.config import Config
 from servers.addresses import S3
 
-from pixcore_adapters.blob_store.s3 import store as s3
+from pixcore_adapters.blob_store.s3.client import CONFIG
+from pixcore_adapters.blob_store.s3.store import S3BlobStore
 
 Client = Any  # boto3 creates its classes at run time
 
@@ -21,7 +22,7 @@ def client(server: S3, *, secret: str = "", attempts: int = 1, endpoint: str = "
         region_name=server.region,
         aws_access_key_id=server.access_key,
         aws_secret_access_key=secret or server.secret_key,
-        config=s3._CONFIG.merge(options),
+        config=CONFIG.merge(options),
     )
 
 
@@ -30,8 +31,8 @@ def bucket() -> str:
     return f"pixcore-{uuid.uuid4()}"
 
 
-def store(client: Client) -> s3.S3BlobStore:
+def store(client: Client) -> S3BlobStore:
     """Create an empty store in a bucket of its own."""
-    made = s3.S3BlobStore(client, bucket(), "some/prefix")
+    made = S3BlobStore(client, bucket(), "some/prefix")
     made.create()
     return made

@@ -22,7 +22,7 @@ from contract.blob_store import (
 )
 from pixcore.ports import BlobStore
 from pixcore_adapters.blob_store.s3 import store as s3
-from pixcore_adapters.blob_store.s3 import writes
+from pixcore_adapters.blob_store.s3 import uploads
 from pixcore_adapters.blob_store.s3.store import S3BlobStore
 
 PAGE = 10
@@ -33,7 +33,7 @@ WRONG = "wrong"
 def _short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use small pages and small parts of copies, so that few blobs and bytes need several."""
     monkeypatch.setattr(s3, "_PAGE", PAGE)
-    monkeypatch.setattr(writes, "_COPIED_PART", 6 << 20)
+    monkeypatch.setattr(uploads, "_COPIED_PART", 6 << 20)
 
 
 class OnS3(ServerContract, CopyingContract):

@@ -21,6 +21,7 @@ RIGHTS = [
     ("store", "create only"),
     ("store", "replace"),
     ("store", "delete"),
+    ("store", "write large"),
 ]
 
 

@@ -159,6 +159,24 @@ class TestErrors:
         assert type(raised) is expected
         assert re.fullmatch("cannot do it: .+; .+", str(raised))
 
+    @pytest.mark.parametrize(
+        ("status", "code", "blamed"),
+        [
+            (403, "AccessDenied", True),
+            (401, "", True),
+            (400, "ExpiredToken", True),
+            (400, "InvalidArgument", False),
+            (400, "400", False),
+            (405, "MethodNotAllowed", False),
+            (501, "NotImplemented", False),
+            (413, "413", False),
+            (301, "MovedPermanently", False),
+        ],
+    )
+    def test_credentials_are_blamed_only_for_what_they_cause(self, status: int, code: str, blamed: bool) -> None:
+        """Whoever reads "check the credentials" after a 400 or 501 looks for a fault that is not there."""
+        assert ("credentials" in str(translated(refused_with(status, code)))) is blamed
+
     def test_an_untrusted_certificate_is_denied(self, moto: S3) -> None:
         """A certificate that cannot be verified is a permanent error."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -436,7 +454,7 @@ class TestServersThatCannot:
         assert store.head("key") == new
         assert read(store, "key") == LARGE
         begun = [line for line in proxy.requests if "POST" in line and line.endswith("?uploads")]
-        assert [line.split("/")[-1] for line in begun] == ["key?uploads", "probe?uploads"]
+        assert [line.split("/")[-1] for line in begun] == ["key?uploads", "probe-2?uploads"]
 
     def test_a_server_is_probed_once(self, proxied: Proxied) -> None:
         """A server is probed once. The private object for it stays, and later writes cost no probe."""

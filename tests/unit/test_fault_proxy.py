@@ -1,7 +1,7 @@
 """The fault proxy must follow its script, or the tests of the stores would prove nothing."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from http.client import HTTPConnection, IncompleteRead
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -9,7 +9,7 @@ from threading import Thread
 from time import monotonic
 
 import pytest
-from fault_proxy import Answer, Drop, Fault, FaultProxy, Pass, Reset, Stall, Truncate
+from fault_proxy import Answer, Drop, Fault, FaultProxy, Pass, Reset, Stall, Truncate, Without
 
 BODY = bytes(range(256)) * 2_000
 
@@ -117,6 +117,31 @@ def test_a_truncated_answer_is_short(to: int) -> None:
         with pytest.raises(IncompleteRead) as caught:
             put(proxy)
         assert caught.value.partial == BODY[:1_000]
+
+
+def test_a_rule_decides_by_the_request_and_its_headers(to: int) -> None:
+    """Quirks of servers depend on headers; a script, which depends on the order only, comes first."""
+    seen: list[str | None] = []
+
+    def rule(request: str, headers: Mapping[str, str]) -> Fault | None:
+        seen.append(headers.get("content-length"))
+        return Answer(501) if request.startswith("PUT") and len(seen) > 1 else None
+
+    with FaultProxy(to, Pass(), rule=rule) as proxy:
+        assert [put(proxy)[0] for _ in range(3)] == [201, 201, 501]
+    assert seen == [str(len(BODY))] * 2
+
+
+def test_headers_can_be_withheld(to: int) -> None:
+    """From the server, and from the client."""
+    with (
+        FaultProxy(to, Without(request=("content-length",)), Without(response=("content-l",))) as proxy,
+        closing(HTTPConnection("127.0.0.1", proxy.port, timeout=10)) as client,
+    ):
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            put(proxy)
+        client.request("PUT", "/", BODY)
+        assert client.getresponse().getheader("Content-Length") is None
 
 
 def test_an_unreachable_server_is_a_reset(to: int) -> None:

@@ -91,3 +91,12 @@ class FileStore(BlobStore, Protocol):
             StoreConflict, StoreNotFound, StoreDenied, StoreUnavailable: As for ``put``.
         """
         ...
+
+
+class FallbackStore(BlobStore, Protocol):
+    """A store that works in another way where its server does not support the usual one. A store need not be one."""
+
+    @property
+    def fallbacks(self) -> Mapping[str, int]:
+        """How many blobs this instance has stored in another way, by a sentence that says why and how."""
+        ...

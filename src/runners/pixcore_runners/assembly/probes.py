@@ -5,10 +5,12 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from pixcore import BlobStore, PixcoreError, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
 from pixcore.chunk.workspace import workspace
@@ -17,15 +19,24 @@ from pixcore_runners.assembly.assembly import Assembly
 from pixcore_runners.assembly.fitness import FOLDER, decode, use_status, write_work
 from pixcore_runners.assembly.imaging import validating
 
+if TYPE_CHECKING:
+    from pixcore.ports.blob_store import FallbackStore
+
+_LARGE = 9 << 20  # bytes; stores send more than 4 (Azure), 5 (S3) or 8 MiB (Google) in parts
+
 
 @frozen
 class Probe:
-    """The trial of one permission, such as ``write`` of the store. ``error`` is None if it works."""
+    """The trial of one permission, such as ``write`` of the store.
+
+    ``error`` is None if it works. ``note`` says how it works if that is not the usual way.
+    """
 
     part: str
     right: str
     seconds: float
     error: PixcoreError | None
+    note: str = ""
 
 
 def probes(assembly: Assembly, runners: Iterable[str] = ()) -> Iterator[Probe]:
@@ -75,8 +86,9 @@ def _decode(assembly: Assembly) -> None:
 def _store(store: BlobStore) -> Iterator[Probe]:
     key = f"{FOLDER}/{uuid.uuid4()}"
     with tempfile.TemporaryDirectory() as folder:
-        put = partial(_put, store, key, Path(folder, "probe"))
-        written = _tried("store", "write", lambda: put(b"first"))
+        source = Path(folder, "probe")
+        put = partial(_put, store, key, source)
+        written = _noted(store, "write", lambda: put(b"first"))
         yield written
         if written.error:
             return
@@ -85,6 +97,25 @@ def _store(store: BlobStore) -> Iterator[Probe]:
         yield _tried("store", "create only", lambda: _refused(put, b"second"))
         yield _tried("store", "replace", lambda: _replaced(store, key, put))
         yield _tried("store", "delete", lambda: _deleted(store, key))
+        # stores send large blobs in another way than small ones
+        yield _noted(store, "write large", lambda: _large(store, f"{key}-large", source))
+
+
+def _noted(store: BlobStore, right: str, attempt: Callable[[], object]) -> Probe:
+    """Try a permission; note what the store does in another way than usual since then."""
+
+    def fallbacks() -> set[str]:
+        return {*cast("FallbackStore", store).fallbacks} if hasattr(store, "fallbacks") else set()
+
+    known = fallbacks()
+    probe = _tried("store", right, attempt)
+    return evolve(probe, note="; ".join(sorted(fallbacks() - known)))
+
+
+def _large(store: BlobStore, key: str, source: Path) -> None:
+    _put(store, key, source, bytes(_LARGE))
+    with suppress(StoreDenied):  # the probe of deletes names it
+        store.delete(key)
 
 
 def _put(store: BlobStore, key: str, source: Path, data: bytes, replacing: str | None = None) -> None:

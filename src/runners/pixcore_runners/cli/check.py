@@ -30,9 +30,17 @@ def command(shell: Shell) -> None:
     errors = []
     for probe in probes(assemble(shell.settings, create=True), RUNNERS):
         message = one_line(probe.error) if probe.error else ""
-        add(table, probe.part, probe.right, "NO" if probe.error else "yes", f"{probe.seconds:.3f}", message)
+        works = "NO" if probe.error else "yes"
+        add(table, probe.part, probe.right, works, f"{probe.seconds:.3f}", message or probe.note)
         document.append(
-            {"part": probe.part, "right": probe.right, "works": not message, "seconds": probe.seconds, "error": message}
+            {
+                "part": probe.part,
+                "right": probe.right,
+                "works": not message,
+                "seconds": probe.seconds,
+                "error": message,
+                "note": probe.note,
+            }
         )
         errors += [probe.error] if probe.error else []
     shell.show(

@@ -1,58 +1,33 @@
 """Blobs as objects of an S3 bucket, on AWS or on any server that speaks S3 and enforces conditional writes.
 
-The object's metadata holds what S3 has no field for and is stored atomically with the bytes: the sha256 and a random id
-for each version. The ETag alone does not identify a version, because equal bytes may share one. When a response is
-lost, the id also tells whether this ``put`` wrote the object.
+The ETag alone does not identify a version, because equal bytes may share one. Therefore each version has a random id in
+its metadata. When a response is lost, the id also tells whether this ``put`` wrote the object.
 """
 
-import hashlib
-import io
-import logging
-import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from typing import Any, BinaryIO, Self
+from urllib.parse import quote
 
-import boto3
 from attrs import evolve
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from pixcore.chunk.fetching import copy_blob
-from pixcore.errors import InvalidRequest, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
+from pixcore.errors import StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
 from pixcore.model.archives import Blob
 from pixcore_adapters.blob_store import PRIVATE, check_key, check_version
+from pixcore_adapters.blob_store.s3.client import connected, hide_secrets
 from pixcore_adapters.blob_store.s3.errors import code_of, store_errors
+from pixcore_adapters.blob_store.s3.objects import SHA256, VERSION, metadata_of, opened, read_back, sha256_of
 from pixcore_adapters.blob_store.s3.writes import CREATE, REPLACE, ConditionalWrites
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-# callers cannot use these names: the port's metadata keys have no hyphen
-_SHA256, _VERSION = "pixcore-sha256", "pixcore-version"
 
 _DEFAULT_TYPE = "application/octet-stream"
 _CONCURRENT_HEADS = 8
 _PAGE = 1_000  # keys; S3's limit for one page of a listing
-_READ_BUFFER = 1 << 18  # bytes
-
-_CONFIG = Config(
-    retries={"total_max_attempts": 4, "mode": "standard"},
-    connect_timeout=10,
-    read_timeout=60,
-    max_pool_connections=64,  # opened on demand; boto3's 10 are too few for several threads that upload in parts
-    # each write sends its sha256; servers other than AWS refuse the checksums that newer SDKs add by default
-    request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
-)
-# boto3 logs these at DEBUG: in headers, in the text to sign, and in the responses of a credential server
-_SECRET = re.compile(r"signature|authorization|security-token|secretaccesskey|sessiontoken|accesskeyid", re.IGNORECASE)
-_SECRET_LOGGERS = ("botocore.auth", "botocore.endpoint", "botocore.parsers", "botocore.utils")
 
 
 class S3BlobStore:
@@ -65,9 +40,13 @@ class S3BlobStore:
 
     def __init__(self, client: Any, bucket: str, prefix: str = "") -> None:  # noqa: ANN401 - boto3 has no types
         self._client, self._bucket, self._root = client, bucket, f"{prefix}/" if prefix else ""
-        self._writes = ConditionalWrites(client, bucket, f"{self._root}{PRIVATE}/probe")
-        for name in _SECRET_LOGGERS:
-            logging.getLogger(name).addFilter(_holds_no_secret)
+        self._writes = ConditionalWrites(client, bucket, f"{self._root}{PRIVATE}/probe-2", self._url())
+        hide_secrets()
+
+    @property
+    def fallbacks(self) -> Mapping[str, int]:
+        """See ``FallbackStore.fallbacks``."""
+        return self._writes.checksums.fallbacks
 
     @classmethod
     def at(cls, url: str, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - boto3 reads the process's environment
@@ -79,24 +58,7 @@ class S3BlobStore:
             InvalidRequest: The URL is malformed, or it holds a credential.
             StoreDenied: boto3's own configuration is invalid.
         """
-        parts = urlsplit(url)
-        prefix, query = unquote(parts.path).strip("/"), dict(parse_qsl(parts.query, keep_blank_values=True))
-        endpoint = query.get("endpoint")
-        endpoint_parts = urlsplit(endpoint or "")
-        if "@" in parts.netloc + endpoint_parts.netloc or endpoint_parts.query:
-            raise InvalidRequest("an s3 URL must not hold a credential; set AWS_SECRET_ACCESS_KEY, which boto3 reads")
-        if parts.scheme != "s3" or not parts.netloc or parts.fragment or not query.keys() <= {"endpoint", "region"}:
-            raise InvalidRequest(f"{url!r} is not an S3 store; write s3://bucket/prefix?endpoint=https://…&region=…")
-        with store_errors(f"cannot use {url!r}"):
-            try:
-                if prefix:
-                    check_key(prefix)
-                client = boto3.Session().client(
-                    "s3", endpoint_url=endpoint, region_name=query.get("region"), config=_CONFIG
-                )
-            except (StoreDenied, ValueError) as error:  # botocore raises ValueError for an invalid endpoint or region
-                raise InvalidRequest(f"{url!r} cannot be used: {error}") from error
-        return cls(client, parts.netloc, prefix)
+        return cls(*connected(url))
 
     def create(self) -> None:
         """Create the bucket in the client's region. Idempotent.
@@ -128,7 +90,7 @@ class S3BlobStore:
         """See ``BlobStore.put``."""
         check_key(key)
         version = uuid.uuid4().hex
-        headers = {"ContentType": content_type, "Metadata": {**metadata, _SHA256: sha256, _VERSION: version}}
+        headers = {"ContentType": content_type, "Metadata": {**metadata, SHA256: sha256, VERSION: version}}
 
         def write() -> None:
             condition, value = CREATE, "*"
@@ -155,7 +117,7 @@ class S3BlobStore:
         """
         check_key(key)
         blob, version = self.head(source), uuid.uuid4().hex
-        metadata = {**blob.metadata, _SHA256: blob.sha256, _VERSION: version}
+        metadata = {**blob.metadata, SHA256: blob.sha256, VERSION: version}
         headers = {"ContentType": blob.content_type, "Metadata": metadata}
         with store_errors(f"cannot copy blob {source!r} in {self._url()}"):
             if not self._writes.copies(blob.size):
@@ -192,6 +154,8 @@ class S3BlobStore:
             )
         if stored.size != size:
             raise StoreUnavailable(f"only {stored.size} of the {size} bytes of blob {key!r} were stored; delete it")
+        if not self._writes.checksums.verified:
+            read_back(self._client, self._at(key), key, version=version)
         return stored
 
     def head(self, key: str) -> Blob:
@@ -199,21 +163,19 @@ class S3BlobStore:
         at = self._at(key)
         with store_errors(f"cannot describe blob {key!r} in {self._url()}"):
             found = self._client.head_object(**at)
-            own = found["Metadata"]
-            if _SHA256 not in own:
+            own = metadata_of(found)
+            if SHA256 not in own:
                 found = self._client.get_object(**at)  # maybe a newer version: take everything from this response
-                own = found["Metadata"]
-                with io.BufferedReader(_Body(found["Body"], key), _READ_BUFFER) as body:
-                    own.setdefault(_SHA256, hashlib.file_digest(body, "sha256").hexdigest())
-        etag = f"{found['ETag'].strip(chr(34))}.{own.pop(_VERSION, '')}"
-        size, content_type, sha256 = found["ContentLength"], found.get("ContentType", _DEFAULT_TYPE), own.pop(_SHA256)
+                own = {SHA256: sha256_of(found, key), **metadata_of(found)}
+        etag = f"{found['ETag'].strip(chr(34))}.{own.pop(VERSION, '')}"
+        size, content_type, sha256 = found["ContentLength"], found.get("ContentType", _DEFAULT_TYPE), own.pop(SHA256)
         return Blob(key, self._url(key), size, sha256, etag, content_type, own)
 
     def open(self, key: str) -> BinaryIO:
         """See ``BlobStore.open``. Reads one response of the server; if that breaks off, reading raises."""
         at = self._at(key)
         with store_errors(f"cannot read blob {key!r} in {self._url()}"):
-            return io.BufferedReader(_Body(self._client.get_object(**at)["Body"], key), _READ_BUFFER)
+            return opened(self._client.get_object(**at), key)
 
     def list(self, prefix: str = "") -> Iterator[Blob]:
         """See ``BlobStore.list``. Sends one request a blob, several at once: S3's listings have no metadata."""
@@ -259,31 +221,9 @@ class S3BlobStore:
             pool.shutdown(cancel_futures=True)
 
 
-class _Body(io.RawIOBase):
-    """A blob opened for reading. Translates errors during reads into store errors too."""
-
-    def __init__(self, body: Any, key: str) -> None:  # noqa: ANN401 - boto3 has no types
-        self._body, self._key = body, key
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        with store_errors(f"cannot read blob {self._key!r} to its end"):
-            return int(self._body.readinto(buffer))
-
-    def close(self) -> None:
-        self._body.close()
-        super().close()
-
-
 def _is_key(key: str) -> bool:
     try:
         check_key(key)
     except StoreDenied:
         return False
     return True
-
-
-def _holds_no_secret(record: logging.LogRecord) -> bool:
-    return not _SECRET.search(record.getMessage())
