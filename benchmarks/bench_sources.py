@@ -19,16 +19,16 @@ import sys
 import tempfile
 import time
 from argparse import SUPPRESS, ArgumentParser
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import parse_qs
 
-from aiohttp import web
 from attrs import frozen
 from figures import arguments
 from from_tests import bing_page, results_of
 from jpegs import SMALL, originals
-from sites import LATENCY, slow_site
+from sites import LATENCY, Answer, Answers, number_of, slow_site
 
 HOSTS = tuple(f"127.0.0.{number}" for number in range(2, 10))
 THREADS = ((1, 1), (1, 2), (1, 4), (1, 8), (1, 16), (1, 32), (4, 16), (4, 32), (4, 64))  # for pages, for images
@@ -196,24 +196,24 @@ CRAWLS: Mapping[str, Callable[..., tuple[float, float]]] = {
 }
 
 
-def bing(pictures: list[Path]) -> Callable[[Sequence[str]], Iterable[web.RouteDef]]:
-    """Return the routes: Bing's result pages on the first host, the pictures on the others."""
+def bing(pictures: list[Path]) -> Answers:
+    """Return the responses: Bing's result pages on the first host, the pictures on the others."""
     bodies = [path.read_bytes() for path in pictures]
 
-    def routes(hosts: Sequence[str]) -> Iterable[web.RouteDef]:
+    def answers(hosts: Sequence[str]) -> Answer:
         results = results_of(f"http://{hosts[1 + number % len(HOSTS)]}/{number}.jpg" for number in range(len(bodies)))
 
-        async def page(request: web.Request) -> web.Response:
+        def answer(target: str) -> tuple[str, bytes]:
+            path, _, query = target.partition("?")
+            if path != "/images/async":
+                return "image/jpeg", bodies[number_of(path)]
             # `first` counts from 0 or from 1; either way a page has 20 results
-            start = int(request.query["first"]) // PAGE * PAGE
-            return web.Response(body=bing_page(results[start : start + PAGE]), content_type="text/html")
+            start = int(parse_qs(query)["first"][0]) // PAGE * PAGE
+            return "text/html", bing_page(results[start : start + PAGE])
 
-        async def picture(request: web.Request) -> web.Response:
-            return web.Response(body=bodies[int(request.match_info["number"])], content_type="image/jpeg")
+        return answer
 
-        return [web.get("/images/async", page), web.get(r"/{number:\d+}.jpg", picture)]
-
-    return routes
+    return answers
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from figures import arguments, interleaved, median, print_figure
 from process_cost import clean_environment
 
 LATER = (
-    *("aiohttp", "azure", "boto3", "botocore", "celery", "icrawler", "imagehash", "jinja2", "kombu", "numpy", "PIL"),
+    *("azure", "boto3", "botocore", "celery", "icrawler", "imagehash", "jinja2", "kombu", "numpy", "PIL", "pycurl"),
     *("prometheus_client", "psycopg", "pyarrow", "redis", "rq", "sqlalchemy"),
 )
 HELP = "import sys\nsys.argv = ['pixcore', '--help']\nfrom pixcore_runners.cli import main\n"

@@ -7,7 +7,6 @@ tolerance. It decodes a JPEG as pixcore's validator does. It prints when the fir
 archive was complete.
 """
 
-import asyncio
 import hashlib
 import json
 import multiprocessing
@@ -15,10 +14,11 @@ import os
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
-import aiohttp
+import pycurl
 from PIL import Image, ImageStat
 
 from pixcore_adapters.validator.hashes import dhash, phash
@@ -39,26 +39,42 @@ def main() -> None:
 def chunk(archive: Path, urls: list[str]) -> tuple[float, float]:
     """Write one archive; return when it began and ended."""
     began = time.time()
-    asyncio.run(pack(archive, urls))
+    rows: list[tuple[str | int | float, ...]] = []
+    with zipfile.ZipFile(archive, "w") as packed:
+        for url, data in fetched(urls):
+            packed.writestr(url.rpartition("/")[2], data)
+            rows.append((url, hashlib.sha256(data).hexdigest(), *hashes(data)))
+        packed.writestr("metadata.jsonl", "\n".join(map(json.dumps, rows)))
     return began, time.time()
 
 
-async def pack(archive: Path, urls: list[str]) -> None:
+def fetched(urls: list[str]) -> Iterator[tuple[str, bytes]]:
     """Fetch ``IN_FLIGHT`` images at a time. Each is decoded and stored at once, while the other fetches wait."""
-    with zipfile.ZipFile(archive, "w") as packed:
-        pending = iter(urls)
+    multi = pycurl.CurlMulti()
+    left = iter(urls)
+    bodies: dict[pycurl.Curl, BytesIO] = {}
 
-        async def fetch_all() -> None:
-            for url in pending:
-                async with session.get(url) as response:
-                    data = await response.read()
-                packed.writestr(url.rpartition("/")[2], data)
-                rows.append((url, hashlib.sha256(data).hexdigest(), *hashes(data)))
+    def start(handle: pycurl.Curl) -> None:
+        if url := next(left, None):
+            bodies[handle] = BytesIO()
+            handle.setopt(pycurl.URL, url)
+            handle.setopt(pycurl.FAILONERROR, 1)
+            handle.setopt(pycurl.WRITEDATA, bodies[handle])
+            multi.add_handle(handle)
 
-        rows: list[tuple[str | int | float, ...]] = []
-        async with aiohttp.ClientSession(raise_for_status=True) as session:
-            await asyncio.gather(*(fetch_all() for _ in range(IN_FLIGHT)))
-        packed.writestr("metadata.jsonl", "\n".join(map(json.dumps, rows)))
+    for _ in range(IN_FLIGHT):
+        start(pycurl.Curl())
+    while bodies:
+        multi.perform()
+        _, done, failed = multi.info_read()
+        if failed:
+            raise SystemExit(f"a fetch failed: {failed}")
+        for handle in done:
+            multi.remove_handle(handle)
+            yield handle.getinfo(pycurl.EFFECTIVE_URL), bodies.pop(handle).getvalue()
+            start(handle)
+        if not done:
+            multi.select(1.0)
 
 
 def hashes(data: bytes) -> tuple[int, int, float]:

@@ -3,20 +3,23 @@
 import asyncio
 import multiprocessing
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import certifi
 import trustme
-from aiohttp import web
 from attrs import frozen
 from from_tests import Setup, free_port, speaks_http, started
 from peers import program
 
 LATENCY = 0.1  # seconds before each response of the slow site
 
-Routes = Callable[[Sequence[str]], Iterable[web.AbstractRouteDef]]
+Answer = Callable[[str], tuple[str, bytes]]
+"""Returns the content type and the body of a path with its query; raises LookupError or ValueError if it is none."""
+
+Answers = Callable[[Sequence[str]], Answer]
+"""Called with the ``HOST:PORT`` of all hosts of a site."""
 
 
 @frozen
@@ -59,15 +62,12 @@ def caddy(folder: Path, scratch: Path) -> Iterator[Site]:
 
 
 @contextmanager
-def slow_site(routes: Routes, hosts: Sequence[str] = ("127.0.0.1",)) -> Iterator[list[str]]:
-    """Serve on these hosts, in a separate process, each response after ``LATENCY``; yield the ``HOST:PORT`` of each.
-
-    ``routes`` is called with these addresses.
-    """
+def slow_site(answers: Answers, hosts: Sequence[str] = ("127.0.0.1",)) -> Iterator[list[str]]:
+    """Serve on these hosts, in a separate process, each response after ``LATENCY``; yield the ``HOST:PORT`` of each."""
     listening = [socket.create_server((host, 0), backlog=1024) for host in hosts]
     addresses = ["{}:{}".format(*server.getsockname()) for server in listening]
     serving = multiprocessing.get_context("fork").Process(
-        target=lambda: asyncio.run(_serve(routes(addresses), listening)), daemon=True
+        target=lambda: asyncio.run(_serve(answers(addresses), listening)), daemon=True
     )
     serving.start()
     try:
@@ -79,19 +79,30 @@ def slow_site(routes: Routes, hosts: Sequence[str] = ("127.0.0.1",)) -> Iterator
             server.close()
 
 
-async def _serve(routes: Iterable[web.AbstractRouteDef], listening: Sequence[socket.socket]) -> None:
-    app = web.Application(middlewares=[_delay])
-    app.add_routes(routes)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
+def number_of(target: str) -> int:
+    """Return the number of the path ``/NUMBER.jpg``.
+
+    Raises:
+        ValueError: It is another path.
+    """
+    return int(target.removeprefix("/").removesuffix(".jpg"))
+
+
+async def _serve(answer: Answer, listening: Sequence[socket.socket]) -> None:
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError), closing(writer):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await asyncio.sleep(LATENCY)
+                try:
+                    (kind, body), status = answer(head.split()[1].decode()), "200 OK"
+                except (LookupError, ValueError):
+                    kind, body, status = "text/plain", b"", "404 Not Found"
+                writer.write(
+                    f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+                )
+                await writer.drain()
+
     for server in listening:
-        await web.SockSite(runner, server).start()
+        await asyncio.start_server(connected, sock=server)
     await asyncio.Event().wait()
-
-
-@web.middleware
-async def _delay(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    await asyncio.sleep(LATENCY)
-    return await handler(request)

@@ -1,40 +1,37 @@
 """The fetcher cannot be used to attack the network it runs in."""
 
+import os
 import socket
-from asyncio.selector_events import BaseSelectorEventLoop
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, repeat
 from pathlib import Path
 
+import pycurl
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 from hostile import AGENT, Site, fetch, picture, policy, redirect, status
 
 from pixcore.errors import InvalidRequest
+from pixcore_adapters.downloader.fetch import transfers
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
+from pixcore_adapters.downloader.fetch.transfers import open_socket
 from pixcore_adapters.downloader.fetch.url import web_url
 
 PUBLIC = "93.184.216.34"
 
 
-class Names(AbstractResolver):
+class Names:
     """A resolver with a table of results. Each call returns the next one, and the last one repeats."""
 
     def __init__(self, answers: Mapping[str, Sequence[Sequence[str]]]) -> None:
         self._answers = {name: chain(each, repeat(each[-1])) for name, each in answers.items()}
 
-    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int) -> Sequence[str]:  # noqa: ARG002 - any port
         """Return the next result."""
         if host not in self._answers:
             raise socket.gaierror(socket.EAI_NONAME, "no such name")
-        return [
-            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
-            for address in next(self._answers[host])
-        ]
-
-    async def close(self) -> None:
-        """Do nothing."""
+        return next(self._answers[host])
 
 
 @pytest.fixture
@@ -44,17 +41,34 @@ def decoy() -> Iterator[Site]:
         yield site
 
 
+class Wired(pycurl.Curl):
+    """A handle of libcurl that takes sockets which are connected already."""
+
+    def __init__(self) -> None:
+        self.setopt(pycurl.SOCKOPTFUNCTION, self._connected)
+
+    def _connected(self, descriptor: int, _purpose: int) -> int:
+        with socket.socket(fileno=os.dup(descriptor)) as sock, suppress(OSError):
+            sock.getpeername()
+            return pycurl.SOCKOPT_ALREADY_CONNECTED
+        return pycurl.SOCKOPT_OK
+
+
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Redirect connections to the public address to loopback. Return the addresses of all connections."""
     connected: list[tuple[str, int]] = []
-    connect = BaseSelectorEventLoop.sock_connect
 
-    async def sock_connect(loop: BaseSelectorEventLoop, sock: socket.socket, address: tuple[str, int]) -> None:
-        connected.append(address)
-        await connect(loop, sock, ("127.0.0.1", address[1]) if address[0] == PUBLIC else address)
+    def opened(address: tuple[int, int, int, tuple[str, int]], *, guarded: bool) -> socket.socket:
+        sock = open_socket(address, guarded=guarded)
+        host, port = address[3][:2]
+        connected.append((host, port))
+        if host == PUBLIC:
+            sock.connect(("127.0.0.1", port))
+        return sock
 
-    monkeypatch.setattr(BaseSelectorEventLoop, "sock_connect", sock_connect)
+    monkeypatch.setattr(transfers, "open_socket", opened)
+    monkeypatch.setattr(pycurl, "Curl", Wired)
     return connected
 
 
@@ -135,19 +149,20 @@ def test_rebinding_between_hops(decoy: Site, tmp_path: Path) -> None:
     assert not decoy.requests
 
 
-def test_public_among_private(tmp_path: Path, wire: list[tuple[str, int]]) -> None:
+@pytest.mark.parametrize("host", ["mixed.example", "mixed.example."])
+def test_public_among_private(tmp_path: Path, wire: list[tuple[str, int]], host: str) -> None:
     """Only the public addresses of a name are used."""
     with Site({"/x.jpg": picture()}) as site:
         names = Names({"mixed.example": [["10.0.0.1", "127.0.0.1", PUBLIC, "fe80::1"]]})
-        (outcome,) = fetch(f"http://mixed.example:{site.port}/x.jpg", tmp_path, guarded(), resolver=names)
+        (outcome,) = fetch(f"http://{host}:{site.port}/x.jpg", tmp_path, guarded(), resolver=names)
     assert isinstance(outcome, Fetched)
     assert {address for address, _ in wire} == {PUBLIC}
 
 
 def test_socket_is_the_last_gate(decoy: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The socket factory refuses a private address even if every earlier check were bypassed."""
-    module = "pixcore_adapters.downloader.fetch.connections"
-    monkeypatch.setattr(f"{module}.is_public_host", lambda _host: True)
+    for module in ("connections", "resolving"):
+        monkeypatch.setattr(f"pixcore_adapters.downloader.fetch.{module}.is_public_host", lambda _host: True)
     names = Names({"fooled.example": [["127.0.0.1"]]})
     urls = [decoy.url("/x.jpg"), f"http://fooled.example:{decoy.port}/x.jpg"]
     outcomes = fetch(urls, tmp_path, guarded(), resolver=names)

@@ -28,11 +28,10 @@ def secure_site(authority: trustme.CA, name: str = "127.0.0.1") -> Iterator[Site
 
 
 def test_private_authority(authority: trustme.CA, tmp_path: Path) -> None:
-    """A context that trusts a private authority is used for images and robots.txt."""
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
+    """A file of authorities is used for images and robots.txt."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     with secure_site(authority) as site:
-        (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site), tls=trusting)
+        (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site), authorities=tmp_path / "ca.pem")
     assert isinstance(outcome, Fetched)
 
 
@@ -56,10 +55,9 @@ def test_unknown_authority(authority: trustme.CA, tmp_path: Path) -> None:
 
 def test_other_name(authority: trustme.CA, tmp_path: Path) -> None:
     """A certificate for another name is a permanent miss."""
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     with secure_site(authority, "example.org") as site:
-        (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site), tls=trusting)
+        (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site), authorities=tmp_path / "ca.pem")
     assert isinstance(outcome, Missed)
     assert (outcome.reason, outcome.permanent) == ("tls", True)
 

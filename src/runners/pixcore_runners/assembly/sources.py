@@ -1,5 +1,5 @@
 """The sources of images: the downloader of all of them, and the listings and limits that planning reads."""
-# ruff: noqa: PLC0415 - aiohttp is slow to import, and only downloaders need it
+# ruff: noqa: PLC0415 - libcurl is slow to import, and only downloaders need it
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

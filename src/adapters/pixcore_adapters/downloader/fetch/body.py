@@ -1,15 +1,16 @@
 """A response's body: accepted content types, bounded decoding, and a file that is either complete or absent."""
 
+import os
 import zlib
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from aiohttp import ClientResponse
+from types import TracebackType
+from typing import Self
 
 from pixcore.chunk.workspace import local_disk
 from pixcore.model.images import MissReason
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
+from pixcore_adapters.downloader.fetch.response import Response
 
 _BLOCK = 1 << 18
 _REFUSED_FAMILIES = frozenset({"text", "application", "audio", "video", "font", "multipart", "message"})
@@ -18,7 +19,7 @@ _ZLIB = frozenset({"gzip", "x-gzip", "deflate"})
 _ACTIVITY = "writing a download"
 
 
-def check_content_type(response: ClientResponse) -> None:
+def check_content_type(response: Response) -> None:
     """Check that the content type may belong to an image: image types, octet-stream, unknown and missing types.
 
     The validator later decides by the bytes.
@@ -26,78 +27,104 @@ def check_content_type(response: ClientResponse) -> None:
     Raises:
         FetchFailed: The type belongs to something else, such as text.
     """
-    stated = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    stated = (response.get("content-type") or "").partition(";")[0].strip().lower()
     family, _, kind = stated.partition("/")
     if family in _REFUSED_FAMILIES and kind != "octet-stream":
         raise FetchFailed(MissReason.CONTENT_TYPE, stated)
 
 
-async def decoded(response: ClientResponse) -> AsyncGenerator[bytes]:
-    """Yield the decoded body in blocks of bounded size. Close the generator with ``aclosing``.
+class Body:
+    """Decodes a body block by block, in bounded memory, and passes it on.
 
-    Raises:
-        FetchFailed: The content encoding is unknown, the encoded data is invalid, or it ends early.
+    Attributes:
+        size: The number of decoded bytes so far.
     """
-    inflater = _inflater(response)
-    async for block in response.content.iter_any():
-        if inflater:
-            for part in inflater.inflate(block):
-                yield part
-        else:
-            yield block
-    if inflater:
-        inflater.finish()
+
+    def __init__(
+        self, response: Response, write: Callable[[bytes], object], max_bytes: int, *, only_start: bool = False
+    ) -> None:
+        """``write`` gets the decoded blocks. With ``only_start``, what follows ``max_bytes`` is not wanted.
+
+        Raises:
+            FetchFailed: The declared length is larger than ``max_bytes``, or the content encoding is unknown.
+        """
+        self.size = 0
+        self._write, self._max_bytes, self._only_start = write, max_bytes, only_start
+        self._inflater = _inflater(response)
+        if (response.length or 0) > max_bytes and not only_start:
+            raise FetchFailed(MissReason.TOO_LARGE, f"Content-Length is {response.length} bytes")
+
+    def take(self, block: bytes) -> bool:
+        """Take a block as the server sent it. Return True if no more is wanted.
+
+        Raises:
+            FetchFailed: The body is larger than ``max_bytes``, or it cannot be decoded.
+        """
+        for part in self._inflater.inflate(block) if self._inflater else (block,):
+            left = self._max_bytes - self.size
+            self.size += len(part)
+            if left < len(part):
+                if not self._only_start:
+                    raise FetchFailed(MissReason.TOO_LARGE, f"more than {self._max_bytes} bytes")
+                self._inflater = None
+                self._write(part[:left])
+                return True
+            self._write(part)
+        return False
+
+    def finish(self) -> None:
+        """Check that the body is complete.
+
+        Raises:
+            FetchFailed: The encoded body ends early.
+        """
+        if self._inflater:
+            self._inflater.finish()
 
 
-async def receive(response: ClientResponse, write: Callable[[bytes], object], max_bytes: int) -> int:
-    """Write the decoded body block by block, in bounded memory. Return its size in bytes.
+class NewFile:
+    """A file that is complete or absent. A context manager, which removes the file if the block raises."""
 
-    Raises:
-        FetchFailed: The body is larger than ``max_bytes``; or as for ``decoded``.
-    """
-    length = response.content_length
-    if (length or 0) > max_bytes:
-        raise FetchFailed(MissReason.TOO_LARGE, f"Content-Length is {length} bytes")
-    if length is not None and length <= _BLOCK and _inflater(response) is None:
-        whole = await response.read()  # faster, for most pictures; aiohttp checks the length
-        write(whole)
-        return len(whole)
-    size = 0
-    async with aclosing(decoded(response)) as parts:
-        async for part in parts:
-            size += len(part)
-            if size > max_bytes:
-                raise FetchFailed(MissReason.TOO_LARGE, f"more than {max_bytes} bytes")
-            write(part)
-    return size
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
 
+    def create(self) -> None:
+        """Create the file.
 
-@contextmanager
-def new_file(path: Path) -> Generator[Callable[[bytes], None]]:
-    """Create a file and yield a function that writes to it. Remove the file if the block raises.
-
-    Raises:
-        WorkspaceFull, TransientError: The file cannot be written; see ``local_disk``.
-    """
-    with local_disk(_ACTIVITY):
-        file = path.open("wb", buffering=0)  # unbuffered, so that closing has nothing to flush and cannot fail
-
-    def write(block: bytes) -> None:
-        rest = memoryview(block)
+        Raises:
+            WorkspaceFull, TransientError: It cannot be created; see ``local_disk``.
+        """
         with local_disk(_ACTIVITY):
-            while rest:
-                rest = rest[file.write(rest) :]
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
 
-    try:
-        with file:
-            yield write
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    def write(self, block: bytes) -> None:
+        """Append to the file.
+
+        Raises:
+            WorkspaceFull, TransientError: It cannot be written; see ``local_disk``.
+        """
+        with local_disk(_ACTIVITY):
+            written = os.write(self._descriptor, block)
+            while written < len(block):
+                block = block[written:]
+                written = os.write(self._descriptor, block)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._descriptor < 0:
+            return
+        os.close(self._descriptor)
+        if error:
+            self._path.unlink(missing_ok=True)
 
 
-def _inflater(response: ClientResponse) -> "_Inflater | None":
-    name = response.headers.get("Content-Encoding", "").strip().lower()
+def _inflater(response: Response) -> "_Inflater | None":
+    name = (response.get("content-encoding") or "").strip().lower()
     if name in _UNENCODED:
         return None
     if name in _ZLIB:

@@ -1,108 +1,41 @@
 """Guarded connections: nothing connects to an address that was not checked.
 
-A name is resolved once for each connection. Addresses that are not public are removed from the result, and the socket
-factory checks the address again before it connects. Only the policy's private hosts and proxies are not checked.
+A name is looked up before the request, and libcurl gets only its addresses that are public. The socket factory checks
+the address again before it connects. Only the policy's private hosts and proxies are not checked.
 """
 
 import asyncio
 import os
-import socket
 import ssl
-from base64 import b64encode
-from collections.abc import AsyncGenerator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import lru_cache, partial
-from ipaddress import ip_address
+from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
-from aiohappyeyeballs import AddrInfoType
-from aiohttp.abc import AbstractResolver, ResolveResult
+import pycurl
 from attrs import field, frozen
 from yarl import URL
 
 from pixcore.errors import InvalidRequest
-from pixcore_adapters.downloader.fetch.address import is_numeric, is_public, is_public_host
+from pixcore_adapters.downloader.fetch.address import is_numeric, is_public_host
 from pixcore_adapters.downloader.fetch.failures import AddressRefused
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
+from pixcore_adapters.downloader.fetch.resolving import Names, Resolver, SystemResolver
+from pixcore_adapters.downloader.fetch.response import Response
+from pixcore_adapters.downloader.fetch.transfers import Opened, Options, Request, Transfers
+from pixcore_adapters.downloader.fetch.url import WebUrl
 
 _PROXIED = frozenset({"http", "https", "all"})
-_IDLE_SECONDS = 2.0  # a list of many hosts would run out of file handles if this were much longer
-
-
-class ThreadedResolver(AbstractResolver):
-    """The system's resolver, in as many threads as fetches, so that a dead name server delays no other lookup."""
-
-    def __init__(self, threads: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="pixcore-resolver")
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Return the addresses of a host name."""
-        getaddrinfo = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, getaddrinfo)
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address[0]),
-                port=port,
-                family=kind,
-                proto=protocol,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for kind, _, protocol, _, address in found
-        ]
-
-    async def close(self) -> None:
-        """Wait for the threads. A lookup cannot be interrupted, but the system limits its time."""
-        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
-
-
-class PublicResolver(AbstractResolver):
-    """Another resolver's results without the addresses that are not public."""
-
-    def __init__(self, resolver: AbstractResolver) -> None:
-        self._resolver = resolver
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Return the public addresses of a host name.
-
-        Raises:
-            AddressRefused: None of its addresses is public.
-        """
-        found = await self._resolver.resolve(host, port, family)
-        public = [result for result in found if is_public_host(result["host"])]
-        if not public:
-            raise AddressRefused(f"{host} has no public address")
-        return public
-
-    async def close(self) -> None:
-        """Do nothing: the owner of the other resolver closes it."""
-
-
-def public_socket(address_info: AddrInfoType) -> socket.socket:
-    """Create the socket for a connection. This is the last check, after all caches and redirects.
-
-    Raises:
-        AddressRefused: The address is not public.
-    """
-    family, kind, protocol, _, address = address_info
-    if not is_public(ip_address(address[0])):
-        raise AddressRefused(f"{address[0]}")
-    return socket.socket(family, kind, protocol)
 
 
 @frozen
 class _Proxy:
-    url: URL
-    authorization: Mapping[str, str] = field(repr=False)
+    host: str
+    port: int
+    scheme: str
+    options: Options = field(repr=False)
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -116,51 +49,56 @@ class _Proxy:
             raise InvalidRequest(
                 f"proxies with the scheme {url.scheme!r} are not supported; set an http:// or https:// proxy"
             )
-        if url.raw_user is None:
-            return cls(url, {})
-        credentials = f"{unquote(url.raw_user)}:{unquote(url.raw_password or '')}"
-        return cls(url.with_user(None), {"Proxy-Authorization": f"Basic {b64encode(credentials.encode()).decode()}"})
+        options: Options = ((pycurl.PROXY, str(url.origin())), (pycurl.NOPROXY, ""))
+        if url.raw_user is not None:
+            options += (
+                (pycurl.PROXYUSERNAME, unquote(url.raw_user)),
+                (pycurl.PROXYPASSWORD, unquote(url.raw_password or "")),
+            )
+        return cls(url.raw_host, url.port or 0, url.scheme, options)
 
 
-@lru_cache(maxsize=1)
-def _system_certificates(_file: str | None, _folder: str | None) -> ssl.SSLContext:
-    """Return a context with the system's certificates. Cached: loading them takes as long as a hundred fetches.
+def trusted_authorities(file: Path | None = None) -> Options:
+    """Return the options that name the authorities to trust: those of a file, or else the system's.
 
-    The parameters are the environment variables that OpenSSL reads, so that a change of them is noticed.
+    ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` replace the system's file and folder.
     """
-    return ssl.create_default_context()
+    if file:
+        return ((pycurl.CAINFO, str(file)), (pycurl.PROXY_CAINFO, str(file)))
+    places = ssl.get_default_verify_paths()
+    found = os.environ.get(places.openssl_cafile_env) or places.openssl_cafile
+    folder = os.environ.get(places.openssl_capath_env) or places.openssl_capath
+    options: Options = ((pycurl.CAPATH, folder), (pycurl.PROXY_CAPATH, folder))
+    if Path(found).is_file():  # libcurl refuses to connect if it is missing
+        options += ((pycurl.CAINFO, found), (pycurl.PROXY_CAINFO, found))
+    return options
 
 
 class Connections:
-    """Two pools of keep-alive connections, one guarded and one trusted, with one TLS context and no cookies.
+    """Connections that are kept alive, guarded unless they serve a private host of the policy or a proxy."""
 
-    The trusted pool serves the policy's private hosts and proxies.
-    """
-
-    def __init__(self, policy: FetchPolicy, resolver: AbstractResolver | None, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, policy: FetchPolicy, resolver: Resolver | None, authorities: Path | None) -> None:
         self._policy = policy
         self._given_resolver = resolver
-        self._given_tls = tls
+        self._authorities = authorities
         named = getproxies() if policy.proxy_from_environment else {}
         self._proxies = {scheme: _Proxy.read(text) for scheme, text in named.items() if scheme in _PROXIED}
+        self._tls: Options | None = None
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        enter = self._closing.enter_async_context
         resolver = self._given_resolver
         if resolver is None:
-            resolver = ThreadedResolver(self._policy.in_flight)
-            self._closing.push_async_callback(resolver.close)
-        self._public_resolver = PublicResolver(resolver)
-        self._guarded = await self._session(
-            aiohttp.TCPConnector(
-                limit=0,
-                keepalive_timeout=_IDLE_SECONDS,
-                resolver=self._public_resolver,
-                socket_factory=public_socket,
+            resolver = await enter(SystemResolver(self._policy.in_flight))
+        self._names = await enter(Names(resolver))
+        self._transfers = await enter(
+            Transfers(
+                (
+                    (pycurl.USERAGENT, self._policy.user_agent),
+                    (pycurl.HTTPHEADER, ("Accept: */*", "Accept-Encoding: identity")),
+                )
             )
-        )
-        self._trusted = await self._session(
-            aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS, resolver=resolver)
         )
         return self
 
@@ -169,55 +107,51 @@ class Connections:
     ) -> None:
         await self._closing.__aexit__(kind, error, trace)
 
-    async def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-        return await self._closing.enter_async_context(
-            aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,  # body.py decodes, and enforces the size limit
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # the fetcher enforces its own deadline
-                headers={"User-Agent": self._policy.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"},
-            )
-        )
+    async def get(self, url: WebUrl, seconds: float, opened: Opened) -> Response:
+        """Send a GET request; see ``Transfers.get``. Follows no redirect.
 
-    @asynccontextmanager
-    async def get(self, url: URL) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """Send a GET request and yield the response with its body unread. Follows no redirect."""
+        Raises:
+            FetchFailed: It failed, or took longer than ``seconds``; or any error of ``opened`` or the sink.
+            OSError, ValueError: The lookup of the name failed; AddressRefused if the address is not public.
+            TimeoutError: The lookup took longer than ``seconds``.
+        """
+        started = asyncio.get_running_loop().time()
         proxy = self._proxy(url)
-        session = self._trusted
-        if not self._is_allowed_private(url):
-            await self._check_public(url, behind_proxy=proxy is not None)
-            session = self._trusted if proxy else self._guarded
-        # for https, the proxy's credentials go into the CONNECT request, not into the request inside the tunnel
-        authorization = proxy.authorization if proxy else {}
-        async with session.get(
-            url,
-            allow_redirects=False,
-            proxy=proxy.url if proxy else None,
-            proxy_headers=authorization if url.scheme == "https" else None,
-            headers=authorization if url.scheme == "http" else None,
-            ssl=self._tls(url, proxy),
-        ) as response:
-            yield response
+        allowed = self._is_allowed_private(url)
+        if not allowed:
+            await self._check_public(url, seconds, behind_proxy=proxy is not None)
+        guarded = not (allowed or proxy)
+        target = proxy or url
+        pinned = ""
+        if not is_numeric(target.host):
+            async with asyncio.timeout(seconds):
+                addresses = await self._names.addresses(target.host, target.port, public=guarded)
+            pinned = f"{target.host}:{target.port}:{','.join(addresses)}"
+        seconds -= asyncio.get_running_loop().time() - started
+        return await self._transfers.get(Request(url.text, seconds, pinned, guarded, self._options(url, proxy)), opened)
 
-    def _tls(self, url: URL, proxy: _Proxy | None) -> ssl.SSLContext | bool:
-        """Return the certificates to trust. They are loaded only if the URL or the proxy uses TLS."""
-        if "https" not in {url.scheme, proxy and proxy.url.scheme}:
-            return True
-        return self._given_tls or _system_certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    def _options(self, url: WebUrl, proxy: _Proxy | None) -> Options:
+        options: Options = proxy.options if proxy else ()
+        if "https" in {url.scheme, proxy and proxy.scheme}:
+            if self._tls is None:
+                self._tls = trusted_authorities(self._authorities)
+            options += self._tls
+        return options
 
-    def _is_allowed_private(self, url: URL) -> bool:
-        host = (url.host_subcomponent or "").lower()
+    def _is_allowed_private(self, url: WebUrl) -> bool:
+        host = url.netloc.lower()
         return not self._policy.private_hosts.isdisjoint({host, f"{host}:{url.port}"})
 
-    async def _check_public(self, url: URL, *, behind_proxy: bool) -> None:
-        host = url.raw_host or ""
-        if is_numeric(host):
-            if not is_public_host(host):
-                raise AddressRefused(host)
+    async def _check_public(self, url: WebUrl, seconds: float, *, behind_proxy: bool) -> None:
+        if is_numeric(url.host):
+            if not is_public_host(url.host):
+                raise AddressRefused(url.host)
         elif behind_proxy:
-            await self._public_resolver.resolve(host, url.port or 0)
+            async with asyncio.timeout(seconds):
+                await self._names.addresses(url.host, url.port, public=True)
 
-    def _proxy(self, url: URL) -> _Proxy | None:
+    def _proxy(self, url: WebUrl) -> _Proxy | None:
+        if not self._proxies:
+            return None
         proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
-        return None if proxy is None or proxy_bypass(url.raw_host or "") else proxy
+        return None if proxy is None or proxy_bypass(url.host) else proxy

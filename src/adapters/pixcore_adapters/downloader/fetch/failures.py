@@ -1,12 +1,11 @@
-"""Translate the exceptions of aiohttp, ssl, yarl and sockets into the reason of a miss."""
+"""Translate the errors of libcurl, of lookups and of yarl into the reason of a miss."""
 
+import re
 import socket
-import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
+import pycurl
 
 from pixcore.errors import PixcoreError, one_line
 from pixcore.model.images import MissReason
@@ -25,52 +24,61 @@ class FetchFailed(Exception):
 
 
 class AddressRefused(OSError):
-    """The address is not public. It is an OSError because aiohttp passes OSErrors on with their cause."""
+    """The address is not public."""
 
 
 _TRANSIENT = False
 _PERMANENT = True
-_MEANINGS: tuple[tuple[type[Exception], MissReason, bool], ...] = (  # the first match counts
-    (AddressRefused, MissReason.ADDRESS, _PERMANENT),
-    (TimeoutError, MissReason.TIMEOUT, _TRANSIENT),
-    (aiohttp.ClientConnectorCertificateError, MissReason.TLS, _PERMANENT),
-    (ssl.SSLCertVerificationError, MissReason.TLS, _PERMANENT),
-    (aiohttp.ClientSSLError, MissReason.TLS, _TRANSIENT),
-    (ssl.SSLError, MissReason.TLS, _TRANSIENT),
-    (aiohttp.ClientHttpProxyError, MissReason.UNREACHABLE, _TRANSIENT),
-    (aiohttp.ClientPayloadError, MissReason.TRUNCATED, _TRANSIENT),
-    (PayloadEncodingError, MissReason.TRUNCATED, _TRANSIENT),
-    (aiohttp.ClientResponseError, MissReason.MALFORMED, _PERMANENT),
-    (HttpProcessingError, MissReason.MALFORMED, _PERMANENT),
-    (ValueError, MissReason.NOT_A_URL, _PERMANENT),  # such as aiohttp's InvalidURL and idna's UnicodeError
-    (aiohttp.NonHttpUrlClientError, MissReason.NOT_A_URL, _PERMANENT),
-    (aiohttp.ClientError, MissReason.UNREACHABLE, _TRANSIENT),
-    (OSError, MissReason.UNREACHABLE, _TRANSIENT),
-)
+_TOO_LARGE = 100  # libcurl's code without a name in pycurl: a header is too long, or there are too many
+_MEANINGS = {  # of libcurl's error codes; all others mean that the server cannot be reached now
+    pycurl.E_PEER_FAILED_VERIFICATION: (MissReason.TLS, _PERMANENT),
+    pycurl.E_SSL_ISSUER_ERROR: (MissReason.TLS, _PERMANENT),
+    pycurl.E_SSL_INVALIDCERTSTATUS: (MissReason.TLS, _PERMANENT),
+    pycurl.E_SSL_PINNEDPUBKEYNOTMATCH: (MissReason.TLS, _PERMANENT),
+    pycurl.E_SSL_CONNECT_ERROR: (MissReason.TLS, _TRANSIENT),
+    pycurl.E_SSL_CACERT_BADFILE: (MissReason.TLS, _TRANSIENT),
+    pycurl.E_SSL_CERTPROBLEM: (MissReason.TLS, _TRANSIENT),
+    pycurl.E_SSL_CIPHER: (MissReason.TLS, _TRANSIENT),
+    pycurl.E_PARTIAL_FILE: (MissReason.TRUNCATED, _TRANSIENT),
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: (MissReason.MALFORMED, _PERMANENT),  # libcurl has one code for both protocols
+    pycurl.E_UNSUPPORTED_PROTOCOL: (MissReason.MALFORMED, _PERMANENT),  # the answer is not HTTP
+    _TOO_LARGE: (MissReason.MALFORMED, _PERMANENT),
+    pycurl.E_BAD_CONTENT_ENCODING: (MissReason.ENCODING, _PERMANENT),
+    pycurl.E_URL_MALFORMAT: (MissReason.NOT_A_URL, _PERMANENT),
+}
+_IN_THE_BODY = frozenset({pycurl.E_RECV_ERROR, pycurl.E_GOT_NOTHING, pycurl.E_HTTP2})
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+_MEASURED = re.compile(r" after \d+ (ms|milliseconds)")  # left out, so that equal failures have equal details
+
+
+def transfer_failed(code: int, message: str, *, answered: bool) -> FetchFailed | TimeoutError:
+    """Return what libcurl's error code and message mean, after the head of a response if ``answered``."""
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return TimeoutError(message)
+    if answered and code in _IN_THE_BODY:
+        reason, permanent = MissReason.TRUNCATED, _TRANSIENT
+    else:
+        reason, permanent = _MEANINGS.get(code, (MissReason.UNREACHABLE, _TRANSIENT))
+    return FetchFailed(reason, _MEASURED.sub("", message), permanent=permanent)
 
 
 @contextmanager
-def translated() -> Generator[None]:
-    """Translate network errors. pixcore's own errors pass unchanged.
+def translated(seconds: float) -> Generator[None]:
+    """Translate timeouts after ``seconds``, errors of lookups and of parsing. pixcore's own errors pass unchanged.
 
     Raises:
-        FetchFailed: The network or the server failed.
+        FetchFailed: The network failed, or the URL is invalid.
     """
     try:
         yield
     except (FetchFailed, PixcoreError):
         raise
-    except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError) as exc:
-        # aiohttp wraps the error of a connection or lookup and keeps the original in `os_error`
-        inner = getattr(exc, "os_error", None)
-        cause = inner if isinstance(inner, AddressRefused | socket.gaierror) else exc
-        reason, permanent = next((reason, lasts) for kind, reason, lasts in _MEANINGS if isinstance(cause, kind))
-        no_such_name = isinstance(cause, socket.gaierror) and cause.errno in _NO_SUCH_NAME
-        raise FetchFailed(reason, _detail(cause), permanent=permanent or no_such_name) from exc
-
-
-def _detail(exc: Exception) -> str:
-    if isinstance(exc, aiohttp.ClientResponseError):
-        return exc.message  # str(exc) would add the URL, which may hold a signature
-    return "" if isinstance(exc, aiohttp.InvalidURL) else one_line(exc)
+    except AddressRefused as exc:
+        raise FetchFailed(MissReason.ADDRESS, one_line(exc)) from exc
+    except TimeoutError as exc:
+        raise FetchFailed(MissReason.TIMEOUT, f"longer than {seconds:g} seconds", permanent=False) from exc
+    except OSError as exc:
+        no_such_name = isinstance(exc, socket.gaierror) and exc.errno in _NO_SUCH_NAME
+        raise FetchFailed(MissReason.UNREACHABLE, one_line(exc), permanent=no_such_name) from exc
+    except ValueError as exc:  # such as idna's UnicodeError
+        raise FetchFailed(MissReason.NOT_A_URL, one_line(exc)) from exc

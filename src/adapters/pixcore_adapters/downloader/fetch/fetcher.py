@@ -2,9 +2,8 @@
 
 import asyncio
 import re
-import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -15,23 +14,23 @@ from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urljoin
 
-from aiohttp import ClientResponse
-from aiohttp.abc import AbstractResolver
 from attrs import define, evolve
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
-from yarl import URL
 
 from pixcore.chunk.retry import RetryPolicy
 from pixcore.errors import InvalidRequest, PixcoreError, SourceChanged, SourceUnavailable, one_line
 from pixcore.model.images import MissReason, Transfer
-from pixcore_adapters.downloader.fetch.body import check_content_type, decoded, new_file, receive
+from pixcore_adapters.downloader.fetch.body import Body, NewFile, check_content_type
 from pixcore_adapters.downloader.fetch.connections import Connections
 from pixcore_adapters.downloader.fetch.failures import FetchFailed, translated
 from pixcore_adapters.downloader.fetch.limits import exhausted_limit
 from pixcore_adapters.downloader.fetch.opt_out import Robots, robots_tag
-from pixcore_adapters.downloader.fetch.pace import MAX_WAIT, Deadline, Pace
+from pixcore_adapters.downloader.fetch.pace import MAX_WAIT, Pace
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
-from pixcore_adapters.downloader.fetch.url import web_url
+from pixcore_adapters.downloader.fetch.resolving import Resolver
+from pixcore_adapters.downloader.fetch.response import Response
+from pixcore_adapters.downloader.fetch.transfers import Sink
+from pixcore_adapters.downloader.fetch.url import WebUrl, web_url
 
 T = TypeVar("T")
 
@@ -45,7 +44,7 @@ class _Trace:
     """What is recorded of the requests for one image: the last address and its status, and the number of tries."""
 
     tries: int = 0
-    url: URL | None = None
+    url: WebUrl | None = None
     status: int = 0
 
     def answered(self, status: int) -> None:
@@ -61,6 +60,10 @@ def _ignore(_status: int) -> None:
     pass
 
 
+async def _allow_all(_url: WebUrl) -> None:
+    pass
+
+
 class Fetcher:
     """Fetch over the web within a policy. An asynchronous context manager; create one for each chunk.
 
@@ -72,16 +75,19 @@ class Fetcher:
         self,
         policy: FetchPolicy,
         *,
-        resolver: AbstractResolver | None = None,
-        tls: ssl.SSLContext | None = None,
+        resolver: Resolver | None = None,
+        authorities: Path | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """``resolver`` and ``tls`` default to the system's resolver and certificates (also from ``SSL_CERT_FILE``)."""
+        """``resolver`` defaults to the system's, and ``authorities`` to its certificates or those of ``SSL_CERT_FILE``.
+
+        ``authorities`` is a PEM file.
+        """
         self._policy = policy
         self._sleep = sleep
         self._pace = Pace(policy, sleep)
         self._waits = RetryPolicy(policy.attempts)
-        self._connections = Connections(policy, resolver, tls)
+        self._connections = Connections(policy, resolver, authorities)
         self._robots = Robots(self._read_robots, policy.product)
         self._closing = AsyncExitStack()
 
@@ -115,7 +121,14 @@ class Fetcher:
             SourceUnavailable: The page cannot be fetched now; a later attempt may succeed.
             SourceChanged: The server permanently refuses the page, or it is larger than ``max_bytes``.
         """
-        return await self._source(url, partial(_read_all, max_bytes=max_bytes))
+        page = BytesIO()
+
+        def take(response: Response) -> Body:
+            page.truncate(page.seek(0))
+            return Body(response, page.write, max_bytes)
+
+        await self._source(url, partial(self._visit, take=take))
+        return page.getvalue()
 
     async def save(self, url: str, into: Path, max_bytes: int) -> int:
         """Fetch a page like ``page`` does, into a file. Return its size in bytes.
@@ -124,9 +137,19 @@ class Fetcher:
             InvalidRequest, SourceUnavailable, SourceChanged: As for ``page``.
             WorkspaceFull, TransientError: ``into`` cannot be written.
         """
-        return await self._source(url, partial(_save, path=into, max_bytes=max_bytes))
 
-    async def _image(self, url: URL, into: Path, trace: _Trace) -> Fetched:
+        async def attempt(address: WebUrl) -> int:
+            def take(response: Response) -> Body:
+                body = Body(response, file.write, max_bytes)
+                file.create()
+                return body
+
+            with NewFile(into) as file:
+                return (await self._visit(address, take)).size
+
+        return await self._source(url, attempt)
+
+    async def _image(self, url: WebUrl, into: Path, trace: _Trace) -> Fetched:
         signals: list[str] = []
         trace.tries += 1
 
@@ -135,7 +158,7 @@ class Fetcher:
                 raise FetchFailed(MissReason.OPTED_OUT, signal)
             signals.append(signal)
 
-        async def check_robots(url: URL) -> None:
+        async def check_robots(url: WebUrl) -> None:
             trace.url, trace.status = url, 0
             try:
                 forbidden = await self._robots.forbid(url)
@@ -144,60 +167,80 @@ class Fetcher:
                     raise
             else:
                 if forbidden:
-                    opt_out(f"robots.txt of {url.origin()}")
+                    opt_out(f"robots.txt of {url.origin}")
 
-        async def take(response: ClientResponse) -> Fetched:
-            if signal := robots_tag(response.headers.getall("X-Robots-Tag", ()), self._policy.product):
+        def take(response: Response) -> Body:
+            if signal := robots_tag(response.all("x-robots-tag"), self._policy.product):
                 opt_out(signal)
             check_content_type(response)
-            size = await _save(response, into, self._policy.max_bytes)
-            return Fetched(size, datetime.now(UTC), "; ".join(signals), trace.transfer())
+            body = Body(response, file.write, self._policy.max_bytes)
+            file.create()
+            return body
 
-        return await self._visit(url, take, check_robots, trace.answered)
+        with NewFile(into) as file:
+            body = await self._visit(url, take, check_robots, trace.answered)
+        return Fetched(body.size, datetime.now(UTC), "; ".join(signals), trace.transfer())
 
-    async def _read_robots(self, url: URL) -> str:
+    async def _read_robots(self, url: WebUrl) -> str:
+        text = BytesIO()
+
+        def take(response: Response) -> Body:
+            text.truncate(text.seek(0))
+            return Body(response, text.write, _ROBOTS_BYTES, only_start=True)
+
         try:
-            body = await self._retried(
-                partial(self._visit, url, partial(_read_start, max_bytes=_ROBOTS_BYTES), _allow_all)
-            )
+            await self._retried(partial(self._visit, url, take))
         except FetchFailed as failed:
             if failed.missed.permanent:  # no robots.txt, or the URL itself will fail for the same reason
                 return ""
             raise
-        return body.decode("utf-8", "replace")
+        return text.getvalue().decode("utf-8", "replace")
 
-    async def _source(self, url: str, take: Callable[[ClientResponse], Awaitable[T]]) -> T:
+    async def _source(self, url: str, attempt: Callable[[WebUrl], Awaitable[T]]) -> T:
         try:
-            return await self._retried(partial(self._visit, web_url(url), take, _allow_all))
+            return await self._retried(partial(attempt, web_url(url)))
         except FetchFailed as failed:
             raise _source_error(url, failed.missed) from failed
 
     async def _visit(
         self,
-        url: URL,
-        take: Callable[[ClientResponse], Awaitable[T]],
-        check: Callable[[URL], Awaitable[None]],
+        url: WebUrl,
+        take: Callable[[Response], Body],
+        check: Callable[[WebUrl], Awaitable[None]] = _allow_all,
         answered: Callable[[int], None] = _ignore,
-    ) -> T:
-        """Make one attempt: call ``check`` before each hop, follow redirects, and pass the response to ``take``.
+    ) -> Body:
+        """Make one attempt: call ``check`` before each hop, follow redirects, and fill the body that ``take`` returns.
 
         ``answered`` is called with the status of each response.
         """
-        deadline = Deadline(self._policy.seconds)
+        seconds, clock = self._policy.seconds, asyncio.get_running_loop().time
+        body: Body | None = None
+
+        def opened(response: Response) -> Sink | None:
+            nonlocal body
+            answered(response.status)
+            # Retry-After is more precise
+            if "retry-after" not in response.headers and (limit := exhausted_limit(response.headers)):
+                self._pace.close(url.host, limit)
+            if _location(response) is not None:
+                return None
+            _check_status(response)
+            body = take(response)
+            return body.take
+
         for _ in range(self._policy.max_redirects + 1):
-            host = url.raw_host or ""
-            with translated():
+            with translated(self._policy.seconds):
                 await check(url)
-                async with self._pace.turn(host), deadline.running(), self._connections.get(url) as response:
-                    answered(response.status)
-                    # Retry-After is more precise
-                    if "Retry-After" not in response.headers and (limit := exhausted_limit(response.headers)):
-                        self._pace.close(host, limit)
-                    location = response.headers.get("Location")
-                    if response.status not in _REDIRECTS or location is None:
-                        _check_status(response)
-                        return await take(response)
-                url = web_url(urljoin(str(url), location))
+                async with self._pace.turn(url.host):
+                    if seconds <= 0:
+                        raise TimeoutError
+                    started = clock()
+                    response = await self._connections.get(url, seconds, opened)
+                    seconds -= clock() - started
+                if body:
+                    body.finish()
+                    return body
+                url = web_url(urljoin(url.text, _location(response) or ""))
         raise FetchFailed(MissReason.REDIRECTS, f"more than {self._policy.max_redirects} redirects")
 
     async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -223,36 +266,16 @@ class Fetcher:
         return await retrying(again)
 
 
-async def _allow_all(_url: URL) -> None:
-    pass
+def _location(response: Response) -> str | None:
+    """Return where a redirect leads; None if the response is none."""
+    return response.get("location") if response.status in _REDIRECTS else None
 
 
-async def _read_all(response: ClientResponse, max_bytes: int) -> bytes:
-    page = BytesIO()
-    await receive(response, page.write, max_bytes)
-    return page.getvalue()
-
-
-async def _save(response: ClientResponse, path: Path, max_bytes: int) -> int:
-    with new_file(path) as write:
-        return await receive(response, write, max_bytes)
-
-
-async def _read_start(response: ClientResponse, max_bytes: int) -> bytes:
-    text = bytearray()
-    async with aclosing(decoded(response)) as parts:
-        async for part in parts:
-            text += part
-            if len(text) > max_bytes:
-                break
-    return bytes(text[:max_bytes])
-
-
-def _check_status(response: ClientResponse) -> None:
+def _check_status(response: Response) -> None:
     status = response.status
     if status != HTTPStatus.OK:
         transient = status in _TRANSIENT_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        wait = _seconds(response.headers.get("Retry-After", ""))
+        wait = _seconds(response.get("retry-after") or "")
         raise FetchFailed(f"http_{status}", permanent=not transient, retry_after=wait)
 
 

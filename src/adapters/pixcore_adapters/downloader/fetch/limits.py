@@ -6,7 +6,7 @@ times.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
@@ -24,16 +24,16 @@ class Limit:
     seconds: float
 
 
-def exhausted_limit(headers: Mapping[str, str]) -> Limit | None:
+def exhausted_limit(headers: Mapping[str, Sequence[str]]) -> Limit | None:
     """Return the exhausted limit with the longest window; None if no limit is exhausted.
 
-    The headers do not tell when the window began, so only the whole window is certain to be long enough a wait.
+    ``headers`` has the values of each header by its name in lower case. They do not tell when the window began, so only
+    the whole window is certain to be long enough a wait.
     """
-    values = {name.lower(): value.strip() for name, value in headers.items()}
     exhausted = (
         Limit(rate[0], _SECONDS[rate["unit"].lower()])
-        for name, value in values.items()
-        if name.startswith(_LIMIT) and (rate := _RATE.fullmatch(value))
-        if values.get(_AVAILABLE + name.removeprefix(_LIMIT)) == "0"
+        for name, values in headers.items()
+        if name.startswith(_LIMIT) and (rate := _RATE.fullmatch(values[-1]))
+        if headers.get(_AVAILABLE + name.removeprefix(_LIMIT), ("",))[-1] == "0"
     )
     return max(exhausted, key=lambda limit: limit.seconds, default=None)

@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Self
 
 from protego import Protego
-from yarl import URL
 
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
+from pixcore_adapters.downloader.fetch.url import WebUrl, web_url
 
 _DIRECTIVES = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
 _VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
@@ -43,11 +43,11 @@ def _forbids(value: str, product: str) -> bool:
 class Robots:
     """A cache of robots.txt files. Concurrent callers share one request for each site."""
 
-    def __init__(self, read: Callable[[URL], Awaitable[str]], product: str) -> None:
+    def __init__(self, read: Callable[[WebUrl], Awaitable[str]], product: str) -> None:
         """``read`` returns a file's text, ``""`` if it does not exist, and raises FetchFailed if that is unknown."""
         self._read = read
         self._product = product
-        self._reading: set[asyncio.Task[Protego | FetchFailed]] = set()
+        self._reading: set[asyncio.Task[Protego | FetchFailed | None]] = set()
         self._rules = lru_cache(_ORIGINS)(self._start)
 
     async def __aenter__(self) -> Self:
@@ -60,32 +60,33 @@ class Robots:
             task.cancel()
         await asyncio.gather(*self._reading, return_exceptions=True)
 
-    async def forbid(self, url: URL) -> bool:
+    async def forbid(self, url: WebUrl) -> bool:
         """Return whether the site's robots.txt forbids the URL.
 
         Raises:
             FetchFailed: The file cannot be fetched, so RFC 9309 forbids all other URLs. Do not retry.
         """
         # shielded: when one caller is cancelled, the others still wait for the file
-        rules = await asyncio.shield(self._rules(url.origin()))
+        reading = self._rules(url.origin)
+        rules = reading.result() if reading.done() else await asyncio.shield(reading)
         if isinstance(rules, FetchFailed):
             missed = rules.missed
             detail = f"robots.txt: {missed.detail or missed.reason}"
             raise FetchFailed(missed.reason, detail, permanent=False, retry_after=math.inf) from rules
-        normalized = str(URL(str(url)))  # parsing it again resolves `..`
-        return not rules.can_fetch(normalized, self._product)
+        return rules is not None and not rules.can_fetch(url.normalized(), self._product)
 
-    def _start(self, origin: URL) -> asyncio.Task[Protego | FetchFailed]:
+    def _start(self, origin: str) -> asyncio.Task[Protego | FetchFailed | None]:
         task = asyncio.create_task(self._read_rules(origin))
         self._reading.add(task)
         task.add_done_callback(self._reading.discard)
         return task
 
-    async def _read_rules(self, origin: URL) -> Protego | FetchFailed:
+    async def _read_rules(self, origin: str) -> Protego | FetchFailed | None:
         try:
-            return robots_rules(await self._read(origin / "robots.txt"), self._product)
+            text = await self._read(web_url(f"{origin}/robots.txt"))
         except FetchFailed as failed:
             return failed
+        return robots_rules(text, self._product) if text else None
 
 
 def robots_rules(text: str, product: str) -> Protego:

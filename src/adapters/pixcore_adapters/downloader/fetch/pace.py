@@ -1,11 +1,11 @@
-"""Limits of concurrency and request rate, and the deadline of an attempt."""
+"""Limits of concurrency and request rate."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
 
-from attrs import define, field
+from attrs import define
 
 from pixcore.model.images import MissReason
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
@@ -70,25 +70,3 @@ class Pace:
         until = asyncio.get_running_loop().time() + limit.seconds
         if until > host.closed_until:
             host.closed_until, host.limit = until, limit
-
-
-@define
-class Deadline:
-    """A time budget in seconds, counted only within ``running``."""
-
-    left: float = field()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Count down until the block ends.
-
-        Raises:
-            TimeoutError: The budget is spent.
-        """
-        clock = asyncio.get_running_loop().time
-        started = clock()
-        try:
-            async with asyncio.timeout(self.left):
-                yield
-        finally:
-            self.left -= clock() - started
