@@ -75,8 +75,8 @@ def work(tmp_path: Path) -> Path:
     [
         ({"sha256": "abc"}, "'abc' is no sha256"),
         ({"sha256": FIRST.replace("0", "A")}, "is no sha256"),
-        ({"label": "cat"}, "a label belongs to a relabel"),
-        ({"kind": RELABEL, "label": " "}, "a label belongs to a relabel"),
+        ({"label": "cat"}, "only a relabel has a label"),
+        ({"kind": RELABEL, "label": " "}, "the new label is empty"),
         ({"kind": INCLUDE, "near": True, "phash": "0" * 16, "dhash": "0" * 16}, "only an exclusion"),
         ({"near": True, "phash": "0" * 16}, "phash and dhash have 16 hex digits"),
         ({"phash": "0" * 16, "dhash": "0" * 16}, "are empty if not"),

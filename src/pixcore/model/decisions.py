@@ -80,10 +80,10 @@ class Decision:
     def __attrs_post_init__(self) -> None:
         if not is_sha256(self.sha256):
             raise InvalidRequest(f"{self.sha256!r} is no sha256; write 64 hex digits in lower case")
-        if bool(self.label.strip()) != (self.kind is DecisionKind.RELABEL):
-            raise InvalidRequest(
-                f"{self._name}: a label belongs to a relabel, and only there; the label is {self.label!r}"
-            )
+        if self.about_label and not self.label.strip():
+            raise InvalidRequest(f"{self._name}: the new label is empty; name one")
+        if self.label and not self.about_label:
+            raise InvalidRequest(f"{self._name}: only a relabel has a label; here it is {self.label!r}")
         if self.near and self.kind is not DecisionKind.EXCLUDE:
             raise InvalidRequest(f"{self._name}: only an exclusion can be meant for near copies")
         if [bool(_HASH.fullmatch(each)) for each in (self.phash, self.dhash)] != [self.near] * 2 or (
@@ -120,7 +120,7 @@ class Decision:
 
 @frozen
 class Decided:
-    """The decisions of one dataset, to be looked up for each image. Holds about 200 bytes a decision.
+    """The decisions of one dataset, to be looked up for each image. One takes 150 bytes, a near one 500.
 
     Without any decision, it excludes, includes and labels nothing.
     """
@@ -171,7 +171,7 @@ class Decided:
         rule = rule or NearRule()
         phash, most = fingerprint.phash, rule.phash
         for other, text in self._near:
-            # comparing the phashes inline decides almost all pairs: 0.05 µs each
+            # comparing the phashes inline decides almost all pairs: 0.07 µs each
             if (other.phash ^ phash).bit_count() <= most and rule.holds(fingerprint, other):
                 return f"near copy of {text}"
         return ""

@@ -9,9 +9,11 @@ from pathlib import PurePath
 from attrs import frozen
 
 from pixcore.model.chunks import ChunkRecord
+from pixcore.model.decisions import Decided
 from pixcore.model.images import Candidate, MissReason, RejectReason
 from pixcore.model.outcomes import ACCEPTED, OutcomeLines
 from pixcore.model.positions import Allocation
+from pixcore.model.quality import Fingerprint, NearRule
 from pixcore.model.requests import Slice
 from pixcore.redaction import redacted
 from pixcore.stored.archives import StoredArchives
@@ -127,6 +129,23 @@ def sentence(line: Mapping[str, object], record: ChunkRecord, twin: Mapping[str,
             return f"{name} is left out, because it has the same bytes as {line.get('twin_url')}, which is kept."
         case _:
             return _left_out(line, name, outcome)
+
+
+def decided_since(line: Mapping[str, object], decided: Decided, rule: NearRule | None) -> str:
+    """Say in one sentence what was decided about an image by hand and is not in effect; ``""`` if nothing is.
+
+    ``rule`` is the near rule of its chunk.
+    """
+    if "phash" not in line:
+        return ""
+    sha256, accepted = str(line["sha256"]), line["outcome"] == ACCEPTED
+    prints = Fingerprint(int(str(line["phash"]), 16), int(str(line["dhash"]), 16), "", flat=False)
+    if line["outcome"] != RejectReason.EXCLUDED and (excluded := decided.exclusion(sha256, prints, rule)):
+        return f"It was excluded by hand since: {excluded}."
+    if not accepted and decided.includes(sha256):
+        return "It was included by hand since."
+    label = decided.label(sha256)
+    return f"By hand, it has the label {label!r}." if accepted and label else ""
 
 
 def _left_out(line: Mapping[str, object], name: str, outcome: str) -> str:

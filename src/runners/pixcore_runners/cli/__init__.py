@@ -19,6 +19,7 @@ from pixcore_runners.observing.logs import escaped, logs_json
 _GROUPS = {
     "Make a dataset": ("demo", "plan", "run", "status", "retry", "cancel"),
     "Inspect, verify and export it": ("report", "outcomes", "why", "verify", "export", "push"),
+    "Decide about single images": ("exclude", "include", "relabel", "decisions"),
     "Use workers on many machines": ("submit", "worker", "reap", "metrics"),
     "Check the configuration": ("check", "config"),
 }

@@ -5,10 +5,11 @@ from functools import partial
 from pathlib import Path
 
 import rich_click as click
+from attrs import evolve
 
-from pixcore import ChunkRecord, InvalidRequest, StoreNotFound
+from pixcore import ChunkRecord, Decided, InvalidRequest, StoreNotFound
 from pixcore.model.requests import namespace
-from pixcore.stored.explaining import Found, find, find_unclaimed
+from pixcore.stored.explaining import Found, decided_since, find, find_unclaimed
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.assembly.sources import listed
 from pixcore_runners.cli.document import VERSION
@@ -42,6 +43,8 @@ def command(shell: Shell, dataset: str, candidate: str) -> None:
             f"no chunk of dataset {name!r} tried {candidate!r} or has it among its candidates{unknown}; see"
             f" `pixcore outcomes {name}`"
         )
+    if name:
+        found = _with_decisions(found, name, records, assembly)
     document = {
         "version": VERSION,
         "dataset": name,
@@ -71,6 +74,14 @@ def _unclaimed(candidate: str, dataset: str, assembly: Assembly) -> list[Found]:
         return list(find_unclaimed(candidate, allocations, partial(listed, store=assembly.store)))
     except StoreNotFound:  # the listing was deleted
         return []
+
+
+def _with_decisions(found: list[Found], dataset: str, records: list[ChunkRecord], assembly: Assembly) -> list[Found]:
+    """Add to each sentence what was decided about the image by hand since its chunk was completed."""
+    decided = Decided.of(assembly.decisions.read(dataset))
+    rules = {record.chunk.id: record.chunk.request.quality.near for record in records}
+    notes = [decided_since(each.line, decided, None if each.chunk is None else rules[each.chunk]) for each in found]
+    return [evolve(each, sentence=f"{each.sentence} {note}".rstrip()) for each, note in zip(found, notes, strict=True)]
 
 
 def _described(found: Found) -> dict[str, object]:
