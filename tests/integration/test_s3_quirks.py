@@ -71,7 +71,6 @@ def in_parts(sentence: str) -> str:
 
 FALLBACKS = {
     "400 for checksums": (refusing(*SHA256), notes(MD5, in_parts(MD5))),
-    "501 for checksums": (unsupported(*SHA256), notes(MD5, in_parts(MD5))),
     "400 for every checksum": (refusing(*SHA256, "content-md5"), notes(NONE, in_parts(NONE))),
     "400 for the checksums of parts": (refusing(*SHA256, requests=r"\?uploads"), notes(in_parts(MD5))),
 }
@@ -151,6 +150,26 @@ def test_a_server_that_would_lose_blobs_is_refused(command: Callable[[Rule], str
         assert message in text
         assert "credentials" not in text
     assert list(assemble(load_here(flags={"store": url}).settings).store.list()) == []
+
+
+@pytest.mark.parametrize("server", ["juicefs", "rclone", "ministack"])
+def test_check_says_what_a_server_enforces(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    """Of real servers, one enforces all conditions; two ignore them, and a run on these ends with the same line."""
+    at_home(tmp_path, monkeypatch)
+    fill(tmp_path / "photos", 2)
+    real = real_store(request.getfixturevalue(server), s3_clients.bucket())
+    real.enter(monkeypatch)
+    checked = pixcore("check", "--store", real.url, "--create-container", "--json")
+    lacking = {probe["right"]: probe["error"] for probe in checked.document["probes"] if not probe["works"]}
+    ran = pixcore("run", "--source", "folder:photos", "--store", real.url, "--json", "--quiet")
+    if server == "ministack":
+        assert (checked.code, lacking, ran.code) == (0, {}, 0)
+        return
+    assert (checked.code, [*lacking], ran.code, ran.err.count("\n")) == (2, ["write"], 2, 1)
+    for text in (lacking["write"], ran.err):
+        assert "its server ignores the header If-None-Match, so writers could overwrite each other's blobs" in text
 
 
 @pytest.mark.parametrize("rule", [refusing("if-match"), unsupported("if-match"), ignoring("if-match")])

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import pytest
 
-from servers import azurite, gcs, moto, postgres, redis, swift
+from servers import azurite, gcs, juicefs, ministack, moto, postgres, rclone, redis, swift
 from servers.addresses import S3, Azure, Google, Postgres, Redis
 from servers.run import servers_of_this_run
 from servers.server import Prepare, Server, started
@@ -65,6 +65,24 @@ def _moto() -> S3:
 def _swift() -> S3:
     """Return the Swift of the run."""
     return had(lambda: shared(swift.prepare))
+
+
+@pytest.fixture(scope="session", name="ministack")
+def _ministack() -> S3:
+    """Return the MiniStack of the run."""
+    return had(lambda: shared(ministack.prepare))
+
+
+@pytest.fixture(scope="session", name="juicefs")
+def _juicefs() -> S3:
+    """Return the gateway of JuiceFS of the run."""
+    return had(lambda: shared(juicefs.prepare))
+
+
+@pytest.fixture(scope="session", name="rclone")
+def _rclone() -> S3:
+    """Return the S3 of rclone of the run."""
+    return had(lambda: shared(rclone.prepare))
 
 
 @pytest.fixture(scope="session", name="azurite")

