@@ -20,6 +20,7 @@ from pixcore import InvalidRequest
 from pixcore_adapters.validator.pillow import PillowValidator
 from pixcore_runners.cli.run import command
 from pixcore_runners.settings import SecretUrl, Settings, about, load, load_here
+from pixcore_runners.settings.urls import Address
 
 DOCS = Path(__file__).parents[2] / "docs/configuration.md"
 CONNECTION = "DefaultEndpointsProtocol=https;AccountName=me;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net"
@@ -38,6 +39,7 @@ VALUES: Mapping[str, st.SearchStrategy[object]] = MappingProxyType(
         "filters": st.lists(WORDS, min_size=1, max_size=3),
         "max_aspect": SECONDS,
         "near": st.sampled_from(["drop", "report", "off"]),
+        "health": st.integers(0, 65535).map(lambda port: f"0.0.0.0:{port}"),
         "log_format": st.sampled_from(["text", "json"]),
         "log_level": st.sampled_from(["debug", "info", "warning", "error"]),
         "archive": st.sampled_from(["zip", "tar"]),
@@ -74,6 +76,8 @@ def typed(value: object, name: str) -> object:
     """Convert a value of a layer to its type in Settings."""
     if isinstance(value, list):
         return tuple(value)
+    if name == "health":
+        return Address(str(value))
     if name in ("broker", "result_backend"):
         return SecretUrl(str(value))
     return Path(str(value)) if name in ("work", "keep_pages", "metrics_dir") else value

@@ -64,6 +64,10 @@ class SharedRest:
         _, faults, _, _, ended = self._read()
         self._write(1, faults + 1, work, store, ended)
 
+    def reset(self) -> None:
+        """Begin anew, for a worker that replaces another one."""
+        self._write(0, 0, 0, 0, 0)
+
     def end(self) -> None:
         """End the rest."""
         _, faults, _, _, ended = self._read()

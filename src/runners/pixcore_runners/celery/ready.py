@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from celery import Celery, bootsteps
 from celery.app.log import Logging
+from celery.concurrency import solo
 
 from pixcore import InvalidRequest, PixcoreError
 from pixcore_runners.assembly.assembly import assemble_for_worker
@@ -15,6 +16,8 @@ from pixcore_runners.assembly.rest import SharedRest, check_queue, pausing, work
 from pixcore_runners.celery.resting import StopTakingChunks
 from pixcore_runners.celery.task import NAME, App, Worker, hard_limit, register
 from pixcore_runners.observing.logs import FORMATTERS, ChunkContext, stop_logging_to_stderr, this_worker
+from pixcore_runners.observing.pulse import LATE
+from pixcore_runners.queueing.health import Loop, answer_probes
 from pixcore_runners.settings import Settings, load_here
 
 # Seconds until a connection attempt or a request to a server times out.
@@ -105,8 +108,11 @@ class CheckSettings(bootsteps.Step):  # type: ignore[misc]  # Celery ships no ty
         if parent.pool_cls.is_green:
             raise SystemExit("pixcore: a pool of greenlets cannot run chunks; use --pool=prefork, which is the default")
         chunks = parent.app.tasks[NAME].chunks
+        # a solo pool runs chunks in the loop itself
+        late = LATE + (hard_limit(chunks.settings) if issubclass(parent.pool_cls, solo.TaskPool) else 0.0)
         try:
             check_queue(assemble_for_worker(chunks.settings), "celery")
+            answer_probes(chunks.settings, "celery", [Loop(chunks.pulse, chunks.deliveries.rest)], late)
         except PixcoreError as error:
             raise SystemExit(f"pixcore: {error}") from error
         worker_rest(chunks.settings, chunks.deliveries.rest, pausing(chunks.stopping)).begin_if_unfit()

@@ -29,17 +29,18 @@ class StopTakingChunks(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery
 
     def start(self, parent: Consumer) -> None:
         """See ``celery.bootsteps.StartStopStep``. Celery calls it for each connection to the broker."""
-        chunks = parent.app.tasks[NAME].chunks
+        chunks: Chunks = parent.app.tasks[NAME].chunks
         self._check(parent, chunks)
         self._timer = parent.timer.call_repeatedly(_POLL, self._check, (parent, chunks))
 
     def stop(self, parent: Consumer) -> None:
-        """See ``celery.bootsteps.StartStopStep``."""
-        del parent
+        """See ``celery.bootsteps.StartStopStep``. Celery calls it when the connection is lost, too."""
         if self._timer:
             self._timer.cancel()
+        parent.app.tasks[NAME].chunks.pulse.pause()
 
     def _check(self, consumer: Consumer, chunks: Chunks) -> None:
+        chunks.pulse.beat()
         shared = chunks.deliveries.rest
         if shared is None or shared.resting == bool(self._paused):
             return

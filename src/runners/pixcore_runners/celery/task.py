@@ -16,6 +16,7 @@ from pixcore import ChunkResult, PixcoreError, Status, StatusUnavailable, Transi
 from pixcore.errors import is_shared, one_line
 from pixcore_runners.celery.progress import TaskProgress
 from pixcore_runners.observing import logs
+from pixcore_runners.observing.pulse import Pulse
 from pixcore_runners.planning.caller_chunks import caller_chunk
 from pixcore_runners.queueing.delivery import AlreadyFailed, Deliveries, Later, StopFlag
 from pixcore_runners.settings import Settings, load_here
@@ -86,6 +87,7 @@ class Chunks:
     """The deliveries to the workers of one app."""
 
     settings: Settings
+    pulse: Pulse = field(init=False, factory=Pulse)
     deliveries: Deliveries = field(init=False)
     _stop: StopFlag = field(init=False, factory=StopFlag)
     _sigterm: bool = field(init=False, default=False)

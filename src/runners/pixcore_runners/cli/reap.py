@@ -2,6 +2,7 @@
 
 import logging
 import time
+from functools import partial
 
 import rich_click as click
 
@@ -12,11 +13,14 @@ from pixcore_runners.cli.direct import stopping
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
+from pixcore_runners.observing.pulse import Pulse
+from pixcore_runners.observing.web import bound, probes, serve
 from pixcore_runners.queueing.dispatch import Reaped, reap
 from pixcore_runners.queueing.runner import RUNNERS, open_runner
 
 _logger = logging.getLogger("pixcore")
 
+_LATE = 600.0  # seconds that a round may take before the reaper counts as dead
 _POLL = 0.2  # seconds between two checks whether to stop
 
 
@@ -46,13 +50,20 @@ def command(shell: Shell, every: float | None) -> None:
         add(table, reaped.freed, reaped.lost)
         shell.show({"version": VERSION, "freed": reaped.freed, "lost": reaped.lost}, table)
         return
+    pulse, failed = Pulse(), ["no round has ended yet"]
+    if address := shell.settings.health:
+        live = partial(pulse.fault, _LATE + every)
+        serve(bound(probes(live, lambda: live() or failed[0]), *address.parts, "PIXCORE_HEALTH"))
     with stopping(shell) as stop:
         while not stop.is_set():
+            pulse.beat()
             try:
                 reaped = _round(assembly)
             except TransientError as error:
+                failed[0] = one_line(error)
                 _logger.warning("this round failed, the next one follows: %s", one_line(error))
             else:
+                failed[0] = ""
                 if reaped.freed or reaped.lost:
                     shell.say(f"claims freed: {reaped.freed}, lost deliveries sent again: {reaped.lost}")
             until = time.monotonic() + every

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from attrs import define, field
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from pixcore import Fault, InvalidRequest, Status, StatusRepo, StatusUnavailable
+from pixcore import Fault, InvalidRequest, PixcoreError, Status, StatusRepo, StatusUnavailable
 from pixcore.chunk.events import (
     CandidateMissed,
     ChunkCompleted,
@@ -42,7 +42,9 @@ from pixcore.chunk.events import (
     ImageReplaced,
     StepRetried,
 )
+from pixcore.errors import one_line
 from pixcore.model.chunks import ChunkResult
+from pixcore_runners.observing import web
 
 # Upper bounds of the histograms, in seconds; the last finite one is the usual deadline of a chunk.
 BUCKETS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1500.0, float("inf"))
@@ -163,10 +165,16 @@ def serve(status: StatusRepo, folder: Path | None, host: str, port: int) -> int:
     if folder:
         _create(folder)
         MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
-    try:
-        server, _ = start_http_server(port, host, registry)
-    except (OSError, OverflowError) as exc:
-        raise InvalidRequest(f"cannot listen at {host}:{port} ({exc}); use another --host or --port") from exc
+
+    def ready() -> str:
+        try:
+            _ = status.identity
+        except PixcoreError as error:
+            return one_line(error)
+        return ""
+
+    server = web.bound(web.probes(lambda: "", ready, make_wsgi_app(registry)), host, port, "--host or --port")
+    web.serve(server)
     return int(server.server_port)
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import time
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -18,10 +19,11 @@ from pixcore import PixcoreError, StatusUnavailable
 from pixcore.chunk.events import silent
 from pixcore.errors import is_shared, one_line
 from pixcore_runners.assembly.assembly import assemble_for_worker
-from pixcore_runners.assembly.rest import SharedRest, check_queue, pausing, worker_rest
+from pixcore_runners.assembly.rest import check_queue, pausing, worker_rest
 from pixcore_runners.direct.forks import signals_held, signals_to_default
 from pixcore_runners.observing.logs import FORMATTERS, ChunkContext, log_to_stderr, this_worker
 from pixcore_runners.queueing.delivery import StopFlag
+from pixcore_runners.queueing.health import Loop, answer_probes
 from pixcore_runners.rq.broker import broker_errors, connected, queue_names
 from pixcore_runners.rq.chunk import deliveries
 from pixcore_runners.rq.supervisor import supervise
@@ -62,18 +64,23 @@ def work(settings: Settings, concurrency: int) -> int:
         connected(settings, tries=1).ping()
     _log(settings)
     deliveries.settings = lambda: settings
+    loops = [Loop() for _ in range(concurrency)]
+    answer_probes(settings, "rq", loops)
     if concurrency == 1:
-        return _one(settings)
-    return supervise(lambda: _one(settings), concurrency)
+        return _one(settings, loops[0])
+    return supervise([partial(_one, settings, loop) for loop in loops])
 
 
-def _one(settings: Settings) -> int:
+def _one(settings: Settings, loop: Loop) -> int:
     _log(settings)
+    loop.pulse.pause()
+    loop.rest.reset()
     connection = connected(settings, tries=_TRIES)
     queues = [rq.Queue(name, connection, serializer=JSONSerializer) for name in queue_names(settings).values()]
     try:
         worker = ChunkWorker(
             queues,
+            loop=loop,
             connection=connection,
             serializer=JSONSerializer,
             maintenance_interval=_MAINTENANCE,
@@ -98,11 +105,12 @@ class ChunkWorker(rq.Worker):
 
     max_connection_wait_time = 5.0
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: object, loop: Loop, **kwargs: object) -> None:
+        self.loop = loop
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # RQ's arguments
         self.stop = StopFlag()
         deliveries.stop = self.stop.is_set
-        deliveries.rest = SharedRest()
+        deliveries.rest = loop.rest
         self.rest = worker_rest(deliveries.settings(), deliveries.rest, pausing(self.stop.is_set, self._beat))
         self._beaten = 0.0
 
@@ -110,6 +118,11 @@ class ChunkWorker(rq.Worker):
         """Take the next job, once this machine and the services can run it."""
         self.rest.until_fit(self.stop.is_set)
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def heartbeat(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as RQ
+        """Tell RQ, and the probes of supervisors, that the loop of this worker runs."""
+        self.loop.pulse.beat()
+        super().heartbeat(*args, **kwargs)
 
     def _beat(self) -> None:
         """Send RQ a heartbeat while the worker rests, so that it does not count as dead."""

@@ -7,7 +7,7 @@ from typing import Any
 import cattrs
 
 from pixcore.redaction import MASK, redacted
-from pixcore_runners.settings.urls import SecretUrl, holds_secret
+from pixcore_runners.settings.urls import Address, SecretUrl, holds_secret
 
 _SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -90,5 +90,7 @@ _converter.register_structure_hook(SecretUrl, lambda value, _: SecretUrl(_text(v
 _converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _texts)
 _converter.register_unstructure_hook(str, _shown)
 _converter.register_unstructure_hook(SecretUrl, str)
+_converter.register_structure_hook(Address, lambda value, _: Address(_text(value, str)))
+_converter.register_unstructure_hook(Address, str)
 _converter.register_unstructure_hook(Path, str)
 _converter.register_unstructure_hook_func(lambda kind: kind == tuple[str, ...], lambda texts: list(map(_shown, texts)))

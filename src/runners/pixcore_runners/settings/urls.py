@@ -122,6 +122,30 @@ class SecretUrl:
         return f"SecretUrl({str(self)!r})"
 
 
+@frozen
+class Address:
+    """A host and a port to listen at, such as ``0.0.0.0:8080``. An empty host means all addresses of this machine.
+
+    Raises:
+        ValueError: It is none.
+    """
+
+    _text: str
+
+    def __attrs_post_init__(self) -> None:
+        if not re.fullmatch(r"(?:[\w.-]*|\[[\da-fA-F:.]+\]):\d{1,5}", self._text):
+            raise ValueError
+
+    @property
+    def parts(self) -> tuple[str, int]:
+        """The host, without brackets, and the port."""
+        host, _, port = self._text.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def __str__(self) -> str:
+        return self._text
+
+
 def _check(url: str) -> None:
     """Raise what ``SecretUrl`` raises. No message quotes the URL, and no error has one of urllib as its cause."""
     if not re.match(r"[a-z][a-z0-9+.-]*://", url, re.IGNORECASE):

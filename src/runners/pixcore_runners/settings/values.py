@@ -35,7 +35,7 @@ from pixcore_runners.settings.permitted import (
     store_url,
 )
 from pixcore_runners.settings.source_names import LICENSES, OPEN
-from pixcore_runners.settings.urls import SecretUrl
+from pixcore_runners.settings.urls import Address, SecretUrl
 
 _TERMS, _NEAR, _QUALITY, _LIMITS, _FETCH = LeaseTerms(), NearRule(), Quality(), Limits(), FetchPolicy()
 _NEAR_CHOICES = tuple(str(rule) for rule in TwinRule if rule is not TwinRule.HASHES)
@@ -227,6 +227,10 @@ class Settings:
     )
     log_level: str | None = _choice(
         None, ("debug", "info", "warning", "error"), "Least level of log lines. Default: info, or Celery's --loglevel."
+    )
+    health: Address | None = field(
+        default=None,
+        metadata=_about("Where workers and the reaper answer /healthz and /readyz.", "HOST:PORT, such as 0.0.0.0:8080"),
     )
     metrics_dir: Path | None = field(
         default=None,
