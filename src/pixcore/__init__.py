@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pixcore.model.claims import Busy, Claimed, Done, Elsewhere, Exhausted, NotDue
     from pixcore.model.comparison import Comparison, Features, Twin
     from pixcore.model.conversion import Conversion, Converted, Encoding, Resize, Unconverted
+    from pixcore.model.datasets import DatasetSummary
     from pixcore.model.decisions import Decided, Decision, DecisionKind
     from pixcore.model.images import (
         Accepted,
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
         BlobStore,
         Contents,
         Converter,
+        Datasets,
         Decisions,
         Downloader,
         Previewer,
@@ -115,6 +117,8 @@ __all__ = [
     "Converted",
     "Converter",
     "DatasetRequest",
+    "DatasetSummary",
+    "Datasets",
     "Decided",
     "Decision",
     "DecisionKind",
@@ -208,6 +212,7 @@ _MODULES = (
     "model.decisions",
     "model.positions",
     "model.chunks",
+    "model.datasets",
     "model.claims",
     "model.comparison",
     "model.overview",

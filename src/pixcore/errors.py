@@ -12,6 +12,7 @@
     │   └── PlanOutdated               chunks were planned or candidates taken meanwhile
     ├── PermanentError                 a retry cannot help
     │   ├── InvalidRequest             (also a ValueError) bad chunk, URL or configuration
+    │   │   ├── ChunkUnknown           the status database has no such chunk
     │   │   └── WorkspaceUnusable      the work directory is missing, read-only or of another user
     │   ├── NoValidImages              (also a ValueError)
     │   ├── SourceChanged              the page arrived, but holds no readable result
@@ -95,6 +96,10 @@ class PermanentError(PixcoreError):
 
 class InvalidRequest(PermanentError, ValueError):
     """The request is malformed, or contradicts what exists."""
+
+
+class ChunkUnknown(InvalidRequest):
+    """The status database has no such chunk. Its dataset may have been deleted or renamed."""
 
 
 class WorkspaceUnusable(InvalidRequest):

@@ -20,8 +20,8 @@ PACKAGES = {
 }
 NOT_SHIPPED = {*PACKAGES["pixcore_contract"].glob("test_*.py"), PACKAGES["pixcore_contract"] / "runner.py"}
 SUITES = (
-    *("archiver", "blob_store", "decisions", "downloader", "previewer", "seen_images", "status_repo", "twin_finder"),
-    "validator",
+    *("archiver", "blob_store", "datasets", "decisions", "downloader", "previewer", "seen_images", "status_repo"),
+    *("twin_finder", "validator"),
 )
 WHERE_FROM = f"""
 import importlib, json

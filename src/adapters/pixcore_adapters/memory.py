@@ -7,6 +7,7 @@ from pixcore_adapters.decisions.memory import MemoryDecisions
 from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_adapters.seen_images.memory import MemorySeenImages
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
+from pixcore_adapters.status_repo.memory_datasets import MemoryDatasets
 from pixcore_adapters.twins.memory import MemoryTwinFinder
 from pixcore_adapters.validator.memory import MemoryPreviewer, MemoryValidator, encode
 
@@ -14,6 +15,7 @@ __all__ = [
     "MemoryArchiver",
     "MemoryBlobStore",
     "MemoryConverter",
+    "MemoryDatasets",
     "MemoryDecisions",
     "MemoryDownloader",
     "MemoryPreviewer",

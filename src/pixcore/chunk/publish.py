@@ -123,6 +123,11 @@ def attempt_of(blob: Blob) -> int | None:
     return int(written) if written.isdecimal() else None
 
 
+def status_of(blob: Blob) -> str:
+    """Return the identity of the status database that a blob was written for; ``""`` if it names none."""
+    return blob.metadata.get(_STATUS, "")
+
+
 def _metadata(claim: Claim, identity: str) -> Mapping[str, str]:
     return {_STATUS: identity, _CHUNK: str(claim.chunk.id), _ATTEMPT: str(claim.attempt)}
 

@@ -1,8 +1,9 @@
-"""The ten ports: the interfaces by which the core uses the outside. Their signatures use no third-party types."""
+"""The eleven ports: the interfaces by which the core uses the outside. Their signatures use no third-party types."""
 
 from pixcore.ports.archiver import Archiver, Contents
 from pixcore.ports.blob_store import BlobStore
 from pixcore.ports.converter import Converter
+from pixcore.ports.datasets import Datasets
 from pixcore.ports.decisions import Decisions
 from pixcore.ports.downloader import Downloader
 from pixcore.ports.previewer import Previewer
@@ -16,6 +17,7 @@ __all__ = [
     "BlobStore",
     "Contents",
     "Converter",
+    "Datasets",
     "Decisions",
     "Downloader",
     "NearPair",

@@ -1,6 +1,5 @@
 """Verify a dataset: compare its blobs with the status database, byte by byte and image by image."""
 
-import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -14,14 +13,10 @@ from pixcore.errors import InvalidRequest, StoreNotFound, one_line
 from pixcore.model.chunks import ChunkKey, ChunkRecord, ChunkResult, Claim, Status
 from pixcore.ports import Archiver, StatusRepo, Validator
 from pixcore.stored.archives import StoredArchive, StoredArchives
+from pixcore.stored.belonging import ARCHIVE, BESIDE, OTHER
 from pixcore.stored.check import ArchiveCheck, check_archive
 from pixcore.stored.outcomes import stored_outcomes
 
-_ARCHIVE = re.compile(r"chunk_(0|[1-9][0-9]{0,17})\.[a-z]+")  # ids are 64-bit numbers
-# The blobs about a chunk's candidates; see ``pixcore.model.outcomes``.
-_BESIDE = re.compile(r"chunk_(0|[1-9][0-9]{0,17})(\.jsonl\.gz|\.previews\.zip|\.rejected\.[a-z]+)")
-# The other blobs of a dataset: its card, and the lists of what its sources held when it was planned.
-_OTHER_BLOB = re.compile(r"README\.md|croissant\.json|lists/.+")
 # An archive that another program changed may be larger than recorded, and is fetched to say what is wrong with it. One
 # of more than twice the recorded size is not.
 _ADDED = 1 << 20  # bytes
@@ -69,7 +64,7 @@ def archives_below(folder: Path, archivers: Sequence[Archiver]) -> list[Path]:
     suffixes = {archiver.suffix for archiver in archivers}
     found = [folder] if folder.is_file() else folder.rglob("chunk_*")
     return sorted(
-        path for path in found if path.suffix in suffixes and not _BESIDE.fullmatch(path.name) and path.is_file()
+        path for path in found if path.suffix in suffixes and not BESIDE.fullmatch(path.name) and path.is_file()
     )
 
 
@@ -101,10 +96,10 @@ def repair(chunk: ChunkKey, *, archives: StoredArchives, status: StatusRepo) -> 
 def _belongs(key: str, dataset: str, archives: StoredArchives, status: StatusRepo) -> bool:
     """Return whether a blob belongs to the dataset's chunks or to its card and lists."""
     folder, _, name = key.removeprefix(f"{dataset}/").partition("/")
-    named = {"data": _ARCHIVE, "outcomes": _BESIDE}.get(folder)
+    named = {"data": ARCHIVE, "outcomes": BESIDE}.get(folder)
     chunk = named.fullmatch(name) if named else None
     if chunk is None:
-        return bool(_OTHER_BLOB.fullmatch(key.removeprefix(f"{dataset}/")))
+        return bool(OTHER.fullmatch(key.removeprefix(f"{dataset}/")))
     try:
         record = status.get(ChunkKey(dataset, int(chunk[1])))
     except InvalidRequest:

@@ -1,9 +1,9 @@
 """The images of datasets, in memory: for tests, and for runs whose state need not outlive the process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from threading import Lock
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from pixcore.model.chunks import ChunkKey, Claim, Status
 from pixcore.model.images import Accepted
@@ -59,6 +59,20 @@ class MemorySeenImages:
         dhash = np.array([image.fingerprint.dhash for image in images], np.uint64)
         for one, other in NearIndex(phash, dhash, rule).pairs():
             yield NearPair(images[one], images[other])
+
+    def share(self, source: ChunkKey, claim: Claim, images: Collection[str] | None = None) -> None:
+        """Hold the images of another chunk, all or those with these sha256, for the claim's attempt too."""
+        with self._lock:
+            held = [hold.image for hold in self._holds.values() if hold.claim.chunk == source]
+            for image in held:
+                if images is None or image.sha256 in images:
+                    hold = _Hold(claim, evolve(image, chunk=claim.chunk))
+                    self._holds[claim.chunk.dataset, image.sha256] = hold
+
+    def forget(self, dataset: str) -> None:
+        """End all holds of a dataset."""
+        with self._lock:
+            self._holds = {key: hold for key, hold in self._holds.items() if key[0] != dataset}
 
     def _hold(self, claim: Claim, image: Accepted) -> ChunkKey | None:
         dataset = claim.chunk.dataset

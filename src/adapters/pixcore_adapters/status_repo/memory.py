@@ -11,10 +11,11 @@ from uuid import uuid4
 from attrs import define, evolve, field
 
 from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Phase, Priority, Progress, Status
+from pixcore.model.datasets import Change
 from pixcore.model.overview import Overview, RestingWorker
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest, Slice
-from pixcore_adapters.status_repo import allocating, attempts, ensuring, overviews, transitions
+from pixcore_adapters.status_repo import allocating, attempts, changing, ensuring, overviews, transitions
 from pixcore_adapters.status_repo.base import BaseStatusRepo
 
 
@@ -26,72 +27,78 @@ class MemoryStatusRepo(BaseStatusRepo):
         clock: Returns the time in seconds; tests inject their own.
         max_failures: The number of failures at which a chunk fails for good.
         identity: A UUID that is generated with the repository.
+
+    The other attributes are its tables and their lock, for ``MemoryDatasets``.
     """
 
     clock: Callable[[], float] = time.time
     max_failures: int = 3
     identity: str = field(init=False, factory=lambda: str(uuid4()))
-    _rows: dict[ChunkKey, tuple[ChunkRecord, float]] = field(init=False, factory=dict)  # with the time of writing
-    _keys: dict[tuple[str, int], ChunkKey] = field(init=False, factory=dict)  # by (dataset, index)
-    _attempts: dict[ChunkKey, list[Attempt]] = field(init=False, factory=dict)
-    _lists: dict[allocating.ListKey, Allocation] = field(init=False, factory=dict)
+    rows: dict[ChunkKey, tuple[ChunkRecord, float]] = field(init=False, factory=dict)  # with the time of writing
+    keys: dict[tuple[str, int], ChunkKey] = field(init=False, factory=dict)  # by (dataset, index)
+    attempts: dict[ChunkKey, list[Attempt]] = field(init=False, factory=dict)
+    lists: dict[allocating.ListKey, Allocation] = field(init=False, factory=dict)
     _resting: dict[str, tuple[RestingWorker, float, float]] = field(init=False, factory=dict)  # with start and end
-    _ids: Iterator[int] = field(init=False, factory=lambda: count(1))
-    _lock: RLock = field(init=False, factory=RLock)
+    changes: dict[str, Change] = field(init=False, factory=dict)  # by dataset
+    ids: Iterator[int] = field(init=False, factory=lambda: count(1))
+    lock: RLock = field(init=False, factory=RLock)
 
     def ensure(
         self, requests: Sequence[ChunkRequest], *, beside: int | None = None, store: str = ""
     ) -> Sequence[Chunk]:
         """See the port."""
         wanted = ensuring.by_index(requests)
-        with self._lock:
-            existing = {index_key: self._at(index_key) for index_key in wanted if index_key in self._keys}
+        with self.lock:
+            existing = {index_key: self._at(index_key) for index_key in wanted if index_key in self.keys}
             missing = ensuring.missing(wanted, existing, beside, self._count)
-            self._lists |= allocating.planned(missing, self._lists)
+            if missing:
+                planned = {request.dataset for request in missing}
+                changing.refuse(change for change in self.changes.values() if not planned.isdisjoint(change.names))
+            self.lists |= allocating.planned(missing, self.lists)
             for request in missing:
-                chunk = Chunk(next(self._ids) if request.dataset else request.index, request)
-                self._keys[request.dataset, request.index] = chunk.key
-                self._rows[chunk.key] = (transitions.new_record(chunk, store), self.clock())
+                chunk = Chunk(next(self.ids) if request.dataset else request.index, request)
+                self.keys[request.dataset, request.index] = chunk.key
+                self.rows[chunk.key] = (transitions.new_record(chunk, store), self.clock())
             return [self._at((request.dataset, request.index)) for request in requests]
 
     def take(self, claim: Claim, wanted: int, *, owned: int) -> Chunk:
         """See the port."""
-        with self._lock:
+        with self.lock:
             keys = allocating.list_keys(self.get(claim.chunk).chunk.request)
-            part, lists = allocating.taken(self._lists, keys, wanted)
+            part, lists = allocating.taken(self.lists, keys, wanted)
             before, after = self._apply(claim.chunk, partial(transitions.taken, claim=claim, part=part, owned=owned))
             if part is None or after is not before:
-                self._lists.update(lists)
+                self.lists.update(lists)
         return after.chunk
 
     def give_back(self, claim: Claim, keep: int) -> Chunk:
         """See the port."""
-        with self._lock:
+        with self.lock:
             chunk, surplus = allocating.without_surplus(self.get(claim.chunk).chunk, keep)
             self._apply(claim.chunk, partial(transitions.gave_back, claim=claim, chunk=chunk))
-            self._lists.update(allocating.given_back(self._lists, chunk.request, surplus))
+            self.lists.update(allocating.given_back(self.lists, chunk.request, surplus))
         return chunk
 
     def extend(self, dataset: str, keyword: str, parts: Sequence[Slice]) -> None:
         """See the port."""
-        with self._lock:
-            self._lists.update(allocating.extended(allocating.scoped(dataset, keyword, parts), self._lists))
+        with self.lock:
+            self.lists.update(allocating.extended(allocating.scoped(dataset, keyword, parts), self.lists))
 
     def allocations(self, dataset: str, keyword: str) -> Sequence[Allocation]:
         """See the port."""
-        with self._lock:
+        with self.lock:
             scope = allocating.scope(dataset, keyword)
-            return [allocation for key, allocation in self._lists.items() if key[:2] == scope]
+            return [allocation for key, allocation in self.lists.items() if key[:2] == scope]
 
     def cancel(self, dataset: str) -> int:
         """See the port."""
-        with self._lock:
+        with self.lock:
             changes = [self._apply(key, transitions.cancelled) for key in self._of(dataset)]
         return sum(before.status in transitions.UNFINISHED for before, _ in changes)
 
     def assign(self, keys: Sequence[ChunkKey], queue: str, priority: Priority | None = None) -> None:
         """See the port."""
-        with self._lock:
+        with self.lock:
             for key in sorted(keys):
                 self.get(key)  # raises before anything changes, if a chunk is unknown
             for key in keys:
@@ -99,10 +106,10 @@ class MemoryStatusRepo(BaseStatusRepo):
 
     def get(self, key: ChunkKey) -> ChunkRecord:
         """See the port."""
-        with self._lock:
-            if key not in self._rows:
+        with self.lock:
+            if key not in self.rows:
                 raise transitions.unknown_chunk(key)
-            record, written = self._rows[key]
+            record, written = self.rows[key]
             passed = self.clock() - written
         if record.status is Status.PROCESSING:
             return evolve(record, lease_left=record.lease_left - passed, running=max(0.0, record.running + passed))
@@ -136,7 +143,7 @@ class MemoryStatusRepo(BaseStatusRepo):
 
     def rest(self, worker: RestingWorker, ttl: float) -> None:
         """See the port."""
-        with self._lock:
+        with self.lock:
             now = self.clock()
             former = next((each for each in self._resting_at(now) if each.name == worker.name), None)
             since = now - (former.seconds if former else 0.0)
@@ -144,20 +151,20 @@ class MemoryStatusRepo(BaseStatusRepo):
 
     def resume(self, worker: str) -> None:
         """See the port."""
-        with self._lock:
+        with self.lock:
             self._resting.pop(worker, None)
 
     def summary(self) -> Mapping[str, Mapping[Status, int]]:
         """See the port."""
         counts: dict[str, Counter[Status]] = {}
-        with self._lock:
-            for key in sorted(self._rows):
-                counts.setdefault(key.dataset, Counter())[self._rows[key][0].status] += 1
+        with self.lock:
+            for key in sorted(self.rows):
+                counts.setdefault(key.dataset, Counter())[self.rows[key][0].status] += 1
         return counts
 
     def overview(self, dataset: str | None = None) -> Overview:
         """See the port."""
-        with self._lock:
+        with self.lock:
             records = [self.get(key) for key in self._of(dataset)]
         running = [record for record in records if record.status is Status.PROCESSING]
         live = [record for record in running if not transitions.expired(record)]
@@ -177,40 +184,40 @@ class MemoryStatusRepo(BaseStatusRepo):
     def history(self, dataset: str) -> Iterator[Attempt]:
         """See the port. The attempts of a chunk are read when the first of them is yielded."""
         for key in self._of(dataset):
-            with self._lock:
-                of_chunk = list(self._attempts.get(key, ()))
+            with self.lock:
+                of_chunk = list(self.attempts.get(key, ()))
             yield from of_chunk
 
     def _resting_at(self, now: float) -> tuple[RestingWorker, ...]:
-        with self._lock:
+        with self.lock:
             resting = sorted(self._resting.items())
         return tuple(evolve(worker, seconds=now - since) for _, (worker, since, end) in resting if end > now)
 
     def _at(self, index_key: ensuring.IndexKey) -> Chunk:
-        return self._rows[self._keys[index_key]][0].chunk
+        return self.rows[self.keys[index_key]][0].chunk
 
     def _count(self, dataset: str, keyword: str) -> int:
-        return sum(self._rows[key][0].chunk.request.keyword == keyword for key in self._of(dataset))
+        return sum(self.rows[key][0].chunk.request.keyword == keyword for key in self._of(dataset))
 
     def _of(self, dataset: str | None = None) -> list[ChunkKey]:
-        with self._lock:
-            return [key for (of, _), key in sorted(self._keys.items()) if dataset in (None, of)]
+        with self.lock:
+            return [key for (of, _), key in sorted(self.keys.items()) if dataset in (None, of)]
 
     def _apply(
         self, key: ChunkKey, transition: Callable[[ChunkRecord], ChunkRecord]
     ) -> tuple[ChunkRecord, ChunkRecord]:
-        with self._lock:
+        with self.lock:
             before = self.get(key)
             after = transition(before)
             if after is not before:
                 now = self.clock()
-                self._rows[key] = (_detached(after), now)
+                self.rows[key] = (_detached(after), now)
                 self._record_attempts(before, after, now)
         return before, after
 
     def _record_attempts(self, before: ChunkRecord, after: ChunkRecord, now: float) -> None:
         key = before.chunk.key
-        history = self._attempts.setdefault(key, [])
+        history = self.attempts.setdefault(key, [])
         if ending := attempts.ended(before, after):
             history[-1] = evolve(history[-1], ended=now, status=ending.status, phase=ending.phase, error=ending.error)
         if attempts.begins(before, after):

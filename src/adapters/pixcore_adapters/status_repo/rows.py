@@ -9,21 +9,21 @@ from sqlalchemy import Row
 from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, ChunkResult, Phase, Priority, Progress, Status
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest, Slice
-from pixcore_adapters.status_repo import codec, transitions
+from pixcore_adapters.status_repo import codec
 from pixcore_adapters.status_repo.allocating import ListKey
 
 
-def new(chunk: Chunk, store: str) -> Mapping[str, object]:
-    """Build the row of a chunk of a store that no worker has claimed yet."""
-    request = chunk.request
+def new(record: ChunkRecord, now: float = 0.0) -> Mapping[str, object]:
+    """Build the row of a chunk that is created."""
+    request = record.chunk.request
     return {
         "dataset": request.dataset,
-        "id": chunk.id,
+        "id": record.chunk.id,
         "chunk_index": request.index,
         "keyword_sha256": text_sha256(request.keyword),
         "request": codec.text(request),
         "revision": 0,
-        **columns(transitions.new_record(chunk, store), now=0.0),
+        **columns(record, now),
     }
 
 

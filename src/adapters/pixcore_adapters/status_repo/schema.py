@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeEngine
 
 VERSION_TABLE = "pixcore_version"
 # oldest first; migrations/versions has one module for each
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 
 metadata = MetaData()
 
@@ -118,6 +118,17 @@ seen_images = Table(
     Column("hash_method", Text, nullable=False),
     Column("flat", Boolean, nullable=False),
     Index("pixcore_seen_images_by_chunk", "dataset", "chunk_id"),
+)
+
+changes = Table(
+    "pixcore_changes",
+    metadata,
+    Column("dataset", _name(100), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("other", _name(100), nullable=False),
+    Column("condition", Text, nullable=False),
+    Column("chunks", BigInteger, nullable=False),
+    Column("first_id", BigInteger, nullable=False),
 )
 
 decisions = Table(

@@ -6,7 +6,7 @@ A transition returns the same record object if nothing changes. Times are relati
 
 from attrs import evolve
 
-from pixcore.errors import ClaimLost, InvalidRequest
+from pixcore.errors import ChunkUnknown, ClaimLost, InvalidRequest
 from pixcore.model.chunks import Chunk, ChunkKey, ChunkRecord, ChunkResult, Claim, Phase, Priority, Progress, Status
 from pixcore.model.claims import Busy, Claimed, Done, Elsewhere, Exhausted, NotDue, Outcome
 from pixcore.model.quality import Quality
@@ -201,9 +201,9 @@ def cancelled(record: ChunkRecord) -> ChunkRecord:
     return record
 
 
-def unknown_chunk(key: ChunkKey) -> InvalidRequest:
+def unknown_chunk(key: ChunkKey) -> ChunkUnknown:
     """Build the error to raise for a chunk that does not exist."""
-    return InvalidRequest(f"the status database has no chunk {key}; plan its dataset first")
+    return ChunkUnknown(f"the status database has no chunk {key}; plan its dataset first")
 
 
 def _checked(record: ChunkRecord, claim: Claim) -> ChunkRecord:

@@ -13,6 +13,7 @@ from pixcore import (
     Archiver,
     BlobStore,
     ChunkPipeline,
+    Datasets,
     Decisions,
     InvalidRequest,
     LeaseTerms,
@@ -50,6 +51,7 @@ class Assembly:
     status: StatusRepo
     seen: SeenImages
     decisions: Decisions
+    datasets: Datasets
 
     @property
     def archives(self) -> StoredArchives:
@@ -176,8 +178,8 @@ def assemble(settings: Settings, *, create: bool = False) -> Assembly:
         StatusUnavailable: The status database cannot be reached.
     """
     store = store_at(settings.store, create=settings.create_container)
-    status, seen, decisions = status_databases.connect(settings, create=create)
-    return Assembly(settings, store, status, seen, decisions)
+    status, seen, decisions, datasets = status_databases.connect(settings, create=create)
+    return Assembly(settings, store, status, seen, decisions, datasets)
 
 
 def private_settings(settings: Settings) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """Status databases by the scheme of their URL.
 
-They do not plug in: one database serves three ports, ``StatusRepo``, ``SeenImages`` and ``Decisions``, and has
-migrations for all of them.
+They do not plug in: one database serves four ports, ``StatusRepo``, ``SeenImages``, ``Decisions`` and ``Datasets``,
+and has migrations for all of them.
 """
 # ruff: noqa: PLC0415 - SQLAlchemy and Alembic are slow to import
 
@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pixcore import Decisions, InvalidRequest, SeenImages, StatusRepo
+from pixcore import Datasets, Decisions, InvalidRequest, SeenImages, StatusRepo
 from pixcore_runners.settings import Settings
 
 # Connects to what the setting `status` names; the flag says whether to create a database that does not exist.
-_Connect = Callable[[Settings, bool], tuple[StatusRepo, SeenImages, Decisions]]
+_Connect = Callable[[Settings, bool], tuple[StatusRepo, SeenImages, Decisions, Datasets]]
 
 
-def connect(settings: Settings, *, create: bool) -> tuple[StatusRepo, SeenImages, Decisions]:
+def connect(settings: Settings, *, create: bool) -> tuple[StatusRepo, SeenImages, Decisions, Datasets]:
     """Connect to the status database; see ``pixcore_runners.assembly.assembly.assemble``.
 
     Raises:
@@ -45,9 +45,10 @@ def check(settings: Settings) -> None:
     check_version(engine_at(settings.status))
 
 
-def _sql(settings: Settings, create: bool) -> tuple[StatusRepo, SeenImages, Decisions]:
+def _sql(settings: Settings, create: bool) -> tuple[StatusRepo, SeenImages, Decisions, Datasets]:
     from pixcore_adapters.status_repo.database import file_of
     from pixcore_adapters.status_repo.sql import SqlStatusRepo
+    from pixcore_adapters.status_repo.sql_datasets import SqlDatasets
     from pixcore_adapters.status_repo.sql_decisions import SqlDecisions
     from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages
     from pixcore_adapters.status_repo.upgrade import is_set_up, migrate
@@ -58,16 +59,18 @@ def _sql(settings: Settings, create: bool) -> tuple[StatusRepo, SeenImages, Deci
     if status.engine.dialect.name == "sqlite":
         _make_folder(file_of(status.engine).parent)
     migrate(status.engine)
-    return status, SqlSeenImages(status.engine), SqlDecisions(status.engine)
+    return status, SqlSeenImages(status.engine), SqlDecisions(status.engine), SqlDatasets(status.engine)
 
 
-def _memory(settings: Settings, _: bool) -> tuple[StatusRepo, SeenImages, Decisions]:
+def _memory(settings: Settings, _: bool) -> tuple[StatusRepo, SeenImages, Decisions, Datasets]:
     from pixcore_adapters.decisions.memory import MemoryDecisions
     from pixcore_adapters.seen_images.memory import MemorySeenImages
     from pixcore_adapters.status_repo.memory import MemoryStatusRepo
+    from pixcore_adapters.status_repo.memory_datasets import MemoryDatasets
 
     status = MemoryStatusRepo(max_failures=settings.max_failures)
-    return status, MemorySeenImages(status), MemoryDecisions()
+    seen, decisions = MemorySeenImages(status), MemoryDecisions()
+    return status, seen, decisions, MemoryDatasets(status, seen, decisions)
 
 
 _DATABASES: Mapping[str, _Connect] = {

@@ -18,6 +18,7 @@ from pixcore_runners.observing.logs import escaped, logs_json
 # The subcommands by purpose, in the order of the help. Each is `command` in the module of its name.
 _GROUPS = {
     "Make a dataset": ("demo", "plan", "run", "status", "retry", "cancel"),
+    "Keep datasets": ("list", "rename", "delete"),
     "Inspect, verify and export it": ("report", "outcomes", "why", "verify", "export", "push"),
     "Decide about single images": ("exclude", "include", "relabel", "decisions"),
     "Use workers on many machines": ("submit", "worker", "reap", "metrics"),
@@ -33,7 +34,7 @@ _NEW_OBJECTS = 10_000
 class _Lazy(click.RichGroup):
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return list(_COMMANDS)
+        return [*_COMMANDS]  # `list` may be the module of that command
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx

@@ -12,6 +12,8 @@ from pixcore_runners.observing.logs import escaped
 
 _PAGE = 1000  # rows of one table: rich lays out a whole table before it prints
 
+_STEP = 1000  # between decimal prefixes
+
 
 def plain_table(*columns: str) -> Table:
     """Return a table without frames, whose cells are not read as markup."""
@@ -94,3 +96,13 @@ def _lease(record: ChunkRecord) -> str:
 def reasons(counts: Mapping[str, int]) -> str:
     """Return the counts by reason as text, the most frequent first."""
     return ", ".join(f"{n} {reason}" for reason, n in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+
+
+def size(count: int) -> str:
+    """Return a number of bytes with a decimal prefix, such as ``1.2 MB``."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < _STEP or unit == "TB":
+            break
+        value /= _STEP
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

@@ -27,7 +27,7 @@ from pixcore import (
     TransientError,
 )
 from pixcore.chunk.events import ChunkEnded, ChunkGivenBack, Event, Observer, combined
-from pixcore.errors import is_shared
+from pixcore.errors import ChunkUnknown, is_shared, one_line
 from pixcore.model.claims import Outcome
 from pixcore.stored.identity import identity_of
 from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker
@@ -115,8 +115,8 @@ class Deliveries:
         """Run the chunk; return its result, or when to deliver it again. Its log lines show ``task_id``.
 
         Raises:
-            PermanentError: The chunk has failed permanently now, or there is no such chunk.
-            AlreadyFailed: It failed earlier.
+            PermanentError: The chunk has failed permanently now.
+            AlreadyFailed: It failed earlier, or there is no such chunk any more.
             Exception: The error of the chunk's last attempt.
         """
         with task(task_id):
@@ -132,6 +132,8 @@ class Deliveries:
                 outcome = evolve(pipeline, observer=all_, sleep=self._sleep).run(key)
             except KeyboardInterrupt:
                 return Later(0.0, "the worker is stopping")
+            except ChunkUnknown as error:  # its dataset was deleted or renamed: the delivery is stale
+                raise AlreadyFailed(one_line(error)) from error
             except Exception as error:
                 answer = self._after_error(assembly, key, error, ended.event)
                 if answer is None:

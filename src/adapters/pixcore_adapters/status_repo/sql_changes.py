@@ -1,0 +1,37 @@
+"""The rows of unfinished changes of datasets."""
+
+from collections.abc import Collection
+from typing import Any
+
+from attrs import asdict
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select
+
+from pixcore.model.datasets import Change, ChangeKind
+from pixcore_adapters.status_repo.schema import changes as table
+
+
+def read(connection: Connection, datasets: Collection[str] | None = None) -> list[Change]:
+    """Return the unfinished changes that name one of these datasets, or all, by the names of their datasets."""
+    query = select(table).order_by(table.c.dataset)
+    if datasets is not None:
+        query = query.where(or_(table.c.dataset.in_(datasets), table.c.other.in_([name for name in datasets if name])))
+    return [_change(row) for row in connection.execute(query)]
+
+
+def write(connection: Connection, change: Change) -> None:
+    """Record a change. It replaces another one of the same dataset."""
+    connection.execute(delete(table).where(table.c.dataset == change.dataset))
+    connection.execute(insert(table).values(asdict(change)))
+
+
+def remove(connection: Connection, change: Change) -> bool:
+    """Remove the record of a change; return whether there was one."""
+    return connection.execute(delete(table).where(_is(change))).rowcount > 0
+
+
+def _is(change: Change) -> ColumnElement[bool]:
+    return and_(table.c.dataset == change.dataset, table.c.kind == change.kind, table.c.other == change.other)
+
+
+def _change(row: Row[Any]) -> Change:
+    return Change(ChangeKind(row.kind), row.dataset, row.other, row.condition, row.chunks, row.first_id)
