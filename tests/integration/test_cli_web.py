@@ -274,7 +274,10 @@ def test_source_date_epoch_makes_archives_reproducible(site: Site, monkeypatch: 
             "'cats.doc' is not a list; name a file that ends in .txt, .csv, .tsv, .jsonl",
         ),
         (("--source", "urls:http://[bad/cats.txt"), "http://[bad/cats.txt: not_a_url"),
-        (("--source", "urls:http://127.0.0.1:1/cats.txt"), "if the host is yours, allow it as a private host"),
+        (
+            ("--source", "urls:http://127.0.0.1:1/cats.txt"),
+            "if the host is yours, pass --allow-private-hosts 127.0.0.1:1",
+        ),
     ],
 )
 def test_a_list_that_cannot_be_used_is_refused_in_one_line(home: Path, words: tuple[str, ...], complaint: str) -> None:

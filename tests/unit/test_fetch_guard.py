@@ -1,6 +1,7 @@
 """The fetcher cannot be used to attack the network it runs in."""
 
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,10 +13,10 @@ import pytest
 from hostile import AGENT, Site, fetch, picture, policy, redirect, status
 
 from pixcore.errors import InvalidRequest
-from pixcore_adapters.downloader.fetch import transfers
+from pixcore_adapters.downloader.fetch import transfer
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
-from pixcore_adapters.downloader.fetch.transfers import open_socket
+from pixcore_adapters.downloader.fetch.transfer import open_socket
 from pixcore_adapters.downloader.fetch.url import web_url
 
 PUBLIC = "93.184.216.34"
@@ -67,7 +68,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
             sock.connect(("127.0.0.1", port))
         return sock
 
-    monkeypatch.setattr(transfers, "open_socket", opened)
+    monkeypatch.setattr(transfer, "open_socket", opened)
     monkeypatch.setattr(pycurl, "Curl", Wired)
     return connected
 
@@ -107,6 +108,7 @@ def test_private_address(decoy: Site, tmp_path: Path, wire: list[tuple[str, int]
         assert isinstance(outcome, Missed)
         assert (outcome.reason, outcome.permanent) == ("address_refused", True)
         assert site.paths().count("/x.jpg") == (way == "redirected to")
+        assert re.search(r"pass --allow-private-hosts \S+:\d+", outcome.detail)
     assert not decoy.requests
     assert {address for address, _ in wire} <= {PUBLIC}
 
@@ -277,13 +279,23 @@ def test_userinfo_in_detail() -> None:
 
 
 @pytest.mark.usefixtures("wire")
-def test_no_cookies(tmp_path: Path) -> None:
-    """Cookies are never sent back, not even on the next hop."""
-    with Site({"/x.jpg": status(302, Location="/y.jpg", Set_Cookie="a=b"), "/y.jpg": picture()}) as site:
-        url = f"http://site.example:{site.port}/x.jpg"
-        fetch(url, tmp_path, guarded(), resolver=Names({"site.example": [[PUBLIC]]}))
-        assert site.paths() == ["/robots.txt", "/x.jpg", "/y.jpg"]
-        assert not any("cookie" in request.headers for request in site.requests)
+def test_a_cookie_lives_within_one_chain_of_redirects(tmp_path: Path) -> None:
+    """A cookie of a redirect is sent to its own host on the next hops, to no other host, and by no other fetch."""
+    with Site() as site:
+        a, b = (f"http://{name}.example:{site.port}" for name in "ab")
+        site.routes |= {
+            "/x.jpg": status(302, Location="/y.jpg", Set_Cookie=["k=1; Path=/", "far=2; Domain=b.example"]),
+            "/y.jpg": status(302, Location=f"{b}/z.jpg", Set_Cookie="late=3"),
+            "/z.jpg": status(302, Location=f"{a}/end.jpg"),
+            "/end.jpg": picture(),
+            "/other.jpg": picture(),
+        }
+        names = Names({"a.example": [[PUBLIC]], "b.example": [[PUBLIC]]})
+        how = guarded(in_flight=1)
+        outcomes = fetch([f"{a}/x.jpg", f"{a}/other.jpg", f"{a}/end.jpg"], tmp_path, how, resolver=names)
+        assert all(isinstance(outcome, Fetched) for outcome in outcomes), outcomes
+        sent = [(request.target, request.headers["cookie"]) for request in site.requests if "cookie" in request.headers]
+    assert sent == [("/y.jpg", "k=1"), ("/end.jpg", "late=3; k=1")]
 
 
 @pytest.fixture

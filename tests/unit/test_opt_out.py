@@ -1,6 +1,7 @@
 """Opt-outs of sites are respected unless the policy ignores them."""
 
 import asyncio
+import gzip
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from hostile import (
     Answer,
     Naps,
     Site,
+    endless,
     fetch,
     head,
     held,
@@ -49,7 +51,8 @@ def site() -> Iterator[Site]:
         " noai ",
         "noai noimageai", f"{OURS}: noai", f"nofollow, {OURS}: noai", f"otherbot: all, {OURS}: noai", "*: noai",
         "max-snippet: 20, noai", "unavailable_after: Wed, 25 Jun 2031 15:00:00 GMT, noai",
-        "max-image-preview:large, noimageindex", f"{OURS} : none",
+        "max-image-preview:large, noimageindex", f"{OURS} : none", "nofollow; noai", "nofollow;noimageai",
+        "unavailable_after: Wed, 25 Jun 2031 15:00:00 GMT; noai", f"otherbot: all; {OURS}: noai",
     ],
 )  # fmt: skip
 def test_tag_forbids(value: str) -> None:
@@ -63,7 +66,7 @@ def test_tag_forbids(value: str) -> None:
         "", "all", "nofollow", "noarchive", "noaix", "index", "otherbot: noai", "otherbot: nofollow, noai",
         "otherbot:none",
         "unavailable_after: 2031-06-25T15:00:00", "max-snippet: none", f"{OURS}: all", "other-bot/2: noindex",
-        ":", ",,", "a:b:c",
+        ":", ",,", "a:b:c", ";;", "nofollow; otherbot: noai",
     ],
 )  # fmt: skip
 def test_tag_allows(value: str) -> None:
@@ -150,36 +153,88 @@ def test_robots_is_read_once(site: Site, tmp_path: Path) -> None:
 ABSENT: dict[str, Answer] = {
     "404": status(404),
     "401": status(401),
+    "410": status(410, b"User-agent: *\nDisallow: /"),
     "empty": status(200),
+    "204": status(204),
     "binary": status(200, bytes(range(256))),
     "redirected": redirect("/robots/"),
-    "redirected for ever": redirect("/robots.txt"),
-    "redirected inside": redirect("http://127.0.0.1:1/robots.txt"),
-    "unreadable encoding": status(200, b"x", Content_Encoding="br"),
 }
 
 
 @pytest.mark.parametrize("answer", ABSENT.values(), ids=ABSENT)
 def test_no_robots(site: Site, tmp_path: Path, answer: Answer) -> None:
-    """If there is no readable robots.txt, nothing is forbidden."""
+    """If there is no robots.txt, or it says nothing, nothing is forbidden."""
     site.routes["/robots.txt"] = answer
     (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
     assert isinstance(outcome, Fetched)
 
 
-UNKNOWN: dict[str, Answer] = {"500": status(500), "503": status(503), "429": status(429), "reset": resetting()}
+FORBID_ALL = b"User-agent: *\nDisallow: /"
+ODD: dict[str, Answer] = {
+    "a byte order mark": status(200, b"\xef\xbb\xbf" + FORBID_ALL),
+    "UTF-16": status(200, FORBID_ALL.decode().encode("utf-16")),
+    "203": status(203, FORBID_ALL),
+    "206": status(206, FORBID_ALL, Content_Range=f"bytes 0-{len(FORBID_ALL) - 1}/{len(FORBID_ALL)}"),
+    "202": status(202, FORBID_ALL),
+    "no encoding": status(200, FORBID_ALL, Content_Encoding="utf-8"),
+    "gzip": status(200, gzip.compress(FORBID_ALL), Content_Encoding="gzip"),
+    "gzip that is not declared": status(200, gzip.compress(FORBID_ALL)),
+    "gzip that is none": status(200, FORBID_ALL, Content_Encoding="gzip"),
+    "an image, it says": status(200, FORBID_ALL, Content_Type="image/jpeg"),
+    "carriage returns": status(200, FORBID_ALL.replace(b"\n", b"\r")),
+    "60 kB of headers": status(200, FORBID_ALL, X=["x" * 3000] * 20),
+    "a redirect": redirect("/robots/other"),
+}
 
 
-@pytest.mark.parametrize("answer", UNKNOWN.values(), ids=UNKNOWN)
-def test_unknown_robots(site: Site, tmp_path: Path, answer: Answer) -> None:
-    """If robots.txt is unreachable, nothing is fetched. It is retried like an image, but not again for each image."""
+@pytest.mark.parametrize("answer", ODD.values(), ids=ODD)
+def test_odd_robots(site: Site, tmp_path: Path, answer: Answer) -> None:
+    """A robots.txt that is sent in an odd way is read all the same, because a site's wish must not be missed."""
+    site.routes |= {"/robots.txt": answer, "/robots/other": status(200, FORBID_ALL)}
+    (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site))
+    assert isinstance(outcome, Missed)
+    assert (outcome.reason, outcome.permanent) == ("opted_out", True)
+    assert "/x.jpg" not in site.paths()
+
+
+UNKNOWN: dict[str, tuple[Answer, int]] = {  # response, and how often it is tried
+    "500": (status(500), 3),
+    "503": (status(503), 3),
+    "429": (status(429), 3),
+    "reset": (resetting(), 3),
+    "gzip cut": (status(200, gzip.compress(FORBID_ALL)[:-9], Content_Encoding="gzip"), 3),
+    "304": (status(304), 1),
+    "redirect to nowhere": (status(302), 1),
+    "redirect for ever": (redirect("/robots.txt"), 1),
+    "redirect inside": (redirect("http://127.0.0.1:1/robots.txt"), 1),
+    "redirect to junk": (redirect("http://[::1"), 1),
+    "headers without end": (endless(b"HTTP/1.1 200 OK\r\n", b"X: x\r\n" * 500), 1),
+    "not HTTP": (raw(b"SSH-2.0-OpenSSH_9.9\r\n\r\n"), 1),
+    "brotli that is none": (status(200, b"x", Content_Encoding="br"), 1),
+    "zstd": (status(200, b"x", Content_Encoding="zstd"), 1),
+    "gzip junk": (status(200, b"\x1f\x8bx" * 9, Content_Encoding="gzip"), 1),
+}
+
+
+@pytest.mark.parametrize(("answer", "tried"), UNKNOWN.values(), ids=UNKNOWN)
+def test_unknown_robots(site: Site, tmp_path: Path, answer: Answer, tried: int) -> None:
+    """If it is not known what robots.txt forbids, nothing is fetched now. It is not read again for each image."""
     site.routes["/robots.txt"] = answer
     naps = Naps()
     outcomes = fetch([site.url("/x.jpg")] * 20, tmp_path, policy(site), sleep=naps)
     assert all(isinstance(outcome, Missed) and not outcome.permanent for outcome in outcomes)
     assert all("robots.txt" in outcome.detail for outcome in outcomes if isinstance(outcome, Missed))
-    assert len(naps.taken) == 2
+    assert len(naps.taken) == tried - 1
     assert "/x.jpg" not in site.paths()
+
+
+@pytest.mark.parametrize(("said", "spacing"), [("1", 1.0), ("0.5", 0.5), ("86400", 2.0), ("soon", 0.0), ("-1", 0.0)])
+def test_crawl_delay(site: Site, tmp_path: Path, said: str, spacing: float) -> None:
+    """Requests to a host start as far apart as its robots.txt says, but at most two seconds."""
+    site.routes["/robots.txt"] = text(f"User-agent: *\nCrawl-delay: {said}")
+    naps = Naps()
+    fetch([site.url("/x.jpg")] * 3, tmp_path, policy(site), sleep=naps)
+    assert naps.taken == pytest.approx([spacing * number for number in (1, 2, 3) if spacing], abs=0.4)
 
 
 def test_robots_after_a_while(site: Site, tmp_path: Path) -> None:

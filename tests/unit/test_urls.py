@@ -358,7 +358,7 @@ def test_an_unreachable_web_list_is_reported(
 def test_a_list_at_a_private_address_is_refused(site: Site) -> None:
     """A list at a private address is refused, so that lists cannot read pages of an intranet."""
     site.routes["/list.txt"] = status(200, A.encode())
-    with pytest.raises(InvalidRequest, match=r"address_refused.*allow it as a private host"):
+    with pytest.raises(InvalidRequest, match=r"address_refused.*pass --allow-private-hosts"):
         lane_of(Urls(MemoryBlobStore(), FetchPolicy()), site.url("/list.txt"), "cats")
     assert site.paths() == []
 

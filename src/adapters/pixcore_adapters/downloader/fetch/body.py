@@ -1,36 +1,35 @@
 """A response's body: accepted content types, bounded decoding, and a file that is either complete or absent."""
 
 import os
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pixcore.chunk.workspace import local_disk
 from pixcore.model.images import MissReason
+from pixcore_adapters.downloader.fetch.encodings import Gzip, decoder, is_gzip
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
 from pixcore_adapters.downloader.fetch.response import Response
 
-_BLOCK = 1 << 18
-_REFUSED_FAMILIES = frozenset({"text", "application", "audio", "video", "font", "multipart", "message"})
-_UNENCODED = frozenset({"", "identity"})
-_ZLIB = frozenset({"gzip", "x-gzip", "deflate"})
+_BUFFER = 1 << 18
+_DOUBTFUL_FAMILIES = frozenset({"text", "application", "audio", "video", "font", "multipart", "message"})
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+_BOXED = frozenset({b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"})  # brands of AVIF and HEIF
+_DECISIVE = 12  # bytes that show whether a body is an image
 _ACTIVITY = "writing a download"
 
 
-def check_content_type(response: Response) -> None:
-    """Check that the content type may belong to an image: image types, octet-stream, unknown and missing types.
+def _looks_like_an_image(start: bytes) -> bool:
+    riff = start.startswith(b"RIFF") and start[8:12] == b"WEBP"
+    return riff or start.startswith(_SIGNATURES) or (start[4:8] == b"ftyp" and start[8:12] in _BOXED)
 
-    The validator later decides by the bytes.
 
-    Raises:
-        FetchFailed: The type belongs to something else, such as text.
-    """
+def doubtful_type(response: Response) -> str:
+    """Return the stated content type if it belongs to something else than an image, such as text; else ``""``."""
     stated = (response.get("content-type") or "").partition(";")[0].strip().lower()
     family, _, kind = stated.partition("/")
-    if family in _REFUSED_FAMILIES and kind != "octet-stream":
-        raise FetchFailed(MissReason.CONTENT_TYPE, stated)
+    return stated if family in _DOUBTFUL_FAMILIES and kind != "octet-stream" else ""
 
 
 class Body:
@@ -41,53 +40,124 @@ class Body:
     """
 
     def __init__(
-        self, response: Response, write: Callable[[bytes], object], max_bytes: int, *, only_start: bool = False
+        self, response: Response, write: Callable[[bytes], object], max_bytes: int, *, decoded: bool = False
     ) -> None:
-        """``write`` gets the decoded blocks. With ``only_start``, what follows ``max_bytes`` is not wanted.
+        """``write`` gets the decoded blocks. ``decoded``: libcurl decodes the body.
 
         Raises:
-            FetchFailed: The declared length is larger than ``max_bytes``, or the content encoding is unknown.
+            FetchFailed: The declared length is larger than ``max_bytes``, or the body cannot be decoded.
         """
-        self.size = 0
-        self._write, self._max_bytes, self._only_start = write, max_bytes, only_start
-        self._inflater = _inflater(response)
-        if (response.length or 0) > max_bytes and not only_start:
+        self.size = self._received = 0
+        self._write, self._max_bytes = write, max_bytes
+        self._decoder = None if decoded else decoder(response)
+        self._decoded = decoded
+        if (response.length or 0) > max_bytes:
             raise FetchFailed(MissReason.TOO_LARGE, f"Content-Length is {response.length} bytes")
 
     def take(self, block: bytes) -> bool:
         """Take a block as the server sent it. Return True if no more is wanted.
 
         Raises:
-            FetchFailed: The body is larger than ``max_bytes``, or it cannot be decoded.
+            FetchFailed: The body is larger than ``max_bytes``, or it cannot be decoded, or it is not wanted.
         """
-        for part in self._inflater.inflate(block) if self._inflater else (block,):
-            left = self._max_bytes - self.size
+        self._received += len(block)
+        for part in self._decoder.decode(block) if self._decoder else (block,):
             self.size += len(part)
-            if left < len(part):
-                if not self._only_start:
-                    raise FetchFailed(MissReason.TOO_LARGE, f"more than {self._max_bytes} bytes")
-                self._inflater = None
-                self._write(part[:left])
-                return True
+            if self.size > self._max_bytes:
+                raise FetchFailed(MissReason.TOO_LARGE, f"more than {self._max_bytes} bytes")
             self._write(part)
+        if self._received > self._max_bytes:
+            raise FetchFailed(MissReason.TOO_LARGE, f"more than {self._max_bytes} bytes")
         return False
 
     def finish(self) -> None:
         """Check that the body is complete.
 
         Raises:
-            FetchFailed: The encoded body ends early.
+            FetchFailed: The encoded body ends early, or nothing of it could be decoded.
         """
-        if self._inflater:
-            self._inflater.finish()
+        if self._decoder:
+            self._decoder.finish()
+        if self._decoded and not self.size:  # libcurl does not tell that brotli data ends early
+            raise FetchFailed(MissReason.ENCODING, "nothing can be decoded")
+
+
+class ImageBody(Body):
+    """The body of an image. Whatever its content type, its bytes decide: those of a web page never pass as an image."""
+
+    def __init__(
+        self, response: Response, write: Callable[[bytes], object], max_bytes: int, *, decoded: bool = False
+    ) -> None:
+        """See ``Body``."""
+        super().__init__(response, self._checked if doubtful_type(response) else write, max_bytes, decoded=decoded)
+        self._doubtful = doubtful_type(response)
+        self._pass_on = write
+        self._start = b""
+
+    def _checked(self, part: bytes) -> None:
+        self._start += part
+        if len(self._start) >= _DECISIVE:
+            self._check()
+            self._pass_on(self._start)
+            self._write, self._doubtful = self._pass_on, ""
+
+    def _check(self) -> None:
+        if not _looks_like_an_image(self._start):
+            raise FetchFailed(MissReason.CONTENT_TYPE, self._doubtful)
+
+    def finish(self) -> None:
+        """Check that the body is complete.
+
+        Raises:
+            FetchFailed: The encoded body ends early, or a short body of a doubtful type is no image.
+        """
+        super().finish()
+        if self._doubtful:
+            self._check()
+            self._pass_on(self._start)
+
+
+class RobotsBody(Body):
+    """The first ``max_bytes`` of a robots.txt, gzipped or not, whatever the server says about that."""
+
+    def __init__(
+        self, response: Response, write: Callable[[bytes], object], max_bytes: int, *, decoded: bool = False
+    ) -> None:
+        """See ``Body``. The file may be larger than ``max_bytes``."""
+        self.size = self._received = 0
+        self._write, self._max_bytes = write, max_bytes
+        self._decoder = None if decoded else decoder(response)
+        self._begun = self._decoded = decoded
+
+    def take(self, block: bytes) -> bool:
+        """See ``Body``."""
+        if not self._begun:
+            self._begun = True
+            if self._decoder is None and is_gzip(block):
+                self._decoder = Gzip()
+            elif isinstance(self._decoder, Gzip) and not is_gzip(block):
+                self._decoder = None
+        for part in self._decoder.decode(block) if self._decoder else (block,):
+            self._write(part[: self._max_bytes - self.size])
+            self.size = min(self.size + len(part), self._max_bytes)
+        self._received += len(block)
+        enough = max(self.size, self._received) >= self._max_bytes
+        if enough:
+            self._decoder = None
+        return enough
 
 
 class NewFile:
-    """A file that is complete or absent. A context manager, which removes the file if the block raises."""
+    """A file that is complete or absent. A context manager, which removes the file if the block raises.
+
+    libcurl delivers blocks of 16 kB; they are collected, because a system call for each costs more than a copy.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = -1
+        self._collected: list[bytes] = []
+        self._size = 0
 
     def create(self) -> None:
         """Create the file.
@@ -104,11 +174,22 @@ class NewFile:
         Raises:
             WorkspaceFull, TransientError: It cannot be written; see ``local_disk``.
         """
+        self._collected.append(block)
+        self._size += len(block)
+        if self._size >= _BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected.
+
+        Raises:
+            WorkspaceFull, TransientError: It cannot be written; see ``local_disk``.
+        """
+        left = memoryview(b"".join(self._collected))
+        self._collected, self._size = [], 0
         with local_disk(_ACTIVITY):
-            written = os.write(self._descriptor, block)
-            while written < len(block):
-                block = block[written:]
-                written = os.write(self._descriptor, block)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
 
     def __enter__(self) -> Self:
         return self
@@ -121,37 +202,3 @@ class NewFile:
         os.close(self._descriptor)
         if error:
             self._path.unlink(missing_ok=True)
-
-
-def _inflater(response: Response) -> "_Inflater | None":
-    name = (response.get("content-encoding") or "").strip().lower()
-    if name in _UNENCODED:
-        return None
-    if name in _ZLIB:
-        return _Inflater()
-    raise FetchFailed(MissReason.ENCODING, name)
-
-
-class _Inflater:
-    """Decode gzip or zlib data into parts of bounded size, however much a block inflates to."""
-
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: detect gzip or zlib by the header
-
-    def inflate(self, block: bytes) -> Iterator[bytes]:
-        while True:
-            try:
-                part = self._zlib.decompress(block, _BLOCK)
-            except zlib.error as exc:
-                raise FetchFailed(MissReason.ENCODING, str(exc)) from exc
-            if part:
-                yield part
-            block = self._zlib.unconsumed_tail
-            if not block and len(part) < _BLOCK:
-                break
-        if self._zlib.unused_data:
-            raise FetchFailed(MissReason.ENCODING, "bytes follow the end of the encoded body")
-
-    def finish(self) -> None:
-        if not self._zlib.eof:
-            raise FetchFailed(MissReason.TRUNCATED, "the encoded body ends early", permanent=False)

@@ -7,6 +7,7 @@ the address again before it connects. Only the policy's private hosts and proxie
 import asyncio
 import os
 import ssl
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -24,9 +25,11 @@ from pixcore_adapters.downloader.fetch.failures import AddressRefused
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.fetch.resolving import Names, Resolver, SystemResolver
 from pixcore_adapters.downloader.fetch.response import Response
-from pixcore_adapters.downloader.fetch.transfers import Opened, Options, Request, Transfers
+from pixcore_adapters.downloader.fetch.transfer import Opened, Options, Request
+from pixcore_adapters.downloader.fetch.transfers import Transfers
 from pixcore_adapters.downloader.fetch.url import WebUrl
 
+_BROTLI: Options = ((pycurl.ENCODING, "br"),)  # the header that the request states still asks for no encoding
 _PROXIED = frozenset({"http", "https", "all"})
 
 
@@ -107,8 +110,10 @@ class Connections:
     ) -> None:
         await self._closing.__aexit__(kind, error, trace)
 
-    async def get(self, url: WebUrl, seconds: float, opened: Opened) -> Response:
-        """Send a GET request; see ``Transfers.get``. Follows no redirect.
+    async def get(
+        self, url: WebUrl, seconds: float, opened: Opened, cookies: Sequence[str] = (), *, brotli: bool = False
+    ) -> tuple[Response, Sequence[str]]:
+        """Send a GET request; see ``Transfers.get``. Follows no redirect. With ``brotli``, libcurl decodes the body.
 
         Raises:
             FetchFailed: It failed, or took longer than ``seconds``; or any error of ``opened`` or the sink.
@@ -128,7 +133,8 @@ class Connections:
                 addresses = await self._names.addresses(target.host, target.port, public=guarded)
             pinned = f"{target.host}:{target.port}:{','.join(addresses)}"
         seconds -= asyncio.get_running_loop().time() - started
-        return await self._transfers.get(Request(url.text, seconds, pinned, guarded, self._options(url, proxy)), opened)
+        options = self._options(url, proxy) + (_BROTLI if brotli else ())
+        return await self._transfers.get(Request(url.text, seconds, pinned, guarded, cookies, options), opened)
 
     def _options(self, url: WebUrl, proxy: _Proxy | None) -> Options:
         options: Options = proxy.options if proxy else ()
@@ -145,7 +151,7 @@ class Connections:
     async def _check_public(self, url: WebUrl, seconds: float, *, behind_proxy: bool) -> None:
         if is_numeric(url.host):
             if not is_public_host(url.host):
-                raise AddressRefused(url.host)
+                raise AddressRefused(url.host, url.netloc, url.port)
         elif behind_proxy:
             async with asyncio.timeout(seconds):
                 await self._names.addresses(url.host, url.port, public=True)

@@ -24,7 +24,10 @@ class FetchFailed(Exception):
 
 
 class AddressRefused(OSError):
-    """The address is not public."""
+    """The address is not public. The message says so, and how to allow it."""
+
+    def __init__(self, address: str, host: str, port: int) -> None:
+        super().__init__(f"{address} is not public; if the host is yours, pass --allow-private-hosts {host}:{port}")
 
 
 _TRANSIENT = False
@@ -74,7 +77,7 @@ def translated(seconds: float) -> Generator[None]:
     except (FetchFailed, PixcoreError):
         raise
     except AddressRefused as exc:
-        raise FetchFailed(MissReason.ADDRESS, one_line(exc)) from exc
+        raise FetchFailed(MissReason.ADDRESS, str(exc)) from exc
     except TimeoutError as exc:
         raise FetchFailed(MissReason.TIMEOUT, f"longer than {seconds:g} seconds", permanent=False) from exc
     except OSError as exc:

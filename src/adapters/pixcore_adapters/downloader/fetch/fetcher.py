@@ -1,42 +1,43 @@
 """The fetcher: turns a URL into a complete file or a typed miss, whatever the server does."""
 
 import asyncio
+import math
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
-from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 from urllib.parse import urljoin
 
 from attrs import define, evolve
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from pixcore.chunk.retry import RetryPolicy
-from pixcore.errors import InvalidRequest, PixcoreError, SourceChanged, SourceUnavailable, one_line
 from pixcore.model.images import MissReason, Transfer
-from pixcore_adapters.downloader.fetch.body import Body, NewFile, check_content_type
+from pixcore_adapters.downloader.fetch.body import Body, ImageBody, NewFile, RobotsBody
 from pixcore_adapters.downloader.fetch.connections import Connections
+from pixcore_adapters.downloader.fetch.encodings import needs_brotli
 from pixcore_adapters.downloader.fetch.failures import FetchFailed, translated
-from pixcore_adapters.downloader.fetch.limits import exhausted_limit
+from pixcore_adapters.downloader.fetch.limits import RATE_LIMIT, exhausted_limit
 from pixcore_adapters.downloader.fetch.opt_out import Robots, robots_tag
-from pixcore_adapters.downloader.fetch.pace import MAX_WAIT, Pace
+from pixcore_adapters.downloader.fetch.pace import Pace
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
 from pixcore_adapters.downloader.fetch.resolving import Resolver
 from pixcore_adapters.downloader.fetch.response import Response
-from pixcore_adapters.downloader.fetch.transfers import Sink
+from pixcore_adapters.downloader.fetch.retries import Retries
+from pixcore_adapters.downloader.fetch.source_errors import source_error
+from pixcore_adapters.downloader.fetch.statuses import check_robots_status, check_status, location
+from pixcore_adapters.downloader.fetch.transfer import Sink
 from pixcore_adapters.downloader.fetch.url import WebUrl, web_url
 
 T = TypeVar("T")
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_TRANSIENT_STATUSES = frozenset({408, 425, 429})  # besides all from 500 on
 _ROBOTS_BYTES = 500 * 1024
+_UNUSABLE = frozenset({MissReason.ADDRESS, MissReason.TLS, MissReason.UNREACHABLE, MissReason.NOT_A_URL})
+_NOT_FOUND = re.compile("http_4..")  # RFC 9309: only these say that there is no robots.txt
 
 
 @define
@@ -54,6 +55,14 @@ class _Trace:
     def transfer(self) -> Transfer:
         """Return the record as a value."""
         return Transfer(str(self.url or ""), self.status, self.tries)
+
+
+class Take(Protocol):
+    """Returns what takes the body of a response. ``decoded``: libcurl decodes the body."""
+
+    def __call__(self, response: Response, *, decoded: bool) -> Body:
+        """Return the body, or raise FetchFailed if the response is not wanted."""
+        ...
 
 
 def _ignore(_status: int) -> None:
@@ -84,11 +93,10 @@ class Fetcher:
         ``authorities`` is a PEM file.
         """
         self._policy = policy
-        self._sleep = sleep
         self._pace = Pace(policy, sleep)
-        self._waits = RetryPolicy(policy.attempts)
+        self._retried = Retries(RetryPolicy(policy.attempts), sleep)
         self._connections = Connections(policy, resolver, authorities)
-        self._robots = Robots(self._read_robots, policy.product)
+        self._robots = Robots(self._read_robots, self._pace.slow_down, policy.product)
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -123,9 +131,9 @@ class Fetcher:
         """
         page = BytesIO()
 
-        def take(response: Response) -> Body:
+        def take(response: Response, *, decoded: bool) -> Body:
             page.truncate(page.seek(0))
-            return Body(response, page.write, max_bytes)
+            return Body(response, page.write, max_bytes, decoded=decoded)
 
         await self._source(url, partial(self._visit, take=take))
         return page.getvalue()
@@ -139,13 +147,15 @@ class Fetcher:
         """
 
         async def attempt(address: WebUrl) -> int:
-            def take(response: Response) -> Body:
-                body = Body(response, file.write, max_bytes)
+            def take(response: Response, *, decoded: bool) -> Body:
+                body = Body(response, file.write, max_bytes, decoded=decoded)
                 file.create()
                 return body
 
             with NewFile(into) as file:
-                return (await self._visit(address, take)).size
+                body = await self._visit(address, take)
+                file.flush()
+            return body.size
 
         return await self._source(url, attempt)
 
@@ -169,142 +179,102 @@ class Fetcher:
                 if forbidden:
                     opt_out(f"robots.txt of {url.origin}")
 
-        def take(response: Response) -> Body:
+        def take(response: Response, *, decoded: bool) -> Body:
             if signal := robots_tag(response.all("x-robots-tag"), self._policy.product):
                 opt_out(signal)
-            check_content_type(response)
-            body = Body(response, file.write, self._policy.max_bytes)
+            body = ImageBody(response, file.write, self._policy.max_bytes, decoded=decoded)
             file.create()
             return body
 
         with NewFile(into) as file:
             body = await self._visit(url, take, check_robots, trace.answered)
+            file.flush()
         return Fetched(body.size, datetime.now(UTC), "; ".join(signals), trace.transfer())
 
-    async def _read_robots(self, url: WebUrl) -> str:
-        text = BytesIO()
+    async def _read_robots(self, url: WebUrl) -> bytes:
+        """Return the start of a robots.txt; empty if the site has none.
 
-        def take(response: Response) -> Body:
+        Raises:
+            FetchFailed: It is not known whether the site has one. The reason is permanent if the site itself can never
+                be fetched from.
+        """
+        text = BytesIO()
+        reached = False
+
+        def take(response: Response, *, decoded: bool) -> Body:
             text.truncate(text.seek(0))
-            return Body(response, text.write, _ROBOTS_BYTES, only_start=True)
+            return RobotsBody(response, text.write, _ROBOTS_BYTES, decoded=decoded)
+
+        def answered(_status: int) -> None:
+            nonlocal reached
+            reached = True
 
         try:
-            await self._retried(partial(self._visit, url, take))
+            await self._retried(partial(self._visit, url, take, answered=answered, check_status=check_robots_status))
         except FetchFailed as failed:
-            if failed.missed.permanent:  # no robots.txt, or the URL itself will fail for the same reason
-                return ""
-            raise
-        return text.getvalue().decode("utf-8", "replace")
+            missed = failed.missed
+            if missed.permanent and _NOT_FOUND.fullmatch(missed.reason):
+                return b""
+            if missed.permanent and not reached and missed.reason in _UNUSABLE:
+                raise
+            raise FetchFailed(
+                missed.reason, f"robots.txt: {missed.detail or missed.reason}", permanent=False, retry_after=math.inf
+            ) from failed
+        return text.getvalue()
 
     async def _source(self, url: str, attempt: Callable[[WebUrl], Awaitable[T]]) -> T:
         try:
             return await self._retried(partial(attempt, web_url(url)))
         except FetchFailed as failed:
-            raise _source_error(url, failed.missed) from failed
+            raise source_error(url, failed.missed) from failed
 
     async def _visit(
         self,
         url: WebUrl,
-        take: Callable[[Response], Body],
+        take: Take,
         check: Callable[[WebUrl], Awaitable[None]] = _allow_all,
         answered: Callable[[int], None] = _ignore,
+        check_status: Callable[[Response], None] = check_status,
     ) -> Body:
         """Make one attempt: call ``check`` before each hop, follow redirects, and fill the body that ``take`` returns.
 
-        ``answered`` is called with the status of each response.
+        ``answered`` is called with the status of each response. Cookies are kept within the attempt.
         """
         seconds, clock = self._policy.seconds, asyncio.get_running_loop().time
         body: Body | None = None
+        cookies: Sequence[str] = ()
+        brotli = False
 
         def opened(response: Response) -> Sink | None:
-            nonlocal body
+            nonlocal body, brotli
             answered(response.status)
             # Retry-After is more precise
-            if "retry-after" not in response.headers and (limit := exhausted_limit(response.headers)):
+            limited = response.mentions(RATE_LIMIT) and response.get("retry-after") is None
+            if limited and (limit := exhausted_limit(response.headers)):
                 self._pace.close(url.host, limit)
-            if _location(response) is not None:
+            if location(response) is not None:
                 return None
-            _check_status(response)
-            body = take(response)
+            check_status(response)
+            if needs_brotli(response) and not brotli:
+                brotli = True
+                return None
+            body = take(response, decoded=brotli)
             return body.take
 
-        for _ in range(self._policy.max_redirects + 1):
+        hops = 0
+        while hops <= self._policy.max_redirects:
             with translated(self._policy.seconds):
                 await check(url)
                 async with self._pace.turn(url.host):
                     if seconds <= 0:
                         raise TimeoutError
                     started = clock()
-                    response = await self._connections.get(url, seconds, opened)
+                    response, cookies = await self._connections.get(url, seconds, opened, cookies, brotli=brotli)
                     seconds -= clock() - started
                 if body:
                     body.finish()
                     return body
-                url = web_url(urljoin(url.text, _location(response) or ""))
+                target = location(response)
+                if target is not None:  # else it is the same request again, now with brotli
+                    url, brotli, hops = web_url(urljoin(url.text, target)), False, hops + 1
         raise FetchFailed(MissReason.REDIRECTS, f"more than {self._policy.max_redirects} redirects")
-
-    async def _retried(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Retry within the policy. Wait as long as the server requests, but at most ``MAX_WAIT`` seconds."""
-        try:
-            return await attempt()  # without tenacity, whose overhead is a fifth of a successful fetch
-        except FetchFailed as failed:
-            first = iter([failed])
-        exhausted = stop_after_attempt(self._policy.attempts)
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, FetchFailed) and not error.missed.permanent),
-            stop=lambda state: exhausted(state) or _requested_wait(state) > MAX_WAIT,
-            wait=lambda state: _requested_wait(state) or self._waits.wait(state.attempt_number),
-            sleep=self._sleep,
-            reraise=True,
-        )
-
-        async def again() -> T:
-            for failed in first:
-                raise failed
-            return await attempt()
-
-        return await retrying(again)
-
-
-def _location(response: Response) -> str | None:
-    """Return where a redirect leads; None if the response is none."""
-    return response.get("location") if response.status in _REDIRECTS else None
-
-
-def _check_status(response: Response) -> None:
-    status = response.status
-    if status != HTTPStatus.OK:
-        transient = status in _TRANSIENT_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        wait = _seconds(response.get("retry-after") or "")
-        raise FetchFailed(f"http_{status}", permanent=not transient, retry_after=wait)
-
-
-def _seconds(retry_after: str) -> float | None:
-    if retry_after.strip().isdecimal():
-        return float(retry_after)
-    try:
-        due = parsedate_to_datetime(retry_after)
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, (due.replace(tzinfo=due.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-
-
-def _requested_wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return (error.retry_after or 0.0) if isinstance(error, FetchFailed) else 0.0
-
-
-def _source_error(url: str, missed: Missed) -> PixcoreError:
-    shown = re.sub(r"//[^/?#]*@", "//", url).partition("?")[0]  # without password and signature
-    message = one_line(
-        PixcoreError(f"{shown}: {missed.reason} ({missed.detail})" if missed.detail else f"{shown}: {missed.reason}")
-    )
-    if missed.reason == MissReason.NOT_A_URL:
-        return InvalidRequest(f"{message}; correct the address")
-    if missed.reason == MissReason.ADDRESS:
-        return InvalidRequest(f"{message}; if the host is yours, allow it as a private host")
-    if missed.reason in {MissReason.RATE_LIMIT, "http_429"}:
-        return SourceUnavailable(f"{message}; try again later")
-    if not missed.permanent or missed.reason in {MissReason.UNREACHABLE, MissReason.TLS}:
-        return SourceUnavailable(f"{message}; check that the site is up, and try again")
-    return SourceChanged(f"{message}; open the address in a browser to see what it returns")

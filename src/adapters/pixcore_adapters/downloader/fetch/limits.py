@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
-_LIMIT = "x-ratelimit-limit-"
+RATE_LIMIT = "x-ratelimit-limit-"
 _AVAILABLE = "x-ratelimit-available-"
 _RATE = re.compile(r"[0-9]{1,9}/(?P<unit>s|m|h|d)(ec|econd|in|inute|our|ay)?", re.IGNORECASE)
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
@@ -33,7 +33,7 @@ def exhausted_limit(headers: Mapping[str, Sequence[str]]) -> Limit | None:
     exhausted = (
         Limit(rate[0], _SECONDS[rate["unit"].lower()])
         for name, values in headers.items()
-        if name.startswith(_LIMIT) and (rate := _RATE.fullmatch(values[-1]))
-        if headers.get(_AVAILABLE + name.removeprefix(_LIMIT), ("",))[-1] == "0"
+        if name.startswith(RATE_LIMIT) and (rate := _RATE.fullmatch(values[-1]))
+        if headers.get(_AVAILABLE + name.removeprefix(RATE_LIMIT), ("",))[-1] == "0"
     )
     return max(exhausted, key=lambda limit: limit.seconds, default=None)

@@ -1,7 +1,7 @@
 """Opt-outs of a site: robots.txt and X-Robots-Tag."""
 
 import asyncio
-import math
+import codecs
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
@@ -15,8 +15,10 @@ from pixcore_adapters.downloader.fetch.url import WebUrl, web_url
 
 _DIRECTIVES = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
 _VALUED = frozenset({"max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"})
+_SEPARATOR = re.compile(r"[,;]")
 _AGENT_PREFIX = re.compile(r"\s*([\w.*/-]+)\s*:(.*)", re.DOTALL)
 _AGENT_LINE = re.compile(r"\s*user[\s-]*agent[\s:]+([^#]*)", re.IGNORECASE)
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _ORIGINS = 256  # size of the cache
 _WILDCARDS = 5000  # at most, because matching takes time for each; ordinary files have far fewer
 
@@ -29,7 +31,7 @@ def robots_tag(values: Iterable[str], product: str) -> str:
 
 def _forbids(value: str, product: str) -> bool:
     applies = True  # a directive applies to the agent named before it, or to all
-    for part in value.lower().split(","):
+    for part in _SEPARATOR.split(value.lower()):
         directives = part
         if prefix := _AGENT_PREFIX.match(part):
             if prefix[1] in _VALUED:
@@ -43,9 +45,14 @@ def _forbids(value: str, product: str) -> bool:
 class Robots:
     """A cache of robots.txt files. Concurrent callers share one request for each site."""
 
-    def __init__(self, read: Callable[[WebUrl], Awaitable[str]], product: str) -> None:
-        """``read`` returns a file's text, ``""`` if it does not exist, and raises FetchFailed if that is unknown."""
-        self._read = read
+    def __init__(
+        self, read: Callable[[WebUrl], Awaitable[bytes]], slow_down: Callable[[str, float], None], product: str
+    ) -> None:
+        """``read`` returns a file's bytes, none if it does not exist, and raises FetchFailed if that is unknown.
+
+        ``slow_down`` is called with a host and the seconds of its ``Crawl-delay``.
+        """
+        self._read, self._slow_down = read, slow_down
         self._product = product
         self._reading: set[asyncio.Task[Protego | FetchFailed | None]] = set()
         self._rules = lru_cache(_ORIGINS)(self._start)
@@ -64,15 +71,13 @@ class Robots:
         """Return whether the site's robots.txt forbids the URL.
 
         Raises:
-            FetchFailed: The file cannot be fetched, so RFC 9309 forbids all other URLs. Do not retry.
+            FetchFailed: The file cannot be fetched, so RFC 9309 forbids all other URLs.
         """
         # shielded: when one caller is cancelled, the others still wait for the file
         reading = self._rules(url.origin)
         rules = reading.result() if reading.done() else await asyncio.shield(reading)
         if isinstance(rules, FetchFailed):
-            missed = rules.missed
-            detail = f"robots.txt: {missed.detail or missed.reason}"
-            raise FetchFailed(missed.reason, detail, permanent=False, retry_after=math.inf) from rules
+            raise rules
         return rules is not None and not rules.can_fetch(url.normalized(), self._product)
 
     def _start(self, origin: str) -> asyncio.Task[Protego | FetchFailed | None]:
@@ -82,11 +87,24 @@ class Robots:
         return task
 
     async def _read_rules(self, origin: str) -> Protego | FetchFailed | None:
+        url = web_url(f"{origin}/robots.txt")
         try:
-            text = await self._read(web_url(f"{origin}/robots.txt"))
+            text = await self._read(url)
         except FetchFailed as failed:
             return failed
-        return robots_rules(text, self._product) if text else None
+        if not text:
+            return None
+        rules = robots_rules(_decoded(text), self._product)
+        delay = rules.crawl_delay(self._product) or 0.0
+        if delay > 0:
+            self._slow_down(url.host, delay)
+        return rules
+
+
+def _decoded(text: bytes) -> str:
+    """Decode a file: RFC 9309 says UTF-8, which a byte order mark may precede or contradict."""
+    marked = next((encoding for mark, encoding in _MARKS.items() if text.startswith(mark)), "utf-8")
+    return text.decode(marked, "replace").removeprefix("\ufeff")
 
 
 def robots_rules(text: str, product: str) -> Protego:

@@ -88,7 +88,7 @@ class Names:
             return found
         usable = [address for address in found if is_public_host(address)]
         if not usable:
-            raise AddressRefused(f"{host} has no public address")
+            raise AddressRefused(", ".join(found) or host, host, port)
         return usable
 
     async def _found(self, host: str, port: int) -> Sequence[str]:
