@@ -92,7 +92,7 @@ class DecisionsContract:
     def test_many_decisions_are_read_in_order(self, decisions: Decisions) -> None:
         """Pages overlap nowhere and lack nothing, although two decisions about one image may be on two pages."""
         kinds = (DecisionKind.EXCLUDE, DecisionKind.RELABEL)
-        given = [decision(number, kind) for number in range(1001) for kind in kinds]
+        given = [decision(number, kind) for number in range(1001) for kind in kinds][1:]
         assert decisions.record(reversed(given)) == len(given)
         assert list(decisions.read("d")) == given
 

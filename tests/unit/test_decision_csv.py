@@ -100,7 +100,10 @@ def test_the_text_is_fixed() -> None:
         (lambda text: text.replace("kind,", "kind,kind,"), "has the columns kind, kind, sha256"),
         (lambda text: text.replace(",reason", ""), "has the columns kind, sha256, label, near, phash, dhash, by, at"),
         (lambda text: text + "exclude\n", "decisions.csv, line 3: 1 values for 9 columns"),
-        (lambda text: text.replace("exclude", "drop"), "line 2: the kind 'drop' is none of exclude, include, relabel"),
+        (
+            lambda text: text.replace("exclude", "drop"),
+            "line 2: the kind of a decision is one of exclude, include, relabel, not 'drop'",
+        ),
         (lambda text: text.replace("yes", "true"), "line 2: near is 'true'"),
         (lambda text: text.replace("000001,,", "00000g,,"), "line 2: .*is no sha256"),
         (lambda text: text.replace("2026-05-04T", "4 May 2026 "), "line 2: the time '4 May 2026 12:00:00Z'"),

@@ -8,7 +8,8 @@ import pytest
 from shelf import Shelf
 
 from pixcore import InvalidRequest
-from pixcore.stored.named_images import NamedImage, _keys, named_images
+from pixcore.stored.named_images import NamedImage, named_images
+from pixcore.stored.naming import recognise
 from pixcore_runners.cli.deciding import _require_all
 
 SUM = "6f2a91c0" + "0" * 56
@@ -31,9 +32,9 @@ SUM = "6f2a91c0" + "0" * 56
 def test_a_name_means_its_candidate_and_no_other(name: str, line: dict[str, object]) -> None:
     """Files may be gone, addresses hold credentials, and converted copies have a sha256 of their own."""
     other = {"source": "folder", "query": "/gone", "url": "other.jpg", "sha256": SUM[::-1], "final_url": "https://a/c"}
-    keys_of = _keys([name, "f" * 8, "nonsuch"])
-    assert keys_of({"source": "urls", **line}) == {name}
-    assert keys_of(other) == set()
+    recognised = recognise([name, "f" * 8, "nonsuch"])
+    assert recognised({"source": "urls", **line}) == {name}
+    assert recognised(other) == set()
 
 
 def test_images_of_an_earlier_version_are_found_in_the_archives(tmp_path: Path) -> None:

@@ -40,6 +40,13 @@ def is_sha256(text: str) -> bool:
     return bool(_SHA256.fullmatch(text))
 
 
+def _kind(text: str) -> DecisionKind:
+    try:
+        return DecisionKind(text)
+    except ValueError:
+        raise InvalidRequest(f"the kind of a decision is one of {', '.join(DecisionKind)}, not {text!r}") from None
+
+
 def _whole_second(time: datetime) -> datetime:
     if time.tzinfo is None:
         raise InvalidRequest(f"the time of a decision, {time.isoformat()}, has no time zone; write it in UTC")
@@ -67,7 +74,7 @@ class Decision:
     """
 
     dataset: str = field(converter=dataset_name)
-    kind: DecisionKind = field()
+    kind: DecisionKind = field(converter=_kind)
     sha256: str
     label: str = field(default="", converter=redacted, kw_only=True)
     near: bool = field(default=False, kw_only=True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import IO
 
 from pixcore.errors import InvalidRequest, one_line
-from pixcore.model.decisions import Decision, DecisionKind
+from pixcore.model.decisions import Decision
 
 COLUMNS: tuple[str, ...] = ("kind", "sha256", "label", "near", "phash", "dhash", "by", "reason", "at")
 
@@ -63,8 +63,6 @@ def _decision(header: list[str], given: list[str], dataset: str) -> Decision:
     if len(given) != len(header):
         raise InvalidRequest(f"{len(given)} values for {len(header)} columns")
     row = dict(zip(header, given, strict=True))
-    if row["kind"] not in list(DecisionKind):
-        raise InvalidRequest(f"the kind {row['kind']!r} is none of {', '.join(DecisionKind)}")
     if row["near"] not in ("", _YES):
         raise InvalidRequest(f"near is {row['near']!r}; write {_YES} or nothing")
     try:
@@ -73,7 +71,7 @@ def _decision(header: list[str], given: list[str], dataset: str) -> Decision:
         raise InvalidRequest(f"the time {row['at']!r} is not written like 2026-05-04T12:00:00Z") from None
     return Decision(
         dataset,
-        DecisionKind(row["kind"]),
+        row["kind"],
         row["sha256"],
         label=row["label"],
         near=row["near"] == _YES,

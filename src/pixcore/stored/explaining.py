@@ -1,8 +1,6 @@
 """Explain the outcome of one candidate to a person: find its line, and write it as a sentence."""
 
 import json
-import os
-import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 
@@ -17,9 +15,8 @@ from pixcore.model.quality import Fingerprint, NearRule
 from pixcore.model.requests import Slice
 from pixcore.redaction import redacted
 from pixcore.stored.archives import StoredArchives
+from pixcore.stored.naming import is_checksum, recognise
 from pixcore.stored.outcomes import outcome_lines
-
-_SHA256 = re.compile(r"[0-9a-f]{8,64}")
 
 # What each reason means. A filter of another distribution may give further ones.
 _MEANINGS: Mapping[str, str] = {
@@ -76,18 +73,15 @@ class Found:
 
 
 def find(wanted: str, records: Iterable[ChunkRecord], archives: StoredArchives) -> Generator[Found]:
-    """Yield the candidates that ``wanted`` names: by their URL, path or sha256.
-
-    The URL may also be the final one, the path relative to the dataset's folder, absolute or relative to the current
-    folder, and of the sha256 the first 8 digits suffice.
+    """Yield the candidates that ``wanted`` names: by their URL, path or sha256; see ``recognise``.
 
     Raises:
         Exception: As ``outcome_lines``.
     """
-    matches, containing = _matcher(wanted)
+    recognised = recognise([wanted])
     for record in records:
-        for line in outcome_lines(record, archives, containing):
-            if matches(line):
+        for line in outcome_lines(record, archives, _part(wanted)):
+            if recognised(line):
                 yield Found(record.chunk.id, line, sentence(line, record, _twin(line, record, archives)))
 
 
@@ -101,12 +95,12 @@ def find_unclaimed(
     Raises:
         Exception: As ``listed``.
     """
-    matches, _ = _matcher(wanted)
+    recognised = recognise([wanted])
     for each in allocations:
         parts = [Slice(each.source, each.query, *ends, each.snapshot, each.licenses) for ends in each.free]
         for candidate in listed(parts):
             line = OutcomeLines(each.columns).untried(candidate)
-            if matches(line):
+            if recognised(line):
                 place = f"it is candidate {candidate.key.position + 1} of {each.query}"
                 yield Found(None, line, f"{_name(line)} was not tried, because no chunk needs it; {place}.")
 
@@ -163,23 +157,13 @@ def _left_out(line: Mapping[str, object], name: str, outcome: str) -> str:
     return f"{name} was not fetched{tried}, because {meaning}{more}{led} ({outcome})."
 
 
-def _matcher(wanted: str) -> tuple[Callable[[Mapping[str, object]], bool], bytes]:
-    """Return a test for lines, and bytes that the JSON of each matching line contains."""
-    if _SHA256.fullmatch(wanted):
-        keys = ("sha256", "stored_sha256")
-        return lambda line: any(
-            str(line.get(key, "")).startswith(wanted) for key in keys
-        ), f'sha256": "{wanted}'.encode()
+def _part(wanted: str) -> bytes:
+    """Return bytes that the JSON of each line contains that ``wanted`` names."""
+    if is_checksum(wanted):
+        return f'sha256": "{wanted}'.encode()
     wanted = redacted(wanted)  # outcomes hold no credentials
-    path = os.path.abspath(wanted)  # noqa: PTH100 - lexically, as the file may be gone
-
-    def matches(line: Mapping[str, object]) -> bool:
-        url = str(line.get("url", ""))
-        is_file = line["source"] == "folder" and os.path.join(str(line["query"]), url) == path  # noqa: PTH118
-        return wanted in (url, line.get("final_url")) or is_file
-
     part = wanted if "://" in wanted else PurePath(wanted).name
-    return matches, json.dumps(part, ensure_ascii=False)[1:-1].encode("utf-8", "backslashreplace")
+    return json.dumps(part, ensure_ascii=False)[1:-1].encode("utf-8", "backslashreplace")
 
 
 def _twin(line: Mapping[str, object], record: ChunkRecord, archives: StoredArchives) -> Mapping[str, object] | None:

@@ -1,8 +1,6 @@
 """Find the images of a dataset that a person names: by sha256, URL or path."""
 
-import os
-import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 
 from attrs import evolve, frozen
 
@@ -11,11 +9,10 @@ from pixcore.model.images import DOUBTFUL, RejectReason
 from pixcore.model.originals import collected_sha256
 from pixcore.model.outcomes import ACCEPTED
 from pixcore.model.rows import complete
-from pixcore.redaction import redacted
 from pixcore.stored.archives import StoredArchives
+from pixcore.stored.naming import recognise
 from pixcore.stored.outcomes import has_outcomes, outcome_lines
 
-_SHA256 = re.compile(r"[0-9a-f]{8,64}")
 _EQUAL = frozenset({RejectReason.DUPLICATE, RejectReason.SEEN})
 
 
@@ -51,48 +48,19 @@ def named_images(
 ) -> Mapping[str, list[NamedImage]]:
     """Find the candidates that each name means. A name without any has an empty list.
 
-    A name is a sha256, of which the first 8 digits suffice, a URL, also the final one after redirects, or a path:
-    relative to the dataset's folder, absolute or relative to the current folder. Of chunks without stored outcomes, the
-    images of the archive are found. Reads the outcomes of each chunk once, whatever the number of names.
+    ``recognise`` says what a name may be. Of chunks without stored outcomes, the images of the archive are found. Reads
+    the outcomes of each chunk once, whatever the number of names.
 
     Raises:
         Exception: As ``outcome_lines`` and ``StoredArchives.rows``.
     """
     found: dict[str, list[NamedImage]] = {name: [] for name in names}
-    keys_of = _keys(found)
+    recognised = recognise(found)
     for record in records:
         for line in _lines(record, archives):
-            for name in keys_of(line):
+            for name in recognised(line):
                 found[name].append(_image(record, line))
     return found
-
-
-def _keys(names: Iterable[str]) -> Callable[[Mapping[str, object]], set[str]]:
-    """Return a function that returns which of the names mean the candidate of a line."""
-    digits, others = dict[str, str](), dict[str, list[str]]()
-    for name in names:
-        if _SHA256.fullmatch(name):
-            digits[name] = name
-        else:
-            text = redacted(name)  # outcomes hold no credentials
-            paths = () if "://" in text else (os.path.abspath(text),)  # noqa: PTH100 - lexically: it may be gone
-            for key in {text, *paths}:
-                others.setdefault(key, []).append(name)
-    lengths = sorted({len(name) for name in digits})
-    has_paths = any("://" not in key for key in others)
-
-    def keys_of(line: Mapping[str, object]) -> set[str]:
-        sums = (str(line.get(key, "")) for key in ("sha256", "stored_sha256"))
-        prefixes = (sha256[:length] for sha256 in sums for length in lengths)
-        url = str(line.get("url", ""))
-        keys = [url, str(line.get("final_url", ""))]
-        if has_paths and line["source"] == "folder":
-            keys.append(os.path.join(str(line.get("query", "")), url))  # noqa: PTH118 - as the path is made above
-        return {digits[each] for each in prefixes if each in digits} | {
-            name for key in keys for name in others.get(key, ())
-        }
-
-    return keys_of
 
 
 def _lines(record: ChunkRecord, archives: StoredArchives) -> Iterator[Mapping[str, object]]:

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import field, frozen
 from sqlalchemy import ColumnElement, Connection, Engine, Executable, Row, and_, bindparam, delete, or_, select, tuple_
 
-from pixcore.model.decisions import Decision, DecisionKind
+from pixcore.model.decisions import Decision
 from pixcore_adapters.status_repo import database
 from pixcore_adapters.status_repo.schema import decisions as table
 from pixcore_adapters.status_repo.statements import PAGE
@@ -99,7 +99,7 @@ def _columns(decision: Decision) -> dict[str, object]:
 def _decision(row: Row[Any]) -> Decision:
     return Decision(
         row.dataset,
-        DecisionKind(row.kind),
+        row.kind,
         row.sha256,
         label=row.label,
         near=row.near,
