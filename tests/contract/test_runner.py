@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from servers import rabbitmq
 from servers import redis as redis_server
 from servers.fixtures import had
 from servers.server import started
+from servers.shared import shared
 from servers.tools import Unavailable
 
 from contract.runner import RunnerContract, RunnerDriver
@@ -124,19 +126,19 @@ class TestCeleryOnRedis(RunnerContract):
 
 
 class TestCeleryOnRabbitMQ(RunnerContract):
-    """A broker that pushes; Redis keeps the results. Skipped in CI too, because no wheel contains RabbitMQ."""
+    """A broker that pushes; Redis keeps the results. Skipped in CI too on a machine without Debian's packages."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def driver(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunnerDriver]:
         """Return the runner."""
         try:
-            server = started(rabbitmq.prepare)
+            broker = shared(rabbitmq.prepare)
         except Unavailable as exc:
             pytest.skip(str(exc))
-        folder = tmp_path_factory.mktemp("rabbitmq")
-        with server, had(lambda: started(redis_server.prepare)) as results:
-            settings = {"broker": server.address.url, "result_backend": results.address.url()}
+        folder, queue = tmp_path_factory.mktemp("rabbitmq"), f"pixcore-{uuid.uuid4()}"
+        with had(lambda: started(redis_server.prepare)) as results:
+            settings = {"broker": broker.url, "result_backend": results.address.url(), "queue": queue}
             with working("celery", folder, **settings) as made:
                 yield Celery(made)
 
