@@ -129,6 +129,24 @@ class SeenImagesContract:
         assert hold(seen, other, ONE) is None
         assert hold(seen, one, ONE) == other.chunk
 
+    def test_an_attempt_may_begin_with_what_an_earlier_one_held(
+        self, seen: SeenImages, repo: StatusRepo, claims: list[Claim]
+    ) -> None:
+        """The images of an archive that is rebuilt stay held, but not one that another chunk has by now."""
+        one, other = claims
+        hold(seen, one, ONE)
+        hold(seen, one, OTHER)
+        repo.complete(one, result(1))
+        repo.reopen(one.chunk)
+        assert hold(seen, other, OTHER) is None
+        again = claim_chunk(repo, one.chunk)
+        seen.keep(again, 2)
+        seen.keep(again, 1)
+        assert hold(seen, other, ONE) == one.chunk
+        assert hold(seen, again, OTHER) == other.chunk
+        repo.complete(again, result(2))
+        assert hold(seen, other, ONE) == one.chunk
+
     def test_a_rerun_does_not_reject_its_own_images(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], clock: Clock
     ) -> None:

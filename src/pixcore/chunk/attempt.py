@@ -20,6 +20,7 @@ from pixcore.chunk.events import (
     CleanupFailed,
     PhaseEntered,
 )
+from pixcore.chunk.rebuilding import Rebuilding
 from pixcore.chunk.retry import retrying
 from pixcore.chunk.unfilled import reopen_starved
 from pixcore.chunk.uploading import upload_archive, upload_outcomes, upload_previews, upload_rejected
@@ -37,7 +38,7 @@ from pixcore.errors import (
     one_line,
 )
 from pixcore.model.archives import Archive
-from pixcore.model.chunks import ChunkResult, Phase
+from pixcore.model.chunks import ChunkResult, Phase, Status
 from pixcore.model.claims import Claimed
 from pixcore.model.rows import COLUMN_TYPES, tally
 
@@ -52,6 +53,7 @@ class RunningAttempt:
     _folder: Path | None = field(init=False, default=None)
     _archive: Archive | None = field(init=False, default=None)
     _gave_back: bool = field(init=False, default=False)
+    _rebuilding: Rebuilding | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
         self.context = AttemptContext(self.using, self.claimed)
@@ -69,7 +71,7 @@ class RunningAttempt:
             with ExitStack() as cleanup:
                 try:
                     result = self._work(cleanup)
-                    lacks = result.shortfall > 0
+                    lacks = result.shortfall > 0 and not self.claimed.rebuild  # that fetches nothing
                     ending = ChunkCompleted(*context.ids, result=result)
                 except BaseException as error:
                     # stands if recording the end is itself interrupted
@@ -94,6 +96,19 @@ class RunningAttempt:
         cleanup.enter_context(context.lease)
         self._folder = folder
         context.read_decisions()
+        result = self._rebuilt(cleanup, folder) if self.claimed.rebuild else self._collected(cleanup, folder)
+        context.write(lambda: using.status.complete(context.claim, result))
+        return result
+
+    def _rebuilt(self, cleanup: ExitStack, folder: Path) -> ChunkResult:
+        """Rebuild the archive from stored images."""
+        rebuilding = self._rebuilding = Rebuilding(self.context, folder)
+        cleanup.callback(rebuilding.rejects.close)
+        return rebuilding.run()
+
+    def _collected(self, cleanup: ExitStack, folder: Path) -> ChunkResult:
+        """Collect the images from their sources, and store them."""
+        using, context = self.using, self.context
         with local_disk("preparing the work directory"):
             (folder / "images").mkdir()
 
@@ -117,7 +132,7 @@ class RunningAttempt:
         rejected = upload_rejected(context, collector.rejects, folder)
 
         context.enter(Phase.COMPLETE)
-        result = ChunkResult(
+        return ChunkResult(
             url=blob.url,
             sha256=archive.sha256,
             bytes=archive.size,
@@ -134,9 +149,8 @@ class RunningAttempt:
             outcomes=outcomes,
             previews=previews,
             rejected=rejected,
+            quality=context.request.quality,
         )
-        context.write(lambda: using.status.complete(context.claim, result))
-        return result
 
     def _pack(self, collector: Collector, target: Path) -> Archive:
         """Pack the images while they are collected. Only a failure of packing itself is retried, from the first image.
@@ -179,7 +193,7 @@ class RunningAttempt:
         # Not context.write, which checks the lease between tries: the lease may have ended by now.
         write = retrying(using.policies.status, using.sleep)
         try:
-            if using.seen:
+            if using.seen and not self.claimed.rebuild:  # else the next attempt begins with the same images
                 write(using.seen.release, context.claim)
             if not isinstance(error, Exception):
                 write(using.status.release, context.claim)
@@ -188,10 +202,7 @@ class RunningAttempt:
             if found := self._fault(error):
                 write(using.status.release, context.claim, self._message(found))
                 return self._given_back(found)
-            failures = self.claimed.failures + 1
-            is_final = isinstance(error, PermanentError) and not is_shared(error)
-            retry_in = None if is_final else using.policies.chunk.wait(failures)
-            status = write(using.status.fail, context.claim, message, retry_in=retry_in)
+            status = write(self._fail, error)
         except ClaimLost as lost:
             return ChunkLost(*context.ids, error=one_line(lost))
         except using.interrupts:
@@ -199,6 +210,18 @@ class RunningAttempt:
         except Exception:  # noqa: BLE001 - the error that is being recorded matters more, and run() raises it next
             return ChunkFailed(*context.ids, error=message, status=None)
         return ChunkFailed(*context.ids, error=message, status=status)
+
+    def _fail(self, error: BaseException) -> Status:
+        """Record a failure; return the chunk's status. If an archive cannot be rebuilt, the former one stays."""
+        using, context, message = self.using, self.context, self._message(error)
+        is_published = self._rebuilding is not None and self._rebuilding.is_published
+        is_permanent = isinstance(error, PermanentError)
+        if self.claimed.rebuild and is_permanent and not is_published:
+            using.status.abandon(context.claim, message)
+            return Status.COMPLETED
+        is_final = is_permanent and not is_shared(error)
+        retry_in = None if is_final else using.policies.chunk.wait(self.claimed.failures + 1)
+        return using.status.fail(context.claim, message, retry_in=retry_in)
 
     def _fault(self, error: BaseException) -> BaseException | None:
         """Return what is wrong with the machine or a service, if that made the attempt fail.

@@ -1,13 +1,13 @@
 """Count what one attempt accepted, rejected and missed."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import define, evolve, field
 
 from pixcore.model.chunks import Progress, Reject
 from pixcore.model.images import Accepted, CandidateKey, Download, Miss, Rejected
-from pixcore.model.positions import as_text
+from pixcore.model.positions import as_text, from_text
 
 # How many rejected images of each reason a result lists: enough for a person to see what the reason means.
 _SAMPLES = 4
@@ -32,6 +32,14 @@ class AttemptCounts:
         """Count the permanent misses of earlier attempts, which this attempt does not try again."""
         self.lost = {reason: [*numbers] for reason, numbers in lost.items()}
         self.earlier = Counter({reason: len(numbers) for reason, numbers in lost.items()})
+
+    def begin_with(self, progress: Progress, samples: Iterable[Reject]) -> None:
+        """Begin with the counts and samples of an earlier attempt."""
+        self.accepted = progress.accepted
+        self.rejected = Counter(progress.rejected)
+        self.earlier = Counter(progress.missed)
+        self.lost = {reason: from_text(text) for reason, text in progress.lost.items()}
+        self.samples = [*samples]
 
     def miss(self, miss: Miss, number: int | None = None) -> None:
         """Count a missed candidate, once however often its source is opened again.

@@ -53,6 +53,7 @@ class Dependencies:
         previewer: The ninth port. None: rejected images have no previews, and no filter may see pictures.
         decisions: The tenth port. None: no image is excluded, included or relabelled by hand. It is read once for
             each attempt.
+        archivers: Further archivers, for chunks whose archives are of another kind than ``archiver`` makes.
         listed: Yields the candidates of slices of lists, in order, without fetching anything. Raises Store errors.
         filters: Returns the filter of a name that a dataset's ``Quality`` lists; raises ``LibraryMissing`` if there is
             none.
@@ -80,6 +81,7 @@ class Dependencies:
     converter: Converter | None = None
     previewer: Previewer | None = None
     decisions: Decisions | None = None
+    archivers: Sequence[Archiver] = ()
     listed: Callable[[Sequence[Slice]], Iterator[Candidate]] = not_listed
     filters: Callable[[str], Filter | PictureFilter] = no_filter
     observer: Observer = silent

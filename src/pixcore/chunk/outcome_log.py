@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -62,7 +62,10 @@ class OutcomeLog:
     def accepted(self, image: Accepted) -> None:
         """Record an image that is kept for now."""
         self._instead.pop(image.sha256, None)
-        self._put(image.download.candidate.key, to_bytes(self._lines.accepted(image)))
+        self._put(
+            image.download.candidate.key,
+            to_bytes(self._lines.accepted(image, self.context.decided.label(image.sha256))),
+        )
 
     def rejected(self, reject: Rejected) -> None:
         """Record a rejected download, which may have been kept until now."""
@@ -110,17 +113,8 @@ class OutcomeLog:
             StoreDenied, StoreUnavailable: A listing cannot be read.
             WorkspaceFull, TransientError: As ``local_disk`` raises them.
         """
-        lines = 0
-        with (
-            local_disk("writing the outcomes"),
-            self.path.open("a+b") as collected,
-            target.open("wb") as file,
-            gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed,
-        ):
-            for line in self._ordered(collected):
-                packed.write(line)
-                lines += 1
-        return archive_at(target, lines)
+        with local_disk("reading the outcomes"), self.path.open("a+b") as collected:
+            return write_lines(self._ordered(collected), target)
 
     def _put(self, key: CandidateKey, line: bytes) -> None:
         self._undecided.pop(key, None)
@@ -196,6 +190,24 @@ class OutcomeLog:
             values["twin"] = twin
             values["detail"] = f"{values['detail']}; compared with {compared}, which was dropped for the kept image"
         return to_bytes(values)
+
+
+def write_lines(lines: Iterable[bytes], target: Path) -> Archive:
+    """Write lines to ``target``, compressed by gzip. The same lines give the same bytes with the same version of zlib.
+
+    Raises:
+        WorkspaceFull, TransientError: As ``local_disk`` raises them.
+    """
+    count = 0
+    with (
+        local_disk("writing the outcomes"),
+        target.open("wb") as file,
+        gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed,
+    ):
+        for line in lines:
+            packed.write(line)
+            count += 1
+    return archive_at(target, count)
 
 
 def _line_at(collected: IO[bytes], place: int) -> bytes:

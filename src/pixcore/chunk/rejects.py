@@ -1,6 +1,7 @@
 """RejectedImages: small pictures of the images that a rule of the dataset drops and, if wanted, their bytes."""
 
 import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -14,7 +15,7 @@ from pixcore.errors import TransientError
 from pixcore.model.archives import Archive
 from pixcore.model.images import Accepted, Rejected, RejectReason
 from pixcore.model.originals import collected_sha256
-from pixcore.model.rows import COLUMNS, Row
+from pixcore.model.rows import Row, stored_row
 
 _MOST_BYTES = 16 << 20  # of the previews of a chunk: about 4,000 pictures
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that the format can hold: the same pictures give the same bytes
@@ -51,7 +52,7 @@ class RejectedImages:
         """
         image, path = rejected.image, rejected.download.path
         if image and rejected.reason not in _EQUAL:
-            self._preview(image)
+            self.preview(image)
             if self.context.request.quality.keep_rejected and image.sha256 not in self._kept:
                 # The file is the collected one, not its converted copy, unless only the copy was restored.
                 whole = image if image.download.original else evolve(image, stored=None)
@@ -63,21 +64,31 @@ class RejectedImages:
     def take_over(self, images: frozenset[str]) -> None:
         """Take over what the last complete attempt stored of these images, each given by its sha256.
 
+        The bytes only if the dataset keeps rejected images.
+
         Raises:
             StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: It cannot be fetched now.
         """
         if not images:
             return
-        for sha256, picture in earlier_previews(self.context, self.folder):
-            if sha256 in images:
-                self._add(sha256, picture)
+        self.add_previews(each for each in earlier_previews(self.context, self.folder) if each[0] in images)
         if self.context.request.quality.keep_rejected:
             for number, (values, data) in enumerate(earlier_rejects(self.context, self.folder)):
-                sha256, path = collected_sha256(values), self.folder / f"rejected-{number}"
-                if sha256 in images and sha256 not in self._kept:
+                path = self.folder / f"rejected-{number}"
+                if collected_sha256(values) in images:
                     with local_disk("writing an image"):
                         path.write_bytes(data)
-                    self._keep(_row(values), sha256, path)
+                    self.keep(values, path)
+
+    def keep(self, values: Mapping[str, Any], path: Path) -> None:
+        """Keep the stored file at ``path`` of an image with this row, which has all columns; once for each image."""
+        if (sha256 := collected_sha256(values)) not in self._kept:
+            self._keep(stored_row(values), sha256, path)
+
+    def add_previews(self, pictures: Iterable[tuple[str, bytes]]) -> None:
+        """Add previews that were made before, each with the sha256 of its image."""
+        for sha256, picture in pictures:
+            self._add(sha256, picture)
 
     def previews(self) -> Archive | None:
         """Return the zip file of all previews, each named by its image's sha256; None if there are none."""
@@ -98,7 +109,8 @@ class RejectedImages:
         self._kept.add(sha256)
         self.images.append((evolve(described, file_name=name), path))
 
-    def _preview(self, image: Accepted) -> None:
+    def preview(self, image: Accepted) -> None:
+        """Make the preview of an image whose file is at its download's path, if there is room for it."""
         previewer = self.context.using.previewer
         if previewer is None or self._bytes >= _MOST_BYTES or self._has(image.sha256):
             return
@@ -121,9 +133,3 @@ class RejectedImages:
             member.create_system, member.external_attr = 3, 0o100644 << 16
             self._zip.writestr(member, picture)
         self._bytes += len(picture)
-
-
-def _row(values: dict[str, Any]) -> Row:
-    """Return the row that ``Row.values`` wrote."""
-    listed = {column: value for column, value in values.items() if column not in COLUMNS}
-    return Row(**{column: values[column] for column in COLUMNS}, listed=listed)

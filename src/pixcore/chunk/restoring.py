@@ -41,9 +41,14 @@ def earlier_previews(context: AttemptContext, into: Path) -> Iterator[tuple[str,
     """
     result, file = context.claimed.result, into / "earlier-previews"
     if result and _fetched(context, PREVIEWS, result.previews, file):
-        with local_disk("reading the earlier previews"), zipfile.ZipFile(file) as packed:
-            for name in packed.namelist():
-                yield name.removesuffix(".webp"), packed.read(name)
+        yield from pictures(file)
+
+
+def pictures(previews: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the previews of a stored file of previews, each with the sha256 of its image."""
+    with local_disk("reading the earlier previews"), zipfile.ZipFile(previews) as packed:
+        for name in packed.namelist():
+            yield name.removesuffix(".webp"), packed.read(name)
 
 
 def earlier_rejects(context: AttemptContext, into: Path) -> Iterator[tuple[dict[str, object], bytes]]:

@@ -34,6 +34,15 @@ def upload_outcomes(context: AttemptContext, outcomes: OutcomeLog, folder: Path)
     """
     with context.stopwatch.measure(Phase.UPLOAD):
         written = context.retrying(context.using.policies.upload)(outcomes.write, folder / "outcomes.gz")
+    return upload_written_outcomes(context, written)
+
+
+def upload_written_outcomes(context: AttemptContext, written: Archive) -> StoredBlob:
+    """Store the file of the outcomes.
+
+    Raises:
+        ClaimLost, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable: As ``publish`` raises them.
+    """
     return _beside(context, written, OUTCOMES, "application/gzip")
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from attrs import field, frozen
 
 from pixcore.model.archives import StoredBlob
+from pixcore.model.quality import Quality
 from pixcore.model.requests import ChunkRequest, Slice
 
 
@@ -165,6 +166,8 @@ class ChunkResult:
         outcomes: The outcome of each candidate; None for chunks that were completed before pixcore recorded them.
         previews: Small pictures of images that a rule of the dataset dropped; None if there are none.
         rejected: An archive of these images, if the dataset keeps their bytes; None if there are none.
+        quality: The rules that the images satisfy; None for chunks that were completed before pixcore recorded it: then
+            they are those of the request.
     """
 
     url: str
@@ -183,11 +186,12 @@ class ChunkResult:
     outcomes: StoredBlob | None = None
     previews: StoredBlob | None = None
     rejected: StoredBlob | None = None
+    quality: Quality | None = None
 
     @property
     def shortfall(self) -> int:
-        """How many images are missing from the target."""
-        return self.target - self.progress.accepted
+        """How many images are missing from the target. Images that were included by hand may exceed it."""
+        return max(0, self.target - self.progress.accepted)
 
 
 @frozen
@@ -231,6 +235,11 @@ class ChunkRecord:
     store: str = ""
     priority: Priority = Priority.NORMAL
     rebuild: bool = False
+
+    @property
+    def followed(self) -> Quality:
+        """The rules that the images of its archive satisfy."""
+        return (self.result and self.result.quality) or self.chunk.request.quality
 
 
 @frozen

@@ -2,7 +2,7 @@
 
 A line has only the keys that apply: an absent value has no key, and no value is null or ``""``. Values are strings and
 whole numbers. The keys come in the order of ``KEYS``, then those of the list's columns. ``twin`` and ``twin_url`` name
-the image that the chunk keeps instead, and ``detail`` says what decided.
+the image that the chunk keeps instead, and ``detail`` says what decided. ``label`` is one that was decided by hand.
 """
 
 import json
@@ -28,6 +28,7 @@ _MEASURES = tuple(measure.name for measure in fields(Measures))
 KEYS = (
     *("source", "query", "position", "url", "final_url", "outcome", "detail", "http_status", "tries", "bytes"),
     *("sha256", "stored_sha256", "width", "height", "phash", "dhash", *_MEASURES, "flags", "twin", "twin_url"),
+    "label",
 )
 NUMBERS = frozenset({"position", "http_status", "tries", "bytes", "width", "height", *_MEASURES})
 
@@ -59,9 +60,9 @@ class OutcomeLines:
         """Describe a candidate whose bytes could not be obtained."""
         return self._line(miss.candidate, miss.reason, miss.detail, miss.transfer)
 
-    def accepted(self, image: Accepted) -> Line:
-        """Describe an image that is kept."""
-        return self._downloaded(image.download, ACCEPTED, "", image)
+    def accepted(self, image: Accepted, label: str = "") -> Line:
+        """Describe an image that is kept. ``label`` is the one that was decided by hand, if any."""
+        return self._downloaded(image.download, ACCEPTED, "", image, label)
 
     def rejected(self, reject: Rejected) -> Line:
         """Describe a download that is not kept."""
@@ -74,12 +75,16 @@ class OutcomeLines:
         """Describe a candidate that this attempt did not try; ``outcome`` is that of an earlier attempt, if any."""
         return self._line(candidate, outcome, "", None)
 
-    def _downloaded(self, download: Download, outcome: str, detail: str, image: Accepted | None) -> Line:
+    def _downloaded(
+        self, download: Download, outcome: str, detail: str, image: Accepted | None, label: str = ""
+    ) -> Line:
         line = self._line(download.candidate, outcome, detail, download.transfer)
         listed = {key: line.pop(key) for key in self._keys.values() if key in line}
         line["bytes"] = download.size
         if image:
             _describe(image, line)
+        if label:
+            line["label"] = label
         return line | listed
 
     def _line(self, candidate: Candidate, outcome: str, detail: str, by: Transfer | None) -> Line:

@@ -2,7 +2,7 @@
 
 Every value is a string or an integer and none is null, so that every loader can give each column one type.
 
-Stored archives are never rewritten, so the columns only grow. To add a column:
+Stored archives are not rewritten for a new version, so the columns only grow. To add a column:
 
 1. Add it to ``Row``, behind the others, and fill it in ``row``.
 2. Raise ``ROW_VERSION`` and list the column under that version in ``_ADDED``. Columns that no release has written yet
@@ -205,6 +205,12 @@ def candidate(values: Mapping[str, object], key: CandidateKey) -> Candidate:
         column: value for column, value in values.items() if column not in COLUMNS and isinstance(value, str | int)
     }
     return Candidate(key, str(values["url"]), provenance, str(values["label"]), listed)
+
+
+def stored_row(values: Mapping[str, Any]) -> Row:
+    """Return the row of a stored row that ``complete`` has completed."""
+    listed = {column: value for column, value in values.items() if column not in COLUMNS}
+    return Row(**{column: values[column] for column in COLUMNS}, listed=listed)
 
 
 def fetched_at(values: Mapping[str, object]) -> datetime:

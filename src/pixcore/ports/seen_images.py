@@ -65,6 +65,14 @@ class SeenImages(Protocol):
         """
         ...
 
+    def keep(self, claim: Claim, since: int) -> None:
+        """Pass the holds of the chunk's attempts from ``since`` on to the claim's attempt. Idempotent.
+
+        For an attempt that begins with the images of an earlier one. An image that another chunk holds by now stays
+        with that chunk.
+        """
+        ...
+
     def release(self, claim: Claim, images: Sequence[Accepted] | None = None) -> None:
         """End the holds of the claim's attempt on these images, by default on all. Idempotent."""
         ...

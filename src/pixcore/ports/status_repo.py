@@ -140,7 +140,8 @@ class StatusRepo(Protocol):
 
         With ``rebuild``, the chunk is then pending, without failures and without a cancel request, and the next attempt
         rebuilds its archive from stored images. This is remembered until an attempt completes or abandons it. The chunk
-        keeps its result until a new one replaces it.
+        keeps its result until a new one replaces it. Without ``rebuild``, the images of a completed chunk are taken to
+        satisfy the rules.
 
         Return False and change nothing if a worker holds the chunk, or if its last attempt is not ``attempt``.
 

@@ -35,6 +35,13 @@ class MemorySeenImages:
         with self._lock:
             return [self._hold(claim, image) for image in images]
 
+    def keep(self, claim: Claim, since: int) -> None:
+        """See ``SeenImages``."""
+        with self._lock:
+            for key, hold in self._holds.items():
+                if hold.claim.chunk == claim.chunk and since <= hold.claim.attempt < claim.attempt:
+                    self._holds[key] = evolve(hold, claim=claim)
+
     def release(self, claim: Claim, images: Sequence[Accepted] | None = None) -> None:
         """See ``SeenImages``."""
         only = None if images is None else {image.sha256 for image in images}

@@ -56,6 +56,16 @@ class SqlSeenImages:
             remaining = {sha256: image for sha256, image in remaining.items() if sha256 not in holders}
         return [holders[image.sha256] for image in images]
 
+    def keep(self, claim: Claim, since: int) -> None:
+        """See ``SeenImages``. One statement."""
+        own = and_(
+            seen_images.c.dataset == claim.chunk.dataset,
+            seen_images.c.chunk_id == claim.chunk.id,
+            seen_images.c.attempt.between(since, claim.attempt - 1),
+        )
+        with database.autocommit(self.engine) as connection:
+            connection.execute(update(seen_images).where(own).values(attempt=claim.attempt))
+
     def release(self, claim: Claim, images: Sequence[Accepted] | None = None) -> None:
         """See ``SeenImages``."""
         held = and_(

@@ -144,7 +144,11 @@ def abandoned(record: ChunkRecord, claim: Claim, error: str) -> ChunkRecord:
     if before.result is None:
         raise InvalidRequest(f"chunk {claim.chunk} has no earlier result; fail its attempt instead")
     return evolve(
-        _ended(before, Status.COMPLETED), progress=before.result.progress, error=_storable(error), rebuild=False
+        _ended(before, Status.COMPLETED),
+        progress=before.result.progress,
+        cancel_requested=False,
+        error=_storable(error),
+        rebuild=False,
     )
 
 
@@ -187,6 +191,9 @@ def revised(record: ChunkRecord, quality: Quality, attempt: int, *, rebuild: boo
         raise InvalidRequest(f"chunk {record.chunk.key} has no archive to rebuild; it is {record.status}")
     request = evolve(record.chunk.request, quality=quality)
     changed = evolve(_lease_ended(record), chunk=evolve(record.chunk, request=request))
+    if record.result:
+        settled = changed.status is Status.COMPLETED and not rebuild
+        changed = evolve(changed, result=evolve(record.result, quality=quality if settled else record.followed))
     if rebuild:
         changed = evolve(changed, status=Status.PENDING, failures=0, due_in=0.0, cancel_requested=False, rebuild=True)
     return record if changed == record else changed

@@ -157,6 +157,7 @@ class Assembly:
                 previewer=judge if isinstance(judge, Previewer) else None,
                 decisions=self.decisions,
                 filters=_filter,
+                archivers=archivers(),
                 listed=partial(sources.listed, store=self.store),
                 observer=_with_metrics(self.settings, observer, interrupts, closed_at_end),
                 stop=stop,

@@ -1,6 +1,6 @@
 """The arguments that describe a dataset, shared by ``run``, ``plan`` and ``submit``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -101,13 +101,16 @@ def dataset_spec(
     return spec
 
 
-def plan_and_save(shell: Shell, spec: DatasetSpec) -> tuple[Assembly, int]:
-    """Create the chunks that the dataset still lacks; return the assembly and their number. Prints the lists' faults.
+def plan_and_save(shell: Shell, spec: DatasetSpec) -> tuple[Assembly, int, Sequence[str]]:
+    """Create the chunks that the dataset still lacks; return the assembly, their number, and the changed rules.
+
+    Prints the lists' faults and the changed rules.
 
     Raises:
         PixcoreError: As for ``plan_missing``, before anything is created; or as for saving.
     """
     made: list[Assembly] = []
+    changes: list[str] = []
 
     def make_plan() -> AbstractContextManager[Plan]:
         reading = made[0] if made else assemble(shell.settings)
@@ -121,11 +124,12 @@ def plan_and_save(shell: Shell, spec: DatasetSpec) -> tuple[Assembly, int]:
         if reopened := plan.refill(made[0].status):
             shell.say(f"dataset {spec.dataset}: its lists have grown; short chunks reopened: {reopened}")
         lines = [line for summary in plan.summaries for line in faults(summary)]
-        for line in (*lines, *(f"dataset {spec.dataset}: {change}" for change in plan.changes)):
+        changes[:] = plan.changes
+        for line in (*lines, *(f"dataset {spec.dataset}: {change}" for change in changes)):
             shell.say(line)
 
     new = saved(make_plan, save)
-    return made[0], new
+    return made[0], new, changes
 
 
 def _with_usual_sources(shell: Shell) -> Settings:

@@ -3,7 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
@@ -44,8 +44,12 @@ run_options = with_options(
 )
 
 
-def run_unfinished(shell: Shell, assembly: Assembly, dataset: str, validator: Validator | None = None) -> NoReturn:
+def run_unfinished(
+    shell: Shell, assembly: Assembly, dataset: str, validator: Validator | None = None, *, is_settled: bool = True
+) -> NoReturn:
     """Run the unfinished chunks of the dataset, print its document and exit with its code.
+
+    ``is_settled`` is false if the user was told that existing chunks do not follow the rules: then something is left.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; running chunks were given back. A second Ctrl-C kills the process.
@@ -57,18 +61,10 @@ def run_unfinished(shell: Shell, assembly: Assembly, dataset: str, validator: Va
             shell.say(
                 f"chunks that another run holds: {len(held)}; if it died, their leases expire in {max(held):.0f} s"
             )
-        with stopping(shell) as stop:
-            runner = _direct(shell, assembly, stop, validator)
-            tried: set[tuple[ChunkKey, int]] = set()  # chunks, with their number of candidates
-            while unfinished:
-                runner.send(unfinished)
-                runner.work(shell.settings.workers)
-                unfinished = [record for record in _reopened(assembly, dataset) if _state(record) not in tried]
-                tried.update(map(_state, unfinished))
-        card_refresh.refresh(dataset, assembly.status, assembly.store)
+        run_records(shell, assembly, dataset, unfinished, validator)
         records = list(assembly.status.find(dataset))
-    else:
-        shell.say(f"dataset {dataset}: no chunk is left to process")
+    elif is_settled:
+        shell.say(_nothing_left(assembly, dataset))
     shell.show(document(dataset, records), chunk_table(records))
     if changes := changed(records):
         shell.say(f"changed by the conversion: {', '.join(f'{name}: {count}' for name, count in changes.items())}")
@@ -79,6 +75,35 @@ def run_unfinished(shell: Shell, assembly: Assembly, dataset: str, validator: Va
         images = sum(record.result.progress.accepted for record in records if record.result)
         shell.say(f"all candidates were tried; images: {images}, left out: {reasons(left_out(records))}")
     sys.exit(code)
+
+
+def run_records(
+    shell: Shell,
+    assembly: Assembly,
+    dataset: str,
+    records: Sequence[ChunkRecord],
+    validator: Validator | None = None,
+) -> None:
+    """Run these chunks, and those that are reopened meanwhile; then refresh the dataset's card.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; running chunks were given back. A second Ctrl-C kills the process.
+    """
+    with stopping(shell) as stop:
+        runner = _direct(shell, assembly, stop, validator)
+        tried: set[tuple[ChunkKey, int]] = set()  # chunks, with their number of candidates
+        while records:
+            runner.send(records)
+            runner.work(shell.settings.workers)
+            records = [record for record in _reopened(assembly, dataset) if _state(record) not in tried]
+            tried.update(map(_state, records))
+    card_refresh.refresh(dataset, assembly.status, assembly.store)
+
+
+def _nothing_left(assembly: Assembly, dataset: str) -> str:
+    decisions = sum(1 for _ in assembly.decisions.read(dataset)) if dataset else 0
+    apply = f"; decisions about its images: {decisions}, applied by: pixcore apply {dataset}" if decisions else ""
+    return f"dataset {dataset}: no chunk is left to process{apply}"
 
 
 def _reopened(assembly: Assembly, dataset: str) -> list[ChunkRecord]:

@@ -22,7 +22,7 @@ def command(shell: Shell, /, keyword: str, count: int | None, dataset: str, **co
     """
     spec = dataset_spec(shell, keyword, count, dataset, conversions)
     with validating(shell.settings, at_once=True) as validator:  # its decoder starts while the dataset is planned
-        assembly, new = plan_and_save(shell, spec)
+        assembly, new, changes = plan_and_save(shell, spec)
         if new:
             shell.say(f"dataset {spec.dataset}: new chunks: {new}")
-        run_unfinished(shell, assembly, spec.dataset, validator)
+        run_unfinished(shell, assembly, spec.dataset, validator, is_settled=not changes)

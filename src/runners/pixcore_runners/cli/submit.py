@@ -54,7 +54,7 @@ def command(
         raise InvalidRequest("queues of RabbitMQ have no priorities; leave out --priority, and use another queue")
     queue = open_runner(runner, shell.settings)
     queue.waiting()  # an unreachable broker is reported before anything is planned
-    assembly, new = plan_and_save(shell, spec)
+    assembly, new, _ = plan_and_save(shell, spec)
     assembly.require_queue(runner)
     sent = submit(spec.dataset, assembly.status, queue, shell.settings.queue_at(runner), priority)
     counts = assembly.status.summary().get(spec.dataset, {})

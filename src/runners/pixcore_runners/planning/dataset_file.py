@@ -83,7 +83,12 @@ class _File:
             keywords[keyword.keyword] = keyword
         dataset = self._text(table, "dataset") or self.path.stem
         return DatasetSpec(
-            tuple(keywords.values()), settings.chunk_size, dataset, settings.quality, self._conversion(table)
+            tuple(keywords.values()),
+            settings.chunk_size,
+            dataset,
+            settings.quality,
+            self._conversion(table),
+            str(self.path),
         )
 
     def _keyword(self, table: Mapping[str, Any], settings: Settings, count: int | None, at: _Key) -> KeywordSpec:

@@ -147,7 +147,7 @@ def _plan(spec: DatasetSpec, known: Known, first_index: int, catalogue: Catalogu
         request = DatasetRequest(
             spec.dataset, lacking, spec.chunk_size, first_index, quality, tuple(known.columns.items()), spec.store_as
         )
-        changes = changed_rules(quality, spec.chunk_size, known.qualities, known.largest)
+        changes = changed_rules(quality, spec.chunk_size, known.qualities, known.largest, spec.file or spec.dataset)
         yield Plan(plan(request), spec.dataset, list(lanes.listings.values()), tuple(changes), grown)
 
 

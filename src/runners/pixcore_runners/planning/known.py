@@ -45,7 +45,7 @@ class Known:
         request = record.chunk.request
         self.chunks += 1
         self.stored_as.add(request.store_as)
-        self.qualities.add(request.quality)
+        self.qualities |= {request.quality, record.followed}
         self.largest = max(self.largest, request.target)
         self.by_hashes |= request.quality.twins is TwinRule.HASHES
         self.images[request.keyword] = self.images.get(request.keyword, 0) + request.target

@@ -44,13 +44,17 @@ class KeywordSpec:
 
 @frozen
 class DatasetSpec:
-    """A dataset as a user specifies it: its keywords, the size of its chunks, and how its images are stored."""
+    """A dataset as a user specifies it: its keywords, the size of its chunks, and how its images are stored.
+
+    ``file`` is the DATASET.toml that describes it, if any.
+    """
 
     keywords: Sequence[KeywordSpec]
     chunk_size: int
     dataset: str = ""
     quality: Quality = field(factory=Quality)
     store_as: Conversion | None = None
+    file: str = field(default="", eq=False)
 
     @property
     def sources(self) -> list[str]:
