@@ -1,6 +1,7 @@
 """Deleting and renaming whole datasets, interrupted at every call of a port."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -173,17 +174,18 @@ def test_a_name_that_the_store_uses_already_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"the store has blobs below new/, such as new/notes\.txt"):
         case.rename()
     case.made.store.delete("new/notes.txt")
-    begin = case.datasets.begin
+    outcomes = next(case.made.store.list("d/outcomes")).key
 
-    class Slow(MemoryDatasets):
-        """Gives another program time before it records a change."""
+    class Slow:
+        """Gives another program time before it reads the chunks."""
 
-        def begin(self, change: Any) -> Any:  # noqa: ANN401 - a change
-            occupy(next(case.made.store.list("d/outcomes")).key.replace("d/", "new/"))
-            return begin(change)
+        def find(self, dataset: str) -> Any:  # noqa: ANN401 - records
+            with suppress(StoreConflict):
+                occupy(outcomes.replace("d/", "new/"))
+            return case.made.status.find(dataset)
 
-    slow = Slow(case.made.status, case.made.seen, case.made.decisions)
+    slow: Any = Slow()
     with pytest.raises(StoreConflict, match="was not written by pixcore"):
-        rename_dataset("d", "new", **{**case.ports, "datasets": slow}, status=case.made.status)
+        rename_dataset("d", "new", **case.ports, status=slow)
     assert case.whole("d")
     assert (case.blobs("new"), case.datasets.changes()) == (1, [])

@@ -14,7 +14,9 @@ from pixcore.chunk.publish import status_of
 from pixcore.chunk.retry import Policies, RetryPolicy, retrying
 from pixcore.errors import InvalidRequest, StoreConflict, StoreNotFound
 from pixcore.model.archives import Blob
+from pixcore.model.datasets import Change, ChangeKind
 from pixcore.ports import BlobStore
+from pixcore.ports.datasets import Datasets
 from pixcore.stored.belonging import blobs_of, is_card
 
 _BATCH = 1000  # blobs; bounds memory
@@ -47,15 +49,6 @@ class Mover:
     def foreign(self, dataset: str) -> list[str]:
         """Return the keys of the blobs below a dataset's name that pixcore did not write for it."""
         return [blob.key for blob, is_own in blobs_of(dataset, self.store, self.identity) if not is_own]
-
-    def require_empty(self, dataset: str) -> None:
-        """Refuse the name of a new dataset below which the store holds blobs.
-
-        Raises:
-            InvalidRequest: It does.
-        """
-        if blob := next(iter(self.store.list(dataset)), None):
-            raise InvalidRequest(f"the store has blobs below {dataset}/, such as {blob.key}; choose another name")
 
     def delete(self, blobs: Iterable[Blob]) -> int:
         """Delete blobs; return how many. Idempotent.
@@ -94,11 +87,11 @@ class Mover:
     def find(self, key: str) -> Blob | None:
         """Return the blob of that key; None if there is none."""
         with suppress(StoreNotFound):
-            return self._again(self.store.head, key)
+            return self.again(self.store.head, key)
         return None
 
     def _delete(self, blob: Blob) -> bool:
-        self._again(self.store.delete, blob.key)
+        self.again(self.store.delete, blob.key)
         return True
 
     def _copy(self, blob: Blob, key: str) -> bool:
@@ -108,11 +101,11 @@ class Mover:
         if existing and status_of(existing) not in ("", self.identity):
             raise StoreConflict(f"{existing.url} was not written by pixcore; move it away, or choose another name")
         if existing:
-            self._again(self.store.delete, key)
+            self.again(self.store.delete, key)
         copying: Callable[[str, str], Callable[[], Blob]] | None = getattr(self.store, "prepare_copy", None)
-        copy = self._again(copying, blob.key, key) if copying else partial(copy_blob, self.store, blob.key, key)
+        copy = self.again(copying, blob.key, key) if copying else partial(copy_blob, self.store, blob.key, key)
         try:
-            self._again(copy)
+            self.again(copy)
         except StoreConflict:  # the response to an earlier try was lost
             stored = self.find(key)
             if not (stored and _is_equal(stored, blob)):
@@ -132,8 +125,26 @@ class Mover:
         return count
 
     @property
-    def _again(self) -> Callable[..., Blob]:
+    def again(self) -> Callable[..., Blob]:
+        """A function that calls another one with its arguments, several times if a retry may help."""
         return retrying(self.policy, self.sleep)
+
+
+def begin(change: Change, datasets: Datasets, mover: Mover) -> Change:
+    """Begin a change that makes a dataset of a new name, or go on with it.
+
+    Refuse a name below which the store holds blobs.
+
+    Raises:
+        InvalidRequest: The store does, or as ``Datasets.begin`` raises it.
+        StoreNotFound, StoreDenied, StoreUnavailable, StatusUnavailable: As the ports raise them.
+    """
+    goes_on = any(change.is_same(other) for other in datasets.changes())
+    begun, name = datasets.begin(change), change.other if change.kind is ChangeKind.RENAME else change.dataset
+    if not goes_on and (blob := next(iter(mover.store.list(name)), None)):
+        datasets.end(begun)
+        raise InvalidRequest(f"the store has blobs below {name}/, such as {blob.key}; choose another name")
+    return begun
 
 
 def _renamed(key: str, dataset: str, to: str) -> str:

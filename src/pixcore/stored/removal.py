@@ -7,7 +7,7 @@ from pixcore.model.datasets import Change, ChangeKind
 from pixcore.ports import StatusRepo
 from pixcore.ports.datasets import Datasets
 from pixcore.stored.belonging import is_card
-from pixcore.stored.moving import Mover
+from pixcore.stored.moving import Mover, begin
 
 _TRIES = 3  # of moving rows while chunks change
 
@@ -62,10 +62,7 @@ def rename_dataset(dataset: str, to: str, *, mover: Mover, status: StatusRepo, d
         StoreNotFound, StoreDenied, StoreUnavailable, StatusUnavailable, WorkspaceFull, TransientError: As the ports
             raise them.
     """
-    change = Change(ChangeKind.RENAME, dataset, to)
-    if change not in datasets.changes() and next(status.find(to), None) is None:
-        mover.require_empty(to)
-    change = datasets.begin(change)
+    change = begin(Change(ChangeKind.RENAME, dataset, to), datasets, mover)
     if next(status.find(dataset), None):
         try:
             _move(change, mover, status, datasets)
