@@ -15,6 +15,7 @@ from hostile import AGENT, Site, fetch, picture, policy, redirect, status
 from pixcore.errors import InvalidRequest
 from pixcore_adapters.downloader.fetch import transfer
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
+from pixcore_adapters.downloader.fetch.hosts import HostHeader
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
 from pixcore_adapters.downloader.fetch.transfer import open_socket
 from pixcore_adapters.downloader.fetch.url import web_url
@@ -184,12 +185,18 @@ def test_socket_is_the_last_gate(decoy: Site, tmp_path: Path, monkeypatch: pytes
         ("intranet.example", "other.example", False),
         ("127.0.0.1", "intranet.example", False),
         ("intranet.example", "127.0.0.1", False),
+        ("b\u00fccher.example", "xn--bcher-kva.example", True),
+        ("B\u00dcCHER.example:{port}", "b\u00fccher.example", True),
+        ("xn--bcher-kva.example", "b\u00fccher.example", True),
     ],
 )
 def test_private_hosts(tmp_path: Path, allowed: str, host: str, reached: bool) -> None:
     """A private host is allowed as the URL spells it, on the named port, and nothing else is."""
     with Site({"/x.jpg": picture()}) as site:
-        names = Names({"intranet.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]]})
+        names = Names(
+            {"intranet.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]]}
+            | {"xn--bcher-kva.example": [["127.0.0.1"]]}
+        )
         how = guarded(private_hosts={allowed.format(port=site.port)})
         (outcome,) = fetch(f"http://{host}:{site.port}/x.jpg", tmp_path, how, resolver=names)
         assert isinstance(outcome, Fetched) == reached
@@ -296,6 +303,26 @@ def test_a_cookie_lives_within_one_chain_of_redirects(tmp_path: Path) -> None:
         assert all(isinstance(outcome, Fetched) for outcome in outcomes), outcomes
         sent = [(request.target, request.headers["cookie"]) for request in site.requests if "cookie" in request.headers]
     assert sent == [("/y.jpg", "k=1"), ("/end.jpg", "late=3; k=1")]
+
+
+@pytest.mark.usefixtures("wire")
+def test_headers_of_one_host(tmp_path: Path) -> None:
+    """A header of a host is sent to that host only, also with its robots.txt, and replaces the usual one."""
+    with Site() as site:
+        a, b = (f"http://{name}.example:{site.port}" for name in "ab")
+        site.routes |= {"/x.jpg": redirect(f"{b}/y.jpg"), "/y.jpg": picture()}
+        names = Names({"a.example": [[PUBLIC]], "b.example": [[PUBLIC]]})
+        lines = ("A.example Referer: https://a.example/", "a.example:1 X: no", f"b.example:{site.port} Accept: image/*")
+        (outcome,) = fetch(f"{a}/x.jpg", tmp_path, guarded(headers=tuple(map(HostHeader.parse, lines))), resolver=names)
+        assert isinstance(outcome, Fetched)
+        sent = [(one.target, one.headers.get("referer"), one.headers["accept"]) for one in site.requests]
+    assert not any("x" in one.headers for one in site.requests)
+    assert sent == [
+        ("/robots.txt", "https://a.example/", "*/*"),
+        ("/x.jpg", "https://a.example/", "*/*"),
+        ("/robots.txt", None, "image/*"),
+        ("/y.jpg", None, "image/*"),
+    ]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from hostile import Site, fetch, picture, policy
+from hostile import Site, fetch, picture, policy, redirect
 
 from pixcore_adapters.downloader.fetch.policy import Fetched, Missed
 
@@ -60,6 +60,18 @@ def test_other_name(authority: trustme.CA, tmp_path: Path) -> None:
         (outcome,) = fetch(site.url("/x.jpg"), tmp_path, policy(site), authorities=tmp_path / "ca.pem")
     assert isinstance(outcome, Missed)
     assert (outcome.reason, outcome.permanent) == ("tls", True)
+
+
+def test_hosts_without_valid_certificates(authority: trustme.CA, tmp_path: Path) -> None:
+    """A host whose certificate need not be valid is fetched from, but not what it redirects to."""
+    with secure_site(authority, "example.org") as site, secure_site(authority) as other:
+        site.routes["/y.jpg"] = redirect(other.url("/x.jpg"))
+        how = policy(site, private_hosts={site.host, other.host}, allow_bad_tls={site.host})
+        good, bad = fetch([site.url("/x.jpg"), site.url("/y.jpg")], tmp_path, how)
+        assert not other.requests
+    assert isinstance(good, Fetched)
+    assert isinstance(bad, Missed)
+    assert bad.reason == "tls"
 
 
 def test_no_tls_at_all(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore import InvalidRequest
+from pixcore_adapters.downloader.fetch.hosts import HostHeader
 from pixcore_adapters.validator.pillow import PillowValidator
 from pixcore_runners.cli.run import command
 from pixcore_runners.settings import SecretUrl, Settings, about, load, load_here
@@ -51,7 +52,11 @@ VALUES: Mapping[str, st.SearchStrategy[object]] = MappingProxyType(
         "list_format": st.sampled_from(["csv", "parquet"]),
         "verify_hash": WORDS.map(lambda word: f"md5:{word}"),
         "label_from": st.sampled_from(["folder", "none"]),
-        "private_hosts": st.lists(WORDS.map(lambda word: f"{word}:80"), min_size=1, max_size=3),
+        **dict.fromkeys(
+            ("private_hosts", "allow_bad_tls"), st.lists(WORDS.map(lambda word: f"{word}:80"), min_size=1, max_size=3)
+        ),
+        "request_headers": st.lists(WORDS.map(lambda word: f"{word}.example Referer: {word}"), min_size=1, max_size=3),
+        "max_redirects": st.integers(0, 20),
         **dict.fromkeys(
             ("create_container", "ignore_opt_out", "proxy_from_environment", "accept_junk", "keep_rejected"),
             st.booleans(),
@@ -69,13 +74,17 @@ def variable(name: str) -> str:
 
 def variables(layer: Mapping[str, object]) -> dict[str, str]:
     """Return a layer as environment variables."""
-    return {variable(name): ",".join(value) if isinstance(value, list) else str(value) for name, value in layer.items()}
+    between = {"request_headers": "\n"}
+    return {
+        variable(name): between.get(name, ",").join(value) if isinstance(value, list) else str(value)
+        for name, value in layer.items()
+    }
 
 
 def typed(value: object, name: str) -> object:
     """Convert a value of a layer to its type in Settings."""
     if isinstance(value, list):
-        return tuple(value)
+        return tuple(map(HostHeader.parse, value) if name == "request_headers" else value)
     if name == "health":
         return Address(str(value))
     if name in ("broker", "result_backend"):
@@ -409,6 +418,29 @@ def test_a_brokers_password_is_masked_wherever_the_settings_are_shown(url: str, 
     assert f"SecretUrl('{masked}')" in repr(loaded)
     assert loaded.settings.broker is not None
     assert loaded.settings.broker.reveal() == url
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a.example Authorization: Bearer hush!",
+        "a.example Authorization Bearer hush!",
+        "a.example User-Agent: hush!",
+        "a.example X: hush!\u00fc",
+        "Authorization: hush!",
+        "a.example X: hush!\r\nY: z",
+    ],
+)
+def test_the_value_of_a_request_header_is_never_shown(line: str) -> None:
+    """Code that prints settings, and messages about them, must not quote a token."""
+    try:
+        loaded = load(flags={"request_headers": [line]})
+    except InvalidRequest as refused:
+        assert "hush!" not in f"{refused}{refused.__cause__}"  # noqa: PT017 - most of the lines are refused
+    else:
+        assert loaded.shown()["request_headers"] == ["a.example Authorization: ***"]
+        assert "hush!" not in f"{loaded!r}{loaded.settings}"
+        assert loaded.settings.request_headers[0].value == "Bearer hush!"
 
 
 @pytest.mark.parametrize("url", [f"redis://:p{unsafe}w@host" for unsafe in "#/?@["] + ["redis://:p/w@x@host"])

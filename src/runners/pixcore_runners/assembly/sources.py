@@ -175,7 +175,10 @@ def _fetch_policy(settings: Settings) -> FetchPolicy:
         per_host_rate=settings.per_host_rate,
         seconds=settings.fetch_seconds,
         max_bytes=settings.max_bytes,
+        max_redirects=settings.max_redirects,
         private_hosts=settings.private_hosts,
+        headers=settings.request_headers,
+        allow_bad_tls=settings.allow_bad_tls,
         ignore_opt_out=settings.ignore_opt_out,
         proxy_from_environment=settings.proxy_from_environment,
     )

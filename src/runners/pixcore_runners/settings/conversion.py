@@ -7,6 +7,7 @@ from typing import Any
 import cattrs
 
 from pixcore.redaction import MASK, redacted
+from pixcore_adapters.downloader.fetch.hosts import HostHeader
 from pixcore_runners.settings.urls import Address, SecretUrl, holds_secret
 
 _SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -77,6 +78,14 @@ def _texts(value: object, _: object) -> tuple[str, ...]:
     raise TypeError
 
 
+def _headers(value: object, _: object) -> tuple[HostHeader, ...]:
+    lines = value.splitlines() if isinstance(value, str) else value  # values of headers may hold commas
+    match lines:
+        case list() | tuple():
+            return tuple(HostHeader.parse(_text(line, str)) for line in lines)
+    raise TypeError
+
+
 def _shown(text: str) -> str:
     return MASK if holds_secret(text) else redacted(text)
 
@@ -88,7 +97,9 @@ _converter.register_structure_hook(bool, _switch)
 _converter.register_structure_hook(Path, _path)
 _converter.register_structure_hook(SecretUrl, lambda value, _: SecretUrl(_text(value, str)))
 _converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _texts)
+_converter.register_structure_hook_func(lambda kind: kind == tuple[HostHeader, ...], _headers)
 _converter.register_unstructure_hook(str, _shown)
+_converter.register_unstructure_hook(HostHeader, str)
 _converter.register_unstructure_hook(SecretUrl, str)
 _converter.register_structure_hook(Address, lambda value, _: Address(_text(value, str)))
 _converter.register_unstructure_hook(Address, str)

@@ -15,11 +15,13 @@ from dotenv.parser import parse_stream
 
 from pixcore.errors import InvalidRequest
 from pixcore.redaction import redacted
+from pixcore_adapters.downloader.fetch.hosts import HostHeader
 from pixcore_runners.settings.conversion import shown, typed
 from pixcore_runners.settings.urls import SecretUrl, anchored, expanded, holds_secret
 from pixcore_runners.settings.values import Settings, about
 
 _PREFIX = "PIXCORE_"
+_SECRET_KINDS = (SecretUrl | None, tuple[HostHeader, ...])
 _DEFAULT = "default"
 
 # variables of the system that pixcore replaces
@@ -213,7 +215,7 @@ def with_setting(settings: Settings, name: str, value: object, origin: object, b
     except InvalidRequest as exc:
         raise InvalidRequest(f"{origin}: {exc}") from exc
     except (TypeError, ValueError):
-        quoted = "***" if kind == SecretUrl | None or holds_secret(repr(value)) else redacted(f"{value!r:.100}")
+        quoted = "***" if kind in _SECRET_KINDS or holds_secret(repr(value)) else redacted(f"{value!r:.100}")
         # from None: the original error may quote a secret
         raise InvalidRequest(f"{origin}: {name} cannot be {quoted}; give {about(name).expects}") from None
 
@@ -223,7 +225,7 @@ def _anchored(value: Any, base: Path | None) -> Any:  # noqa: ANN401 - any setti
         case str():
             return anchored(value, base)
         case tuple():
-            return tuple(anchored(url, base) for url in value)
+            return tuple(anchored(url, base) if isinstance(url, str) else url for url in value)
         case Path():
             return (base or Path()) / expanded(value)
         case _:

@@ -10,6 +10,7 @@ from attrs.validators import and_, deep_iterable, ge, in_, le, matches_re
 from pixcore import DatasetRequest, LeaseTerms, NearRule, Policies, Quality
 from pixcore.model.measures import FLAGS
 from pixcore.model.quality import TwinRule
+from pixcore_adapters.downloader.fetch.hosts import HostHeader
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.lists.options import FORMATS, ListOptions
 from pixcore_adapters.validator.picture import Limits
@@ -53,7 +54,7 @@ def _work() -> Path:
 
 @frozen(kw_only=True)
 class Settings:
-    """All settings. The help text of each is in its metadata. Only a ``SecretUrl`` holds secrets.
+    """All settings. The help text of each is in its metadata. Only a ``SecretUrl`` and a ``HostHeader`` hold secrets.
 
     Raises:
         ValueError: A value is out of range; InvalidRequest if it holds a credential.
@@ -192,6 +193,25 @@ class Settings:
     )
     fetch_seconds: float = _seconds(
         _FETCH.seconds, "Seconds that one attempt to fetch an image may take, including redirects."
+    )
+    max_redirects: int = field(
+        default=_FETCH.max_redirects,
+        validator=and_(ge(0), le(20)),
+        metadata=_about("How many redirects of one URL are followed.", "a whole number from 0 to 20"),
+    )
+    request_headers: tuple[HostHeader, ...] = field(
+        default=(),
+        metadata=_about(
+            "Headers for single hosts, such as a Referer; their values are not shown.",
+            "one or more of HOST NAME: VALUE, such as images.example.org Referer: https://example.org/",
+        ),
+    )
+    allow_bad_tls: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            "Hosts, as host or host:port, whose certificates are not checked.",
+            "one or more hosts such as images.intranet:8443",
+        ),
     )
     private_hosts: tuple[str, ...] = field(
         default=(),

@@ -30,6 +30,8 @@ from pixcore_adapters.downloader.fetch.transfers import Transfers
 from pixcore_adapters.downloader.fetch.url import WebUrl
 
 _BROTLI: Options = ((pycurl.ENCODING, "br"),)  # the header that the request states still asks for no encoding
+_HEADERS = ("Accept: */*", "Accept-Encoding: identity")
+_UNCHECKED: Options = ((pycurl.SSL_VERIFYPEER, 0), (pycurl.SSL_VERIFYHOST, 0))
 _PROXIED = frozenset({"http", "https", "all"})
 
 
@@ -99,7 +101,7 @@ class Connections:
             Transfers(
                 (
                     (pycurl.USERAGENT, self._policy.user_agent),
-                    (pycurl.HTTPHEADER, ("Accept: */*", "Accept-Encoding: identity")),
+                    (pycurl.HTTPHEADER, _HEADERS),
                 )
             )
         )
@@ -122,7 +124,7 @@ class Connections:
         """
         started = asyncio.get_running_loop().time()
         proxy = self._proxy(url)
-        allowed = self._is_allowed_private(url)
+        allowed = url.is_one_of(self._policy.private_hosts)
         if not allowed:
             await self._check_public(url, seconds, behind_proxy=proxy is not None)
         guarded = not (allowed or proxy)
@@ -142,11 +144,14 @@ class Connections:
             if self._tls is None:
                 self._tls = trusted_authorities(self._authorities)
             options += self._tls
+            if url.is_one_of(self._policy.allow_bad_tls):
+                options += _UNCHECKED
+        own = [header for header in self._policy.headers if url.is_one_of({header.host})]
+        if own:
+            replaced = tuple(f"{header.name.lower()}:" for header in own)
+            usual = (header for header in _HEADERS if not header.lower().startswith(replaced))
+            options += ((pycurl.HTTPHEADER, (*usual, *(f"{header.name}: {header.value}" for header in own))),)
         return options
-
-    def _is_allowed_private(self, url: WebUrl) -> bool:
-        host = url.netloc.lower()
-        return not self._policy.private_hosts.isdisjoint({host, f"{host}:{url.port}"})
 
     async def _check_public(self, url: WebUrl, seconds: float, *, behind_proxy: bool) -> None:
         if is_numeric(url.host):

@@ -1,7 +1,6 @@
 """Values: the limits and the identity of fetches, and their outcomes."""
 
 import re
-from collections.abc import Iterable
 from datetime import datetime
 from importlib.metadata import version
 
@@ -10,14 +9,11 @@ from attrs.validators import ge, gt
 
 from pixcore.errors import InvalidRequest
 from pixcore.model.images import Transfer
+from pixcore_adapters.downloader.fetch.hosts import HostHeader, hosts_as_sent
 
 _PRODUCT = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*(?=[/ ]|$)")
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _MAX_NOTE = 300
-
-
-def _lower(hosts: Iterable[str]) -> frozenset[str]:
-    return frozenset(host.lower() for host in hosts)
 
 
 def note(text: str) -> str:
@@ -39,6 +35,8 @@ class FetchPolicy:
         max_bytes: The largest body, encoded and decoded.
         max_redirects: Redirects to follow.
         private_hosts: Hosts whose addresses need not be public, as ``host`` or ``host:port``, spelled as in URLs.
+        headers: Further headers for single hosts. A redirect to another host does not get them.
+        allow_bad_tls: Hosts, spelled like ``private_hosts``, whose certificates are not checked.
         ignore_opt_out: Fetch images in spite of robots.txt and X-Robots-Tag. The signal is still reported.
         proxy_from_environment: Use the proxies from the environment. A proxy resolves names again, so pixcore cannot
             guard what it connects to: give the proxy rules of its own.
@@ -52,7 +50,9 @@ class FetchPolicy:
     attempts: int = field(default=3, validator=ge(1))
     max_bytes: int = field(default=50 * 2**20, validator=ge(1))
     max_redirects: int = field(default=5, validator=ge(0))
-    private_hosts: frozenset[str] = field(default=frozenset[str](), converter=_lower)
+    private_hosts: frozenset[str] = field(default=frozenset[str](), converter=hosts_as_sent)
+    headers: tuple[HostHeader, ...] = ()
+    allow_bad_tls: frozenset[str] = field(default=frozenset[str](), converter=hosts_as_sent)
     ignore_opt_out: bool = False
     proxy_from_environment: bool = False
 

@@ -1,8 +1,8 @@
 """Parse text into a URL to fetch. Path and query are sent as written, because signatures depend on them."""
 
 import re
+from collections.abc import Set as AbstractSet
 from functools import cached_property
-from typing import Self
 from urllib.parse import quote, urlsplit
 
 from attrs import field, frozen
@@ -59,9 +59,9 @@ class WebUrl:
     def __str__(self) -> str:
         return self.text
 
-    def at(self, target: str) -> Self:
-        """Return the URL of another path of the same origin."""
-        return type(self)(self.scheme, self.host, self.port, target)
+    def is_one_of(self, hosts: AbstractSet[str]) -> bool:
+        """Return whether the host is among these, which are written as ``host`` or ``host:port``."""
+        return bool(hosts) and (self.netloc in hosts or f"{self.netloc}:{self.port}" in hosts)
 
     def normalized(self) -> str:
         """Return the URL without dot segments, and with one spelling of each character."""
