@@ -8,7 +8,7 @@ from engine_pages import bing_page, results_of
 from fault_proxy import FaultProxy
 from loader_cases import CASES, Case, Home, Score, home
 from loaders import loading
-from servers import azurite, moto, swift
+from servers import azurite, moto, redis, swift
 from servers.addresses import S3, Azure
 from servers.run import servers_of_this_run
 from servers.server import Setup, free_port, speaks_http, started
@@ -33,6 +33,7 @@ __all__ = [
     "loading",
     "moto",
     "real_store",
+    "redis",
     "results_of",
     "run",
     "servers_of_this_run",

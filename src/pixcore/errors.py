@@ -38,6 +38,8 @@ from typing import ClassVar
 
 from pixcore.redaction import redacted
 
+_LONGEST = 2000  # characters of a message
+
 
 class Fault(StrEnum):
     """Who is at fault for an error."""
@@ -179,9 +181,17 @@ def is_shared(error: BaseException) -> bool:
 def one_line(error: BaseException) -> str:
     """Return an error's message as one line without credentials, for a log, a status row or a terminal.
 
-    Foreign errors get the name of their type.
+    Foreign errors get the name of their type. The line is ``shortened``.
     """
-    text = redacted(" ".join(str(error).split()))
+    text = shortened(redacted(" ".join(str(error).split())))
     if isinstance(error, PixcoreError):
         return text or type(error).__name__
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def shortened(text: str) -> str:
+    """Cut the middle out of a text of more than 2,000 characters, such as a message that quotes a value of 70 kB.
+
+    The beginning says what happened to what, and the end what to do.
+    """
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} […] {text[-_LONGEST // 2 :]}"

@@ -147,15 +147,15 @@ class Ensure:
 
     @pytest.mark.parametrize("dataset", ["d", ""])
     def test_another_request_under_the_same_index_is_refused(self, repo: StatusRepo, dataset: str) -> None:
-        """The message names the chunk, and no chunk of the batch is created."""
-        repo.ensure([request(5, dataset)])
-        with pytest.raises(InvalidRequest, match=r"chunk 5\b"):
+        """The message names the chunk as ``pixcore status`` does, and the differences. No chunk is created."""
+        (chunk,) = repo.ensure([request(5, dataset)])
+        with pytest.raises(InvalidRequest, match=rf"^chunk {chunk.id} .*different request \(keyword\); repeat"):
             repo.ensure([request(4, dataset), request(5, dataset, "dog"), request(6, dataset)])
         assert [record.chunk.request for record in repo.find(dataset)] == [request(5, dataset)]
 
     def test_a_batch_that_contradicts_itself_is_refused(self, repo: StatusRepo) -> None:
         """Two different requests for one chunk are an error even if it does not exist yet; equal ones are one chunk."""
-        with pytest.raises(InvalidRequest, match=r"chunk 1\b"):
+        with pytest.raises(InvalidRequest, match=r"^chunk index 1 of dataset d .*\(keyword\)"):
             repo.ensure([request(0), request(1), request(1, keyword="dog")])
         assert list(repo.find("d")) == []
         one, other = repo.ensure([request(1), request(1)])

@@ -33,7 +33,7 @@ from pixcore import InvalidRequest, NoValidImages, PermanentError, Status
 from pixcore_runners.celery import CeleryRunner, make_app, register
 from pixcore_runners.celery.progress import TaskProgress
 from pixcore_runners.celery.task import NAME
-from pixcore_runners.queueing.delivery import Deliveries
+from pixcore_runners.queueing.delivery import AlreadyFailed, Deliveries
 from pixcore_runners.queueing.runner import QueueUnavailable
 from pixcore_runners.settings import SecretUrl, Settings, load_here
 
@@ -111,9 +111,10 @@ def task(settings: Settings | None = None) -> Any:  # noqa: ANN401 - Celery ship
     return make_app(settings or load_here().settings).tasks[NAME]
 
 
-def delivered(retry: Callable[..., object]) -> Any:  # noqa: ANN401 - Celery ships no types
-    """Return a task as its function receives it, which is deferred by ``retry``."""
-    request = SimpleNamespace(id="1", hostname="here", retries=0, called_directly=False, is_eager=True)
+def delivered(retry: Callable[..., object], **more: object) -> Any:  # noqa: ANN401 - Celery ships no types
+    """Return a task as its function receives it, which is deferred by ``retry``, with ``more`` of its request."""
+    usual = {"id": "1", "hostname": "here", "retries": 0, "headers": None, "called_directly": False, "is_eager": True}
+    request = SimpleNamespace(**usual | more)
     return SimpleNamespace(request=request, retry=retry, update_state=lambda **_: None)
 
 
@@ -419,6 +420,20 @@ def test_a_delivery_that_cannot_be_deferred_is_requeued(home: Fleet) -> None:
     with pytest.raises(Reject) as rejected:
         chunks.process(delivered(retry), record.chunk.id, {"keyword": "cats", "dataset": "cats"})
     assert rejected.value.requeue
+
+
+def test_a_stale_delivery_costs_one_result(home: Fleet) -> None:
+    """Thousands may wait after a cancel: none may store a state or a traceback. A caller still gets the error."""
+    home.submit(1)
+    (record,) = home.records()
+    home.status.cancel("cats")
+    words = (record.chunk.id, {"keyword": "cats", "dataset": "cats"})
+    sent = delivered(pytest.fail, headers={"pixcore_dataset": "cats"})
+    sent.update_state = lambda **_: pytest.fail("a state was stored")
+    assert task().chunks.process(sent, *words) == f"chunk cats/{record.chunk.id} failed earlier: cancelled"
+    for other in (delivered(pytest.fail), delivered(pytest.fail, headers={"pixcore_dataset": "cats"}, retries=1)):
+        with pytest.raises(AlreadyFailed, match="cancelled"):
+            task().chunks.process(other, *words)
 
 
 # -- time limits -----------------------------------------------------------------------------------------------------

@@ -30,9 +30,12 @@ from pixcore.chunk.events import ChunkClaimed, ChunkFailed, ImageRejected, Phase
 from pixcore.model.chunks import Phase
 from pixcore.model.claims import Claimed
 from pixcore.model.images import Candidate, CandidateKey, Download, Rejected
+from pixcore_runners.queueing.delivery import Deliveries
+from pixcore_runners.queueing.health import Loop
 from pixcore_runners.queueing.runner import QueueUnavailable, open_runner
 from pixcore_runners.rq import RqRunner, job_id
 from pixcore_runners.rq.progress import JobProgress
+from pixcore_runners.rq.working import ChunkWorker
 from pixcore_runners.settings import SecretUrl, Settings, load_here
 
 REQUEST = ChunkRequest(0, "cat", 7, (Slice("urls", "q", 0, 7),), dataset="cats")
@@ -85,6 +88,16 @@ def listed(fleet: Fleet, jobs: rq.Queue, chunks: int) -> Records:
 def working(jobs: rq.Queue) -> list[int]:
     """Return the processes of the queue's workers that wait for a job."""
     return [worker.pid for worker in rq.Worker.all(queue=jobs) if worker.pid and worker.get_state() == "idle"]
+
+
+def work_horse_refused(jobs: rq.Queue, monkeypatch: pytest.MonkeyPatch) -> ChunkWorker:
+    """Return a worker in this process that fails the test if it forks."""
+    deliveries = Deliveries(lambda: load_here().settings, lambda: False)
+    for module in ("chunk", "working"):
+        monkeypatch.setattr(f"pixcore_runners.rq.{module}.deliveries", deliveries)
+    worker = ChunkWorker([jobs], connection=jobs.connection, serializer=JSONSerializer, loop=Loop())
+    monkeypatch.setattr(worker, "fork_work_horse", lambda *_: pytest.fail("the worker has forked"))
+    return worker
 
 
 # -- sending ---------------------------------------------------------------------------------------------------------
@@ -274,6 +287,20 @@ def test_a_job_fails_at_once_when_its_chunk_does(fleet: Fleet, jobs: rq.Queue) -
     assert record.error in str(result.exc_string)
     assert f"job {job.id} has failed: {record.error}\n" in worker.output
     assert "Traceback" not in worker.output
+
+
+def test_stale_jobs_are_removed_without_a_process(
+    fleet: Fleet, jobs: rq.Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands may wait after a cancel. They must leave no process, no failed job and no data in Redis behind."""
+    records = planned(fleet, 2)
+    fleet.queue.send(records)
+    fleet.status.cancel("cats")
+    worker = work_horse_refused(jobs, monkeypatch)
+    for _ in records:
+        worker.execute_job(*worker.dequeue_job_and_maintain_ttl(None))
+    assert [jobs.count, jobs.failed_job_registry.count, jobs.finished_job_registry.count] == [0, 0, 0]
+    assert Job.fetch_many([job_id(jobs.name, each.chunk.key, 1) for each in records], jobs.connection) == [None, None]
 
 
 def test_progress_is_shown_in_the_job(fleet: Fleet, jobs: rq.Queue) -> None:

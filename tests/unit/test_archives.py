@@ -108,7 +108,11 @@ def test_a_full_disk_is_named_and_the_partial_file_removed(tmp_path: Path) -> No
     """A partial archive must not stay on a full disk."""
     shelf = Shelf(tmp_path)
     record = shelf.add(PICTURES)
-    with no_file_above(100), pytest.raises(WorkspaceFull, match="fetching an archive"), shelf.archives.fetch(record):
+    with (
+        no_file_above(100),
+        pytest.raises(WorkspaceFull, match=f"fetching {record.chunk.key.blob_key('.zip')}: "),
+        shelf.archives.fetch(record),
+    ):
         pass
     assert not list((tmp_path / "work").iterdir())
 

@@ -52,6 +52,7 @@ def test_some_errors_are_also_builtin_ones(kind: type[PixcoreError], builtin: ty
         (RuntimeError("two\nlines"), "RuntimeError: two lines"),
         (KeyError("k"), "KeyError: 'k'"),
         (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (PixcoreError(f"{'z' * 70_000} is odd; mend it"), f"{'z' * 1000} […] {'z' * 984} is odd; mend it"),
     ],
 )
 def test_an_error_fits_on_one_line(error: BaseException, line: str) -> None:

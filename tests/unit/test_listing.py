@@ -3,13 +3,15 @@
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, BinaryIO
 
 import pytest
+from contract.disk import no_file_above
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixcore.errors import StoreConflict, StoreNotFound
+from pixcore.errors import StoreConflict, StoreNotFound, WorkspaceFull
 from pixcore.model.requests import Slice
 from pixcore.planning.plan import Lane
 from pixcore_adapters.blob_store.local import LocalBlobStore
@@ -180,3 +182,9 @@ def test_memory_does_not_grow_with_the_entries(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 4 << 20
+
+
+def test_a_full_folder_for_temporary_files_is_named(store: Store) -> None:
+    """Listings are not in the work directory, so a larger disk for `work` would not help."""
+    with no_file_above(100), pytest.raises(WorkspaceFull, match=f"room in {gettempdir()}, or set TMPDIR"):
+        listed(store, ["x" * 1000])

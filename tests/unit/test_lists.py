@@ -7,14 +7,16 @@ import hashlib
 import io
 import json
 from pathlib import Path
+from tempfile import gettempdir
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from contract.disk import no_file_above
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pixcore.errors import InvalidRequest
+from pixcore.errors import InvalidRequest, WorkspaceFull
 from pixcore_adapters.downloader.lists.files import files
 from pixcore_adapters.downloader.lists.licences import slug
 from pixcore_adapters.downloader.lists.options import ListOptions
@@ -327,3 +329,10 @@ def test_bad_input_is_refused_in_one_line(tmp_path: Path) -> None:
     junk = written(tmp_path / "junk.txt", "no url\n" * 100_000)
     assert "the first 10000 rows are faulty" in refused(junk)
     assert "blank lines" in refused(written(tmp_path / "blank.txt", "\n" * 2_000_002))
+
+
+def test_a_full_folder_for_temporary_files_is_named(tmp_path: Path) -> None:
+    """The columns of a document wait there. The list itself is good, and the message must not say otherwise."""
+    path = written(tmp_path / "list.json", json.dumps({"url": [A] * 100}))
+    with no_file_above(100), pytest.raises(WorkspaceFull, match=f"room in {gettempdir()}, or set TMPDIR"):
+        reading(path)

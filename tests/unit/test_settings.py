@@ -320,6 +320,7 @@ def test_a_value_that_is_overridden_is_not_checked() -> None:
         ("workers = 1\nworkers = 2\n", "(at line 2, column 12)"),
         ("work = 2024-01-01", "pixcore.toml: work cannot be datetime.date(2024, 1, 1); give the path of a folder"),
         ("min_width = " + "9" * 5000, "pixcore.toml cannot be read as TOML: Exceeds the limit"),
+        ("store = " + "[" * 5000 + "]" * 5000, "pixcore.toml cannot be read as TOML: its values are nested too deeply"),
         ("store = '\udcff'", "pixcore.toml cannot be read as TOML: 'utf-8' codec can't decode"),
         (None, "pixcore.toml cannot be read (No such file or directory); name an existing TOML file"),
     ],
@@ -473,9 +474,10 @@ def test_the_url_of_a_redis_that_one_of_the_runners_would_misread_is_refused(url
     ("content", "complaint"),
     [
         ("A=1\nPIXCORE_STORE='file:./hush\nB=2\n", ".env:2 cannot be read; write NAME=VALUE, or begin it with #"),
+        ("OTHER\nPIXCORE_STORE\n", ".env:2 cannot be read; write NAME=VALUE, or begin it with #"),
         (None, ".env cannot be read (Is a directory); make it a file that you may read"),
     ],
-    ids=["a line", "a folder"],
+    ids=["a quotation mark", "no value", "a folder"],
 )
 def test_a_env_file_that_cannot_be_read_is_named(tmp_path: Path, content: str | None, complaint: str) -> None:
     """A setting that is ignored in silence puts a dataset into another store. The line itself may hold a password."""

@@ -13,8 +13,8 @@ from pixcore.ports import BlobStore
 _BLOCK = 1 << 20  # bytes
 
 
-def fetch_blob(store: BlobStore, key: str, target: Path, most: int) -> tuple[int, str]:
-    """Write a blob to ``target``; return its size in bytes and its sha256 in hex.
+def fetch_blob(store: BlobStore, key: str, target: Path, most: int, *, temporary: bool = False) -> tuple[int, str]:
+    """Write a blob to ``target``; return its size in bytes and its sha256 in hex. For ``temporary`` see ``local_disk``.
 
     Raises:
         InvalidRequest: The blob has more than ``most`` bytes. The rest was not read.
@@ -22,7 +22,8 @@ def fetch_blob(store: BlobStore, key: str, target: Path, most: int) -> tuple[int
         WorkspaceFull, TransientError: As ``local_disk`` raises them.
     """
     digest, size = hashlib.sha256(), 0
-    with closing(store.open(key)) as blob, local_disk("fetching an archive"), target.open("wb") as file:
+    disk = local_disk(f"fetching {key}", temporary=temporary)
+    with closing(store.open(key)) as blob, disk, target.open("wb") as file:
         while block := blob.read(_BLOCK):
             if size + len(block) > most:
                 raise InvalidRequest(f"{key} holds more than {most} bytes, so it was not fetched to its end")
@@ -40,9 +41,9 @@ def copy_blob(store: BlobStore, source: str, key: str) -> Blob:
         WorkspaceFull, TransientError: As ``local_disk`` raises them.
     """
     blob = store.head(source)
-    with local_disk("copying a blob"), TemporaryDirectory() as folder:
+    with local_disk("copying a blob", temporary=True), TemporaryDirectory() as folder:
         path = Path(folder, "blob")
-        size, sha256 = fetch_blob(store, source, path, blob.size)
+        size, sha256 = fetch_blob(store, source, path, blob.size, temporary=True)
         return store.put(
             key, path, sha256=sha256, size=size, content_type=blob.content_type, metadata=dict(blob.metadata)
         )

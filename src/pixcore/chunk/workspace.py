@@ -10,8 +10,9 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from pixcore.errors import MachineUnfit, PixcoreError, WorkspaceFull, WorkspaceUnusable
 
@@ -24,8 +25,10 @@ _BLOCK = 512  # bytes, of `st_blocks`
 
 
 @contextmanager
-def local_disk(doing: str) -> Generator[None]:
+def local_disk(doing: str, *, temporary: bool = False) -> Generator[None]:
     """Translate the OSErrors of the block. ``doing`` says in the message what it does, such as "writing the archive".
+
+    ``temporary`` says that the block writes to the system's folder for temporary files, and not to the work directory.
 
     Raises:
         WorkspaceFull: The disk, a quota or the largest file size is used up.
@@ -38,10 +41,29 @@ def local_disk(doing: str) -> Generator[None]:
     except OSError as exc:
         where = f" {exc.filename}" if exc.filename else ""
         if exc.errno in _FULL:
-            raise WorkspaceFull(
-                f"{doing}{where}: {exc.strerror}; free some room or point `work` at a larger disk"
-            ) from exc
+            remedy = "free some room or point `work` at a larger disk"
+            if temporary:
+                remedy = f"free some room in {tempfile.gettempdir()}, or set TMPDIR to a folder on a larger disk"
+            raise WorkspaceFull(f"{doing}{where}: {exc.strerror}; {remedy}") from exc
         raise MachineUnfit(f"{doing}{where}: {exc.strerror or exc}") from exc
+
+
+@contextmanager
+def temporary_file() -> Generator[IO[bytes]]:
+    """Open a temporary file for the block, outside of the work directory.
+
+    Call ``flush`` inside ``local_disk``: bytes that cannot be written when the block ends are dropped.
+
+    Raises:
+        WorkspaceFull, MachineUnfit: As ``local_disk`` raises them.
+    """
+    with local_disk("creating a temporary file", temporary=True):
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # of a full disk, which would replace the error of the block
+            file.close()
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def identify(store: BlobStore) -> str:
     if existing := identity_of(store):
         return existing
     text = json.dumps({"identity": str(uuid4())}).encode()
-    with local_disk("writing a temporary file"), NamedTemporaryFile() as file:
+    with local_disk("writing a temporary file", temporary=True), NamedTemporaryFile() as file:
         file.write(text)
         file.flush()
         with suppress(StoreConflict):  # another process was faster

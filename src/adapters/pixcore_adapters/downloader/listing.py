@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from attrs import field, frozen
 
-from pixcore.chunk.workspace import local_disk
+from pixcore.chunk.workspace import local_disk, temporary_file
 from pixcore.errors import StoreConflict
 from pixcore.model.requests import Slice
 from pixcore.planning.plan import Lane
@@ -48,7 +48,7 @@ class Listing:
             WorkspaceFull, TransientError: A temporary file cannot be written.
         """
         self._file.seek(0)
-        with local_disk("writing a listing"):
+        with local_disk("writing a listing", temporary=True):
             # the last part is always shorter than the others, maybe empty: readers recognise the end by that
             for number in range(self.lane.stop // _PART + 1):
                 _put_part(store, _part_key(self.lane.snapshot, number), islice(self._file, _PART))
@@ -80,9 +80,10 @@ def new_listing(
     ours = [slice_ for slice_ in planned if (slice_.source, slice_.query, slice_.licenses) == lane]
     last = max(ours, key=lambda slice_: slice_.stop, default=None)
     known = read(store, last.snapshot) if last else iter(())
-    with tempfile.TemporaryFile() as file:
-        with local_disk("writing a listing"):
+    with temporary_file() as file:
+        with local_disk("writing a listing", temporary=True):
             sha256, entries = _write_lines((json.dumps(entry).encode() + b"\n" for entry in grow(known)), file)
+            file.flush()
         snapshot = f"{dataset}/lists/{sha256}" if dataset else f"lists/{sha256}"
         columns, summary = read_as()
         start = last.stop if last else 0

@@ -148,7 +148,7 @@ class Urls:
 def _standard_input() -> Generator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "list")
-        with local_disk("reading standard input"), path.open("wb") as file:
+        with local_disk("reading standard input", temporary=True), path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         yield path
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from attrs import evolve
+from attrs import evolve, fields_dict
 
 from pixcore.errors import InvalidRequest, PlanOutdated
 from pixcore.model.chunks import Chunk
@@ -21,7 +21,7 @@ def by_index(requests: Sequence[ChunkRequest]) -> dict[IndexKey, ChunkRequest]:
     wanted: dict[IndexKey, ChunkRequest] = {}
     for request in requests:
         if wanted.setdefault((request.dataset, request.index), request) != request:
-            raise _conflict(request)
+            raise _conflict(request, wanted[request.dataset, request.index], f"chunk index {request.index}")
     return wanted
 
 
@@ -48,7 +48,7 @@ def missing(
             raise PlanOutdated(f"other chunks of {first.keyword!r} were planned at the same time; plan again")
     for key, chunk in existing.items():
         if not _is_same(chunk.request, wanted[key]):
-            raise _conflict(wanted[key])
+            raise _conflict(wanted[key], chunk.request, f"chunk {chunk.id}")  # the number that `pixcore status` shows
     return [request for key, request in wanted.items() if key not in existing]
 
 
@@ -59,7 +59,11 @@ def _is_same(existing: ChunkRequest, wanted: ChunkRequest) -> bool:
     return existing == wanted
 
 
-def _conflict(request: ChunkRequest) -> InvalidRequest:
-    name = f"chunk {request.index} of dataset {request.dataset}" if request.dataset else f"chunk {request.index}"
-    other = "dataset name" if request.dataset else "chunk id"
-    return InvalidRequest(f"{name} already exists with a different request; repeat that request or use another {other}")
+def _conflict(wanted: ChunkRequest, existing: ChunkRequest, name: str) -> InvalidRequest:
+    of = f" of dataset {wanted.dataset}" if wanted.dataset else ""
+    other = "dataset name" if wanted.dataset else "chunk id"
+    differing = [field for field in fields_dict(ChunkRequest) if getattr(wanted, field) != getattr(existing, field)]
+    return InvalidRequest(
+        f"{name}{of} already exists with a different request ({', '.join(differing)}); repeat that request or use"
+        f" another {other}"
+    )

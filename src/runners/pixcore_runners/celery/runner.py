@@ -10,7 +10,7 @@ from kombu.exceptions import KombuError
 
 from pixcore import ChunkRecord, Priority
 from pixcore_runners.celery.ready import TIMEOUT, make_app, work
-from pixcore_runners.celery.task import NAME, App
+from pixcore_runners.celery.task import DATASET, NAME, App
 from pixcore_runners.queueing.runner import unavailable
 from pixcore_runners.settings import Settings
 
@@ -21,8 +21,6 @@ _RETRY = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interv
 _AHEAD = 0
 _PRIORITIES = {Priority.HIGH: 3, Priority.NORMAL: 6, Priority.LOW: 9}
 
-# The header of a message that names its dataset, so that the deliveries of a dataset are found without their bodies.
-_DATASET = "pixcore_dataset"
 _BATCH = 1000
 
 _NO_SUCH_QUEUE = "404"
@@ -62,7 +60,7 @@ class CeleryRunner:
                     retry=True,
                     retry_policy=_RETRY,
                     priority=_AHEAD if ahead else _PRIORITIES[record.priority],
-                    headers={_DATASET: chunk.key.dataset},
+                    headers={DATASET: chunk.key.dataset},
                     time_limit=None,  # the worker's own limits hold, not the sender's
                     soft_time_limit=None,
                 )
@@ -120,6 +118,6 @@ def _discarded(client: Any, name: str, dataset: str) -> int:  # noqa: ANN401 - a
 
 def _dataset_of(message: bytes) -> object:
     try:
-        return json.loads(message)["headers"].get(_DATASET)
+        return json.loads(message)["headers"].get(DATASET)
     except (ValueError, TypeError, KeyError, AttributeError):  # a message of another program
         return None

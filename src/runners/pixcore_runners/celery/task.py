@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 from attrs import define, field
 from celery import bootsteps, signals
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 
-from pixcore import ChunkResult, PixcoreError, Status, StatusUnavailable, TransientError
+from pixcore import ChunkRecord, ChunkResult, PixcoreError, Status, StatusUnavailable, TransientError
 from pixcore.errors import is_shared, one_line
 from pixcore_runners.celery.progress import TaskProgress
 from pixcore_runners.observing import logs
@@ -28,6 +29,10 @@ Request: TypeAlias = Any
 Worker: TypeAlias = Any
 
 NAME = "process_chunk_task"  # the name in the system that pixcore replaces, so that its callers need not change
+
+# The header of messages that ``CeleryRunner`` sends. It names the dataset of the planned chunk, so that the deliveries
+# of a dataset are found without their bodies. No program waits for the results of these messages.
+DATASET = "pixcore_dataset"
 
 # Seconds from the soft time limit, after which a chunk can still record its end, to the hard one, which kills it.
 _GRACE = 300.0
@@ -98,6 +103,8 @@ class Chunks:
     def process(self, task: Task, chunk_id: int, metadata: dict[str, Any] | None) -> str:
         """Run a chunk and return the URL of its blob; ``metadata`` holds at least ``keyword``.
 
+        Return why the chunk failed if ``CeleryRunner`` sent this delivery, and the chunk failed before it.
+
         Raises:
             InvalidRequest: ``metadata`` does not describe the chunk as ``caller_chunk`` requires.
             PermanentError: The chunk has failed permanently.
@@ -109,8 +116,8 @@ class Chunks:
             except SoftTimeLimitExceeded:
                 # before the claim, or in the last attempt; the next delivery reads the state of the chunk
                 outcome = Later(_FIRST_WAIT, "the time limit was reached")
-            if isinstance(outcome, ChunkResult):
-                return outcome.url
+            if not isinstance(outcome, Later):
+                return outcome.url if isinstance(outcome, ChunkResult) else outcome
             try:
                 raise task.retry(countdown=outcome.seconds, exc=TransientError(outcome.reason))
             except (Reject, SoftTimeLimitExceeded) as exc:
@@ -133,30 +140,47 @@ class Chunks:
         """Return whether this process is to stop."""
         return self._sigterm or self._stop.is_set()
 
-    def _delivered(self, task: Task, chunk_id: int, metadata: dict[str, Any] | None) -> ChunkResult | Later:
+    def _delivered(self, task: Task, chunk_id: int, metadata: dict[str, Any] | None) -> ChunkResult | Later | str:
+        """Return the result, when to deliver the chunk again, or why a planned chunk failed earlier.
+
+        A cancel may leave thousands of deliveries that are stale. Each costs one query and one stored result: no
+        ``STARTED`` precedes it, and no exception, of which Celery would format and store the traceback.
+        """
         request = task.request
         observer = TaskProgress(lambda state, meta: task.update_state(task_id=request.id, state=state, meta=meta))
+        started = partial(observer.started, {"pid": os.getpid(), "hostname": request.hostname})
+        planned = DATASET in (request.headers or {})
         with logs.task(str(request.id)):
-            observer.started({"pid": os.getpid(), "hostname": request.hostname})
-            if later := self.deliveries.resting():
-                return later
-            try:
-                assembly = self.deliveries.assembly()
-                record = caller_chunk(chunk_id, metadata, assembly, self._sleep)
-                queue = self.settings.queue_at("celery")
-                if record.queue != queue:  # another program sent the chunk: if this worker dies, a reaper finds it
-                    assembly.status.assign([record.chunk.key], queue)
-            except PixcoreError as error:
-                if is_shared(error) and not isinstance(error, StatusUnavailable):
-                    return self.deliveries.after_fault(error)
-                if not isinstance(error, TransientError):
-                    raise
-                return Later(min(_LONGEST_WAIT, _FIRST_WAIT * (request.retries + 1)), one_line(error))
-            except KeyboardInterrupt:
-                return Later(0.0, "the worker is stopping")
-        if record.status is Status.FAILED:  # as after a cancel, which may leave thousands of deliveries
-            raise AlreadyFailed(record.error)
+            if not planned:  # a caller waits for the result, and its chunk may have to be planned first
+                started()
+            record = self.deliveries.resting() or self._record(request, chunk_id, metadata)
+            if isinstance(record, Later):
+                return record
+            if record.status is Status.FAILED:
+                if planned and not request.retries:  # else this delivery may be the one that failed
+                    return f"chunk {record.chunk.key} failed earlier: {record.error}"
+                raise AlreadyFailed(record.error)
+            if planned:
+                started()
         return self.deliveries.deliver(record.chunk.key, str(request.id), observer)
+
+    def _record(self, request: Request, chunk_id: int, metadata: dict[str, Any] | None) -> ChunkRecord | Later:
+        """Return the record of the chunk, which is created if a caller describes a new one, or when to try again."""
+        try:
+            assembly = self.deliveries.assembly()
+            record = caller_chunk(chunk_id, metadata, assembly, self._sleep)
+            queue = self.settings.queue_at("celery")
+            if record.queue != queue:  # another program sent the chunk: if this worker dies, a reaper finds it
+                assembly.status.assign([record.chunk.key], queue)
+        except PixcoreError as error:
+            if is_shared(error) and not isinstance(error, StatusUnavailable):
+                return self.deliveries.after_fault(error)
+            if not isinstance(error, TransientError):
+                raise
+            return Later(min(_LONGEST_WAIT, _FIRST_WAIT * (request.retries + 1)), one_line(error))
+        except KeyboardInterrupt:
+            return Later(0.0, "the worker is stopping")
+        return record
 
     def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)

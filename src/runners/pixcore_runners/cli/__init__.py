@@ -11,7 +11,7 @@ import rich_click as click
 from click.exceptions import NoArgsIsHelpError
 
 from pixcore import NoValidImages, PixcoreError, StoreFull, TransientError, WorkspaceFull
-from pixcore.errors import one_line
+from pixcore.errors import one_line, shortened
 from pixcore_runners.cli.document import FAILED, INTERRUPTED, NOTHING, USAGE
 from pixcore_runners.observing.logs import escaped, logs_json
 
@@ -71,7 +71,7 @@ def main() -> None:
         error.show()
         sys.exit(USAGE)
     except click.UsageError as error:
-        message = " ".join(error.format_message().split())  # click lists choices on lines of their own
+        message = shortened(" ".join(error.format_message().split()))  # click lists choices on lines of their own
         _print_error(f"{message} (see `{error.ctx.command_path if error.ctx else 'pixcore'} --help`)")
         sys.exit(USAGE)
     except click.Abort:

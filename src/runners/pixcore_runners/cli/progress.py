@@ -114,7 +114,7 @@ class _Lines:
     def __call__(self, event: Event) -> None:
         match event:
             case ChunkClaimed(request=request):
-                _print(self.console, event, f"started, {request.target} images of {request.keyword!r} wanted")
+                _print(self.console, event, f"started, {request.target} images of {request.keyword!r:.100} wanted")
             case ImageAccepted(chunk=chunk):
                 self._accepted[chunk] += 1
                 if self._accepted[chunk] % _STEP == 0:

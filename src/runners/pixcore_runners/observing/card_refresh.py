@@ -105,7 +105,7 @@ def _publish(dataset: str, status: StatusRepo, store: BlobStore) -> None:
 def _put(
     store: BlobStore, key: str, parts: Iterable[bytes], *, media_type: str, identity: str, existing: Blob | None
 ) -> None:
-    with local_disk("writing the card"), NamedTemporaryFile() as file:
+    with local_disk("writing the card", temporary=True), NamedTemporaryFile() as file:
         digest = hashlib.sha256()
         for part in parts:
             file.write(part)

@@ -54,7 +54,7 @@ class LogObserver:
 def _step(event: Event) -> tuple[int, str]:
     match event:
         case ChunkClaimed(attempt=attempt, request=request):
-            return logging.INFO, f"attempt {attempt}: {request.target} images of {request.keyword!r} wanted"
+            return logging.INFO, f"attempt {attempt}: {request.target} images of {request.keyword!r:.100} wanted"
         case PhaseEntered(phase=phase):
             return logging.INFO, f"{phase} begins"
         case StepRetried(phase=phase, failures=failures, wait=wait, error=error):

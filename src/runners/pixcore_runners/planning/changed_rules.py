@@ -9,7 +9,7 @@ from pixcore.model.quality import NearRule, Quality, TwinRule
 
 
 def changed_rules(
-    quality: Quality, chunk_size: int, planned: Collection[Quality], largest: int, dataset: str
+    quality: Quality, chunk_size: int, planned: Collection[Quality], largest: int, dataset: str, *, divided: bool
 ) -> Iterator[str]:
     """Yield a sentence for the rules, and one for the size of the chunks, if they differ. Yield nothing otherwise.
 
@@ -19,6 +19,7 @@ def changed_rules(
         planned: The rules of the existing chunks.
         largest: The target of the largest existing chunk, 0 if there is none.
         dataset: What ``pixcore apply`` takes: the name of the dataset, or the file that describes it.
+        divided: Whether a keyword has several chunks. If not, smaller chunks may be all that was asked for.
     """
     if changes := sorted({change for each in planned for change in differences(each, quality)}):
         options = "" if dataset.endswith(".toml") else "".join(_options(quality, planned))
@@ -26,7 +27,7 @@ def changed_rules(
             f"existing chunks were planned with {', '.join(changes)}, and keep that; to apply the new rules to every"
             f" stored image: pixcore apply {shlex.quote(dataset)}{options}"
         )
-    if largest > chunk_size:
+    if largest > chunk_size or (divided and largest < chunk_size):
         yield (
             f"existing chunks have up to {largest} images each, and keep that; chunk_size = {chunk_size} is only for"
             " new chunks"

@@ -57,8 +57,10 @@ def read(path: Path, settings: Settings) -> DatasetSpec:
         raise InvalidRequest(f"{path} cannot be read ({reason}); name an existing TOML file") from exc
     try:
         table = tomllib.loads(text)
-    except (ValueError, RecursionError) as exc:
+    except ValueError as exc:
         raise InvalidRequest(f"{path} cannot be read as TOML: {exc}") from exc
+    except RecursionError as exc:
+        raise InvalidRequest(f"{path} cannot be read as TOML: its values are nested too deeply") from exc
     return _File(path, text).spec(table, settings)
 
 

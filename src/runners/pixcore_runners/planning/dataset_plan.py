@@ -147,7 +147,8 @@ def _plan(spec: DatasetSpec, known: Known, first_index: int, catalogue: Catalogu
         request = DatasetRequest(
             spec.dataset, lacking, spec.chunk_size, first_index, quality, tuple(known.columns.items()), spec.store_as
         )
-        changes = changed_rules(quality, spec.chunk_size, known.qualities, known.largest, spec.file or spec.dataset)
+        named = spec.file or spec.dataset
+        changes = changed_rules(quality, spec.chunk_size, known.qualities, known.largest, named, divided=known.divided)
         yield Plan(plan(request), spec.dataset, list(lanes.listings.values()), tuple(changes), grown)
 
 
@@ -224,7 +225,8 @@ def _lacking(spec: KeywordSpec, known: Known, lanes: _Lanes) -> KeywordRequest |
     found += (lanes.searched(source, query, spec.licenses) for query in others for source in searched)
     if missing is None:
         raise InvalidRequest(
-            f"the number of images of {spec.keyword!r} is missing; add --count N, at most {sum(map(len, found))} here"
+            f"the number of images of {spec.keyword!r:.100} is missing; add --count N, at most"
+            f" {sum(map(len, found))} here"
         )
     return KeywordRequest(spec.keyword, found, missing, spec.label, version)
 

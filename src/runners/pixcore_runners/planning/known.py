@@ -25,6 +25,7 @@ class Known:
         self.stored_as: set[Conversion | None] = set()
         self.qualities: set[Quality] = set()
         self.largest = 0  # target of a chunk
+        self.divided = False  # a keyword has several chunks
         self.by_hashes = False  # an older plan drops by hashes, and keeps to that
         self.furthest: dict[_List, Slice] = {}  # last slice of each list or search
         self.returned: list[Allocation] = []  # lists of which chunks gave candidates back
@@ -47,6 +48,7 @@ class Known:
         self.stored_as.add(request.store_as)
         self.qualities |= {request.quality, record.followed}
         self.largest = max(self.largest, request.target)
+        self.divided |= request.keyword in self.images
         self.by_hashes |= request.quality.twins is TwinRule.HASHES
         self.images[request.keyword] = self.images.get(request.keyword, 0) + request.target
         self._add_columns(request.columns)

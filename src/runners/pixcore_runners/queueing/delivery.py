@@ -23,6 +23,7 @@ from pixcore import (
     PermanentError,
     PixcoreError,
     Status,
+    StatusRepo,
     StatusUnavailable,
     TransientError,
 )
@@ -92,6 +93,7 @@ class Deliveries:
     rest: SharedRest | None = None
     _closed_at_end: ExitStack = field(init=False, factory=ExitStack)
     _parts: "tuple[Assembly, ChunkPipeline] | None" = field(init=False, default=None)
+    _status: StatusRepo | None = field(init=False, default=None)
     _lock: threading.Lock = field(init=False, factory=threading.Lock)
     _rests: int = field(init=False, default=0)
 
@@ -101,6 +103,19 @@ class Deliveries:
             return None
         self._sleep(_POLL)  # else the delivery could return to this worker many times before it stops taking chunks
         return Later(0.0, "the worker rests")
+
+    def failed_earlier(self, key: ChunkKey) -> str | None:
+        """Return the error of a chunk that has failed permanently; None if it has not, or if this cannot be read now.
+
+        Costs one query. Starts no decoder and does not use the store, so a process that forks may call it.
+        """
+        try:
+            if self._status is None:
+                self._status = assemble_for_worker(self.settings()).status
+            record = self._status.get(key)
+        except PixcoreError:
+            return None
+        return record.error if record.status is Status.FAILED else None
 
     def assembly(self) -> Assembly:
         """Return the adapters of this process.

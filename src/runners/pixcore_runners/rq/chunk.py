@@ -3,7 +3,7 @@
 import math
 
 from rq import get_current_job
-from rq.job import Retry
+from rq.job import Job, Retry
 from rq.timeouts import JobTimeoutException
 
 from pixcore import ChunkKey, InvalidRequest
@@ -11,6 +11,8 @@ from pixcore.errors import one_line
 from pixcore_runners.queueing.delivery import AlreadyFailed, Deliveries, Later
 from pixcore_runners.rq.progress import JobProgress
 from pixcore_runners.settings import load_here
+
+FUNCTION = "pixcore_runners.rq.process_chunk"
 
 # How often RQ retries a job whose work-horse or worker was killed, and after how many seconds. The chunk's own budget
 # of failures ends the retries long before, unless the worker dies before it claims the chunk.
@@ -21,6 +23,17 @@ _UNLIMITED = 10**9
 
 # The deliveries to this process. pixcore's worker sets its settings and its stop flag here before it forks.
 deliveries = Deliveries(lambda: load_here().settings, lambda: False, (JobTimeoutException,))
+
+
+def failed_earlier(job: Job) -> str | None:
+    """Return why the chunk of a job failed before the job was run for the first time; None if it did not.
+
+    After a cancel, thousands of such jobs may wait. To fork a work-horse for each would cost more than all the rest.
+    """
+    if job.func_name != FUNCTION or (job.retries_left or 0) < KILLED.max:
+        return None
+    chunk_id, dataset = job.args
+    return deliveries.failed_earlier(ChunkKey(dataset, chunk_id))
 
 
 def process_chunk(chunk_id: int, dataset: str) -> str | Retry:

@@ -16,11 +16,10 @@ from rq.serializers import JSONSerializer
 
 from pixcore import ChunkKey, ChunkRecord, Priority
 from pixcore_runners.rq.broker import broker_errors, connected, queue_names
-from pixcore_runners.rq.chunk import KILLED
+from pixcore_runners.rq.chunk import FUNCTION, KILLED
 from pixcore_runners.rq.working import work
 from pixcore_runners.settings import Settings
 
-_FUNCTION = "pixcore_runners.rq.process_chunk"
 _BATCH = 1000
 
 # How long RQ keeps the result of a job, in seconds; the status database keeps it for ever.
@@ -149,7 +148,7 @@ class RqRunner:
 
     def _job(self, key: ChunkKey, name: str, *, ahead: bool) -> rq.queue.EnqueueData:
         return rq.Queue.prepare_data(
-            _FUNCTION,
+            FUNCTION,
             (key.id, key.dataset),
             timeout=math.ceil(self._settings.chunk_deadline),
             result_ttl=_FINISHED,

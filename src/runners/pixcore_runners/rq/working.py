@@ -10,6 +10,7 @@ from typing import Any
 
 import rq
 from redis import Redis
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 from rq.job import Job
 from rq.scheduler import RQScheduler
@@ -25,7 +26,7 @@ from pixcore_runners.observing.logs import FORMATTERS, ChunkContext, log_to_stde
 from pixcore_runners.queueing.delivery import StopFlag
 from pixcore_runners.queueing.health import Loop, answer_probes
 from pixcore_runners.rq.broker import broker_errors, connected, queue_names
-from pixcore_runners.rq.chunk import deliveries
+from pixcore_runners.rq.chunk import deliveries, failed_earlier
 from pixcore_runners.rq.supervisor import supervise
 from pixcore_runners.settings import Settings
 
@@ -119,10 +120,27 @@ class ChunkWorker(rq.Worker):
         self.rest.until_fit(self.stop.is_set)
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
-    def heartbeat(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as RQ
-        """Tell RQ, and the probes of supervisors, that the loop of this worker runs."""
+    def execute_job(self, job: Job, queue: rq.Queue) -> None:
+        """Run the job in a work-horse, or remove it if its chunk failed earlier: the status database has the error."""
+        error = failed_earlier(job)
+        if error is None:
+            super().execute_job(job, queue)
+            return
+        self.connection.delete(job.key)  # all that Redis holds of a job that never ran
+        _logger.info("job %s is removed: its chunk failed earlier: %s", job.id, error)
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Tell RQ, and the probes of supervisors, that the loop of this worker runs.
+
+        RQ sends three heartbeats for each job. Each is one request here, instead of three.
+        """
         self.loop.pulse.beat()
-        super().heartbeat(*args, **kwargs)
+        if pipeline is not None:
+            super().heartbeat(timeout, pipeline)
+            return
+        with self.connection.pipeline(transaction=False) as requests:
+            super().heartbeat(timeout, requests)
+            requests.execute()
 
     def _beat(self) -> None:
         """Send RQ a heartbeat while the worker rests, so that it does not count as dead."""

@@ -143,7 +143,7 @@ def _variables(environ: Mapping[str, str], dotenv: Path | None) -> Mapping[str, 
     )
 
 
-def _written(dotenv: Path) -> dict[str, str | None]:
+def _written(dotenv: Path) -> Mapping[str, str]:
     """Return the variables of a ``.env`` file, without interpolation: a ``$`` in a password refers to no variable."""
     try:
         with dotenv.open(encoding="utf-8") as file:
@@ -155,11 +155,12 @@ def _written(dotenv: Path) -> dict[str, str | None]:
     except OSError as exc:
         raise InvalidRequest(f"{dotenv} cannot be read ({exc.strerror}); make it a file that you may read") from exc
     for binding in bindings:
-        if binding.error:  # the line is not quoted, as it may hold a password
+        # the line is not quoted, as it may hold a password. Without a value, the setting would be ignored in silence
+        if binding.error or (binding.value is None and (binding.key or "").startswith(_PREFIX)):
             raise InvalidRequest(
                 f"{dotenv}:{binding.original.line} cannot be read; write NAME=VALUE, or begin it with #"
             )
-    return {binding.key: binding.value for binding in bindings if binding.key}
+    return {binding.key: binding.value for binding in bindings if binding.key and binding.value is not None}
 
 
 def _from_variables(variables: Mapping[str, _Given]) -> dict[str, _Given]:
@@ -186,8 +187,10 @@ def _from_toml(config: Path | None) -> dict[str, _Given]:
             table = tomllib.load(file)
     except OSError as exc:
         raise InvalidRequest(f"{config} cannot be read ({exc.strerror}); name an existing TOML file") from exc
-    except (ValueError, RecursionError) as exc:
+    except ValueError as exc:
         raise InvalidRequest(f"{config} cannot be read as TOML: {exc}") from exc
+    except RecursionError as exc:
+        raise InvalidRequest(f"{config} cannot be read as TOML: its values are nested too deeply") from exc
     _refuse_unknown(table, Settings.names(), str(config))
     return {name: _Given(value, str(config), config.absolute().parent) for name, value in table.items()}
 

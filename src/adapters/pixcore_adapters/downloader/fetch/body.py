@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +18,6 @@ _DOUBTFUL_FAMILIES = frozenset({"text", "application", "audio", "video", "font",
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 _BOXED = frozenset({b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"})  # brands of AVIF and HEIF
 _DECISIVE = 12  # bytes that show whether a body is an image
-_ACTIVITY = "writing a download"
 
 
 def _looks_like_an_image(start: bytes) -> bool:
@@ -151,10 +151,12 @@ class NewFile:
     """A file that is complete or absent. A context manager, which removes the file if the block raises.
 
     libcurl delivers blocks of 16 kB; they are collected, because a system call for each costs more than a copy.
+    For ``temporary`` see ``local_disk``.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, temporary: bool = False) -> None:
         self._path = path
+        self._disk = partial(local_disk, "writing a download", temporary=temporary)
         self._descriptor = -1
         self._collected: list[bytes] = []
         self._size = 0
@@ -165,7 +167,7 @@ class NewFile:
         Raises:
             WorkspaceFull, TransientError: It cannot be created; see ``local_disk``.
         """
-        with local_disk(_ACTIVITY):
+        with self._disk():
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
 
     def write(self, block: bytes) -> None:
@@ -187,7 +189,7 @@ class NewFile:
         """
         left = memoryview(b"".join(self._collected))
         self._collected, self._size = [], 0
-        with local_disk(_ACTIVITY):
+        with self._disk():
             while left:
                 left = left[os.write(self._descriptor, left) :]
 

@@ -139,7 +139,7 @@ class Fetcher:
         return page.getvalue()
 
     async def save(self, url: str, into: Path, max_bytes: int) -> int:
-        """Fetch a page like ``page`` does, into a file. Return its size in bytes.
+        """Fetch a page like ``page`` does, into a temporary file. Return its size in bytes.
 
         Raises:
             InvalidRequest, SourceUnavailable, SourceChanged: As for ``page``.
@@ -152,7 +152,7 @@ class Fetcher:
                 file.create()
                 return body
 
-            with NewFile(into) as file:
+            with NewFile(into, temporary=True) as file:
                 body = await self._visit(address, take)
                 file.flush()
             return body.size

@@ -107,7 +107,7 @@ def _stored(store: BlobStore, base: str, key: str) -> ListFile:
     def opened() -> Generator[Path]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "list")
-            fetch_blob(store, key, path, MAX_BYTES)
+            fetch_blob(store, key, path, MAX_BYTES, temporary=True)
             yield path
 
     return ListFile(f"{base}/{key}", opened)

@@ -1,11 +1,12 @@
 """Read a list in one JSON document, in parts: an array of objects or URLs, or an object of columns."""
 
 import json
-import tempfile
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import IO
 
+from pixcore.chunk.workspace import local_disk, temporary_file
 from pixcore.errors import InvalidRequest
 from pixcore_adapters.downloader.lists import json_lines
 from pixcore_adapters.downloader.lists.json_lines import JsonRow
@@ -13,7 +14,7 @@ from pixcore_adapters.downloader.lists.text import MAX_LINE, Readable
 
 _BLOCK = 1 << 16  # characters
 _MAX_COLUMNS = 1000
-_SPACE = " \t\r\n\ufeff"
+_NO_SPACE = re.compile(r"[^ \t\r\n\ufeff]")
 _decoder = json.JSONDecoder()
 
 
@@ -44,10 +45,10 @@ class _Scanner:
     def peek(self) -> str:
         """Return the next character that is not a space, without taking it; ``""`` at the end."""
         while True:
-            while self._at < len(self._buffer):
-                if (letter := self._buffer[self._at]) not in _SPACE:
-                    return letter
-                self._at += 1
+            if found := _NO_SPACE.search(self._buffer, self._at):  # a loop over 100 MB of spaces would take a minute
+                self._at = found.start()
+                return found[0]
+            self._at = len(self._buffer)
             if not self._more():
                 return ""
 
@@ -114,16 +115,18 @@ def _array(scanner: _Scanner) -> Iterator[JsonRow]:
 def _object(scanner: _Scanner, name: str) -> Iterator[JsonRow]:
     """Yield the rows of an object of columns, or of several objects that follow each other."""
     with ExitStack() as opened:
-        columns: dict[str, IO[str]] = {}
+        columns: dict[str, IO[bytes]] = {}
         single: dict[str, object] = {}
         for key in scanner.items("{", "}"):
             start = scanner.peek()
             if start not in "[{" or len(columns) == _MAX_COLUMNS:
                 single[str(key)] = scanner.value()
                 continue
-            columns[str(key)] = file = opened.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
-            for _ in scanner.items(start, "]" if start == "[" else "}"):
-                file.write(json.dumps(scanner.value()) + "\n")
+            with local_disk("reading a list", temporary=True):
+                columns[str(key)] = file = opened.enter_context(temporary_file())
+                for _ in scanner.items(start, "]" if start == "[" else "}"):
+                    file.write(json.dumps(scanner.value()).encode() + b"\n")
+                file.flush()
         if single or scanner.peek():  # the object is a row; others may follow
             for key, column in columns.items():
                 column.seek(0)
@@ -144,7 +147,7 @@ def _others(scanner: _Scanner) -> Iterator[JsonRow]:
         yield json_lines.row(number, value, json.dumps(value))
 
 
-def _columns(columns: dict[str, IO[str]], name: str) -> Iterator[JsonRow]:
+def _columns(columns: dict[str, IO[bytes]], name: str) -> Iterator[JsonRow]:
     number = 0
     while True:
         number += 1
