@@ -25,6 +25,25 @@ from pixcore_adapters.outputs.report.build import IMAGES, Report, gather
 
 DATASET = "d"
 
+# Texts that run in a page which does not escape them.
+PROBES = (
+    "<img src=x onerror=hacked=1>",
+    "<script>hacked=1</script>",
+    "</script><script>hacked=1</script>",
+    "</style><script>hacked=1</script>",
+    "--><svg onload=hacked=1>",
+    "\"><iframe srcdoc='<script>parent.hacked=1</script>'>",
+    "' autofocus onfocus=hacked=1 x='",
+    "javascript:hacked=1",
+    "data:text/html,<script>hacked=1</script>",
+    'https://x.example/"onmouseover=hacked=1 x="',
+    "{{ 7*7 }}{% raw %}${hacked=1}",
+    "&lt;b&gt;&amp;",
+    "\u202egnp.exe \u2066\x00\x07\u2028 👩\u200d🚀 " + "x" * 10_000,
+)
+
+MEASURED = 100  # the dogs are from an archive without measures
+
 
 def a_row(number: int, **changes: object) -> Row:
     """Return the row of an image. Values that are not given depend only on the number."""
@@ -184,3 +203,12 @@ def a_record(
 def jpegs(count: int) -> list[bytes]:
     """Return so many different small JPEGs."""
     return [encoded(photo(number, 64, 48), quality=60) for number in range(count)]
+
+
+def measures(number: int) -> dict[str, object]:
+    """Return the measures and flags of an image of the first chunk: the 10th is the softest, the 20th the sharpest."""
+    if number >= MEASURED:
+        return {}
+    flags = ",".join(flag for flag, every in (("dark", 5), ("blurry", 10)) if number % every == 0)
+    sharpness = {10: 120, 20: 990}.get(number, 500 + number)
+    return {"sharpness": sharpness, "aspect": 1333, "colourfulness": 415, "frames": 1, "mode": "RGB", "flags": flags}

@@ -25,16 +25,23 @@ class PageError(Exception):
 
 @define
 class Browser:
-    """One page at a time, in a context of its own without a network."""
+    """The pages of one context, one of which is asked."""
 
     process: "subprocess.Popen[str]"
 
     def open(self, file: Path, **options: object) -> None:
-        """Load a file; ``options`` are those of Playwright's ``newContext``."""
+        """Load a file without a network, in a new context; ``options`` are those of Playwright's ``newContext``."""
         self("open", file.as_uri(), options)
 
+    def visit(self, address: str, **options: object) -> None:
+        """Load a page of a server on this machine, in a context of its own; ``options`` are as for ``open``."""
+        self("open", address, {"offline": False, **options})
+
     def __call__(self, method: str, *args: object) -> Any:  # noqa: ANN401 - whatever JSON holds
-        """Call a method of Playwright's page, such as ``click`` or ``keyboard.press``; or ``judged`` or ``seen``."""
+        """Call a method of Playwright's page, such as ``click`` or ``keyboard.press``; or ``judged`` or ``seen``.
+
+        ``tab`` opens an address in a further page of the context; ``turn`` goes to the page of a number, from 0.
+        """
         assert self.process.stdin
         print(json.dumps({"method": method, "args": args}), file=self.process.stdin, flush=True)
         return self._answer()

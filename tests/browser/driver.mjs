@@ -10,14 +10,22 @@ const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
 const browser = await chromium.launch({ executablePath: program, args: ["--no-sandbox", "--no-zygote"] });
 let page;
+let pages;  // all of one context
 let seen;
 
 async function open(address, options) {
   await page?.context().close();
   const context = await browser.newContext({ offline: true, ...options });
-  page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  pages = [];
   seen = { console: [], requests: [], violations: [] };
+  await tab(address, context);
+}
+
+// Open a further page that shares the cookies of the first one.
+async function tab(address, context = page.context()) {
+  page = await context.newPage();
+  pages.push(page);
+  page.setDefaultTimeout(20_000);
   page.on("console", (message) => seen.console.push(message.text()));
   page.on("pageerror", (error) => seen.console.push(String(error)));
   page.on("request", (request) => request.url().startsWith("data:") || seen.requests.push(request.url()));
@@ -36,6 +44,8 @@ async function judged() {
 
 async function answer({ method, args }) {
   if (method === "open") return open(...args);
+  if (method === "tab") return tab(...args);
+  if (method === "turn") { page = pages[args[0]]; return page.bringToFront(); }
   if (method === "judged") return judged();
   if (method === "seen") return seen;
   const path = method.split(".");

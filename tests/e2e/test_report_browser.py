@@ -1,5 +1,6 @@
 """The report in a real browser: mouse, keyboard, light and dark theme, hostile titles."""
 
+import io
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,34 +13,19 @@ from attrs import evolve
 from browser.chromium import Browser, browser
 from pictures import encoded, photo
 from PIL import Image
-from reports import StoredDataset, a_copy, a_record, a_row, stored_dataset, with_outcomes
+from reports import PROBES, StoredDataset, a_copy, a_record, a_row, measures, stored_dataset, with_outcomes
 from servers.fixtures import had
 
 from pixcore import ChunkKey, NearGroup, NearPair, SeenImage, Status, near_groups
 from pixcore.model.chunks import Attempt, Phase, Reject, TwinPair
 from pixcore.model.quality import Fingerprint
 from pixcore.model.rows import COLUMNS, NUMBERS
+from pixcore.stored import decision_csv
 from pixcore_adapters.outputs.report.build import Report
 from pixcore_adapters.outputs.report.page import write
 
 IMAGES = 130  # more than a page of the contact sheet holds
 TILES = "#sheet button"
-
-PROBES = (
-    "<img src=x onerror=hacked=1>",
-    "<script>hacked=1</script>",
-    "</script><script>hacked=1</script>",
-    "</style><script>hacked=1</script>",
-    "--><svg onload=hacked=1>",
-    "\"><iframe srcdoc='<script>parent.hacked=1</script>'>",
-    "' autofocus onfocus=hacked=1 x='",
-    "javascript:hacked=1",
-    "data:text/html,<script>hacked=1</script>",
-    'https://x.example/"onmouseover=hacked=1 x="',
-    "{{ 7*7 }}{% raw %}${hacked=1}",
-    "&lt;b&gt;&amp;",
-    "\u202egnp.exe \u2066\x00\x07\u2028 👩\u200d🚀 " + "x" * 10_000,
-)
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +61,6 @@ def dataset(work: Path) -> StoredDataset:
 
 
 COPIES = 30  # more than the page shows at a time
-MEASURED = 100  # the dogs are from an archive without measures
-
-
-def measures(number: int) -> dict[str, object]:
-    """Return the measures and flags of an image of the first chunk: the 10th is the softest, the 20th the sharpest."""
-    if number >= MEASURED:
-        return {}
-    flags = ",".join(flag for flag, every in (("dark", 5), ("blurry", 10)) if number % every == 0)
-    sharpness = {10: 120, 20: 990}.get(number, 500 + number)
-    return {"sharpness": sharpness, "aspect": 1333, "colourfulness": 415, "frames": 1, "mode": "RGB", "flags": flags}
 
 
 def near(*pairs: tuple[int, int]) -> list[NearGroup]:
@@ -275,7 +251,7 @@ def test_every_dropped_copy_is_beside_the_kept_image(opened: Browser) -> None:
     until(opened, f"{loaded} === 48")
     opened("click", "#dropped + .pager button >> nth=1")
     until(opened, "document.querySelectorAll('#dropped li').length === 6")
-    opened("click", "#dropped button >> nth=5")
+    opened("click", "#dropped [data-image] >> nth=5")
     assert text(opened, "#details-title") == "picture 29"
 
 
@@ -329,7 +305,7 @@ def test_a_click_shows_the_details_of_an_image(opened: Browser) -> None:
 def test_the_page_can_be_used_by_keyboard_alone(opened: Browser) -> None:
     """Tab must reach the sheet, arrows move between images, and Escape return to the last one."""
     opened("focus", "#filters button[type=reset]")
-    press(opened, "Tab", "Tab")  # skip the button for the next page; the other one is disabled
+    press(opened, "Tab", "Tab", "Tab")  # skip the buttons to choose and for the next page; the other one is disabled
     assert focused(opened) == "picture 0"
     press(opened, "ArrowRight", "ArrowRight", "ArrowLeft")
     assert focused(opened) == "picture 1"
@@ -480,3 +456,31 @@ def test_foreign_text_is_shown_and_never_executed(
     seen = chromium("evaluate", "[...document.querySelectorAll('main bdi, header bdi')].map((one) => one.textContent)")
     assert seen.count(written) >= 12
     check_no_side_effects(chromium, tmp_path / "page.html")
+
+
+def test_images_are_chosen_and_saved_as_a_file_that_the_import_reads(chromium: Browser, page: Path) -> None:
+    """Whoever cannot run a server sends back a file; a reload must not lose what it will hold."""
+    chromium.open(page)
+    chromium("evaluate", "URL.createObjectURL = (blob) => { saved = blob; return 'data:,'; }, 0")
+    press(chromium, "x")  # choosing is not switched on
+    chromium("click", "[data-choose]")
+    chromium("click", f"{TILES} >> nth=3")
+    chromium("click", f"{TILES} >> nth=5", {"modifiers": ["Shift"]})
+    press(chromium, "x", "ArrowRight", "x", "u", "ArrowRight")
+    chromium("fill", "#relabel input", 'red, "panda"')
+    press(chromium, "Enter")
+    chromium("click", "#dropped [data-verdict=left]")
+    chromium("reload")
+    chromium("click", "[data-choose]")
+    assert text(chromium, "#chosen") == "3 out, 1 relabelled"
+    assert text(chromium, ".tag") == 'red, "panda"'
+    chromium("evaluate", "URL.createObjectURL = (blob) => { saved = blob; return 'data:,'; }, 0")
+    chromium("fill", "#by", "Ada")
+    chromium("click", "#save")
+    lines = io.StringIO(chromium("evaluate", "saved.text()"), newline="")
+    found = [
+        (each.kind.value, int(each.sha256, 16), each.label, each.by) for each in decision_csv.read(lines, "d", "f")
+    ]
+    assert found == [*(("exclude", number, "", "Ada") for number in (3, 4, 5)), ("relabel", 7, 'red, "panda"', "Ada")]
+    assert chromium("judged") == []
+    chromium("evaluate", "localStorage.clear()")

@@ -71,8 +71,8 @@ class Thumbnails:
 
         Only one thread may call it at a time, because it changes the warning filters of the process.
         """
-        with _bombs_are_errors():
-            return self._thumbnail(image)
+        with bombs_are_errors():
+            return self.draw(image)
 
     def all_of(self, images: Iterable[tuple[T, bytes]]) -> Generator[tuple[T, bytes]]:
         """Yield each item with the thumbnail of its image, in order. Use all cores.
@@ -86,10 +86,10 @@ class Thumbnails:
         threads = os.cpu_count() or 1
         ahead: deque[tuple[T, Future[bytes]]] = deque()
         error: Exception | None = None
-        with _bombs_are_errors(), ThreadPoolExecutor(threads) as pool:
+        with bombs_are_errors(), ThreadPoolExecutor(threads) as pool:
             try:
                 for item, image in images:
-                    ahead.append((item, pool.submit(self._thumbnail, image)))
+                    ahead.append((item, pool.submit(self.draw, image)))
                     if len(ahead) > _AHEAD * threads:
                         earliest, made = ahead.popleft()
                         yield earliest, made.result()
@@ -100,7 +100,8 @@ class Thumbnails:
         if error:
             raise error
 
-    def _thumbnail(self, image: bytes) -> bytes:
+    def draw(self, image: bytes) -> bytes:
+        """Return the same as ``thumbnail``. Threads may call it at a time, within ``bombs_are_errors``."""
         try:
             return self._encoded(self._small(image))
         except Exception:  # noqa: BLE001 - Pillow raises OSError, SyntaxError and more; the page then lacks one picture
@@ -143,7 +144,8 @@ def _scaled_jpeg(data: bytes, image: Image.Image, wanted: tuple[int, int]) -> Im
 
 
 @contextmanager
-def _bombs_are_errors() -> Generator[None]:
+def bombs_are_errors() -> Generator[None]:
+    """Let Pillow refuse decompression bombs within the block, and print no warnings, in all threads of the process."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)

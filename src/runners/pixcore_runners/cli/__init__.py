@@ -20,7 +20,7 @@ _GROUPS = {
     "Make a dataset": ("demo", "plan", "run", "status", "retry", "cancel"),
     "Keep datasets": ("list", "copy", "rename", "delete"),
     "Inspect, verify and export it": ("report", "outcomes", "why", "verify", "export", "push"),
-    "Decide about single images": ("exclude", "include", "relabel", "decisions", "apply"),
+    "Decide about single images": ("review", "exclude", "include", "relabel", "decisions", "apply"),
     "Use workers on many machines": ("submit", "worker", "reap", "metrics"),
     "Check the configuration": ("check", "config"),
 }

@@ -76,7 +76,7 @@ def find(shell: Shell, dataset: str, names: Sequence[str], listed: str | None, b
     by_sha256: dict[str, list[NamedImage]] = {}
     for image in (image for images in found.values() for image in images if image.sha256):
         by_sha256.setdefault(image.sha256, []).append(image)
-    return NamedImages(assembly, name, by_sha256, by or _login(), assembly.decisions.now())
+    return NamedImages(assembly, name, by_sha256, by or login(), assembly.decisions.now())
 
 
 def record(shell: Shell, assembly: Assembly, dataset: str, decisions: Sequence[Decision]) -> None:
@@ -111,6 +111,18 @@ def opened_text(path: str) -> Generator[TextIO]:
             yield file
     except OSError as exc:
         raise InvalidRequest(f"{path} cannot be read ({exc.strerror}); name a file that exists, or -") from exc
+
+
+def login() -> str:
+    """Return the login name of who runs the command.
+
+    Raises:
+        InvalidRequest: This machine has none.
+    """
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as exc:
+        raise InvalidRequest("this machine has no login name for you; say who decides with --by") from exc
 
 
 def _listed(path: str) -> list[str]:
@@ -168,10 +180,3 @@ def _digest(file: Path) -> str:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as exc:
         raise InvalidRequest(f"{file} cannot be read ({exc.strerror})") from exc
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError) as exc:
-        raise InvalidRequest("this machine has no login name for you; say who decides with --by") from exc

@@ -1,13 +1,10 @@
 """``pixcore metrics``: serve metrics to Prometheus."""
 
-import signal
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-
 import rich_click as click
 
 from pixcore_runners.assembly.assembly import assemble_for_worker
 from pixcore_runners.cli.shell import Shell, shared
+from pixcore_runners.cli.until_signal import until_signal
 from pixcore_runners.registry.table import needing
 
 
@@ -39,20 +36,9 @@ def command(shell: Shell, host: str, port: int) -> None:
     shell = shell.logging()
     assembly = assemble_for_worker(shell.settings)
     folder = shell.settings.metrics_dir
-    with _ending() as wait_for_signal:
+    with until_signal() as wait_for_signal:
         bound = serve(assembly.status, folder, host, port)
         shell.say(f"metrics at http://{f'[{host}]' if ':' in host else host}:{bound}/metrics")
         if not folder:
             shell.say("metrics_dir is not set, so only metrics of the status database are served")
         wait_for_signal()
-
-
-@contextmanager
-def _ending() -> Generator[Callable[[], object]]:
-    """Give the block a function that waits for Ctrl-C or SIGTERM. Both are blocked inside it, also in new threads."""
-    numbers = {signal.SIGINT, signal.SIGTERM}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield lambda: signal.sigwait(numbers)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

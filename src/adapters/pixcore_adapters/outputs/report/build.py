@@ -12,7 +12,7 @@ from pixcore.model.originals import collected_sha256
 from pixcore.ports.seen_images import NearPair
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.near_groups import NearGroup
-from pixcore_adapters.outputs.report.dropped import DroppedImages
+from pixcore_adapters.outputs.dropped import DroppedImages
 from pixcore_adapters.outputs.report.figures import Figures
 from pixcore_adapters.outputs.report.funnel import Stage, funnel
 from pixcore_adapters.thumbnails import Encoding, Thumbnails

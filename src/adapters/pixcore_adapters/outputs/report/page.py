@@ -5,14 +5,12 @@ data from a block of JSON and inserts it as text, never as markup. If anything g
 policy forbids other scripts and styles, and every request.
 """
 
-import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,22 +20,26 @@ from markupsafe import Markup
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest
 from pixcore.model.rows import COLUMNS
+from pixcore_adapters.outputs.dropped import Dropped
+from pixcore_adapters.outputs.page import parts
+from pixcore_adapters.outputs.page.rows import Coding, safe_json
 from pixcore_adapters.outputs.report import charts
 from pixcore_adapters.outputs.report.build import Report
-from pixcore_adapters.outputs.report.dropped import Dropped
 from pixcore_adapters.outputs.report.figures import ValueCounts
 from pixcore_adapters.outputs.report.timeline import outcome, timeline
-from pixcore_adapters.outputs.templates import environment
 from pixcore_adapters.thumbnails import Encoding
 
 # The page's first bytes. They distinguish a report from other files.
 SIGN = b'<!doctype html>\n<meta charset="utf-8">\n<meta name="generator" content="pixcore report">\n'
 
 _WEB_ADDRESS = re.compile(r"""https?://[^\s\x00-\x20\x7f"'<>\\]+""", re.IGNORECASE)
-_CODED = (
-    *("label", "keyword", "source", "creator", "license", "license_url", "opt_out", "hash_method", "format"),
-    *("mode", "flags"),
+_PACKAGE = "pixcore_adapters.outputs.report"
+_STYLE = ("base", "filters", "details", "choosing", "report")
+_SCRIPT = (
+    *("basics", "images", "filters", "details", "choosing", "selecting", "pairs"),
+    *("report", "dropped", "chosen"),
 )
+_OUTCOME = ("outcome", "detail", "rescuable")  # of images that were left out
 _BARS = 8
 
 
@@ -79,7 +81,8 @@ def write(report: Report, target: Path) -> int:
 def render(report: Report) -> Iterator[bytes]:
     """Yield the page in parts."""
     yield SIGN
-    style, script = (Markup(_text(name)) for name in ("report.css", "report.js"))  # noqa: S704 - files of this package
+    style = Markup(parts.style(_PACKAGE, _STYLE))  # noqa: S704 - files of this package
+    script = Markup(parts.script(_PACKAGE, _SCRIPT))  # noqa: S704 - the same
     page = _environment().get_template("report.html")
     for text in page.generate(
         report=report,
@@ -95,10 +98,6 @@ def render(report: Report) -> Iterator[bytes]:
 def _is_report(file: Path) -> bool:
     with file.open("rb") as existing:
         return existing.read(len(SIGN)) == SIGN
-
-
-def _text(name: str) -> str:
-    return (files(__package__) / "templates" / name).read_text("utf-8")
 
 
 def _policy(style: str, script: str) -> str:
@@ -119,7 +118,7 @@ def _hash(text: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    made = environment("pixcore_adapters.outputs.report")
+    made = parts.page_environment(_PACKAGE)
     made.filters |= {
         "size": _size,
         "extent": _extent,
@@ -136,54 +135,41 @@ def _environment() -> Environment:
 
 
 def _data(report: Report) -> Iterator[Markup]:
-    """Yield the images as JSON that is safe in a script element, one image a line.
-
-    Values of the columns in ``_CODED`` recur: each image has their positions in ``values``.
-    """
-    values: dict[str, dict[str, int]] = {column: {} for column in _CODED}
+    """Yield the images as JSON that is safe in a script element, one image a line."""
+    coding = Coding()
     listed = list(dict.fromkeys(column for shown in report.images for column in shown.row if column not in COLUMNS))
     lines = [
         [
             shown.chunk,
-            *(_coded(column, shown.row.get(column, ""), values) for column in COLUMNS),
+            *(coding.coded(column, shown.row.get(column, "")) for column in COLUMNS),
             *(str(shown.row.get(column, "")) for column in listed),
+            *(coding.coded(column, "") for column in _OUTCOME),
         ]
         for shown in report.images
     ]
     head = {
+        "dataset": report.dataset,
         "type": report.encoding,
         "preview_type": Encoding.WEBP,
         "side": report.side,
-        "columns": ["chunk", *COLUMNS, *(f"list:{column}" for column in listed), "thumbnail"],
-        "values": {column: list(places) for column, places in values.items()},
+        "columns": ["chunk", *COLUMNS, *(f"list:{column}" for column in listed), *_OUTCOME, "thumbnail"],
+        "values": coding.values,
         "dropped": [_dropped(one, report.kept) for one in (*report.dropped.pairs, *report.dropped.others)],
         "images": [],
     }
-    yield _json(head).removesuffix("]}")
+    yield safe_json(head).removesuffix("]}")
     for number, (line, shown) in enumerate(zip(lines, report.images, strict=True)):
-        yield ("," if number else "") + Markup("\n") + _json([*line, b64encode(shown.thumbnail).decode()])
+        yield ("," if number else "") + Markup("\n") + safe_json([*line, b64encode(shown.thumbnail).decode()])
     yield Markup("\n]}")
 
 
 def _dropped(one: Dropped, kept: Mapping[str, int]) -> Mapping[str, object]:
     """Return what the script shows of a dropped image; ``kept`` is the place of the image that stays."""
-    line = {key: one.line[key] for key in ("outcome", "url", "detail", "twin_url") if key in one.line}
+    line = {key: one.line[key] for key in ("outcome", "sha256", "url", "detail", "twin_url") if key in one.line}
     numbers = {key: one.line.get(key, 0) for key in ("width", "height", "bytes")}
     picture = b64encode(one.preview).decode()
-    return {"chunk": one.chunk, **line, **numbers, "kept": kept.get(one.twin), "picture": picture}
-
-
-def _coded(column: str, value: object, values: dict[str, dict[str, int]]) -> object:
-    if column not in values:
-        return value
-    return values[column].setdefault(str(value), len(values[column]))
-
-
-def _json(value: object) -> Markup:
-    text = json.dumps(value, separators=(",", ":"))  # ASCII, so that every title survives unchanged
-    for letter in "<>&":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return Markup(text)  # noqa: S704 - it cannot end the script element
+    rest = {"rescuable": int(one.rescuable), "kept": kept.get(one.twin), "picture": picture}
+    return {"chunk": one.chunk, **line, **numbers, **rest}
 
 
 def _size(count: int) -> str:

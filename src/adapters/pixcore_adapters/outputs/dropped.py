@@ -7,18 +7,32 @@ from attrs import define, field, frozen
 
 from pixcore.errors import InvalidRequest, StoreNotFound, one_line
 from pixcore.model.chunks import ChunkRecord
-from pixcore.model.images import RejectReason
+from pixcore.model.images import DOUBTFUL, RejectReason
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.outcomes import outcome_lines, previews
 
 
 @frozen
 class Dropped:
-    """A dropped image: the id of its chunk, its outcome as stored, and its preview or, without one, ``b""``."""
+    """A dropped image.
+
+    Attributes:
+        chunk: The id of its chunk.
+        line: Its outcome as stored.
+        preview: Its preview; ``b""`` without one.
+        kept: Whether its chunk keeps the bytes of rejected images.
+    """
 
     chunk: int
     line: Mapping[str, object]
     preview: bytes
+    kept: bool
+
+    @property
+    def rescuable(self) -> bool:
+        """Whether a decision can bring it back: it is sound and its bytes are kept, or a decision excluded it."""
+        outcome = self.line["outcome"]
+        return outcome == RejectReason.EXCLUDED or (self.kept and outcome not in DOUBTFUL)
 
     @property
     def twin(self) -> str:
@@ -71,7 +85,8 @@ class DroppedImages:
 
 def _dropped(record: ChunkRecord, archives: StoredArchives) -> Iterator[Dropped]:
     pictures = previews(record, archives)
+    kept = record.result is not None and record.result.rejected is not None
     # only lines of images have a sha256; those of accepted and equal ones are no pairs to look at
     for line in outcome_lines(record, archives, b'"sha256": '):
         if line["outcome"] not in ("accepted", RejectReason.DUPLICATE, RejectReason.SEEN):
-            yield Dropped(record.chunk.id, line, pictures.get(str(line["sha256"]), b""))
+            yield Dropped(record.chunk.id, line, pictures.get(str(line["sha256"]), b""), kept)
