@@ -137,7 +137,7 @@ def test_a_stopping_worker_defers_the_delivery_at_once(worker: Worker) -> None:
         if isinstance(event, ImageAccepted):
             worker.stop.set()
 
-    assert worker.deliver(stopping) == Later(0.0, "the worker is stopping")
+    assert worker.deliver(stopping) == Later(0.0, "the worker is stopping", "stopping")
     assert (worker.record.status, worker.record.failures) == (Status.PENDING, 0)
     assert isinstance(evolve(worker, stop=StopFlag()).deliver(), ChunkResult)
 

@@ -6,21 +6,24 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from threading import Barrier
-from urllib.request import ProxyHandler, build_opener
 from uuid import uuid4
 
 import pytest
 from command import at_home, ended, fill, pixcore, start
-from fleet import await_true, fleet
+from fleet import await_true, everything_holds, fleet
+from http_client import get
 from memory_assembly import MemoryAssembly, picture
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 from servers.addresses import Redis
 
 from pixcore import ChunkKey, ChunkRequest, Fault, InvalidRequest, Slice, StatusUnavailable, StoreUnavailable
@@ -40,8 +43,11 @@ from pixcore.model.chunks import ChunkResult, Progress, Status
 from pixcore.model.images import Candidate, CandidateKey, Miss
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
-from pixcore_runners.observing.metrics import BUCKETS, Metrics, StatusGauges, serve
+from pixcore_runners.observing.gauges import StatusGauges
+from pixcore_runners.observing.metrics import BUCKETS, Metrics
+from pixcore_runners.observing.page import serve
 from pixcore_runners.queueing.delivery import Deliveries
+from pixcore_runners.queueing.gauges import QueueGauges
 from pixcore_runners.settings import load_here
 
 KEY = ChunkKey("d", 7)
@@ -111,6 +117,14 @@ Metrics(folder)(retried)
 theirs.inc()
 print(generate_latest().decode())
 """
+
+# The modules that import prometheus_client.
+IMPORTING = {
+    "pixcore_runners.observing.metrics",
+    "pixcore_runners.observing.gauges",
+    "pixcore_runners.observing.page",
+    "pixcore_runners.queueing.gauges",
+}
 
 RETRIES = ("pixcore_retries_total", "phase=upload")
 
@@ -422,11 +436,13 @@ def test_a_metrics_folder_that_cannot_be_created_is_an_error_of_the_settings(mon
 def test_a_missing_package_names_the_extra(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """The error must contain the command that installs the package."""
     monkeypatch.setenv("PIXCORE_METRICS_DIR", "metrics")
+    for name in [*sys.modules]:
+        if name.startswith("prometheus_client.") or name in IMPORTING:
+            monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    monkeypatch.delitem(sys.modules, "pixcore_runners.observing.metrics")
     ran = pixcore(*words)
     assert ran.code == 2
-    assert ran.err.rstrip().endswith("prometheus_client is not installed; pip install 'pixcore[metrics]'")
+    assert re.search(r"prometheus_client[.\w]* is not installed; pip install 'pixcore\[metrics\]'\n$", ran.err)
 
 
 @pytest.mark.parametrize("words", ["--help", "metrics --help", "run --source folder:photos"])
@@ -451,43 +467,135 @@ def test_metrics_of_an_embedding_program_are_kept_apart(folder: Path) -> None:
 # -- the endpoint ----------------------------------------------------------------------------------------------------
 
 
-def scraped(port: int) -> Samples:
+def samples(port: int) -> Samples:
     """Return the samples that Prometheus gets, by name and labels."""
-    with build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
-        text = answer.read().decode()
-    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
-    return {tuple(re.findall(r"[\w.:]+(?:=\"[^\"]*\")?", name)): float(value) for name, _, value in lines}
+    status, text = get(port, "/metrics")
+    assert status == 200
+    return {
+        (sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+@contextmanager
+def serving(**environ: str) -> Iterator[int]:
+    """Give the block the port of a server of metrics; end it with SIGTERM, and check that it printed no error."""
+    with start("metrics", "--port", 0, env=os.environ | environ) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        try:
+            found = re.fullmatch(r".* metrics at http://127\.0\.0\.1:(\d+)/metrics\n", line)
+            assert found, line
+            yield int(found[1])
+        finally:
+            process.terminate()
+            ran = ended(process)
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
 
 
 def test_status_and_counts_are_served_together_by_a_separate_process(home: Path, folder: Path) -> None:
     """The process must serve correct values after workers were killed, and end on SIGTERM without an error."""
-    environ = os.environ | {"PIXCORE_METRICS_DIR": str(folder)}
     assert pixcore("run", "--source", "folder:photos", "--chunk-size", "2").code == 0
-    with start("metrics", "--port", 0, env=environ) as process:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        found = re.fullmatch(r"metrics at http://127\.0\.0\.1:(\d+)/metrics\n", line)
-        assert found, line
-        before = scraped(int(found[1]))
+    with serving(PIXCORE_METRICS_DIR=str(folder)) as port:
+        before = samples(port)
         with counting(folder, 5) as worker:
             await_counts(worker)
             worker.kill()
-        after = scraped(int(found[1]))
-        process.terminate()
-        ran = ended(process)
-    assert (ran.code, ran.out, ran.err) == (0, "", "")
+        after = samples(port)
+        assert get(port, "/readyz") == get(port, "/healthz") == (200, "ok\n")
     assert before == {
         ("pixcore_status_reachable",): 1,
-        ("pixcore_chunks", 'phase="complete"', 'status="completed"'): 3,
+        ("pixcore_chunks", "phase=complete", "status=completed"): 3,
+        **{
+            ("pixcore_dataset_chunks", "dataset=photos", f"status={each}"): 3 * (each == "completed") for each in Status
+        },
         ("pixcore_chunk_images",): 6,
         ("pixcore_workers",): 0,
         ("pixcore_expired_leases",): 0,
-        ("pixcore_resting_workers", 'fault="machine"'): 0,
-        ("pixcore_resting_workers", 'fault="service"'): 0,
+        ("pixcore_resting_workers", "fault=machine"): 0,
+        ("pixcore_resting_workers", "fault=service"): 0,
         ("pixcore_oldest_claim_seconds",): 0,
     }
-    assert after == before | {("pixcore_retries_total", 'phase="upload"'): 5}
+    assert after == before | {("pixcore_retries_total", "phase=upload"): 5}
     assert home.exists()
+
+
+@pytest.mark.parametrize("runner", ["celery", "rq"])
+def test_the_queue_its_workers_and_its_deliveries_are_served(
+    runner: str, redis: Redis, tmp_path: Path, folder: Path
+) -> None:
+    """An operator scales on what waits, and sees which workers run chunks, and what became of the deliveries."""
+    queue = f"metrics-{uuid4().hex}"
+    of = (f"queue={queue}", f"runner={runner}")
+    states = [("pixcore_queue_workers", *of, f"state={state}") for state in ("busy", "idle")]
+    with fleet(runner, tmp_path, broker=redis.url(8), queue=queue, metrics_dir=folder) as crew:
+        crew.submit(3)
+        with serving() as port:
+            found = samples(port)
+            assert [found["pixcore_queue_deliveries", *of], *(found[state] for state in states)] == [3, 0, 0]
+            assert found["pixcore_dataset_chunks", "dataset=cats", "status=pending"] == 3
+            crew.hold()
+            crew.worker()
+            await_true(lambda: [samples(port)[state] for state in states] == [1, 0])
+            crew.hand_out()
+            crew.until_settled()
+            await_true(lambda: [samples(port)[state] for state in states] == [0, 1])
+            found = samples(port)
+            assert found["pixcore_deliveries_total", "outcome=completed"] == 3
+            assert found["pixcore_queue_deliveries", *of] == 0
+        everything_holds(crew)
+
+
+def test_a_broker_that_does_not_answer_delays_no_scrape() -> None:
+    """Prometheus gives a scrape up after 10 s, and a second scrape must not wait for another answer."""
+
+    class Hanging:
+        reads = 0
+        answer = threading.Event()
+
+        def waiting(self) -> int:
+            self.reads += 1
+            self.answer.wait(30)
+            return 7
+
+        def workers(self) -> tuple[int, int]:
+            return 1, 2
+
+    runner = Hanging()
+    gauges = QueueGauges("q", {"rq": runner}, patience=0.01)
+    for _ in range(2):
+        assert values(gauges) == [("pixcore_queue_reachable", 0)]
+    runner.answer.set()
+    gauges.patience = 30
+    assert values(gauges) == [
+        ("pixcore_queue_reachable", 1),
+        ("pixcore_queue_deliveries", 7),
+        ("pixcore_queue_workers", 1),
+        ("pixcore_queue_workers", 2),
+    ]
+    assert runner.reads == 1
+
+
+def test_only_the_most_urgent_datasets_have_series_of_their_own() -> None:
+    """The number of series must not grow with the datasets of years, and no chunk may be missing from the sum."""
+    repo = MemoryStatusRepo()
+    for number in range(150):
+        requests = [
+            ChunkRequest(index, "cat", 1, [Slice("folder", "/", index, index + 1)], f"d{number:03}")
+            for index in range(1 + (number == 149))
+        ]
+        repo.ensure(requests)
+    found = [sample for metric in StatusGauges(repo).collect() for sample in metric.samples]
+    chunks = {
+        (sample.labels["dataset"], sample.labels["status"]): sample.value
+        for sample in found
+        if sample.name == "pixcore_dataset_chunks"
+    }
+    assert len(chunks) == 101 * len(Status)
+    assert chunks["d149", "pending"] == 2
+    assert chunks["", "pending"] == 50
+    assert sum(chunks.values()) == 151
 
 
 def test_a_missing_metrics_folder_is_reported_by_the_endpoint(home: Path) -> None:
@@ -496,7 +604,7 @@ def test_a_missing_metrics_folder_is_reported_by_the_endpoint(home: Path) -> Non
     with start("metrics", "--port", 0) as process:
         assert process.stderr is not None
         process.stderr.readline()
-        assert process.stderr.readline().startswith("metrics_dir is not set")
+        assert " metrics_dir is not set" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         assert ended(process).code == 0
     assert home.exists()
@@ -505,9 +613,9 @@ def test_a_missing_metrics_folder_is_reported_by_the_endpoint(home: Path) -> Non
 @pytest.mark.usefixtures("home")
 def test_a_port_that_is_taken_is_named() -> None:
     """The error must name the address and the option that changes it."""
-    taken = serve(MemoryStatusRepo(), None, "127.0.0.1", 0)
+    taken = serve([], None, "127.0.0.1", 0)
     with pytest.raises(InvalidRequest, match=rf"cannot listen at 127\.0\.0\.1:{taken} \(.*in use.*--port"):
-        serve(MemoryStatusRepo(), None, "127.0.0.1", taken)
+        serve([], None, "127.0.0.1", taken)
 
 
 def test_an_unreachable_status_database_is_a_sample() -> None:
@@ -517,5 +625,9 @@ def test_an_unreachable_status_database_is_a_sample() -> None:
         def overview(self, dataset: str | None = None) -> object:
             raise StatusUnavailable(f"away with {dataset}")
 
-    found = [(sample.name, sample.value) for metric in StatusGauges(Away()).collect() for sample in metric.samples]
-    assert found == [("pixcore_status_reachable", 0)]
+    assert values(StatusGauges(Away())) == [("pixcore_status_reachable", 0)]
+
+
+def values(gauges: Collector) -> list[tuple[str, float]]:
+    """Return the names and the values of the samples."""
+    return [(sample.name, sample.value) for metric in gauges.collect() for sample in metric.samples]

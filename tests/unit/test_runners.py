@@ -48,7 +48,7 @@ def test_every_runner_is_an_instance_of_the_interface(assembly: Assembly) -> Non
     runners = [direct(assembly), *(open_runner(name, Settings(broker=BROKER)) for name in RUNNERS)]
     for runner in runners:
         assert isinstance(runner, Runner)
-        for method in ("send", "waiting", "work"):
+        for method in ("send", "discard", "waiting", "workers", "work"):
             expected = list(signature(getattr(Runner, method)).parameters)[1:]
             assert list(signature(getattr(runner, method)).parameters) == expected
 

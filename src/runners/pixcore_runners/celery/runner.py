@@ -23,6 +23,8 @@ _PRIORITIES = {Priority.HIGH: 3, Priority.NORMAL: 6, Priority.LOW: 9}
 
 _BATCH = 1000
 
+_ANSWERS = 1.0  # seconds within which workers answer
+
 _NO_SUCH_QUEUE = "404"
 
 
@@ -88,9 +90,25 @@ class CeleryRunner:
                 return 0
             return int(declared.message_count)
 
+    def workers(self) -> tuple[int, int]:
+        """See ``Runner``. Asks all workers of the broker, and waits a second for their answers."""
+        with self._connection() as connection:
+            consumed = self._asked(connection).active_queues() or {}
+            ours = [
+                worker
+                for worker, queues in consumed.items()
+                if any(queue["name"] == self._settings.queue for queue in queues)
+            ]
+            active = (ours and self._asked(connection, destination=ours, limit=len(ours)).active()) or {}
+        busy = sum(bool(tasks) for tasks in active.values())
+        return busy, len(ours) - busy
+
     def work(self, concurrency: int) -> int:
         """See ``Runner``. Returns a code other than 0 if it gives up because its broker is lost."""
         return work(self._settings, concurrency)
+
+    def _asked(self, connection: Any, **options: Any) -> Any:  # noqa: ANN401 - Celery ships no types
+        return self.app.control.inspect(timeout=_ANSWERS, connection=connection, **options)
 
     @contextmanager
     def _connection(self) -> Generator[Any]:

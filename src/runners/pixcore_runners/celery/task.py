@@ -13,7 +13,7 @@ from attrs import define, field
 from celery import bootsteps, signals
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 
-from pixcore import ChunkRecord, ChunkResult, PixcoreError, Status, StatusUnavailable, TransientError
+from pixcore import ChunkKey, ChunkRecord, ChunkResult, PixcoreError, Status, StatusUnavailable, TransientError
 from pixcore.errors import is_shared, one_line
 from pixcore_runners.celery.progress import TaskProgress
 from pixcore_runners.observing import logs
@@ -111,11 +111,15 @@ class Chunks:
             Exception: The error of the chunk's last attempt.
         """
         with self._giving_back_on_sigterm(task.request):
+            dataset = metadata.get("dataset") if isinstance(metadata, dict) else None
+            key = ChunkKey(dataset if isinstance(dataset, str) else "", chunk_id)
             try:
-                outcome = self._delivered(task, chunk_id, metadata)
+                with self.deliveries.counted(key) as answer:
+                    outcome = self._delivered(task, chunk_id, metadata)
+                    answer(outcome)
             except SoftTimeLimitExceeded:
                 # before the claim, or in the last attempt; the next delivery reads the state of the chunk
-                outcome = Later(_FIRST_WAIT, "the time limit was reached")
+                outcome = Later(_FIRST_WAIT, "the time limit was reached", "time_limit")
             if not isinstance(outcome, Later):
                 return outcome.url if isinstance(outcome, ChunkResult) else outcome
             try:
@@ -177,9 +181,9 @@ class Chunks:
                 return self.deliveries.after_fault(error)
             if not isinstance(error, TransientError):
                 raise
-            return Later(min(_LONGEST_WAIT, _FIRST_WAIT * (request.retries + 1)), one_line(error))
+            return Later(min(_LONGEST_WAIT, _FIRST_WAIT * (request.retries + 1)), one_line(error), "unavailable")
         except KeyboardInterrupt:
-            return Later(0.0, "the worker is stopping")
+            return Later(0.0, "the worker is stopping", "stopping")
         return record
 
     def _sleep(self, seconds: float) -> None:

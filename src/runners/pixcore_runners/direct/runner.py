@@ -63,6 +63,10 @@ class DirectRunner:
         """See ``Runner``."""
         return len(self._keys)
 
+    def workers(self) -> tuple[int, int]:
+        """See ``Runner``. Its workers exist only while ``work`` runs."""
+        return 0, 0
+
     def work(self, concurrency: int) -> int:
         """Run every chunk that was sent until it is completed or failed; return 0.
 

@@ -21,6 +21,7 @@ from pixcore.chunk.events import (
 )
 from pixcore.model.chunks import Phase, Status
 from pixcore.model.images import Rejected
+from pixcore_runners.observing.delivered import DeliveryEnded
 from pixcore_runners.observing.logs import enter_chunk, enter_phase, escaped, leave_chunk
 
 _NEXT = {Status.PENDING: " and will be retried", None: " and the failure could not be recorded"}
@@ -61,6 +62,8 @@ def _step(event: Event) -> tuple[int, str]:
             return logging.WARNING, f"{phase} failed (failure {failures}) and is retried in {wait:.1f} s: {error}"
         case CleanupFailed(path=path, error=error):
             return logging.WARNING, f"{path} could not be removed ({error}); a later start removes it"
+        case DeliveryEnded(outcome=outcome):
+            return logging.DEBUG, f"the delivery of {event.chunk} has ended: {outcome}"
         case _:
             return logging.DEBUG, _image(event)
 

@@ -14,20 +14,16 @@ import fcntl
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
 from attrs import define, field
-from prometheus_client import CollectorRegistry, make_wsgi_app
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
-from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from pixcore import Fault, InvalidRequest, PixcoreError, Status, StatusRepo, StatusUnavailable
+from pixcore import InvalidRequest
 from pixcore.chunk.events import (
     CandidateMissed,
     ChunkCompleted,
@@ -42,9 +38,8 @@ from pixcore.chunk.events import (
     ImageReplaced,
     StepRetried,
 )
-from pixcore.errors import one_line
 from pixcore.model.chunks import ChunkResult
-from pixcore_runners.observing import web
+from pixcore_runners.observing.delivered import DeliveryEnded
 
 # Upper bounds of the histograms, in seconds; the last finite one is the usual deadline of a chunk.
 BUCKETS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1500.0, float("inf"))
@@ -52,6 +47,7 @@ _LE = {bound: str(floatToGoString(bound)) for bound in BUCKETS}  # type: ignore[
 
 _HELP = {
     "pixcore_attempts": "Attempts at chunks that ended, by outcome; pending: failed, to be retried.",
+    "pixcore_deliveries": "Deliveries of chunks by a queue that ended, by outcome.",
     "pixcore_images_accepted": "Images accepted.",
     "pixcore_images_rejected": "Images rejected, by reason.",
     "pixcore_images_missed": "Candidates whose bytes could not be fetched, by reason.",
@@ -81,7 +77,7 @@ class Metrics:
     _lock: threading.Lock = field(init=False, factory=threading.Lock)
 
     def __attrs_post_init__(self) -> None:
-        _create(self.folder)
+        create_folder(self.folder)
 
     def __call__(self, event: Event) -> None:
         """See ``pixcore.chunk.events.Observer``.
@@ -104,6 +100,8 @@ class Metrics:
                     slot.count("pixcore_images_missed", reason=_HTTP.sub(r"http_\1xx", miss.reason))
                 case StepRetried(phase=phase):
                     slot.count("pixcore_retries", phase=phase)
+                case DeliveryEnded(outcome=outcome):
+                    slot.count("pixcore_deliveries", outcome=outcome)
                 case ChunkEnded():
                     slot.count("pixcore_attempts", outcome=_outcome(event))
                     if isinstance(event, ChunkCompleted):
@@ -115,67 +113,6 @@ class Metrics:
             slot, self._slot = self._slot, None
             if slot:
                 slot.close()
-
-
-@define(eq=False)
-class StatusGauges(Collector):
-    """Gauges of chunks, workers and leases, read from the status database at each scrape."""
-
-    status: StatusRepo
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the gauges; if the status database cannot be reached, only the gauge that says so."""
-        try:
-            overview = self.status.overview()
-        except StatusUnavailable:
-            yield _gauge("pixcore_status_reachable", "Whether the status database can be reached.", 0)
-            return
-        yield _gauge("pixcore_status_reachable", "Whether the status database can be reached.", 1)
-        chunks = GaugeMetricFamily("pixcore_chunks", "Chunks, by status and phase.", labels=("status", "phase"))
-        for status in Status:
-            for phase, number in overview.phases.get(status, {}).items():
-                chunks.add_metric((status, phase), number)
-        yield chunks
-        yield _gauge("pixcore_chunk_images", "Images that all chunks hold or have accepted so far.", overview.accepted)
-        yield _gauge("pixcore_workers", "Workers with a live lease.", overview.workers)
-        yield _gauge(
-            "pixcore_expired_leases", "Chunks whose worker has died; pixcore reap frees them.", overview.expired
-        )
-        resting = GaugeMetricFamily(
-            "pixcore_resting_workers",
-            "Workers that take no chunks, by who is at fault; pixcore status --watch says why.",
-            labels=("fault",),
-        )
-        for fault in (Fault.MACHINE, Fault.SERVICE):
-            resting.add_metric((fault,), sum(worker.fault is fault for worker in overview.resting))
-        yield resting
-        yield _gauge("pixcore_oldest_claim_seconds", "Seconds since the oldest live claim was made.", overview.oldest)
-
-
-def serve(status: StatusRepo, folder: Path | None, host: str, port: int) -> int:
-    """Serve the gauges of the status database and the counts in ``folder``, in threads of this process.
-
-    Returns the port, which the system chooses if ``port`` is 0.
-
-    Raises:
-        InvalidRequest: The folder cannot be created, or the address cannot be bound.
-    """
-    registry = CollectorRegistry()
-    registry.register(StatusGauges(status))
-    if folder:
-        _create(folder)
-        MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
-
-    def ready() -> str:
-        try:
-            _ = status.identity
-        except PixcoreError as error:
-            return one_line(error)
-        return ""
-
-    server = web.bound(web.probes(lambda: "", ready, make_wsgi_app(registry)), host, port, "--host or --port")
-    web.serve(server)
-    return int(server.server_port)
 
 
 @define(eq=False)
@@ -256,11 +193,12 @@ def _outcome(event: ChunkEnded) -> str:
             return "unknown"
 
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, text, value)
+def create_folder(folder: Path) -> None:
+    """Create the folder of the metrics, if it does not exist.
 
-
-def _create(folder: Path) -> None:
+    Raises:
+        InvalidRequest: It cannot be created.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:

@@ -7,13 +7,14 @@ harmless.
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from mmap import mmap
 
 from attrs import define, evolve, field, frozen
 
 from pixcore import (
+    Busy,
     ChunkKey,
     ChunkPipeline,
     ChunkResult,
@@ -35,6 +36,7 @@ from pixcore_runners.assembly.assembly import Assembly, assemble_for_worker
 from pixcore_runners.assembly.rest import SharedRest
 from pixcore_runners.observing import card_refresh
 from pixcore_runners.observing.chunk_lines import LogObserver
+from pixcore_runners.observing.delivered import DeliveryEnded
 from pixcore_runners.observing.logs import task
 from pixcore_runners.settings import Settings
 
@@ -50,10 +52,11 @@ _MARGIN = 0.5
 
 @frozen
 class Later:
-    """Deliver the chunk again in ``seconds``, because of ``reason``."""
+    """Deliver the chunk again in ``seconds``, because of ``reason``; ``outcome`` is as for ``DeliveryEnded``."""
 
     seconds: float
     reason: str
+    outcome: str
 
 
 class AlreadyFailed(PermanentError):
@@ -102,7 +105,28 @@ class Deliveries:
         if self.rest is None or not self.rest.resting:
             return None
         self._sleep(_POLL)  # else the delivery could return to this worker many times before it stops taking chunks
-        return Later(0.0, "the worker rests")
+        return Later(0.0, "the worker rests", "resting")
+
+    @contextmanager
+    def counted(self, key: ChunkKey) -> Generator[Callable[[ChunkResult | Later | str], None]]:
+        """Count the delivery of the block for the metrics of this process. The block passes on what it answers.
+
+        Deliveries before the first one that could open the adapters are not counted.
+        """
+        answers: list[ChunkResult | Later | str] = []
+        outcome = "failed"
+        try:
+            yield answers.append
+            outcome = _outcome(answers[0])
+        except AlreadyFailed:
+            outcome = "failed_earlier"
+            raise
+        except self.interrupts:
+            outcome = "time_limit"
+            raise
+        finally:
+            if self._parts:
+                self._parts[1].observer(DeliveryEnded(key, 0, outcome))
 
     def failed_earlier(self, key: ChunkKey) -> str | None:
         """Return the error of a chunk that has failed permanently; None if it has not, or if this cannot be read now.
@@ -146,7 +170,7 @@ class Deliveries:
             try:
                 outcome = evolve(pipeline, observer=all_, sleep=self._sleep).run(key)
             except KeyboardInterrupt:
-                return Later(0.0, "the worker is stopping")
+                return Later(0.0, "the worker is stopping", "stopping")
             except ChunkUnknown as error:  # its dataset was deleted or renamed: the delivery is stale
                 raise AlreadyFailed(one_line(error)) from error
             except Exception as error:
@@ -170,8 +194,8 @@ class Deliveries:
             raise error
         if self.rest and is_shared(error) and not isinstance(error, StatusUnavailable):
             self.rest.begin()
-            return Later(0.0, str(error))
-        return Later(_PATIENCE, str(error))
+            return Later(0.0, str(error), "unavailable")
+        return Later(_PATIENCE, str(error), "unavailable")
 
     def close(self) -> None:
         """End the decoders. A later delivery creates adapters and pipeline again. Idempotent."""
@@ -184,7 +208,7 @@ class Deliveries:
     ) -> ChunkResult | Later | None:
         """Return what to answer after an attempt raised ``error``; None if the chunk has failed permanently."""
         if isinstance(ended, ChunkGivenBack):
-            return Later(0.0 if self.rest else _PATIENCE, ended.error)
+            return Later(0.0 if self.rest else _PATIENCE, ended.error, "given_back")
         if isinstance(error, PermanentError) and not is_shared(error):
             return None
         return _recorded(assembly, key, str(error))
@@ -230,6 +254,16 @@ class _Ended:
             self.rest.observe(event)
 
 
+def _outcome(answer: ChunkResult | Later | str) -> str:
+    match answer:
+        case Later(outcome=outcome):
+            return outcome
+        case ChunkResult():
+            return "completed"
+        case _:
+            return "failed_earlier"
+
+
 def _answer(outcome: Outcome) -> ChunkResult | Later:
     match outcome:
         case Done(result):
@@ -237,9 +271,12 @@ def _answer(outcome: Outcome) -> ChunkResult | Later:
         case Exhausted(reason):
             raise AlreadyFailed(reason)
         case Elsewhere():
-            return Later(_PATIENCE, "the chunk belongs to another store; a worker of that store must run it")
+            return Later(
+                _PATIENCE, "the chunk belongs to another store; a worker of that store must run it", "elsewhere"
+            )
         case waiting:
-            return Later(waiting.retry_in + _MARGIN, type(waiting).__name__)
+            name = type(waiting).__name__
+            return Later(waiting.retry_in + _MARGIN, name, "busy" if isinstance(waiting, Busy) else "not_due")
 
 
 def _recorded(assembly: Assembly, key: ChunkKey, error: str) -> ChunkResult | Later | None:
@@ -247,13 +284,13 @@ def _recorded(assembly: Assembly, key: ChunkKey, error: str) -> ChunkResult | La
     try:
         record = assembly.status.get(key)
     except StatusUnavailable:
-        return Later(_PATIENCE, error)
+        return Later(_PATIENCE, error, "unavailable")
     match record.status:
         case Status.FAILED:
             return None
         case Status.COMPLETED:
             return record.result
         case Status.PROCESSING:
-            return Later(max(0.0, record.lease_left) + _MARGIN, error)
+            return Later(max(0.0, record.lease_left) + _MARGIN, error, "busy")
         case Status.PENDING:
-            return Later(record.due_in + _MARGIN, error)
+            return Later(record.due_in + _MARGIN, error, "retried")

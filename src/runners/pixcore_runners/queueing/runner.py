@@ -63,6 +63,16 @@ class Queue(Protocol):
 class Runner(Queue, Protocol):
     """Runs chunks: ``direct`` in this process and its forks, ``celery`` and ``rq`` in workers of their queue."""
 
+    def workers(self) -> tuple[int, int]:
+        """Return how many workers at the queue's broker run chunks, and how many wait for one. May take some seconds.
+
+        Workers that rest are in neither.
+
+        Raises:
+            QueueUnavailable: The broker cannot be reached.
+        """
+        ...
+
     def work(self, concurrency: int) -> int:
         """Run chunks, at most ``concurrency`` at a time; return the exit code of the process.
 

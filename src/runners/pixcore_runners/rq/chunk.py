@@ -49,8 +49,10 @@ def process_chunk(chunk_id: int, dataset: str) -> str | Retry:
     if job is None:
         raise InvalidRequest("process_chunk runs as a job of RQ only; send chunks with `pixcore submit --runner rq`")
     try:
-        with JobProgress.of(job) as progress:
-            outcome = deliveries.deliver(ChunkKey(dataset, chunk_id), job.id, progress)
+        key = ChunkKey(dataset, chunk_id)
+        with JobProgress.of(job) as progress, deliveries.counted(key) as answer:
+            outcome = deliveries.deliver(key, job.id, progress)
+            answer(outcome)
     except AlreadyFailed as error:
         if (job.retries_left or 0) < KILLED.max:  # an earlier delivery was killed or reached its time limit: it failed
             job.retries_left = 0

@@ -13,6 +13,7 @@ from rq.job import Job, JobStatus
 from rq.registry import BaseRegistry
 from rq.results import Result
 from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 
 from pixcore import ChunkKey, ChunkRecord, Priority
 from pixcore_runners.rq.broker import broker_errors, connected, queue_names
@@ -103,6 +104,13 @@ class RqRunner:
                 queue.enqueue_many(jobs, pipeline=pipe)
             pipe.execute()
         return len(sent)
+
+    def workers(self) -> tuple[int, int]:
+        """See ``Runner``."""
+        with broker_errors(self._settings):
+            states = [worker.get_state() for worker in rq.Worker.all(queue=self.jobs)]
+        idle = sum(state in (WorkerStatus.IDLE, WorkerStatus.STARTED) for state in states)
+        return states.count(WorkerStatus.BUSY), idle
 
     def _known(self, ids: Sequence[str]) -> Mapping[str, bool]:
         """Return, for each job that exists in Redis, whether it waits to be delivered."""

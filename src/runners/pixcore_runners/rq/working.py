@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from rq.job import Job
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
+from rq.worker import WorkerStatus
 
 from pixcore import PixcoreError, StatusUnavailable
 from pixcore.chunk.events import silent
@@ -117,6 +118,8 @@ class ChunkWorker(rq.Worker):
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:  # noqa: ANN401 - as RQ
         """Take the next job, once this machine and the services can run it."""
+        if self.loop.rest.resting:
+            self.set_state(WorkerStatus.SUSPENDED)
         self.rest.until_fit(self.stop.is_set)
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
