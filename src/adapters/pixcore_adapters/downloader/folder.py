@@ -25,6 +25,7 @@ from pixcore_adapters.downloader.listing import Listing, new_listing, read
 
 SOURCE = "folder"
 _BLOCK = 1 << 20  # bytes
+_HERE = f"{os.sep}.{os.sep}"  # in a query: the path after it is relative to the folder in which it was planned
 
 _Labelled = dict[str, str]  # {"file": path, "label": …}; an entry without a label is the path alone
 
@@ -33,8 +34,11 @@ _Labelled = dict[str, str]  # {"file": path, "label": …}; an entry without a l
 class FolderDownloader:
     """Copy files of a folder into the work directory. A file larger than ``max_bytes`` is a miss.
 
-    A slice's query is the folder's absolute path; its snapshot is the listing's key. Symlinks that lead out of the
-    folder are not followed. ``fetched_at`` is the file's modification time, so the same folder gives the same rows.
+    A slice's query is the folder's absolute path; its snapshot is the listing's key. If the folder is in the current
+    one when it is first listed, the query is ``CURRENT/./FOLDER``. Once that does not exist any more, FOLDER is looked
+    for in the folder that is the current one then, so a dataset goes on when its whole project was moved. Symlinks that
+    lead out of the folder are not followed. ``fetched_at`` is the file's modification time, so the same folder gives
+    the same rows.
 
     Attributes:
         store: Where listings are kept.
@@ -57,6 +61,7 @@ class FolderDownloader:
             StoreDenied, StoreNotFound, StoreUnavailable: The earlier listing cannot be read.
         """
         root = Path(os.path.realpath(folder))  # not Path.resolve, which raises on a loop of symlinks
+        planned = list(planned)
 
         def grow(known: Iterator[str | _Labelled]) -> Iterator[str | _Labelled]:
             listed: set[str] = set()
@@ -72,7 +77,7 @@ class FolderDownloader:
                 if name not in listed:
                     yield {"file": name, "label": Path(name).parts[0]} if labelled and os.sep in name else name
 
-        return new_listing(SOURCE, str(root), grow, store=self.store, dataset=dataset, planned=planned)
+        return new_listing(SOURCE, _query(root, planned), grow, store=self.store, dataset=dataset, planned=planned)
 
     def download(
         self,
@@ -130,11 +135,30 @@ class _Missed(Exception):
         self.reason, self.detail, self.permanent = reason, detail, permanent
 
 
+def _query(root: Path, planned: Iterable[Slice]) -> str:
+    """Return the query of a folder: that of slices that mean the same folder, or a new one."""
+    for slice_ in planned:
+        if slice_.source == SOURCE and _located(slice_.query) == root:
+            return slice_.query
+    here = Path(os.path.realpath("."))
+    return f"{here}{_HERE}{root.relative_to(here)}" if root.is_relative_to(here) else str(root)
+
+
+def _located(query: str) -> Path | None:
+    """Return where the folder of a query is now; None if it does not exist."""
+    # after planning, the folder may have been replaced by a symlink to it, or the project may have been moved
+    for path in (query, query.partition(_HERE)[2]):
+        root = Path(os.path.realpath(path))
+        if path and os.path.isdir(root):  # noqa: PTH112 - unlike Path.is_dir, it never raises
+            return root
+    return None
+
+
 def _root(query: str) -> Path:
-    root = Path(os.path.realpath(query))  # after planning, the folder may have been replaced by a symlink to it
-    if not os.path.isdir(root):  # noqa: PTH112 - unlike Path.is_dir, it never raises
-        raise SourceUnavailable(f"the folder {query} does not exist; mount it or restore it")
-    return root
+    if root := _located(query):
+        return root
+    moved = " If its project was moved, run pixcore in that folder." if _HERE in query else ""
+    raise SourceUnavailable(f"the folder {query} does not exist; mount it or restore it.{moved}".removesuffix("."))
 
 
 def _open(root: Path, name: str, max_bytes: int) -> BinaryIO:
