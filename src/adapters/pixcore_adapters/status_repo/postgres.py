@@ -35,6 +35,8 @@ SET statement_timeout = '60s';
 SET idle_in_transaction_session_timeout = '60s'
 """
 
+_LEAST = 10  # the oldest version that psycopg supports; pixcore's own statements need 9.6
+
 _MIGRATION = 0x706978636F7265  # the number of the advisory lock: "pixcore" in ASCII
 
 # For a refused connection libpq returns no SQLSTATE, only the server's message in English.
@@ -63,8 +65,20 @@ def _engine(url: URL) -> Engine:
         )
     except ImportError as error:
         raise InvalidRequest("PostgreSQL needs a driver; install it with pip install 'pixcore[postgres]'") from error
+    # first, because SQLAlchemy sends statements to a new server before it calls other listeners
+    event.listen(engine, "connect", _require_version, insert=True)
     event.listen(engine, "connect", _prepare)
     return engine
+
+
+def _require_version(connection: "psycopg.Connection", _: object) -> None:
+    version = connection.info.server_version
+    if version < _LEAST * 10_000:
+        found = f"{version // 10_000}.{version // 100 % 100}"
+        raise InvalidRequest(
+            f"the status database is on PostgreSQL {found}, and pixcore needs PostgreSQL {_LEAST} or newer; upgrade it,"
+            " or use another server"
+        )
 
 
 def _prepare(connection: "psycopg.Connection", _: object) -> None:

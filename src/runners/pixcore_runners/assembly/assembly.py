@@ -35,6 +35,7 @@ from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.outputs.export.layout import ExportRequest, Layout
 from pixcore_runners.assembly import imaging, sources, status_databases
+from pixcore_runners.assembly.file_systems import require_local_file
 from pixcore_runners.assembly.fitness import find_fault
 from pixcore_runners.assembly.stores import store_at
 from pixcore_runners.registry.table import needing
@@ -189,16 +190,17 @@ def private_settings(settings: Settings) -> Sequence[str]:
 
 
 def require_shared(settings: Settings) -> None:
-    """Refuse a store or a status database that other processes cannot reach.
+    """Refuse a store or a status database that workers on several machines cannot share.
 
     Raises:
-        InvalidRequest: The store or the status database is in memory.
+        InvalidRequest: The store or the status database is in memory, or an SQLite file is on a network file system.
     """
     if private := private_settings(settings):
         name = private[0]
         raise InvalidRequest(
             f"{name} {getattr(settings, name)} exists in one process only; name one that all workers can reach"
         )
+    require_local_file(settings)
 
 
 def assemble_for_worker(settings: Settings) -> Assembly:

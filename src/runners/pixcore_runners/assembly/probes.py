@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 from pixcore import BlobStore, PixcoreError, StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable
 from pixcore.chunk.workspace import workspace
 from pixcore.errors import one_line
-from pixcore_runners.assembly.assembly import Assembly
+from pixcore_runners.assembly.assembly import Assembly, require_shared
 from pixcore_runners.assembly.fitness import FOLDER, decode, use_status, write_work
 from pixcore_runners.assembly.imaging import validating
 
@@ -51,6 +51,7 @@ def probes(assembly: Assembly, runners: Iterable[str] = ()) -> Iterator[Probe]:
         yield _tried("status", "write", lambda: use_status(assembly.status, assembly.seen))
     yield from _store(assembly.store)
     if assembly.settings.broker:
+        yield _tried("settings", "for workers", partial(require_shared, assembly.settings))
         for name in runners:
             yield _tried(f"{name} queue", "one store", partial(assembly.require_queue, name))
 

@@ -18,10 +18,13 @@ from pixcore_runners.celery.task import NAME, App, Worker, hard_limit, register
 from pixcore_runners.observing.logs import FORMATTERS, ChunkContext, stop_logging_to_stderr, this_worker
 from pixcore_runners.observing.pulse import LATE
 from pixcore_runners.queueing.health import Loop, answer_probes
+from pixcore_runners.queueing.redis_version import require_redis
 from pixcore_runners.settings import Settings, load_here
 
 # Seconds until a connection attempt or a request to a server times out.
 TIMEOUT = 5
+
+_LEAST = (6, 2)  # kombu's workers send ZADD with GT
 
 # Seconds from the hard time limit until Redis gives a delivery to another worker.
 _MARGIN = 300
@@ -54,6 +57,7 @@ def work(settings: Settings, concurrency: int) -> int:
         StatusUnavailable: The status database cannot be reached.
     """
     app = make_app(settings)
+    require_versions(settings)
     check_queue(assemble_for_worker(settings), "celery")
     worker = app.Worker(
         hostname=f"pixcore-{os.getpid()}@{socket.gethostname()}",  # each worker of a machine needs its own name
@@ -111,11 +115,22 @@ class CheckSettings(bootsteps.Step):  # type: ignore[misc]  # Celery ships no ty
         # a solo pool runs chunks in the loop itself
         late = LATE + (hard_limit(chunks.settings) if issubclass(parent.pool_cls, solo.TaskPool) else 0.0)
         try:
+            require_versions(chunks.settings)
             check_queue(assemble_for_worker(chunks.settings), "celery")
             answer_probes(chunks.settings, "celery", [Loop(chunks.pulse, chunks.deliveries.rest)], late)
         except PixcoreError as error:
             raise SystemExit(f"pixcore: {error}") from error
         worker_rest(chunks.settings, chunks.deliveries.rest, pausing(chunks.stopping)).begin_if_unfit()
+
+
+def require_versions(settings: Settings) -> None:
+    """Refuse a Redis that is too old as the broker or for results; see ``require_redis``.
+
+    Raises:
+        InvalidRequest: It is too old.
+    """
+    for url in {settings.broker, settings.result_backend}:
+        require_redis(url, _LEAST, "Celery")
 
 
 def _own_level(settings: Settings) -> str:

@@ -9,7 +9,7 @@ from attrs import frozen
 from kombu.exceptions import KombuError
 
 from pixcore import ChunkRecord, Priority
-from pixcore_runners.celery.ready import TIMEOUT, make_app, work
+from pixcore_runners.celery.ready import TIMEOUT, make_app, require_versions, work
 from pixcore_runners.celery.task import DATASET, NAME, App
 from pixcore_runners.queueing.runner import unavailable
 from pixcore_runners.settings import Settings
@@ -112,6 +112,7 @@ class CeleryRunner:
 
     @contextmanager
     def _connection(self) -> Generator[Any]:
+        require_versions(self._settings)
         connection = self.app.connection_for_write()
         unreachable = (KombuError, *connection.connection_errors, *connection.channel_errors)
         try:

@@ -9,10 +9,12 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from pixcore import InvalidRequest, Priority
+from pixcore_runners.queueing.redis_version import require_redis
 from pixcore_runners.queueing.runner import unavailable
 from pixcore_runners.settings import Settings
 
 _SCHEMES = ("redis://", "rediss://", "unix://")
+_LEAST = (6, 0)  # redis-py opens each connection with HELLO
 _REMEDY = "set PIXCORE_BROKER, such as redis://host:6379/0"
 
 
@@ -59,8 +61,10 @@ def broker_errors(settings: Settings) -> Generator[None]:
 
     Raises:
         QueueUnavailable: The broker cannot be reached, or refuses a command.
+        InvalidRequest: The broker is too old.
     """
     try:
         yield
     except RedisError as exc:
+        require_redis(settings.broker, _LEAST, "RQ")
         raise unavailable(settings.broker, exc) from exc
