@@ -130,6 +130,8 @@ def test_good_answer(site: Site, tmp_path: Path, answer: Answer) -> None:
     assert outcome.size == len(PICTURE)
     assert (tmp_path / "0").read_bytes() == PICTURE
     assert abs(datetime.now(UTC) - outcome.fetched_at) < timedelta(minutes=1)
+    assert outcome.transfer
+    assert outcome.transfer.redirected == (answer is GOOD["redirected"])
 
 
 def test_request(site: Site, tmp_path: Path) -> None:
@@ -137,6 +139,8 @@ def test_request(site: Site, tmp_path: Path) -> None:
     site.routes |= {"/a%2Cb(c).jpg": redirect("/caf\u00e9?x=%2F&y=\u00e9"), "/caf%C3%A9": picture(Set_Cookie="a=b")}
     (outcome,) = fetch(site.url("/a%2Cb(c).jpg?sig=%3D#frag"), tmp_path, policy(site))
     assert isinstance(outcome, Fetched)
+    assert outcome.transfer
+    assert (outcome.transfer.final_url, outcome.transfer.redirected) == (site.url(site.requests[-1].target), True)
     _, first, second = site.requests
     assert (first.target, second.target) == ("/a%2Cb(c).jpg?sig=%3D", "/caf%C3%A9?x=%2F&y=%C3%A9")
     assert first.headers["user-agent"] == AGENT

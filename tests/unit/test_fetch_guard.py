@@ -13,11 +13,11 @@ import pytest
 from hostile import AGENT, Site, fetch, picture, policy, redirect, status
 
 from pixcore.errors import InvalidRequest
-from pixcore_adapters.downloader.fetch import transfer
+from pixcore_adapters.downloader.fetch import handle
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
+from pixcore_adapters.downloader.fetch.handle import open_socket
 from pixcore_adapters.downloader.fetch.hosts import HostHeader
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
-from pixcore_adapters.downloader.fetch.transfer import open_socket
 from pixcore_adapters.downloader.fetch.url import web_url
 
 PUBLIC = "93.184.216.34"
@@ -69,7 +69,7 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
             sock.connect(("127.0.0.1", port))
         return sock
 
-    monkeypatch.setattr(transfer, "open_socket", opened)
+    monkeypatch.setattr(handle, "open_socket", opened)
     monkeypatch.setattr(pycurl, "Curl", Wired)
     return connected
 

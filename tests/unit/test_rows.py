@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore.errors import InvalidRequest
-from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Provenance
+from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Provenance, Transfer
 from pixcore.model.measures import Measures
 from pixcore.model.quality import Fingerprint
 from pixcore.model.requests import ChunkRequest, Slice
@@ -116,7 +116,16 @@ def test_a_row_describes_the_image() -> None:
         "original_height": 0,
         "original_bytes": 0,
         "conversion": "",
+        "final_url": "",
     }
+
+
+@pytest.mark.parametrize(("redirected", "final"), [(True, "https://cdn.example/a.jpg?token=***"), (False, "")])
+def test_the_end_of_redirects_stands_in_the_row(final: str, *, redirected: bool) -> None:
+    """Where an image came from is not where its list says; without redirects the same URL would stand there twice."""
+    transfer = Transfer("https://cdn.example/a.jpg?token=secret", 200, 1, redirected)
+    fetched = evolve(IMAGE, download=evolve(IMAGE.download, transfer=transfer))
+    assert row(0, fetched, REQUEST).final_url == final
 
 
 def test_a_row_of_an_image_that_was_not_measured() -> None:
@@ -132,7 +141,7 @@ def test_the_columns_and_their_order_are_documented() -> None:
         " sha256 phash dhash hash_method width height format bytes fetched_at row_version caption"
         " orientation frames mode"
         " sharpness darkest lightest contrast information colourfulness aspect text_lines flags"
-        " original_sha256 original_width original_height original_bytes conversion"
+        " original_sha256 original_width original_height original_bytes conversion final_url"
     )
     assert tuple(promised.split()) == COLUMNS
     assert list(json.loads(metadata([row(0, IMAGE, REQUEST)]))) == promised.split()

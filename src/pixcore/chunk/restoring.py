@@ -6,6 +6,8 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from attrs import evolve
+
 from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.fetching import fetch_blob
 from pixcore.chunk.workspace import local_disk
@@ -124,6 +126,12 @@ def restored(
             with local_disk("writing an image"):
                 path.write_bytes(data)
             values = complete(row)
-            known = original(values), transfers.get(key_)
+            known = original(values), _transfer(values, transfers.get(key_))
             yield numbers[place], Download(candidate(values, key_), path, len(data), fetched_at(values), *known)
     archive.unlink(missing_ok=True)
+
+
+def _transfer(values: Mapping[str, object], known: Transfer | None) -> Transfer | None:
+    """Return how the image of a stored row was fetched. The row alone says whether there were redirects."""
+    final = str(values["final_url"])
+    return evolve(known or Transfer(final), redirected=True) if final else known

@@ -184,11 +184,13 @@ class Transfer:
         final_url: The last address that was requested, after all redirects.
         http_status: The status of its response; 0 if there was none.
         tries: How many times the candidate was requested.
+        redirected: Whether ``final_url`` is another one than that of the candidate.
     """
 
     final_url: str = field(default="", converter=redacted)
     http_status: int = 0
     tries: int = 0
+    redirected: bool = field(default=False, eq=False)
 
 
 @frozen

@@ -31,7 +31,7 @@ from pixcore.redaction import redacted
 ROWS = "rows.jsonl"  # no name that loaders take for metadata: they would infer types from JSON
 
 # The version of the rows that this pixcore writes. Rows of version 1 have no column `row_version`.
-ROW_VERSION = 3
+ROW_VERSION = 4
 
 # The columns that each version added to those of version 1.
 _ADDED: Mapping[int, tuple[str, ...]] = {
@@ -40,6 +40,7 @@ _ADDED: Mapping[int, tuple[str, ...]] = {
         *("information", "colourfulness", "aspect", "text_lines", "flags"),
     ),
     3: ("original_sha256", "original_width", "original_height", "original_bytes", "conversion"),
+    4: ("final_url",),
 }
 
 # The extensions that loaders expect. The extension of any other format is its name in lower case.
@@ -74,6 +75,8 @@ class Row:
     ``original_bytes`` are those of the image that was collected, and ``conversion`` names what else was changed, as
     in ``CHANGES``, separated by commas. The hashes, the measures and the flags are then also those of the collected
     image. Otherwise these columns are ``""`` and 0.
+
+    ``final_url`` is where redirects of ``url`` led, without credentials; ``""`` if there were none.
 
     ``listed`` holds the further columns of the list that the image comes from, by name. ``values`` includes them.
     """
@@ -117,6 +120,7 @@ class Row:
     original_height: int
     original_bytes: int
     conversion: str = field(converter=as_text)
+    final_url: str = field(converter=as_text)
     listed: Mapping[str, str | int] = field(factory=dict[str, str | int], hash=False, metadata={"is_column": False})
 
     def values(self) -> dict[str, str | int]:
@@ -134,7 +138,7 @@ COLUMN_TYPES = {column: "integer" if column in NUMBERS else "string" for column 
 def row(number: int, image: Accepted, request: ChunkRequest, label: str = "") -> Row:
     """Describe the chunk's accepted image ``number``, counted from 0. ``label`` is the one that was decided, if any."""
     candidate, prints, measures = image.download.candidate, image.fingerprint, image.measures or _NOT_MEASURED
-    file = _file(image)
+    file, transfer = _file(image), image.download.transfer
     return Row(
         file_name=f"images/{number:06d}.{extension_of(file['format'])}",
         label=label or request.label or candidate.label or request.keyword,
@@ -151,6 +155,7 @@ def row(number: int, image: Accepted, request: ChunkRequest, label: str = "") ->
         **file,
         **asdict(measures),
         flags=",".join(image.measures.flags if image.measures else ()),
+        final_url=transfer.final_url if transfer and transfer.redirected else "",
         listed=dict(_listed(candidate, request)),
     )
 

@@ -39,6 +39,11 @@ def least(default: float, text: str, expects: str = NUMBER) -> Any:  # noqa: ANN
     return field(default=default, validator=ge(0), metadata=described(text, expects))
 
 
+def several(text: str, expects: str, *, flag: bool = False) -> Any:  # noqa: ANN401 - a field
+    """Return the field of a setting that has several values, by default none."""
+    return field(default=(), metadata=described(text, expects, flag=flag))
+
+
 def count(default: int | None, text: str, *, flag: bool = False) -> Any:  # noqa: ANN401 - a field
     """Return the field of a setting that is a whole number of at least 1."""
     return field(default=default, validator=[ge(1), le(MOST)], metadata=described(text, COUNT, flag=flag))

@@ -23,6 +23,7 @@ from pixcore_runners.settings.described import described as _about
 from pixcore_runners.settings.described import least as _least
 from pixcore_runners.settings.described import option as _option
 from pixcore_runners.settings.described import seconds as _seconds
+from pixcore_runners.settings.described import several as _several
 from pixcore_runners.settings.permitted import (
     BROKER,
     COLUMN,
@@ -155,9 +156,8 @@ class Settings:
             "Reject images with these flags, such as blurry,dark.", f"one or more of: {', '.join(FLAGS)}", flag=True
         ),
     )
-    filters: tuple[str, ...] = field(
-        default=_QUALITY.filters,
-        metadata=_about("Filters of installed packages that reject images.", "the names of one or more filters"),
+    filters: tuple[str, ...] = _several(
+        "Filters of installed packages that reject images.", "the names of one or more filters"
     )
     keep_rejected: bool = field(
         default=_QUALITY.keep_rejected,
@@ -199,27 +199,18 @@ class Settings:
         validator=and_(ge(0), le(20)),
         metadata=_about("How many redirects of one URL are followed.", "a whole number from 0 to 20"),
     )
-    request_headers: tuple[HostHeader, ...] = field(
-        default=(),
-        metadata=_about(
-            "Headers for single hosts, such as a Referer; their values are not shown.",
-            "one or more of HOST NAME: VALUE, such as images.example.org Referer: https://example.org/",
-        ),
+    request_headers: tuple[HostHeader, ...] = _several(
+        "Headers for single hosts, such as a Referer; their values are not shown.",
+        "one or more of HOST NAME: VALUE, such as images.example.org Referer: https://example.org/",
     )
-    allow_bad_tls: tuple[str, ...] = field(
-        default=(),
-        metadata=_about(
-            "Hosts, as host or host:port, whose certificates are not checked.",
-            "one or more hosts such as images.intranet:8443",
-        ),
+    allow_bad_tls: tuple[str, ...] = _several(
+        "Hosts, as host or host:port, whose certificates are not checked.",
+        "one or more hosts such as images.intranet:8443",
     )
-    private_hosts: tuple[str, ...] = field(
-        default=(),
-        metadata=_about(
-            "Hosts, as host or host:port, that may be fetched from although their addresses are private.",
-            "one or more hosts such as images.intranet:8080",
-            flag=True,
-        ),
+    private_hosts: tuple[str, ...] = _several(
+        "Hosts, as host or host:port, that may be fetched from although their addresses are private.",
+        "one or more hosts such as images.intranet:8080",
+        flag=True,
     )
     ignore_opt_out: bool = field(
         default=_FETCH.ignore_opt_out,

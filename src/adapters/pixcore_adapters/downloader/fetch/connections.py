@@ -22,10 +22,10 @@ from yarl import URL
 from pixcore.errors import InvalidRequest
 from pixcore_adapters.downloader.fetch.address import is_numeric, is_public_host
 from pixcore_adapters.downloader.fetch.failures import AddressRefused
+from pixcore_adapters.downloader.fetch.handle import Opened, Options, Request
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.fetch.resolving import Names, Resolver, SystemResolver
 from pixcore_adapters.downloader.fetch.response import Response
-from pixcore_adapters.downloader.fetch.transfer import Opened, Options, Request
 from pixcore_adapters.downloader.fetch.transfers import Transfers
 from pixcore_adapters.downloader.fetch.url import WebUrl
 

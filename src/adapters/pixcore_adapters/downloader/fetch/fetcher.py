@@ -21,6 +21,7 @@ from pixcore_adapters.downloader.fetch.body import Body, ImageBody, NewFile, Rob
 from pixcore_adapters.downloader.fetch.connections import Connections
 from pixcore_adapters.downloader.fetch.encodings import needs_brotli
 from pixcore_adapters.downloader.fetch.failures import FetchFailed, translated
+from pixcore_adapters.downloader.fetch.handle import Sink
 from pixcore_adapters.downloader.fetch.limits import RATE_LIMIT, exhausted_limit
 from pixcore_adapters.downloader.fetch.opt_out import Robots, robots_tag
 from pixcore_adapters.downloader.fetch.pace import Pace
@@ -30,7 +31,6 @@ from pixcore_adapters.downloader.fetch.response import Response
 from pixcore_adapters.downloader.fetch.retries import Retries
 from pixcore_adapters.downloader.fetch.source_errors import source_error
 from pixcore_adapters.downloader.fetch.statuses import check_robots_status, check_status, location
-from pixcore_adapters.downloader.fetch.transfer import Sink
 from pixcore_adapters.downloader.fetch.url import WebUrl, web_url
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ _NOT_FOUND = re.compile("http_4..")  # RFC 9309: only these say that there is no
 class _Trace:
     """What is recorded of the requests for one image: the last address and its status, and the number of tries."""
 
+    first: WebUrl
     tries: int = 0
     url: WebUrl | None = None
     status: int = 0
@@ -54,7 +55,7 @@ class _Trace:
 
     def transfer(self) -> Transfer:
         """Return the record as a value."""
-        return Transfer(str(self.url or ""), self.status, self.tries)
+        return Transfer(str(self.url or ""), self.status, self.tries, self.url not in {None, self.first})
 
 
 class Take(Protocol):
@@ -115,11 +116,14 @@ class Fetcher:
         Raises:
             WorkspaceFull, TransientError: ``into`` cannot be written.
         """
-        trace = _Trace()
         try:
-            return await self._retried(partial(self._image, web_url(url), into, trace))
+            trace = _Trace(web_url(url))
         except FetchFailed as failed:
-            return evolve(failed.missed, transfer=trace.transfer() if trace.tries else None)
+            return failed.missed
+        try:
+            return await self._retried(partial(self._image, into, trace))
+        except FetchFailed as failed:
+            return evolve(failed.missed, transfer=trace.transfer())
 
     async def page(self, url: str, max_bytes: int) -> bytes:
         """Fetch a page of a source and return its decoded body. Content types and opt-outs are not checked.
@@ -159,7 +163,7 @@ class Fetcher:
 
         return await self._source(url, attempt)
 
-    async def _image(self, url: WebUrl, into: Path, trace: _Trace) -> Fetched:
+    async def _image(self, into: Path, trace: _Trace) -> Fetched:
         signals: list[str] = []
         trace.tries += 1
 
@@ -187,7 +191,7 @@ class Fetcher:
             return body
 
         with NewFile(into) as file:
-            body = await self._visit(url, take, check_robots, trace.answered)
+            body = await self._visit(trace.first, take, check_robots, trace.answered)
             file.flush()
         return Fetched(body.size, datetime.now(UTC), "; ".join(signals), trace.transfer())
 

@@ -13,8 +13,8 @@ from typing import Self
 
 import pycurl
 
+from pixcore_adapters.downloader.fetch.handle import Handle, Opened, Options, Request
 from pixcore_adapters.downloader.fetch.response import Response
-from pixcore_adapters.downloader.fetch.transfer import Opened, Options, Request, Transfer
 
 _BLOCK = 512 * 1024
 _IDLE_SECONDS = 2  # a list of many hosts would run out of file handles if this were much longer
@@ -42,8 +42,8 @@ class Transfers:
             pycurl.MAXAGE_CONN: _IDLE_SECONDS,
             **dict(options),
         }
-        self._idle: dict[Options, list[Transfer]] = {}
-        self._running: dict[pycurl.Curl, Transfer] = {}
+        self._idle: dict[Options, list[Handle]] = {}
+        self._running: dict[pycurl.Curl, Handle] = {}
         self._timer: asyncio.Handle | None = None
 
     async def __aenter__(self) -> Self:
@@ -58,10 +58,10 @@ class Transfers:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for transfer in list(self._running.values()):
-            self._end(transfer)
-        for transfer in chain.from_iterable(self._idle.values()):
-            transfer.curl.close()
+        for handle in list(self._running.values()):
+            self._end(handle)
+        for handle in chain.from_iterable(self._idle.values()):
+            handle.curl.close()
         self._multi.close()
         if self._timer:
             self._timer.cancel()
@@ -80,31 +80,31 @@ class Transfers:
             FetchFailed: It failed; or any error of ``opened`` or the sink.
         """
         idle = self._idle.setdefault(request.options, [])
-        transfer = idle.pop() if idle else self._new(request.options)
+        handle = idle.pop() if idle else self._new(request.options)
         done = self._loop.create_future()
-        transfer.prepare(request, opened, done)
-        self._running[transfer.curl] = transfer
-        self._multi.add_handle(transfer.curl)
+        handle.prepare(request, opened, done)
+        self._running[handle.curl] = handle
+        self._multi.add_handle(handle.curl)
         try:
             result: tuple[Response, Sequence[str]] = await done
             return result
         finally:
-            if transfer.done is done and transfer.curl in self._running:  # cancelled
-                self._end(transfer)
+            if handle.done is done and handle.curl in self._running:  # cancelled
+                self._end(handle)
 
-    def _new(self, options: Options) -> Transfer:
-        transfer = Transfer(options, pycurl.Curl())
+    def _new(self, options: Options) -> Handle:
+        handle = Handle(options, pycurl.Curl())
         for option, value in (self._options | dict(options)).items():
-            transfer.curl.setopt(option, value)
-        transfer.curl.setopt(pycurl.HEADERFUNCTION, transfer.on_header)
-        transfer.curl.setopt(pycurl.WRITEFUNCTION, transfer.on_block)
-        transfer.curl.setopt(pycurl.OPENSOCKETFUNCTION, transfer.on_socket)
-        return transfer
+            handle.curl.setopt(option, value)
+        handle.curl.setopt(pycurl.HEADERFUNCTION, handle.on_header)
+        handle.curl.setopt(pycurl.WRITEFUNCTION, handle.on_block)
+        handle.curl.setopt(pycurl.OPENSOCKETFUNCTION, handle.on_socket)
+        return handle
 
-    def _end(self, transfer: Transfer) -> None:
-        del self._running[transfer.curl]
-        self._multi.remove_handle(transfer.curl)
-        self._idle[transfer.options].append(transfer)
+    def _end(self, handle: Handle) -> None:
+        del self._running[handle.curl]
+        self._multi.remove_handle(handle.curl)
+        self._idle[handle.options].append(handle)
 
     def _watch(self, what: int, descriptor: int, _multi: object, known: object) -> None:
         """Watch a socket as libcurl wishes."""
@@ -153,12 +153,12 @@ class Transfers:
                 self._deliver(curl, code, message)
 
     def _deliver(self, curl: pycurl.Curl, code: int, message: str) -> None:
-        transfer = self._running[curl]
-        self._end(transfer)
-        done = transfer.done
+        handle = self._running[curl]
+        self._end(handle)
+        done = handle.done
         if done is None or done.done():
             return
         try:
-            done.set_result(transfer.result(code, message))
+            done.set_result(handle.result(code, message))
         except BaseException as error:  # noqa: BLE001 - raised by `get`
             done.set_exception(error)

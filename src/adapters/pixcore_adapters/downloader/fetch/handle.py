@@ -74,7 +74,7 @@ def open_socket(address: tuple[int, int, int, tuple[str, int]], *, guarded: bool
 
 
 @define(eq=False)
-class Transfer:
+class Handle:
     """One handle of libcurl, which serves one request after another, and the state of the present request."""
 
     options: Options
