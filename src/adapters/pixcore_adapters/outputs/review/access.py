@@ -8,7 +8,6 @@ name point to this machine (DNS rebinding), by its Host.
 import secrets
 import threading
 from email.message import Message
-from http.cookies import CookieError, SimpleCookie
 
 ADDRESS = "127.0.0.1"
 _SAME = ("same-origin", "none")  # where a browser may say that a request comes from; none: the user typed the address
@@ -51,12 +50,12 @@ class Access:
 
     def known(self, headers: Message) -> bool:
         """Return whether a request has the cookie."""
-        try:
-            cookies = SimpleCookie(headers.get("Cookie", ""))
-        except CookieError:
-            return False
-        sent = cookies.get(self._name)
-        return sent is not None and secrets.compare_digest(sent.value.encode(), self._session.encode())
+        # not by http.cookies, which gives up at a cookie of another local server that is not in its grammar
+        sent = (pair.strip().partition("=") for pair in headers.get("Cookie", "").split(";"))
+        return any(
+            name == self._name and secrets.compare_digest(value.encode(), self._session.encode())
+            for name, _, value in sent
+        )
 
     @property
     def _name(self) -> str:

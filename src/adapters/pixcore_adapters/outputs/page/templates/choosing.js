@@ -3,9 +3,14 @@
   // The page defines `save`, which stores changes, `showChosen`, which shows what these images are now, and `tell`.
 
   const decisions = new Map();  // the decision that counts about each key
+  const numbersOf = new Map();  // sha256 -> the numbers of its images
   const steps = [];  // what can be undone: the changes of each step
 
   const sha256 = (number) => value(number, "original_sha256") || value(number, "sha256");
+  function register(number) {
+    for (const sha of new Set([value(number, "sha256"), sha256(number)])) numbersOf.set(sha, [...(numbersOf.get(sha) ?? []), number]);
+  }
+
   const keyOf = (decision) => (decision.kind === "relabel" ? "label " : "place ") + decision.sha256;
   const placed = (number) => decisions.get(`place ${sha256(number)}`);
   const relabelled = (number) => decisions.get(`label ${sha256(number)}`);
@@ -83,7 +88,7 @@
   // ---- the counts of what was chosen ----
 
   function summary() {
-    const numbers = [...data.images.keys()];
+    const numbers = new Set([...decisions.values()].flatMap((decision) => numbersOf.get(decision.sha256) ?? []));
     const counts = [[thrownOut, "out"], [rescued, "rescued"], [(number) => Boolean(relabelled(number)), "relabelled"]];
-    return counts.map(([test, name]) => [numbers.filter(test).length, name]).filter(([images]) => images).map(([images, name]) => `${count(images)} ${name}`).join(", ") || "nothing chosen yet";
+    return counts.map(([test, name]) => [[...numbers].filter(test).length, name]).filter(([images]) => images).map(([images, name]) => `${count(images)} ${name}`).join(", ") || "nothing chosen yet";
   }

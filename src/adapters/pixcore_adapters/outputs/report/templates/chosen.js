@@ -75,6 +75,7 @@
   }
 
   function startChoosing() {
+    data.images.forEach((_, number) => register(number));
     restore();
     for (const item of findAll("#copies > li, #similar > li")) {
       const pair = findAll("[data-image]", item).map((button) => Number(button.dataset.image));

@@ -12,16 +12,17 @@
 
   function layOut() {
     const grid = find("#grid");
+    if (!grid.clientWidth) return;  // another view is shown
+    const before = [columns, side].join();
     columns = Math.max(2, Math.round((grid.clientWidth + GAP) / (WANTED() + GAP)));
     side = Math.floor((grid.clientWidth - GAP * (columns - 1)) / columns);
     grid.style.height = `${Math.ceil(found.length / columns) * (side + GAP)}px`;
-    forget();
+    for (const [position, tile] of shownTiles) {
+      if (before === [columns, side].join() && found[position] === Number(tile.dataset.number)) continue;
+      tile.remove();
+      shownTiles.delete(position);
+    }
     draw();
-  }
-
-  function forget() {
-    for (const tile of shownTiles.values()) tile.remove();
-    shownTiles.clear();
   }
 
   function draw() {
@@ -61,7 +62,6 @@
     const number = found[position];
     const tile = make("li", "", { role: "option", id: `tile-${position}`, class: "tile", "data-number": number, "data-position": position });
     tile.setAttribute("aria-posinset", position + 1);
-    tile.setAttribute("aria-setsize", found.length);
     const row = Math.floor(position / columns);
     Object.assign(tile.style, { width: `${side}px`, height: `${side}px`, transform: `translate(${(position % columns) * (side + GAP)}px, ${row * (side + GAP)}px)` });
     if (source(number)) {
@@ -69,7 +69,6 @@
       image.addEventListener("error", () => failed(image));
       tile.append(image);
     } else tile.append(make("span", "no preview", { class: "blank" }));
-    tile.append(sortedBy(number) ?? "");
     mark(tile, position);
     return tile;
   }
@@ -86,10 +85,12 @@
   // Show what is chosen and selected on a tile.
   function mark(tile, position) {
     const number = found[position];
-    findAll(".mark, .tag", tile).forEach((one) => one.remove());
+    findAll(".mark, .tag, .badge", tile).forEach((one) => one.remove());
+    tile.append(sortedBy(number) ?? "");
     tile.classList.toggle("is-out", thrownOut(number));
     tile.classList.toggle("is-selected", selected.has(number));
     tile.classList.toggle("is-current", position === current);
+    tile.setAttribute("aria-setsize", found.length);
     tile.setAttribute("aria-selected", selected.has(number) || (!selected.size && position === current));
     if (thrownOut(number)) tile.append(make("span", "out", { class: "mark" }));
     if (rescued(number)) tile.append(make("span", "in", { class: "mark in" }));

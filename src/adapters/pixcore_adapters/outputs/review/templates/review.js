@@ -1,7 +1,6 @@
   // ---- the page ----
 
   const MORE = ["chunk", "attempt", "outcome", "detail", "twin", "twin_url", "place", "preview", "rescuable"];  // columns beside those of a row
-  const numbersOf = new Map();  // sha256 -> the numbers of its images
   const byAddress = new Map();  // chunk and address -> number
   let view = "images";
   let loadedAll = false;
@@ -82,10 +81,7 @@
   }
 
   function remember(number, chunk) {
-    for (const sha of new Set([value(number, "sha256"), sha256(number)])) {
-      if (!numbersOf.has(sha)) numbersOf.set(sha, []);
-      numbersOf.get(sha).push(number);
-    }
+    register(number);
     byAddress.set(`${chunk} ${value(number, "url")}`, number);
   }
 
@@ -109,9 +105,10 @@
     const refresh = () => { offerShown(); offerFilters(); offerLabels(); filter(); };
     offerShown();
     await poll();
+    setInterval(poll, EVERY);
     let shownAt = -Infinity;
     for (const [id, attempt] of chunks) {
-      addChunk(id, attempt, await get(`/chunk/${id}/${attempt}`));
+      addChunk(id, attempt, await get(`/chunk/${id}/${attempt}`).catch((error) => ({ error: error.message })));
       if (performance.now() - shownAt < AFRESH) continue;
       refresh();
       shownAt = performance.now();
@@ -173,5 +170,5 @@
     for (const button of findAll("[data-view]")) button.addEventListener("click", () => switchView(button.dataset.view));
     document.addEventListener("keydown", onKey);
     addEventListener("beforeunload", (event) => waiting.length && event.preventDefault());
-    readDataset().then(() => setInterval(poll, EVERY)).catch((error) => notice(`The dataset cannot be read: ${error.message}`));
+    readDataset().catch((error) => notice(`The dataset cannot be read: ${error.message}`));
   });
