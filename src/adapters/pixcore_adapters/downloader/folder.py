@@ -21,11 +21,10 @@ from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissRe
 from pixcore.model.requests import Slice
 from pixcore.ports import BlobStore
 from pixcore.ports.downloader import do_nothing
-from pixcore_adapters.downloader.listing import Listing, new_listing, read
+from pixcore_adapters.downloader.listing import Listing, new_listing, path_below, read
 
 SOURCE = "folder"
 _BLOCK = 1 << 20  # bytes
-_HERE = f"{os.sep}.{os.sep}"  # in a query: the path after it is relative to the folder in which it was planned
 
 _Labelled = dict[str, str]  # {"file": path, "label": …}; an entry without a label is the path alone
 
@@ -34,11 +33,11 @@ _Labelled = dict[str, str]  # {"file": path, "label": …}; an entry without a l
 class FolderDownloader:
     """Copy files of a folder into the work directory. A file larger than ``max_bytes`` is a miss.
 
-    A slice's query is the folder's absolute path; its snapshot is the listing's key. If the folder is in the current
-    one when it is first listed, the query is ``CURRENT/./FOLDER``. Once that does not exist any more, FOLDER is looked
-    for in the folder that is the current one then, so a dataset goes on when its whole project was moved. Symlinks that
-    lead out of the folder are not followed. ``fetched_at`` is the file's modification time, so the same folder gives
-    the same rows.
+    A slice's query is the folder's absolute path; its snapshot is the listing's key. If the folder is below the
+    current one when it is listed, the listing has its path below that. Once the absolute path does not exist any
+    more, the folder is looked for below the folder that is the current one then, so a dataset goes on when its whole
+    project was moved. Symlinks that lead out of the folder are not followed. ``fetched_at`` is the file's
+    modification time, so the same folder gives the same rows.
 
     Attributes:
         store: Where listings are kept.
@@ -77,7 +76,17 @@ class FolderDownloader:
                 if name not in listed:
                     yield {"file": name, "label": Path(name).parts[0]} if labelled and os.sep in name else name
 
-        return new_listing(SOURCE, _query(root, planned), grow, store=self.store, dataset=dataset, planned=planned)
+        same = (slice_.query for slice_ in planned if slice_.source == SOURCE and self._located(slice_) == root)
+        here = Path(os.path.realpath("."))
+        return new_listing(
+            SOURCE,
+            next(same, str(root)),
+            grow,
+            store=self.store,
+            dataset=dataset,
+            planned=planned,
+            below=str(root.relative_to(here)) if root.is_relative_to(here) else "",
+        )
 
     def download(
         self,
@@ -91,14 +100,32 @@ class FolderDownloader:
         for slice_ in slices:
             if slice_.source != SOURCE:
                 raise InvalidRequest(f"source {slice_.source!r} is not a folder; use the downloader of that source")
-            root = _root(slice_.query)
+            root = self._root(slice_)
             folder = hashlib.sha256(os.fsencode(slice_.query)).hexdigest()[:16]
             for candidate in listed_files(self.store, slice_):
                 if candidate.key not in skip:
-                    yield self._copy(candidate, root, into / f"{number:06d}-{candidate.key.position}-{folder}")
+                    yield self._copy(candidate, slice_, root, into / f"{number:06d}-{candidate.key.position}-{folder}")
                 number += 1
 
-    def _copy(self, candidate: Candidate, root: Path, target: Path) -> Download | Miss:
+    def _located(self, slice_: Slice) -> Path | None:
+        """Return where the folder of a slice is now; None if it does not exist."""
+        root = Path(os.path.realpath(slice_.query))  # after planning, it may have been replaced by a symlink to it
+        if _is_folder(root):
+            return root
+        below = path_below(self.store, slice_)
+        moved = Path(os.path.realpath(below))
+        return moved if below and _is_folder(moved) else None
+
+    def _root(self, slice_: Slice) -> Path:
+        root = self._located(slice_)
+        if root is None:
+            raise SourceUnavailable(
+                f"the folder {slice_.query} does not exist; mount it or restore it, or, if its project was moved, run"
+                " pixcore there"
+            )
+        return root
+
+    def _copy(self, candidate: Candidate, slice_: Slice, root: Path, target: Path) -> Download | Miss:
         try:
             with _open(root, candidate.address, self.max_bytes) as source:
                 modified = os.fstat(source.fileno()).st_mtime
@@ -106,7 +133,7 @@ class FolderDownloader:
         except _Missed as missed:
             target.unlink(missing_ok=True)
             if missed.reason is MissReason.GONE:
-                _root(candidate.key.query)  # raises if the whole folder is gone, as after unmounting a disk
+                self._root(slice_)  # raises if the whole folder is gone, as after unmounting a disk
             return Miss(candidate, missed.reason, missed.permanent, missed.detail)
         return Download(candidate, target, size, _utc(modified))
 
@@ -135,30 +162,8 @@ class _Missed(Exception):
         self.reason, self.detail, self.permanent = reason, detail, permanent
 
 
-def _query(root: Path, planned: Iterable[Slice]) -> str:
-    """Return the query of a folder: that of slices that mean the same folder, or a new one."""
-    for slice_ in planned:
-        if slice_.source == SOURCE and _located(slice_.query) == root:
-            return slice_.query
-    here = Path(os.path.realpath("."))
-    return f"{here}{_HERE}{root.relative_to(here)}" if root.is_relative_to(here) else str(root)
-
-
-def _located(query: str) -> Path | None:
-    """Return where the folder of a query is now; None if it does not exist."""
-    # after planning, the folder may have been replaced by a symlink to it, or the project may have been moved
-    for path in (query, query.partition(_HERE)[2]):
-        root = Path(os.path.realpath(path))
-        if path and os.path.isdir(root):  # noqa: PTH112 - unlike Path.is_dir, it never raises
-            return root
-    return None
-
-
-def _root(query: str) -> Path:
-    if root := _located(query):
-        return root
-    moved = " If its project was moved, run pixcore in that folder." if _HERE in query else ""
-    raise SourceUnavailable(f"the folder {query} does not exist; mount it or restore it.{moved}".removesuffix("."))
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - unlike Path.is_dir, it never raises
 
 
 def _open(root: Path, name: str, max_bytes: int) -> BinaryIO:

@@ -6,9 +6,10 @@ parts of its slice and memory is bounded. A later listing of the same query only
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +17,7 @@ from typing import IO, Any
 from attrs import field, frozen
 
 from pixcore.chunk.workspace import local_disk, temporary_file
-from pixcore.errors import StoreConflict
+from pixcore.errors import StoreConflict, StoreNotFound
 from pixcore.model.requests import Slice
 from pixcore.planning.plan import Lane
 from pixcore.ports import BlobStore
@@ -34,11 +35,13 @@ class Listing:
     Attributes:
         lane: Covers the entries after the slices already planned.
         summary: How the source was read, as JSON can hold it; empty if there is nothing to say.
+        below: The path of a folder below the current one; empty for others.
     """
 
     lane: Lane
     _file: IO[bytes]
     summary: Mapping[str, Any] = field(factory=dict[str, Any])
+    below: str = ""
 
     def keep(self, store: BlobStore) -> None:
         """Store the listing under the key that the lane's slices name. Idempotent.
@@ -52,6 +55,10 @@ class Listing:
             # the last part is always shorter than the others, maybe empty: readers recognise the end by that
             for number in range(self.lane.stop // _PART + 1):
                 _put_part(store, _part_key(self.lane.snapshot, number), islice(self._file, _PART))
+            if self.below:
+                with suppress(StoreConflict):  # the same folder was listed from another one
+                    line = json.dumps({"below": self.below}).encode() + b"\n"
+                    _put_part(store, _place_key(self.lane.snapshot, self.lane.query), [line])
 
 
 @contextmanager
@@ -64,6 +71,7 @@ def new_listing(
     dataset: str,
     planned: Iterable[Slice],
     licenses: str = "",
+    below: str = "",
     read_as: Callable[[], tuple[tuple[tuple[str, str], ...], Mapping[str, Any]]] = lambda: ((), {}),
 ) -> Generator[Listing]:
     """List a query's entries into a temporary file, which exists until the block ends. Uses bounded memory.
@@ -87,7 +95,7 @@ def new_listing(
         snapshot = f"{dataset}/lists/{sha256}" if dataset else f"lists/{sha256}"
         columns, summary = read_as()
         start = last.stop if last else 0
-        yield Listing(Lane(source, query, start, entries, snapshot, licenses, columns), file, summary)
+        yield Listing(Lane(source, query, start, entries, snapshot, licenses, columns), file, summary, below)
 
 
 def read(store: BlobStore, snapshot: str, start: int = 0, stop: int | None = None) -> Iterator[Any]:
@@ -105,6 +113,24 @@ def read(store: BlobStore, snapshot: str, start: int = 0, stop: int | None = Non
                 position += 1
         if position < (number + 1) * _PART:  # only the last part is short
             return
+
+
+def path_below(store: BlobStore, part: Slice) -> str:
+    """Return the path of a folder below the one that was the current one when it was listed; ``""`` if it has none.
+
+    Raises:
+        StoreDenied, StoreUnavailable: See ``BlobStore.open``.
+    """
+    try:
+        with closing(store.open(_place_key(part.snapshot, part.query))) as blob:
+            return str(json.loads(blob.readline())["below"])
+    except StoreNotFound:
+        return ""
+
+
+def _place_key(snapshot: str, query: str) -> str:
+    # two folders may hold the same names
+    return f"{snapshot}/{hashlib.sha256(os.fsencode(query)).hexdigest()[:16]}.json"
 
 
 def _write_lines(lines: Iterable[bytes], file: IO[bytes]) -> tuple[str, int]:
