@@ -129,7 +129,7 @@ class _Applying:
                         "a worker holds the chunk; repeat the command when it has ended, or after"
                         f" {record.lease_left:.0f} s if it died"
                     )
-                elif record.result is None or (not record.rebuild and record.status is not Status.COMPLETED):
+                elif record.result is None or _runs_anyway(record):
                     self.waiting.append(record)
                 else:
                     self._find(finder, record)
@@ -187,8 +187,13 @@ class _Applying:
         keys = [record.chunk.key for record in filled if status.reopen(record.chunk.key)]
         if keys:
             run_records(self.shell, self.assembly, self.new.dataset, [status.get(key) for key in keys])
-        added = sum(status.get(record.chunk.key).progress.accepted - record.progress.accepted for record in filled)
-        self.shell.say(f"dataset {self.new.dataset}: chunks filled: {len(keys)}, images added: {added}")
+        added = 0
+        for before in filled:
+            after = status.get(before.chunk.key)
+            if after.status is Status.FAILED:
+                self.problems[after.chunk.id] = after.error
+            added += after.progress.accepted - before.progress.accepted
+        self.shell.say(f"dataset {self.new.dataset}: chunks run again: {len(keys)}, images added: {added}")
 
     def end(self, *, dry_run: bool) -> NoReturn:
         """Print how it ended, and exit."""
@@ -252,6 +257,11 @@ class _Applying:
         """Return the rules that change, each with both values."""
         records = [*(each.record for each in self.found), *self.waiting]
         return sorted({each for record in records for each in differences(self._quality(record), record.followed)})
+
+
+def _runs_anyway(record: ChunkRecord) -> bool:
+    """Return whether a chunk is to collect its images again, so that it will follow the rules and decisions."""
+    return record.status in (Status.PENDING, Status.PROCESSING) and not record.rebuild
 
 
 def _is_held(record: ChunkRecord) -> bool:
