@@ -26,7 +26,7 @@ from pixcore.model.archives import Archive, Blob, StoredBlob
 from pixcore.model.chunks import ChunkResult, Phase
 from pixcore.model.images import Accepted
 from pixcore.model.originals import converted_columns
-from pixcore.model.outcomes import PREVIEWS, REJECTED
+from pixcore.model.outcomes import PREVIEWS
 from pixcore.model.positions import as_text
 from pixcore.model.rows import COLUMN_TYPES, ROW_VERSION, Row, extension_of, stored_row, tally, version
 from pixcore.ports import Archiver
@@ -213,10 +213,8 @@ class Rebuilding:
 
         An image that is brought back stays among them, because the archive does not hold it yet.
         """
-        suffix = f"{REJECTED}{self.context.using.archiver.suffix}"
         if not (revision.removed and self.context.request.quality.keep_rejected):
-            found = stored.blobs.beside(suffix)
-            return found[1] if found else None
+            return stored.rejected
         for each in stored.images:
             if not each.in_archive or each.sha256 in revision.removed:
                 self.rejects.keep(each.values, each.image.download.path)

@@ -137,6 +137,7 @@ class StoredChunk:
         lines: The outcomes that belong to an image, by their places among all outcomes. None if none are stored.
         owners: The place in ``lines`` of each stored image, by its sha256.
         outcomes: The file of all outcomes.
+        rejected: The archive of the rejected images; None if there is none.
     """
 
     blobs: StoredBlobs
@@ -144,6 +145,7 @@ class StoredChunk:
     lines: dict[int, Line] | None = field(init=False, default=None)
     owners: dict[str, int] = field(init=False, factory=dict[str, int])
     outcomes: Path | None = field(init=False, default=None)
+    rejected: StoredBlob | None = field(init=False, default=None)
     _files: list[Path] = field(init=False, factory=list[Path])
 
     def __attrs_post_init__(self) -> None:
@@ -161,12 +163,8 @@ class StoredChunk:
             self.owners = _owners(self.lines)
         self._add(blobs.archive(), in_archive=True)
         if found := blobs.beside(f"{REJECTED}{blobs.archiver.suffix}"):
-            self._add(found[0], in_archive=False)
-
-    @property
-    def has_rejected(self) -> bool:
-        """Whether an archive of rejected images is stored."""
-        return len(self._files) > 1
+            file, self.rejected = found
+            self._add(file, in_archive=False)
 
     def unpack(self, wanted: Collection[str]) -> None:
         """Write the files of the images with these sha256 to the paths of their downloads.

@@ -163,7 +163,7 @@ class _Applying:
                 touched.append(record)
         if touched:
             again = [status.get(record.chunk.key) for record in touched]
-            run_records(self.shell, self.assembly, self.new.dataset, again)
+            run_records(self.shell, self.assembly, self.new.dataset, again, only_these=True)
         for record in touched:
             self._settle(record, status.get(record.chunk.key))
 

@@ -83,8 +83,10 @@ def run_records(
     dataset: str,
     records: Sequence[ChunkRecord],
     validator: Validator | None = None,
+    *,
+    only_these: bool = False,
 ) -> None:
-    """Run these chunks, and those that are reopened meanwhile; then refresh the dataset's card.
+    """Run these chunks and, unless ``only_these``, those that are reopened meanwhile; then refresh the dataset's card.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; running chunks were given back. A second Ctrl-C kills the process.
@@ -95,15 +97,16 @@ def run_records(
         while records:
             runner.send(records)
             runner.work(shell.settings.workers)
-            records = [record for record in _reopened(assembly, dataset) if _state(record) not in tried]
+            reopened = () if only_these else _reopened(assembly, dataset)
+            records = [record for record in reopened if _state(record) not in tried]
             tried.update(map(_state, records))
     card_refresh.refresh(dataset, assembly.status, assembly.store)
 
 
 def _nothing_left(assembly: Assembly, dataset: str) -> str:
     decisions = sum(1 for _ in assembly.decisions.read(dataset)) if dataset else 0
-    apply = f"; decisions about its images: {decisions}, applied by: pixcore apply {dataset}" if decisions else ""
-    return f"dataset {dataset}: no chunk is left to process{apply}"
+    new = f"; to apply new decisions, of {decisions} about its images: pixcore apply {dataset}" if decisions else ""
+    return f"dataset {dataset}: no chunk is left to process{new}"
 
 
 def _reopened(assembly: Assembly, dataset: str) -> list[ChunkRecord]:
