@@ -37,7 +37,7 @@ def test_importing_the_library_configures_no_logging() -> None:
     """Only the application may configure logging."""
     program = """
 import logging
-import pixcore, pixcore_runners.observing.logs, pixcore_runners.settings
+import pixcore, pixcore_runners.observing.chunk_lines, pixcore_runners.settings
 pixcore_runners.observing.chunk_lines.LogObserver()
 touched = [name for name, logger in logging.root.manager.loggerDict.items()
            if name.startswith("pixcore") and (logger.handlers or logger.level or not logger.propagate)]

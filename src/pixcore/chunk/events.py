@@ -80,6 +80,15 @@ class StepRetried(Event):
 
 
 @frozen
+class BlobStored(Event):
+    """A blob of the chunk is stored: its archive, or one about its candidates. ``seconds`` include retries."""
+
+    key: str
+    bytes: int
+    seconds: float
+
+
+@frozen
 class CleanupFailed(Event):
     """A file of the work directory could not be removed. ``workspace.sweep`` removes it at a later start."""
 

@@ -1,10 +1,12 @@
 """Upload what an attempt made: the archive first, then the blobs about its candidates."""
 
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from pixcore.chunk.context import AttemptContext
+from pixcore.chunk.events import BlobStored
 from pixcore.chunk.outcome_log import OutcomeLog
 from pixcore.chunk.publish import archive_at, publish
 from pixcore.chunk.rejects import RejectedImages
@@ -91,8 +93,9 @@ def _beside(context: AttemptContext, made: Archive, suffix: str, content_type: s
 
 def _upload(context: AttemptContext, archive: Archive, key: str, content_type: str) -> Blob:
     using = context.using
+    began = time.monotonic()
     with context.stopwatch.measure(Phase.UPLOAD):
-        return context.retrying(using.policies.upload)(
+        blob = context.retrying(using.policies.upload)(
             lambda: publish(
                 using.store,
                 archive,
@@ -102,6 +105,8 @@ def _upload(context: AttemptContext, archive: Archive, key: str, content_type: s
                 identity=using.status.identity,
             )
         )
+    context.observe(BlobStored(*context.ids, key=key, bytes=archive.size, seconds=time.monotonic() - began))
+    return blob
 
 
 def _exists(context: AttemptContext, suffix: str) -> bool:

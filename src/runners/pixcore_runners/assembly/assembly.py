@@ -38,6 +38,7 @@ from pixcore_runners.assembly import imaging, sources, status_databases
 from pixcore_runners.assembly.file_systems import require_local_file
 from pixcore_runners.assembly.fitness import find_fault
 from pixcore_runners.assembly.stores import store_at
+from pixcore_runners.observing.traces import configured_traces
 from pixcore_runners.registry.table import needing
 from pixcore_runners.registry.tables import ARCHIVERS, FILTERS, LAYOUTS
 from pixcore_runners.settings import Settings
@@ -132,7 +133,7 @@ class Assembly:
         """Give the block a pipeline for this process, and remove what killed processes left in the work directory.
 
         Args:
-            observer: Receives the events, as does the observer of metrics if ``metrics_dir`` is set.
+            observer: Receives the events, as do those of metrics and traces if these are configured.
             stop: Once it returns true, running chunks are given back.
             interrupts: See ``ChunkPipeline``.
             validator: Is used instead of a new one, and stays open when the block ends.
@@ -160,7 +161,7 @@ class Assembly:
                 filters=_filter,
                 archivers=archivers(),
                 listed=partial(sources.listed, store=self.store),
-                observer=_with_metrics(self.settings, observer, interrupts, closed_at_end),
+                observer=_observed(self.settings, observer, interrupts, closed_at_end),
                 stop=stop,
                 terms=LeaseTerms(ttl=self.settings.lease_ttl, deadline=self.settings.chunk_deadline),
                 interrupts=interrupts,
@@ -246,12 +247,15 @@ def _archiver(kind: str) -> Archiver:
     return archiver
 
 
-def _with_metrics(
+def _observed(
     settings: Settings, observer: Observer, interrupts: tuple[type[BaseException], ...], closed_at_end: ExitStack
 ) -> Observer:
-    if settings.metrics_dir is None:
-        return observer
-    with needing("metrics"):
-        from pixcore_runners.observing.metrics import Metrics  # noqa: PLC0415 - an extra
-    metrics = closed_at_end.enter_context(closing(Metrics(settings.metrics_dir)))
-    return combined(observer, metrics, interrupts=interrupts)
+    """Add the observers of metrics and of traces, if these are configured."""
+    observers = [observer]
+    if settings.metrics_dir:
+        with needing("metrics"):
+            from pixcore_runners.observing.metrics import Metrics  # noqa: PLC0415 - an extra
+        observers.append(closed_at_end.enter_context(closing(Metrics(settings.metrics_dir))))
+    if traces := configured_traces():
+        observers.append(closed_at_end.enter_context(closing(traces)))
+    return combined(*observers, interrupts=interrupts) if observers[1:] else observer

@@ -3,6 +3,7 @@
 import logging
 
 from pixcore.chunk.events import (
+    BlobStored,
     CandidateMissed,
     ChunkClaimed,
     ChunkCompleted,
@@ -62,10 +63,18 @@ def _step(event: Event) -> tuple[int, str]:
             return logging.WARNING, f"{phase} failed (failure {failures}) and is retried in {wait:.1f} s: {error}"
         case CleanupFailed(path=path, error=error):
             return logging.WARNING, f"{path} could not be removed ({error}); a later start removes it"
-        case DeliveryEnded(outcome=outcome):
-            return logging.DEBUG, f"the delivery of {event.chunk} has ended: {outcome}"
         case _:
-            return logging.DEBUG, _image(event)
+            return logging.DEBUG, _detail(event)
+
+
+def _detail(event: Event) -> str:
+    match event:
+        case BlobStored(key=key, bytes=size, seconds=seconds):
+            return f"stored {key}: {size} bytes in {seconds:.1f} s"
+        case DeliveryEnded(outcome=outcome):
+            return f"the delivery of {event.chunk} has ended: {outcome}"
+        case _:
+            return _image(event)
 
 
 def _image(event: Event) -> str:

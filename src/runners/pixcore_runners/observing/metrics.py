@@ -28,10 +28,6 @@ from pixcore.chunk.events import (
     CandidateMissed,
     ChunkCompleted,
     ChunkEnded,
-    ChunkFailed,
-    ChunkGivenBack,
-    ChunkInterrupted,
-    ChunkLost,
     Event,
     ImageAccepted,
     ImageRejected,
@@ -40,6 +36,7 @@ from pixcore.chunk.events import (
 )
 from pixcore.model.chunks import ChunkResult
 from pixcore_runners.observing.delivered import DeliveryEnded
+from pixcore_runners.observing.outcomes import outcome_of
 
 # Upper bounds of the histograms, in seconds; the last finite one is the usual deadline of a chunk.
 BUCKETS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1500.0, float("inf"))
@@ -103,7 +100,7 @@ class Metrics:
                 case DeliveryEnded(outcome=outcome):
                     slot.count("pixcore_deliveries", outcome=outcome)
                 case ChunkEnded():
-                    slot.count("pixcore_attempts", outcome=_outcome(event))
+                    slot.count("pixcore_attempts", outcome=outcome_of(event))
                     if isinstance(event, ChunkCompleted):
                         _completed(slot, event.result)
 
@@ -175,22 +172,6 @@ def _completed(slot: _Slot, result: ChunkResult) -> None:
     for phase, seconds in result.seconds.items():
         slot.observe("pixcore_phase_seconds", seconds, phase=phase)
     slot.observe("pixcore_chunk_seconds", sum(result.seconds.values()))
-
-
-def _outcome(event: ChunkEnded) -> str:
-    match event:
-        case ChunkCompleted():
-            return "completed"
-        case ChunkFailed(status=status):
-            return status or "unrecorded"
-        case ChunkInterrupted():
-            return "interrupted"
-        case ChunkGivenBack():
-            return "given_back"
-        case ChunkLost():
-            return "lost"
-        case _:
-            return "unknown"
 
 
 def create_folder(folder: Path) -> None:
