@@ -26,7 +26,7 @@ from pixcore_runners.settings import load_here
 Behind = Callable[[Rule], tuple[S3BlobStore, FaultProxy]]
 
 LARGE = noise(1, 6 << 20)  # sent in parts
-SHA256 = ("x-amz-checksum-", "x-amz-sdk-checksum-")
+SHA256 = ("x-amz-checksum-", "x-amz-sdk-checksum-", "x-amz-trailer", "x-amz-decoded-")
 
 
 def refusing(*headers: str, status: int = 400, code: str = "InvalidArgument", requests: str = "") -> Rule:
@@ -229,6 +229,30 @@ def test_fallbacks_are_counted_and_logged(behind: Behind, caplog: pytest.LogCapt
     assert store.fallbacks == {f"the server {MD5}": 11}
     lines = [record.getMessage() for record in caplog.records if record.name == "pixcore"]
     assert lines == [f"s3://{store._bucket}/pre/fix/: the server {MD5} ({number} so far)" for number in (1, 10)]
+
+
+def test_a_server_without_copies_gets_the_bytes_again(behind: Behind) -> None:
+    """An export is then as slow as an upload, and says so; the copy is as any other, and creates only."""
+    store, _ = behind(unsupported("x-amz-copy-source"))
+    put(store, "source", LARGE, metadata={"attempt": "1"})
+    copied = store.prepare_copy("source", "key")()
+    assert (copied, read(store, "key")) == (store.head("key"), LARGE)
+    assert copied.metadata == {"attempt": "1"}
+    with pytest.raises(StoreConflict):
+        store.prepare_copy("source", "key")()
+    assert [*store.fallbacks] == ["the server refuses the header x-amz-copy-source; copies are fetched and sent again"]
+
+
+def test_large_blobs_are_whole_where_parts_are_not_protected(behind: Behind) -> None:
+    """A server that enforces If-None-Match for whole blobs only gets them whole, and the store says so."""
+    store, proxy = behind(refusing("if-none-match", requests="^POST"))
+    put(store, "key", LARGE)
+    assert read(store, "key") == LARGE
+    assert not any(line.startswith("POST") and "/key?" in line for line in proxy.requests)
+    with pytest.raises(StoreConflict):
+        put(store, "key", LARGE)
+    sentence = "the server does not enforce If-None-Match for blobs in parts; large ones are sent in one request"
+    assert store.fallbacks == {sentence: 1}
 
 
 def test_names_of_metadata_in_capitals_are_understood(behind: Behind) -> None:

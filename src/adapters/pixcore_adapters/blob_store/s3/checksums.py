@@ -7,8 +7,6 @@ is read back once it is stored.
 
 import base64
 import hashlib
-import logging
-from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import TypeVar
@@ -18,8 +16,6 @@ from botocore.exceptions import ClientError
 from pixcore_adapters.blob_store.s3.errors import refused
 
 R = TypeVar("R")
-
-_logger = logging.getLogger("pixcore")
 
 
 class Checksum(Enum):
@@ -62,15 +58,9 @@ _FALLBACKS = {
 
 
 class AcceptedChecksums:
-    """Which kind of checksum a server accepts, for blobs that are sent whole and for those in parts.
+    """Which kind of checksum a server accepts, for blobs that are sent whole and for those in parts."""
 
-    ``fallbacks`` counts the blobs that were sent with less than the best kind, by a sentence that says so. ``where`` is
-    the URL of the store, for the log.
-    """
-
-    def __init__(self, where: str) -> None:
-        self.fallbacks: Counter[str] = Counter()
-        self._where = where
+    def __init__(self) -> None:
         self._kinds: dict[bool, tuple[Checksum, ...]] = {}
 
     def send(self, write: Callable[[Checksum], R], *, parts: bool) -> R:
@@ -94,16 +84,7 @@ class AcceptedChecksums:
                 return result
         raise refusals[0]
 
-    def count(self, *, parts: bool) -> None:
-        """Count a blob that was sent; log the first one with less than the best checksum, the tenth, and so on."""
+    def fallback(self, *, parts: bool) -> str:
+        """Return what was done with the last blob, if its checksum was not of the best kind; "" if it was."""
         (kind,) = self._kinds[parts]
-        if kind is not Checksum.SHA256:
-            sentence = _FALLBACKS[kind].format(what="blobs in parts" if parts else "blobs")
-            self.fallbacks[sentence] += 1
-            if str(number := self.fallbacks[sentence]).rstrip("0") == "1":
-                _logger.warning("%s: %s (%d so far)", self._where, sentence, number)
-
-    @property
-    def verified(self) -> bool:
-        """Whether the server got a checksum of everything that was sent; otherwise blobs must be read back."""
-        return all(kinds != (Checksum.NONE,) for kinds in self._kinds.values())
+        return _FALLBACKS.get(kind, "").format(what="blobs in parts" if parts else "blobs")

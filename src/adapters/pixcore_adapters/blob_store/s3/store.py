@@ -46,7 +46,7 @@ class S3BlobStore:
     @property
     def fallbacks(self) -> Mapping[str, int]:
         """See ``FallbackStore.fallbacks``."""
-        return self._writes.checksums.fallbacks
+        return self._writes.fallbacks.counts
 
     @classmethod
     def at(cls, url: str, environ: Mapping[str, str]) -> Self:  # noqa: ARG003 - boto3 reads the process's environment
@@ -117,7 +117,8 @@ class S3BlobStore:
         """Copy a blob on the server; return the function that shows the copy under another key, in one request.
 
         Creates only. A copy that is never shown stays an incomplete multipart upload, which a rule of the bucket's life
-        cycle removes. If the server cannot create conditionally from parts, the function reads and stores the blob.
+        cycle removes. If the server cannot copy, or cannot create conditionally from parts, the function reads and
+        stores the blob.
 
         Raises:
             StoreConflict: The key exists. The function raises it.
@@ -129,9 +130,9 @@ class S3BlobStore:
         metadata = {**blob.metadata, SHA256: blob.sha256, VERSION: version}
         headers = {"ContentType": blob.content_type, "Metadata": metadata}
         with store_errors(f"cannot copy blob {source!r} in {self._url()}"):
-            if not self._writes.copies(blob.size):
-                return partial(copy_blob, self, source, key)
             create = self._writes.prepare_copy(self._root + source, self._root + key, size=blob.size, headers=headers)
+        if create is None:
+            return partial(copy_blob, self, source, key)
 
         def show() -> Blob:
             try:
@@ -163,7 +164,7 @@ class S3BlobStore:
             )
         if stored.size != size:
             raise StoreUnavailable(f"only {stored.size} of the {size} bytes of blob {key!r} were stored; delete it")
-        if not self._writes.checksums.verified:
+        if self._writes.reads_back:
             read_back(self._client, self._at(key), key, version=version)
         return stored
 

@@ -14,12 +14,14 @@ from pixcore.errors import StoreConflict, StoreDenied
 from pixcore_adapters.blob_store import described
 from pixcore_adapters.blob_store.s3.checksums import AcceptedChecksums, Checksum
 from pixcore_adapters.blob_store.s3.errors import code_of, refused, status_of
+from pixcore_adapters.blob_store.s3.fallbacks import Fallbacks
 from pixcore_adapters.blob_store.s3.objects import VERSION, metadata_of
 from pixcore_adapters.blob_store.s3.uploads import MIN_PART, PartUploads, open_part, part_length
 
 CREATE, REPLACE = "IfNoneMatch", "IfMatch"
 
 _HEADERS = {CREATE: "If-None-Match", REPLACE: "If-Match"}
+_WHOLE = "the server does not enforce {header} for blobs in parts; large ones are sent in one request"
 _NO_ETAG = '"00000000000000000000000000000000"'  # matches no object
 _FALSE = {CREATE: "*", REPLACE: _NO_ETAG}  # conditions that are false for an object that exists
 _CONDITION_FAILED = {404, 409, 412}
@@ -41,7 +43,9 @@ class ConditionalWrites:
 
     def __init__(self, client: Any, bucket: str, probe: str, where: str) -> None:  # noqa: ANN401 - boto3 has no types
         self._client, self._bucket, self._probe_key, self._where = client, bucket, probe, where
-        self.checksums = AcceptedChecksums(where)
+        self.fallbacks = Fallbacks(where)
+        self.reads_back = False  # whether a blob was sent without any checksum
+        self._checksums = AcceptedChecksums()
         self._uploads = PartUploads(client, bucket)
         self._faults: dict[tuple[bool, str], str] = {}
         self._probing = RLock()
@@ -61,30 +65,39 @@ class ConditionalWrites:
         length = part_length(size) if parts else size
 
         def send(checksum: Checksum) -> None:
+            self.reads_back |= checksum is Checksum.NONE
             digests = checksum.digests(described(source, sha256=sha256, size=size), length)
             part = partial(open_part, source, length)
             self._send(part, checksum, digests, key=key, headers=headers, condition={condition: value}, parts=parts)
 
         try:
-            self.checksums.send(send, parts=parts)
+            self._checksums.send(send, parts=parts)
         except ClientError as error:
             if code_of(error) == "NoSuchKey":
                 raise StoreConflict(f"blob {key!r} is gone, so it cannot be replaced; create it instead") from error
             raise
-        self.checksums.count(parts=parts)
-
-    def copies(self, size: int) -> bool:
-        """Return whether ``prepare_copy`` can copy an object of ``size`` bytes.
-
-        Copies in parts are used because Swift refuses every conditional CopyObject, and moto ignores its condition.
-        """
-        return size > 0 and not self._fault(CREATE, parts=True)
+        if fallback := self._checksums.fallback(parts=parts):
+            self.fallbacks.count(fallback)
+        if size > MIN_PART and not parts:
+            self.fallbacks.count(_WHOLE.format(header=_HEADERS[condition]))
 
     def prepare_copy(
         self, source: str, key: str, *, size: int, headers: dict[str, Any]
-    ) -> Callable[[], dict[str, Any]]:
-        """Copy another object of ``size`` bytes on the server; return the function that creates the object from it."""
-        return self._uploads.copy(source, key, size=size, headers=headers, condition={CREATE: "*"})
+    ) -> Callable[[], dict[str, Any]] | None:
+        """Copy another object of ``size`` bytes on the server; return the function that creates the object from it.
+
+        Return None if the server cannot do that. Copies in parts are used because Swift refuses every conditional
+        CopyObject, and moto ignores its condition; an object without bytes has no part.
+        """
+        if not size or self._fault(CREATE, parts=True):
+            return None
+        try:
+            return self._uploads.copy(source, key, size=size, headers=headers, condition={CREATE: "*"})
+        except ClientError as error:
+            if not refused(error):
+                raise
+            self.fallbacks.count("the server refuses the header x-amz-copy-source; copies are fetched and sent again")
+            return None
 
     def _fault(self, condition: str, *, parts: bool) -> str:
         """Return why the server does not enforce a condition, or "" if it does."""
@@ -124,7 +137,7 @@ class ConditionalWrites:
                 parts=parts,
             )
 
-        self.checksums.send(send, parts=parts)
+        self._checksums.send(send, parts=parts)
 
     def _send(
         self,
