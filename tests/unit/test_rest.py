@@ -192,6 +192,27 @@ def test_a_run_whose_patience_is_over_says_what_to_do(assembly: MemoryAssembly) 
     assert {each.status for each in assembly.status.find("d")} == {Status.COMPLETED}
 
 
+@pytest.mark.usefixtures("at_once")
+def test_another_run_completes_what_a_sick_one_cannot(assembly: MemoryAssembly) -> None:
+    """Two runs of one dataset, one on a full disk: it failed chunk after chunk, and the next run had nothing to do."""
+    keys = [assembly.chunk(2, index=index, start=2 * index, stop=2 * index + 2) for index in range(3)]
+
+    class Denied(MemoryBlobStore):
+        def put(self, *_: object, **__: object) -> object:
+            raise StoreDenied("the token has expired; log in again")
+
+    probes = iter([StoreDenied("the token has expired"), None])  # the attempt's, then that of the rest
+
+    def probe(_work: int, _store: int) -> PixcoreError | None:
+        found = next(probes, None)
+        if found is None:
+            run_chunks(assembly.pipeline(), keys, workers=1, stop=threading.Event())
+        return found
+
+    run_chunks(assembly.pipeline(store=Denied(), probe=probe), keys, workers=1, stop=threading.Event())
+    assert [(each.status, each.failures) for each in assembly.status.find("d")] == [(Status.COMPLETED, 0)] * 3
+
+
 # -- the probe -------------------------------------------------------------------------------------------------------
 
 

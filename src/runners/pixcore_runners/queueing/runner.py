@@ -20,7 +20,9 @@ def unavailable(broker: object, error: Exception) -> QueueUnavailable:
     """Return the error for what a broker's client raised. ``str(broker)`` is its URL without a password."""
     reason = one_line(error)
     if "'maxmemory'" in reason:  # the answer of a Redis that reached it and may evict nothing
-        return QueueUnavailable(f"the broker {broker} is full ({reason}); raise its maxmemory, or let workers empty it")
+        return QueueUnavailable(
+            f"the broker {broker} is full ({reason}); raise its maxmemory, or remove deliveries with `pixcore cancel`"
+        )
     return QueueUnavailable(
         f"the broker {broker} cannot be used ({reason}); check that it runs and that PIXCORE_BROKER is right"
     )

@@ -26,6 +26,7 @@ from pixcore_runners.direct.forks import signals_held, signals_to_default
 from pixcore_runners.observing.logs import FORMATTERS, ChunkContext, log_to_stderr, this_worker
 from pixcore_runners.queueing.delivery import StopFlag
 from pixcore_runners.queueing.health import Loop, answer_probes
+from pixcore_runners.queueing.runner import unavailable
 from pixcore_runners.rq.broker import broker_errors, connected, queue_names
 from pixcore_runners.rq.chunk import deliveries, failed_earlier
 from pixcore_runners.rq.supervisor import supervise
@@ -93,7 +94,7 @@ def _one(settings: Settings, loop: Loop) -> int:
         worker.rest.begin_if_unfit()
         worker.work(with_scheduler=True, logging_level=_LEVEL)
     except RedisError as error:
-        lost = f"the broker {settings.broker} was lost: {one_line(error)}; start the worker again"
+        lost = f"{unavailable(settings.broker, error)}; then start the worker again"
         _logger.error(lost)  # noqa: TRY400 - users need no traceback
         return 1
     if not worker.stop.is_set():
