@@ -16,6 +16,7 @@ from pixcore import (
     ChunkKey,
     ChunkRequest,
     Claimed,
+    Conversion,
     Decided,
     Decision,
     DecisionKind,
@@ -33,7 +34,7 @@ from pixcore.model.outcomes import KEYS
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.outcomes import outcome_lines, previews
 from pixcore.stored.revisions import ChangesFinder, ChunkChanges
-from pixcore_adapters.memory import MemoryPreviewer, MemoryTwinFinder, MemoryValidator, encode
+from pixcore_adapters.memory import MemoryConverter, MemoryPreviewer, MemoryTwinFinder, MemoryValidator, encode
 
 EXCLUDE, INCLUDE, RELABEL = DecisionKind
 SMALL = 60  # the side of a small picture; others have 100
@@ -65,11 +66,20 @@ class Dataset:
     key: ChunkKey
 
     @classmethod
-    def of(cls, work: Path, pictures: Sequence[bytes], target: int = 0, **quality: Any) -> "Dataset":  # noqa: ANN401
+    def of(
+        cls,
+        work: Path,
+        pictures: Sequence[bytes],
+        target: int = 0,
+        store_as: Conversion | None = None,
+        **quality: Any,  # noqa: ANN401
+    ) -> "Dataset":
         """Collect the pictures in a chunk of the dataset ``d``."""
         assembly = MemoryAssembly(work, [*pictures])
         part = Slice("memory", "q", 0, len(pictures), "lists/q")
-        request = ChunkRequest(0, "cat", target or len(pictures), [part], "d", quality=Quality(**quality))
+        request = ChunkRequest(
+            0, "cat", target or len(pictures), [part], "d", quality=Quality(**quality), store_as=store_as
+        )
         (chunk,) = assembly.status.ensure([request])
         made = cls(assembly, chunk.key)
         made.run()
@@ -83,7 +93,9 @@ class Dataset:
 
     def pipeline(self, **changes: Any) -> Any:  # noqa: ANN401 - of the pipeline
         """Return the pipeline of the list."""
-        return self.assembly.pipeline(silent, **{"listed": _listed, "previewer": MemoryPreviewer(), **changes})
+        return self.assembly.pipeline(
+            silent, **{"listed": _listed, "previewer": MemoryPreviewer(), "converter": MemoryConverter(), **changes}
+        )
 
     def decide(self, kind: DecisionKind, *pictures: bytes, **values: Any) -> None:  # noqa: ANN401 - of a decision
         """Record a decision about pictures."""
@@ -125,7 +137,7 @@ class Dataset:
         """The images of the archive, in its order, each with its label."""
         found = {data: str(row["label"]) for row, data in self.archives.images(self.assembly.status.get(self.key))}
         names = [row["file_name"] for row in self.archives.rows(self.assembly.status.get(self.key))]
-        assert names == [f"images/{number:06d}.json" for number in range(len(names))]
+        assert names == [f"images/{number:06d}{Path(str(name)).suffix}" for number, name in enumerate(names)]
         return found
 
     @property
@@ -409,3 +421,20 @@ def test_measures_that_a_row_lacks_are_measured(work: Path) -> None:
     assert decoded == []
     finder.find(record, evolve(record.chunk.request.quality, min_sharpness=100))
     assert decoded == ["memory:q/0", "memory:q/1"]
+
+
+def test_an_image_that_comes_back_is_converted_like_the_others(work: Path) -> None:
+    """A kept reject may be the collected image; the archive of such a dataset holds converted ones only."""
+    how = Conversion(size=20, encode="webp")  # type: ignore[arg-type] # by name, as users write it
+    pictures = [picture(0), small(1), picture(2)]
+    dataset = Dataset.of(work, pictures, store_as=how, min_width=80, keep_rejected=True)
+    before = dataset.archives.rows(dataset.assembly.status.get(dataset.key))
+    dataset.decide(EXCLUDE, picture(0))
+    dataset.rebuild()
+    dataset.assembly.decisions.take_back(dataset.assembly.decisions.read("d"))
+    dataset.rebuild(min_width=50)
+    after = dataset.archives.rows(dataset.assembly.status.get(dataset.key))
+    assert [row["original_sha256"] for row in after] == [sha(data) for data in pictures]
+    assert after[0] == before[0]
+    assert after[2]["sha256"] == before[1]["sha256"]
+    assert after[1]["sha256"] == dataset.outcomes[1]["stored_sha256"] != sha(small(1))

@@ -59,37 +59,60 @@ class Reviser:
         verdicts = self._judged(archived) | self._judged(rejected)
         staying = [each for each in archived if isinstance(verdicts[each.sha256], Accepted)]
         candidates = self._candidates(rejected, {each.sha256 for each in staying}, verdicts)
-        pairs = () if self._compares or self._rule is not TwinRule.REPORT else self.stored.blobs.result.twins
-        if self._rule in _COMPARING and (self._compares or not all(map(self._is_included, candidates))):
-            verdicts |= self._judged([*staying, *candidates], decode=True)
-            pairs += self._compare(staying, candidates, verdicts)
-        elif candidates or self._hashes_changed:
-            together = [*staying, *candidates]
-            verdicts |= self._judged(together, decode=bool(self._quality.filters) or self._rule is TwinRule.HASHES)
-        removed = {sha256: each for sha256, each in verdicts.items() if isinstance(each, Rejected)}
-        kept = [each for each in staying if each.sha256 not in removed]
-        room = max(0, self.request.target - len(kept))
-        acceptable = [each for each in candidates if each.sha256 not in removed]
+        others = [each for each in candidates if not self._is_due(each)]
+        if len(staying) >= self.request.target and not self._compares:
+            candidates = [each for each in candidates if self._is_due(each)]  # no other is needed
+        pairs = self._without_copies(staying, candidates, verdicts)
+        kept = [each for each in staying if isinstance(verdicts[each.sha256], Accepted)]
+        acceptable = [each for each in candidates if isinstance(verdicts[each.sha256], Accepted)]
         returned = [each for each in acceptable if self._is_due(each)]
-        room -= len(returned)
-        others = [each for each in acceptable if not self._is_due(each)]
-        returned += others[: max(0, room)]
-        chosen = _placed(kept, returned)
+        room = max(0, self.request.target - len(kept) - len(returned))
+        returned += [each for each in acceptable if not self._is_due(each)][:room]
+        spare = [each for each in others if each not in returned and isinstance(verdicts[each.sha256], Accepted)]
+        return self._revision(_placed(kept, returned), verdicts, pairs, len(spare))
+
+    def _revision(
+        self,
+        chosen: Sequence[StoredImage],
+        verdicts: Mapping[str, Accepted | Rejected],
+        pairs: Iterable[TwinPair],
+        spare: int,
+    ) -> Revision:
         labels = {each.sha256: self._label(each) for each in chosen}
-        names = {each.sha256 for each in chosen}
         urls = {each.image.download.candidate.url for each in chosen}
+        removed = {
+            each.sha256: verdict
+            for each in self.stored.images
+            if isinstance(verdict := verdicts[each.sha256], Rejected) and self._was_kept(each)
+        }
         return Revision(
             kept=chosen,
             labels=labels,
             decided={sha256: label for sha256, label in labels.items() if self.decided.label(sha256)},
-            removed={sha256: each for sha256, each in removed.items() if self._was_kept(sha256)},
-            returned=frozenset(names - {each.sha256 for each in archived}),
+            removed=removed,
+            returned=frozenset(each.sha256 for each in chosen if not each.in_archive),
             relabelled=frozenset(
                 each.sha256 for each in chosen if each.in_archive and labels[each.sha256] != each.values["label"]
             ),
-            spare=len(acceptable) - len(returned),
+            spare=spare,
             twins=tuple(each for each in pairs if {each.one, each.other} <= urls),
         )
+
+    def _without_copies(
+        self,
+        staying: Sequence[StoredImage],
+        candidates: Sequence[StoredImage],
+        verdicts: dict[str, Accepted | Rejected],
+    ) -> tuple[TwinPair, ...]:
+        """Reject the copies among the images by the rule for copies; return the pairs that it only reports."""
+        pairs = () if self._compares or self._rule is not TwinRule.REPORT else self.stored.blobs.result.twins
+        together = [*staying, *candidates]
+        if self._rule in _COMPARING and (self._compares or not all(map(self._is_included, candidates))):
+            verdicts |= self._judged(together, decode=True)
+            return pairs + self._compare(staying, candidates, verdicts)
+        if candidates or self._hashes_changed:
+            verdicts |= self._judged(together, decode=bool(self._quality.filters) or self._rule is TwinRule.HASHES)
+        return pairs
 
     # -- the rules ------------------------------------------------------------------------------------------------
 
@@ -220,9 +243,8 @@ class Reviser:
         """Return whether an image is brought back even if the chunk has its target."""
         return self._is_included(each) or self._line(each).get("outcome") == ACCEPTED
 
-    def _was_kept(self, sha256: str) -> bool:
+    def _was_kept(self, each: StoredImage) -> bool:
         """Return whether an image is in the archive, or was until an attempt was interrupted."""
-        (each,) = (each for each in self.stored.images if each.sha256 == sha256)
         return each.in_archive or self._line(each).get("outcome") == ACCEPTED
 
     def _label(self, each: StoredImage) -> str:

@@ -15,6 +15,7 @@ from pixcore.chunk.stored_chunk import StoredBlobs, StoredChunk, image_lines
 from pixcore.chunk.workspace import workspace
 from pixcore.errors import InvalidRequest
 from pixcore.filters.apply import apply_filters
+from pixcore.model.archives import StoredBlob
 from pixcore.model.chunks import ChunkRecord
 from pixcore.model.decisions import Decided
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
@@ -40,9 +41,9 @@ class ChunkChanges:
         returned: How many rejected images would be brought back.
         relabelled: How many kept images would have another label.
         unchanged: How many images of the archive stay as they are.
-        spare: How many kept rejects are acceptable now, but not needed, because the chunk has its target.
-        lost: How many rejected images are acceptable now, but cannot be brought back, because their bytes were not
-            kept.
+        spare: How many rejected images are acceptable now, but not needed, because the chunk has its target.
+        lost: How many rejected images are acceptable now and needed, but cannot be brought back, because their bytes
+            were not kept.
         is_unfinished: Whether an earlier rebuilding was interrupted.
     """
 
@@ -87,10 +88,10 @@ class ChangesFinder:
             blobs = self._blobs(record, folder)
             found = blobs.beside(OUTCOMES)
             lines = image_lines(found[0]) if found else None
-            after = _Rules(record.followed, quality, self.decided, keeps_rejected=blobs.result.rejected is not None)
+            after = _Rules(record.followed, quality, self.decided, record.chunk.request.target, blobs.result.rejected)
             if lines is not None and not record.rebuild and not after.may_change(lines.values()):
                 kept = sum(line["outcome"] == ACCEPTED for line in lines.values())
-                return ChunkChanges(record, unchanged=kept, lost=len(after.acceptable(lines.values())))
+                return _counted(ChunkChanges(record, unchanged=kept), len(after.acceptable(lines.values())), kept)
             stored = StoredChunk(blobs)
             request = evolve(record.chunk.request, quality=quality)
             revision = Reviser(stored, request, record.followed, self.decided, self.using, lambda: None).revise()
@@ -100,7 +101,8 @@ class ChangesFinder:
                 )
             known = {each.sha256 for each in stored.images}
             lost = after.acceptable(lines.values() if lines else ()) - known
-            return _changes(record, revision, len(lost), len([each for each in stored.images if each.in_archive]))
+            changes = _changes(record, revision, sum(each.in_archive for each in stored.images))
+            return _counted(changes, len(lost), len(revision.kept))
 
     def _blobs(self, record: ChunkRecord, folder: Path) -> StoredBlobs:
         archiver = self.archives.archiver(record)
@@ -118,7 +120,14 @@ class ChangesFinder:
         )
 
 
-def _changes(record: ChunkRecord, revision: Revision, lost: int, archived: int) -> ChunkChanges:
+def _counted(changes: ChunkChanges, missing: int, kept: int) -> ChunkChanges:
+    """Add the count of acceptable images that are not stored; ``kept`` is how many images the chunk has."""
+    if kept >= changes.record.chunk.request.target:
+        return evolve(changes, spare=changes.spare + missing)
+    return evolve(changes, lost=missing)
+
+
+def _changes(record: ChunkRecord, revision: Revision, archived: int) -> ChunkChanges:
     removed = Counter(
         (
             str(each.reason),
@@ -134,8 +143,7 @@ def _changes(record: ChunkRecord, revision: Revision, lost: int, archived: int) 
         len(revision.relabelled),
         archived - gone - len(revision.relabelled),
         revision.spare,
-        lost,
-        record.rebuild,
+        is_unfinished=record.rebuild,
     )
 
 
@@ -146,7 +154,8 @@ class _Rules:
     before: Quality
     after: Quality
     decided: Decided
-    keeps_rejected: bool
+    target: int
+    rejected: StoredBlob | None
 
     def may_change(self, lines: Iterable[Line]) -> bool:
         """Return whether the archive may change. If not, it surely does not."""
@@ -156,7 +165,10 @@ class _Rules:
         kept = [line for line in lines if line["outcome"] == ACCEPTED]
         if any(as_text(self.decided.label(str(line["sha256"]))) != line.get("label", "") for line in kept):
             return True
-        return any(self._rejected(kept)) or (self.keeps_rejected and bool(self.acceptable(lines)))
+        if any(self._rejected(kept)):
+            return True
+        acceptable = self.acceptable(lines) if self.rejected else ()
+        return bool(acceptable) and (len(kept) < self.target or any(map(self.decided.includes, acceptable)))
 
     def acceptable(self, lines: Iterable[Line]) -> set[str]:
         """Return the sha256 of the images that were rejected and may be acceptable now."""

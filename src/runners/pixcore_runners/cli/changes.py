@@ -49,11 +49,11 @@ def sentences(found: Sequence[ChunkChanges], rules: Collection[str], waiting: in
         if removed and not keeps:
             yield "the removed images are deleted; to keep their bytes, add --keep-rejected"
     if spare := sum(each.spare for each in found):
-        yield f"kept rejects that are acceptable now, but not needed, because their chunks have their targets: {spare}"
+        yield f"rejected images that are acceptable now, but not needed, because their chunks are full: {spare}"
     if lost := sum(each.lost for each in found):
         yield (
             f"rejected images that are acceptable now, but whose bytes were not kept: {lost}; --fill fetches those of"
-            " short chunks again"
+            " lists again"
         )
     if waiting:
         yield f"chunks that are not completed: {waiting}; they follow the rules and decisions when they run"
