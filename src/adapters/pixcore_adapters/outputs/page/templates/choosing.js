@@ -79,7 +79,8 @@
     const step = steps.pop();
     if (!step) return 0;
     const ours = step.filter(({ before, after }) => same(decisions.get(keyOf(after ?? before)), after));
-    carryOut(ours.map(({ number, before, after }) => ({ number, before: after, after: before })));
+    // what a decision replaced may be known only once it is stored
+    carryOut(ours.map((change) => ({ number: change.number, get before() { return change.after; }, get after() { return change.before; } })));
     return ours.length;
   }
 
