@@ -4,9 +4,10 @@ import http.client
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from contextlib import closing
 
-from fault_proxy import Answer, Fault, FaultProxy, Pass
+from fault_proxy import Answer, Fault, FaultProxy
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from servers.addresses import Google
@@ -24,12 +25,12 @@ class Conditions(FaultProxy):
 
     def __init__(self, to: int) -> None:
         self._to = to
-        super().__init__(to)
+        super().__init__(to, rule=self._refusal)
 
-    def _next(self, request: str) -> Fault:
+    def _refusal(self, request: str, _: Mapping[str, str]) -> Fault | None:
         if (copy := _COPY.match(request)) and self._exists(f"{copy['bucket']}/o/{copy['name']}"):
             return Answer(412, (("Content-Type", "application/json"),), json.dumps(_REFUSAL).encode())
-        return Pass()
+        return None
 
     def _exists(self, path: str) -> bool:
         with closing(http.client.HTTPConnection("127.0.0.1", self._to)) as connection:

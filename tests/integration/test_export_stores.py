@@ -1,7 +1,7 @@
 """Exports to real stores: nothing is listed before the end, and an export that was killed is completed by the next."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -32,9 +32,9 @@ class Killer(FaultProxy):
         self._one = Lock()
         super().__init__(to)
 
-    def _next(self, request: str) -> Fault:
+    def _next(self, request: str, headers: Mapping[str, str]) -> Fault:
         with self._one:
-            fault = super()._next(request)
+            fault = super()._next(request, headers)
             if len(self.requests) == self.number and self.victim:
                 self.victim.send_signal(signal.SIGKILL)
                 self.victim.wait()
