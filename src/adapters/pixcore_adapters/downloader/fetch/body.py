@@ -187,11 +187,12 @@ class NewFile:
         Raises:
             WorkspaceFull, TransientError: It cannot be written; see ``local_disk``.
         """
-        left = memoryview(b"".join(self._collected))
+        collected, size = self._collected, self._size
         self._collected, self._size = [], 0
         with self._disk():
-            while left:
-                left = left[os.write(self._descriptor, left) :]
+            written = os.writev(self._descriptor, collected) if collected else 0
+            while written < size:
+                written += os.write(self._descriptor, b"".join(collected)[written:])
 
     def __enter__(self) -> Self:
         return self

@@ -131,8 +131,7 @@ class Connections:
         target = proxy or url
         pinned = ""
         if not is_numeric(target.host):
-            async with asyncio.timeout(seconds):
-                addresses = await self._names.addresses(target.host, target.port, public=guarded)
+            addresses = await self._names.addresses(target.host, target.port, seconds, public=guarded)
             pinned = f"{target.host}:{target.port}:{','.join(addresses)}"
         seconds -= asyncio.get_running_loop().time() - started
         options = self._options(url, proxy) + (_BROTLI if brotli else ())
@@ -158,8 +157,7 @@ class Connections:
             if not is_public_host(url.host):
                 raise AddressRefused(url.host, url.netloc, url.port)
         elif behind_proxy:
-            async with asyncio.timeout(seconds):
-                await self._names.addresses(url.host, url.port, public=True)
+            await self._names.addresses(url.host, url.port, seconds, public=True)
 
     def _proxy(self, url: WebUrl) -> _Proxy | None:
         if not self._proxies:

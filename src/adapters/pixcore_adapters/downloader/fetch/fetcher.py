@@ -22,7 +22,7 @@ from pixcore_adapters.downloader.fetch.connections import Connections
 from pixcore_adapters.downloader.fetch.encodings import needs_brotli
 from pixcore_adapters.downloader.fetch.failures import FetchFailed, translated
 from pixcore_adapters.downloader.fetch.handle import Sink
-from pixcore_adapters.downloader.fetch.limits import RATE_LIMIT, exhausted_limit
+from pixcore_adapters.downloader.fetch.limits import exhausted_limit
 from pixcore_adapters.downloader.fetch.opt_out import Robots, robots_tag
 from pixcore_adapters.downloader.fetch.pace import Pace
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
@@ -253,8 +253,7 @@ class Fetcher:
             nonlocal body, brotli
             answered(response.status)
             # Retry-After is more precise
-            limited = response.mentions(RATE_LIMIT) and response.get("retry-after") is None
-            if limited and (limit := exhausted_limit(response.headers)):
+            if response.get("retry-after") is None and (limit := exhausted_limit(response)):
                 self._pace.close(url.host, limit)
             if location(response) is not None:
                 return None

@@ -171,5 +171,5 @@ class Handle:
         if self.response is None or (code and not self.enough and self.sink):
             raise transfer_failed(code, message or _CUT, answered=self.response is not None)
         kept = self.request is not None and self.request.cookies
-        set_cookies = kept or self.response.mentions("set-cookie")
+        set_cookies = kept or self.response.get("set-cookie")
         return self.response, self.curl.getinfo(pycurl.INFO_COOKIELIST) if set_cookies else ()

@@ -76,14 +76,15 @@ class Names:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def addresses(self, host: str, port: int, *, public: bool) -> Sequence[str]:
+    async def addresses(self, host: str, port: int, seconds: float, *, public: bool) -> Sequence[str]:
         """Return the addresses of a host name, whose last dot is ignored; with ``public`` only those that are public.
 
         Raises:
             AddressRefused: None of its addresses is public.
+            TimeoutError: The lookup takes longer than ``seconds``.
             OSError, ValueError: As for ``Resolver.resolve``.
         """
-        found = await self._found(host.removesuffix("."), port)
+        found = await self._found(host.removesuffix("."), port, seconds)
         if not public:
             return found
         usable = [address for address in found if is_public_host(address)]
@@ -91,7 +92,7 @@ class Names:
             raise AddressRefused(", ".join(found) or host, host, port)
         return usable
 
-    async def _found(self, host: str, port: int) -> Sequence[str]:
+    async def _found(self, host: str, port: int, seconds: float) -> Sequence[str]:
         now = asyncio.get_running_loop().time()
         lookup = self._lookups.get((host, port))
         if lookup is None or lookup.expires <= now:
@@ -99,8 +100,10 @@ class Names:
                 self._lookups = {key: known for key, known in self._lookups.items() if known.expires > now}
             lookup = _Lookup(asyncio.create_task(self._resolve(host, port)), now + _SECONDS)
             self._lookups[host, port] = lookup
-        # shielded: when one caller is cancelled, the others still wait for the addresses
-        found = lookup.task.result() if lookup.task.done() else await asyncio.shield(lookup.task)
+        if not lookup.task.done():
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(lookup.task)  # when one caller is cancelled, the others still wait
+        found = lookup.task.result()
         if isinstance(found, Exception):
             raise found
         return found
