@@ -96,13 +96,14 @@ def stored_dataset(
 ) -> StoredDataset:
     """Pack the images of each chunk and store them; ``changes`` are as for ``a_record``."""
     kept = store or MemoryBlobStore()
-    records = [_stored(work, number, images, kept, changes) for number, images in enumerate(chunks, 1)]
+    records = [stored_chunk(work, number, images, kept, changes) for number, images in enumerate(chunks, 1)]
     return StoredDataset(records, StoredArchives(kept, [ZipArchiver()], work))
 
 
-def _stored(
+def stored_chunk(
     work: Path, number: int, images: Sequence[tuple[Row, bytes]], store: BlobStore, changes: Mapping[str, Any]
 ) -> ChunkRecord:
+    """Pack the images of a chunk and store them; return its record. ``changes`` are as for ``a_record``."""
     packed = work / "packed"
     packed.mkdir(parents=True, exist_ok=True)
     sources = []

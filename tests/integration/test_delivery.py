@@ -12,12 +12,13 @@ from pixcore import ChunkKey, ChunkResult, InvalidRequest, NoValidImages, Perman
 from pixcore.chunk.events import Event, ImageAccepted, PhaseEntered, silent
 from pixcore.model.chunks import Phase
 from pixcore.model.claims import Claimed
+from pixcore.model.datasets import Change, ChangeKind
 from pixcore.stored.identity import KEY
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.observing.logs import ChunkContext
 from pixcore_runners.planning.dataset_plan import plan_missing
 from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
-from pixcore_runners.queueing.delivery import Deliveries, Later, StopFlag
+from pixcore_runners.queueing.delivery import AlreadyFailed, Deliveries, Later, StopFlag
 from pixcore_runners.settings import Settings
 
 IMAGES = 4
@@ -118,6 +119,17 @@ def test_a_chunk_without_attempts_left_raises_its_error(worker: Worker) -> None:
         with pytest.raises(Exception, match="mount it"):
             worker.deliver()
     assert (worker.record.status, worker.record.attempt) == (Status.FAILED, 1)
+
+
+def test_a_delivery_of_a_deleted_dataset_is_stale(worker: Worker) -> None:
+    """It is acknowledged like one of a cancelled chunk: no failure is counted and no card is written."""
+    datasets = worker.assembly.datasets
+    change = datasets.begin(Change(ChangeKind.DELETE, worker.key.dataset))
+    datasets.remove(change)
+    datasets.end(change)
+    with pytest.raises(AlreadyFailed, match="the status database has no chunk photos/1"):
+        worker.deliver()
+    assert [blob.key for blob in worker.assembly.store.list() if "README" in blob.key] == []
 
 
 def test_a_chunk_without_a_valid_image_fails_permanently(worker: Worker) -> None:

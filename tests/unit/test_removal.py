@@ -157,6 +157,14 @@ def test_a_store_that_cannot_delete_keeps_the_dataset(tmp_path: Path) -> None:
         delete_dataset("d", mover=Mover(store, case.made.status.identity), datasets=case.datasets)
     assert case.whole("d")
     assert (case.blobs("d"), case.datasets.changes()) == (2, [])
+    case = Case(tmp_path, Faults())
+    store = NoDelete(case.made.store)
+    with pytest.raises(StoreDenied, match="cannot be deleted"):
+        rename_dataset(
+            "d", "new", mover=Mover(store, case.made.status.identity), datasets=case.datasets, status=case.made.status
+        )
+    assert case.whole("d")
+    assert (case.blobs("d"), case.datasets.changes()) == (2, [])
 
 
 def test_a_name_that_the_store_uses_already_is_refused(tmp_path: Path) -> None:

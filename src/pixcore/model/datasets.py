@@ -121,9 +121,12 @@ def renamed_chunk(chunk: Chunk, to: str) -> Chunk:
 
 
 def renamed_record(record: ChunkRecord, to: str, base: str) -> ChunkRecord:
-    """Return the record of a chunk whose blobs are below ``to`` now. ``base`` is the URL of that folder."""
+    """Return the record of a chunk whose blobs are below ``to`` now.
+
+    ``base`` is the URL of that folder; ``""`` keeps the URL of a result, whose archive is missing.
+    """
     result = record.result
-    if result:
+    if result and base:
         name = result.url.rpartition("/")[2]  # never quoted: chunk_ID and a suffix
         result = evolve(result, url=f"{base}/data/{name}")
     return evolve(record, chunk=renamed_chunk(record.chunk, to), result=result)

@@ -1,5 +1,7 @@
 """Delete and rename whole datasets. What is interrupted is finished by the next call."""
 
+from contextlib import suppress
+
 from attrs import frozen
 
 from pixcore.errors import PlanOutdated, StoreConflict, StoreDenied
@@ -65,6 +67,7 @@ def rename_dataset(dataset: str, to: str, *, mover: Mover, status: StatusRepo, d
     change = begin(Change(ChangeKind.RENAME, dataset, to), datasets, mover)
     if next(status.find(dataset), None):
         try:
+            _require_deletable(change, mover)
             _move(change, mover, status, datasets)
         except (StoreConflict, StoreDenied):
             _give_up(change, mover, datasets)
@@ -89,14 +92,28 @@ def _move(change: Change, mover: Mover, status: StatusRepo, datasets: Datasets) 
             return
 
 
+def _require_deletable(change: Change, mover: Mover) -> None:
+    """Copy one blob and delete the copy: a store that cannot delete would keep the old blobs, and must refuse now.
+
+    Raises:
+        StoreDenied: The store cannot delete, or cannot store.
+    """
+    dataset, to = change.dataset, change.other
+    if blob := next((blob for blob in mover.own(dataset) if not is_card(blob.key)), None):
+        mover.copy([blob], dataset, to)
+        copy = mover.find(f"{to}/{blob.key.removeprefix(f'{dataset}/')}")
+        mover.delete([copy] if copy else [])
+
+
 def _base(mover: Mover, dataset: str) -> str:
-    """Return the URL of a dataset's folder; ``""`` if it has no archive, so that no result has a URL."""
-    for blob in mover.store.list(f"{dataset}/data"):
-        return blob.url.removesuffix(f"/data/{blob.key.rpartition('/')[2]}")
+    """Return the URL of the folder of a dataset's blobs; ``""`` if there are none."""
+    for blob in mover.store.list(dataset):
+        return blob.url.removesuffix(f"/{blob.key.removeprefix(f'{dataset}/')}")
     return ""
 
 
 def _give_up(change: Change, mover: Mover, datasets: Datasets) -> None:
-    """Remove the copies of a dataset that cannot be renamed, so that it may get another name."""
-    mover.delete(mover.own(change.other))
+    """Remove the copies of a dataset that cannot be renamed, if possible, so that it may get another name."""
+    with suppress(StoreDenied):
+        mover.delete(mover.own(change.other))
     datasets.end(change)
