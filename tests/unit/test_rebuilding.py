@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from attrs import define, evolve
+from attrs import define, evolve, field
 from memory_assembly import MemoryAssembly, copy, picture
 
 from pixcore import (
+    Accepted,
     Candidate,
     CandidateKey,
     ChunkKey,
@@ -22,6 +24,7 @@ from pixcore import (
     DecisionKind,
     Done,
     InvalidRequest,
+    NearRule,
     Quality,
     Slice,
     Status,
@@ -64,6 +67,7 @@ class Dataset:
 
     assembly: MemoryAssembly
     key: ChunkKey
+    changed: dict[str, Any] = field(factory=dict[str, Any])  # of all its pipelines
 
     @classmethod
     def of(
@@ -94,7 +98,14 @@ class Dataset:
     def pipeline(self, **changes: Any) -> Any:  # noqa: ANN401 - of the pipeline
         """Return the pipeline of the list."""
         return self.assembly.pipeline(
-            silent, **{"listed": _listed, "previewer": MemoryPreviewer(), "converter": MemoryConverter(), **changes}
+            silent,
+            **{
+                "listed": _listed,
+                "previewer": MemoryPreviewer(),
+                "converter": MemoryConverter(),
+                **self.changed,
+                **changes,
+            },
         )
 
     def decide(self, kind: DecisionKind, *pictures: bytes, **values: Any) -> None:  # noqa: ANN401 - of a decision
@@ -269,6 +280,34 @@ def test_another_rule_for_copies_counts_for_stored_images(work: Path) -> None:
     (pair,) = result.twins
     assert isinstance(pair, TwinPair)
     assert {pair.one, pair.other} == {"memory:q/0", "memory:q/1"}
+
+
+def test_a_new_filter_judges_stored_images_and_may_be_taken_away(work: Path) -> None:
+    """A filter may need what no row holds, so the images are decoded for it; nothing else about them changes."""
+
+    class Odd:
+        """Rejects pictures of odd numbers by their hashes, which are decoded."""
+
+        def fault(self, image: Accepted) -> str:
+            return "odd" if image.fingerprint.phash & 1 else ""
+
+    dataset = Dataset.of(work, [picture(0), picture(1), picture(2)], keep_rejected=True)
+    with patch.object(dataset, "changed", {"filters": {"odd": Odd()}.__getitem__}):
+        dataset.rebuild(filters=("odd",))
+        assert dataset.fates == ["accepted", "odd", "accepted"]
+    dataset.rebuild(filters=())
+    assert list(dataset.images) == [picture(0), picture(1), picture(2)]
+
+
+def test_a_dataset_that_drops_by_hashes_goes_on_to_do_so(work: Path) -> None:
+    """Older datasets keep their rule: the first of two images with near hashes stays, and the distance may change."""
+    pictures = [picture(0), copy(0), picture(1)]
+    dataset = Dataset.of(work, pictures, twins=TwinRule.HASHES, near=NearRule(1, 1), keep_rejected=True)
+    assert list(dataset.images) == pictures
+    dataset.rebuild(near=NearRule())
+    assert list(dataset.images) == [picture(0), picture(1)]
+    dataset.rebuild(near=NearRule(1, 1))
+    assert list(dataset.images) == pictures
 
 
 def test_removed_images_are_held_no_longer_and_all_others_are(work: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from attrs import define, field
@@ -11,9 +11,10 @@ from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.converting import converted_path
 from pixcore.chunk.outcome_log import OutcomeLog
 from pixcore.chunk.restoring import earlier_outcomes, restored
-from pixcore.model.images import MENDABLE, Accepted, CandidateKey, Download, Miss, Rejected, Transfer
+from pixcore.model.images import MENDABLE, Accepted, CandidateKey, Download, Miss, Rejected, RejectReason, Transfer
 from pixcore.model.outcomes import ACCEPTED, transfer
 from pixcore.model.positions import as_text, candidate_number, from_text, listed_key
+from pixcore.model.quality import Fingerprint
 from pixcore.model.requests import Slice
 
 OVER_TAKE = 1.25  # candidates taken for each missing image; an estimate, see ``pixcore.planning.plan.OVER_FETCH``
@@ -75,8 +76,17 @@ class Candidates:
         values = json.loads(line)
         if values["outcome"] == ACCEPTED:
             return transfer(values)
+        if self._is_excluded(values):
+            self.done.add(key)
         self.outcomes.earlier(key, line)
         return None
+
+    def _is_excluded(self, line: Mapping[str, str]) -> bool:
+        """Return whether a candidate was excluded by hand, and is still, so that it need not be fetched again."""
+        if line["outcome"] != RejectReason.EXCLUDED:
+            return False
+        prints = Fingerprint(int(line["phash"], 16), int(line["dhash"], 16), "", flat=False)
+        return bool(self.context.decided.exclusion(line["sha256"], prints, self.context.request.quality.near))
 
     def restored_before(self, download: Download | None) -> Iterator[Download]:
         """Yield the restored images whose candidates precede that of a download, or all if it is None.
