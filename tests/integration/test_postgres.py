@@ -409,10 +409,10 @@ def test_a_dataset_that_grew_quickly_is_not_read_for_every_batch(engine: Engine)
             """INSERT INTO pixcore_chunks
             (dataset, id, chunk_index, request, status, phase, attempt, failures, owner, lease_expires_at, due_at,
                 cancel_requested, progress, result, error, revision, queue, keyword_sha256, accepted, claimed_at, taken,
-                store, priority)
+                store, priority, rebuild)
             SELECT dataset, id + 10000 * n, chunk_index + 10000 * n, request, status, phase, attempt, failures, owner,
                 lease_expires_at, due_at, cancel_requested, progress, result, error, revision, queue, keyword_sha256,
-                accepted, claimed_at, taken, store, priority
+                accepted, claimed_at, taken, store, priority, rebuild
             FROM pixcore_chunks, generate_series(1, 20) n"""
         )
     plans = _plans(engine)
@@ -427,10 +427,10 @@ def _fill(engine: Engine, size: int, datasets: int) -> None:
     chunks = """INSERT INTO pixcore_chunks
         (dataset, id, chunk_index, request, status, phase, attempt, failures, owner, lease_expires_at, due_at,
             cancel_requested, progress, result, error, revision, queue, keyword_sha256, accepted, claimed_at, taken,
-                store, priority)
+                store, priority, rebuild)
         SELECT 'd' || mod(n, {1}), n, n, request, (ARRAY['completed', 'pending', 'failed'])[mod(n, 3) + 1], phase,
             attempt, failures, owner, lease_expires_at, due_at, cancel_requested, progress, result, error, revision,
-            queue, keyword_sha256, accepted, claimed_at, taken, store, priority
+            queue, keyword_sha256, accepted, claimed_at, taken, store, priority, rebuild
         FROM (SELECT * FROM pixcore_chunks WHERE id = 1) one, generate_series(10, {0}) n"""
     images = """INSERT INTO pixcore_seen_images
             (dataset, sha256, chunk_id, attempt, url, phash, dhash, hash_method, flat)
