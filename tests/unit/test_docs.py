@@ -1,25 +1,21 @@
-"""Tests, files, commands, extras and settings that the documents and deployment files name must exist."""
+"""Tests, files and commands that the documents name must exist."""
 
 import ast
 import re
 import shlex
-import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 import rich_click as click
-import yaml
 from command import pixcore as called
+from shown_commands import parse, shown
 
 from pixcore_runners.cli import pixcore
-from pixcore_runners.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 
 each_document = pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
 
@@ -30,23 +26,6 @@ def block(document: str, language: str) -> str:
         rf"^```{language}\n(.*?)^```", (ROOT / "docs" / document).read_text(), re.DOTALL | re.MULTILINE
     )
     return str(found)
-
-
-def parse(words: Sequence[str]) -> None:
-    """Parse a call of pixcore as the command does, without running it."""
-    command: click.Command | None = pixcore
-    while isinstance(command, click.Group):
-        name, *words = words
-        command = command.get_command(click.Context(command), name)
-    assert command, f"there is no command {name}"
-    command.make_context(name, list(words))
-
-
-def shown(text: str) -> Iterator[str]:
-    """Yield the complete calls of pixcore in a text: after a prompt, for systemd, and in a container."""
-    yield from re.findall(r"^ *\$ (?:[A-Z_]+=\S+ )*pixcore (.+?)(?: &)?$", text, re.MULTILINE)
-    yield from re.findall(r"^ExecStart=/\S+/pixcore (.+)$", text, re.MULTILINE)
-    yield from re.findall(r"docker compose run --rm worker (.+)$", text, re.MULTILINE)
 
 
 def named(text: str) -> Iterator[str]:
@@ -96,8 +75,10 @@ def test_the_tree_of_the_design_matches_the_folders() -> None:
     section = (ROOT / "docs/design.md").read_text().partition("## 2. The rooms\n")[2]
     tree = section.partition("```\n")[2].partition("```")[0]
     drawn = {Path(name).name for name in re.findall(r"[\w/]+(?:\.py\b|/(?=\W))", tree)}
-    existing = [path for top in ("src", "tests", "docs", "benchmarks") for path in (ROOT / top).rglob("*")]
-    assert drawn - {path.name for path in existing} - {"dev.py", "src", "tests", "docs", "benchmarks"} == set()
+    existing = [path for top in ("src", "tests", "docs", "benchmarks", "deploy") for path in (ROOT / top).rglob("*")]
+    assert (
+        drawn - {path.name for path in existing} - {"dev.py", "src", "tests", "docs", "benchmarks", "deploy"} == set()
+    )
     packages = ("pixcore", "pixcore_adapters", "pixcore_runners")
     rooms = {path.name for path in existing if path.parent.name in packages and not path.name.startswith("__")}
     assert rooms - {"py.typed"} - drawn == set()
@@ -131,52 +112,3 @@ def test_the_help_groups_commands_by_purpose() -> None:
     shown_in = called("--help").out
     assert shown_in.index("─ Make a dataset ─") < shown_in.index("│ run ") < shown_in.index("─ Check the configuration")
     assert "─ Commands ─" not in shown_in
-
-
-# -- containers ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def containers() -> dict[str, Any]:
-    """Return the services of compose.yaml that run pixcore."""
-    return {name: service for name, service in COMPOSE["services"].items() if service["image"] == "pixcore"}
-
-
-def test_every_container_runs_a_valid_command(containers: dict[str, Any]) -> None:
-    """The commands in the comment at the top of the file must be valid too."""
-    assert {"prepare", "worker", "worker-rq", "reaper"} <= containers.keys()
-    for service in containers.values():
-        parse(service["command"])
-    commands = list(shown((ROOT / "compose.yaml").read_text()))
-    assert len(commands) == 2
-    for command in commands:
-        parse(shlex.split(command))
-
-
-def test_every_variable_of_a_container_is_a_setting(containers: dict[str, Any]) -> None:
-    """An unknown variable would stop every container at its start."""
-    names = {name for service in containers.values() for name in service["environment"] if name.startswith("PIXCORE_")}
-    assert names <= {f"PIXCORE_{name.upper()}" for name in Settings.names()}
-
-
-def test_no_password_is_in_the_compose_file() -> None:
-    """Each password comes from the environment, without a default, and no port is published."""
-    for service in COMPOSE["services"].values():
-        assert "ports" not in service
-        for name, value in service["environment"].items():
-            if "PASSWORD" in f"{name}{value}":
-                assert re.search(r"\$\{\w+_PASSWORD:\?\}", value)
-
-
-def test_the_extras_and_files_of_the_image_exist() -> None:
-    """The ignore file must let exactly the copied files through to the builder."""
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    (extras,) = re.findall(r"^ARG EXTRAS=(\S+)$", dockerfile, re.MULTILINE)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert set(extras.split(",")) <= project["optional-dependencies"].keys()
-    let_through = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
-    copied = [
-        name for line in re.findall(r"^COPY (?!--from)(.+)$", dockerfile, re.MULTILINE) for name in line.split()[:-1]
-    ]
-    assert sorted(copied) == sorted(let_through)
-    assert all((ROOT / name).exists() for name in copied)
