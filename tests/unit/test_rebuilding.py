@@ -252,6 +252,19 @@ def test_bytes_that_were_not_kept_are_counted(work: Path) -> None:
     assert (changes.lost, changes.returned, changes.is_touched) == (1, 0, False)
 
 
+def test_an_outcome_does_not_name_a_removed_image_as_kept(work: Path) -> None:
+    """A copy whose bytes are gone stays out, although the image that was kept instead is no longer there."""
+    dataset = Dataset.of(work, [picture(0), copy(0, side=90), picture(1)])
+    before = dataset.outcomes[1]
+    dataset.decide(EXCLUDE, picture(0))
+    dataset.rebuild(keep_rejected=True)
+    assert dataset.outcomes[1] == {**before, "detail": f"{before['detail']}; that image was removed later"}
+    assert dataset.changes().lost == 1
+    dataset.assembly.decisions.take_back(dataset.assembly.decisions.read("d"))
+    dataset.rebuild()
+    assert dataset.outcomes[1] == before
+
+
 def test_a_copy_of_a_removed_image_comes_back(work: Path) -> None:
     """A copy is rejected in favour of an image that is kept; without that image, it is acceptable."""
     near, nearer = copy(0, side=80), copy(0, "second", side=70)

@@ -104,7 +104,10 @@ class RunningAttempt:
         """Rebuild the archive from stored images."""
         rebuilding = self._rebuilding = Rebuilding(self.context, folder)
         cleanup.callback(rebuilding.rejects.close)
-        return rebuilding.run()
+        try:
+            return rebuilding.run()
+        finally:
+            self._archive = rebuilding.archive
 
     def _collected(self, cleanup: ExitStack, folder: Path) -> ChunkResult:
         """Collect the images from their sources, and store them."""

@@ -11,6 +11,7 @@ from pixcore.chunk.stored_chunk import StoredChunk, raw_lines
 from pixcore.model.images import Rejected, RejectReason
 from pixcore.model.outcomes import ACCEPTED, KEYS, NOT_TRIED, Line, to_bytes
 
+_REMOVED = "; that image was removed later"  # at the end of a detail that names another image
 _DECIDED = frozenset({"outcome", "detail", "twin", "twin_url", "stored_sha256"})
 
 
@@ -56,9 +57,12 @@ class RevisedOutcomes:
         removed = self.revision.removed.get(sha256)
         if removed and (is_owner or line["outcome"] == RejectReason.DUPLICATE):
             return _rejected(line, removed)
-        if line.get("twin") in self.revision.removed:
-            return line | {"detail": f"{line.get('detail', '')}; that image was removed later"}
-        return line
+        if "twin" not in line:
+            return line
+        detail = str(line.get("detail", "")).removesuffix(_REMOVED)
+        if line["twin"] in self._kept:
+            return line | {"detail": detail}
+        return line | {"detail": f"{detail}{_REMOVED}"} if line["twin"] in self.revision.removed else line
 
     def _accepted(self, line: Line, sha256: str) -> Line:
         decided: Line = {"outcome": ACCEPTED}

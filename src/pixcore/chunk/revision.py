@@ -1,6 +1,5 @@
 """Revision: which of the images that a chunk stores it keeps under changed rules or decisions."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from attrs import evolve, field, frozen
@@ -37,15 +36,6 @@ class Revision:
     relabelled: frozenset[str]
     spare: int
     twins: tuple[TwinPair, ...]
-
-    @property
-    def changes(self) -> bool:
-        """Whether the archive changes."""
-        return bool(self.removed or self.returned or self.relabelled)
-
-    def reasons(self) -> Counter[str]:
-        """Count the removed images by reason."""
-        return Counter(str(each.reason) for each in self.removed.values())
 
     def without(self, held: Mapping[str, str]) -> "Revision":
         """Return the revision without the images that another chunk holds, each given by sha256 with the detail."""

@@ -42,7 +42,7 @@ def chunk_table(records: Iterable[ChunkRecord]) -> Table:
             reasons(left_out),
             record.attempt,
             _lease(record),
-            record.error or (record.result.url if record.result else ""),
+            record.error or _archive(record),
         )
     return table
 
@@ -85,6 +85,11 @@ def near_tables(groups: Iterable[NearGroup]) -> Iterator[Table]:
 
 def _near_table() -> Table:
     return plain_table("group", "phash bits", "dhash bits", "chunk", "image", "chunk", "near image")
+
+
+def _archive(record: ChunkRecord) -> str:
+    url = record.result.url if record.result else ""
+    return f"{url} (to be rebuilt from stored images)" if record.rebuild else url
 
 
 def _lease(record: ChunkRecord) -> str:
