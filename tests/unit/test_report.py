@@ -267,6 +267,7 @@ def test_dropped_images_are_read_with_their_previews_and_twins(tmp_path: Path) -
     assert report.kept == {rows[0].sha256: 0}
     assert "9 images show the same picture" in Page(report).text
     assert list(dropped.unread) == [2]
+    assert "2 of 9 images that were left out are shown, those of the first chunks." in Page(report).text
     assert "The outcomes of chunk 2 could not be read." in Page(report).text
 
 

@@ -19,6 +19,7 @@ from pixcore_adapters.thumbnails import Encoding, Thumbnails
 
 IMAGES = 10_000  # shown at most; browsers open larger pages slowly
 _PAIRS = 200
+_DROPPED = 2500  # shown at most: each has a preview of up to 4 kB, and a copy brings the kept image into the page
 _SAMPLES = 40  # for each reason
 
 
@@ -145,7 +146,7 @@ def gather(
     nearest = _nearest(groups, {(chunk, frozenset((pair.one, pair.other))) for chunk, pair in twins[:_PAIRS]})
     paired: set[object] = {image.sha256 for _, pair in nearest for image in (pair.one, pair.other)}
     paired |= {(chunk, url) for chunk, pair in twins[:_PAIRS] for url in (pair.one, pair.other)}
-    dropped = DroppedImages(most)
+    dropped = DroppedImages(min(most, _DROPPED))
     dropped.read(records, archives)
     paired |= {one.twin for one in dropped.pairs}
     thumbnails = Thumbnails.for_count(min(stored, most) + len(paired))

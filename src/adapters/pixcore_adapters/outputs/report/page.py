@@ -7,7 +7,7 @@ policy forbids other scripts and styles, and every request.
 
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -24,7 +24,7 @@ from pixcore_adapters.outputs.dropped import Dropped
 from pixcore_adapters.outputs.page import parts
 from pixcore_adapters.outputs.page.rows import Coding, safe_json
 from pixcore_adapters.outputs.report import charts
-from pixcore_adapters.outputs.report.build import Report
+from pixcore_adapters.outputs.report.build import Report, Shown
 from pixcore_adapters.outputs.report.figures import ValueCounts
 from pixcore_adapters.outputs.report.timeline import outcome, timeline
 from pixcore_adapters.thumbnails import Encoding
@@ -135,18 +135,11 @@ def _environment() -> Environment:
 
 
 def _data(report: Report) -> Iterator[Markup]:
-    """Yield the images as JSON that is safe in a script element, one image a line."""
+    """Yield the images as JSON that is safe in a script element, one image a line. Holds one line in memory."""
     coding = Coding()
     listed = list(dict.fromkeys(column for shown in report.images for column in shown.row if column not in COLUMNS))
-    lines = [
-        [
-            shown.chunk,
-            *(coding.coded(column, shown.row.get(column, "")) for column in COLUMNS),
-            *(str(shown.row.get(column, "")) for column in listed),
-            *(coding.coded(column, "") for column in _OUTCOME),
-        ]
-        for shown in report.images
-    ]
+    for shown in report.images:  # the values come first in the page, so all must be known
+        _line(shown, listed, coding)
     head = {
         "dataset": report.dataset,
         "type": report.encoding,
@@ -154,13 +147,33 @@ def _data(report: Report) -> Iterator[Markup]:
         "side": report.side,
         "columns": ["chunk", *COLUMNS, *(f"list:{column}" for column in listed), *_OUTCOME, "thumbnail"],
         "values": coding.values,
-        "dropped": [_dropped(one, report.kept) for one in (*report.dropped.pairs, *report.dropped.others)],
-        "images": [],
     }
-    yield safe_json(head).removesuffix("]}")
-    for number, (line, shown) in enumerate(zip(lines, report.images, strict=True)):
-        yield ("," if number else "") + Markup("\n") + safe_json([*line, b64encode(shown.thumbnail).decode()])
-    yield Markup("\n]}")
+    yield safe_json(head).removesuffix("}")
+    dropped = (_dropped(one, report.kept) for one in (*report.dropped.pairs, *report.dropped.others))
+    images = ([*_line(shown, listed, coding), b64encode(shown.thumbnail).decode()] for shown in report.images)
+    yield Markup(',"dropped":[')
+    yield from _items(dropped)
+    yield Markup('],"images":[')
+    yield from _items(images)
+    yield Markup("]}")
+
+
+def _items(items: Iterable[object]) -> Iterator[Markup]:
+    """Yield the items of a list in JSON, one a line."""
+    for number, item in enumerate(items):
+        yield Markup(",") if number else Markup("")
+        yield Markup("\n")
+        yield safe_json(item)
+
+
+def _line(shown: Shown, listed: Sequence[str], coding: Coding) -> list[object]:
+    """Return the values of an image in the order of the columns, without its thumbnail."""
+    return [
+        shown.chunk,
+        *(coding.coded(column, shown.row.get(column, "")) for column in COLUMNS),
+        *(str(shown.row.get(column, "")) for column in listed),
+        *(coding.coded(column, "") for column in _OUTCOME),
+    ]
 
 
 def _dropped(one: Dropped, kept: Mapping[str, int]) -> Mapping[str, object]:
