@@ -48,7 +48,8 @@ class ReviewChunks:
     _unpacked: "OrderedDict[Made, Spool[int]]" = field(init=False, factory=OrderedDict)
     _described: Spool[Made] = field(init=False)
     _previews: Spool[tuple[Made, str]] = field(init=False)
-    _lock: threading.Lock = field(init=False, factory=threading.Lock)
+    _lock: threading.Lock = field(init=False, factory=threading.Lock)  # of `_unpacked`
+    _fetching: threading.Lock = field(init=False, factory=threading.Lock)  # one archive at a time
 
     def __attrs_post_init__(self) -> None:
         self._described = Spool(self.folder, _DESCRIBED)
@@ -71,14 +72,10 @@ class ReviewChunks:
             NotShown: There is no such chunk.
             StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As the store and the local disk raise them.
         """
-        with self._lock:
-            known = self._described.get(chunk)
-            if known is None:
-                try:
-                    self._unpack(chunk)
-                except (InvalidRequest, StoreNotFound) as error:
-                    self._described.put(chunk, safe_json({"error": one_line(error)}).encode())
-                known = self._described.get(chunk) or b""
+        known = self._described.get(chunk)
+        if known is None:
+            with self._fetching:
+                known = self._described.get(chunk) or self._describe(chunk)
         return known
 
     def image(self, chunk: Made, place: int) -> bytes:
@@ -89,11 +86,13 @@ class ReviewChunks:
             InvalidRequest, StoreNotFound: The archive is missing, or is not the recorded one.
             StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As for ``description``.
         """
-        with self._lock:
-            images = self._unpacked.get(chunk) or self._unpack(chunk)
-            self._unpacked.move_to_end(chunk)
-            found = images.get(place)
+        found = self._unpacked_image(chunk, place)
         if found is None:
+            with self._fetching:
+                if (found := self._unpacked_image(chunk, place)) is None:
+                    self._unpack(chunk)
+                    found = self._unpacked_image(chunk, place)
+        if not found:
             raise NotShown(f"chunk {chunk[0]} has no image {place}")
         return found
 
@@ -116,34 +115,51 @@ class ReviewChunks:
             for images in self._unpacked.values():
                 images.close()
 
-    def _unpack(self, chunk: Made) -> Spool[int]:
+    def _unpacked_image(self, chunk: Made, place: int) -> bytes | None:
+        """Return the file of an image; ``b""`` if the chunk has none, None if the chunk is not unpacked."""
+        with self._lock:
+            if chunk not in self._unpacked:
+                return None
+            self._unpacked.move_to_end(chunk)
+            return self._unpacked[chunk].get(place) or b""
+
+    def _unpack(self, chunk: Made) -> Sequence[Mapping[str, object]]:
+        """Fetch and unpack an archive, and remove the files of others if there are too many; return its rows."""
         if chunk not in self._known:
             raise NotShown(f"there is no chunk {chunk[0]} with this archive; load the page again")
-        record, rows = self._known[chunk], list[Mapping[str, object]]()
+        rows: list[Mapping[str, object]] = []
         images: Spool[int] = Spool(self.folder, most=1 << 62)
         try:
-            for place, (row, data) in enumerate(self.archives.images(record)):
+            for place, (row, data) in enumerate(self.archives.images(self._known[chunk])):
                 rows.append(row)
                 images.put(place, data)
         except BaseException:
             images.close()
             raise
-        if former := self._unpacked.pop(chunk, None):
-            former.close()
-        self._unpacked[chunk] = images
-        while len(self._unpacked) > 1 and sum(spool.size for spool in self._unpacked.values()) > _UNPACKED:
-            self._unpacked.popitem(last=False)[1].close()
-        if self._described.get(chunk) is None:
-            self._describe(chunk, record, rows)
-        return images
+        with self._lock:
+            if former := self._unpacked.pop(chunk, None):
+                former.close()
+            self._unpacked[chunk] = images
+            while len(self._unpacked) > 1 and sum(spool.size for spool in self._unpacked.values()) > _UNPACKED:
+                self._unpacked.popitem(last=False)[1].close()
+        return rows
 
-    def _describe(self, chunk: Made, record: ChunkRecord, rows: Sequence[Mapping[str, object]]) -> None:
+    def _describe(self, chunk: Made) -> bytes:
+        try:
+            text = safe_json(self._document(chunk, self._unpack(chunk))).encode()
+        except (InvalidRequest, StoreNotFound) as error:
+            return safe_json({"error": one_line(error)}).encode()  # not kept: somebody may mend it
+        self._described.put(chunk, text)
+        return text
+
+    def _document(self, chunk: Made, rows: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
+        record = self._known[chunk]
         dropped = DroppedImages(_DROPPED)
         dropped.read([record], self.archives)
         for one in (*dropped.pairs, *dropped.others):
             self._previews.put((chunk, str(one.line["sha256"])), one.preview)
         listed = list(dict.fromkeys(column for row in rows for column in row if column not in COLUMNS))
-        document = {
+        return {
             "columns": [*COLUMNS, *(f"list:{column}" for column in listed)],
             "images": [[row.get(column, "") for column in (*COLUMNS, *listed)] for row in rows],
             "dropped": list(_rejections(record, (*dropped.pairs, *dropped.others))),
@@ -151,7 +167,6 @@ class ReviewChunks:
             "twins": [[pair.one, pair.other, pair.detail] for pair in record.result.twins] if record.result else [],
             "error": dropped.unread.get(record.chunk.id, ""),
         }
-        self._described.put(chunk, safe_json(document).encode())
 
 
 def _rejections(record: ChunkRecord, dropped: Sequence[Dropped]) -> Iterator[Mapping[str, object]]:

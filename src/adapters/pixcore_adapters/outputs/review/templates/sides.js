@@ -75,7 +75,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey || inField(event.target)) return false;
     const key = event.key.toLowerCase();
     if (key in KEYS && pairs.length) {
-      if (!possible(pairs[pairAt].two, KEYS[key])) return false;
+      if (!possible(pairs[pairAt].two, KEYS[key])) return tell("That image cannot come in: its bytes were not kept (collect with --keep-rejected)");
       judge(pairs[pairAt].two, KEYS[key]);
       afterVerdict();
     } else if (key === "arrowleft" || key === "arrowright") turnPair(key === "arrowleft" ? -1 : 1);
