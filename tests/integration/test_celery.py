@@ -431,6 +431,7 @@ def test_a_stale_delivery_costs_one_result(home: Fleet) -> None:
     sent = delivered(pytest.fail, headers={"pixcore_dataset": "cats"})
     sent.update_state = lambda **_: pytest.fail("a state was stored")
     assert task().chunks.process(sent, *words) == f"chunk cats/{record.chunk.id} failed earlier: cancelled"
+    assert "has no chunk cats/999" in task().chunks.process(sent, 999, words[1])  # its dataset was deleted
     for other in (delivered(pytest.fail), delivered(pytest.fail, headers={"pixcore_dataset": "cats"}, retries=1)):
         with pytest.raises(AlreadyFailed, match="cancelled"):
             task().chunks.process(other, *words)

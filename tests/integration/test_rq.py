@@ -293,14 +293,15 @@ def test_stale_jobs_are_removed_without_a_process(
     fleet: Fleet, jobs: rq.Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Thousands may wait after a cancel. They must leave no process, no failed job and no data in Redis behind."""
-    records = planned(fleet, 2)
+    known = planned(fleet, 2)
+    records = [*known, evolve(known[0], chunk=evolve(known[0].chunk, id=999))]  # the last one's dataset was deleted
     fleet.queue.send(records)
     fleet.status.cancel("cats")
     worker = work_horse_refused(jobs, monkeypatch)
     for _ in records:
         worker.execute_job(*worker.dequeue_job_and_maintain_ttl(None))
     assert [jobs.count, jobs.failed_job_registry.count, jobs.finished_job_registry.count] == [0, 0, 0]
-    assert Job.fetch_many([job_id(jobs.name, each.chunk.key, 1) for each in records], jobs.connection) == [None, None]
+    assert Job.fetch_many([job_id(jobs.name, each.chunk.key, 1) for each in records], jobs.connection) == [None] * 3
 
 
 def test_progress_is_shown_in_the_job(fleet: Fleet, jobs: rq.Queue) -> None:

@@ -14,7 +14,7 @@ from celery import bootsteps, signals
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 
 from pixcore import ChunkKey, ChunkRecord, ChunkResult, PixcoreError, Status, StatusUnavailable, TransientError
-from pixcore.errors import is_shared, one_line
+from pixcore.errors import ChunkUnknown, is_shared, one_line
 from pixcore_runners.celery.progress import TaskProgress
 from pixcore_runners.observing import logs
 from pixcore_runners.observing.pulse import Pulse
@@ -154,14 +154,22 @@ class Chunks:
         observer = TaskProgress(lambda state, meta: task.update_state(task_id=request.id, state=state, meta=meta))
         started = partial(observer.started, {"pid": os.getpid(), "hostname": request.hostname})
         planned = DATASET in (request.headers or {})
+        stale = (
+            planned and not request.retries
+        )  # if the chunk has failed; else this delivery may be the one that failed
         with logs.task(str(request.id)):
             if not planned:  # a caller waits for the result, and its chunk may have to be planned first
                 started()
-            record = self.deliveries.resting() or self._record(request, chunk_id, metadata)
+            try:
+                record = self.deliveries.resting() or self._record(request, chunk_id, metadata)
+            except ChunkUnknown as error:  # its dataset was deleted or renamed
+                if not stale:
+                    raise
+                return one_line(error)
             if isinstance(record, Later):
                 return record
             if record.status is Status.FAILED:
-                if planned and not request.retries:  # else this delivery may be the one that failed
+                if stale:
                     return f"chunk {record.chunk.key} failed earlier: {record.error}"
                 raise AlreadyFailed(record.error)
             if planned:

@@ -129,7 +129,7 @@ class Deliveries:
                 self._parts[1].observer(DeliveryEnded(key, 0, outcome))
 
     def failed_earlier(self, key: ChunkKey) -> str | None:
-        """Return the error of a chunk that has failed permanently; None if it has not, or if this cannot be read now.
+        """Return the error of a chunk that failed permanently or is gone; None if neither, or if it cannot be read.
 
         Costs one query. Starts no decoder and does not use the store, so a process that forks may call it.
         """
@@ -137,6 +137,8 @@ class Deliveries:
             if self._status is None:
                 self._status = assemble_for_worker(self.settings()).status
             record = self._status.get(key)
+        except ChunkUnknown as error:  # its dataset was deleted or renamed
+            return one_line(error)
         except PixcoreError:
             return None
         return record.error if record.status is Status.FAILED else None
