@@ -39,7 +39,7 @@ COMMANDS = {
 
 def main() -> None:
     """Measure and print."""
-    args = arguments(__doc__, images=(20_000, 100_000))
+    args = arguments(__doc__, images=(10_000, 100_000))
     files = [encoded(photo(seed, 160, 120), quality=80) for seed in range(FILES)]
     found: dict[int, dict[str, Cost]] = {}
     for images in (args.images // 10, args.images):
