@@ -167,7 +167,7 @@ def page(serving: Page) -> Iterator[Page]:
 
 
 def test_fifty_images_are_reviewed_by_keyboard_alone(page: Page) -> None:
-    """Curators go through thousands of images; a hand on the mouse would slow them down."""
+    """Curators go through thousands of images; the mouse is slower than the keyboard."""
     assert page.titles()[:2] == ["picture 0", "picture 1"]
     page.press("Home")
     for number in range(50):
@@ -273,7 +273,7 @@ def test_pairs_are_decided_left_right_both_or_none(page: Page) -> None:
 
 
 def test_two_people_see_and_keep_each_others_decisions(page: Page) -> None:
-    """Neither a second tab nor a colleague may undo what somebody else decided."""
+    """Neither a second tab nor a colleague may undo the decisions of another person."""
     page("tab", page("url"))
     page.wait("document.querySelector('#found')?.textContent === '300 images'")
     page("turn", 0)
@@ -321,7 +321,7 @@ def test_decisions_wait_until_the_database_is_back(serving: Page) -> None:
 
 
 def test_a_used_link_is_refused_in_another_browser(serving: Page) -> None:
-    """Whoever reads the link later, in a history or over a shoulder, must not get in."""
+    """A person who finds the link later, in a history or a log, must not get in."""
     link = serving.link()
     serving.browser.visit(link)
     serving.wait("document.querySelector('#grid')")

@@ -53,7 +53,7 @@ def command(shell: Shell, dataset: str, by: str, port: int) -> None:
     ):
         click.echo(json.dumps({"version": VERSION, "dataset": name, "link": link()}) if shell.as_json else link())
         shell.say("open this link in a browser; Ctrl-C ends the review, and every decision is stored already")
-        if sys.stdin.isatty():
+        if sys.stdin and sys.stdin.isatty():
             threading.Thread(target=_renew, args=(link,), daemon=True).start()
         wait_for_signal()
 

@@ -36,7 +36,7 @@ class Choices:
         """Store what the page sends: ``{"take_back": [decision], "record": [decision]}``.
 
         Return ``{"recorded": [decision], "replaced": [decision or null]}``, both in the order of "record": what each
-        one replaced may be the decision of somebody else, which the page did not know.
+        one replaced may be the decision of another person, which the page did not know yet.
 
         A decision without ``at`` is new: it gets the time and the name of the curator. One with ``at`` was stored
         before, and is stored again because what replaced it was taken back.

@@ -148,7 +148,7 @@ class ReviewChunks:
         try:
             text = safe_json(self._document(chunk, self._unpack(chunk))).encode()
         except (InvalidRequest, StoreNotFound) as error:
-            return safe_json({"error": one_line(error)}).encode()  # not kept: somebody may mend it
+            return safe_json({"error": one_line(error)}).encode()  # not kept: the archive may be mended
         self._described.put(chunk, text)
         return text
 

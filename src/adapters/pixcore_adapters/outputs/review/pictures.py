@@ -53,5 +53,5 @@ class Pictures:
     def _draw(self, size: Thumbnails, chunk: Made, place: int, wanted: Callable[[], bool]) -> bytes:
         with self._cores:
             if not wanted():
-                raise NotShown("nobody waits for this picture")
+                raise NotShown("the browser no longer waits for this picture")
             return size.draw(self._chunks.image(chunk, place))

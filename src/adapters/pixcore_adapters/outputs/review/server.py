@@ -41,7 +41,8 @@ _SAFE = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-# After the token, the page is opened anew: a browser sends a strict cookie only if a page of the same site asks.
+# After the token was exchanged, this document opens the page: a browser sends a strict cookie only with requests that
+# a document of the same site causes.
 _ENTRY = (
     b'<!doctype html>\n<meta charset="utf-8">\n<meta http-equiv="refresh" content="0; url=/">\n<title>pixcore</title>\n'
 )
@@ -50,7 +51,7 @@ _USED = (
     "This link was used already, or is not the one that `pixcore review` printed last. Press Enter in its terminal for"
     " a new link."
 )
-_STRANGE = "Open the link that `pixcore review` printed: this browser has not used it yet."
+_NO_COOKIE = "Open the link that `pixcore review` printed: this browser has not used it yet."
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif address.path == "/" and (token := parse_qs(address.query).get("token")):
             self._enter(token[0])
         elif not self.server.access.known(self.headers):
-            self._refuse(_STRANGE)
+            self._refuse(_NO_COOKIE)
         else:
             self._answer(lambda: self._read(address.path))
 
@@ -125,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         if reason := self.server.access.foreign(self.headers, writes=True):
             self._refuse(reason)
         elif not self.server.access.known(self.headers):
-            self._refuse(_STRANGE)
+            self._refuse(_NO_COOKIE)
         elif self.path != "/decisions" or self.headers.get_content_type() != _JSON:
             self._fail(HTTPStatus.NOT_FOUND, "there is no such address")
         elif not length.isascii() or not length.isdigit() or int(length) > _MOST_BYTES:
@@ -208,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(HTTPStatus.SERVICE_UNAVAILABLE, one_line(error))
 
     def _refuse(self, reason: str) -> None:
-        self.close_connection = True  # a body may follow that nobody reads
+        self.close_connection = True  # an unread body may follow
         self._fail(HTTPStatus.FORBIDDEN, reason)
 
     def _fail(self, status: HTTPStatus, reason: str) -> None:

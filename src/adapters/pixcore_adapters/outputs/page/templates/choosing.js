@@ -74,7 +74,7 @@
     save(changes);
   }
 
-  // Take the last step back, except about images for which somebody else decided since.
+  // Take the last step back, except for images about which another person decided since.
   function undo() {
     const step = steps.pop();
     if (!step) return 0;

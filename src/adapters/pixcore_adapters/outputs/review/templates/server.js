@@ -49,7 +49,7 @@
         const { recorded, replaced } = await answer.json();
         const made = changes.filter(({ after }) => after);
         made.forEach((change, number) => {
-          // somebody may have decided just before: `undo` brings that back
+          // another person may have decided just before: `undo` brings that back
           if (!change.after.at) change.before = replaced[number] ?? undefined;
           Object.assign(change.after, recorded[number]);
         });
