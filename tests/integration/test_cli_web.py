@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from command import Ran, at_home, ended, files, jpeg, pixcore, start
-from hostile import Client, Site, picture, silent, status, text
+from hostile import Client, Site, picture, redirect, silent, status, text
 
 from pixcore import Status
 from pixcore_runners.assembly.assembly import assemble
@@ -350,6 +350,33 @@ def test_an_allowed_private_host_is_reached_only_at_its_port(site: Site) -> None
         assert decoy.connections == 0
     assert (ran.code, ran.chunks[0]["accepted"], ran.chunks[0]["missed"]) == (3, 1, {"address_refused": 2})
     assert site.paths() == ["/robots.txt", "/0.jpg"]
+
+
+def test_settings_that_avoid_misses_are_noticed_by_the_next_run(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who allows a host, more redirects or larger files must not read that nothing is left to do."""
+    monkeypatch.setenv("PIXCORE_MAX_REDIRECTS", "1")
+    monkeypatch.setenv("PIXCORE_MAX_BYTES", "100000")
+    with Site({"/0.jpg": picture(jpeg(9))}) as other:
+        site.routes |= {
+            "/a": redirect("/b"),
+            "/b": redirect("/2.jpg"),
+            "/large.jpg": picture(jpeg(1) + bytes(200_000)),
+            "/forbidden.jpg": picture(jpeg(3), X_Robots_Tag="noai"),
+        }
+        listed(
+            site.url("/0.jpg"), site.url("/a"), site.url("/large.jpg"), other.url("/0.jpg"), site.url("/forbidden.jpg")
+        )
+        assert run(site).chunks[0]["accepted"] == 1
+        assert "the present settings" not in run(site).err
+        monkeypatch.delenv("PIXCORE_MAX_REDIRECTS")
+        monkeypatch.delenv("PIXCORE_MAX_BYTES")
+        ran = run(site, "--allow-private-hosts", other.host, "--ignore-opt-out")
+        assert "no chunk is left" not in ran.err
+        for reason in ("too_many_redirects", "too_large", "address_refused", "opted_out"):
+            assert f"{reason}: 1" in ran.err.partition("the present settings may get candidates that were missed")[2]
+        assert "to try: pixcore retry cats" in ran.err
+        retried = pixcore("retry", "cats", "--json", "--allow-private-hosts", f"{site.host}", "--ignore-opt-out")
+    assert [row["final_url"] for row in rows(retried) if row["url"].endswith("/a")] == [site.url("/2.jpg")]
 
 
 # -- opt-outs --------------------------------------------------------------------------------------------------------

@@ -45,6 +45,8 @@ class Candidates:
         self.slices = self.context.chunk.slices
         lost: dict[str, list[int]] = {}
         for reason, text in self.context.claimed.lost.items():
+            if reason in MENDABLE:  # recorded by an earlier version
+                continue
             keys = {number: listed_key(self.slices, number) for number in from_text(text)}
             lost[reason] = [number for number, key in keys.items() if key]
             self.done.update(key for key in keys.values() if key)

@@ -14,7 +14,7 @@ from pixcore.chunk.publish import archive_at
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import StoreNotFound
 from pixcore.model.archives import Archive
-from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Miss, Rejected
+from pixcore.model.images import MENDABLE, Accepted, Candidate, CandidateKey, Download, Miss, Rejected
 from pixcore.model.outcomes import NOT_TRIED, OutcomeLines, to_bytes
 from pixcore.model.positions import candidate_number, from_text
 from pixcore.model.requests import Slice
@@ -174,7 +174,8 @@ class OutcomeLog:
     def _lost(self) -> dict[int, str]:
         """Return the reasons of the permanent misses of earlier attempts, by number."""
         lost = self.context.claimed.lost
-        return {number: reason for reason, text in lost.items() for number in from_text(text)}
+        final = ((reason, text) for reason, text in lost.items() if reason not in MENDABLE)  # see ``candidates``
+        return {number: reason for reason, text in final for number in from_text(text)}
 
     def _collected(self, collected: IO[bytes], place: int) -> bytes:
         line = _line_at(collected, place)

@@ -30,7 +30,7 @@ def may_gain(record: ChunkRecord, allocations: Sequence[Allocation]) -> bool:
     if any(not slice_.snapshot for slice_ in record.chunk.slices) or _may_take(record.chunk, allocations):
         return True
     missed = sum(count for reason, count in record.progress.missed.items() if reason not in MENDABLE)
-    lost = sum(len(from_text(text)) for text in record.progress.lost.values())
+    lost = sum(len(from_text(text)) for reason, text in record.progress.lost.items() if reason not in MENDABLE)
     return missed > lost or not _tried_all(record)
 
 
@@ -44,10 +44,10 @@ def is_starved(record: ChunkRecord, allocations: Sequence[Allocation]) -> bool:
 def is_exhausted(record: ChunkRecord, allocations: Sequence[Allocation]) -> bool:
     """Return whether an unfilled chunk is complete nevertheless: all that its lists hold was wanted, and was tried.
 
-    It is not if another attempt may gain images, or could once the user has mended something. An opt-out is nothing to
-    mend, because sites decide about it.
+    It is not if another attempt may gain images, or could once the user has mended something. What sites decide about
+    is nothing to mend: opt-outs, certificates and redirects.
     """
-    mend = mendable(record).keys() - {MissReason.OPTED_OUT}
+    mend = mendable(record).keys() - {MissReason.OPTED_OUT, MissReason.TLS, MissReason.REDIRECTS}
     return record.chunk.request.whole and not mend and not may_gain(record, allocations)
 
 

@@ -53,6 +53,8 @@ MENDABLE = frozenset(
         MissReason.TOO_LARGE,
         MissReason.ADDRESS,
         MissReason.OPTED_OUT,
+        MissReason.TLS,
+        MissReason.REDIRECTS,
     }
 )
 

@@ -16,6 +16,7 @@ from pixcore.model.chunks import ChunkKey, ChunkRecord, Status
 from pixcore.ports import Validator
 from pixcore_runners.assembly.assembly import Assembly
 from pixcore_runners.cli.advice import advice, allocations_of
+from pixcore_runners.cli.avoidable import avoidable
 from pixcore_runners.cli.document import DONE, changed, document, exit_code, left_out
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell, container_option, with_options
@@ -56,6 +57,7 @@ def run_unfinished(
     """
     records = list(assembly.status.find(dataset))
     unfinished = [record for record in records if record.status in (Status.PENDING, Status.PROCESSING)]
+    again = {} if unfinished else avoidable(records, assembly.archives, shell.settings)
     if unfinished:
         if held := [record.lease_left for record in unfinished if record.lease_left > 0]:
             shell.say(
@@ -63,13 +65,18 @@ def run_unfinished(
             )
         run_records(shell, assembly, dataset, unfinished, validator)
         records = list(assembly.status.find(dataset))
-    elif is_settled:
+    elif is_settled and not again:
         shell.say(_nothing_left(assembly, dataset))
     shell.show(document(dataset, records), chunk_table(records))
     if changes := changed(records):
         shell.say(f"changed by the conversion: {', '.join(f'{name}: {count}' for name, count in changes.items())}")
     code = exit_code(records, allocations_of(assembly.status))
-    if code != DONE:
+    if again:
+        listed = ", ".join(f"{reason}: {count}" for reason, count in again.items())
+        shell.say(
+            f"the present settings may get candidates that were missed ({listed}); to try: pixcore retry {dataset}"
+        )
+    elif code != DONE:
         shell.say(advice(dataset, records, assembly.status))
     elif any(map(is_unfilled, records)):
         images = sum(record.result.progress.accepted for record in records if record.result)
