@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from attrs import define, field
 from memory_assembly import MemoryAssembly, picture
+from rq.exceptions import StopRequested
 
 from pixcore import (
     Accepted,
@@ -123,6 +124,23 @@ def test_a_worker_that_starts_unfit_rests_before_its_first_chunk() -> None:
     assert machine.shared.resting
     machine.rest().until_fit(never)
     assert len(machine.waits) == 1
+
+
+def test_a_worker_that_is_stopped_by_an_exception_rests_no_longer(caplog: pytest.LogCaptureFixture) -> None:
+    """RQ raises in the pause when a signal arrives; operators must not see a worker that is gone."""
+    machine = Machine(faults=9)
+    machine.shared.begin()
+    rest = machine.rest()
+
+    def stop(_: float) -> None:
+        assert len(machine.status.overview().resting) == 1
+        raise StopRequested
+
+    rest.pause = stop
+    with pytest.raises(StopRequested):
+        rest.until_fit(never)
+    assert machine.status.overview().resting == ()
+    assert "takes chunks again" not in caplog.text
 
 
 def test_a_worker_that_is_stopped_ends_its_rest() -> None:

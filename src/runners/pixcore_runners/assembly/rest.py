@@ -130,21 +130,24 @@ class Rest:
         began, reason = self.clock(), ""
         if self.shared.faults <= 1:
             self._first = began
-        for tries in count():
-            found = self.probe(*self.shared.room)
-            if stopping() or (tries and not found):
-                break
-            wait = PACE.wait(max(1, self.shared.faults) + tries)
-            if self.patience is not None and (found or self.shared.faults > 1):
-                self._give_up(found)
-            if found:
-                reason = self._announce(found, wait, reason)
-            self.pause(wait)
+        try:
+            for tries in count():
+                found = self.probe(*self.shared.room)
+                if stopping() or (tries and not found):
+                    break
+                wait = PACE.wait(max(1, self.shared.faults) + tries)
+                if self.patience is not None and (found or self.shared.faults > 1):
+                    self._give_up(found)
+                if found:
+                    reason = self._announce(found, wait, reason)
+                self.pause(wait)
+        finally:  # a worker that ends, perhaps by an exception of its queue, rests no longer
+            if reason:
+                with suppress(PixcoreError):
+                    self.status().resume(self.name)
         self.shared.end()
-        if reason:
+        if reason and not stopping():
             _logger.info("this worker takes chunks again, after a rest of %.0f s", self.clock() - began)
-            with suppress(PixcoreError):
-                self.status().resume(self.name)
 
     def _give_up(self, found: PixcoreError | None) -> None:
         """Raise if no chunk was completed since the first one was given back, for longer than the patience."""
