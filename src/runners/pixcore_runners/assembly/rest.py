@@ -114,7 +114,8 @@ class Rest:
 
     def begin_if_unfit(self) -> None:
         """Begin a rest if a worker that starts cannot run chunks. Its first chunk would show it too late."""
-        if self.probe(0, 0):
+        if found := self.probe(0, 0):
+            _logger.warning("the check before the first chunk has failed, and is repeated: %s", one_line(found))
             self.shared.begin()
 
     def until_fit(self, stopping: Callable[[], bool]) -> None:
