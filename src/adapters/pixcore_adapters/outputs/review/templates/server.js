@@ -10,8 +10,12 @@
   }
   const get = async (path) => (await ask(path)).json();
 
+  const SHOWN_FOR = 10_000;  // milliseconds; a fault that lasts is reported again and again
+  let fading = 0;
   function news(text) {
+    clearTimeout(fading);
     find("#news").textContent = text;
+    fading = setTimeout(() => { find("#news").textContent = ""; }, SHOWN_FOR);
   }
 
   // ---- storing what is decided here, in order ----
@@ -36,6 +40,7 @@
 
   async function send() {
     sending = true;
+    let failed = false;
     find("#chosen").setAttribute("aria-busy", "true");
     while (waiting.length) {
       const changes = batch();
@@ -55,13 +60,15 @@
         });
         waiting.splice(0, changes.length);
         revision += 1;
-        news("");
+        if (failed) news("");
+        failed = false;
       } catch (error) {
         if (error instanceof Refused) {
           waiting.splice(0, changes.length);
           news(`Not stored: ${error.message}`);
           etag = "";  // what is stored is read again
         } else {
+          failed = true;
           news(`${count(waiting.length)} not stored yet: ${error.message}`);
           await new Promise((done) => setTimeout(done, AGAIN));
         }
