@@ -113,6 +113,9 @@ GOOD = {
     "HTTP/1.0": raw(b"HTTP/1.0 200 OK\r\nContent-Type: image/jpeg\r\n\r\n", PICTURE),
     "until the end": raw(OPEN_HEAD, PICTURE),
     "chunked": raw(CHUNKED_HEAD, f"{len(PICTURE):x}\r\n".encode(), PICTURE, b"\r\n0\r\n\r\n"),
+    "chunked with trailers": raw(
+        CHUNKED_HEAD, f"{len(PICTURE):x}\r\n".encode(), PICTURE, b"\r\n0\r\nX-Robots-Tag: noai\r\nX: y\r\n\r\n"
+    ),
     "gzip": picture(GZIPPED, Content_Encoding="gzip"),
     "deflate": picture(zlib.compress(PICTURE), Content_Encoding="Deflate"),
     "identity": picture(Content_Encoding="identity"),

@@ -57,3 +57,8 @@ def seconds(default: float, text: str) -> Any:  # noqa: ANN401 - a field
 def bits(default: int, text: str) -> Any:  # noqa: ANN401 - a field
     """Return the field of a setting that is a number of the 64 bits of a hash."""
     return field(default=default, validator=[ge(0), le(64)], metadata=described(text, BITS))
+
+
+def up_to(most: int, default: int, text: str, expects: str) -> Any:  # noqa: ANN401 - a field
+    """Return the field of a setting that is a whole number from 0 to ``most``."""
+    return field(default=default, validator=[ge(0), le(most)], metadata=described(text, expects))

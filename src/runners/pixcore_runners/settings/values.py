@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from attrs import field, fields, fields_dict, frozen
-from attrs.validators import and_, deep_iterable, ge, in_, le, matches_re
+from attrs.validators import deep_iterable, in_, matches_re
 
 from pixcore import DatasetRequest, LeaseTerms, NearRule, Policies, Quality
 from pixcore.model.measures import FLAGS
@@ -24,6 +24,7 @@ from pixcore_runners.settings.described import least as _least
 from pixcore_runners.settings.described import option as _option
 from pixcore_runners.settings.described import seconds as _seconds
 from pixcore_runners.settings.described import several as _several
+from pixcore_runners.settings.described import up_to as _up_to
 from pixcore_runners.settings.permitted import (
     BROKER,
     COLUMN,
@@ -140,10 +141,8 @@ class Settings:
     )
     min_width: int = _count(_QUALITY.min_width, "Reject images narrower than this many pixels.", flag=True)
     min_height: int = _count(_QUALITY.min_height, "Reject images shorter than this many pixels.", flag=True)
-    min_sharpness: int = field(
-        default=_QUALITY.min_sharpness,
-        validator=and_(ge(0), le(MOST)),
-        metadata=_about("Reject images less sharp than this; sharp photographs have 540 to 1000.", LEAST),
+    min_sharpness: int = _up_to(
+        MOST, _QUALITY.min_sharpness, "Reject images less sharp than this; sharp photographs have 540 to 1000.", LEAST
     )
     max_aspect: float = _least(
         _QUALITY.max_aspect,
@@ -194,10 +193,8 @@ class Settings:
     fetch_seconds: float = _seconds(
         _FETCH.seconds, "Seconds that one attempt to fetch an image may take, including redirects."
     )
-    max_redirects: int = field(
-        default=_FETCH.max_redirects,
-        validator=and_(ge(0), le(20)),
-        metadata=_about("How many redirects of one URL are followed.", "a whole number from 0 to 20"),
+    max_redirects: int = _up_to(
+        20, _FETCH.max_redirects, "How many redirects of one URL are followed.", "a whole number from 0 to 20"
     )
     request_headers: tuple[HostHeader, ...] = _several(
         "Headers for single hosts, such as a Referer; their values are not shown.",

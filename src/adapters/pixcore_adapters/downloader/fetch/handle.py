@@ -107,12 +107,18 @@ class Handle:
         self.discarded = self.head_bytes = 0
         self.head = []
 
+    def release(self) -> None:
+        """Forget the request that has ended, with what its caller gave."""
+        self.request = self.opened = self.done = self.sink = self.response = self.failure = None
+
     def on_header(self, line: bytes) -> int | None:
         """Keep a line of the head."""
         self.head_bytes += len(line)
         if self.head_bytes > _MAX_HEAD:
             self.failure = FetchFailed(MissReason.MALFORMED, f"its headers have more than {_MAX_HEAD // 1024} kB")
             return _ABORT
+        if self.response is not None:  # a trailer, after the body
+            return None
         if line[:5] == b"HTTP/":  # a provisional response came before
             self.head = []
         self.head.append(line)

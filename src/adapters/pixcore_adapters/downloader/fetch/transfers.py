@@ -104,6 +104,7 @@ class Transfers:
     def _end(self, handle: Handle) -> None:
         del self._running[handle.curl]
         self._multi.remove_handle(handle.curl)
+        handle.release()
         self._idle[handle.options].append(handle)
 
     def _watch(self, what: int, descriptor: int, _multi: object, known: object) -> None:
@@ -154,11 +155,10 @@ class Transfers:
 
     def _deliver(self, curl: pycurl.Curl, code: int, message: str) -> None:
         handle = self._running[curl]
-        self._end(handle)
         done = handle.done
-        if done is None or done.done():
-            return
-        try:
-            done.set_result(handle.result(code, message))
-        except BaseException as error:  # noqa: BLE001 - raised by `get`
-            done.set_exception(error)
+        if done is not None and not done.done():
+            try:
+                done.set_result(handle.result(code, message))
+            except BaseException as error:  # noqa: BLE001 - raised by `get`
+                done.set_exception(error)
+        self._end(handle)
