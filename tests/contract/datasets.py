@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve, frozen
 
 from pixcore.errors import InvalidRequest, PlanOutdated
-from pixcore.model.chunks import ChunkKey, Status
+from pixcore.model.chunks import ChunkKey, Reject, Status
 from pixcore.model.datasets import Change, ChangeKind, CopiedChunk, DatasetSummary
 from pixcore.model.decisions import Decision, DecisionKind
 from pixcore.model.quality import NearRule
@@ -63,7 +63,9 @@ class DatasetsContract:
         claim = claim_chunk(database.status, keys[0])
         database.seen.hold(claim, [image(1), image(2)])
         database.status.take(claim, 3, owned=5)
-        database.status.complete(claim, evolve(result(1, 7), url="file:///old/d/data/chunk_1.zip", bytes=70))
+        odd = [Reject('a "bytes": 5 name that is not UTF-8: \udcff\0', "damaged", "")]
+        made = evolve(result(1, 7), url="file:///old/d/data/chunk_1.zip", bytes=70, rejects=odd)
+        database.status.complete(claim, made)
         database.decisions.record([decision(), decision("other")])
         create_chunks(database.status, 1, "other")
         return keys

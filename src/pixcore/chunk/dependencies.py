@@ -45,7 +45,7 @@ class Dependencies:
     """What a pipeline works with.
 
     Attributes:
-        downloader, validator, archiver, store, status: Five of the ten ports.
+        downloader, validator, archiver, store, status: Five of the ten ports that a pipeline uses.
         work: Each attempt creates its private work directory below this folder.
         seen: The sixth port. None: duplicates across the chunks of a dataset are not found.
         twins: The seventh port. None: images that show the same picture are not found.

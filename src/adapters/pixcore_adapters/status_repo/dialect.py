@@ -1,6 +1,6 @@
 """What differs between the kinds of databases. All other SQL in this folder runs on every one of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Union
 
 from attrs import frozen
@@ -24,7 +24,7 @@ class Dialect:
         before_migration: Runs on the database before the transaction of a migration begins.
         lock: Runs first in that transaction; a concurrent migration waits here.
         now: The database's time in seconds since 1970, to the millisecond.
-        number_in: Builds the SQL expression for a whole number at a path of names in a column of JSON text.
+        number_in: Builds the SQL expression for the first whole number of a name in a column of JSON text.
         insert: Builds an INSERT that supports ON CONFLICT DO NOTHING.
         code: Returns the database's own error code for an exception of its driver, or ``""``.
         meanings: The exception class and the text for each prefix of such codes; the longest matching prefix counts.
@@ -38,7 +38,7 @@ class Dialect:
     before_migration: Callable[[Connection], object]
     lock: Callable[[Connection], object]
     now: ColumnElement[float]
-    number_in: Callable[[Column[str], Sequence[str]], ColumnElement[int]]
+    number_in: Callable[[Column[str], str], ColumnElement[int]]
     insert: Callable[[Table], Union["postgresql.Insert", "sqlite.Insert"]]
     code: Callable[[BaseException], str]
     meanings: Mapping[str, tuple[type[PixcoreError], str]]

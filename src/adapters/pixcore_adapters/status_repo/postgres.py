@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, BigInteger, Engine, Float, Numeric, cast, create_engine, event, extract, func, select
-from sqlalchemy.dialects.postgresql import JSON, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from pixcore.errors import InvalidRequest, PermanentError, StatusUnavailable
 from pixcore_adapters.status_repo.dialect import Dialect
@@ -104,7 +104,9 @@ POSTGRES = Dialect(
     lock=lambda connection: connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION))),
     # clock_timestamp(), because now() is the time when the transaction began
     now=cast(func.round(cast(extract("epoch", func.clock_timestamp()), Numeric), 3), Float(53)),
-    number_in=lambda column, path: cast(cast(column, JSON)[tuple(path)].astext, BigInteger),
+    # not as JSON: PostgreSQL refuses texts with escaped lone surrogates, as in a file name that is not UTF-8. Within a
+    # string, the quotes of the pattern would be escaped.
+    number_in=lambda column, name: cast(func.substring(column, f'"{name}": ([0-9]+)'), BigInteger),
     insert=insert,
     code=_code,
     # by SQLSTATE; its first two characters are the class of the error

@@ -165,8 +165,8 @@ class SqlDatasets:
                 chunks.c.status,
                 func.count().label("chunks"),
                 func.sum(case((self._held, 1), else_=0)).label("running"),
-                func.sum(number_in(chunks.c.result, ("progress", "accepted"))).label("images"),
-                func.sum(number_in(chunks.c.result, ("bytes",))).label("bytes"),
+                func.sum(number_in(chunks.c.result, "accepted")).label("images"),
+                func.sum(number_in(chunks.c.result, "bytes")).label("bytes"),
             )
             .group_by(chunks.c.dataset, chunks.c.status)
             .order_by(chunks.c.dataset, chunks.c.status)

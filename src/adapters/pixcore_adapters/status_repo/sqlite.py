@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy import URL, BigInteger, Connection, Engine, Float, create_engine, event, func
+from sqlalchemy import URL, BigInteger, Connection, Engine, Float, cast, create_engine, event, func
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
@@ -73,7 +73,10 @@ SQLITE = Dialect(
     before_migration=_use_write_ahead_log,
     lock=lambda _: None,  # BEGIN IMMEDIATE has taken the lock
     now=(func.julianday("now", type_=Float()) - 2440587.5) * 86400.0,  # unixepoch('subsec') needs SQLite 3.42
-    number_in=lambda column, path: func.json_extract(column, f"$.{'.'.join(path)}", type_=BigInteger()),
+    # the text after the name begins with the number, at which the cast stops; the quotes are as in ``POSTGRES``
+    number_in=lambda column, name: cast(
+        func.substr(column, func.instr(column, f'"{name}": ') + len(f'"{name}": ')), BigInteger
+    ),
     insert=insert,
     code=_code,
     # other codes (locked, full, I/O error) are transient
