@@ -177,6 +177,8 @@ def test_workers_scale_on_the_series_of_their_queue(manifests: list[dict[str, An
     url = f"http://{service['metadata']['name']}.pixcore:{service['spec']['ports'][0]['port']}/metrics"
     wanted = [trigger["metadata"] for trigger in scaling["triggers"]]
     assert {each["url"] for each in wanted} == {url}
-    assert {each["targetValue"] for each in wanted} == {words[words.index("--workers") + 1]}
-    queue = f'pixcore_queue_deliveries{{runner="{words[1]}",queue="{config["PIXCORE_QUEUE"]}"}}'
-    assert [each["valueLocation"] for each in wanted] == [queue, "pixcore_workers"]
+    of = f'runner="{words[1]}",queue="{config["PIXCORE_QUEUE"]}"'
+    assert {each["valueLocation"]: each["targetValue"] for each in wanted} == {
+        f"pixcore_queue_deliveries{{{of}}}": words[words.index("--workers") + 1],
+        f'pixcore_queue_workers{{{of},state="busy"}}': "1",
+    }
