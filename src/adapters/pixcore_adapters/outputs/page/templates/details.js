@@ -5,7 +5,7 @@
 
   const ORIGIN = [
     ["Caption", "caption"], ["Creator", "creator"], ["Licence", "license"], ["Terms", "license_url"], ["Opt-out", "opt_out"], ["Page", "page_url"],
-    ["Address", "url"], ["Source", "source"], ["Keyword", "keyword"], ["Label", "label"], ["Fetched", "fetched_at"],
+    ["Address", "url"], ["Redirected to", "final_url"], ["Source", "source"], ["Keyword", "keyword"], ["Label", "label"], ["Fetched", "fetched_at"],
   ];
   const FILE = [
     ["File", "file_name"], ["Colour mode", "mode"], ["sha256", "sha256"], ["Conversion", "conversion"], ["sha256 before", "original_sha256"], ["phash", "phash"], ["dhash", "dhash"], ["Hashed by", "hash_method"],
