@@ -12,6 +12,7 @@ from pixcore.model.decisions import Decision, DecisionKind
 from pixcore.model.quality import NearRule
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore.ports import Datasets, Decisions, SeenImages, StatusRepo
+from pixcore.ports.seen_images import url_key
 
 from .seen_images import hold, image
 from .status_repo import TTL, Clock, claim_chunk, create_chunks, request, result
@@ -29,6 +30,9 @@ class Database:
     seen: SeenImages
     decisions: Decisions
     datasets: Datasets
+
+
+KEY = url_key("https://other/1.jpg")  # of a further URL that led to the first image
 
 
 def listed(index: int = 0) -> ChunkRequest:
@@ -62,6 +66,7 @@ class DatasetsContract:
         keys = [chunk.key for chunk in database.status.ensure([listed(0), listed(1)], store="here")]
         claim = claim_chunk(database.status, keys[0])
         database.seen.hold(claim, [image(1), image(2)])
+        database.seen.led("d", {image(1).sha256: [KEY]})
         database.status.take(claim, 3, owned=5)
         odd = [Reject('a "bytes": 5 name that is not UTF-8: \udcff\0', "damaged", "")]
         made = evolve(result(1, 7), url="file:///old/d/data/chunk_1.zip", bytes=70, rejects=odd)
@@ -143,6 +148,7 @@ class DatasetsContract:
         assert [one.name for one in database.datasets.summaries()] == ["other"]
         again = claim_chunk(status, status.ensure([listed(0)])[0].key)
         assert hold(database.seen, again, image(1)) is None
+        assert KEY not in database.seen.led("d", {image(1).sha256: []})[image(1).sha256]
         assert again.chunk.id not in {key.id for key in keys}
 
     def test_a_deletion_spares_a_chunk_that_a_worker_holds(self, database: Database, keys: list[ChunkKey]) -> None:
@@ -175,6 +181,7 @@ class DatasetsContract:
         assert [each.dataset for each in database.decisions.read("new")] == ["new"]
         claim = claim_chunk(status, other.chunk.key)
         assert hold(database.seen, claim, image(1)) == one.chunk.key
+        assert KEY in database.seen.led("new", {image(1).sha256: []})[image(1).sha256]
         assert [part.start for part in status.take(claim, 2, owned=5).taken] == [8]
 
     @pytest.mark.parametrize("attempts", [{1: 0, 2: 0}, {1: 1}, {1: 1, 2: 0, 3: 0}])

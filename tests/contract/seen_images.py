@@ -12,7 +12,7 @@ from pixcore.model.chunks import ChunkKey, Claim
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download
 from pixcore.model.quality import Fingerprint, NearRule
 from pixcore.ports import StatusRepo
-from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
+from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages, url_key
 from pixcore.stored.near_groups import near_groups
 
 from .status_repo import TTL, Clock, claim_chunk, create_chunks, eager_threads, result
@@ -146,6 +146,34 @@ class SeenImagesContract:
         assert hold(seen, again, OTHER) == other.chunk
         repo.complete(again, result(2))
         assert hold(seen, other, ONE) == one.chunk
+
+    def test_the_urls_that_led_to_bytes_are_known(self, seen: SeenImages, claims: list[Claim]) -> None:
+        """Each counts once, with that of the held image, whichever chunk records it; datasets share none."""
+        one, two = (url_key(f"https://other/{number}") for number in range(2))
+        hold(seen, claims[0], ONE)
+        first, second = url_key("https://host/1.jpg"), url_key("https://host/2.jpg")
+        assert seen.led("d", {ONE.sha256: [one]}) == {ONE.sha256: {first, one}}
+        assert seen.led("d", {ONE.sha256: {one, two}}) == {ONE.sha256: {first, one, two}}
+        hold(seen, claims[1], OTHER)
+        assert seen.led("d", {ONE.sha256: [first], OTHER.sha256: []}) == {
+            ONE.sha256: {first, one, two},
+            OTHER.sha256: {second},
+        }
+        seen.release(claims[0])
+        assert seen.led("d", {ONE.sha256: []}) == {ONE.sha256: {first, one, two}}
+        assert seen.led("e", {ONE.sha256: [two]}) == {ONE.sha256: {two}}
+        assert seen.led("d", {}) == {}
+
+    def test_the_holders_are_completed_chunks(self, seen: SeenImages, repo: StatusRepo, claims: list[Claim]) -> None:
+        """Only their archives are final."""
+        one, other = claims
+        hold(seen, one, ONE)
+        hold(seen, other, OTHER)
+        repo.complete(one, result(1))
+        sums = [ONE.sha256, OTHER.sha256, image(3).sha256]
+        assert seen.holders("d", sums) == {ONE.sha256: one.chunk}
+        repo.reopen(one.chunk)
+        assert seen.holders("d", sums) == {}
 
     def test_a_rerun_does_not_reject_its_own_images(
         self, seen: SeenImages, repo: StatusRepo, claims: list[Claim], clock: Clock

@@ -238,11 +238,11 @@ def test_one_copy_of_every_picture_is_packed(drawn: list[tuple[int, str, int]], 
 
 
 def test_a_stored_quality_of_an_earlier_version_keeps_its_rule() -> None:
-    """A quality without a rule for twins has the rule `hashes`."""
+    """A quality without a rule for twins has the rule `hashes`, and one without a rule for placeholders has none."""
     from pixcore_adapters.status_repo import codec  # noqa: PLC0415 - the database's conversion
 
     old = '{"min_width": 50, "min_height": 50, "near": {"phash": 8, "dhash": 9}}'
-    assert codec.value(Quality, old) == Quality(near=NearRule(8, 9), twins=TwinRule.HASHES)
+    assert codec.value(Quality, old) == Quality(near=NearRule(8, 9), twins=TwinRule.HASHES, placeholder_urls=0)
     for rule in TwinRule:
         assert codec.value(Quality, codec.text(Quality(twins=rule))) == Quality(twins=rule)
 

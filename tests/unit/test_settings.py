@@ -57,6 +57,8 @@ VALUES: Mapping[str, st.SearchStrategy[object]] = MappingProxyType(
         ),
         "request_headers": st.lists(WORDS.map(lambda word: f"{word}.example Referer: {word}"), min_size=1, max_size=3),
         "max_redirects": st.integers(0, 20),
+        "placeholder_urls": st.integers(2, 20),
+        "placeholders": st.lists(WORDS.map(lambda word: f"/{word}"), min_size=1, max_size=3),
         **dict.fromkeys(
             ("create_container", "ignore_opt_out", "proxy_from_environment", "accept_junk", "keep_rejected"),
             st.booleans(),
@@ -84,7 +86,8 @@ def variables(layer: Mapping[str, object]) -> dict[str, str]:
 def typed(value: object, name: str) -> object:
     """Convert a value of a layer to its type in Settings."""
     if isinstance(value, list):
-        return tuple(map(HostHeader.parse, value) if name == "request_headers" else value)
+        made = {"request_headers": HostHeader.parse, "placeholders": Path}.get(name, str)
+        return tuple(map(made, value))
     if name == "health":
         return Address(str(value))
     if name in ("broker", "result_backend"):

@@ -84,7 +84,9 @@ class Candidates:
         return None
 
     def _is_excluded(self, line: Mapping[str, str]) -> bool:
-        """Return whether a candidate was excluded by hand, and is still, so that it need not be fetched again."""
+        """Return whether a candidate was excluded by a decision, and is still, so that it need not be fetched again."""
+        if line["outcome"] == RejectReason.PLACEHOLDER:
+            return bool(self.context.decided.placeholder(line["sha256"]))
         if line["outcome"] != RejectReason.EXCLUDED:
             return False
         prints = Fingerprint(int(line["phash"], 16), int(line["dhash"], 16), "", flat=False)

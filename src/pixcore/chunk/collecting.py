@@ -25,7 +25,7 @@ from pixcore.model.rows import Row
 
 
 class _Outdated(Exception):
-    """An image that was yielded has been replaced: the archive that is being written holds a rejected one."""
+    """An image that was yielded has been replaced or withdrawn: the archive that is being written is wrong."""
 
 
 @define(eq=False)
@@ -36,8 +36,9 @@ class Collector:
     been yielded, it collects more. Each iteration begins with the first image, and nothing is collected twice: a retry
     of packing just iterates again.
 
-    A later image may replace one that was yielded already. Then the iteration raises, and ``is_outdated`` is true until
-    the next iteration. That one collects everything before it yields the first image, so this happens at most once.
+    A later image may replace one that was yielded already, or reveal that it is a placeholder. Then the iteration
+    raises, and ``is_outdated`` is true until the next iteration. That one collects everything before it yields the
+    first image, so this happens at most once.
 
     Attributes:
         context: The attempt.
@@ -48,7 +49,7 @@ class Collector:
         selection: The images that are kept.
         failure: The exception that made collecting fail, or None. It passes through the archiver, which draws the
             images and may translate exceptions. This attribute shows whether collecting was the cause.
-        is_outdated: Whether the last iteration ended because an image that it had yielded was replaced.
+        is_outdated: Whether the last iteration ended because an image that it had yielded was replaced or withdrawn.
     """
 
     context: AttemptContext
@@ -125,10 +126,10 @@ class Collector:
                 if selection.is_full:
                     break
                 if len(selection.images) > yielded:
-                    yielded = len(selection.images)
                     yield True
+                yielded = len(selection.images)  # it may have fallen, too
         # Downloading and validating have ended here, before the last images are packed.
-        selection.decide()
+        selection.finish()
         if not selection.images:
             raise self._no_images()
         context.enter(Phase.COMPRESS)

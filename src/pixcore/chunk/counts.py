@@ -1,7 +1,7 @@
 """Count what one attempt accepted, rejected and missed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from attrs import define, evolve, field
 
@@ -74,6 +74,23 @@ class AttemptCounts:
         if self.rejected[rejected.reason] <= _SAMPLES:
             twin = (rejected.twin.sha256, rejected.twin.download.candidate.url) if rejected.twin else ("", "")
             self.samples.append(Reject(rejected.download.candidate.url, rejected.reason, rejected.detail, *twin))
+
+    def restate(self, refused: Mapping[str, int], reason: str, detail: str, is_one: Callable[[str], bool]) -> None:
+        """Count images that were rejected for other reasons under ``reason``. ``is_one`` tells them by their URLs."""
+        for former, count in refused.items():
+            self.rejected[former] -= count
+            self.rejected[reason] += count
+        self.rejected = +self.rejected
+        samples: list[Reject] = []
+        room = _SAMPLES
+        for sample in self.samples:
+            one = sample
+            if is_one(sample.url) and sample.reason in (*refused, reason):
+                one = evolve(sample, reason=reason, detail=detail, twin="", twin_url="")
+            room -= one.reason == reason
+            if one.reason != reason or room >= 0:
+                samples.append(one)
+        self.samples = samples
 
     def take_over(self, outcome: str, *, rejected: bool) -> None:
         """Count the outcome of an earlier attempt for a candidate that this one did not try."""

@@ -70,6 +70,16 @@ class ImageReplaced(Event):
 
 
 @frozen
+class ImageWithdrawn(Event):
+    """An accepted image is rejected after all, because its bytes turned out to be a placeholder.
+
+    The number of accepted images falls by one, that of rejected ones grows by one.
+    """
+
+    image: Rejected
+
+
+@frozen
 class StepRetried(Event):
     """A step has failed ``failures`` times so far and will be retried after ``wait`` seconds."""
 

@@ -14,12 +14,25 @@ from pixcore.chunk.publish import archive_at
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import StoreNotFound
 from pixcore.model.archives import Archive
-from pixcore.model.images import MENDABLE, Accepted, Candidate, CandidateKey, Download, Miss, Rejected
-from pixcore.model.outcomes import NOT_TRIED, OutcomeLines, to_bytes
+from pixcore.model.images import (
+    COPIES,
+    MENDABLE,
+    Accepted,
+    Candidate,
+    CandidateKey,
+    Download,
+    Miss,
+    Rejected,
+    RejectReason,
+)
+from pixcore.model.outcomes import ACCEPTED, NOT_TRIED, OutcomeLines, revised, to_bytes
 from pixcore.model.positions import candidate_number, from_text
 from pixcore.model.requests import Slice
 
 _LEVEL = 4  # of zlib: half the time of the usual level 6, for a tenth more bytes
+
+# What may have become of an image before its bytes turned out to be a placeholder.
+_MAY_BE_PLACEHOLDERS = frozenset({ACCEPTED, RejectReason.PLACEHOLDER, *COPIES})
 
 
 @define(eq=False)
@@ -44,6 +57,7 @@ class OutcomeLog:
     _undecided: dict[CandidateKey, Candidate] = field(init=False, factory=dict[CandidateKey, Candidate])
     # the sha256 and the URL of the image that was kept instead, by the sha256 of a rejected one
     _instead: dict[str, tuple[str, str]] = field(init=False, factory=dict[str, tuple[str, str]])
+    _placeholders: dict[str, str] = field(init=False, factory=dict[str, str])  # their details, by sha256
     _end: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
@@ -73,6 +87,10 @@ class OutcomeLog:
         if reject.image and reject.twin and reject.twin.sha256 != reject.image.sha256:
             self._instead[reject.image.sha256] = reject.twin.sha256, reject.twin.download.candidate.url
 
+    def placeholder(self, sha256: str, detail: str) -> None:
+        """Record that an image is a placeholder, whatever became of its candidates so far. A later detail counts."""
+        self._placeholders[sha256] = detail
+
     def earlier(self, key: CandidateKey, line: bytes) -> None:
         """Record the outcome of an earlier attempt, which holds if this one does not try the candidate."""
         number = candidate_number(self.context.chunk.slices, key)
@@ -89,7 +107,7 @@ class OutcomeLog:
         with local_disk("reading the outcomes"), self.path.open("a+b") as collected:
             for number, place in self._earlier.items():
                 if number not in self._places and number < self.context.chunk.candidates:
-                    values = json.loads(_line_at(collected, place))
+                    values = json.loads(self._collected(collected, place))
                     if values["outcome"] == NOT_TRIED:
                         continue
                     self._places[number] = place
@@ -179,7 +197,17 @@ class OutcomeLog:
 
     def _collected(self, collected: IO[bytes], place: int) -> bytes:
         line = _line_at(collected, place)
-        return self._with_kept_twin(line) if self._instead and b'"twin": ' in line else line
+        if self._placeholders and b'"sha256": ' in line:
+            line = self._as_placeholder(line)
+        return self._with_kept_twin(line) if b'"twin": ' in line else line
+
+    def _as_placeholder(self, line: bytes) -> bytes:
+        """Name the reason if the image of a line turned out to be a placeholder after the line was written."""
+        values = json.loads(line)
+        detail = self._placeholders.get(values["sha256"])
+        if detail is None or values["outcome"] not in _MAY_BE_PLACEHOLDERS:
+            return line
+        return to_bytes(revised(values, {"outcome": str(RejectReason.PLACEHOLDER), "detail": detail}))
 
     def _with_kept_twin(self, line: bytes) -> bytes:
         """Name the image that is kept in the end, if the twin of a line was dropped later for a better one."""
@@ -190,6 +218,8 @@ class OutcomeLog:
         if twin != values["twin"]:
             values["twin"] = twin
             values["detail"] = f"{values['detail']}; compared with {compared}, which was dropped for the kept image"
+        if twin in self._placeholders:
+            values["detail"] = f"{values['detail']}; that image turned out to be a placeholder"
         return to_bytes(values)
 
 

@@ -9,10 +9,9 @@ from attrs import define, field
 from pixcore.chunk.revision import Revision
 from pixcore.chunk.stored_chunk import StoredChunk, raw_lines
 from pixcore.model.images import Rejected, RejectReason
-from pixcore.model.outcomes import ACCEPTED, KEYS, NOT_TRIED, Line, to_bytes
+from pixcore.model.outcomes import ACCEPTED, NOT_TRIED, Line, revised, to_bytes
 
 _REMOVED = "; that image was removed later"  # at the end of a detail that names another image
-_DECIDED = frozenset({"outcome", "detail", "twin", "twin_url", "stored_sha256"})
 
 
 @define(eq=False)
@@ -70,7 +69,7 @@ class RevisedOutcomes:
             decided["stored_sha256"] = stored
         if label := self.revision.decided.get(sha256):
             decided["label"] = label
-        return _revised({key: value for key, value in line.items() if key != "label"}, decided)
+        return revised({key: value for key, value in line.items() if key != "label"}, decided)
 
     def _copy(self, line: Line, sha256: str) -> Line:
         """Describe a candidate with the bytes of a kept image."""
@@ -95,10 +94,4 @@ def _rejected(line: Line, rejected: Rejected) -> Line:
         decided["detail"] = rejected.detail
     if rejected.twin:
         decided |= {"twin": rejected.twin.sha256, "twin_url": rejected.twin.download.candidate.url}
-    return _revised(line, decided)
-
-
-def _revised(line: Line, decided: Line) -> Line:
-    """Return a line with another decision, and its keys in the order of ``KEYS``, then those of the list."""
-    revised = {key: value for key, value in line.items() if key not in _DECIDED} | decided
-    return {key: revised[key] for key in (*KEYS, *revised) if key in revised}
+    return revised(line, decided)

@@ -180,7 +180,7 @@ class Reviser:
             each
             for each in rejected
             if isinstance(verdicts[each.sha256], Accepted)
-            and (self._is_included(each) or not self._is_copy(each, kept))
+            and (self._is_included(each) or not (self._is_copy(each, kept) or self._was_placeholder(each)))
         ]
         return sorted(found, key=lambda each: -1 if each.number is None else each.number)
 
@@ -238,6 +238,10 @@ class Reviser:
 
     def _is_included(self, each: StoredImage) -> bool:
         return self.decided.includes(each.sha256)
+
+    def _was_placeholder(self, each: StoredImage) -> bool:
+        """Return whether too many URLs led to an image, which is counted only when images are collected."""
+        return self._line(each).get("outcome") == RejectReason.PLACEHOLDER
 
     def _is_due(self, each: StoredImage) -> bool:
         """Return whether an image is brought back even if the chunk has its target."""

@@ -8,8 +8,9 @@ from attrs import define, field
 
 from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.converting import converted_path, stored_path
-from pixcore.chunk.events import ImageAccepted, ImageRejected, ImageReplaced
+from pixcore.chunk.events import ImageAccepted, ImageRejected, ImageReplaced, ImageWithdrawn
 from pixcore.chunk.outcome_log import OutcomeLog
+from pixcore.chunk.placeholders import Placeholders
 from pixcore.chunk.rejects import RejectedImages
 from pixcore.chunk.twin_search import TwinSearch
 from pixcore.chunk.workspace import local_disk
@@ -18,7 +19,7 @@ from pixcore.model.chunks import TwinPair
 from pixcore.model.comparison import Comparison
 from pixcore.model.images import Accepted, Rejected, RejectReason
 from pixcore.model.quality import TwinRule
-from pixcore.model.rows import Row
+from pixcore.model.rows import Row, renumbered
 
 # SeenImages.hold is called for groups of this many verdicts: one call costs as much as decoding half an image.
 _GROUP = 32
@@ -32,6 +33,7 @@ class Selection:
     SeenImages for another chunk with the same bytes, compares the image with the kept ones, counts and reports the
     verdict, and passes a rejected image on to ``rejects``. Of two images of the same picture the better one stays: if
     that is the later one, it takes the position of the other. An image that was included by hand is compared with none.
+    A kept image whose bytes turn out to be a placeholder is withdrawn, and the later ones move up.
 
     A selection calls neither the downloader nor the validator. So ``decide`` may also be called while the downloader
     waits for its next item, in the middle of ``Collector``'s loop.
@@ -50,12 +52,15 @@ class Selection:
     images: list[tuple[Row, Path]] = field(init=False, factory=list[tuple[Row, Path]])
     twins: list[TwinPair] = field(init=False, factory=list[TwinPair])
     _replaced: set[int] = field(init=False, factory=set[int])
+    _withdrawn: list[Accepted] = field(init=False, factory=list[Accepted])
     _undecided: list[Accepted | Rejected] = field(init=False, factory=list[Accepted | Rejected])
     _search: TwinSearch = field(init=False)
+    _placeholders: Placeholders = field(init=False)
     _positions: dict[int, int] = field(init=False, factory=dict[int, int])  # in ``images``, by number in the search
 
     def __attrs_post_init__(self) -> None:
         self._search = TwinSearch(self.context)
+        self._placeholders = Placeholders(self.context)
 
     @property
     def is_full(self) -> bool:
@@ -75,11 +80,13 @@ class Selection:
     def decide(self) -> None:
         """Decide the verdicts that are undecided, in the order in which they were added."""
         decided, self._undecided = self._without_seen(self._undecided), []
+        self._placeholders.look_up(decided)
         numbers = iter(self._search.add([verdict for verdict in decided if self._is_compared(verdict)]))
         worse: list[Accepted] = []
         for verdict in decided:
+            is_placeholder = self._placeholders.has(verdict)
             if isinstance(verdict, Rejected):
-                self._drop(verdict)
+                self._drop(self._as_placeholder(verdict) if is_placeholder else verdict)
             elif not self._is_compared(verdict):
                 self._keep(verdict)
             elif image := self._decide(next(numbers), verdict):
@@ -88,8 +95,19 @@ class Selection:
         if seen and worse:
             self.context.write(lambda: seen.release(claim, worse))
 
+    def finish(self) -> None:
+        """Decide all verdicts, and exclude the placeholders among them from the dataset. No verdict may follow."""
+        self.decide()
+        for sha256 in self._placeholders.record():
+            self._placeholders.restate(sha256)
+            self.outcomes.placeholder(sha256, self._placeholders.detail(sha256))
+        # Not before, so that a chunk that runs meanwhile is refused the image and counts its URLs.
+        seen, claim = self.context.using.seen, self.context.claim
+        if seen and self._withdrawn:
+            self.context.write(lambda: seen.release(claim, self._withdrawn))
+
     def lowest_replaced(self) -> float:
-        """Return the lowest position whose image was replaced since the last call; infinity if none was."""
+        """Return the lowest position whose image was replaced or withdrawn since the last call, or infinity."""
         lowest = min(self._replaced, default=math.inf)
         self._replaced.clear()
         return lowest
@@ -141,12 +159,41 @@ class Selection:
         self.context.observe(ImageReplaced(*self.context.ids, image=image, rejected=rejected))
         return kept
 
+    def _as_placeholder(self, rejected: Rejected) -> Rejected:
+        """Return the rejection of an image whose bytes are a placeholder; withdraw the kept image that has them."""
+        image = rejected.image
+        if image is None:
+            return rejected
+        self._placeholders.restate(image.sha256)
+        detail = self._placeholders.detail(image.sha256)
+        if (number := self._search.number_of(image.sha256)) is not None:
+            self._withdraw(number, detail)
+        return Rejected(rejected.download, RejectReason.PLACEHOLDER, detail, image)
+
+    def _withdraw(self, number: int, detail: str) -> None:
+        """Reject a kept image; ``number`` is its number in the search. The images after it move up."""
+        image, gone = self._search.forget(number), self._positions.pop(number)
+        del self.images[gone]
+        for position in range(gone, len(self.images)):
+            described, path = self.images[position]
+            self.images[position] = renumbered(position, described), path
+        self._positions = {each: position - (position > gone) for each, position in self._positions.items()}
+        self._replaced.add(gone)
+        url = image.download.candidate.url
+        self.twins = [pair for pair in self.twins if url not in (pair.one, pair.other)]
+        self.context.counts.accepted -= 1
+        self._withdrawn.append(image)
+        rejected = Rejected(image.download, RejectReason.PLACEHOLDER, detail, image)
+        self._discard(rejected)
+        self.context.observe(ImageWithdrawn(*self.context.ids, image=rejected))
+
     def _drop(self, rejected: Rejected) -> None:
         self._discard(rejected)
         self.context.observe(ImageRejected(*self.context.ids, image=rejected))
 
     def _discard(self, rejected: Rejected) -> None:
         self.context.counts.reject(rejected)
+        self._placeholders.rejected(rejected)
         self.outcomes.rejected(rejected)
         self.rejects.add(rejected)
         with local_disk("removing a converted image"):

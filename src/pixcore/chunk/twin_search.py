@@ -55,6 +55,10 @@ class TwinSearch:
         """Return the kept image of that number."""
         return self._kept[number]
 
+    def number_of(self, sha256: str) -> int | None:
+        """Return the number of the kept image with these bytes; None if none has them."""
+        return next((number for number, image in self._kept.items() if image.sha256 == sha256), None)
+
     def close(self) -> None:
         """Close the twin finder. Idempotent."""
         if self._twins:

@@ -30,8 +30,8 @@ def apply_filters(
     ``filters`` are those of other distributions, by name. Rejections are counted under the name. ``preview`` makes the
     pictures for those that see one: at most one for each image, after all other rules.
 
-    ``decided`` comes first: an excluded image is rejected as such, an included one passes all rules, but not the check
-    for equal bytes.
+    ``decided`` comes first: an excluded image and a known placeholder are rejected as such, an included image passes
+    all rules, but not the check for equal bytes.
 
     The cheap rules come first. Duplicates are compared with kept images only: an image that another rule rejects must
     not displace an equal one.
@@ -56,7 +56,9 @@ def _not_excluded(
     verdicts: Iterable[Accepted | Rejected], decided: Decided, quality: Quality
 ) -> Generator[Accepted | Rejected]:
     for verdict in verdicts:
-        if isinstance(verdict, Accepted) and (
+        if isinstance(verdict, Accepted) and (why := decided.placeholder(verdict.sha256)):
+            yield Rejected(verdict.download, RejectReason.PLACEHOLDER, why, verdict)
+        elif isinstance(verdict, Accepted) and (
             detail := decided.exclusion(verdict.sha256, verdict.fingerprint, quality.near)
         ):
             yield Rejected(verdict.download, RejectReason.EXCLUDED, detail, verdict)

@@ -21,6 +21,8 @@ from pixcore.redaction import redacted
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HASH = re.compile(r"[0-9a-f]{16}")
 _DIGITS = 12  # of a sha256, in a detail
+_PIXCORE = "pixcore"  # who decides about placeholders
+_PLACEHOLDER = "placeholder: "  # how the reason of such a decision begins
 
 
 class DecisionKind(StrEnum):
@@ -120,9 +122,20 @@ class Decision:
         return self.dataset, self.sha256, self.about_label
 
     @property
+    def is_placeholder(self) -> bool:
+        """Whether it is an exclusion that ``placeholder`` made."""
+        is_own = self.kind is DecisionKind.EXCLUDE and self.by == _PIXCORE
+        return is_own and self.reason.startswith(_PLACEHOLDER)
+
+    @property
     def sentence(self) -> str:
         """Who decided, when, and why, in one line."""
         return f"by {self.by} on {self.at:%Y-%m-%d}{': ' if self.reason else ''}{self.reason}"
+
+
+def placeholder(dataset: str, sha256: str, why: str, at: datetime) -> Decision:
+    """Return the decision by which pixcore excludes a picture that says that there is no image."""
+    return Decision(dataset, DecisionKind.EXCLUDE, sha256, by=_PIXCORE, reason=f"{_PLACEHOLDER}{why}", at=at)
 
 
 @frozen
@@ -136,16 +149,21 @@ class Decided:
     _near: tuple[tuple[Fingerprint, str], ...] = ()
     _included: frozenset[str] = frozenset()
     _labels: Mapping[str, str] = field(factory=dict[str, str])
+    _placeholders: Mapping[str, str] = field(factory=dict[str, str])
 
     @classmethod
     def of(cls, decisions: Iterable[Decision]) -> Self:
         """Collect the decisions of one dataset, as ``Decisions.read`` yields them."""
         excluded, included, labels = dict[str, str](), set[str](), dict[str, str]()
+        placeholders = dict[str, str]()
         near: list[tuple[Fingerprint, str]] = []
         texts = dict[str, str]()  # decisions that were recorded together share one text
         for each in decisions:
             key, text = each.sha256, texts.setdefault(each.sentence, each.sentence)
             match each.kind:
+                case DecisionKind.EXCLUDE if each.is_placeholder:
+                    why = f"{each.reason.removeprefix(_PLACEHOLDER)}, as of {each.at:%Y-%m-%d}"
+                    placeholders[key] = texts.setdefault(why, why)
                 case DecisionKind.EXCLUDE:
                     excluded[key] = text
                     if each.near:
@@ -155,7 +173,7 @@ class Decided:
                     included.add(key)
                 case DecisionKind.RELABEL:
                     labels[key] = texts.setdefault(each.label, each.label)
-        return cls(excluded, tuple(near), frozenset(included), labels)
+        return cls(excluded, tuple(near), frozenset(included), labels, placeholders)
 
     def includes(self, sha256: str) -> bool:
         """Return whether the image is kept whatever the rules of the dataset say."""
@@ -164,6 +182,10 @@ class Decided:
     def label(self, sha256: str) -> str:
         """Return the label that was decided for the image; ``""`` if none was."""
         return self._labels.get(sha256, "")
+
+    def placeholder(self, sha256: str) -> str:
+        """Return why the image is a placeholder; ``""`` if it is not known to be one."""
+        return self._placeholders.get(sha256, "")
 
     def exclusion(self, sha256: str, fingerprint: Fingerprint, rule: NearRule | None) -> str:
         """Return why an image is excluded: who decided, when and why, and which image; ``""`` if it is not.

@@ -85,6 +85,7 @@ class RejectReason(StrEnum):
     SEEN = "seen_in_dataset"
     HASH = "hash_mismatch"
     EXCLUDED = "excluded"
+    PLACEHOLDER = "placeholder"
 
 
 # Images with these reasons may be accepted with other limits of a worker, or once their file was replaced. All others
@@ -104,6 +105,10 @@ DOUBTFUL = frozenset(
         RejectReason.HASH,
     }
 )
+
+
+# Images with these reasons would be kept if no other image had their bytes or showed their picture.
+COPIES = frozenset({RejectReason.DUPLICATE, RejectReason.NEAR_DUPLICATE, RejectReason.SEEN})
 
 
 @frozen
@@ -153,6 +158,11 @@ class Candidate:
     def url(self) -> str:
         """The address without credentials, as it is shown and stored."""
         return redacted(self.address)
+
+    @property
+    def is_from_web(self) -> bool:
+        """Whether its address is a URL, not the path of a file."""
+        return "://" in self.address
 
 
 @frozen

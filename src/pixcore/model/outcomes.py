@@ -34,6 +34,8 @@ NUMBERS = frozenset({"position", "http_status", "tries", "bytes", "width", "heig
 
 Line = dict[str, str | int]
 
+_DECIDED = frozenset({"outcome", "detail", "twin", "twin_url", "stored_sha256"})
+
 
 def listed_keys(columns: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Map each column of a chunk's lists to its key: its own name, or ``list_NAME`` if that is one of ``KEYS``."""
@@ -124,6 +126,12 @@ def _describe(image: Accepted, line: Line) -> None:
             line[name] = getattr(measures, name)
         if flags := measures.flags:
             line["flags"] = ",".join(flags)
+
+
+def revised(line: Line, decided: Line) -> Line:
+    """Return a line with another decision, and its keys in the order of ``KEYS``, then those of the list."""
+    values = {key: value for key, value in line.items() if key not in _DECIDED} | decided
+    return {key: values[key] for key in (*KEYS, *values) if key in values}
 
 
 def transfer(line: Mapping[str, object]) -> Transfer | None:

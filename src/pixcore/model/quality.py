@@ -6,7 +6,7 @@ The rules are part of the plan, so that every worker applies the same ones, what
 from enum import StrEnum
 
 from attrs import field, frozen
-from attrs.validators import and_, deep_iterable, ge, in_, le
+from attrs.validators import and_, deep_iterable, ge, in_, le, not_
 
 from pixcore.model.measures import FLAGS
 
@@ -74,6 +74,8 @@ class Quality:
         drop: The flags with which an image is dropped; see ``FLAGS``.
         filters: Names of filters of other distributions, which are all applied.
         keep_rejected: Whether the bytes of images that these rules drop are stored, in an archive of their own.
+        placeholder_urls: How many different URLs of the dataset may not lead to the same bytes: from this number on,
+            these are the picture by which a site says that it has no image, and none is kept. 0 allows any number.
     """
 
     min_width: int = field(default=50, validator=ge(1))
@@ -85,3 +87,4 @@ class Quality:
     drop: tuple[str, ...] = field(default=(), validator=deep_iterable(in_(FLAGS)))
     filters: tuple[str, ...] = ()
     keep_rejected: bool = False
+    placeholder_urls: int = field(default=5, validator=[ge(0), not_(in_((1,)))])

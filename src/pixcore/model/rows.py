@@ -17,9 +17,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from operator import attrgetter
+from pathlib import PurePath
 from typing import Any
 
-from attrs import asdict, field, fields, frozen
+from attrs import asdict, evolve, field, fields, frozen
 
 from pixcore.errors import InvalidRequest
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Provenance
@@ -133,6 +134,11 @@ COLUMNS = tuple(column.name for column in fields(Row) if column.metadata.get("is
 _COLUMNS_OF = attrgetter(*COLUMNS)
 NUMBERS = frozenset(column.name for column in fields(Row) if column.type is int)
 COLUMN_TYPES = {column: "integer" if column in NUMBERS else "string" for column in COLUMNS}
+
+
+def renumbered(number: int, described: Row) -> Row:
+    """Return the row as that of the chunk's accepted image ``number``, counted from 0."""
+    return evolve(described, file_name=f"images/{number:06d}{PurePath(described.file_name).suffix}")
 
 
 def row(number: int, image: Accepted, request: ChunkRequest, label: str = "") -> Row:

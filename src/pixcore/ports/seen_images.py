@@ -4,7 +4,8 @@ Near pairs across chunks are never dropped, because hashes alone cannot decide t
 and thousands of those are near by chance.
 """
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from attrs import field, frozen
@@ -17,6 +18,11 @@ from pixcore.model.quality import Fingerprint, NearRule
 def _without_surrogates(url: str) -> str:
     # A file name that is not UTF-8 has lone surrogates, which databases refuse. Rows escape them in the same way.
     return url.encode("utf-8", "backslashreplace").decode()
+
+
+def url_key(url: str) -> str:
+    """Return the key by which URLs are told apart when they are counted: 32 hex digits."""
+    return hashlib.sha256(_without_surrogates(url).encode()).hexdigest()[:32]
 
 
 @frozen
@@ -75,6 +81,25 @@ class SeenImages(Protocol):
 
     def release(self, claim: Claim, images: Sequence[Accepted] | None = None) -> None:
         """End the holds of the claim's attempt on these images, by default on all. Idempotent."""
+        ...
+
+    def led(self, dataset: str, urls: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]]:
+        """Record which URLs of a dataset led to bytes that it has already. Return all URLs that are known to, then.
+
+        URLs are given and returned as ``url_key``; bytes are given by their sha256. The URL of the image that a chunk
+        holds is one of them. A record ends with its dataset. Idempotent. Costs nothing for images that are new.
+
+        Raises:
+            StatusUnavailable: The database cannot be reached.
+        """
+        ...
+
+    def holders(self, dataset: str, images: Collection[str]) -> dict[str, ChunkKey]:
+        """Return which completed chunk of a dataset holds each of these images, by sha256; without the others.
+
+        Raises:
+            StatusUnavailable: The database cannot be reached.
+        """
         ...
 
     def near(self, dataset: str, rule: NearRule) -> Iterator[NearPair]:

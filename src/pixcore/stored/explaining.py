@@ -40,6 +40,7 @@ _MEANINGS: Mapping[str, str] = {
     RejectReason.TEXT: "the image shows text",
     RejectReason.SEEN: "another chunk of the dataset has the same image",
     RejectReason.EXCLUDED: "it was excluded by hand",
+    RejectReason.PLACEHOLDER: "it is the picture by which sites say that they have no image",
     RejectReason.HASH: "the checksum is not the one in the list",
     MissReason.GONE: "the file no longer exists",
     MissReason.UNREADABLE: "the file cannot be read",
@@ -138,6 +139,8 @@ def decided_since(line: Mapping[str, object], decided: Decided, rule: NearRule |
         return f"It was excluded by hand since: {excluded}."
     if not accepted and decided.includes(sha256):
         return "It was included by hand since."
+    if line["outcome"] != RejectReason.PLACEHOLDER and (why := decided.placeholder(sha256)):
+        return f"It turned out to be a placeholder since: {why}."
     label = decided.label(sha256)
     return f"By hand, it has the label {label!r}." if accepted and label else ""
 

@@ -191,6 +191,8 @@ class _Rules:
             return False
         if self.decided.includes(sha256):
             return True
+        if outcome == RejectReason.PLACEHOLDER:
+            return False  # how many URLs led to an image is counted only when images are collected
         if outcome == RejectReason.NEAR_DUPLICATE:
             return self.before.twins is not self.after.twins or line.get("twin") not in kept
         return outcome in _RULES or outcome not in self.after.filters

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from pixcore.errors import InvalidRequest, StoreNotFound, one_line
 from pixcore.model.chunks import ChunkRecord
@@ -30,9 +30,9 @@ class Dropped:
 
     @property
     def rescuable(self) -> bool:
-        """Whether a decision can bring it back: it is sound and its bytes are kept, or a decision excluded it."""
+        """Whether a decision can bring it back: its bytes are kept and sound, or it was excluded by its bytes."""
         outcome = self.line["outcome"]
-        return outcome == RejectReason.EXCLUDED or (self.kept and outcome not in DOUBTFUL)
+        return outcome in (RejectReason.EXCLUDED, RejectReason.PLACEHOLDER) or (self.kept and outcome not in DOUBTFUL)
 
     @property
     def twin(self) -> str:
@@ -46,7 +46,7 @@ class DroppedImages:
 
     Attributes:
         pairs: Images that were dropped for a better copy, in the order of the dataset.
-        others: Images that a rule or a filter dropped, likewise.
+        others: Images that a rule or a filter dropped, likewise; a placeholder once, with the number of its URLs.
         counts: How many were dropped, by reason, those included that are not kept here.
         unread: For each chunk whose outcomes or previews could not be read, by its id, the error.
         without: How many chunks with an archive have no outcomes, because an earlier version completed them.
@@ -58,6 +58,7 @@ class DroppedImages:
     counts: Counter[str] = field(init=False, factory=Counter[str])
     unread: dict[int, str] = field(init=False, factory=dict[int, str])
     without: int = field(init=False, default=0)
+    _led: dict[str, set[object]] = field(init=False, factory=dict[str, set[object]])  # URLs to each placeholder
 
     def read(self, records: Iterable[ChunkRecord], archives: StoredArchives) -> None:
         """Read the outcomes and previews of these chunks, one chunk at a time.
@@ -76,9 +77,22 @@ class DroppedImages:
                     self._add(one)
             except (InvalidRequest, StoreNotFound) as error:
                 self.unread[record.chunk.id] = one_line(error)
+        self.others = [self._with_urls(one) for one in self.others]
+
+    def _with_urls(self, one: Dropped) -> Dropped:
+        """Say in the detail of a placeholder how many URLs led to it in all chunks."""
+        if one.line["outcome"] != RejectReason.PLACEHOLDER:
+            return one
+        count = len(self._led[str(one.line["sha256"])])
+        return evolve(one, line={**one.line, "detail": f"{count} URL{'s' if count > 1 else ''} led to these bytes"})
 
     def _add(self, one: Dropped) -> None:
         self.counts[str(one.line["outcome"])] += 1
+        if one.line["outcome"] == RejectReason.PLACEHOLDER:
+            is_known = (sha256 := str(one.line["sha256"])) in self._led
+            self._led.setdefault(sha256, set()).add(one.line.get("url"))
+            if is_known:
+                return
         if len(self.pairs) + len(self.others) < self.most:
             (self.pairs if one.line["outcome"] == RejectReason.NEAR_DUPLICATE else self.others).append(one)
 

@@ -1,6 +1,6 @@
 """The images of datasets, in memory: for tests, and for runs whose state need not outlive the process."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from threading import Lock
 
 from attrs import define, evolve, field, frozen
@@ -9,7 +9,7 @@ from pixcore.model.chunks import ChunkKey, Claim, Status
 from pixcore.model.images import Accepted
 from pixcore.model.quality import NearRule
 from pixcore.ports import StatusRepo
-from pixcore.ports.seen_images import NearPair, SeenImage
+from pixcore.ports.seen_images import NearPair, SeenImage, url_key
 
 
 @frozen
@@ -28,6 +28,7 @@ class MemorySeenImages:
 
     status: StatusRepo
     _holds: dict[tuple[str, str], _Hold] = field(init=False, factory=dict)  # by (dataset, sha256)
+    _urls: dict[tuple[str, str], set[str]] = field(init=False, factory=dict)  # likewise
     _lock: Lock = field(init=False, factory=Lock)
 
     def hold(self, claim: Claim, images: Sequence[Accepted]) -> list[ChunkKey | None]:
@@ -52,6 +53,25 @@ class MemorySeenImages:
                 if not _same_attempt(hold.claim, claim) or (only is not None and sha256 not in only)
             }
 
+    def led(self, dataset: str, urls: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]]:
+        """See ``SeenImages``."""
+        known: dict[str, frozenset[str]] = {}
+        with self._lock:
+            for sha256, led in urls.items():
+                recorded = self._urls.setdefault((dataset, sha256), set())
+                recorded.update(led)
+                hold = self._holds.get((dataset, sha256))
+                known[sha256] = frozenset(recorded | ({url_key(hold.image.url)} if hold else set()))
+        return known
+
+    def holders(self, dataset: str, images: Collection[str]) -> dict[str, ChunkKey]:
+        """See ``SeenImages``."""
+        with self._lock:
+            holds = {sha256: hold for sha256 in images if (hold := self._holds.get((dataset, sha256)))}
+        return {
+            sha256: hold.claim.chunk for sha256, hold in holds.items() if self._counts(hold.claim, Status.COMPLETED)
+        }
+
     def near(self, dataset: str, rule: NearRule) -> Iterator[NearPair]:
         """See ``SeenImages``."""
         import numpy as np  # noqa: PLC0415  slow to import
@@ -67,6 +87,13 @@ class MemorySeenImages:
         for one, other in NearIndex(phash, dhash, rule).pairs():
             yield NearPair(images[one], images[other])
 
+    def share_urls(self, dataset: str, to: str) -> None:
+        """Count the URLs of a dataset for another one too."""
+        with self._lock:
+            for (name, sha256), urls in list(self._urls.items()):
+                if name == dataset:
+                    self._urls.setdefault((to, sha256), set()).update(urls)
+
     def share(self, source: ChunkKey, claim: Claim, images: Collection[str] | None = None) -> None:
         """Hold the images of another chunk, all or those with these sha256, for the claim's attempt too."""
         with self._lock:
@@ -77,9 +104,10 @@ class MemorySeenImages:
                     self._holds[claim.chunk.dataset, image.sha256] = hold
 
     def forget(self, dataset: str) -> None:
-        """End all holds of a dataset."""
+        """End all holds of a dataset, and its records of URLs."""
         with self._lock:
             self._holds = {key: hold for key, hold in self._holds.items() if key[0] != dataset}
+            self._urls = {key: urls for key, urls in self._urls.items() if key[0] != dataset}
 
     def _hold(self, claim: Claim, image: Accepted) -> ChunkKey | None:
         dataset = claim.chunk.dataset

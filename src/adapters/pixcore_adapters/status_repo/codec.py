@@ -13,8 +13,8 @@ _quality = make_dict_structure_fn(Quality, _converter)
 
 
 def _planned_quality(values: Mapping[str, Any], _: object) -> Quality:
-    """Convert a stored quality. Older ones name no rule for twins: their chunks drop by hashes."""
-    return _quality({"twins": TwinRule.HASHES, **values}, Quality)
+    """Convert a stored quality. Older ones name no rule for twins or placeholders: those drop by hashes, these none."""
+    return _quality({"twins": TwinRule.HASHES, "placeholder_urls": 0, **values}, Quality)
 
 
 _converter.register_structure_hook(Quality, _planned_quality)

@@ -26,8 +26,12 @@ class _Seen(Protocol):
         """Hold the images of another chunk, all or these, for the claim's attempt too."""
         ...
 
+    def share_urls(self, dataset: str, to: str) -> None:
+        """Count the URLs of a dataset for another one too."""
+        ...
+
     def forget(self, dataset: str) -> None:
-        """End all holds of a dataset."""
+        """End all holds of a dataset, and its records of URLs."""
         ...
 
 
@@ -102,6 +106,7 @@ class MemoryDatasets:
                 allocation = status.lists.pop(key)
                 snapshot = renamed_snapshot(allocation.snapshot, change.dataset, to)
                 status.lists[to, *key[1:]] = evolve(allocation, snapshot=snapshot)
+            self.seen.share_urls(change.dataset, to)
             self._share_decisions(change.dataset, to)
             self.decisions.take_back(list(self.decisions.read(change.dataset)))
 

@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeEngine
 
 VERSION_TABLE = "pixcore_version"
 # oldest first; migrations/versions has one module for each
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 
 metadata = MetaData()
 
@@ -118,6 +118,14 @@ seen_images = Table(
     Column("hash_method", Text, nullable=False),
     Column("flat", Boolean, nullable=False),
     Index("pixcore_seen_images_by_chunk", "dataset", "chunk_id"),
+)
+
+seen_urls = Table(
+    "pixcore_seen_urls",
+    metadata,
+    Column("dataset", _name(100), primary_key=True),
+    Column("sha256", _name(64), primary_key=True),  # of the bytes that the URL led to, when the dataset had them
+    Column("url_key", _name(32), primary_key=True),
 )
 
 changes = Table(

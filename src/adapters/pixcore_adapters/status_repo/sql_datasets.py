@@ -29,7 +29,7 @@ from sqlalchemy import (
 from pixcore.model.chunks import Status
 from pixcore.model.datasets import Change, ChangeKind, CopiedChunk, DatasetSummary, renamed_record, renamed_snapshot
 from pixcore_adapters.status_repo import changing, codec, database, rows, schema, sql_changes, transitions
-from pixcore_adapters.status_repo.schema import attempts, chunks, decisions, lists, registry, seen_images
+from pixcore_adapters.status_repo.schema import attempts, chunks, decisions, lists, registry, seen_images, seen_urls
 from pixcore_adapters.status_repo.statements import PAGE
 
 T = TypeVar("T")
@@ -110,6 +110,7 @@ class SqlDatasets:
             _move_lists(connection, dataset, to)
             of_dataset = schema.attempts.c.dataset == dataset
             connection.execute(update(schema.attempts).where(of_dataset).values(dataset=to))
+            connection.execute(update(seen_urls).where(seen_urls.c.dataset == dataset).values(dataset=to))
             self._share_decisions(connection, dataset, to)
             connection.execute(delete(decisions).where(decisions.c.dataset == dataset))
 
@@ -132,6 +133,7 @@ class SqlDatasets:
             self._require_idle(connection, name)
         for table, column in (
             (seen_images, seen_images.c.sha256),
+            (seen_urls, seen_urls.c.sha256),
             (decisions, decisions.c.sha256),
             (lists, lists.c.list_sha256),
             (attempts, attempts.c.chunk_index),

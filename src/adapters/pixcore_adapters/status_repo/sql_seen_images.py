@@ -1,6 +1,6 @@
 """The images of each dataset, in the status database; all workers of the dataset share them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -9,9 +9,9 @@ from sqlalchemy import Engine, Row, Update, and_, delete, false, select, update
 from pixcore.model.chunks import ChunkKey, Claim, Status
 from pixcore.model.images import Accepted
 from pixcore.model.quality import Fingerprint, NearRule
-from pixcore.ports.seen_images import NearPair, SeenImage
+from pixcore.ports.seen_images import NearPair, SeenImage, url_key
 from pixcore_adapters.status_repo import database
-from pixcore_adapters.status_repo.schema import chunks, seen_images
+from pixcore_adapters.status_repo.schema import chunks, seen_images, seen_urls
 
 _PAGE = 1000  # rows in one statement; bounds memory, and stays below the databases' limits on parameters
 
@@ -78,6 +78,44 @@ class SqlSeenImages:
         with database.autocommit(self.engine) as connection:
             connection.execute(delete(seen_images).where(held))
 
+    def led(self, dataset: str, urls: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]]:
+        """See ``SeenImages``. Three statements for each page of images."""
+        new = database.dialect_of(self.engine).insert(seen_urls).on_conflict_do_nothing()
+        known: dict[str, set[str]] = {sha256: set() for sha256 in urls}
+        # always in the same order, so that two chunks that insert the same URLs cannot deadlock
+        rows = [
+            {"dataset": dataset, "sha256": sha256, "url_key": key}
+            for sha256, keys in sorted(urls.items())
+            for key in sorted(keys)
+        ]
+        if rows:
+            with database.transaction(self.engine) as connection:
+                connection.execute(new, rows)
+        for page in _pages_of(sorted(urls)):
+            recorded = select(seen_urls.c.sha256, seen_urls.c.url_key).where(
+                seen_urls.c.dataset == dataset, seen_urls.c.sha256.in_(page)
+            )
+            held = select(seen_images.c.sha256, seen_images.c.url).where(
+                seen_images.c.dataset == dataset, seen_images.c.sha256.in_(page)
+            )
+            with database.autocommit(self.engine) as connection:
+                for sha256, key in connection.execute(recorded).all():
+                    known[sha256].add(key)
+                for sha256, url in connection.execute(held).all():
+                    known[sha256].add(url_key(url))
+        return {sha256: frozenset(keys) for sha256, keys in known.items()}
+
+    def holders(self, dataset: str, images: Collection[str]) -> dict[str, ChunkKey]:
+        """See ``SeenImages``. One statement for each page of images."""
+        query = select(seen_images.c.sha256, seen_images.c.chunk_id).join(chunks, _CHUNK)
+        found: dict[str, ChunkKey] = {}
+        for page in _pages_of(sorted(images)):
+            wanted = and_(seen_images.c.dataset == dataset, seen_images.c.sha256.in_(page), _COMPLETED)
+            with database.autocommit(self.engine) as connection:
+                for sha256, chunk in connection.execute(query.where(wanted)).all():
+                    found[sha256] = ChunkKey(dataset, chunk)
+        return found
+
     def near(self, dataset: str, rule: NearRule) -> Iterator[NearPair]:
         """See ``SeenImages``. Reads the hashes of all images, and the other columns only of images in pairs."""
         import numpy as np  # noqa: PLC0415  slow to import
@@ -118,10 +156,10 @@ class SqlSeenImages:
         """Read the images that still count, by sha256."""
         query = select(seen_images).join(chunks, _CHUNK).where(seen_images.c.dataset == dataset, _COMPLETED)
         images = {}
-        for start in range(0, len(sha256s), _PAGE):
-            page = seen_images.c.sha256.in_(sha256s[start : start + _PAGE])
+        for page in _pages_of(sha256s):
+            wanted = seen_images.c.sha256.in_(page)
             with database.autocommit(self.engine) as connection:
-                images.update({row.sha256: _image(row) for row in connection.execute(query.where(page))})
+                images.update({row.sha256: _image(row) for row in connection.execute(query.where(wanted))})
         return images
 
 
@@ -131,6 +169,10 @@ _COMPLETED = and_(chunks.c.attempt == seen_images.c.attempt, chunks.c.status == 
 _HOLDERS = select(
     seen_images.c.sha256, seen_images.c.chunk_id, seen_images.c.attempt, _COUNTS.label("counts")
 ).outerjoin(chunks, _CHUNK)
+
+
+def _pages_of(sha256s: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (sha256s[start : start + _PAGE] for start in range(0, len(sha256s), _PAGE))
 
 
 def _take_over(dataset: str, holder: Row[Any], columns: Mapping[str, object]) -> Update:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,11 +15,13 @@ from pixcore.chunk.unfilled import is_worth_a_retry
 from pixcore.errors import one_line
 from pixcore.model.decisions import Decided
 from pixcore.model.quality import Quality
+from pixcore.stored.placeholders import placeholders
 from pixcore.stored.revisions import ChangesFinder, ChunkChanges
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.assembly.imaging import validating
 from pixcore_runners.cli.advice import allocations_of
 from pixcore_runners.cli.changes import changes_document, changes_table, sentences
+from pixcore_runners.cli.dataset_arguments import placeholder_options
 from pixcore_runners.cli.direct import run_options, run_records
 from pixcore_runners.cli.document import DONE, PARTIAL
 from pixcore_runners.cli.item_progress import item_progress
@@ -26,6 +29,7 @@ from pixcore_runners.cli.shell import Shell, shared, with_options
 from pixcore_runners.planning.changed_rules import differences
 from pixcore_runners.planning.dataset_plan import dataset_records
 from pixcore_runners.planning.new_rules import SETTINGS, NewRules, rules_of_file, rules_of_options
+from pixcore_runners.planning.placeholders import undecided
 from pixcore_runners.settings.values import about
 
 _POLL = 0.5  # seconds between two looks at a chunk whose lease is to expire
@@ -46,6 +50,7 @@ _rules = with_options(
     click.option("--drop", "dropped", metavar="FLAGS", help=f"{about('drop').help} `none` for no flag."),
     click.option("--filters", "named", metavar="NAMES", help=f"{about('filters').help} `none` for no filter."),
     click.option("--keep-rejected/--no-keep-rejected", default=None, help=about("keep_rejected").help),
+    placeholder_options,
 )
 
 
@@ -86,6 +91,7 @@ def _new_rules(shell: Shell, dataset: str, dropped: str | None, named: str | Non
     if not dataset.endswith(".toml"):
         return rules_of_options(dataset, shell.settings, given, dropped, named)
     flags = given | {"drop": dropped is not None, "filters": named is not None}
+    flags["placeholders"] = shell.loaded.origins["placeholders"] == "flag"
     if used := [name.replace("_", "-") for name, is_given in flags.items() if is_given]:
         raise InvalidRequest(f"--{used[0]} cannot be used with a DATASET.toml; write it into {dataset}")
     return rules_of_file(Path(dataset), shell.settings)
@@ -115,7 +121,7 @@ class _Applying:
         """Find what changes. With ``waits``, wait for the lease of an interrupted call to expire."""
         shell, assembly = self.shell, self.assembly
         records = dataset_records(self.new.dataset, assembly.status)
-        decided = Decided.of(assembly.decisions.read(self.new.dataset))
+        decided = self._decided(records, recording=waits)
         with (
             validating(shell.settings) as validator,
             assembly.pipeline(silent, validator=validator) as pipeline,
@@ -219,6 +225,24 @@ class _Applying:
         sys.exit(PARTIAL if self.problems else DONE)
 
     # -- single chunks --------------------------------------------------------------------------------------------
+
+    def _decided(self, records: Sequence[ChunkRecord], *, recording: bool) -> Decided:
+        """Return the decisions, with those about placeholders that were not known; with ``recording``, record these.
+
+        If the number of URLs is lowered, they are counted in the outcomes of all chunks.
+        """
+        dataset, decisions = self.new.dataset, self.assembly.decisions
+        limits = {
+            limit
+            for record in records
+            if (limit := self._quality(record).placeholder_urls) and not 0 < record.followed.placeholder_urls <= limit
+        }
+        found = placeholders(records, self.assembly.archives, min(limits)) if limits else {}
+        why = {sha256: f"{count} URLs led to these bytes" for sha256, count in found.items()}
+        new = undecided(dataset, {**why, **self.new.placeholders}, decisions)
+        if recording:
+            decisions.record(new)
+        return Decided.of([*decisions.read(dataset), *new])
 
     def _after_lease(self, record: ChunkRecord) -> ChunkRecord:
         """Wait until a rebuilding that was interrupted no longer holds the chunk, unless its lease is renewed."""

@@ -15,6 +15,7 @@ from pixcore_runners.cli.lists import faults
 from pixcore_runners.cli.shell import Shell, with_options
 from pixcore_runners.planning.dataset_file import read
 from pixcore_runners.planning.dataset_plan import Plan, plan_missing, usable_sources
+from pixcore_runners.planning.placeholders import known_placeholders, undecided
 from pixcore_runners.planning.saving import saved
 from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
 from pixcore_runners.registry.tables import FILTERS
@@ -23,7 +24,16 @@ from pixcore_runners.settings.source_names import FORMS, LICENSES, caution
 from pixcore_runners.settings.values import about
 
 # The settings with a flag that a DATASET.toml holds itself.
-_IN_THE_FILE = ("source", "license", "chunk_size", "min_width", "min_height", "drop", "near", "keep_rejected")
+_IN_THE_FILE = (
+    *("source", "license", "chunk_size", "min_width", "min_height", "drop", "near", "keep_rejected"),
+    *("placeholder_urls", "placeholders"),
+)
+
+# Both are settings.
+placeholder_options = with_options(
+    click.option("--placeholder-urls", type=int, metavar="N", help=about("placeholder_urls").help),
+    click.option("--placeholders", multiple=True, metavar="FILE|SHA256", help=about("placeholders").help),
+)
 
 # The command receives `keyword`, `count`, `dataset` and the options of a conversion. The others are settings.
 spec_options = with_options(
@@ -47,6 +57,7 @@ spec_options = with_options(
     click.option("--drop", metavar="FLAGS", help=f"Reject images with these flags: {', '.join(FLAGS)}."),
     click.option("--near", metavar="RULE", help="Copies of one picture in a chunk: drop (default), report or off."),
     click.option("--keep-rejected", is_flag=True, default=None, help=about("keep_rejected").help),
+    placeholder_options,
     click.option("--dataset", default="", metavar="NAME", help="Name of the dataset. Default: the keyword."),
     *(
         click.option(f"--{name.replace('_', '-')}", metavar=metavar, help=about(name).help)
@@ -88,7 +99,8 @@ def dataset_spec(
     else:
         keyword_spec = KeywordSpec(settings.source, keyword, count, licenses=settings.license, lists=settings.lists)
         store_as = conversion(conversions)
-        spec = DatasetSpec((keyword_spec,), settings.chunk_size, dataset, settings.quality, store_as)
+        known = known_placeholders(settings.placeholders)
+        spec = DatasetSpec((keyword_spec,), settings.chunk_size, dataset, settings.quality, store_as, known)
     if unknown := [name for name in spec.quality.filters if name not in FILTERS]:
         raise InvalidRequest(f"there is no filter {unknown[0]!r}; install the package that brings it")
     spec = spec.with_names()
@@ -120,6 +132,8 @@ def plan_and_save(shell: Shell, spec: DatasetSpec) -> tuple[Assembly, int, Seque
     def save(plan: Plan) -> Iterator[Chunk]:
         if not made:
             made.append(assemble(shell.settings, create=True))
+        if new := made[0].decisions.record(undecided(spec.dataset, spec.placeholders, made[0].decisions)):
+            shell.say(f"dataset {spec.dataset}: known placeholders that are excluded from now on: {new}")
         yield from plan.save(made[0].status, made[0].store)
         if reopened := plan.refill(made[0].status):
             shell.say(f"dataset {spec.dataset}: its lists have grown; short chunks reopened: {reopened}")

@@ -20,6 +20,7 @@ from pixcore_runners.cli.avoidable import avoidable
 from pixcore_runners.cli.document import DONE, changed, document, exit_code, left_out
 from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell, container_option, with_options
+from pixcore_runners.cli.stored_placeholders import stored_placeholders
 from pixcore_runners.cli.tables import chunk_table, reasons
 from pixcore_runners.direct.runner import DirectRunner
 from pixcore_runners.observing import card_refresh
@@ -68,6 +69,8 @@ def run_unfinished(
     elif is_settled and not again:
         shell.say(_nothing_left(assembly, dataset))
     shell.show(document(dataset, records), chunk_table(records))
+    if line := stored_placeholders(assembly, dataset):
+        shell.say(line)
     if changes := changed(records):
         shell.say(f"changed by the conversion: {', '.join(f'{name}: {count}' for name, count in changes.items())}")
     code = exit_code(records, allocations_of(assembly.status))
@@ -111,7 +114,7 @@ def run_records(
 
 
 def _nothing_left(assembly: Assembly, dataset: str) -> str:
-    decisions = sum(1 for _ in assembly.decisions.read(dataset)) if dataset else 0
+    decisions = sum(not each.is_placeholder for each in assembly.decisions.read(dataset)) if dataset else 0
     new = f"; to apply new decisions, of {decisions} about its images: pixcore apply {dataset}" if decisions else ""
     return f"dataset {dataset}: no chunk is left to process{new}"
 

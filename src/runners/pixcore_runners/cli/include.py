@@ -53,7 +53,8 @@ def _require_possible(sha256: str, candidates: Sequence[NamedImage], *, was_excl
         InvalidRequest: It is damaged or exceeds a limit, or its bytes are gone.
     """
     outcomes = {each.outcome for each in candidates}
-    if was_excluded or outcomes & {ACCEPTED, RejectReason.EXCLUDED} or any(each.is_stored for each in candidates):
+    possible = outcomes & {ACCEPTED, RejectReason.EXCLUDED, RejectReason.PLACEHOLDER}
+    if was_excluded or possible or any(each.is_stored for each in candidates):
         return
     name = candidates[0].url or sha256
     if not any(each.is_overrulable for each in candidates):

@@ -21,6 +21,7 @@ from pixcore.chunk.events import (
     ImageAccepted,
     ImageRejected,
     ImageReplaced,
+    ImageWithdrawn,
     Observer,
     PhaseEntered,
     StepRetried,
@@ -86,14 +87,16 @@ class _Bars:
                 self._note(event, task)
 
     def _note(self, event: Event, task: TaskID) -> None:
-        if isinstance(event, ImageRejected | ImageReplaced):
+        if isinstance(event, ImageRejected | ImageReplaced | ImageWithdrawn):
             self._rejected[event.chunk] += 1
         elif isinstance(event, ImageAccepted):
             self.bars.advance(task)
+        if isinstance(event, ImageWithdrawn):
+            self.bars.advance(task, -1)
         bar = next(bar for bar in self.bars.tasks if bar.id == task)
         rate = f"{bar.speed:.0f}/s" if bar.speed else ""
         phase = f"[dim]{event.phase}[/]" if isinstance(event, PhaseEntered) else ""
-        if phase or isinstance(event, ImageAccepted | ImageRejected | ImageReplaced):
+        if phase or isinstance(event, ImageAccepted | ImageRejected | ImageReplaced | ImageWithdrawn):
             self.bars.update(task, note=f"{rate} rejected {self._rejected[event.chunk]} {phase}".strip())
 
     def _end(self, event: ChunkEnded) -> None:
@@ -119,6 +122,8 @@ class _Lines:
                 self._accepted[chunk] += 1
                 if self._accepted[chunk] % _STEP == 0:
                     _print(self.console, event, f"{self._accepted[chunk]} images accepted")
+            case ImageWithdrawn(chunk=chunk):
+                self._accepted[chunk] -= 1
             case StepRetried():
                 _print(self.console, event, _retrying(event))
             case ChunkEnded(chunk=chunk):

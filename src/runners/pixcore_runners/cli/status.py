@@ -12,6 +12,7 @@ from pixcore.stored.near_groups import NearGroup, near_groups
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.document import VERSION, document, near_document
 from pixcore_runners.cli.shell import Shell, shared
+from pixcore_runners.cli.stored_placeholders import stored_placeholders
 from pixcore_runners.cli.tables import add, chunk_table, near_tables, plain_table
 from pixcore_runners.cli.watch import watch
 from pixcore_runners.planning.dataset_plan import dataset_records
@@ -45,6 +46,8 @@ def command(shell: Shell, dataset: str | None, watched: bool, duplicates: bool) 
             _show_near(shell, name, rule, near_groups(assembly.seen.near(name, rule)), _twins(records))
         else:
             shell.show(document(name, records), chunk_table(records))
+            if line := stored_placeholders(assembly, name):
+                shell.say(line)
     else:
         _show_all(shell, assembly.status)
 

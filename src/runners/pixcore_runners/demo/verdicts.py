@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import define, field, frozen
 
-from pixcore.chunk.events import CandidateMissed, Event, ImageAccepted, ImageRejected, ImageReplaced
+from pixcore.chunk.events import CandidateMissed, Event, ImageAccepted, ImageRejected, ImageReplaced, ImageWithdrawn
 from pixcore.model.images import Candidate
 from pixcore_runners.demo.planting import ACCEPTED, Kind, Planted
 
@@ -38,7 +38,7 @@ class Verdicts:
         match event:
             case ImageAccepted(image=image):
                 self._record(image.download.candidate, ACCEPTED)
-            case ImageRejected(image=image):
+            case ImageRejected(image=image) | ImageWithdrawn(image=image):
                 self._record(image.download.candidate, image.reason)
             case ImageReplaced(image=image, rejected=rejected):
                 self._record(image.download.candidate, ACCEPTED)

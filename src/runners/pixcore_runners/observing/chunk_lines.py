@@ -17,6 +17,7 @@ from pixcore.chunk.events import (
     ImageAccepted,
     ImageRejected,
     ImageReplaced,
+    ImageWithdrawn,
     PhaseEntered,
     StepRetried,
 )
@@ -87,7 +88,7 @@ def _image(event: Event) -> str:
         case ImageReplaced(image=image, rejected=rejected):
             reason = _rejection(rejected)
             return f"accepted {image.download.candidate.url}, rejected {rejected.download.candidate.url}: {reason}"
-        case ImageRejected(image=rejected):
+        case ImageRejected(image=rejected) | ImageWithdrawn(image=rejected):
             return f"rejected {rejected.download.candidate.url}: {_rejection(rejected)}"
         case _:
             return type(event).__name__

@@ -32,6 +32,7 @@ from pixcore.chunk.events import (
     ImageAccepted,
     ImageRejected,
     ImageReplaced,
+    ImageWithdrawn,
     StepRetried,
 )
 from pixcore.model.chunks import ChunkResult
@@ -91,7 +92,7 @@ class Metrics:
             match event:
                 case ImageAccepted():
                     slot.count("pixcore_images_accepted")
-                case ImageRejected(image=image) | ImageReplaced(rejected=image):
+                case ImageRejected(image=image) | ImageReplaced(rejected=image) | ImageWithdrawn(image=image):
                     slot.count("pixcore_images_rejected", reason=image.reason)
                 case CandidateMissed(miss=miss):
                     slot.count("pixcore_images_missed", reason=_HTTP.sub(r"http_\1xx", miss.reason))

@@ -13,6 +13,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
 from pixcore import Conversion, InvalidRequest
+from pixcore_runners.planning.placeholders import known_placeholders
 from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
 from pixcore_runners.settings import Settings, with_setting
 from pixcore_runners.settings.conversion import typed
@@ -37,7 +38,9 @@ _LISTS = (
 _HEAD = ("source", "license", "chunk_size", *_LISTS)
 _KEYWORD = ("source", "license", *_LISTS)
 _SIZES = ("min_width", "min_height", "max_aspect")
-_QUALITY = (*_SIZES, "min_sharpness", "drop", "filters", "keep_rejected", "near", "near_phash", "near_dhash")
+_PLACEHOLDERS = ("placeholder_urls", "placeholders")
+_NEAR = ("near", "near_phash", "near_dhash")
+_QUALITY = (*_SIZES, "min_sharpness", "drop", "filters", "keep_rejected", *_PLACEHOLDERS, *_NEAR)
 
 _MARK = "\0"  # TOML permits no such character
 
@@ -90,6 +93,7 @@ class _File:
             dataset,
             settings.quality,
             self._conversion(table),
+            known_placeholders(settings.placeholders),
             str(self.path),
         )
 

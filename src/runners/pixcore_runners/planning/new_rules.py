@@ -11,6 +11,7 @@ from pixcore.model.measures import FLAGS
 from pixcore.model.quality import NearRule, Quality, TwinRule
 from pixcore.model.requests import dataset_name
 from pixcore_runners.planning.dataset_file import read
+from pixcore_runners.planning.placeholders import known_placeholders
 from pixcore_runners.registry.tables import FILTERS
 from pixcore_runners.settings import Settings
 
@@ -21,6 +22,7 @@ SETTINGS = (
     "min_sharpness",
     "max_aspect",
     "keep_rejected",
+    "placeholder_urls",
     "near",
     "near_phash",
     "near_dhash",
@@ -30,10 +32,11 @@ NONE = "none"  # in place of a list of names
 
 @frozen
 class NewRules:
-    """The name of a dataset, and what becomes of the rules of a chunk."""
+    """The name of a dataset, what becomes of the rules of a chunk, and known placeholders, as for ``undecided``."""
 
     dataset: str
     rules: Callable[[Quality], Quality]
+    placeholders: Mapping[str, str]
 
 
 def rules_of_file(path: Path, settings: Settings) -> NewRules:
@@ -44,7 +47,7 @@ def rules_of_file(path: Path, settings: Settings) -> NewRules:
     """
     spec = read(path, settings).with_names()
     _require_filters(spec.quality)
-    return NewRules(spec.dataset, lambda before: _with_twins(spec.quality, before))
+    return NewRules(spec.dataset, lambda before: _with_twins(spec.quality, before), spec.placeholders)
 
 
 def rules_of_options(
@@ -76,7 +79,7 @@ def rules_of_options(
         }
         return evolve(after, near=NearRule(**bits)) if given.get("near_phash") or given.get("near_dhash") else after
 
-    return NewRules(dataset_name(dataset), rules)
+    return NewRules(dataset_name(dataset), rules, known_placeholders(settings.placeholders))
 
 
 def _with_twins(quality: Quality, before: Quality) -> Quality:

@@ -1,7 +1,7 @@
 """A dataset as a user specifies it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import evolve, field, frozen
 
@@ -46,7 +46,8 @@ class KeywordSpec:
 class DatasetSpec:
     """A dataset as a user specifies it: its keywords, the size of its chunks, and how its images are stored.
 
-    ``file`` is the DATASET.toml that describes it, if any.
+    ``placeholders`` has the sha256 of known placeholders, each with why it is one. ``file`` is the DATASET.toml that
+    describes it, if any.
     """
 
     keywords: Sequence[KeywordSpec]
@@ -54,6 +55,7 @@ class DatasetSpec:
     dataset: str = ""
     quality: Quality = field(factory=Quality)
     store_as: Conversion | None = None
+    placeholders: Mapping[str, str] = field(factory=dict[str, str])
     file: str = field(default="", eq=False)
 
     @property

@@ -14,6 +14,7 @@ from pixcore.chunk.events import (
     ImageAccepted,
     ImageRejected,
     ImageReplaced,
+    ImageWithdrawn,
     PhaseEntered,
 )
 from pixcore.model.chunks import Phase
@@ -50,6 +51,9 @@ class ChunkProgress:
             case ImageReplaced(image=image):
                 self._rejected += 1
                 self._missed.discard(image.download.candidate.key)
+            case ImageWithdrawn():
+                self._accepted -= 1
+                self._rejected += 1
             case CandidateMissed(miss=miss):
                 self._missed.add(miss.candidate.key)
             case ChunkCompleted():

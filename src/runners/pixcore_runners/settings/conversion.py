@@ -78,6 +78,10 @@ def _texts(value: object, _: object) -> tuple[str, ...]:
     raise TypeError
 
 
+def _paths(value: object, _: object) -> tuple[Path, ...]:
+    return tuple(_path(text, Path) for text in _texts(value, str))
+
+
 def _headers(value: object, _: object) -> tuple[HostHeader, ...]:
     lines = value.splitlines() if isinstance(value, str) else value  # values of headers may hold commas
     match lines:
@@ -97,6 +101,7 @@ _converter.register_structure_hook(bool, _switch)
 _converter.register_structure_hook(Path, _path)
 _converter.register_structure_hook(SecretUrl, lambda value, _: SecretUrl(_text(value, str)))
 _converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _texts)
+_converter.register_structure_hook_func(lambda kind: kind == tuple[Path, ...], _paths)
 _converter.register_structure_hook_func(lambda kind: kind == tuple[HostHeader, ...], _headers)
 _converter.register_unstructure_hook(str, _shown)
 _converter.register_unstructure_hook(HostHeader, str)
@@ -105,3 +110,4 @@ _converter.register_structure_hook(Address, lambda value, _: Address(_text(value
 _converter.register_unstructure_hook(Address, str)
 _converter.register_unstructure_hook(Path, str)
 _converter.register_unstructure_hook_func(lambda kind: kind == tuple[str, ...], lambda texts: list(map(_shown, texts)))
+_converter.register_unstructure_hook_func(lambda kind: kind == tuple[Path, ...], lambda paths: list(map(str, paths)))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attrs import field, frozen
-from attrs.validators import ge, gt, in_, le, optional
+from attrs.validators import ge, gt, in_, le, not_, optional
 
 from pixcore_runners.settings.permitted import BITS, COUNT, MOST, NUMBER, SECONDS, WEEK
 
@@ -47,6 +47,12 @@ def several(text: str, expects: str, *, flag: bool = False) -> Any:  # noqa: ANN
 def count(default: int | None, text: str, *, flag: bool = False) -> Any:  # noqa: ANN401 - a field
     """Return the field of a setting that is a whole number of at least 1."""
     return field(default=default, validator=[ge(1), le(MOST)], metadata=described(text, COUNT, flag=flag))
+
+
+def copies(default: int, text: str) -> Any:  # noqa: ANN401 - a field
+    """Return the field of a setting that limits copies, and has a flag: 0 for no limit, or at least 2."""
+    about = described(text, f"0, or a whole number from 2 to {MOST}", flag=True)
+    return field(default=default, validator=[ge(0), le(MOST), not_(in_((1,)))], metadata=about)
 
 
 def seconds(default: float, text: str) -> Any:  # noqa: ANN401 - a field

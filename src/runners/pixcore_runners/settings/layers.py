@@ -14,6 +14,7 @@ from attrs import evolve, fields_dict, frozen
 from dotenv.parser import parse_stream
 
 from pixcore.errors import InvalidRequest
+from pixcore.model.decisions import is_sha256
 from pixcore.redaction import redacted
 from pixcore_adapters.downloader.fetch.hosts import HostHeader
 from pixcore_runners.settings.conversion import shown, typed
@@ -228,7 +229,9 @@ def _anchored(value: Any, base: Path | None) -> Any:  # noqa: ANN401 - any setti
         case str():
             return anchored(value, base)
         case tuple():
-            return tuple(anchored(url, base) if isinstance(url, str) else url for url in value)
+            return tuple(_anchored(each, base) for each in value)
+        case Path() if is_sha256(value.name):  # in place of a file that lists some
+            return value
         case Path():
             return (base or Path()) / expanded(value)
         case _:

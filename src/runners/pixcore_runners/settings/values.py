@@ -18,6 +18,7 @@ from pixcore_runners.registry.tables import ARCHIVERS
 from pixcore_runners.settings.described import About
 from pixcore_runners.settings.described import bits as _bits
 from pixcore_runners.settings.described import choice as _choice
+from pixcore_runners.settings.described import copies as _copies
 from pixcore_runners.settings.described import count as _count
 from pixcore_runners.settings.described import described as _about
 from pixcore_runners.settings.described import least as _least
@@ -164,6 +165,14 @@ class Settings:
             "Store the images that these rules and `near` drop, in an archive of their own.", SWITCH, flag=True
         ),
     )
+    placeholder_urls: int = _copies(
+        _QUALITY.placeholder_urls, "Reject images to whose bytes this many URLs lead, as placeholders; 0 for no limit."
+    )
+    placeholders: tuple[Path, ...] = _several(
+        "Reject these known placeholders: their sha256, or files with one a line.",
+        "one or more sha256 of 64 hex digits, or paths of files",
+        flag=True,
+    )
     near: str = _choice(
         str(_QUALITY.twins),
         _NEAR_CHOICES,
@@ -291,6 +300,7 @@ class Settings:
             drop=self.drop,
             filters=self.filters,
             keep_rejected=self.keep_rejected,
+            placeholder_urls=self.placeholder_urls,
         )
 
     @classmethod
