@@ -63,17 +63,26 @@
     find("#details").showModal();
   }
 
+  // Close the details and go on from the last image at once: the browser's event of closing may follow the next key.
+  function leave() {
+    const dialog = find("#details");
+    if (!dialog.open) return;
+    dialog.close();
+    closed(shownAmong[place]);
+  }
+
   function startDetails() {
     const dialog = find("#details");
     document.addEventListener("click", (event) => {
       const button = event.target.closest("button[data-image]");
       if (button) showDetails(Number(button.dataset.image), around(button));
     });
-    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-    dialog.addEventListener("close", () => closed(shownAmong[place]));
-    find("[data-close]").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("click", (event) => event.target === dialog && leave());
+    dialog.addEventListener("cancel", (event) => { event.preventDefault(); leave(); });
+    find("[data-close]").addEventListener("click", leave);
     for (const button of findAll("[data-step]")) button.addEventListener("click", () => step(Number(button.dataset.step)));
     dialog.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); leave(); }
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (!by) return;
       event.preventDefault();
