@@ -1,5 +1,6 @@
 """Workers, the reaper and the server of metrics answer the probes of supervisors."""
 
+import json
 import os
 import signal
 import sys
@@ -73,12 +74,24 @@ def test_a_worker_answers_while_it_works_rests_and_hangs(runner: str, redis: Red
         await_answer(port, "/healthz", 503, "the loop has not run")
         worker.kill()
         await_true(lambda: answers(port, "/healthz")[0] == 0)
+    logged_quietly_as_json(worker)
 
 
 def start(crew: Fleet, runner: str, port: int, work: Path) -> Program:
     """Start a worker that SIGWINCH makes hang."""
     environ = {"PIXCORE_HEALTH": f"127.0.0.1:{port}", "PIXCORE_WORK": str(work)}
-    return crew.start("worker", runner, command=(sys.executable, "-c", HANGING), environ=environ)
+    words = ("worker", runner, "--quiet", "--log-format", "json")
+    return crew.start(*words, command=(sys.executable, "-c", HANGING), environ=environ)
+
+
+def logged_quietly_as_json(worker: Program) -> None:
+    """Check that the worker wrote only JSON, with its name, and nothing below WARNING."""
+    assert "[task_id=" not in worker.output
+    lines = [json.loads(line) for line in worker.output.splitlines() if line.startswith("{")]
+    assert {line["level"] for line in lines} == {"WARNING"}
+    rest = next(line for line in lines if "work directory" in line["message"])
+    assert rest["logger"] == "pixcore"
+    assert rest["worker"].endswith(f":{worker.process.pid}")
 
 
 def test_the_reaper_is_ready_while_its_rounds_succeed(redis: Redis, tmp_path: Path) -> None:
