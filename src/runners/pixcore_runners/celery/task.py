@@ -154,9 +154,8 @@ class Chunks:
         observer = TaskProgress(lambda state, meta: task.update_state(task_id=request.id, state=state, meta=meta))
         started = partial(observer.started, {"pid": os.getpid(), "hostname": request.hostname})
         planned = DATASET in (request.headers or {})
-        stale = (
-            planned and not request.retries
-        )  # if the chunk has failed; else this delivery may be the one that failed
+        # whether this delivery is stale if the chunk has failed; a later try may be the one that failed
+        stale = planned and not request.retries
         with logs.task(str(request.id)):
             if not planned:  # a caller waits for the result, and its chunk may have to be planned first
                 started()
