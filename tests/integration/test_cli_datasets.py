@@ -1,8 +1,11 @@
 """Whole datasets by the command: listed, copied, renamed, moved with their project and deleted."""
 
 import uuid
+from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,6 +14,8 @@ from databases import new_name
 from stores import real_store
 
 from pixcore.model.chunks import ChunkKey
+from pixcore.stored.moving import Mover
+from pixcore.stored.removal import rename_dataset
 from pixcore_adapters.blob_store.local import LocalBlobStore
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.settings import load_here
@@ -63,6 +68,55 @@ def blobs(name: str) -> set[str]:
     return {blob.key for blob in here().store.list(name)}
 
 
+class Killed(Exception):
+    """The process ends here."""
+
+
+class Killing:
+    """A port that ends the process instead of making a certain call."""
+
+    def __init__(self, port: object, calls: Iterator[int], last: int) -> None:
+        self._port, self._calls, self._last = port, calls, last
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of the port
+        value = getattr(self._port, name)
+
+        def call(*args: object, **options: object) -> object:
+            if next(self._calls) == self._last:
+                raise Killed
+            return value(*args, **options)
+
+        return call
+
+
+def renamed_under_faults(name: str, other: str, every: int) -> str:
+    """Interrupt a rename at every so many calls of store and database, finish it, and go on back; return the last name.
+
+    There is one whole dataset after each interruption, and nothing below the old name after each end.
+    """
+    step = 1
+    while True:
+        made, calls = here(), count(1)
+        store: Any = Killing(made.store, calls, step)
+        datasets: Any = Killing(made.datasets, calls, step)
+        whole = Mover(made.store, made.status.identity)
+        try:
+            mover = Mover(store, made.status.identity, at_once=1)
+            rename_dataset(name, other, mover=mover, status=made.status, datasets=datasets)
+        except Killed:
+            (found,) = (one.name for one in made.datasets.summaries() if one.images == 3)
+            archives = {record.chunk.key.blob_key(".zip") for record in made.status.find(found)}
+            assert archives == {blob.key for blob in made.store.list(f"{found}/data")}
+            if found == name or made.datasets.changes():
+                rename_dataset(name, other, mover=whole, status=made.status, datasets=made.datasets)
+            assert (blobs(name), made.datasets.changes()) == (set(), [])
+            name, other = other, name
+        else:
+            assert step > 2 * every
+            return other
+        step += every
+
+
 @pytest.mark.usefixtures("pets")
 @pytest.mark.parametrize("where", ["files", "servers"])
 def test_a_dataset_is_copied_renamed_and_deleted(
@@ -77,7 +131,8 @@ def test_a_dataset_is_copied_renamed_and_deleted(
     assert (ran.code, ran.document["images"], ran.document["chunks"]) == (0, 3, 2)
     assert pixcore("delete", "pets", "--yes").code == 0
     assert (listed(), blobs("pets")) == ({"dogs": ("complete", 2, 3)}, set())
-    assert pixcore("rename", "dogs", "hounds").code == 0
+    last = renamed_under_faults("dogs", "wolves", every=3 if where == "files" else 8)
+    assert pixcore("rename", last, "hounds").code == 0
     assert (listed(), blobs("dogs")) == ({"hounds": ("complete", 2, 3)}, set())
     assert {"hounds/README.md", "hounds/croissant.json"} < blobs("hounds")
     assert pixcore("verify", "hounds").out == "archives: 2, images: 3, faults: 0\n"
@@ -99,8 +154,12 @@ def test_an_interrupted_rename_is_shown_and_finished(monkeypatch: pytest.MonkeyP
     """The store fails while the old blobs are deleted. The dataset is whole, and no other command disturbs it."""
     collect()
 
-    def fail(*_: object) -> None:
-        raise KeyboardInterrupt
+    delete = LocalBlobStore.delete
+
+    def fail(store: LocalBlobStore, key: str) -> None:
+        if key.startswith("pets/"):
+            raise KeyboardInterrupt
+        delete(store, key)
 
     with monkeypatch.context() as broken:
         broken.setattr(LocalBlobStore, "delete", fail)
