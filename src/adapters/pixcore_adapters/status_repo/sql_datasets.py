@@ -108,9 +108,8 @@ class SqlDatasets:
             self._require_idle(connection, dataset)
             self._move_chunks(connection, change, attempts, base)
             _move_lists(connection, dataset, to)
-            of_dataset = schema.attempts.c.dataset == dataset
-            connection.execute(update(schema.attempts).where(of_dataset).values(dataset=to))
-            connection.execute(update(seen_urls).where(seen_urls.c.dataset == dataset).values(dataset=to))
+            for table in (schema.attempts, seen_urls):
+                connection.execute(update(table).where(table.c.dataset == dataset).values(dataset=to))
             self._share_decisions(connection, dataset, to)
             connection.execute(delete(decisions).where(decisions.c.dataset == dataset))
 

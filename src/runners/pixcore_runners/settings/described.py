@@ -24,7 +24,7 @@ def described(text: str, expects: str, *, flag: bool = False) -> dict[str, About
 
 
 def option(text: str, expects: str, default: object = None) -> Any:  # noqa: ANN401 - a field of any type
-    """Return the field of a setting about lists, which has a flag."""
+    """Return the field of a setting of any type that has a flag."""
     return field(default=default, metadata=described(text, expects, flag=True))
 
 

@@ -42,6 +42,7 @@ from pixcore_runners.settings.source_names import LICENSES, OPEN
 from pixcore_runners.settings.urls import Address, SecretUrl
 
 _TERMS, _NEAR, _QUALITY, _LIMITS, _FETCH = LeaseTerms(), NearRule(), Quality(), Limits(), FetchPolicy()
+_FOLDER = "the path of a folder"
 _NEAR_CHOICES = tuple(str(rule) for rule in TwinRule if rule is not TwinRule.HASHES)
 
 
@@ -68,9 +69,8 @@ class Settings:
         validator=store_url,
         metadata=_about("Where archives are stored.", "a URL such as file:./out", flag=True),
     )
-    create_container: bool = field(
-        default=False,
-        metadata=_about("Create the store's container or bucket if it does not exist.", SWITCH, flag=True),
+    create_container: bool = _option(
+        "Create the store's container or bucket if it does not exist.", SWITCH, default=False
     )
     status: str = field(
         default="sqlite:///./pixcore-data/status.db",
@@ -105,11 +105,7 @@ class Settings:
     label_from: str = _option("Label of images in sub-folders: the folder's name.", "folder or none", "folder")
     keep_pages: Path | None = field(
         default=None,
-        metadata=_about(
-            "Folder for result pages that could not be parsed, for bug reports.",
-            "the path of a folder",
-            flag=True,
-        ),
+        metadata=_about("Folder for result pages that could not be parsed, for bug reports.", _FOLDER, flag=True),
     )
     archive: str = field(
         default="zip",
@@ -120,9 +116,7 @@ class Settings:
     )
     work: Path = field(
         factory=_work,
-        metadata=_about(
-            "Folder for the work directories of running chunks; must belong to you.", "the path of a folder"
-        ),
+        metadata=_about("Folder for the work directories of running chunks; must belong to you.", _FOLDER),
     )
     workers: int = _count(1, "How many chunks run at a time.", flag=True)
     chunk_size: int = _count(
@@ -159,11 +153,8 @@ class Settings:
     filters: tuple[str, ...] = _several(
         "Filters of installed packages that reject images.", "the names of one or more filters"
     )
-    keep_rejected: bool = field(
-        default=_QUALITY.keep_rejected,
-        metadata=_about(
-            "Store the images that these rules and `near` drop, in an archive of their own.", SWITCH, flag=True
-        ),
+    keep_rejected: bool = _option(
+        "Store the images that these rules and `near` drop, in an archive of their own.", SWITCH, _QUALITY.keep_rejected
     )
     placeholder_urls: int = _copies(
         _QUALITY.placeholder_urls, "Reject images to whose bytes this many URLs lead, as placeholders; 0 for no limit."
@@ -251,9 +242,7 @@ class Settings:
     )
     metrics_dir: Path | None = field(
         default=None,
-        metadata=_about(
-            "Folder of this machine for metrics; if it is not set, none are counted.", "the path of a folder"
-        ),
+        metadata=_about("Folder of this machine for metrics; if it is not set, none are counted.", _FOLDER),
     )
 
     def queue_at(self, runner: str) -> str:
