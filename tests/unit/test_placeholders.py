@@ -14,7 +14,7 @@ from memory_assembly import MemoryAssembly, copy, picture
 
 from pixcore import ChunkKey, ChunkRequest, Decision, DecisionKind, Done, Quality, Slice
 from pixcore.chunk import selection
-from pixcore.chunk.events import Event, ImageAccepted, ImageRejected, ImageReplaced, ImageWithdrawn
+from pixcore.chunk.events import Event, ImageAccepted, ImageRejected, ImageReplaced, ImageWithdrawn, Observer
 from pixcore.model.chunks import ChunkResult
 from pixcore.model.decisions import placeholder
 from pixcore.stored.archives import StoredArchives
@@ -31,6 +31,7 @@ class Dataset:
 
     assembly: MemoryAssembly
     query: str = WEB
+    observer: Observer | None = None
     chunks: list[ChunkKey] = field(factory=list)
 
     def run(self, pictures: list[bytes], target: int = 0, **quality: Any) -> ChunkResult:  # noqa: ANN401
@@ -48,7 +49,8 @@ class Dataset:
         )
         (chunk,) = self.assembly.status.ensure([request])
         self.chunks.append(chunk.key)
-        outcome = self.assembly.pipeline(downloader=MemoryDownloader({self.query: results})).run(chunk.key)
+        pipeline = self.assembly.pipeline(self.observer, downloader=MemoryDownloader({self.query: results}))
+        outcome = pipeline.run(chunk.key)
         assert isinstance(outcome, Done)
         return outcome.result
 
@@ -132,6 +134,21 @@ def test_an_included_image_is_no_placeholder(dataset: Dataset) -> None:
     dataset.assembly.decisions.record([Decision("d", DecisionKind.INCLUDE, sha256(GONE).hexdigest(), by="ann", at=at)])
     dataset.run([GONE] * 6)
     assert dataset.outcomes() == ["accepted", *["duplicate"] * 5]
+
+
+def test_what_a_curator_decides_meanwhile_counts(dataset: Dataset) -> None:
+    """An image that is included while its chunk runs is not excluded when the chunk ends."""
+    include = Decision(
+        "d", DecisionKind.INCLUDE, sha256(GONE).hexdigest(), by="ann", at=datetime(2026, 5, 4, tzinfo=UTC)
+    )
+
+    def observer(event: Event) -> None:
+        if isinstance(event, ImageWithdrawn):
+            dataset.assembly.decisions.record([include])
+
+    dataset.observer = observer
+    dataset.run([*[GONE] * 5, picture(0)])
+    assert list(dataset.assembly.decisions.read("d")) == [include]
 
 
 def test_a_known_placeholder_is_rejected_at_first_sight(dataset: Dataset) -> None:
