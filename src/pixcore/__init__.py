@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from pixcore.model.claims import Busy, Claimed, Done, Elsewhere, Exhausted, NotDue
     from pixcore.model.comparison import Comparison, Features, Twin
     from pixcore.model.conversion import Conversion, Converted, Encoding, Resize, Unconverted
-    from pixcore.model.datasets import DatasetSummary
+    from pixcore.model.datasets import Change, ChangeKind, CopiedChunk, DatasetSummary
     from pixcore.model.decisions import Decided, Decision, DecisionKind
     from pixcore.model.images import (
         Accepted,
@@ -102,6 +102,8 @@ __all__ = [
     "Cancelled",
     "Candidate",
     "CandidateKey",
+    "Change",
+    "ChangeKind",
     "Chunk",
     "ChunkKey",
     "ChunkPipeline",
@@ -116,6 +118,7 @@ __all__ = [
     "Conversion",
     "Converted",
     "Converter",
+    "CopiedChunk",
     "DatasetRequest",
     "DatasetSummary",
     "Datasets",

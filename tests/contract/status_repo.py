@@ -217,7 +217,7 @@ class Ensure:
         with pytest.raises(TransientError, match="plan again"):
             repo.ensure([other], beside=0)
         for beside, requested in ((1, other), (0, request(0, keyword="dog"))):
-            with pytest.raises(InvalidRequest, match=r"chunk 0\b"):
+            with pytest.raises(InvalidRequest, match=r"chunk 1\b"):
                 repo.ensure([requested], beside=beside)
         assert [record.chunk.request for record in repo.find("d")] == [request(0)]
 

@@ -33,7 +33,6 @@ from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore_adapters.status_repo import (
     allocating,
-    changing,
     database,
     ensuring,
     rows,
@@ -90,7 +89,7 @@ class SqlStatusRepo(BaseStatusRepo):
                 created[request.dataset, request.index] = Chunk(id_, request)
             if created:
                 new = [chunk.request for chunk in created.values()]
-                changing.refuse(sql_changes.read(connection, {request.dataset for request in new}))
+                sql_changes.reserve(connection, next_id, {request.dataset for request in new})
                 records = [rows.new(transitions.new_record(chunk, store)) for chunk in created.values()]
                 lists = sql_lists.read(
                     connection, {key for request in new for key in allocating.list_keys(request)}, lock=True
@@ -99,7 +98,6 @@ class SqlStatusRepo(BaseStatusRepo):
                 planned = allocating.planned(new, {**others, **lists})
                 sql_lists.write(connection, lists, planned)
                 connection.execute(insert(chunks), records)
-                connection.execute(update(registry).values(next_chunk_id=next_id))
         all_ = {**existing, **created}
         return [all_[request.dataset, request.index] for request in requests]
 

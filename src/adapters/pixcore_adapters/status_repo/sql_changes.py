@@ -4,18 +4,39 @@ from collections.abc import Collection
 from typing import Any
 
 from attrs import asdict
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, insert, or_, select, update
 
 from pixcore.model.datasets import Change, ChangeKind
+from pixcore_adapters.status_repo import changing
 from pixcore_adapters.status_repo.schema import changes as table
+from pixcore_adapters.status_repo.schema import registry
 
 
 def read(connection: Connection, datasets: Collection[str] | None = None) -> list[Change]:
     """Return the unfinished changes that name one of these datasets, or all, by the names of their datasets."""
     query = select(table).order_by(table.c.dataset)
     if datasets is not None:
-        query = query.where(or_(table.c.dataset.in_(datasets), table.c.other.in_([name for name in datasets if name])))
+        query = query.where(name(datasets))
     return [_change(row) for row in connection.execute(query)]
+
+
+def name(datasets: Collection[str]) -> ColumnElement[bool]:
+    """Build the condition that a change names one of these datasets."""
+    return or_(table.c.dataset.in_(datasets), table.c.other.in_([dataset for dataset in datasets if dataset]))
+
+
+def reserve(connection: Connection, next_id: int, datasets: Collection[str]) -> None:
+    """Store the next chunk's id, or refuse if an unfinished change names one of the datasets.
+
+    The caller holds the lock on the registry's row.
+
+    Raises:
+        InvalidRequest: As ``changing.refuse`` raises it.
+    """
+    store = update(registry).values(next_chunk_id=next_id)
+    if not connection.execute(store.where(~exists().where(name(datasets)))).rowcount:
+        changing.refuse(read(connection, datasets))
+        connection.execute(store)  # the change has ended since
 
 
 def write(connection: Connection, change: Change) -> None:

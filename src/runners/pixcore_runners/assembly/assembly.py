@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -58,7 +59,7 @@ class Assembly:
     @property
     def archives(self) -> StoredArchives:
         """The archives in the store, for reading them back."""
-        return StoredArchives(self.store, archivers(), Path(self.settings.work))
+        return StoredArchives(self.store, Archivers(), Path(self.settings.work))
 
     def listing(
         self, source: str, dataset: str, planned: Iterable[Slice], options: ListOptions
@@ -159,7 +160,7 @@ class Assembly:
                 previewer=judge if isinstance(judge, Previewer) else None,
                 decisions=self.decisions,
                 filters=_filter,
-                archivers=archivers(),
+                archivers=Archivers(),
                 listed=partial(sources.listed, store=self.store),
                 observer=_observed(self.settings, observer, interrupts, closed_at_end),
                 stop=stop,
@@ -217,9 +218,18 @@ def assemble_for_worker(settings: Settings) -> Assembly:
     return assemble(settings, create=True)
 
 
-def archivers() -> tuple[Archiver, ...]:
-    """Return an archiver for every kind of archive, plug-ins included."""
-    return tuple(map(_archiver, ARCHIVERS))
+class Archivers(Sequence[Archiver]):
+    """An archiver for every kind of archive. Plug-ins are searched on first use, because that reads all packages."""
+
+    @cached_property
+    def _made(self) -> tuple[Archiver, ...]:
+        return tuple(map(_archiver, ARCHIVERS))
+
+    def __getitem__(self, place: Any) -> Any:  # noqa: ANN401 - an index or a slice
+        return self._made[place]
+
+    def __len__(self) -> int:
+        return len(self._made)
 
 
 def layout(name: str) -> Callable[[ExportRequest], Layout]:

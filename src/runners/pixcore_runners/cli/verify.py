@@ -14,7 +14,7 @@ from pixcore.errors import one_line
 from pixcore.model.requests import dataset_name
 from pixcore.stored.check import ArchiveCheck
 from pixcore.stored.verify import archives_below, repair, verify_archives, verify_dataset
-from pixcore_runners.assembly.assembly import Assembly, archivers, assemble
+from pixcore_runners.assembly.assembly import Archivers, Assembly, assemble
 from pixcore_runners.assembly.imaging import validating
 from pixcore_runners.cli.document import DONE, PARTIAL, VERSION
 from pixcore_runners.cli.item_progress import item_progress
@@ -56,7 +56,7 @@ def _dataset(shell: Shell, dataset: str, *, repairing: bool) -> NoReturn:
 
 
 def _folder(shell: Shell, folder: Path) -> NoReturn:
-    kinds = archivers()
+    kinds = Archivers()
     if not (paths := archives_below(folder, kinds)):
         raise InvalidRequest(f"no archive such as chunk_1.zip is at or below {folder}; name another folder")
     findings = _Findings(shell, {"path": str(folder)})
