@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.context import ForkProcess
 from typing import TYPE_CHECKING
@@ -181,7 +182,7 @@ def _work(
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # a terminal sends it to all processes; the parent passes it on as SIGTERM
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, partial(_stop_once, stop))
     signals_unblocked()
     threading.Thread(target=_end_with_parent, name="pixcore-orphan", daemon=True).start()
     one_at_a_time = threading.Lock()
@@ -201,6 +202,12 @@ def _work(
         pass
     except PixcoreError as error:
         send(error)
+
+
+def _stop_once(stop: threading.Event, *_: object) -> None:
+    """Request a stop. Ignore further signals: the parent repeats them, and one would wait for a lock held here."""
+    signal.signal(signal.SIGTERM, lambda *_: None)  # not SIG_IGN, which the programs that this process starts inherit
+    stop.set()
 
 
 def _end_with_parent() -> None:

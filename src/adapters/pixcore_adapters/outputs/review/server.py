@@ -29,9 +29,9 @@ from pixcore_adapters.outputs.review.pictures import Pictures
 from pixcore_adapters.thumbnails import Encoding
 
 _MOST_BYTES = 8_000_000  # of decisions in one request
-_CONNECTIONS = 64
+_CONNECTIONS = 256  # of all tabs and browsers; each waits in a thread of its own
 _PATIENCE = 5  # seconds that a further connection waits
-_IDLE = 60  # seconds until a connection without requests is closed
+_IDLE = 15  # seconds until a connection without requests is closed
 _HTML, _JSON = "text/html; charset=utf-8", "application/json"
 _SAFE = {
     "Content-Security-Policy": page.POLICY,
