@@ -154,8 +154,8 @@ def test_a_picture_is_made_only_for_filters_that_see_it() -> None:
 
 
 def test_rules_of_earlier_plans_are_read() -> None:
-    """Datasets that were planned before measures existed go on, and drop nothing by them."""
+    """Datasets that were planned before measures and placeholders existed go on, and drop nothing by them."""
     earlier = '{"min_width": 60, "min_height": 50, "near": {"phash": 10, "dhash": 10}, "twins": "hashes"}'
-    assert value(Quality, earlier) == Quality(min_width=60, twins=TwinRule.HASHES)
+    assert value(Quality, earlier) == Quality(min_width=60, twins=TwinRule.HASHES, placeholder_urls=0)
     own = Quality(min_sharpness=300, max_aspect=2.5, drop=("dark", "text"), filters=("mine",))
     assert value(Quality, text(own)) == own
