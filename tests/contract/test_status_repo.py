@@ -10,7 +10,7 @@ from sqlalchemy import Float, bindparam
 
 from contract.status_repo import MAX_FAILURES, Clock, StatusRepoContract
 from pixcore.ports import StatusRepo
-from pixcore_adapters.status_repo import sql
+from pixcore_adapters.status_repo import statements
 from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 
@@ -20,7 +20,7 @@ PAGE = 40
 @pytest.fixture(autouse=True)
 def _short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read few records at once, so that few chunks need several reads."""
-    monkeypatch.setattr(sql, "PAGE", PAGE)
+    monkeypatch.setattr(statements, "PAGE", PAGE)
 
 
 class TestMemoryStatusRepo(StatusRepoContract):

@@ -4,7 +4,7 @@ import errno
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from pixcore.chunk.collecting import Collector
 from pixcore.chunk.context import AttemptContext
@@ -40,7 +40,7 @@ from pixcore.errors import (
 from pixcore.model.archives import Archive
 from pixcore.model.chunks import ChunkResult, Phase, Status
 from pixcore.model.claims import Claimed
-from pixcore.model.rows import COLUMN_TYPES, tally
+from pixcore.model.rows import COLUMN_TYPES
 
 
 @define(eq=False)
@@ -135,24 +135,15 @@ class RunningAttempt:
         rejected = upload_rejected(context, collector.rejects, folder)
 
         context.enter(Phase.COMPLETE)
-        return ChunkResult(
-            url=blob.url,
-            sha256=archive.sha256,
-            bytes=archive.size,
-            target=context.request.target,
-            attempt=context.claim.attempt,
-            progress=context.counts.progress(),
-            seconds=context.stopwatch.seconds(),
-            tally=tally(row for row, _ in collector.selection.images),
-            rejects=context.counts.samples,
+        result = context.result(blob, archive, (row for row, _ in collector.selection.images))
+        return evolve(
+            result,
             columns=dict(context.request.columns) | COLUMN_TYPES,
             twins=collector.selection.twins,
             kept=collector.candidates.kept(path for _, path in collector.selection.images),
-            archive_version=archive.version,
             outcomes=outcomes,
             previews=previews,
             rejected=rejected,
-            quality=context.request.quality,
         )
 
     def _pack(self, collector: Collector, target: Path) -> Archive:

@@ -89,7 +89,7 @@ class Candidates:
             return bool(self.context.decided.placeholder(line["sha256"]))
         if line["outcome"] != RejectReason.EXCLUDED:
             return False
-        prints = Fingerprint(int(line["phash"], 16), int(line["dhash"], 16), "", flat=False)
+        prints = Fingerprint.parse(line["phash"], line["dhash"])
         return bool(self.context.decided.exclusion(line["sha256"], prints, self.context.request.quality.near))
 
     def restored_before(self, download: Download | None) -> Iterator[Download]:

@@ -1,6 +1,6 @@
 """AttemptContext: the state that all steps of one attempt share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from attrs import define, field
@@ -13,12 +13,13 @@ from pixcore.chunk.lease import Lease
 from pixcore.chunk.retry import RetryPolicy, retrying
 from pixcore.chunk.stopwatch import Stopwatch
 from pixcore.errors import one_line
-from pixcore.model.chunks import Chunk, ChunkKey, Claim, Phase
+from pixcore.model.archives import Archive, Blob
+from pixcore.model.chunks import Chunk, ChunkKey, ChunkResult, Claim, Phase
 from pixcore.model.claims import Claimed
 from pixcore.model.decisions import Decided
 from pixcore.model.images import Accepted
 from pixcore.model.requests import ChunkRequest
-from pixcore.model.rows import Row, row
+from pixcore.model.rows import Row, row, tally
 
 T = TypeVar("T")
 
@@ -83,6 +84,22 @@ class AttemptContext:
     def row(self, number: int, image: Accepted) -> Row:
         """Describe image ``number``, counted from 0, with the label that was decided for it, if any."""
         return row(number, image, self.request, self.decided.label(image.sha256))
+
+    def result(self, blob: Blob, archive: Archive, rows: Iterable[Row]) -> ChunkResult:
+        """Return the result of a stored archive with these rows, as far as every kind of attempt has it."""
+        return ChunkResult(
+            url=blob.url,
+            sha256=archive.sha256,
+            bytes=archive.size,
+            target=self.request.target,
+            attempt=self.claim.attempt,
+            progress=self.counts.progress(),
+            seconds=self.stopwatch.seconds(),
+            tally=tally(rows),
+            rejects=self.counts.samples,
+            archive_version=archive.version,
+            quality=self.request.quality,
+        )
 
     def enter(self, phase: Phase) -> None:
         """Go on to another phase: report it to the observer and write it to the status database."""

@@ -28,7 +28,7 @@ from pixcore.model.images import Accepted
 from pixcore.model.originals import converted_columns
 from pixcore.model.outcomes import PREVIEWS
 from pixcore.model.positions import as_text
-from pixcore.model.rows import COLUMN_TYPES, ROW_VERSION, Row, extension_of, stored_row, tally, version
+from pixcore.model.rows import COLUMN_TYPES, ROW_VERSION, Row, file_name, stored_row, version
 from pixcore.ports import Archiver
 
 
@@ -175,7 +175,7 @@ class Rebuilding:
             if (copy := converted.get(each.sha256)) and copy.stored and not each.image.download.original:
                 values, path = values | converted_columns(values, copy.stored), copy.stored.path
             values |= {
-                "file_name": f"images/{len(images):06d}.{extension_of(str(values['format']))}",
+                "file_name": file_name(len(images), str(values["format"])),
                 "label": revision.labels[each.sha256],
                 "row_version": max(ROW_VERSION, version(values)),
             }
@@ -243,22 +243,12 @@ class Rebuilding:
         context = self.context
         numbers = [each.number for each in revision.kept if each.number is not None]
         outcomes, previews, rejected = beside
-        return ChunkResult(
-            url=blob.url,
-            sha256=archive.sha256,
-            bytes=archive.size,
-            target=context.request.target,
-            attempt=context.claim.attempt,
-            progress=context.counts.progress(),
-            seconds=context.stopwatch.seconds(),
-            tally=tally(rows),
-            rejects=context.counts.samples,
+        return evolve(
+            context.result(blob, archive, rows),
             columns={**self.former.columns, **dict(context.request.columns), **COLUMN_TYPES},
             twins=revision.twins,
             kept=as_text(numbers) if len(numbers) == len(revision.kept) else "",
-            archive_version=archive.version,
             outcomes=outcomes,
             previews=previews,
             rejected=rejected,
-            quality=context.request.quality,
         )

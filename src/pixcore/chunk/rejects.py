@@ -13,15 +13,12 @@ from pixcore.chunk.restoring import earlier_previews, earlier_rejects
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import TransientError
 from pixcore.model.archives import Archive
-from pixcore.model.images import Accepted, Rejected, RejectReason
+from pixcore.model.images import EQUAL_BYTES, Accepted, Rejected
 from pixcore.model.originals import collected_sha256
 from pixcore.model.rows import Row, stored_row
 
 _MOST_BYTES = 16 << 20  # of the previews of a chunk: about 4,000 pictures
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that the format can hold: the same pictures give the same bytes
-
-# The archive holds an image of the same bytes.
-_EQUAL = frozenset({RejectReason.DUPLICATE, RejectReason.SEEN})
 
 
 @define(eq=False)
@@ -51,7 +48,7 @@ class RejectedImages:
             WorkspaceFull, TransientError: As ``local_disk`` raises them.
         """
         image, path = rejected.image, rejected.download.path
-        if image and rejected.reason not in _EQUAL:
+        if image and rejected.reason not in EQUAL_BYTES:
             self.preview(image)
             if self.context.request.quality.keep_rejected and image.sha256 not in self._kept:
                 # The file is the collected one, not its converted copy, unless only the copy was restored.

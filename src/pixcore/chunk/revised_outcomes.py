@@ -8,7 +8,7 @@ from attrs import define, field
 
 from pixcore.chunk.revision import Revision
 from pixcore.chunk.stored_chunk import StoredChunk, raw_lines
-from pixcore.model.images import Rejected, RejectReason
+from pixcore.model.images import EQUAL_BYTES, Accepted, Rejected, RejectReason
 from pixcore.model.outcomes import ACCEPTED, NOT_TRIED, Line, revised, to_bytes
 
 _REMOVED = "; that image was removed later"  # at the end of a detail that names another image
@@ -33,10 +33,10 @@ class RevisedOutcomes:
     stored_as: Mapping[str, str]
     rejected: Counter[str] = field(init=False, factory=Counter[str])
     missed: Counter[str] = field(init=False, factory=Counter[str])
-    _kept: set[str] = field(init=False)
+    _kept: dict[str, Accepted] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._kept = {each.sha256 for each in self.revision.kept}
+        self._kept = {each.sha256: each.image for each in self.revision.kept}
 
     def __iter__(self) -> Iterator[bytes]:
         self.rejected.clear()
@@ -73,19 +73,11 @@ class RevisedOutcomes:
 
     def _copy(self, line: Line, sha256: str) -> Line:
         """Describe a candidate with the bytes of a kept image."""
-        if line["outcome"] in (RejectReason.DUPLICATE, RejectReason.SEEN):
+        if line["outcome"] in EQUAL_BYTES:
             return line
-        (kept,) = (each for each in self.revision.kept if each.sha256 == sha256)
-        return _rejected(
-            line,
-            Rejected(
-                kept.image.download,
-                RejectReason.DUPLICATE,
-                f"same bytes as {kept.image.download.candidate.url}",
-                kept.image,
-                kept.image,
-            ),
-        )
+        kept = self._kept[sha256]
+        detail = f"same bytes as {kept.download.candidate.url}"
+        return _rejected(line, Rejected(kept.download, RejectReason.DUPLICATE, detail, kept, kept))
 
 
 def _rejected(line: Line, rejected: Rejected) -> Line:

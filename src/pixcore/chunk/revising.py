@@ -10,7 +10,7 @@ from pixcore.chunk.revision import Revision
 from pixcore.chunk.stored_chunk import StoredChunk, StoredImage
 from pixcore.errors import StoreNotFound
 from pixcore.filters.apply import apply_filters
-from pixcore.filters.best_twin import second_is_better
+from pixcore.filters.best_twin import second_is_better, worse
 from pixcore.model.chunks import TwinPair
 from pixcore.model.decisions import Decided
 from pixcore.model.images import Accepted, CandidateKey, Download, Rejected, RejectReason
@@ -68,8 +68,9 @@ class Reviser:
         returned = [each for each in acceptable if self._is_due(each)]
         room = max(0, self.request.target - len(kept) - len(returned))
         returned += [each for each in acceptable if not self._is_due(each)][:room]
-        spare = [each for each in others if each not in returned and isinstance(verdicts[each.sha256], Accepted)]
-        return self._revision(_placed(kept, returned), verdicts, pairs, len(spare))
+        back = {each.sha256 for each in returned}
+        spare = sum(each.sha256 not in back and isinstance(verdicts[each.sha256], Accepted) for each in others)
+        return self._revision(_placed(kept, returned), verdicts, pairs, spare)
 
     def _revision(
         self,
@@ -223,9 +224,9 @@ class Reviser:
                     twin, comparison = kept[near[found.place]], found.comparison
                     settled = image.sha256 in new and twin.sha256 not in new
                     if settled or not second_is_better(twin, image, comparison.swapped()):
-                        verdicts[image.sha256] = _worse(image, twin, comparison.sentence())
+                        verdicts[image.sha256] = worse(image, twin, comparison)
                         continue
-                    verdicts[twin.sha256] = _worse(twin, image, comparison.swapped().sentence())
+                    verdicts[twin.sha256] = worse(twin, image, comparison.swapped())
                     del kept[near[found.place]]
                 kept[number] = image
         return tuple(pairs)
@@ -282,11 +283,6 @@ def _completed(image: Accepted, decoded: Accepted) -> Accepted:
         frames=decoded.frames,
         measures=image.measures or measures,
     )
-
-
-def _worse(image: Accepted, better: Accepted, found: str) -> Rejected:
-    """Return the rejection of an image whose twin stays."""
-    return Rejected(image.download, RejectReason.NEAR_DUPLICATE, found, image, better)
 
 
 def _placed(kept: Sequence[StoredImage], returned: Iterable[StoredImage]) -> list[StoredImage]:

@@ -14,7 +14,7 @@ from pixcore.chunk.placeholders import Placeholders
 from pixcore.chunk.rejects import RejectedImages
 from pixcore.chunk.twin_search import TwinSearch
 from pixcore.chunk.workspace import local_disk
-from pixcore.filters.best_twin import second_is_better
+from pixcore.filters.best_twin import second_is_better, worse
 from pixcore.model.chunks import TwinPair
 from pixcore.model.comparison import Comparison
 from pixcore.model.images import Accepted, Rejected, RejectReason
@@ -145,7 +145,7 @@ class Selection:
         """Keep the better one of a new image and its twin; return the other, which is rejected."""
         kept = self._search.kept(twin)
         if not second_is_better(kept, image, comparison.swapped()):
-            self._drop(_worse(image, kept, comparison))
+            self._drop(worse(image, kept, comparison))
             return image
         self._search.forget(twin)
         self._search.keep(number, image)
@@ -154,7 +154,7 @@ class Selection:
         self._replaced.add(position)
         self.outcomes.accepted(image)
         self.context.counts.replace(kept, image)
-        rejected = _worse(kept, image, comparison.swapped())
+        rejected = worse(kept, image, comparison.swapped())
         self._discard(rejected)
         self.context.observe(ImageReplaced(*self.context.ids, image=image, rejected=rejected))
         return kept
@@ -213,8 +213,3 @@ class Selection:
             else verdict
             for verdict in verdicts
         ]
-
-
-def _worse(image: Accepted, better: Accepted, comparison: Comparison) -> Rejected:
-    """Return the rejection of an image whose twin stays; ``comparison.one`` holds the image's features."""
-    return Rejected(image.download, RejectReason.NEAR_DUPLICATE, comparison.sentence(), image, better)

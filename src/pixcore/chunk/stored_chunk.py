@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from attrs import define, field, fields, frozen
+from attrs import define, field, frozen
 from tenacity import Retrying
 
 from pixcore.chunk.fetching import fetch_blob
@@ -15,16 +15,13 @@ from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest, StoreNotFound
 from pixcore.model.archives import StoredBlob
 from pixcore.model.chunks import Chunk, ChunkResult, Claim
-from pixcore.model.images import Accepted, CandidateKey, Download
-from pixcore.model.measures import Measures
-from pixcore.model.originals import collected_sha256, original
+from pixcore.model.images import EQUAL_BYTES, Accepted, CandidateKey, Download
+from pixcore.model.originals import collected_sha256, measures_of, original
 from pixcore.model.outcomes import ACCEPTED, OUTCOMES, PREVIEWS, REJECTED, Line
 from pixcore.model.positions import candidate_number, from_text, listed_key
 from pixcore.model.quality import Fingerprint
 from pixcore.model.rows import candidate, complete, fetched_at
 from pixcore.ports import Archiver, BlobStore
-
-_COPIES = ("duplicate", "seen_in_dataset")  # the outcomes of candidates with the bytes of another one
 
 _Row = Mapping[str, object]
 
@@ -238,7 +235,7 @@ def _owners(lines: Mapping[int, Line]) -> dict[str, int]:
         sha256 = str(line["sha256"])
         if line["outcome"] == ACCEPTED:
             owners[sha256] = place
-        elif line["outcome"] not in _COPIES:
+        elif line["outcome"] not in EQUAL_BYTES:
             owners.setdefault(sha256, place)
     return owners
 
@@ -247,18 +244,15 @@ def collected(values: _Row, key: CandidateKey, path: Path) -> Accepted:
     """Return the image that was collected, as a stored row describes it."""
     known = original(values)
     number = {name: int(str(values[name])) for name in ("width", "height", "bytes", "orientation", "frames")}
-    measured = {measure.name: int(str(values[measure.name])) for measure in fields(Measures)}
     return Accepted(
         Download(candidate(values, key), path, known.size if known else number["bytes"], fetched_at(values), known),
         sha256=known.sha256 if known else str(values["sha256"]),
         width=known.width if known else number["width"],
         height=known.height if known else number["height"],
         format=str(values["format"]),
-        fingerprint=Fingerprint(
-            int(str(values["phash"]), 16), int(str(values["dhash"]), 16), str(values["hash_method"]), flat=False
-        ),
+        fingerprint=Fingerprint.parse(values["phash"], values["dhash"], values["hash_method"]),
         frames=number["frames"],
         mode=str(values["mode"]),
         orientation=number["orientation"],
-        measures=Measures(**measured) if any(measured.values()) else None,
+        measures=measures_of(values),
     )

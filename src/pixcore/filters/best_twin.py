@@ -3,13 +3,18 @@
 import math
 
 from pixcore.model.comparison import Comparison, Features
-from pixcore.model.images import Accepted
+from pixcore.model.images import Accepted, Rejected, RejectReason
 
 # Pixels and bytes are compared in steps of this ratio, because sizes are rounded and small differences mean nothing.
 # Steps give a transitive order, which a tolerance would not: the best of many copies stays, whatever their order.
 _STEP = math.log(1.05)
 
 _FRAME = 0.95  # factor for the pixels of a framed picture, so that an imprecise edge gives it no advantage
+
+
+def worse(image: Accepted, better: Accepted, found: Comparison) -> Rejected:
+    """Return the rejection of an image whose twin stays; ``found.one`` are the image's features."""
+    return Rejected(image.download, RejectReason.NEAR_DUPLICATE, found.sentence(), image, better)
 
 
 def second_is_better(first: Accepted, second: Accepted, found: Comparison) -> bool:

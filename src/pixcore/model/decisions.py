@@ -167,7 +167,7 @@ class Decided:
                 case DecisionKind.EXCLUDE:
                     excluded[key] = text
                     if each.near:
-                        prints = Fingerprint(int(each.phash, 16), int(each.dhash, 16), "", flat=False)
+                        prints = Fingerprint.parse(each.phash, each.dhash)
                         near.append((prints, f"{each.sha256[:_DIGITS]}, which was excluded {text}"))
                 case DecisionKind.INCLUDE:
                     included.add(key)

@@ -107,8 +107,11 @@ DOUBTFUL = frozenset(
 )
 
 
+# Images with these reasons have the bytes of an image that the dataset keeps.
+EQUAL_BYTES = frozenset({RejectReason.DUPLICATE, RejectReason.SEEN})
+
 # Images with these reasons would be kept if no other image had their bytes or showed their picture.
-COPIES = frozenset({RejectReason.DUPLICATE, RejectReason.NEAR_DUPLICATE, RejectReason.SEEN})
+COPIES = EQUAL_BYTES | {RejectReason.NEAR_DUPLICATE}
 
 
 @frozen

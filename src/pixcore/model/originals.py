@@ -54,15 +54,18 @@ def original(row: Mapping[str, object]) -> Original | None:
     """
     if not row["original_sha256"]:
         return None
-    measured = {measure.name: int(str(row[measure.name])) for measure in fields(Measures)}
     return Original(
         sha256=str(row["original_sha256"]),
         width=int(str(row["original_width"])),
         height=int(str(row["original_height"])),
         size=int(str(row["original_bytes"])),
-        fingerprint=Fingerprint(
-            int(str(row["phash"]), 16), int(str(row["dhash"]), 16), str(row["hash_method"]), flat=False
-        ),
-        measures=Measures(**measured) if any(measured.values()) else None,
+        fingerprint=Fingerprint.parse(row["phash"], row["dhash"], row["hash_method"]),
+        measures=measures_of(row),
         changes=tuple(name for name in str(row["conversion"]).split(",") if name),
     )
+
+
+def measures_of(row: Mapping[str, object]) -> Measures | None:
+    """Return the measures of a stored row that ``complete`` has completed; None if the image was not measured."""
+    measured = {measure.name: int(str(row[measure.name])) for measure in fields(Measures)}
+    return Measures(**measured) if any(measured.values()) else None

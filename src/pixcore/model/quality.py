@@ -4,6 +4,7 @@ The rules are part of the plan, so that every worker applies the same ones, what
 """
 
 from enum import StrEnum
+from typing import Self
 
 from attrs import field, frozen
 from attrs.validators import and_, deep_iterable, ge, in_, le, not_
@@ -24,6 +25,11 @@ class Fingerprint:
     dhash: int
     method: str
     flat: bool
+
+    @classmethod
+    def parse(cls, phash: object, dhash: object, method: object = "") -> Self:
+        """Return the fingerprint of stored values: hex digits. Whether the picture is flat is not stored: False."""
+        return cls(int(str(phash), 16), int(str(dhash), 16), str(method), flat=False)
 
 
 @frozen

@@ -146,7 +146,7 @@ def row(number: int, image: Accepted, request: ChunkRequest, label: str = "") ->
     candidate, prints, measures = image.download.candidate, image.fingerprint, image.measures or _NOT_MEASURED
     file, transfer = _file(image), image.download.transfer
     return Row(
-        file_name=f"images/{number:06d}.{extension_of(file['format'])}",
+        file_name=file_name(number, file["format"]),
         label=label or request.label or candidate.label or request.keyword,
         keyword=request.keyword,
         source=candidate.key.source,
@@ -164,6 +164,11 @@ def row(number: int, image: Accepted, request: ChunkRequest, label: str = "") ->
         final_url=transfer.final_url if transfer and transfer.redirected else "",
         listed=dict(_listed(candidate, request)),
     )
+
+
+def file_name(number: int, image_format: str) -> str:
+    """Return the name of the archive's image ``number``, counted from 0."""
+    return f"images/{number:06d}.{extension_of(image_format)}"
 
 
 def extension_of(image_format: str) -> str:

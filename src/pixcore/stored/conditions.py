@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -81,7 +81,7 @@ def _parsed(text: str, columns: Mapping[str, str]) -> Condition:
         raise InvalidRequest(f"{text!r} is no condition; write {_FORMS}")
     column, sign, value = found.groups()
     if column not in columns:
-        raise InvalidRequest(f"{text!r}: there is no column {column!r}; use one of: {_named(columns)}")
+        raise InvalidRequest(f"{text!r}: there is no column {column!r}; use one of: {', '.join(sorted(columns))}")
     if columns[column] == "string":
         return Condition(column, sign, value)
     if sign == "~":
@@ -90,7 +90,3 @@ def _parsed(text: str, columns: Mapping[str, str]) -> Condition:
         return Condition(column, sign, int(value))
     except ValueError as exc:
         raise InvalidRequest(f"{text!r}: {column} is a whole number, {value!r} is none") from exc
-
-
-def _named(columns: Collection[str] | Iterable[str]) -> str:
-    return ", ".join(sorted(columns))

@@ -1,15 +1,14 @@
 """Copy a part of a dataset to a new dataset: from its stored archives, without fetching anything from its sources."""
 
-import gzip
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from attrs import evolve, field, frozen
 
-from pixcore.chunk.publish import archive_at, publish
+from pixcore.chunk.outcome_log import write_lines
+from pixcore.chunk.publish import publish
 from pixcore.chunk.workspace import local_disk, workspace
 from pixcore.errors import ClaimLost, InvalidRequest, NoValidImages
 from pixcore.model.archives import Archive, Blob, StoredBlob
@@ -19,14 +18,13 @@ from pixcore.model.originals import collected_sha256
 from pixcore.model.outcomes import ACCEPTED, OUTCOMES, Line, to_bytes
 from pixcore.model.positions import as_text, from_text
 from pixcore.model.requests import ChunkRequest, Slice
-from pixcore.model.rows import COLUMN_TYPES, COLUMNS, Row, extension_of, tally
+from pixcore.model.rows import COLUMN_TYPES, Row, file_name, stored_row, tally
 from pixcore.ports.datasets import Datasets
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.conditions import Conditions
 from pixcore.stored.moving import Mover, begin
 from pixcore.stored.outcomes import outcome_lines
 
-_LEVEL = 4  # of gzip, as for other outcomes
 _ATTEMPT = 1
 _OWNER = "copy"
 
@@ -147,7 +145,8 @@ class _Copying:
                         path.write_bytes(data)
                     self.places.append(place)
                     self.hashes.append(collected_sha256(values))
-                    self.rows.append(_row(values, len(self.rows)))
+                    name = file_name(len(self.rows), str(values["format"]))
+                    self.rows.append(evolve(stored_row(values), file_name=name))
                     yield self.rows[-1], path
 
     def _slices(self) -> tuple[tuple[Slice, ...], str]:
@@ -181,13 +180,7 @@ class _Copying:
             if line["outcome"] == ACCEPTED:
                 lines[str(line["sha256"])] = {key: value for key, value in line.items() if isinstance(value, str | int)}
         path = self.folder / "outcomes.gz"
-        with (
-            local_disk("writing the outcomes"),
-            path.open("wb") as file,
-            gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed,
-        ):
-            packed.writelines(to_bytes(lines[sha256]) for sha256 in self.hashes if sha256 in lines)
-        written = archive_at(path, len(lines))
+        written = write_lines((to_bytes(lines[sha256]) for sha256 in self.hashes if sha256 in lines), path)
         self._publish(written, self._key.outcomes_key(OUTCOMES), "application/gzip")
         return StoredBlob(written.size, written.sha256)
 
@@ -224,16 +217,6 @@ class _Copying:
             archive_version=archive.version,
             outcomes=outcomes,
         )
-
-
-def _row(values: Mapping[str, object], number: int) -> Row:
-    """Return the row of a copied image, which has its number in the new archive."""
-    own: dict[str, Any] = {column: values[column] for column in COLUMNS}  # with the types that `complete` has checked
-    own["file_name"] = f"images/{number:06d}.{extension_of(str(values['format']))}"
-    listed = {
-        column: value for column, value in values.items() if column not in COLUMNS and isinstance(value, str | int)
-    }
-    return Row(**own, listed=listed)
 
 
 def _candidate(slices: Iterable[Slice], number: int) -> Slice:

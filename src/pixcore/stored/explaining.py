@@ -134,7 +134,7 @@ def decided_since(line: Mapping[str, object], decided: Decided, rule: NearRule |
     if "phash" not in line:
         return ""
     sha256, accepted = str(line["sha256"]), line["outcome"] == ACCEPTED
-    prints = Fingerprint(int(str(line["phash"]), 16), int(str(line["dhash"]), 16), "", flat=False)
+    prints = Fingerprint.parse(line["phash"], line["dhash"])
     if line["outcome"] != RejectReason.EXCLUDED and (excluded := decided.exclusion(sha256, prints, rule)):
         return f"It was excluded by hand since: {excluded}."
     if not accepted and decided.includes(sha256):

@@ -66,7 +66,7 @@ class Mover:
         """
 
         def delete(blob: Blob) -> bool:
-            copy = self.find(_renamed(blob.key, dataset, to))
+            copy = self.find(renamed(blob.key, dataset, to))
             return (is_card(blob.key) or (copy is not None and _is_equal(copy, blob))) and self._delete(blob)
 
         return self._each(blobs, delete)
@@ -82,7 +82,7 @@ class Mover:
             StoreNotFound, StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As the store and the local disk
                 raise them.
         """
-        return self._each(blobs, lambda blob: self._copy(blob, _renamed(blob.key, dataset, to)))
+        return self._each(blobs, lambda blob: self._copy(blob, renamed(blob.key, dataset, to)))
 
     def find(self, key: str) -> Blob | None:
         """Return the blob of that key; None if there is none."""
@@ -147,7 +147,8 @@ def begin(change: Change, datasets: Datasets, mover: Mover) -> Change:
     return begun
 
 
-def _renamed(key: str, dataset: str, to: str) -> str:
+def renamed(key: str, dataset: str, to: str) -> str:
+    """Return the key of a dataset's blob below the name ``to``."""
     return f"{to}/{key.removeprefix(f'{dataset}/')}"
 
 

@@ -5,15 +5,13 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from attrs import evolve, frozen
 
 from pixcore.model.chunks import ChunkRecord
-from pixcore.model.images import DOUBTFUL, RejectReason
+from pixcore.model.images import DOUBTFUL, EQUAL_BYTES
 from pixcore.model.originals import collected_sha256
 from pixcore.model.outcomes import ACCEPTED
 from pixcore.model.rows import complete
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.naming import recognise
 from pixcore.stored.outcomes import has_outcomes, outcome_lines
-
-_EQUAL = frozenset({RejectReason.DUPLICATE, RejectReason.SEEN})
 
 
 @frozen
@@ -40,7 +38,7 @@ class NamedImage:
     @property
     def is_overrulable(self) -> bool:
         """Whether it is a sound image that the dataset has not, so that a decision may bring it in."""
-        return bool(self.sha256) and self.outcome not in DOUBTFUL | _EQUAL | {ACCEPTED}
+        return bool(self.sha256) and self.outcome not in DOUBTFUL | EQUAL_BYTES | {ACCEPTED}
 
 
 def named_images(

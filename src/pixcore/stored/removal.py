@@ -9,7 +9,7 @@ from pixcore.model.datasets import Change, ChangeKind
 from pixcore.ports import StatusRepo
 from pixcore.ports.datasets import Datasets
 from pixcore.stored.belonging import is_card
-from pixcore.stored.moving import Mover, begin
+from pixcore.stored.moving import Mover, begin, renamed
 
 _TRIES = 3  # of moving rows while chunks change
 
@@ -101,7 +101,7 @@ def _require_deletable(change: Change, mover: Mover) -> None:
     dataset, to = change.dataset, change.other
     if blob := next((blob for blob in mover.own(dataset) if not is_card(blob.key)), None):
         mover.copy([blob], dataset, to)
-        copy = mover.find(f"{to}/{blob.key.removeprefix(f'{dataset}/')}")
+        copy = mover.find(renamed(blob.key, dataset, to))
         mover.delete([copy] if copy else [])
 
 

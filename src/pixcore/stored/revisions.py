@@ -18,7 +18,7 @@ from pixcore.filters.apply import apply_filters
 from pixcore.model.archives import StoredBlob
 from pixcore.model.chunks import ChunkRecord
 from pixcore.model.decisions import Decided
-from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
+from pixcore.model.images import EQUAL_BYTES, Accepted, Candidate, CandidateKey, Download, Rejected, RejectReason
 from pixcore.model.measures import FLAGS, Measures
 from pixcore.model.outcomes import ACCEPTED, OUTCOMES, Line
 from pixcore.model.quality import Fingerprint, Quality, TwinRule
@@ -187,7 +187,7 @@ class _Rules:
     def _is_open(self, line: Line, kept: set[str]) -> bool:
         """Return whether a rule that may have changed, or a decision, rejected an image."""
         sha256, outcome = str(line["sha256"]), str(line["outcome"])
-        if outcome in (RejectReason.DUPLICATE, RejectReason.SEEN):
+        if outcome in EQUAL_BYTES:
             return False
         if self.decided.includes(sha256):
             return True
@@ -216,6 +216,6 @@ def _image(line: Line) -> Accepted:
         width=int(line["width"]),
         height=int(line["height"]),
         format="",
-        fingerprint=Fingerprint(int(str(line["phash"]), 16), int(str(line["dhash"]), 16), "", flat=False),
+        fingerprint=Fingerprint.parse(line["phash"], line["dhash"]),
         measures=Measures(**{name: int(line[name]) for name in names}) if names[0] in line else None,
     )

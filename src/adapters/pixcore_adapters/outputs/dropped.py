@@ -7,7 +7,8 @@ from attrs import define, evolve, field, frozen
 
 from pixcore.errors import InvalidRequest, StoreNotFound, one_line
 from pixcore.model.chunks import ChunkRecord
-from pixcore.model.images import DOUBTFUL, RejectReason
+from pixcore.model.images import DOUBTFUL, EQUAL_BYTES, RejectReason
+from pixcore.model.outcomes import ACCEPTED
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.outcomes import outcome_lines, previews
 
@@ -102,5 +103,5 @@ def _dropped(record: ChunkRecord, archives: StoredArchives) -> Iterator[Dropped]
     kept = record.result is not None and record.result.rejected is not None
     # only lines of images have a sha256; those of accepted and equal ones are no pairs to look at
     for line in outcome_lines(record, archives, b'"sha256": '):
-        if line["outcome"] not in ("accepted", RejectReason.DUPLICATE, RejectReason.SEEN):
+        if line["outcome"] not in {ACCEPTED, *EQUAL_BYTES}:
             yield Dropped(record.chunk.id, line, pictures.get(str(line["sha256"]), b""), kept)

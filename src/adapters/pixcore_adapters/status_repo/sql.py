@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import groupby
-from typing import Any
 
 from attrs import field, frozen
 from sqlalchemy import (
@@ -23,7 +22,6 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    tuple_,
     update,
 )
 
@@ -46,7 +44,6 @@ from pixcore_adapters.status_repo import (
 )
 from pixcore_adapters.status_repo.base import BaseStatusRepo
 from pixcore_adapters.status_repo.schema import chunks, registry
-from pixcore_adapters.status_repo.statements import PAGE
 
 
 @frozen(eq=False)
@@ -201,9 +198,8 @@ class SqlStatusRepo(BaseStatusRepo):
 
     def stores(self, dataset: str) -> Sequence[str]:
         """See the port."""
-        query = select(chunks.c.store).where(chunks.c.dataset == dataset).distinct().order_by(chunks.c.store)
         with database.autocommit(self.engine) as connection:
-            return list(connection.scalars(query))
+            return statements.stores(connection, dataset)
 
     def elsewhere(self, queue: str, store: str) -> Sequence[str]:
         """See the port."""
@@ -240,31 +236,15 @@ class SqlStatusRepo(BaseStatusRepo):
     def history(self, dataset: str) -> Iterator[Attempt]:
         """See the port. Reads like ``find``."""
         of_dataset = select(schema.attempts).where(schema.attempts.c.dataset == dataset)
-        found = self._paged(of_dataset, schema.attempts.c.chunk_index, schema.attempts.c.attempt)
+        found = statements.paged(self.engine, of_dataset, schema.attempts.c.chunk_index, schema.attempts.c.attempt)
         return map(rows.attempt, found)
 
     def _select(self) -> Select[tuple[object, ...]]:
         return select(chunks, self.now.label("now"))
 
     def _records(self, wanted: ColumnElement[bool], *order: Column[object]) -> Iterator[ChunkRecord]:
-        """Yield the records that match ``wanted``; see ``_paged``."""
-        return map(rows.record, self._paged(self._select().where(wanted), *order))
-
-    def _paged(self, wanted: Select[Any], *order: Column[object]) -> Iterator[Row[Any]]:
-        """Yield each row once, page by page, with no transaction open in between.
-
-        The columns of ``order`` must be unique together, and must never change.
-        """
-        query = wanted.order_by(*order).limit(PAGE)
-        page = query
-        while True:
-            with database.autocommit(self.engine) as connection:
-                found = connection.execute(page).all()
-            yield from found
-            if len(found) < PAGE:
-                return
-            last = found[-1]
-            page = query.where(tuple_(*order) > tuple(getattr(last, column.name) for column in order))
+        """Yield the records that match ``wanted``; see ``statements.paged``."""
+        return map(rows.record, statements.paged(self.engine, self._select().where(wanted), *order))
 
     def _read(self, connection: Connection, key: ChunkKey) -> tuple[ChunkRecord, Row[tuple[object, ...]]]:
         row = connection.execute(self._select().where(statements.has_key(key))).one_or_none()

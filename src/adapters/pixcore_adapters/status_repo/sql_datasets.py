@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
@@ -28,7 +27,7 @@ from sqlalchemy import (
 
 from pixcore.model.chunks import Status
 from pixcore.model.datasets import Change, ChangeKind, CopiedChunk, DatasetSummary, renamed_record, renamed_snapshot
-from pixcore_adapters.status_repo import changing, codec, database, rows, schema, sql_changes, transitions
+from pixcore_adapters.status_repo import changing, codec, database, rows, schema, sql_changes, statements, transitions
 from pixcore_adapters.status_repo.schema import attempts, chunks, decisions, lists, registry, seen_images, seen_urls
 from pixcore_adapters.status_repo.statements import PAGE
 
@@ -63,14 +62,16 @@ class SqlDatasets:
             last = func.max(func.coalesce(attempts.c.ended_at, attempts.c.began_at))
             ended = select(attempts.c.dataset, last.label("at")).group_by(attempts.c.dataset)
             times = {row.dataset: float(row.at) for row in connection.execute(ended)}
-        for name in sorted({*counts, *(change.dataset for change in changes)}):
+            names = sorted({*counts, *(change.dataset for change in changes)})
+            stores = {name: statements.stores(connection, name) for name in names}
+        for name in names:
             found = counts.get(name, {})
             yield DatasetSummary(
                 name,
                 {status: row.chunks for status, row in found.items()},
                 images=sum(int(row.images or 0) for row in found.values()),
                 bytes=sum(int(row.bytes or 0) for row in found.values()),
-                stores=self._stores(name),
+                stores=stores[name],
                 running=sum(int(row.running or 0) for row in found.values()),
                 changed=times.get(name, 0.0),
                 change=next((change for change in changes if name in change.names), None),
@@ -121,7 +122,7 @@ class SqlDatasets:
                 raise changing.given_up(change)
             changing.require_free(change.dataset, partial(_has_chunks, connection))
             now = connection.execute(select(self.now)).scalar_one()
-            for page in _in_pages(chunks):
+            for page in statements.in_pages(chunks, PAGE):
                 self._add(connection, page, now)
             self._share_decisions(connection, change.other, change.dataset)
 
@@ -172,11 +173,6 @@ class SqlDatasets:
             .group_by(chunks.c.dataset, chunks.c.status)
             .order_by(chunks.c.dataset, chunks.c.status)
         )
-
-    def _stores(self, dataset: str) -> tuple[str, ...]:
-        query = select(chunks.c.store).where(chunks.c.dataset == dataset).distinct().order_by(chunks.c.store)
-        with database.autocommit(self.engine) as connection:
-            return tuple(connection.scalars(query))
 
     def _require_idle(self, connection: Connection, dataset: str) -> None:
         query = select(func.count()).select_from(chunks).where(chunks.c.dataset == dataset, self._held)
@@ -253,7 +249,7 @@ class SqlDatasets:
         connection.execute(insert(attempts), [{**rows.new_attempt(record, now), **ended} for record in records])
         for one, record in zip(copies, records, strict=True):
             owner = {"chunk_id": one.id, "attempt": record.attempt}
-            for page in _in_pages(one.images):
+            for page in statements.in_pages(one.images, PAGE):
                 of_source = and_(
                     seen_images.c.dataset == one.source.chunk.request.dataset,
                     seen_images.c.chunk_id == one.source.chunk.id,
@@ -282,12 +278,6 @@ def _cancelled(dataset: str, now: ColumnElement[float]) -> Executable:
             revision=chunks.c.revision + 1,
         )
     )
-
-
-def _in_pages(items: Iterable[T]) -> Iterator[list[T]]:
-    remaining = iter(items)
-    while page := list(islice(remaining, PAGE)):
-        yield page
 
 
 def _move_lists(connection: Connection, dataset: str, to: str) -> None:

@@ -5,12 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import ColumnElement, Connection, Engine, Executable, Row, and_, bindparam, delete, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Executable, Row, and_, bindparam, delete, or_, select
 
 from pixcore.model.decisions import Decision
-from pixcore_adapters.status_repo import database
+from pixcore_adapters.status_repo import database, statements
 from pixcore_adapters.status_repo.schema import decisions as table
-from pixcore_adapters.status_repo.statements import PAGE
 
 _KEY = (table.c.dataset, table.c.sha256, table.c.about_label)
 _VALUES = [column for column in table.c if column not in _KEY]
@@ -53,16 +52,8 @@ class SqlDecisions:
 
     def read(self, dataset: str) -> Iterator[Decision]:
         """See the port. Reads one page at a time, each in its own transaction, and keeps none open in between."""
-        query = select(table).where(table.c.dataset == dataset).order_by(*_KEY).limit(PAGE)
-        page = query
-        while True:
-            with database.autocommit(self.engine) as connection:
-                found = connection.execute(page).all()
-            yield from map(_decision, found)
-            if len(found) < PAGE:
-                return
-            last = found[-1]
-            page = query.where(tuple_(*_KEY[1:]) > (last.sha256, last.about_label))
+        query = select(table).where(table.c.dataset == dataset)
+        return map(_decision, statements.paged(self.engine, query, *_KEY))
 
     def _change(self, statement: Executable, decisions: Iterable[Decision], prefix: str = "") -> int:
         """Execute a statement for each decision; return how many rows it changed."""
@@ -71,7 +62,7 @@ class SqlDecisions:
         if not ordered:
             return 0
         with database.transaction(self.engine) as connection:
-            pages = (ordered[start : start + PAGE] for start in range(0, len(ordered), PAGE))
+            pages = statements.in_pages(ordered, statements.PAGE)
             return sum(_executed(connection, statement, page, prefix) for page in pages)
 
 

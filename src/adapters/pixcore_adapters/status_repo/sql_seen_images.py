@@ -10,7 +10,7 @@ from pixcore.model.chunks import ChunkKey, Claim, Status
 from pixcore.model.images import Accepted
 from pixcore.model.quality import Fingerprint, NearRule
 from pixcore.ports.seen_images import NearPair, SeenImage, url_key
-from pixcore_adapters.status_repo import database
+from pixcore_adapters.status_repo import database, statements
 from pixcore_adapters.status_repo.schema import chunks, seen_images, seen_urls
 
 _PAGE = 1000  # rows in one statement; bounds memory, and stays below the databases' limits on parameters
@@ -91,7 +91,7 @@ class SqlSeenImages:
         if rows:
             with database.transaction(self.engine) as connection:
                 connection.execute(new, rows)
-        for page in _pages_of(sorted(urls)):
+        for page in statements.in_pages(sorted(urls), _PAGE):
             recorded = select(seen_urls.c.sha256, seen_urls.c.url_key).where(
                 seen_urls.c.dataset == dataset, seen_urls.c.sha256.in_(page)
             )
@@ -109,7 +109,7 @@ class SqlSeenImages:
         """See ``SeenImages``. One statement for each page of images."""
         query = select(seen_images.c.sha256, seen_images.c.chunk_id).join(chunks, _CHUNK)
         found: dict[str, ChunkKey] = {}
-        for page in _pages_of(sorted(images)):
+        for page in statements.in_pages(sorted(images), _PAGE):
             wanted = and_(seen_images.c.dataset == dataset, seen_images.c.sha256.in_(page), _COMPLETED)
             with database.autocommit(self.engine) as connection:
                 for sha256, chunk in connection.execute(query.where(wanted)).all():
@@ -156,7 +156,7 @@ class SqlSeenImages:
         """Read the images that still count, by sha256."""
         query = select(seen_images).join(chunks, _CHUNK).where(seen_images.c.dataset == dataset, _COMPLETED)
         images = {}
-        for page in _pages_of(sha256s):
+        for page in statements.in_pages(sha256s, _PAGE):
             wanted = seen_images.c.sha256.in_(page)
             with database.autocommit(self.engine) as connection:
                 images.update({row.sha256: _image(row) for row in connection.execute(query.where(wanted))})
@@ -169,10 +169,6 @@ _COMPLETED = and_(chunks.c.attempt == seen_images.c.attempt, chunks.c.status == 
 _HOLDERS = select(
     seen_images.c.sha256, seen_images.c.chunk_id, seen_images.c.attempt, _COUNTS.label("counts")
 ).outerjoin(chunks, _CHUNK)
-
-
-def _pages_of(sha256s: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (sha256s[start : start + _PAGE] for start in range(0, len(sha256s), _PAGE))
 
 
 def _take_over(dataset: str, holder: Row[Any], columns: Mapping[str, object]) -> Update:

@@ -1,17 +1,64 @@
-"""SQL statements on the tables of chunks and attempts, for ``sql.py``."""
+"""SQL statements, most of them on the tables of chunks and attempts, and how rows are read in pages."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
-from typing import Any
+from itertools import groupby, islice
+from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Executable, Row, Update, and_, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Executable,
+    Row,
+    Select,
+    Update,
+    and_,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from pixcore.model.chunks import Chunk, ChunkKey, ChunkRecord
 from pixcore.model.requests import ChunkRequest
-from pixcore_adapters.status_repo import attempts, codec, ensuring, rows, schema
+from pixcore_adapters.status_repo import attempts, codec, database, ensuring, rows, schema
 from pixcore_adapters.status_repo.schema import chunks
 
+T = TypeVar("T")
+
 PAGE = 1000  # rows in one statement; bounds memory, and stays below the databases' limits on parameters
+
+
+def paged(engine: Engine, wanted: Select[Any], *order: Column[Any]) -> Iterator[Row[Any]]:
+    """Yield each row of a query once, page by page, with no transaction open in between.
+
+    The columns of ``order`` must be unique together, and must never change.
+    """
+    query = wanted.order_by(*order).limit(PAGE)
+    page = query
+    while True:
+        with database.autocommit(engine) as connection:
+            found = connection.execute(page).all()
+        yield from found
+        if len(found) < PAGE:
+            return
+        last = found[-1]
+        page = query.where(tuple_(*order) > tuple(getattr(last, column.name) for column in order))
+
+
+def in_pages(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield the items in lists of at most ``size``, in order."""
+    remaining = iter(items)
+    while page := list(islice(remaining, size)):
+        yield page
+
+
+def stores(connection: Connection, dataset: str) -> tuple[str, ...]:
+    """Return the identities of the stores that a dataset's chunks belong to, in order."""
+    query = select(chunks.c.store).where(chunks.c.dataset == dataset).distinct().order_by(chunks.c.store)
+    return tuple(connection.scalars(query))
 
 
 def write(row: Row[Any], after: ChunkRecord, *, request_changed: bool = False) -> Update:

@@ -37,7 +37,7 @@ def command(shell: Shell, dataset: str, by: str, port: int) -> None:
 
     Example: `pixcore review red-panda`
     """
-    from pixcore_adapters.outputs.review.choices import Choices  # noqa: PLC0415 - Pillow and Jinja2 are slow, `--help` is not
+    from pixcore_adapters.outputs.review.choices import Choices  # noqa: PLC0415 - Pillow and Jinja2 are slow to import, and `--help` needs neither
     from pixcore_adapters.outputs.review.served import served  # noqa: PLC0415 - the same
 
     name = dataset_name(dataset)

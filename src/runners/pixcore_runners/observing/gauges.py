@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from pixcore import Fault, Overview, Status, StatusRepo, StatusUnavailable
 
-# How many datasets have gauges of their own: the number of series must not grow with the datasets of years.
+# How many datasets have gauges of their own: so the number of series has a bound.
 _DATASETS = 100
 
 

@@ -93,7 +93,8 @@ class Services:
         Raises:
             Exception: One does not work.
         """
-        opened, self._opened = self._opened, None  # after an error, clients are made anew, with present credentials
+        # after an error, the next call creates new clients, which read the present credentials
+        opened, self._opened = self._opened, None
         assembly, queue = opened or (assemble_for_worker(self.settings), open_runner(self.runner, self.settings))
         _ = assembly.status.identity
         identity_of(assembly.store)

@@ -34,7 +34,7 @@ class Transfers:
             pycurl.FOLLOWLOCATION: 0,  # the caller checks and follows redirects
             pycurl.NETRC: pycurl.NETRC_IGNORED,
             pycurl.PROXY: "",  # ignores the environment
-            pycurl.COOKIEFILE: "",  # knows cookies, and reads none
+            pycurl.COOKIEFILE: "",  # keeps cookies, and reads none from a file
             pycurl.PATH_AS_IS: 1,
             _SUPPRESS_CONNECT_HEADERS: 1,
             pycurl.BUFFERSIZE: _BLOCK,
@@ -108,7 +108,7 @@ class Transfers:
         self._idle[handle.options].append(handle)
 
     def _watch(self, what: int, descriptor: int, _multi: object, known: object) -> None:
-        """Watch a socket as libcurl wishes."""
+        """Watch a socket, or stop watching it, as libcurl requests."""
         if what == pycurl.POLL_REMOVE:
             if known:
                 self._epoll.unregister(descriptor)

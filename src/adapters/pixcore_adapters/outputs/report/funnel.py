@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from attrs import frozen
 
 from pixcore.model.chunks import ChunkRecord
-from pixcore.model.images import RejectReason
-
-_DUPLICATES = frozenset({RejectReason.DUPLICATE, RejectReason.NEAR_DUPLICATE, RejectReason.SEEN})
+from pixcore.model.images import COPIES
 
 
 @frozen
@@ -35,7 +33,7 @@ def funnel(records: Iterable[ChunkRecord]) -> tuple[Stage, ...]:
         stored += record.result.progress.accepted if record.result else 0
         missed.update(progress.missed)
         for reason, count in progress.rejected.items():
-            (duplicates if reason in _DUPLICATES else unusable)[reason] += count
+            (duplicates if reason in COPIES else unusable)[reason] += count
     usable = accepted + duplicates.total()
     downloaded = usable + unusable.total()
     unfinished = Counter({"chunk_not_complete": accepted - stored})
