@@ -92,6 +92,13 @@ def reason_of(verdict: Accepted | Rejected) -> str:
     return str(verdict.reason) if isinstance(verdict, Rejected) else "accepted"
 
 
+def has_ended(process: int, seconds: float) -> bool:
+    """Return whether the process of a descriptor ends within some seconds."""
+    ending = select.poll()
+    ending.register(process, select.POLLIN)
+    return bool(ending.poll(1_000 * seconds))
+
+
 def alive(process: int) -> bool:
     """Return whether the process exists."""
     try:
@@ -449,10 +456,10 @@ def test_children_end_with_their_process_and_a_fork_has_its_own(write: Write, ki
         ends = {child: os.pidfd_open(child) for child in (of_fork, of_parent)}
         if kill:
             os.kill(parent, signal.SIGKILL)
-            assert select.select([ends[of_parent]], [], [], 30)[0]
-            assert not select.select([ends[of_fork]], [], [], 0)[0]
+            assert has_ended(ends[of_parent], 30)
+            assert not has_ended(ends[of_fork], 0)
         worker.stdin.close()
         for end in ends.values():
-            assert select.select([end], [], [], 30)[0]
+            assert has_ended(end, 30)
             os.close(end)
         assert worker.wait() == (-signal.SIGKILL if kill else 0)

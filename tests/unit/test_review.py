@@ -2,8 +2,10 @@
 
 import http.client
 import json
+import os
+import resource
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from email.message import Message
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -118,6 +120,17 @@ def test_every_answer_forbids_foreign_scripts_and_caches(client: Client) -> None
             "no-store",
         )
     assert client.get("/small/1/1/0").body[:3] == b"\xff\xd8\xff"
+
+
+def test_a_process_with_many_open_files_draws_pictures(client: Client) -> None:
+    """`select` refuses descriptors above 1,023, which the connections of a process with so many open files have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as closed_at_end:
+        closed_at_end.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4_096)), hard))
+        for _ in range(1_024):
+            closed_at_end.enter_context(Path(os.devnull).open("rb"))
+        assert client.get("/small/1/1/0").status == 200
 
 
 def test_bad_requests_are_refused_in_one_line_and_store_nothing(client: Client) -> None:

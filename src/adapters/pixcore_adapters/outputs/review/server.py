@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from select import select
+from selectors import EVENT_READ, DefaultSelector
 from socket import MSG_PEEK, socket
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -185,8 +185,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _is_waiting(self) -> bool:
         """Return whether the browser still waits for the answer. It closes connections of pictures that fly by."""
-        readable, _, _ = select([self.connection], [], [], 0)
-        return not readable or bool(self.connection.recv(1, MSG_PEEK))
+        with DefaultSelector() as selector:  # unlike `select`, it takes descriptors above 1,023
+            selector.register(self.connection, EVENT_READ)
+            return not selector.select(0) or bool(self.connection.recv(1, MSG_PEEK))
 
     def _decisions(self) -> None:
         text, etag = self.server.review.choices.document()
