@@ -1,6 +1,8 @@
 """All runners have one interface, and each is found by its line of the table."""
 
+import gc
 import threading
+import weakref
 from contextlib import nullcontext
 from inspect import signature
 from pathlib import Path
@@ -78,3 +80,16 @@ def test_the_direct_runner_works_until_its_queue_is_empty(assembly: Assembly) ->
     assert runner.work(2) == 0
     assert runner.waiting() == 0
     assert {record.status for record in assembly.status.find("cats")} == {Status.FAILED}
+
+
+def test_what_the_caller_drops_after_a_run_is_collected(assembly: Assembly) -> None:
+    """A run keeps the garbage collector off all objects; a notebook that lives on must not keep them for ever."""
+    cycle = NoWaiting()
+    cycle.itself = cycle
+    runner = direct(assembly)
+    runner.send(records(assembly, 1))
+    runner.work(1)
+    dropped = weakref.ref(cycle)
+    del cycle
+    gc.collect()
+    assert dropped() is None

@@ -83,9 +83,9 @@ class DirectRunner:
         forks = 0 if private_settings(self.assembly.settings) else workers - 1
         if forks:
             self.assembly.preload(self._sources, self._rules)
-        gc.freeze()  # forks share the memory of imported modules as long as the garbage collector does not touch it
         patience = self.assembly.settings.patience
         with (
+            _frozen_objects(),
             forked_workers(forks, self._pipeline_in_fork, patience) as others,
             self.observing(len(self._keys)) as observer,
             self.assembly.pipeline(observer, self.stop.is_set, validator=self.validator) as pipeline,
@@ -110,3 +110,13 @@ class DirectRunner:
             ) as pipeline,
         ):
             yield pipeline
+
+
+@contextmanager
+def _frozen_objects() -> Generator[None]:
+    """Keep the garbage collector off all present objects within the block, so that forks share their memory."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()  # the caller's process may live on, as a notebook does
