@@ -8,7 +8,7 @@ from engine_pages import bing_page, results_of
 from fault_proxy import FaultProxy
 from loader_cases import CASES, Case, Home, Score, home
 from loaders import loading
-from servers import azurite, moto, redis, swift
+from servers import azurite, moto, postgres, redis, swift
 from servers.addresses import S3, Azure
 from servers.run import servers_of_this_run
 from servers.server import Setup, free_port, speaks_http, started
@@ -32,6 +32,7 @@ __all__ = [
     "installed",
     "loading",
     "moto",
+    "postgres",
     "real_store",
     "redis",
     "results_of",

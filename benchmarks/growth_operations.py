@@ -1,0 +1,198 @@
+"""What ``bench_growth.py`` measures: operations on whole datasets and on single chunks, by name.
+
+To add one, write a function of a place and the number of the call, and name it in ``OPERATIONS``.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
+from itertools import count
+from pathlib import Path
+
+from attrs import field, frozen
+from growth_rows import CHUNK, KEYWORD, claimed, complete, fill, request, result
+
+from pixcore import ChunkKey, ChunkRecord, Phase, Progress
+from pixcore_adapters.status_repo.sql_datasets import SqlDatasets
+from pixcore_runners.assembly.assembly import Assembly
+from pixcore_runners.observing import card_refresh
+from pixcore_runners.planning.caller_chunks import caller_chunk
+from pixcore_runners.planning.dataset_plan import plan_missing
+from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
+from pixcore_runners.queueing.dispatch import reap, submit
+
+DONE = "done"  # completed chunks
+CALLED = "called"  # completed chunks that callers numbered
+WAITING = "waiting"  # pending chunks, whose deliveries wait in the queue
+QUEUE = "celery:bench"
+EVERYTHING = 10**12  # results of a search, so that it holds the candidates of any number of chunks
+
+
+class Growth(Enum):
+    """What an operation is about, and with that the largest exponent that it may have in time."""
+
+    DATASET = 1.05
+    CHUNK = 0.05
+
+
+@frozen
+class Endless(Assembly):
+    """An assembly whose sources hold any number of results."""
+
+    def capacity(self, source: str, licenses: Sequence[str]) -> int:
+        """Return a large number."""
+        del source, licenses
+        return EVERYTHING
+
+
+@frozen
+class Queued:
+    """A queue that takes every delivery and keeps none."""
+
+    depth: int = 0
+
+    def send(self, records: Iterable[ChunkRecord], *, ahead: bool = False) -> int:
+        """Read the records."""
+        del ahead
+        return sum(1 for _ in records)
+
+    def discard(self, dataset: str) -> int:
+        """Remove nothing."""
+        del dataset
+        return 0
+
+    def waiting(self) -> int:
+        """Return the depth."""
+        return self.depth
+
+
+@frozen
+class Place:
+    """A database with datasets of ``size`` chunks, and a store.
+
+    Attributes:
+        assembly: The ports on both.
+        size: The chunks of each dataset.
+        folder: An empty folder for the files of an operation.
+        new: Numbers of chunks that do not exist yet.
+    """
+
+    assembly: Assembly
+    size: int
+    folder: Path
+    new: Iterator[int] = field()
+
+    @new.default
+    def _(self) -> Iterator[int]:
+        return count(self.size)
+
+
+def prepare(place: Place) -> None:
+    """Fill the database."""
+    for dataset in (DONE, CALLED):
+        fill(place.assembly.status, dataset, place.size, completed=True)
+    fill(place.assembly.status, WAITING, place.size, QUEUE)
+
+
+def _run(place: Place, number: int) -> None:
+    status = place.assembly.status
+    claim = claimed(status, _key(place, WAITING, number))
+    for phase in (Phase.DOWNLOAD, Phase.VALIDATE, Phase.COMPRESS, Phase.UPLOAD):
+        status.advance(claim, phase, Progress(number))
+    status.renew(claim, 60.0, Progress(CHUNK))
+    status.complete(claim, result(claim.attempt, WAITING))
+
+
+def _deliver_again(place: Place, number: int) -> None:
+    place.assembly.status.claim(_key(place, DONE, number), "bench", 60.0)
+
+
+def _describe_again(place: Place, number: int) -> None:
+    index = place.size - 1 - number % place.size  # of the last ones
+    caller_chunk(index, {"keyword": KEYWORD, "dataset": CALLED, "count": CHUNK}, place.assembly, _no_wait)
+
+
+def _describe_new(place: Place, _: int) -> None:
+    metadata = {"keyword": KEYWORD, "dataset": CALLED, "count": CHUNK, "sources": ["openverse"]}
+    record = caller_chunk(next(place.new), metadata, place.assembly, _no_wait)
+    complete(place.assembly.status, record.chunk.key)
+    card_refresh.refresh(CALLED, place.assembly.status, place.assembly.store)
+
+
+def _look(place: Place, _: int) -> None:
+    place.assembly.status.overview(WAITING)
+
+
+def _look_at_all(place: Place, _: int) -> None:
+    place.assembly.status.overview()
+    place.assembly.status.summary()
+
+
+def _reap(place: Place, _: int) -> None:
+    reap(place.assembly.status, Queued(place.size), QUEUE)
+
+
+def _find(place: Place, _: int) -> None:
+    deque(place.assembly.status.find(DONE), maxlen=0)
+
+
+def _list(place: Place, _: int) -> None:
+    deque(SqlDatasets(place.assembly.status.engine).summaries(), maxlen=0)
+
+
+def _card(place: Place, _: int) -> None:
+    card_refresh.refresh(DONE, place.assembly.status, place.assembly.store)
+
+
+def _submit(place: Place, number: int) -> None:
+    submit(WAITING, place.assembly.status, Queued(), f"{QUEUE}-{number}")
+
+
+def _plan(place: Place, number: int) -> None:
+    spec = DatasetSpec([KeywordSpec(("openverse",), KEYWORD, place.size * CHUNK)], CHUNK, f"planned-{number}")
+    with plan_missing(spec, place.assembly.status, place.assembly) as plan:
+        deque(plan.save(place.assembly.status, place.assembly.store), maxlen=0)
+
+
+def _plan_again(place: Place, _: int) -> None:
+    _plan(place, 0)
+
+
+def _cancel(place: Place, number: int) -> None:
+    place.assembly.status.cancel(f"planned-{number}")
+
+
+def _key(place: Place, dataset: str, number: int) -> ChunkKey:
+    (chunk,) = place.assembly.status.ensure([request(dataset, number % place.size)])
+    return chunk.key
+
+
+def _no_wait(_: float) -> None:
+    pass
+
+
+@frozen
+class Operation:
+    """An operation to measure. ``run`` takes the number of the call, from 0 on."""
+
+    name: str
+    growth: Growth
+    run: Callable[[Place, int], None]
+
+
+OPERATIONS = (
+    Operation("a chunk, from claim to completion", Growth.CHUNK, _run),
+    Operation("a delivery of a completed chunk", Growth.CHUNK, _deliver_again),
+    Operation("a caller's chunk that exists", Growth.CHUNK, _describe_again),
+    Operation("a caller's new chunk, up to the card", Growth.CHUNK, _describe_new),
+    Operation("overview of a dataset", Growth.CHUNK, _look),
+    Operation("overview of all datasets", Growth.CHUNK, _look_at_all),
+    Operation("a round of the reaper", Growth.CHUNK, _reap),
+    Operation("read all records", Growth.DATASET, _find),
+    Operation("list all datasets", Growth.DATASET, _list),
+    Operation("write the card", Growth.DATASET, _card),
+    Operation("submit", Growth.DATASET, _submit),
+    Operation("plan", Growth.DATASET, _plan),
+    Operation("plan again", Growth.DATASET, _plan_again),
+    Operation("cancel", Growth.DATASET, _cancel),
+)
