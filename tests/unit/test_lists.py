@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pixcore.errors import InvalidRequest, WorkspaceFull
+from pixcore_adapters.downloader.licences import slug
 from pixcore_adapters.downloader.lists.files import files
-from pixcore_adapters.downloader.lists.licences import slug
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.downloader.lists.reading import Reading
 

@@ -104,7 +104,7 @@ class Urls:
             SourceUnavailable, SourceChanged: The address cannot be fetched.
             StoreDenied, StoreNotFound, StoreUnavailable: The list, or the earlier listing, cannot be read.
         """
-        files, query = self._files(location, options)
+        files, query = self.files(location, options)
         name = files[0].name if len(files) == 1 else location.partition("?")[0]
         if len(files) == 1:
             formats.expected(name, options)  # raises for an unknown kind of list before it is fetched
@@ -121,8 +121,13 @@ class Urls:
         ) as listing:
             yield listing
 
-    def _files(self, location: str, options: ListOptions) -> tuple[list[ListFile], str]:
-        """Return the files of a list, and the query of its slices."""
+    def files(self, location: str, options: ListOptions = _AS_FOUND) -> tuple[list[ListFile], str]:
+        """Return the files of a list, and the query of its slices. A file is fetched when it is opened.
+
+        Raises:
+            InvalidRequest: There is no list at the path, or no such store.
+            StoreDenied, StoreUnavailable: The store cannot be read.
+        """
         if location == STANDARD_INPUT:
             return [ListFile("standard input", _standard_input)], STANDARD_INPUT
         if remote := _WEB_ADDRESS.match(location):

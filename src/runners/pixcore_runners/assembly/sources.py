@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from pixcore import BlobStore, Candidate, Downloader, InvalidRequest, Slice
+from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.by_source import BySource
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.folder import SOURCE as FOLDER
@@ -24,6 +25,7 @@ from pixcore_runners.settings import Settings, environment_here
 from pixcore_runners.settings.source_names import CONTACTABLE, parse
 
 if TYPE_CHECKING:
+    from pixcore_adapters.downloader.lists.files import ListFile
     from pixcore_adapters.downloader.source import Source
 
 V = TypeVar("V")
@@ -121,6 +123,37 @@ def listing(
     return Urls(store, _fetch_policy(settings), partial(_store_of_list, settings)).listing(
         argument, dataset, planned, options
     )
+
+
+def inaturalist_tables(location: str, settings: Settings) -> Mapping[str, "ListFile"]:
+    """Return iNaturalist's open tables in a folder, at a web address or in a blob store, by their names.
+
+    Nothing is fetched before a table is opened.
+
+    Raises:
+        InvalidRequest: A table is missing in the folder, or there is no such store.
+        StoreDenied, StoreUnavailable: The store cannot be read.
+    """
+    from pixcore_adapters.downloader.lists.inaturalist import TABLES
+    from pixcore_adapters.downloader.urls import Urls, is_store
+
+    urls = Urls(MemoryBlobStore(), _fetch_policy(settings), partial(_store_of_list, settings))
+    found = {}
+    for name in TABLES:
+        base, question, options = location.partition("?")
+        table = f"{base.rstrip('/')}/{name}.csv.gz{question}{options}"
+        if not is_store(location):
+            folder = Path(location).expanduser()
+            names = [f"{name}.{kind}" for kind in ("csv.gz", "csv", "tsv.gz", "tsv")]
+            existing = next((folder / each for each in names if (folder / each).is_file()), None)
+            if existing is None:
+                raise InvalidRequest(
+                    f"{folder} has no table {names[0]}; name the folder with the tables {', '.join(TABLES)} of"
+                    " https://github.com/inaturalist/inaturalist-open-data"
+                )
+            table = str(existing)
+        (found[name],), _ = urls.files(table)
+    return found
 
 
 def capacity(source: str, licenses: Sequence[str], settings: Settings) -> int:

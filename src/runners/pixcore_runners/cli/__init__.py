@@ -17,7 +17,7 @@ from pixcore_runners.observing.logs import escaped, logs_json
 
 # The subcommands by purpose, in the order of the help. Each is `command` in the module of its name.
 _GROUPS = {
-    "Make a dataset": ("demo", "plan", "run", "status", "retry", "cancel"),
+    "Make a dataset": ("demo", "inaturalist", "plan", "run", "status", "retry", "cancel"),
     "Keep datasets": ("list", "copy", "rename", "delete"),
     "Inspect, verify and export it": ("report", "outcomes", "why", "verify", "export", "push"),
     "Decide about single images": ("review", "exclude", "include", "relabel", "decisions", "apply"),

@@ -14,8 +14,8 @@ from pixcore.errors import InvalidRequest
 from pixcore.model.images import Provenance
 from pixcore.model.rows import own_name
 from pixcore.redaction import redacted, without_login
+from pixcore_adapters.downloader.licences import slug
 from pixcore_adapters.downloader.lists.faults import FaultReason, Faults, Junk, shown
-from pixcore_adapters.downloader.lists.licences import slug
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.downloader.lists.text import undecodable
 from pixcore_adapters.downloader.lists.values import checksum, kept
