@@ -1,93 +1,13 @@
 """pixcore: keywords, URL lists and folders into clean, de-duplicated, provenance-tracked datasets."""
 
+# pyright: reportUnsupportedDunderAll=false
+# Type checkers read __init__.pyi instead of this file.
+
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pixcore.chunk.events import Event, Observer
-    from pixcore.chunk.lease import LeaseTerms
-    from pixcore.chunk.pipeline import ChunkPipeline
-    from pixcore.chunk.retry import Policies, RetryPolicy
-    from pixcore.errors import (
-        BlobRefused,
-        Cancelled,
-        ClaimLost,
-        Fault,
-        InvalidRequest,
-        LibraryMissing,
-        MachineUnfit,
-        NoValidImages,
-        PermanentError,
-        PixcoreError,
-        PlanOutdated,
-        SourceChanged,
-        SourceUnavailable,
-        StatusUnavailable,
-        StoreConflict,
-        StoreDenied,
-        StoreFull,
-        StoreNotFound,
-        StoreUnavailable,
-        TransientError,
-        WorkspaceFull,
-        WorkspaceUnusable,
-    )
-    from pixcore.filters.rule import Filter, PictureFilter
-    from pixcore.model.archives import Archive, Blob, StoredBlob
-    from pixcore.model.chunks import (
-        Attempt,
-        Chunk,
-        ChunkKey,
-        ChunkRecord,
-        ChunkResult,
-        Claim,
-        Phase,
-        Priority,
-        Progress,
-        Reject,
-        Status,
-        TwinPair,
-    )
-    from pixcore.model.claims import Busy, Claimed, Done, Elsewhere, Exhausted, NotDue
-    from pixcore.model.comparison import Comparison, Features, Twin
-    from pixcore.model.conversion import Conversion, Converted, Encoding, Resize, Unconverted
-    from pixcore.model.datasets import Change, ChangeKind, CopiedChunk, DatasetSummary
-    from pixcore.model.decisions import Decided, Decision, DecisionKind
-    from pixcore.model.images import (
-        Accepted,
-        Candidate,
-        CandidateKey,
-        Download,
-        Miss,
-        MissReason,
-        Original,
-        Provenance,
-        Rejected,
-        RejectReason,
-        Transfer,
-    )
-    from pixcore.model.measures import Measures
-    from pixcore.model.overview import Overview, RestingWorker
-    from pixcore.model.positions import Allocation
-    from pixcore.model.quality import Fingerprint, NearRule, Quality, TwinRule
-    from pixcore.model.requests import ChunkRequest, Slice
-    from pixcore.model.rows import Row
-    from pixcore.planning.plan import DatasetRequest, KeywordRequest, Lane, plan
-    from pixcore.ports import (
-        Archiver,
-        BlobStore,
-        Contents,
-        Converter,
-        Datasets,
-        Decisions,
-        Downloader,
-        Previewer,
-        StatusRepo,
-        Validator,
-    )
-    from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
-    from pixcore.ports.twin_finder import TwinFinder, Twins
-    from pixcore.stored.near_groups import NearGroup, near_groups
+    from importlib.metadata import EntryPoints
 
 __all__ = [
     "Accepted",
@@ -230,16 +150,33 @@ _MODULES = (
     "chunk.pipeline",
 )
 
-if not TYPE_CHECKING:  # type checkers assume that a module with __getattr__ has every name
+# Entry points of this distribution: names that it offers beside those of the core, such as `collect`. The packages that
+# hold them import the core, so the core must not import them. They are not in __all__, because one of them is `open`.
+_LIBRARY = "pixcore.library"
 
-    def __getattr__(name: str) -> object:
-        for module in _MODULES if name in __all__ else ():
-            imported = import_module(f"{__name__}.{module}")
-            if hasattr(imported, name):
-                globals()[name] = value = getattr(imported, name)
+
+def __getattr__(name: str) -> object:
+    for module in _MODULES if name in __all__ else ():
+        imported = import_module(f"{__name__}.{module}")
+        if hasattr(imported, name):
+            globals()[name] = value = getattr(imported, name)
+            return value
+    if not name.startswith("_"):
+        for entry in _library():
+            if entry.name == name:
+                globals()[name] = value = entry.load()
                 return value
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *(entry.name for entry in _library())})
+
+
+def _library() -> "EntryPoints":
+    from importlib.metadata import EntryPoints, PackageNotFoundError, distribution  # noqa: PLC0415 - slow to import
+
+    try:
+        return distribution("pixcore").entry_points.select(group=_LIBRARY)
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return EntryPoints()

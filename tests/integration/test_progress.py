@@ -19,8 +19,8 @@ from pixcore.model.chunks import Phase
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_runners.cli.direct import stopping
-from pixcore_runners.cli.progress import progress
 from pixcore_runners.cli.shell import Shell
+from pixcore_runners.observing.progress import progress
 from pixcore_runners.settings import load
 
 KEY = ChunkKey("d", 7)
@@ -53,7 +53,7 @@ def shell(*, quiet: bool = False, verbose: bool = False) -> Shell:
 
 def shown(assembly: MemoryAssembly, capsys: pytest.CaptureFixture[str], target: int, **options: bool) -> str:
     """Run a chunk of that many images; return the output on standard error."""
-    with progress(shell(**options), 1) as observer:
+    with progress(1, **options) as observer:
         assembly.pipeline(observer).run(assembly.chunk(target))
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -82,7 +82,7 @@ def test_retries_and_failures_are_printed(home: Path, capsys: pytest.CaptureFixt
             raise StoreUnavailable("the store is away")
 
     assembly = MemoryAssembly(home / "work", [picture(0)])
-    with progress(shell(), 1) as observer, pytest.raises(StoreUnavailable):
+    with progress(1) as observer, pytest.raises(StoreUnavailable):
         assembly.pipeline(observer, store=Away()).run(assembly.chunk(1))
     lines = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"chunk 1: upload failed and is retried in \d+\.\d s: the store is away", lines[1])
@@ -104,14 +104,14 @@ def test_retries_and_failures_are_printed(home: Path, capsys: pytest.CaptureFixt
 )
 def test_an_event_is_one_escaped_line(capsys: pytest.CaptureFixture[str], event: ChunkFailed, line: str) -> None:
     """The text of a foreign error must not control the terminal."""
-    with progress(shell(), 1) as observer:
+    with progress(1) as observer:
         observer(event)
     assert capsys.readouterr().err == f"{line}\n"
 
 
 def test_a_long_line_is_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
     """Users search logs line by line."""
-    with progress(shell(), 1) as observer:
+    with progress(1) as observer:
         observer(ChunkFailed(KEY, 1, "word " * 100 + "end", Status.FAILED))
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -145,7 +145,7 @@ def test_no_color_gives_bars_without_colours(
 def test_a_retried_chunk_counts_once(capsys: pytest.CaptureFixture[str]) -> None:
     """The bar of chunks must advance when a chunk is settled, not at every failure."""
     request = ChunkRequest(0, "cat", 1, (Slice("memory", "q", 0, 1),), dataset="d")
-    with progress(shell(), 2) as observer:
+    with progress(2) as observer:
         for status in (Status.PENDING, Status.PENDING, Status.FAILED):
             observer(ChunkClaimed(KEY, 1, request))
             observer(ChunkFailed(KEY, 1, "x", status))

@@ -1,12 +1,23 @@
 """The names of `from pixcore import …` are enough to write an adapter or run a chunk."""
 
+import ast
 import inspect
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
 import pixcore
+import pixcore_runners.library
+
+LIBRARY = {"Dataset", "Picture", "Report", "collect", "collect_async", "open"}
+
+
+def stub_of(package: Any) -> ast.Module:  # noqa: ANN401 - a module
+    """Return the parsed stub of a package."""
+    return ast.parse(Path(package.__file__).with_suffix(".pyi").read_text())
 
 
 def mentioned(kind: object) -> Iterator[type]:
@@ -59,3 +70,45 @@ def test_an_unknown_name_is_refused_as_in_any_module() -> None:
         _ = pixcore.Path
     with pytest.raises(ImportError, match="cannot import name 'Path' from 'pixcore'"):
         from pixcore import Path  # noqa: F401, PLC0415 - the test checks this import
+
+
+def test_the_stub_names_what_the_package_offers() -> None:
+    """Type checkers read the stub; a name that only it has would pass them and fail at runtime, or the reverse."""
+    imports = [node for node in stub_of(pixcore).body if isinstance(node, ast.ImportFrom)]
+    stubbed = {name.name: node.module for node in imports for name in node.names}
+    assert {name for name, module in stubbed.items() if module == "pixcore_runners.library"} == LIBRARY
+    assert stubbed.keys() - LIBRARY == {*pixcore.__all__}
+    for name, module in stubbed.items():
+        assert module
+        assert hasattr(import_module(module), name), (module, name)
+
+
+def test_the_stub_of_the_library_has_the_signatures_of_its_modules() -> None:
+    """The stub repeats them, so both could drift apart."""
+    for node in stub_of(pixcore_runners.library).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            source = ast.parse(inspect.getsource(getattr(pixcore_runners.library, node.name))).body[0]
+            assert interface(source) == interface(node), node.name
+
+
+def interface(node: ast.AST) -> Any:  # noqa: ANN401 - nested tuples
+    """Return the names, parameters and types of a class or a function, without its private members."""
+    if isinstance(node, ast.ClassDef):
+        public = (each for each in node.body if isinstance(each, ast.FunctionDef | ast.AnnAssign))
+        described = (interface(each) for each in public)
+        return {each[0]: each for each in described if not each[0].startswith("_")}
+    if isinstance(node, ast.AnnAssign):
+        return ast.unparse(node.target), ast.unparse(node.annotation)
+    assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    parameters = [(each.arg, plain(each.annotation)) for each in (*node.args.args, *node.args.kwonlyargs)]
+    defaults = len(node.args.defaults), [each is not None for each in node.args.kw_defaults]
+    return node.name, type(node).__name__, parameters, defaults, plain(node.returns)
+
+
+def plain(annotation: ast.expr | None) -> str:
+    """Return a type as text, without quotes, and with the names that the stub uses."""
+    text = ast.unparse(annotation).strip("'") if annotation else ""
+    names = {"Transform": "Callable[[Image], Any]", "TorchDataset": "Examples[tuple[Any, int]]"}
+    for name, meant in names.items():
+        text = text.replace(name, meant)
+    return text

@@ -3,8 +3,9 @@
 A chunk is unfilled if it failed, or completed with fewer images than its target.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import cache
 
 from pixcore.chunk.dependencies import Dependencies
 from pixcore.chunk.retry import retrying
@@ -19,6 +20,17 @@ def is_unfilled(record: ChunkRecord) -> bool:
     """Return whether a chunk has ended and lacks images."""
     short = record.status is Status.COMPLETED and record.result is not None and record.result.shortfall > 0
     return short or record.status is Status.FAILED
+
+
+def allocations_of(status: StatusRepo) -> Callable[[ChunkRecord], Sequence[Allocation]]:
+    """Return a function that returns the allocations of a chunk's dataset. It reads each once."""
+    read = cache(status.allocations)
+
+    def of(record: ChunkRecord) -> Sequence[Allocation]:
+        request = record.chunk.request
+        return read(request.dataset, "" if request.dataset else request.keyword)
+
+    return of
 
 
 def may_gain(record: ChunkRecord, allocations: Sequence[Allocation]) -> bool:

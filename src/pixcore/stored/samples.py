@@ -80,7 +80,7 @@ def samples(
                     )
                 sha256 = collected_sha256(row)
                 key, extension = f"{record.chunk.id}-{path.stem}", extension_of(str(row["format"]))
-                described = _uniform(row, together) | {"file_name": f"{key}.{extension}", "label": row[label]}
+                described = uniform(row, together) | {"file_name": f"{key}.{extension}", "label": row[label]}
                 yield Sample(splits.place(near.get(sha256, sha256)), key, extension, described, data)
         done()
 
@@ -130,7 +130,7 @@ def _kinds(rows: Iterable[Mapping[str, object]]) -> Iterator[tuple[str, str]]:
             yield column, "integer" if isinstance(value, int) else "string"
 
 
-def _uniform(row: Mapping[str, object], together: Mapping[str, str]) -> dict[str, object]:
+def uniform(row: Mapping[str, object], together: Mapping[str, str]) -> dict[str, object]:
     """Return the row with exactly those columns and types. A missing value becomes ``""`` or 0."""
     return {
         column: row.get(column, 0) if kind == "integer" else str(row.get(column, ""))

@@ -11,7 +11,7 @@ from attrs import define, field
 
 from pixcore import ChunkRecord, InvalidRequest, Status, StoreConflict, StoreNotFound
 from pixcore.chunk.events import silent
-from pixcore.chunk.unfilled import is_worth_a_retry
+from pixcore.chunk.unfilled import allocations_of, is_worth_a_retry
 from pixcore.errors import one_line
 from pixcore.model.decisions import Decided
 from pixcore.model.quality import Quality
@@ -19,7 +19,6 @@ from pixcore.stored.placeholders import placeholders
 from pixcore.stored.revisions import ChangesFinder, ChunkChanges
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.assembly.imaging import validating
-from pixcore_runners.cli.advice import allocations_of
 from pixcore_runners.cli.changes import changes_document, changes_table, sentences
 from pixcore_runners.cli.dataset_arguments import placeholder_options
 from pixcore_runners.cli.direct import run_options, run_records

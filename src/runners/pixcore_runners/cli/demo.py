@@ -23,12 +23,13 @@ from pixcore.stored.check import check_contents
 from pixcore.stored.outcomes import outcome_lines
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.cli.direct import stopping
-from pixcore_runners.cli.document import DONE, PARTIAL, VERSION, document, left_out
-from pixcore_runners.cli.progress import progress
+from pixcore_runners.cli.document import DONE, PARTIAL, VERSION, document
 from pixcore_runners.cli.shell import Shell
 from pixcore_runners.cli.tables import add, plain_table, reasons
 from pixcore_runners.direct.threads import run_chunks
 from pixcore_runners.observing.logs import log_to_stderr
+from pixcore_runners.observing.progress import progress
+from pixcore_runners.planning.advice import left_out
 from pixcore_runners.planning.dataset_plan import plan_missing
 from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
 from pixcore_runners.settings import Settings, load
@@ -136,7 +137,7 @@ def _run(shell: Shell, assembly: Assembly, lists: Mapping[str, Path], verdicts: 
         chunks = [chunk.key for chunk in plan.save(assembly.status, assembly.store)]
     with (
         stopping(shell) as stop,
-        progress(shell, len(chunks)) as shown,
+        progress(len(chunks), verbose=shell.verbose, quiet=shell.quiet) as shown,
         assembly.pipeline(combined(verdicts, shown), stop.is_set) as pipeline,
     ):
         run_chunks(pipeline, chunks, workers=shell.settings.workers, stop=stop)

@@ -3,27 +3,28 @@
 import signal
 import sys
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from types import FrameType
 from typing import NoReturn
 
 import rich_click as click
 
-from pixcore.chunk.unfilled import is_starved, is_unfilled
-from pixcore.model.chunks import ChunkKey, ChunkRecord, Status
+from pixcore.chunk.unfilled import allocations_of, is_unfilled
+from pixcore.model.chunks import ChunkRecord, Status
 from pixcore.ports import Validator
 from pixcore_runners.assembly.assembly import Assembly
-from pixcore_runners.cli.advice import advice, allocations_of
 from pixcore_runners.cli.avoidable import avoidable
-from pixcore_runners.cli.document import DONE, changed, document, exit_code, left_out
-from pixcore_runners.cli.progress import progress
+from pixcore_runners.cli.document import DONE, changed, document, exit_code
 from pixcore_runners.cli.shell import Shell, container_option, with_options
 from pixcore_runners.cli.stored_placeholders import stored_placeholders
 from pixcore_runners.cli.tables import chunk_table, reasons
+from pixcore_runners.direct.reopened import run_with_reopened
 from pixcore_runners.direct.runner import DirectRunner
+from pixcore_runners.direct.stopping import stopping as stopping_by
 from pixcore_runners.observing import card_refresh
+from pixcore_runners.observing.progress import progress
+from pixcore_runners.planning.advice import advice, left_out
 from pixcore_runners.queueing.runner import Runner
 
 # The options of a command that runs chunks. All of them are settings.
@@ -80,7 +81,7 @@ def run_unfinished(
             f"the present settings may get candidates that were missed ({listed}); to try: pixcore retry {dataset}"
         )
     elif code != DONE:
-        shell.say(advice(dataset, records, assembly.status))
+        shell.say(advice(records, assembly.status, f"pixcore retry {dataset}"))
     elif any(map(is_unfilled, records)):
         images = sum(record.result.progress.accepted for record in records if record.result)
         shell.say(f"all candidates were tried; images: {images}, left out: {reasons(left_out(records))}")
@@ -103,13 +104,15 @@ def run_records(
     """
     with stopping(shell) as stop:
         runner = _direct(shell, assembly, stop, validator)
-        tried: set[tuple[ChunkKey, int]] = set()  # chunks, with their number of candidates
-        while records:
-            runner.send(records)
+
+        def run(these: Sequence[ChunkRecord]) -> None:
+            runner.send(these)
             runner.work(shell.settings.workers)
-            reopened = () if only_these else _reopened(assembly, dataset)
-            records = [record for record in reopened if _state(record) not in tried]
-            tried.update(map(_state, records))
+
+        if only_these:
+            run(records)
+        else:
+            run_with_reopened(dataset, records, assembly.status, run)
     card_refresh.refresh(dataset, assembly.status, assembly.store)
 
 
@@ -119,37 +122,16 @@ def _nothing_left(assembly: Assembly, dataset: str) -> str:
     return f"dataset {dataset}: no chunk is left to process{new}"
 
 
-def _reopened(assembly: Assembly, dataset: str) -> list[ChunkRecord]:
-    """Return the chunks that were reopened, because others gave back candidates that they may need."""
-    allocations = allocations_of(assembly.status)
-    pending = assembly.status.find(dataset, Status.PENDING)
-    return [record for record in pending if is_starved(record, allocations(record))]
-
-
-def _state(record: ChunkRecord) -> tuple[ChunkKey, int]:
-    return record.chunk.key, record.chunk.candidates
-
-
 def _direct(shell: Shell, assembly: Assembly, stop: threading.Event, validator: Validator | None) -> Runner:
-    return DirectRunner(assembly, stop, partial(progress, shell), validator, quiet=shell.quiet)
+    return DirectRunner(
+        assembly, stop, partial(progress, verbose=shell.verbose, quiet=shell.quiet), validator, quiet=shell.quiet
+    )
 
 
-@contextmanager
-def stopping(shell: Shell) -> Generator[threading.Event]:
+def stopping(shell: Shell) -> AbstractContextManager[threading.Event]:
     """Give the block an event that the first Ctrl-C or SIGTERM sets. The second one kills the process."""
-    stop = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def handle(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        stop.set()
-        with suppress(RuntimeError):  # the signal may have interrupted a write to this stream
-            shell.say("stopping: running chunks are given back; press Ctrl-C again to kill")
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return stopping_by(
+        lambda: shell.say("stopping: running chunks are given back; press Ctrl-C again to kill"),
+        (signal.SIGINT, signal.SIGTERM),
+        afterwards=signal.SIG_DFL,
+    )

@@ -62,16 +62,6 @@ def exit_code(
     return DONE if all(done) else PARTIAL
 
 
-def left_out(records: Iterable[ChunkRecord]) -> Counter[str]:
-    """Count the candidates of all chunks that were rejected or missed, by reason."""
-    counts = Counter[str]()
-    for record in records:
-        progress = record.result.progress if record.result else record.progress
-        counts.update(progress.rejected)
-        counts.update(progress.missed)
-    return counts
-
-
 def _chunk(record: ChunkRecord) -> dict[str, Any]:
     """Describe what is stored; without an archive, the counts of the last attempt with 0 accepted images."""
     result = record.result

@@ -10,10 +10,10 @@ from pixcore import Slice
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.dataset_arguments import dataset_spec, spec_options
 from pixcore_runners.cli.document import VERSION
-from pixcore_runners.cli.lists import described
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.planning.dataset_plan import plan_missing
+from pixcore_runners.planning.list_summaries import described
 
 
 @click.command("plan")

@@ -2,10 +2,9 @@
 
 import rich_click as click
 
-from pixcore.chunk.unfilled import is_unfilled, is_worth_a_retry
+from pixcore.chunk.unfilled import allocations_of, is_unfilled, is_worth_a_retry
 from pixcore.model.requests import namespace
 from pixcore_runners.assembly.assembly import assemble
-from pixcore_runners.cli.advice import allocations_of
 from pixcore_runners.cli.direct import run_options, run_unfinished
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.planning.dataset_plan import dataset_records

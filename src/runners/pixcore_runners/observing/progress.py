@@ -28,7 +28,6 @@ from pixcore.chunk.events import (
     silent,
 )
 from pixcore.model.chunks import Status
-from pixcore_runners.cli.shell import Shell
 from pixcore_runners.observing.chunk_lines import LogObserver
 from pixcore_runners.observing.logs import escaped
 
@@ -37,12 +36,12 @@ _STEP = 100
 
 
 @contextmanager
-def progress(shell: Shell, chunks: int) -> Generator[Observer]:
-    """Give the block an observer that shows the progress of ``chunks`` chunks."""
+def progress(chunks: int, *, verbose: bool = False, quiet: bool = False) -> Generator[Observer]:
+    """Give the block an observer that shows the progress of ``chunks`` chunks: as log lines if ``verbose``."""
     console = Console(stderr=True)
-    if shell.verbose:
+    if verbose:
         yield LogObserver()
-    elif shell.quiet:
+    elif quiet:
         yield silent
     elif console.is_terminal:
         columns = (
@@ -80,7 +79,7 @@ class _Bars:
                     f"chunk {event.chunk.id}", total=event.request.target, note=""
                 )
             elif isinstance(event, StepRetried):
-                _print(self.bars.console, event, _retrying(event))
+                _print(self.bars.console, event, retrying(event))
             elif isinstance(event, ChunkEnded):
                 self._end(event)
             elif task := self._tasks.get(event.chunk):
@@ -104,7 +103,7 @@ class _Bars:
             self.bars.remove_task(task)
         if _settled(event):
             self.bars.advance(self._all)
-        _print(self.bars.console, event, _ending(event))
+        _print(self.bars.console, event, ending(event))
 
 
 @define
@@ -125,10 +124,10 @@ class _Lines:
             case ImageWithdrawn(chunk=chunk):
                 self._accepted[chunk] -= 1
             case StepRetried():
-                _print(self.console, event, _retrying(event))
+                _print(self.console, event, retrying(event))
             case ChunkEnded(chunk=chunk):
                 self._accepted.pop(chunk, None)
-                _print(self.console, event, _ending(event))
+                _print(self.console, event, ending(event))
 
 
 def _settled(event: ChunkEnded) -> bool:
@@ -140,11 +139,13 @@ def _print(console: Console, event: Event, text: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _retrying(event: StepRetried) -> str:
+def retrying(event: StepRetried) -> str:
+    """Say which step of a chunk failed, and when it is tried again."""
     return f"{event.phase} failed and is retried in {event.wait:.1f} s: {event.error}"
 
 
-def _ending(event: ChunkEnded) -> str:
+def ending(event: ChunkEnded) -> str:
+    """Say how a chunk ended."""
     match event:
         case ChunkCompleted(result=result):
             short = f", {result.shortfall} short" if result.shortfall else ""
