@@ -63,7 +63,7 @@ VALUES: Mapping[str, st.SearchStrategy[object]] = MappingProxyType(
             ("create_container", "ignore_opt_out", "proxy_from_environment", "accept_junk", "keep_rejected"),
             st.booleans(),
         ),
-        **dict.fromkeys(("broker", "result_backend"), BROKERS),
+        **dict.fromkeys(("broker", "result_backend", "pace_redis"), BROKERS),
     }
 )
 LAYER = st.fixed_dictionaries({}, optional={name: VALUES.get(name, COUNTS) for name in Settings.names()})
@@ -90,7 +90,7 @@ def typed(value: object, name: str) -> object:
         return tuple(map(made, value))
     if name == "health":
         return Address(str(value))
-    if name in ("broker", "result_backend"):
+    if name in ("broker", "result_backend", "pace_redis"):
         return SecretUrl(str(value))
     return Path(str(value)) if name in ("work", "keep_pages", "metrics_dir") else value
 

@@ -20,6 +20,8 @@ from pixcore_adapters.downloader.changed import mark_changed, skip_changed
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
 from pixcore_adapters.downloader.fetching import Submit, fetching
+from pixcore_adapters.downloader.pacing.interface import Pacing
+from pixcore_adapters.downloader.pacing.process import ProcessPacing
 from pixcore_adapters.downloader.source import Pages, Source
 
 _POLL_SECONDS = 0.2  # how long to block between two calls of `waiting`
@@ -87,11 +89,13 @@ class WebDownloader:
         sources: The sources by name.
         policy: How to fetch.
         moment: The time in the rows, instead of the time of each fetch, to make archives reproducible byte by byte.
+        pacing: Who shares the limits per host. By default all downloads of this object.
     """
 
     sources: Mapping[str, Source]
     policy: FetchPolicy
     moment: datetime | None = None
+    pacing: Pacing = field(factory=ProcessPacing)
 
     def download(
         self,
@@ -104,7 +108,7 @@ class WebDownloader:
         window = _Window(2 * self.policy.in_flight)
         try:
             with (
-                fetching(partial(Fetcher, self.policy)) as submit,
+                fetching(partial(Fetcher, self.policy, pacing=self.pacing)) as submit,
                 closing(self._proposals(slices, skip, partial(_fetch_page, submit))) as proposals,
             ):
                 while True:

@@ -19,6 +19,7 @@ from pixcore_adapters.downloader.folder import FolderDownloader, listed_files
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
 from pixcore_adapters.downloader.sources.search import Search
+from pixcore_runners.assembly.pace import pacing
 from pixcore_runners.assembly.stores import store_at
 from pixcore_runners.registry.tables import SEARCHES
 from pixcore_runners.settings import Settings, environment_here
@@ -76,7 +77,7 @@ def downloader(settings: Settings, store: BlobStore) -> Downloader:
         def source(name: str) -> "Source":
             return Urls(store, policy) if name == URLS else PagedSource(_search(name), settings.keep_pages)
 
-        return WebDownloader(OnDemand((URLS, *SEARCHES.builtin), source), policy, moment)
+        return WebDownloader(OnDemand((URLS, *SEARCHES.builtin), source), policy, moment, pacing(settings))
 
     # every name but one goes to WebDownloader, which looks for a plug-in and rejects unknown ones
     return BySource(OnDemand((), lambda name: FolderDownloader(store, settings.max_bytes) if name == FOLDER else web()))

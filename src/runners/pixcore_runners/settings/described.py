@@ -6,7 +6,7 @@ from typing import Any
 from attrs import field, frozen
 from attrs.validators import ge, gt, in_, le, not_, optional
 
-from pixcore_runners.settings.permitted import BITS, COUNT, MOST, NUMBER, SECONDS, WEEK
+from pixcore_runners.settings.permitted import BITS, BROKER, COUNT, MOST, NUMBER, SECONDS, WEEK
 
 
 @frozen
@@ -68,3 +68,8 @@ def bits(default: int, text: str) -> Any:  # noqa: ANN401 - a field
 def up_to(most: int, default: int, text: str, expects: str) -> Any:  # noqa: ANN401 - a field
     """Return the field of a setting that is a whole number from 0 to ``most``."""
     return field(default=default, validator=[ge(0), le(most)], metadata=described(text, expects))
+
+
+def service(text: str) -> dict[str, About]:
+    """Return the metadata of a setting that is the URL of a broker or a similar service."""
+    return described(text, BROKER)

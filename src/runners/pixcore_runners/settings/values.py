@@ -24,10 +24,10 @@ from pixcore_runners.settings.described import described as _about
 from pixcore_runners.settings.described import least as _least
 from pixcore_runners.settings.described import option as _option
 from pixcore_runners.settings.described import seconds as _seconds
+from pixcore_runners.settings.described import service as _service
 from pixcore_runners.settings.described import several as _several
 from pixcore_runners.settings.described import up_to as _up_to
 from pixcore_runners.settings.permitted import (
-    BROKER,
     COLUMN,
     LEAST,
     MOST,
@@ -186,9 +186,11 @@ class Settings:
         ),
     )
     in_flight: int = _count(_FETCH.in_flight, "How many images of a chunk are fetched at a time.")
-    per_host: int = _count(_FETCH.per_host, "How many images are fetched from one host at a time.")
-    per_host_rate: float = _least(
-        _FETCH.per_host_rate, "How many fetches from one host may start per second; 0 for no limit."
+    per_host: int = _count(_FETCH.per_host, "How many images are fetched from one host at a time, by all chunks.")
+    per_host_rate: float = _least(_FETCH.per_host_rate, "How many of them may start per second; 0 for no limit.")
+    pace_redis: SecretUrl | None = field(
+        default=None,
+        metadata=_service("The Redis by which several machines share the limits per host. Default: that of the queue."),
     )
     fetch_seconds: float = _seconds(
         _FETCH.seconds, "Seconds that one attempt to fetch an image may take, including redirects."
@@ -218,12 +220,10 @@ class Settings:
         metadata=_about("Fetch through the proxies that HTTP_PROXY and similar variables name.", SWITCH),
     )
     broker: SecretUrl | None = field(
-        default=None,
-        metadata=_about("The broker of the queue; the direct runner needs none.", BROKER),
+        default=None, metadata=_service("The broker of the queue; the direct runner needs none.")
     )
     result_backend: SecretUrl | None = field(
-        default=None,
-        metadata=_about("Where the queue stores results; by default the broker if it is a Redis.", BROKER),
+        default=None, metadata=_service("Where the queue stores results; by default the broker if it is a Redis.")
     )
     queue: str = field(
         default="pixcore",

@@ -32,6 +32,8 @@ from pixcore_adapters.downloader.fetch.retries import Retries
 from pixcore_adapters.downloader.fetch.source_errors import source_error
 from pixcore_adapters.downloader.fetch.statuses import check_robots_status, check_status, location
 from pixcore_adapters.downloader.fetch.url import WebUrl, web_url
+from pixcore_adapters.downloader.pacing.interface import Pacing
+from pixcore_adapters.downloader.pacing.process import ProcessPacing
 
 T = TypeVar("T")
 
@@ -88,19 +90,21 @@ class Fetcher:
         resolver: Resolver | None = None,
         authorities: Path | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pacing: Pacing | None = None,
     ) -> None:
         """``resolver`` defaults to the system's, and ``authorities`` to its certificates or those of ``SSL_CERT_FILE``.
 
-        ``authorities`` is a PEM file.
+        ``authorities`` is a PEM file. ``pacing`` is shared with other fetchers; by default with none.
         """
         self._policy = policy
-        self._pace = Pace(policy, sleep)
+        self._pace = Pace(policy, sleep, pacing or ProcessPacing())
         self._retried = Retries(RetryPolicy(policy.attempts), sleep)
         self._connections = Connections(policy, resolver, authorities)
         self._robots = Robots(self._read_robots, self._pace.slow_down, policy.product)
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        await self._closing.enter_async_context(self._pace)
         await self._closing.enter_async_context(self._connections)
         await self._closing.enter_async_context(self._robots)
         return self
@@ -254,7 +258,7 @@ class Fetcher:
             answered(response.status)
             # Retry-After is more precise
             if response.get("retry-after") is None and (limit := exhausted_limit(response)):
-                self._pace.close(url.host, limit)
+                self._pace.close(url.site, limit)
             if location(response) is not None:
                 return None
             check_status(response)
@@ -268,7 +272,7 @@ class Fetcher:
         while hops <= self._policy.max_redirects:
             with translated(self._policy.seconds):
                 await check(url)
-                async with self._pace.turn(url.host):
+                async with self._pace.turn(url.site):
                     if seconds <= 0:
                         raise TimeoutError
                     started = clock()

@@ -50,7 +50,7 @@ class Robots:
     ) -> None:
         """``read`` returns a file's bytes, none if it does not exist, and raises FetchFailed if that is unknown.
 
-        ``slow_down`` is called with a host and the seconds of its ``Crawl-delay``.
+        ``slow_down`` is called with a site and the seconds of its ``Crawl-delay``.
         """
         self._read, self._slow_down = read, slow_down
         self._product = product
@@ -97,7 +97,7 @@ class Robots:
         rules = robots_rules(_decoded(text), self._product)
         delay = rules.crawl_delay(self._product) or 0.0
         if delay > 0:
-            self._slow_down(url.host, delay)
+            self._slow_down(url.site, delay)
         return rules
 
 

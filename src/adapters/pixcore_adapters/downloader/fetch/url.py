@@ -52,6 +52,11 @@ class WebUrl:
         return f"{self.scheme}://{self.netloc}{port}"
 
     @cached_property
+    def site(self) -> str:
+        """The host, and the port unless it is a default one: HTTP and HTTPS of a host are one site."""
+        return self.origin.partition("://")[2]
+
+    @cached_property
     def text(self) -> str:
         """The whole URL."""
         return self.origin + self.target
