@@ -11,6 +11,7 @@ from attrs import define, field
 from hostile import Answer, Client, Site, picture, status
 
 from pixcore.model.images import Candidate, Miss
+from pixcore_adapters.downloader.sources.search import PageAnswer, PageRequest
 
 Entry = dict[str, Any]
 
@@ -170,20 +171,20 @@ class PagesInMemory:
 
     written: Callable[[str], bytes]
     requests: list[str] = field(factory=list, init=False)
-    futures: list[Future[bytes]] = field(factory=list, init=False)
+    futures: list[Future[PageAnswer]] = field(factory=list, init=False)
 
-    def __call__(self, url: str) -> Future[bytes]:
+    def __call__(self, request: PageRequest) -> Future[PageAnswer]:
         """See ``Pages``; a page arrives once the source waits for it."""
-        self.requests.append(url)
+        self.requests.append(request.url)
         self.futures.append(Future())
         return self.futures[-1]
 
-    def read(self, items: Generator[Candidate | Miss | Future[bytes]]) -> Generator[Candidate | Miss]:
+    def read(self, items: Generator[Candidate | Miss | Future[PageAnswer]]) -> Generator[Candidate | Miss]:
         """Yield the candidates of a source; deliver each page when the source waits for it."""
         with closing(items):
             for item in items:
                 if isinstance(item, Future):
-                    item.set_result(self.written(self.requests[self.futures.index(item)]))
+                    item.set_result(PageAnswer(self.written(self.requests[self.futures.index(item)])))
                 else:
                     yield item
 
@@ -192,6 +193,6 @@ class PagesInMemory:
         return [url for url, future in zip(self.requests, self.futures, strict=True) if future.cancelled()]
 
 
-def no_page(url: str) -> bytes:
+def no_page(url: object) -> bytes:
     """Fail, for sources that must request no page."""
     raise AssertionError(f"{url} was requested")

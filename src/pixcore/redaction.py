@@ -1,6 +1,10 @@
-"""Decide which parts of a text are credentials, and mask them. All that is shown or stored goes through here."""
+"""Decide which parts of a text are credentials, and mask them. All that is shown or stored goes through here.
+
+A credential is known by its place in a URL, or by its value: see ``mask_value``.
+"""
 
 import re
+from urllib.parse import quote, quote_plus
 
 MASK = "***"
 
@@ -21,11 +25,30 @@ _PARAMETER = re.compile(rf"((?:[?&;]|%3F|%26|%3B){CREDENTIAL_NAME}(?:=|%3D))(?:(
 _WORD = re.compile("sig|key|pwd|secret|passw|token", re.IGNORECASE)  # one is in every such name; most URLs have none
 
 
+_values: tuple[str, ...] = ()  # the longest first, because one may hold another
+_SHORTEST = 6  # characters; a shorter value would mask parts of ordinary words
+
+
+def mask_value(secret: str) -> None:
+    """Mask this credential wherever it appears in a text, in this process. Idempotent.
+
+    A source that gets a key from the environment may repeat it in an error message or in the URL of an image, under any
+    name. Values of fewer than 6 characters are not masked.
+    """
+    global _values  # noqa: PLW0603 - one set for the process: texts are redacted far from where keys are read
+    if len(secret) >= _SHORTEST:
+        spellings = {secret, quote(secret, safe=""), quote_plus(secret, safe=""), *_values}
+        _values = tuple(sorted(spellings, key=lambda value: (-len(value), value)))
+
+
 def redacted(text: str) -> str:
     """Return the text with the credentials in its URLs masked: logins, signatures, keys, tokens, passwords.
 
-    Idempotent. A credential that is neither before a host nor the value of a parameter with such a name is not found.
+    Idempotent. A credential that is neither before a host, nor the value of a parameter with such a name, nor known to
+    ``mask_value`` is not found.
     """
+    for value in _values:
+        text = text.replace(value, MASK)
     text = without_login(text)
     has_parameter = "=" in text or "%3" in text  # most texts have none, and a search for words costs more
     return _PARAMETER.sub(rf"\1{MASK}", text) if has_parameter and _WORD.search(text) else text

@@ -29,8 +29,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """Yield a site with forty pictures that also serves as Bing and Openverse; change to an empty folder."""
     at_home(tmp_path, monkeypatch)
     with Site({f"/{n}.jpg": picture(jpeg(n)) for n in range(40)}) as site:
-        on_site, built_in = {"openverse": Openverse(site.url(API)), "bing": Bing(site.url(""))}, sources._search
-        monkeypatch.setattr(sources, "_search", lambda name: on_site.get(name) or built_in(name))
+        on_site, built_in = {"openverse": Openverse(site.url(API)), "bing": Bing(site.url(""))}, sources.search_named
+        monkeypatch.setattr(sources, "search_named", lambda name: on_site.get(name) or built_in(name))
         yield site
 
 
@@ -141,7 +141,7 @@ def test_a_chunk_whose_only_source_is_unreadable_fails_with_the_reason(site: Sit
     assert (ran.code, ran.chunks[0]["status"], ran.chunks[0]["attempt"]) == (4, "failed", 1)
     assert ran.chunks[0]["missed"] == {"source_changed": 1}
     assert "a page of bing cannot be read: " in ran.chunks[0]["error"]
-    assert site.url(f"{ENGINE}?q=red%20panda&first=") in ran.chunks[0]["error"]
+    assert f"(page 1 for 'red panda' at {site.url(ENGINE)})" in ran.chunks[0]["error"]
 
 
 def test_several_keywords_come_from_one_file(site: Site, tmp_path: Path) -> None:

@@ -97,11 +97,11 @@ def test_the_documented_contract_test_finds_a_broken_guarantee(tmp_path: Path, e
 
 def contract(folder: Path, environment: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
     """Run the documented tests of contracts, with warnings as errors."""
-    for name in ("conftest", "test_onefile", "test_inline"):
+    for name in ("conftest", "test_onefile", "test_inline", "test_museum"):
         (folder / f"{name}.py").write_text(FILES[name])
     command = (sys.executable, "-m", "pytest", "-q", "-W", "error", "--strict-markers", "-p", "no:cacheprovider")
     return subprocess.run(
-        (*command, "test_onefile.py", "test_inline.py", *words),
+        (*command, "test_onefile.py", "test_inline.py", "test_museum.py", *words),
         cwd=folder,
         env=environment,
         check=False,
@@ -121,8 +121,13 @@ def test_the_documented_source_works(tmp_path: Path, environment: dict[str, str]
         site.routes["/api/search"] = answer({"pictures": [*entries, {"title": "no image"}]})
         words = ("run", "red panda", "--source", "museum", "--count", 3, "--license", "cc0")
         named = environment | {"MUSEUM_API": site.url("/api/search")}
+        refused = run(tmp_path, named, *words, "--allow-private-hosts", site.host, "--store", "file:./out")
+        assert refused.code == 2
+        assert "museum needs MUSEUM_KEY, which is not set; get a key at https://museum.example/keys" in refused.err
+        named |= {"MUSEUM_KEY": "k3y-of-the-museum"}
         ran = run(tmp_path, named, *words, "--allow-private-hosts", site.host, "--store", "file:./out")
-        assert "/api/search?q=red+panda&page=0" in site.paths()
+        (asked,) = [request for request in site.requests if request.target == "/api/search?q=red+panda&cursor="]
+        assert asked.headers["x-api-key"] == "k3y-of-the-museum"
     assert (ran.code, [chunk["accepted"] for chunk in ran.chunks]) == (0, [3]), ran.err
     with zipfile.ZipFile(ran.chunks[0]["url"].removeprefix("file://")) as archive:
         rows = [json.loads(line) for line in archive.read("rows.jsonl").splitlines()]

@@ -12,14 +12,14 @@ logging.basicConfig(level=logging.DEBUG, stream=sys.stdout, format="%(name)s %(m
 handlers, level = list(logging.root.handlers), logging.root.level
 from engine_pages import CONSENT, baidu_page, bing_page, google_page, results_of
 from pixcore_adapters.downloader.sources.icrawler import Baidu, Bing, Google
-from pixcore_adapters.downloader.sources.search import Unreadable
+from pixcore_adapters.downloader.sources.search import PageAnswer, Unreadable
 assert not {"icrawler", "bs4"} & set(sys.modules), "imported before it is used"
 del seen[:]
 for search, write in ((Bing(), bing_page), (Google(), google_page), (Baidu(), baidu_page)):
-    search.url("secret wish", "", 0)
-    assert search.read(write(results_of(["https://a.example/1.jpg"])))
+    search.request("secret wish", "", 0, "")
+    assert search.read(PageAnswer(write(results_of(["https://a.example/1.jpg"])))).results
     try:
-        search.read(CONSENT)
+        search.read(PageAnswer(CONSENT))
     except Unreadable:
         pass
 assert logging.root.handlers == handlers and logging.root.level == level

@@ -32,17 +32,19 @@ class Store(MemoryBlobStore):
         self.created = True
 """
 SOURCE = """
+from pixcore_adapters.downloader.sources.search import About, PageRequest, ResultPage
+
 class Source:
-    name, size, limit, licenses, ahead, empty_is_end = "herd", 10, 30, frozenset({"cc0"}), 1, True
+    about = About("herd", 10, 30, "free", "https://herd.example/terms", "never", frozenset({"cc0"}))
 
     def __init__(self, environ):
         pass
 
-    def url(self, query, licenses, page):
-        return f"https://herd.example/{query}"
+    def request(self, query, licenses, page, cursor):
+        return PageRequest(f"https://herd.example/{query}")
 
-    def read(self, page):
-        return []
+    def read(self, answer):
+        return ResultPage([])
 """
 ARCHIVER = """
 from attrs import frozen
@@ -145,6 +147,13 @@ def test_a_source_with_a_name_other_than_the_registered_one_is_refused(install: 
     install("pixcore-herd", {SOURCES: {"flock": "herd:Source"}}, herd=SOURCE)
     with pytest.raises(InvalidRequest, match="source 'flock' has the name 'herd'"):
         assembly().capacity("flock", [])
+
+
+def test_a_source_of_an_earlier_interface_is_refused(install: Install) -> None:
+    """Its author must learn what is missing, not see a traceback."""
+    install("pixcore-herd", {SOURCES: {"herd": "herd:Source"}}, herd=SOURCE.replace("about =", "name ="))
+    with pytest.raises(InvalidRequest, match="source 'herd' has no `about`; update the package that registers it"):
+        assembly().capacity("herd", [])
 
 
 # -- kinds of archive --------------------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ from pixcore.model.images import MissReason
 from pixcore_adapters.downloader.fetch.failures import AddressRefused, FetchFailed, transfer_failed, translated
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.pace import Pace
+from pixcore_adapters.downloader.fetch.pages import PageRequest
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
 from pixcore_adapters.downloader.pacing.process import ProcessPacing
 
@@ -426,7 +427,8 @@ def test_page(site: Site, tmp_path: Path) -> None:
     async def run() -> tuple[bytes, int]:
         async with Fetcher(policy(site), sleep=Naps()) as fetcher:
             url = site.url("/list.csv")
-            return await fetcher.page(url, 100), await fetcher.save(url, tmp_path / "list.csv", 100)
+            page = await fetcher.page(PageRequest(url), 100)
+            return page.body, await fetcher.save(url, tmp_path / "list.csv", 100)
 
     assert asyncio.run(run()) == (b"a,b", 3)
     assert (tmp_path / "list.csv").read_bytes() == b"a,b"
@@ -443,14 +445,14 @@ def test_page(site: Site, tmp_path: Path) -> None:
         ("junk", InvalidRequest),
     ],
 )
-def test_no_page(site: Site, path: str, error: type[Exception]) -> None:
-    """An unreachable page raises one line that says whether to retry or to correct the URL, without secrets."""
+def test_no_list(site: Site, tmp_path: Path, path: str, error: type[Exception]) -> None:
+    """An unreachable list raises one line that says whether to retry or to correct the URL, without secrets."""
     site.routes |= {"/503": status(503), "/large": text("x" * 101)}
     url = site.url(path) if path.startswith("/") else path
 
-    async def run() -> bytes:
+    async def run() -> int:
         async with Fetcher(policy(site), sleep=Naps()) as fetcher:
-            return await fetcher.page(url, 100)
+            return await fetcher.save(url, tmp_path / "list", 100)
 
     with pytest.raises(error) as raised:
         asyncio.run(run())
@@ -465,7 +467,7 @@ def test_a_page_honours_retry_after(site: Site) -> None:
 
     async def run() -> bytes:
         async with Fetcher(policy(site), sleep=naps) as fetcher:
-            return await fetcher.page(site.url("/page"), 100)
+            return (await fetcher.page(PageRequest(site.url("/page")), 100)).body
 
     assert (asyncio.run(run()), naps.taken) == (b"a", [45])
 
@@ -488,7 +490,7 @@ def test_an_exhausted_limit_of_a_host_is_waited_out(site: Site, tmp_path: Path, 
 
     async def run() -> tuple[bytes, Fetched | Missed, float]:
         async with Fetcher(policy(site, ignore_opt_out=True), sleep=naps) as fetcher:
-            page = await fetcher.page(site.url("/page"), 100)
+            page = (await fetcher.page(PageRequest(site.url("/page")), 100)).body
             image = await fetcher.fetch(site.url("/x.jpg"), tmp_path / "0")
             waited = sum(naps.taken)
             await fetcher.fetch("http://other.invalid/x.jpg", tmp_path / "1")
@@ -508,9 +510,9 @@ def test_a_limit_exhausted_for_long_is_an_error(site: Site, tmp_path: Path) -> N
 
     async def run() -> Fetched | Missed:
         async with Fetcher(policy(site, ignore_opt_out=True), sleep=naps) as fetcher:
-            await fetcher.page(site.url("/page"), 100)
-            with pytest.raises(SourceUnavailable, match=f"rate_limit .{detail}.; try again later"):
-                await fetcher.page(site.url("/page"), 100)
+            await fetcher.page(PageRequest(site.url("/page")), 100)
+            with pytest.raises(FetchFailed, match=f"rate_limit.*{detail}"):
+                await fetcher.page(PageRequest(site.url("/page")), 100)
             return await fetcher.fetch(site.url("/x.jpg"), tmp_path / "0")
 
     assert asyncio.run(run()) == Missed("rate_limit", permanent=False, detail=detail)
@@ -527,14 +529,14 @@ def test_the_longest_limit_counts(site: Site) -> None:
 
     async def run() -> None:
         async with Fetcher(policy(site), sleep=Naps()) as fetcher:
-            last = asyncio.create_task(fetcher.page(site.url("/minute"), 9))
+            last = asyncio.create_task(fetcher.page(PageRequest(site.url("/minute")), 9))
             await until(lambda: len(site.requests) == 1)
-            await fetcher.page(site.url("/day"), 9)
+            await fetcher.page(PageRequest(site.url("/day")), 9)
             everybody.set()
-            assert await last == b"b"
-            await fetcher.page(site.url("/day"), 9)
+            assert (await last).body == b"b"
+            await fetcher.page(PageRequest(site.url("/day")), 9)
 
-    with pytest.raises(SourceUnavailable, match="the rate limit 200/day is exhausted"):
+    with pytest.raises(FetchFailed, match="the rate limit 200/day is exhausted"):
         asyncio.run(run())
 
 
@@ -559,7 +561,8 @@ def test_no_limit(site: Site, headers: dict[str, object]) -> None:
 
     async def run() -> bytes:
         async with Fetcher(policy(site), sleep=naps) as fetcher:
-            return await fetcher.page(site.url("/page"), 9) + await fetcher.page(site.url("/page"), 9)
+            request = PageRequest(site.url("/page"))
+            return (await fetcher.page(request, 9)).body + (await fetcher.page(request, 9)).body
 
     assert (asyncio.run(run()), naps.taken) == (b"aa", [])
 

@@ -39,7 +39,7 @@ from pixcore_adapters.downloader import web
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.sources.icrawler import Baidu, Bing, Google
 from pixcore_adapters.downloader.sources.paged import PagedSource
-from pixcore_adapters.downloader.sources.search import Result, Unreadable
+from pixcore_adapters.downloader.sources.search import PageAnswer, Result, Unreadable
 from pixcore_adapters.downloader.web import WebDownloader
 
 KEYWORD = "red panda"
@@ -87,9 +87,9 @@ def hosted(site: Site, count: int) -> list[Found]:
 def items(site: Site, kind: Kind, into: Path, start: int = 0, stop: int = 1000) -> list[Download | Miss]:
     """Download a slice with the real downloader."""
     search = kind.search(site.url(""))
-    downloader = WebDownloader({search.name: PagedSource(search)}, policy(site))
+    downloader = WebDownloader({search.about.name: PagedSource(search)}, policy(site))
     into.mkdir(exist_ok=True)
-    return list(downloader.download([Slice(search.name, KEYWORD, start, stop)], into))
+    return list(downloader.download([Slice(search.about.name, KEYWORD, start, stop)], into))
 
 
 def urls(taken: Sequence[Download | Miss]) -> list[str]:
@@ -107,7 +107,7 @@ def requested(site: Site, kind: Kind) -> list[str]:
 
 def test_the_real_engines_are_requested_over_https() -> None:
     """All engines are requested over https, although icrawler uses http for Baidu."""
-    assert [kind.search().url("cat", "", 0) for kind in KINDS.values()] == [
+    assert [kind.search().request("cat", "", 0, "").url for kind in KINDS.values()] == [
         "https://www.bing.com/images/async?q=cat&first=1",
         "https://www.google.com/search?q=cat&ijn=0&start=0&tbs=&tbm=isch",
         "https://image.baidu.com/search/acjson?tn=resultjson_com&ipn=rj&word=cat&pn=0&rn=30",
@@ -118,7 +118,7 @@ def test_the_real_engines_are_requested_over_https() -> None:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def test_any_keyword_is_sent_unchanged(kind: Kind, keyword: str) -> None:
     """Any keyword is sent unchanged, also with ampersands and braces."""
-    address = urlsplit(kind.search("http://127.0.0.1:1").url(keyword, "", 2))
+    address = urlsplit(kind.search("http://127.0.0.1:1").request(keyword, "", 2, "").url)
     assert (address.scheme, address.netloc, address.path) == ("http", "127.0.0.1:1", kind.path)
     values = parse_qs(address.query)
     assert (values[kind.word], values[kind.start]) == ([keyword], [kind.starts[2]])
@@ -126,7 +126,7 @@ def test_any_keyword_is_sent_unchanged(kind: Kind, keyword: str) -> None:
 
 def test_a_lone_surrogate_in_a_keyword_is_replaced(kind: Kind) -> None:
     """A lone surrogate, as from a broken terminal, is replaced."""
-    values = parse_qs(urlsplit(kind.search().url("cat\ud83d", "", 0)).query)
+    values = parse_qs(urlsplit(kind.search().request("cat\ud83d", "", 0, "").url).query)
     assert values[kind.word] == ["cat?"]
 
 
@@ -135,8 +135,8 @@ def test_a_lone_surrogate_in_a_keyword_is_replaced(kind: Kind) -> None:
 
 def test_all_results_of_a_page_are_read_in_order(kind: Kind) -> None:
     """All results of a page are read in order, because their ranks are their positions."""
-    results = results_of(f"https://host.example/{n}.jpg" for n in range(kind.search.size))
-    read = kind.search().read(kind.write(results))
+    results = results_of(f"https://host.example/{n}.jpg" for n in range(kind.search.about.size))
+    read = kind.search().read(PageAnswer(kind.write(results))).results
     assert [one and one.url for one in read] == [found.url for found in results]
 
 
@@ -144,7 +144,7 @@ def test_all_results_of_a_page_are_read_in_order(kind: Kind) -> None:
 def test_page_and_title_are_kept(kind: Kind) -> None:
     """Page and title are kept as provenance, without the engine's markup."""
     found = Found("https://a.example/1.jpg", "https://a.example/page?x=1&y=2", "Tom's  red panda &amp; co\n(2024)")
-    (result,) = kind.search().read(kind.write([found]))
+    (result,) = kind.search().read(PageAnswer(kind.write([found]))).results
     assert result == Result(
         found.url, Provenance(page_url="https://a.example/page?x=1&y=2", title="Tom's red panda & co (2024)")
     )
@@ -153,13 +153,19 @@ def test_page_and_title_are_kept(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", [KINDS["bing"], KINDS["baidu"]], ids=["bing", "baidu"])
 def test_an_invalid_page_address_is_dropped(kind: Kind) -> None:
     """A page address that is not a web URL is dropped, because reports show it as a link."""
-    (result,) = kind.search().read(kind.write([Found("https://a.example/1.jpg", "javascript:alert(1)", "")]))
+    (result,) = (
+        kind.search()
+        .read(PageAnswer(kind.write([Found("https://a.example/1.jpg", "javascript:alert(1)", "")])))
+        .results
+    )
     assert result == Result("https://a.example/1.jpg", Provenance())
 
 
 def test_a_title_can_be_written_to_a_file() -> None:
     """A title with a lone surrogate becomes text that can be written to a file."""
-    (result,) = Bing().read(bing_links([r'{"murl": "https://a.example/1.jpg", "t": "a \ud83d b\u0007c"}']))
+    (result,) = (
+        Bing().read(PageAnswer(bing_links([r'{"murl": "https://a.example/1.jpg", "t": "a \ud83d b\u0007c"}']))).results
+    )
     assert result is not None
     assert result.provenance.title == "a ? bc"
 
@@ -176,7 +182,7 @@ def test_a_title_can_be_written_to_a_file() -> None:
 )
 def test_bing_gives_results_that_icrawlers_parser_drops(url: str) -> None:
     """Bing's results include those that icrawler's parser drops: other suffixes, upper case, query strings."""
-    (result,) = Bing().read(bing_page([Found(url)]))
+    (result,) = Bing().read(PageAnswer(bing_page([Found(url)]))).results
     assert result is not None
     assert result.url == url
 
@@ -192,7 +198,11 @@ def test_bing_gives_results_that_icrawlers_parser_drops(url: str) -> None:
 def test_a_link_of_bing_that_cannot_be_read_keeps_its_place(attribute: str) -> None:
     """A link of Bing that cannot be parsed keeps its position, so that later ones do not shift."""
     good = json.dumps({"murl": "https://a.example/1.jpg"})
-    assert [bool(one) for one in Bing().read(bing_links([good, attribute, good]))] == [True, False, True]
+    assert [bool(one) for one in Bing().read(PageAnswer(bing_links([good, attribute, good]))).results] == [
+        True,
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -201,13 +211,17 @@ def test_a_link_of_bing_that_cannot_be_read_keeps_its_place(attribute: str) -> N
 def test_an_item_of_baidu_that_cannot_be_read_keeps_its_place(item: object) -> None:
     """An item of Baidu that cannot be parsed keeps its position."""
     good = {"objURL": ciphered("https://a.example/1.jpg")}
-    assert [bool(one) for one in Baidu().read(baidu_items([good, item, good]))] == [True, False, True]
+    assert [bool(one) for one in Baidu().read(PageAnswer(baidu_items([good, item, good]))).results] == [
+        True,
+        False,
+        True,
+    ]
 
 
 def test_baidus_cipher_is_undone() -> None:
     """Baidu's encoded URLs are decoded; the example is a real one."""
     item = {"objURL": "ippr_z2C$qAzdH3FAzdH3Fooo_z&e3B99ln_z&e3Bv54AzdH3Fxtg22wg45pjAzdH3Fdab00AzdH3F8_z&e3Bip4"}
-    (result,) = Baidu().read(baidu_items([item]))
+    (result,) = Baidu().read(PageAnswer(baidu_items([item]))).results
     assert result is not None
     assert result.url == "http://www.4493.com/xingganmote/20877/1.htm"
 
@@ -218,7 +232,7 @@ def test_google_gives_no_assets_of_its_own_no_markup_and_nothing_twice() -> None
         ["https:\/\/a.example\/caf\u00e9.jpg",1],["https://a.example/熊猫.png",1],
         ["https://page.example/1","IMG 1.jpg"],["https://lh3.googleusercontent.com/u.jpg",1],
         ["https://a.example/1.jpg",1],["https://notgstatic.com/1.jpg",1],["https://a.example/1.jpg",2]]</script>"""
-    assert [one and one.url for one in Google().read(page.encode())] == [
+    assert [one and one.url for one in Google().read(PageAnswer(page.encode())).results] == [
         "https://a.example/café.jpg",
         "https://a.example/熊猫.png",
         "https://lh3.googleusercontent.com/u.jpg",
@@ -253,19 +267,19 @@ def test_google_gives_no_assets_of_its_own_no_markup_and_nothing_twice() -> None
 def test_a_page_that_is_not_of_results_is_unreadable(search: Bing | Google | Baidu, page: bytes, why: str) -> None:
     """A page that is not a page of results raises Unreadable with the reason."""
     with pytest.raises(Unreadable, match=why):
-        search.read(page)
+        search.read(PageAnswer(page))
 
 
 def test_a_page_crafted_to_be_slow_is_refused() -> None:
     """A page crafted to be slow is refused: half a megabyte would take icrawler's parser 15 minutes."""
     with pytest.raises(Unreadable, match="would take too long"):
-        Google().read(b"<script>" + b"http" * 125_000)
+        Google().read(PageAnswer(b"<script>" + b"http" * 125_000))
 
 
 def test_deep_nesting_is_read(kind: Kind) -> None:
     """Deep nesting is parsed without RecursionError."""
     try:
-        assert kind.search().read(b"<div>" * 9_999 + b"<script>" * 9_999) == []
+        assert kind.search().read(PageAnswer(b"<div>" * 9_999 + b"<script>" * 9_999)).results == []
     except Unreadable:
         assert kind.search is Baidu
 
@@ -273,7 +287,7 @@ def test_deep_nesting_is_read(kind: Kind) -> None:
 def read(kind: Kind, page: bytes) -> None:
     """Parse a page and check what holds for every page."""
     try:
-        results = kind.search().read(page)
+        results = kind.search().read(PageAnswer(page)).results
     except Unreadable:
         return
     assert any(results) or results == []
@@ -324,18 +338,18 @@ def test_any_values_of_baidu_are_read(values: list[dict[str, object]]) -> None:
 
 def test_pages_are_turned_to_the_last_result(kind: Kind, site: Site, tmp_path: Path) -> None:
     """All pages to the last, partial one are read; each result comes once and in order."""
-    results = hosted(site, 2 * kind.search.size + 7)
+    results = hosted(site, 2 * kind.search.about.size + 7)
     site.routes[kind.path] = engine(kind.serve(results))
     taken = items(site, kind, tmp_path)
     assert urls(taken) == [found.url for found in results]
     assert [item.candidate.key.position for item in taken] == list(range(len(results)))
     assert requested(site, kind)[:3] == list(kind.starts)
-    assert len(requested(site, kind)) <= 3 + kind.search.ahead
+    assert len(requested(site, kind)) <= 3 + kind.search.about.ahead
 
 
 def test_a_slice_asks_for_no_page_but_its_own(kind: Kind, site: Site, tmp_path: Path) -> None:
     """A slice in the middle requests only its own pages."""
-    size = kind.search.size
+    size = kind.search.about.size
     results = hosted(site, 3 * size)
     site.routes[kind.path] = engine(kind.serve(results))
     taken = items(site, kind, tmp_path, size + 3, 2 * size)
@@ -349,15 +363,17 @@ def test_nothing_found(kind: Kind, site: Site, tmp_path: Path) -> None:
     if kind.search is Baidu:
         assert items(site, kind, tmp_path) == []
     else:
-        with pytest.raises(SourceChanged, match=f"a page of {kind.search.name} cannot be read: it has no results"):
+        with pytest.raises(
+            SourceChanged, match=f"a page of {kind.search.about.name} cannot be read: it has no results"
+        ):
             items(site, kind, tmp_path)
 
 
 def test_a_consent_page_is_an_error_unless_results_came_before(kind: Kind, site: Site, tmp_path: Path) -> None:
     """A consent page raises SourceChanged if nothing came before; otherwise it is a miss."""
-    results = hosted(site, kind.search.size)
+    results = hosted(site, kind.search.about.size)
     site.routes[kind.path] = status(200, CONSENT)
-    with pytest.raises(SourceChanged, match=f"a page of {kind.search.name} cannot be read"):
+    with pytest.raises(SourceChanged, match=f"a page of {kind.search.about.name} cannot be read"):
         items(site, kind, tmp_path)
     site.routes[kind.path] = in_turn(status(200, kind.write(results)), status(200, CONSENT))
     taken = items(site, kind, tmp_path)
@@ -394,7 +410,7 @@ def test_a_long_retry_after_is_unavailable(kind: Kind, site: Site, tmp_path: Pat
 
 def test_an_image_on_two_pages_is_fetched_once(kind: Kind, site: Site, tmp_path: Path) -> None:
     """An image on two pages is fetched once, because engines reorder results between requests."""
-    size = kind.search.size
+    size = kind.search.about.size
     results = hosted(site, 2 * size - 5)
     both = [*results[:size], *results[size - 5 :]]
     site.routes[kind.path] = engine(kind.serve(both))
@@ -433,5 +449,5 @@ def test_without_icrawler_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, mi
     with pytest.raises(
         InvalidRequest, match=r"need icrawler 0\.6\.10 .*; pip install 'pixcore\[icrawler\]'"
     ) as refused:
-        Bing().read(b"") if missing == "bs4" else Bing().url("cat", "", 0)
+        Bing().read(PageAnswer(b"")) if missing == "bs4" else Bing().request("cat", "", 0, "")
     assert "\n" not in str(refused.value)

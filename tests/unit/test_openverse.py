@@ -19,7 +19,7 @@ from pixcore.model.images import Download, Miss, MissReason, Provenance
 from pixcore.model.requests import Slice
 from pixcore_adapters.downloader.sources.openverse import Openverse
 from pixcore_adapters.downloader.sources.paged import PagedSource
-from pixcore_adapters.downloader.sources.search import Unreadable
+from pixcore_adapters.downloader.sources.search import PageAnswer, Unreadable
 from pixcore_adapters.downloader.web import WebDownloader
 
 PATH = "/v1/images/"
@@ -66,10 +66,10 @@ def positions(items: list[Download | Miss]) -> list[int]:
 def test_a_request_follows_the_documentation() -> None:
     """Pages count from 1, and a keyword is quoted."""
     search = Openverse()
-    url = search.url("C&A = 100%+ größe?\ud800", "", 0)
+    url = search.request("C&A = 100%+ größe?\ud800", "", 0, "").url
     assert urlsplit(url)._replace(query="").geturl() == "https://api.openverse.org/v1/images/"
     assert query(url) == {"q": "C&A = 100%+ größe??", "page": "1", "page_size": "20"}
-    assert query(search.url("cat", "by,sampling+", 11)) == {
+    assert query(search.request("cat", "by,sampling+", 11, "").url) == {
         "q": "cat",
         "page": "12",
         "page_size": "20",
@@ -79,7 +79,11 @@ def test_a_request_follows_the_documentation() -> None:
 
 def test_a_result_keeps_all_of_its_provenance() -> None:
     """A result keeps creator, licence and page, which a user who publishes the dataset must name."""
-    (result,) = Openverse().read(json.dumps({"results": [openverse_entry("https://a.example/1.jpg", 7)]}).encode())
+    (result,) = (
+        Openverse()
+        .read(PageAnswer(json.dumps({"results": [openverse_entry("https://a.example/1.jpg", 7)]}).encode()))
+        .results
+    )
     assert result
     assert (result.url, result.license) == ("https://a.example/1.jpg", "by-sa")
     assert result.provenance == Provenance(
@@ -106,7 +110,7 @@ def test_a_result_keeps_all_of_its_provenance() -> None:
 def test_licences_read_as_people_write_them(slug: str | None, version: str | None, name: str) -> None:
     """A row has the licence's usual name, "CC BY 2.0", not the slug."""
     entry = openverse_entry("https://a.example/1.jpg", license=slug, license_version=version)
-    (result,) = Openverse().read(json.dumps({"results": [entry]}).encode())
+    (result,) = Openverse().read(PageAnswer(json.dumps({"results": [entry]}).encode())).results
     assert result
     assert result.provenance.license == name
     assert result.license == (slug or "").lower()
@@ -116,7 +120,7 @@ def test_null_and_unexpected_values_are_empty() -> None:
     """Null and values of other types are empty; no row holds "None"."""
     bare = {"url": " https://a.example/1.jpg ", "title": None, "creator": 7, "license_url": ["x"]}
     odd = {"url": "https://a.example/2.jpg", "title": "two\n lines\ud800", "foreign_landing_url": {}}
-    first, second = Openverse().read(json.dumps({"results": [bare, odd]}).encode())
+    first, second = Openverse().read(PageAnswer(json.dumps({"results": [bare, odd]}).encode())).results
     assert first
     assert (first.url, first.provenance) == ("https://a.example/1.jpg", Provenance())
     assert second
@@ -127,7 +131,7 @@ def test_a_result_without_an_image_keeps_its_position() -> None:
     """A result without an image keeps its position, so that later ones do not shift."""
     entries = [openverse_entry("https://a.example/0.jpg"), {}, "junk", openverse_entry("https://a.example/3.jpg")]
     entries += [openverse_entry("https://a.example/" + "x" * 8000)]
-    results = Openverse().read(json.dumps({"results": entries}).encode())
+    results = Openverse().read(PageAnswer(json.dumps({"results": entries}).encode())).results
     assert [result and result.url for result in results] == [
         "https://a.example/0.jpg",
         None,
@@ -152,14 +156,14 @@ UNREADABLE = {
 def test_a_page_without_results_is_unreadable(page: bytes) -> None:
     """A page without any readable result is unreadable; it is not the end of the results."""
     with pytest.raises(Unreadable):
-        Openverse().read(page)
+        Openverse().read(PageAnswer(page))
 
 
 @given(JSON)
 def test_no_answer_breaks_the_reader(value: object) -> None:
     """Any response gives results or Unreadable, and never another exception."""
     try:
-        results = Openverse().read(json.dumps(value).encode())
+        results = Openverse().read(PageAnswer(json.dumps(value).encode())).results
     except Unreadable:
         return
     assert all(result is None or result.url for result in results)
@@ -247,7 +251,9 @@ def test_too_many_requests(site: Site, tmp_path: Path) -> None:
     """A wait of more than a minute raises SourceUnavailable, without further requests."""
     found = api(site, 45)
     found.instead[1] = answer({"detail": "Request was throttled."}, 429, Retry_After="3600")
-    with pytest.raises(SourceUnavailable, match="http_429; try again later"):
+    with pytest.raises(
+        SourceUnavailable, match=r"openverse: its limit of requests is spent .http_429.; try again later"
+    ):
         list(downloader(site).download([slice_of(0, 45)], tmp_path))
     assert found.pages == [0, 1]
 
@@ -268,6 +274,7 @@ def test_an_exhausted_limit_of_a_day_is_an_error(site: Site, tmp_path: Path) -> 
         both = evolve(downloader(site), policy=policy(site, private_hosts={site.host, host}))
         items = both.download([slice_of(0, 45)], tmp_path)
         delivered = [next(items) for _ in range(40)]
+        assert next(items).candidate.key.position == 40  # the miss that names the source
         with pytest.raises(SourceUnavailable, match="the rate limit 200/day is exhausted for at most 86400 seconds"):
             next(items)
     assert [item.path.read_bytes() for item in delivered if isinstance(item, Download)] == [body(n) for n in range(40)]

@@ -1,9 +1,11 @@
 """Pages of results become candidates: each position once, no unneeded request, and every error names its page."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from apis import PagesInMemory
@@ -14,34 +16,53 @@ from hypothesis import strategies as st
 from pixcore.errors import SourceChanged, SourceUnavailable
 from pixcore.model.images import Candidate, CandidateKey, Miss, MissReason, Provenance
 from pixcore.model.requests import Slice
+from pixcore_adapters.downloader.sources.page_requests import PageRequests
 from pixcore_adapters.downloader.sources.paged import PagedSource
-from pixcore_adapters.downloader.sources.search import Overloaded, Result, Unreadable
+from pixcore_adapters.downloader.sources.search import (
+    About,
+    Overloaded,
+    PageAnswer,
+    PageRequest,
+    Result,
+    ResultPage,
+    Unreadable,
+)
+
+if TYPE_CHECKING:
+    from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 
 
 @frozen
 class MadeUpSearch:
     """A search whose pages are JSON lists of URLs, with null for a result without an image."""
 
-    name: str = "made"
     size: int = 3
     limit: int = 1_000
-    licenses: frozenset[str] = frozenset({"by", "cc0"})
     ahead: int = 2
     empty_is_end: bool = True
 
-    def url(self, query: str, licenses: str, page: int) -> str:
+    @property
+    def about(self) -> About:
         """See ``Search``."""
-        return f"http://made.example/{query}/{licenses}/{page}"
+        terms = ("free", "https://made.example/terms", "in memory")
+        return About("made", self.size, self.limit, *terms, ahead=self.ahead, empty_is_end=self.empty_is_end)
 
-    def read(self, page: bytes) -> Sequence[Result | None]:
+    def request(self, query: str, licenses: str, page: int, cursor: str) -> PageRequest:
         """See ``Search``."""
+        assert not cursor
+        return PageRequest(f"http://made.example/{query}/{licenses}/{page}")
+
+    def read(self, answer: PageAnswer) -> ResultPage:
+        """See ``Search``."""
+        page = answer.body
         if page == b"busy":
             raise Overloaded("too many readers")
         try:
             urls = json.loads(page)
         except ValueError as exc:
             raise Unreadable("it is no list") from exc
-        return [url and Result(url, Provenance(title=f"title of {url}"), url.partition(":")[0]) for url in urls]
+        results = [url and Result(url, Provenance(title=f"title of {url}"), url.partition(":")[0]) for url in urls]
+        return ResultPage(results)
 
 
 def pages_of(results: Sequence[str | None], size: int = 3) -> PagesInMemory:
@@ -194,8 +215,8 @@ def test_an_unreadable_page_is_named() -> None:
     with pytest.raises(SourceChanged) as raised:
         read(PagedSource(MadeUpSearch()), slice_of(0, 3), same_page(b"<html>"))
     assert str(raised.value) == (
-        "a page of made cannot be read: it is no list (http://made.example/q//0); save the page with --keep-pages DIR"
-        " and report it"
+        "a page of made cannot be read: it is no list (page 1 for 'q' at http://made.example/q//0); save the page with"
+        " --keep-pages DIR and report it"
     )
 
 
@@ -233,3 +254,28 @@ def test_a_page_that_cannot_be_kept_hides_no_error(tmp_path: Path) -> None:
     source = PagedSource(MadeUpSearch(), keep_pages=tmp_path / "file")
     with pytest.raises(SourceChanged, match=r"it is no list .*; the page could not be saved: FileExistsError"):
         read(source, slice_of(0, 3), same_page(b"<html>"))
+
+
+# -- limits by the minute --------------------------------------------------------------------------------------------
+
+
+def test_requests_of_all_chunks_keep_to_the_limit_of_a_minute() -> None:
+    """The fourth request of a minute waits until the first one is a minute old; another host need not wait."""
+    now, naps = [100.0], list[float]()
+
+    async def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        now[0] += seconds
+
+    @frozen
+    class Instant:
+        async def page(self, request: PageRequest, _max_bytes: int) -> PageAnswer:
+            return PageAnswer(request.url.encode())
+
+    requests = PageRequests(clock=lambda: now[0], sleep=sleep)
+    fetcher = cast("Fetcher", Instant())
+    for seconds in (0, 10, 10, 10):
+        now[0] += seconds
+        asyncio.run(requests.page(fetcher, PageRequest("http://made.example/q", per_minute=3), 9))
+    asyncio.run(requests.page(fetcher, PageRequest("http://other.example/q", per_minute=3), 9))
+    assert naps == [30.0]

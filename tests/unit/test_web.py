@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from contract.disk import no_file_above
 from hostile import (
     PICTURE,
@@ -270,14 +270,26 @@ def test_source_changed_is_raised_if_none_delivered(site: Site, tmp_path: Path) 
     assert came(sources, site, tmp_path, "a", "b", skip=True) == ["a0 source_changed"]
 
 
-def test_an_unavailable_source_is_raised_after_its_results(site: Site, tmp_path: Path) -> None:
-    """SourceUnavailable is raised after the earlier results, and resuming fetches those no second time."""
-    down = fake(site, "/0.jpg", "/1.jpg", error=SourceUnavailable("down"))
-    items = WebDownloader({"a": down}, policy(site)).download([slice_of()], tmp_path)
+def test_an_unavailable_source_is_raised_after_all_results(site: Site, tmp_path: Path) -> None:
+    """The other sources may fill the chunk, so SourceUnavailable is raised only after theirs; a miss names it before.
+
+    Resuming fetches the delivered images no second time.
+    """
+    sources = {"a": fake(site, "/0.jpg", "/1.jpg", error=SourceUnavailable("down")), "b": fake(site, "/2.jpg")}
+    items = WebDownloader(sources, policy(site)).download([slice_of(), evolve(slice_of(), source="b")], tmp_path)
     assert positions([next(items), next(items)]) == [0, 1]
+    lost, delivered = next(items), next(items)
+    assert isinstance(lost, Miss)
+    assert (lost.candidate.key.position, lost.reason, lost.permanent, lost.detail) == (
+        2,
+        "source_unavailable",
+        False,
+        "down",
+    )
+    assert delivered.candidate.key.source == "b"
     with pytest.raises(SourceUnavailable, match="down"):
         next(items)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_full_disk_is_an_error_not_a_miss(site: Site, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class MissReason(StrEnum):
     REPEATED = "repeated_url"
     LICENSE = "license_not_allowed"
     CHANGED = "source_changed"
+    UNAVAILABLE = "source_unavailable"
 
 
 # Permanent misses with these reasons may be downloads under other settings, or once the user has mended the folder. So

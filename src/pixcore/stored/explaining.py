@@ -61,6 +61,7 @@ _MEANINGS: Mapping[str, str] = {
     MissReason.REPEATED: "an earlier candidate has the same address",
     MissReason.LICENSE: "the licence is not one of those that were asked for",
     MissReason.CHANGED: "the source's results can no longer be read",
+    MissReason.UNAVAILABLE: "the source could not be reached, or allows no more requests",
 }
 
 

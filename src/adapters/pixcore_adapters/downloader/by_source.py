@@ -11,7 +11,7 @@ from pixcore.model.images import CandidateKey, Download, Miss
 from pixcore.model.requests import Slice
 from pixcore.ports import Downloader
 from pixcore.ports.downloader import do_nothing
-from pixcore_adapters.downloader.changed import skip_changed
+from pixcore_adapters.downloader.failed import skip_failed
 
 
 @frozen
@@ -37,7 +37,7 @@ class BySource:
         pairs = ((self._downloader(slice_.source), slice_) for slice_ in slices)
         runs = (list(group) for _, group in groupby(pairs, key=lambda pair: id(pair[0])))
         streams = (run[0][0].download([slice_ for _, slice_ in run], into, skip, waiting) for run in runs)
-        return skip_changed(streams, delivered=bool(skip))
+        return skip_failed(streams, delivered=bool(skip))
 
     def _downloader(self, source: str) -> Downloader:
         if source not in self.downloaders:

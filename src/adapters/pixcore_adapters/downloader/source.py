@@ -6,15 +6,16 @@ from typing import Protocol
 
 from pixcore.model.images import Candidate, Miss
 from pixcore.model.requests import Slice
+from pixcore_adapters.downloader.fetch.pages import PageAnswer, PageRequest
 
 
 class Pages(Protocol):
     """Fetch pages over the same connections, and within the same rate limits, as the images."""
 
-    def __call__(self, url: str) -> Future[bytes]:
-        """Start to fetch a page and return a future of its decoded body, at most 20 MiB.
+    def __call__(self, request: PageRequest) -> Future[PageAnswer]:
+        """Start to fetch a page and return a future of its answer, whose body has at most 20 MiB.
 
-        The future's ``result`` raises InvalidRequest, SourceUnavailable or SourceChanged; see ``Fetcher.page``.
+        The future's ``result`` raises FetchFailed; see ``Fetcher.page``.
         Cancelling the future cancels the fetch. The end of the download cancels all of them.
         """
         ...
@@ -23,7 +24,7 @@ class Pages(Protocol):
 class Source(Protocol):
     """A place on the web, or a kind of list, that proposes candidates."""
 
-    def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:
+    def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[PageAnswer]]:
         """Yield the slice's candidates lazily, in ascending order of position.
 
         At most one item a position of ``[slice_.start, slice_.stop)``: a ``Candidate``, or a ``Miss`` for one that can

@@ -23,6 +23,7 @@ from pixcore.model.images import Candidate, CandidateKey, Miss, MissReason, Prov
 from pixcore.model.requests import Slice
 from pixcore.ports import BlobStore
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
+from pixcore_adapters.downloader.fetch.pages import PageAnswer
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.fetching import fetching
 from pixcore_adapters.downloader.listing import Listing, new_listing, read
@@ -86,7 +87,7 @@ class Urls:
     policy: FetchPolicy
     open_store: Callable[[str], BlobStore] = _no_store
 
-    def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002 - reads a listing
+    def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[PageAnswer]]:  # noqa: ARG002 - reads a listing
         """See ``Source``."""
         yield from _proposals(self.store, slice_)
 

@@ -16,13 +16,15 @@ from pixcore.errors import InvalidRequest, SourceChanged, TransientError
 from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
 from pixcore.model.requests import Slice
 from pixcore.ports.downloader import do_nothing
-from pixcore_adapters.downloader.changed import mark_changed, skip_changed
+from pixcore_adapters.downloader.failed import mark_failed, skip_failed
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
+from pixcore_adapters.downloader.fetch.pages import PageAnswer, PageRequest
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
 from pixcore_adapters.downloader.fetching import Submit, fetching
 from pixcore_adapters.downloader.pacing.interface import Pacing
 from pixcore_adapters.downloader.pacing.process import ProcessPacing
 from pixcore_adapters.downloader.source import Pages, Source
+from pixcore_adapters.downloader.sources.page_requests import PageRequests
 
 _POLL_SECONDS = 0.2  # how long to block between two calls of `waiting`
 _MAX_PAGE = 20 << 20  # bytes
@@ -43,13 +45,15 @@ class _Window:
 
     size: int
     items: deque[_Fetch | Miss] = field(factory=deque[_Fetch | Miss])
-    page: Future[bytes] | None = None
+    page: Future[PageAnswer] | None = None
     failed: SourceChanged | TransientError | None = None
 
     def __bool__(self) -> bool:
         return bool(self.items or self.page)
 
-    def fill(self, proposals: Iterator[Candidate | Miss | Future[bytes]], fetch: Callable[[Candidate], _Fetch]) -> None:
+    def fill(
+        self, proposals: Iterator[Candidate | Miss | Future[PageAnswer]], fetch: Callable[[Candidate], _Fetch]
+    ) -> None:
         """Start fetches until the window is full or the source waits for a page.
 
         Refill only when an eighth of the window is free: starting several fetches at once costs less.
@@ -96,6 +100,7 @@ class WebDownloader:
     policy: FetchPolicy
     moment: datetime | None = None
     pacing: Pacing = field(factory=ProcessPacing)
+    _requests: PageRequests = field(factory=PageRequests, init=False, eq=False, repr=False)
 
     def download(
         self,
@@ -109,7 +114,7 @@ class WebDownloader:
         try:
             with (
                 fetching(partial(Fetcher, self.policy, pacing=self.pacing)) as submit,
-                closing(self._proposals(slices, skip, partial(_fetch_page, submit))) as proposals,
+                closing(self._proposals(slices, skip, partial(_fetch_page, submit, self._requests))) as proposals,
             ):
                 while True:
                     window.fill(proposals, partial(_fetch_image, into, submit))
@@ -129,11 +134,11 @@ class WebDownloader:
 
     def _proposals(
         self, slices: Sequence[Slice], skip: frozenset[CandidateKey], pages: Pages
-    ) -> Generator[Candidate | Miss | Future[bytes]]:
+    ) -> Generator[Candidate | Miss | Future[PageAnswer]]:
         """Yield what the sources propose, without the candidates in ``skip``, and with repeated URLs as misses."""
-        streams = (mark_changed(slice_, self._source(slice_.source).candidates(slice_, pages)) for slice_ in slices)
+        streams = (mark_failed(slice_, self._source(slice_.source).candidates(slice_, pages)) for slice_ in slices)
         known: set[bytes] = set()  # digests, because URLs in a list may be long
-        with closing(skip_changed(streams, delivered=bool(skip))) as proposals:
+        with closing(skip_failed(streams, delivered=bool(skip))) as proposals:
             for proposal in proposals:
                 item = proposal
                 if isinstance(item, Candidate):
@@ -170,8 +175,8 @@ def _candidate(item: Candidate | Miss) -> Candidate:
     return item.candidate if isinstance(item, Miss) else item
 
 
-def _fetch_page(submit: Submit, url: str) -> Future[bytes]:
-    return submit(lambda fetcher: fetcher.page(url, _MAX_PAGE))
+def _fetch_page(submit: Submit, requests: PageRequests, request: PageRequest) -> Future[PageAnswer]:
+    return submit(lambda fetcher: requests.page(fetcher, request, _MAX_PAGE))
 
 
 def _fetch_image(into: Path, submit: Submit, candidate: Candidate) -> _Fetch:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from pixcore import BlobStore, Candidate, Downloader, InvalidRequest, Slice
+from pixcore.redaction import mask_value
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.by_source import BySource
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
@@ -18,12 +19,12 @@ from pixcore_adapters.downloader.folder import SOURCE as FOLDER
 from pixcore_adapters.downloader.folder import FolderDownloader, listed_files
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
-from pixcore_adapters.downloader.sources.search import Search
+from pixcore_adapters.downloader.sources.search import About, Search
 from pixcore_runners.assembly.pace import pacing
 from pixcore_runners.assembly.stores import store_at
 from pixcore_runners.registry.tables import SEARCHES
 from pixcore_runners.settings import Settings, environment_here
-from pixcore_runners.settings.source_names import CONTACTABLE, parse
+from pixcore_runners.settings.source_names import parse
 
 if TYPE_CHECKING:
     from pixcore_adapters.downloader.lists.files import ListFile
@@ -75,7 +76,10 @@ def downloader(settings: Settings, store: BlobStore) -> Downloader:
         policy = _fetch_policy(settings)
 
         def source(name: str) -> "Source":
-            return Urls(store, policy) if name == URLS else PagedSource(_search(name), settings.keep_pages)
+            if name == URLS:
+                return Urls(store, policy)
+            search = search_named(name)
+            return PagedSource(search, settings.keep_pages, missing_credential(search.about))
 
         return WebDownloader(OnDemand((URLS, *SEARCHES.builtin), source), policy, moment, pacing(settings))
 
@@ -159,20 +163,25 @@ def inaturalist_tables(location: str, settings: Settings) -> Mapping[str, "ListF
 
 def capacity(source: str, licenses: Sequence[str], settings: Settings) -> int:
     """Return how many results a searched source gives a query at most; see ``Assembly.capacity``."""
-    search = _search(source)
-    if source in CONTACTABLE and not _fetch_policy(settings).contact:
+    search = search_named(source)
+    about = search.about
+    if missing := missing_credential(about):
+        from pixcore_adapters.downloader.sources.page_errors import lacking
+
+        raise InvalidRequest(lacking(about, missing))
+    if about.contact and not _fetch_policy(settings).contact:
         raise InvalidRequest(
             f"{source} answers only clients that name a contact address; set user_agent, such as"
             " PIXCORE_USER_AGENT='pixcore (ann@example.org)'"
         )
-    if unknown := [slug for slug in licenses if slug not in search.licenses]:
-        able = ", ".join(name for name in SEARCHES.builtin if _search(name).licenses.issuperset(licenses))
+    if unknown := [slug for slug in licenses if slug not in about.licenses]:
+        able = ", ".join(name for name in SEARCHES.builtin if search_named(name).about.licenses.issuperset(licenses))
         raise InvalidRequest(
             f"{source} cannot be limited to the licence {unknown[0]}; leave it out, or use a source that can:"
             f" {able or 'there is none'}"
         )
-    search.url("", "", 0)  # so that a missing package is found now and not by a worker
-    return search.limit
+    search.request("", "", 0, "")  # so that a missing package is found now and not by a worker
+    return about.depth
 
 
 def _store_of_list(settings: Settings, url: str) -> BlobStore:
@@ -183,8 +192,14 @@ def _store_of_list(settings: Settings, url: str) -> BlobStore:
     return store_at(url)
 
 
-def _search(name: str) -> Search:
-    """Return the searched source of that name.
+def missing_credential(about: About) -> str:
+    """Return the name of the first required credential of a source that is not set; ``""`` if none is missing."""
+    environ = environment_here()
+    return next((each.variable for each in about.credentials if each.required and not environ.get(each.variable)), "")
+
+
+def search_named(name: str) -> Search:
+    """Return the searched source of that name. The credentials that it reads are masked in all texts from now on.
 
     Raises:
         KeyError: There is none.
@@ -193,10 +208,18 @@ def _search(name: str) -> Search:
     make = SEARCHES.find(name)
     if make is None:
         raise KeyError(name)
-    search: Search = make(environment_here())
-    if search.name != name:  # else slices and rows would hold different names of one source
+    environ = environment_here()
+    search: Search = make(environ)
+    about = getattr(search, "about", None)
+    if not isinstance(about, About):
         raise InvalidRequest(
-            f"source {name!r} has the name {search.name!r}; its package must register it under the name that it has"
+            f"source {name!r} has no `about`; update the package that registers it, as docs/extending.md shows"
+        )
+    for credential in about.credentials:
+        mask_value(environ.get(credential.variable, ""))
+    if about.name != name:  # else slices and rows would hold different names of one source
+        raise InvalidRequest(
+            f"source {name!r} has the name {about.name!r}; its package must register it under the name that it has"
         )
     return search
 

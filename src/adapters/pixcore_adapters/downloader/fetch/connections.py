@@ -6,13 +6,14 @@ the address again before it connects. Only the policy's private hosts and proxie
 
 import asyncio
 import os
+import re
 import ssl
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 from urllib.request import getproxies, proxy_bypass
 
 import pycurl
@@ -20,9 +21,11 @@ from attrs import field, frozen
 from yarl import URL
 
 from pixcore.errors import InvalidRequest
+from pixcore.model.images import MissReason
 from pixcore_adapters.downloader.fetch.address import is_numeric, is_public_host
-from pixcore_adapters.downloader.fetch.failures import AddressRefused
+from pixcore_adapters.downloader.fetch.failures import AddressRefused, FetchFailed
 from pixcore_adapters.downloader.fetch.handle import Opened, Options, Request
+from pixcore_adapters.downloader.fetch.pages import PageRequest
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.fetch.resolving import Names, Resolver, SystemResolver
 from pixcore_adapters.downloader.fetch.response import Response
@@ -32,6 +35,7 @@ from pixcore_adapters.downloader.fetch.url import WebUrl
 _BROTLI: Options = ((pycurl.ENCODING, "br"),)  # the header that the request states still asks for no encoding
 _HEADERS = ("Accept: */*", "Accept-Encoding: identity")
 _UNCHECKED: Options = ((pycurl.SSL_VERIFYPEER, 0), (pycurl.SSL_VERIFYHOST, 0))
+_FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+: [\x20-\x7e]*")
 _PROXIED = frozenset({"http", "https", "all"})
 
 
@@ -63,6 +67,30 @@ class _Proxy:
         return cls(url.raw_host, url.port or 0, url.scheme, options)
 
 
+@frozen
+class Own:
+    """What one request sends beside the usual: headers, and a form for POST, already encoded."""
+
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    form: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, request: PageRequest | None) -> Self:
+        """Return what the request for a page sends.
+
+        Raises:
+            FetchFailed: A header has a character that HTTP does not allow in headers.
+        """
+        if request is None:
+            return cls()
+        if not all(_FIELD.fullmatch(f"{name}: {value}") for name, value in request.headers.items()):
+            raise FetchFailed(
+                MissReason.NOT_A_URL, "a header has characters that cannot be sent; correct the credential"
+            )
+        form = None if request.form is None else urlencode(request.form, errors="replace")
+        return cls(tuple(request.headers.items()), form)
+
+
 def trusted_authorities(file: Path | None = None) -> Options:
     """Return the options that name the authorities to trust: those of a file, or else the system's.
 
@@ -77,6 +105,9 @@ def trusted_authorities(file: Path | None = None) -> Options:
     if Path(found).is_file():  # libcurl refuses to connect if it is missing
         options += ((pycurl.CAINFO, found), (pycurl.PROXY_CAINFO, found))
     return options
+
+
+_NOTHING = Own()
 
 
 class Connections:
@@ -113,9 +144,18 @@ class Connections:
         await self._closing.__aexit__(kind, error, trace)
 
     async def get(
-        self, url: WebUrl, seconds: float, opened: Opened, cookies: Sequence[str] = (), *, brotli: bool = False
+        self,
+        url: WebUrl,
+        seconds: float,
+        opened: Opened,
+        cookies: Sequence[str] = (),
+        *,
+        brotli: bool = False,
+        own: Own = _NOTHING,
     ) -> tuple[Response, Sequence[str]]:
-        """Send a GET request; see ``Transfers.get``. Follows no redirect. With ``brotli``, libcurl decodes the body.
+        """Send a GET request, or a POST request if ``own`` has a form; see ``Transfers.get``. Follows no redirect.
+
+        With ``brotli``, libcurl decodes the body.
 
         Raises:
             FetchFailed: It failed, or took longer than ``seconds``; or any error of ``opened`` or the sink.
@@ -134,10 +174,10 @@ class Connections:
             addresses = await self._names.addresses(target.host, target.port, seconds, public=guarded)
             pinned = f"{target.host}:{target.port}:{','.join(addresses)}"
         seconds -= asyncio.get_running_loop().time() - started
-        options = self._options(url, proxy) + (_BROTLI if brotli else ())
+        options = self._options(url, proxy, own) + (_BROTLI if brotli else ())
         return await self._transfers.get(Request(url.text, seconds, pinned, guarded, cookies, options), opened)
 
-    def _options(self, url: WebUrl, proxy: _Proxy | None) -> Options:
+    def _options(self, url: WebUrl, proxy: _Proxy | None, own: Own) -> Options:
         options: Options = proxy.options if proxy else ()
         if "https" in {url.scheme, proxy and proxy.scheme}:
             if self._tls is None:
@@ -145,11 +185,14 @@ class Connections:
             options += self._tls
             if url.is_one_of(self._policy.allow_bad_tls):
                 options += _UNCHECKED
-        own = [header for header in self._policy.headers if url.is_one_of({header.host})]
-        if own:
-            replaced = tuple(f"{header.name.lower()}:" for header in own)
+        set_ = {header.name: header.value for header in self._policy.headers if url.is_one_of({header.host})}
+        headers = dict(own.headers) | set_
+        if headers:
+            replaced = tuple(f"{name.lower()}:" for name in headers)
             usual = (header for header in _HEADERS if not header.lower().startswith(replaced))
-            options += ((pycurl.HTTPHEADER, (*usual, *(f"{header.name}: {header.value}" for header in own))),)
+            options += ((pycurl.HTTPHEADER, (*usual, *(f"{name}: {value}" for name, value in headers.items()))),)
+        if own.form is not None:
+            options += ((pycurl.POSTFIELDS, own.form),)
         return options
 
     async def _check_public(self, url: WebUrl, seconds: float, *, behind_proxy: bool) -> None:

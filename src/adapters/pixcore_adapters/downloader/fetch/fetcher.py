@@ -3,14 +3,14 @@
 import asyncio
 import math
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, Self
 from urllib.parse import urljoin
 
 from attrs import define, evolve
@@ -18,13 +18,14 @@ from attrs import define, evolve
 from pixcore.chunk.retry import RetryPolicy
 from pixcore.model.images import MissReason, Transfer
 from pixcore_adapters.downloader.fetch.body import Body, ImageBody, NewFile, RobotsBody
-from pixcore_adapters.downloader.fetch.connections import Connections
+from pixcore_adapters.downloader.fetch.connections import Connections, Own
 from pixcore_adapters.downloader.fetch.encodings import needs_brotli
 from pixcore_adapters.downloader.fetch.failures import FetchFailed, translated
 from pixcore_adapters.downloader.fetch.handle import Sink
 from pixcore_adapters.downloader.fetch.limits import exhausted_limit
 from pixcore_adapters.downloader.fetch.opt_out import Robots, robots_tag
 from pixcore_adapters.downloader.fetch.pace import Pace
+from pixcore_adapters.downloader.fetch.pages import PageAnswer, PageRequest
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
 from pixcore_adapters.downloader.fetch.resolving import Resolver
 from pixcore_adapters.downloader.fetch.response import Response
@@ -34,8 +35,6 @@ from pixcore_adapters.downloader.fetch.statuses import check_robots_status, chec
 from pixcore_adapters.downloader.fetch.url import WebUrl, web_url
 from pixcore_adapters.downloader.pacing.interface import Pacing
 from pixcore_adapters.downloader.pacing.process import ProcessPacing
-
-T = TypeVar("T")
 
 _ROBOTS_BYTES = 500 * 1024
 _UNUSABLE = frozenset({MissReason.ADDRESS, MissReason.TLS, MissReason.UNREACHABLE, MissReason.NOT_A_URL})
@@ -129,28 +128,33 @@ class Fetcher:
         except FetchFailed as failed:
             return evolve(failed.missed, transfer=trace.transfer())
 
-    async def page(self, url: str, max_bytes: int) -> bytes:
-        """Fetch a page of a source and return its decoded body. Content types and opt-outs are not checked.
+    async def page(self, request: PageRequest, max_bytes: int) -> PageAnswer:
+        """Fetch a page of a source, whose body is decoded. Content types and opt-outs are not checked.
+
+        The request's ``grant`` is ignored.
 
         Raises:
-            InvalidRequest: The URL is invalid, or the policy forbids its address.
-            SourceUnavailable: The page cannot be fetched now; a later attempt may succeed.
-            SourceChanged: The server permanently refuses the page, or it is larger than ``max_bytes``.
+            FetchFailed: The page cannot be fetched, or is larger than ``max_bytes``.
         """
         page = BytesIO()
+        headers: Mapping[str, str] = {}
 
         def take(response: Response, *, decoded: bool) -> Body:
+            nonlocal headers
+            headers = {name: values[-1] for name, values in response.headers.items()}
             page.truncate(page.seek(0))
             return Body(response, page.write, max_bytes, decoded=decoded)
 
-        await self._source(url, partial(self._visit, take=take))
-        return page.getvalue()
+        await self._retried(partial(self._visit, web_url(request.url), take, request=request))
+        return PageAnswer(page.getvalue(), headers)
 
     async def save(self, url: str, into: Path, max_bytes: int) -> int:
-        """Fetch a page like ``page`` does, into a temporary file. Return its size in bytes.
+        """Fetch a list like a page, into a temporary file. Return its size in bytes.
 
         Raises:
-            InvalidRequest, SourceUnavailable, SourceChanged: As for ``page``.
+            InvalidRequest: The URL is invalid, or the policy forbids its address.
+            SourceUnavailable: The list cannot be fetched now; a later attempt may succeed.
+            SourceChanged: The server permanently refuses the list, or it is larger than ``max_bytes``.
             WorkspaceFull, TransientError: ``into`` cannot be written.
         """
 
@@ -165,7 +169,10 @@ class Fetcher:
                 file.flush()
             return body.size
 
-        return await self._source(url, attempt)
+        try:
+            return await self._retried(partial(attempt, web_url(url)))
+        except FetchFailed as failed:
+            raise source_error(url, failed.missed) from failed
 
     async def _image(self, into: Path, trace: _Trace) -> Fetched:
         signals: list[str] = []
@@ -230,24 +237,22 @@ class Fetcher:
             ) from failed
         return text.getvalue()
 
-    async def _source(self, url: str, attempt: Callable[[WebUrl], Awaitable[T]]) -> T:
-        try:
-            return await self._retried(partial(attempt, web_url(url)))
-        except FetchFailed as failed:
-            raise source_error(url, failed.missed) from failed
-
     async def _visit(
         self,
         url: WebUrl,
         take: Take,
         check: Callable[[WebUrl], Awaitable[None]] = _allow_all,
         answered: Callable[[int], None] = _ignore,
+        *,
         check_status: Callable[[Response], None] = check_status,
+        request: PageRequest | None = None,
     ) -> Body:
         """Make one attempt: call ``check`` before each hop, follow redirects, and fill the body that ``take`` returns.
 
-        ``answered`` is called with the status of each response. Cookies are kept within the attempt.
+        ``answered`` is called with the status of each response. Cookies are kept within the attempt. The headers of
+        ``request`` are sent to the first origin only, its form with the first request only.
         """
+        origin, own = url.origin, Own.of(request)
         seconds, clock = self._policy.seconds, asyncio.get_running_loop().time
         body: Body | None = None
         cookies: Sequence[str] = ()
@@ -276,7 +281,9 @@ class Fetcher:
                     if seconds <= 0:
                         raise TimeoutError
                     started = clock()
-                    response, cookies = await self._connections.get(url, seconds, opened, cookies, brotli=brotli)
+                    response, cookies = await self._connections.get(
+                        url, seconds, opened, cookies, brotli=brotli, own=own
+                    )
                     seconds -= clock() - started
                 if body:
                     body.finish()
@@ -284,4 +291,5 @@ class Fetcher:
                 target = location(response)
                 if target is not None:  # else it is the same request again, now with brotli
                     url, brotli, hops = web_url(urljoin(url.text, target)), False, hops + 1
+                    own = Own.of(request and evolve(request, form=None)) if url.origin == origin else Own()
         raise FetchFailed(MissReason.REDIRECTS, f"more than {self._policy.max_redirects} redirects")

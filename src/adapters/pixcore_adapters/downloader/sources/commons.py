@@ -1,7 +1,7 @@
 """Wikimedia Commons, through the search of MediaWiki's API (https://commons.wikimedia.org/w/api.php)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from typing import ClassVar, Self
 from urllib.parse import urlencode
@@ -10,7 +10,16 @@ from attrs import frozen
 
 from pixcore.model.images import Provenance
 from pixcore_adapters.downloader.sources.answer import address, document, items, mapping, text
-from pixcore_adapters.downloader.sources.search import Overloaded, Result, Unreadable
+from pixcore_adapters.downloader.sources.search import (
+    About,
+    Limits,
+    Overloaded,
+    PageAnswer,
+    PageRequest,
+    Result,
+    ResultPage,
+    Unreadable,
+)
 
 _METADATA = ("Artist", "License", "LicenseShortName", "LicenseUrl", "ObjectName")
 _OVERLOADED = frozenset({"maxlag", "ratelimited", "cirrussearch-backend-error", "cirrussearch-too-busy-error"})
@@ -31,12 +40,17 @@ class Commons:
         api: The URL of the API.
     """
 
-    name: ClassVar[str] = "commons"
-    size: ClassVar[int] = 50
-    limit: ClassVar[int] = 10_000
-    licenses: ClassVar[frozenset[str]] = frozenset({"cc0", "pdm", "by", "by-sa"})
-    ahead: ClassVar[int] = 1  # one request at a time: https://wikitech.wikimedia.org/wiki/Robot_policy
-    empty_is_end: ClassVar[bool] = True
+    about: ClassVar[About] = About(
+        name="commons",
+        size=50,
+        depth=10_000,
+        licenses=frozenset({"cc0", "pdm", "by", "by-sa"}),
+        limits=Limits(concurrent=1),  # https://wikitech.wikimedia.org/wiki/Robot_policy
+        terms="each file has its own licence; clients name a contact address",
+        terms_url="https://foundation.wikimedia.org/wiki/Policy:Terms_of_Use",
+        tried="against a server on loopback that gives documented answers",
+        contact=True,
+    )
 
     api: str = "https://commons.wikimedia.org/w/api.php"
 
@@ -45,7 +59,7 @@ class Commons:
         """Return the source."""
         return cls()
 
-    def url(self, query: str, licenses: str, page: int) -> str:
+    def request(self, query: str, licenses: str, page: int, cursor: str) -> PageRequest:  # noqa: ARG002 - counts pages
         """See ``Search``. The API filters only for the public domain; other licences are filtered from the results."""
         free = " haslicense:unrestricted" if licenses and _FREE.issuperset(licenses.split(",")) else ""
         parameters = {
@@ -56,34 +70,34 @@ class Commons:
             "generator": "search",
             "gsrsearch": f"{query} filetype:bitmap{free}",
             "gsrnamespace": 6,
-            "gsrlimit": self.size,
-            "gsroffset": page * self.size,
+            "gsrlimit": self.about.size,
+            "gsroffset": page * self.about.size,
             "prop": "imageinfo",
             "iiprop": "url|extmetadata",
             "iiextmetadatafilter": "|".join(_METADATA),
         }
-        return f"{self.api}?{urlencode(parameters, errors='replace')}"
+        return PageRequest(f"{self.api}?{urlencode(parameters, errors='replace')}")
 
-    def read(self, page: bytes) -> Sequence[Result | None]:
+    def read(self, answer: PageAnswer) -> ResultPage:
         """See ``Search``. A file's ``index`` counts from 1 across all pages, and gives the rank."""
-        answer = document(page)
-        if "error" in answer:
-            _raise_error(mapping(answer["error"]))
-        if "query" not in answer and "batchcomplete" in answer:
-            return []
-        found = items(mapping(answer.get("query")).get("pages"))
+        page = document(answer.body)
+        if "error" in page:
+            _raise_error(mapping(page["error"]))
+        if "query" not in page and "batchcomplete" in page:
+            return ResultPage([])
+        found = items(mapping(page.get("query")).get("pages"))
         if found is None:
             raise Unreadable("it has no list of pages")
         ranked = {self._rank(file): _result(file) for file in map(mapping, found)}
         if ranked and not any(ranked.values()):
             raise Unreadable("none of its files has an image URL")
-        return [ranked.get(rank) for rank in range(max(ranked, default=-1) + 1)]
+        return ResultPage([ranked.get(rank) for rank in range(max(ranked, default=-1) + 1)])
 
     def _rank(self, file: Mapping[str, object]) -> int:
         index = file.get("index")
         if not isinstance(index, int) or index < 1:
             raise Unreadable("one of its files has no index")
-        return (index - 1) % self.size
+        return (index - 1) % self.about.size
 
 
 def _raise_error(error: Mapping[str, object]) -> None:

@@ -19,7 +19,7 @@ from attrs import frozen
 from pixcore.errors import InvalidRequest, one_line
 from pixcore.model.images import Provenance
 from pixcore_adapters.downloader.sources.answer import text
-from pixcore_adapters.downloader.sources.search import Result, Unreadable
+from pixcore_adapters.downloader.sources.search import About, PageAnswer, PageRequest, Result, ResultPage, Unreadable
 
 # icrawler logs the search terms
 _SILENT_LOGGER = logging.Logger("icrawler", logging.CRITICAL + 1)  # noqa: LOG001 - outside of the application's loggers
@@ -31,7 +31,25 @@ _NOT_IN_URLS = re.compile(r"[\s\"'<>\\`{|}]")
 _GOOGLE_OWN = re.compile(r"https?://([\w.-]+\.)?(google|gstatic)\.com([:/].*)?", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(')|(\\.)", re.DOTALL)  # Baidu escapes apostrophes, which JSON does not allow
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f\ue000-\uf8ff]")  # Bing marks the matching words with such characters
+_TERMS = {
+    "bing": "https://www.microsoft.com/servicesagreement",
+    "google": "https://policies.google.com/terms",
+    "baidu": "https://www.baidu.com/duty/",
+}
 _MAX_STEPS = 300_000_000  # of a regular expression; takes a few seconds
+
+
+def _about(name: str, *, size: int, empty_is_end: bool) -> About:
+    return About(
+        name,
+        size,
+        depth=1000,  # as icrawler documents it, for all three engines
+        ahead=4,
+        empty_is_end=empty_is_end,
+        terms="search engines generally forbid automated collection and give no licences",
+        terms_url=_TERMS[name],
+        tried="against recorded pages, on loopback",
+    )
 
 
 @frozen
@@ -42,12 +60,7 @@ class Bing:
         base: Where the result pages are fetched from.
     """
 
-    name: ClassVar[str] = "bing"
-    size: ClassVar[int] = 20
-    limit: ClassVar[int] = 1000  # as icrawler documents it, for all three engines
-    licenses: ClassVar[frozenset[str]] = frozenset()
-    ahead: ClassVar[int] = 4
-    empty_is_end: ClassVar[bool] = False
+    about: ClassVar[About] = _about("bing", size=20, empty_is_end=False)
 
     base: str = "https://www.bing.com"
 
@@ -56,15 +69,15 @@ class Bing:
         """Return the source."""
         return cls()
 
-    def url(self, query: str, licenses: str, page: int) -> str:  # noqa: ARG002 - no licences to filter by
+    def request(self, query: str, licenses: str, page: int, cursor: str) -> PageRequest:  # noqa: ARG002 - no licences
         """See ``Search``."""
-        return _page_url(self, quote(query, safe="", errors="replace"), page * self.size + 1)  # Bing counts from 1
+        return _request(self, quote(query, safe="", errors="replace"), page * self.about.size + 1)  # Bing counts from 1
 
-    def read(self, page: bytes) -> Sequence[Result | None]:
+    def read(self, answer: PageAnswer) -> ResultPage:
         """See ``Search``. Does not use icrawler's parser, which drops the page, the title and all but ``.jpg`` URLs."""
         with _parsing():
-            links = _html(page.decode("utf-8", "ignore")).select("a.iusc[m], div.imgpt > a[m]")
-            return _checked_page([_bing_result(link["m"]) for link in links], page)
+            links = _html(answer.body.decode("utf-8", "ignore")).select("a.iusc[m], div.imgpt > a[m]")
+            return _checked_page([_bing_result(link["m"]) for link in links], answer.body)
 
 
 @frozen
@@ -75,12 +88,7 @@ class Google:
         base: Where the result pages are fetched from.
     """
 
-    name: ClassVar[str] = "google"
-    size: ClassVar[int] = 100
-    limit: ClassVar[int] = 1000
-    licenses: ClassVar[frozenset[str]] = frozenset()
-    ahead: ClassVar[int] = 4
-    empty_is_end: ClassVar[bool] = False
+    about: ClassVar[About] = _about("google", size=100, empty_is_end=False)
 
     base: str = "https://www.google.com"
 
@@ -89,26 +97,26 @@ class Google:
         """Return the source."""
         return cls()
 
-    def url(self, query: str, licenses: str, page: int) -> str:  # noqa: ARG002 - no licences to filter by
+    def request(self, query: str, licenses: str, page: int, cursor: str) -> PageRequest:  # noqa: ARG002 - no licences
         """See ``Search``."""
-        return _page_url(self, query.encode("utf-8", "replace").decode(), page * self.size)  # the feeder quotes it
+        return _request(self, query.encode("utf-8", "replace").decode(), page * self.about.size)  # the feeder quotes it
 
-    def read(self, page: bytes) -> Sequence[Result | None]:
+    def read(self, answer: PageAnswer) -> ResultPage:
         """See ``Search``. Drops URLs that icrawler's parser returns but that are not results; they take no position.
 
         These are markup between two URLs, and Google's own images: logos, and thumbnails on gstatic.com, which are too
         small and are copies of other results. Images of users at googleusercontent.com are kept.
         """
-        markup = page.decode("utf-8", "ignore").replace("\\/", "/")
+        markup = answer.body.decode("utf-8", "ignore").replace("\\/", "/")
         # the parser searches from every "http" to the next bracket, so a crafted page of 320 kB takes five minutes
         if sum(run.count("http") * len(run) for run in markup.split("[")) > _MAX_STEPS:
             raise Unreadable("parsing it would take too long")
         with _parsing():
             # escaped, because the parser decodes escapes and reads other bytes as Latin-1
             escaped = markup.encode("ascii", "backslashreplace")
-            urls = filter(_is_web_url, dict.fromkeys(_image_urls(_icrawler(self.name, "Parser"), escaped)))
+            urls = filter(_is_web_url, dict.fromkeys(_image_urls(_icrawler(self.about.name, "Parser"), escaped)))
             images = [url for url in urls if not (_NOT_IN_URLS.search(url) or _GOOGLE_OWN.fullmatch(url))]
-            return _checked_page([Result(url, Provenance()) for url in images], page)
+            return _checked_page([Result(url, Provenance()) for url in images], answer.body)
 
 
 @frozen
@@ -119,12 +127,7 @@ class Baidu:
         base: Where the result pages are fetched from.
     """
 
-    name: ClassVar[str] = "baidu"
-    size: ClassVar[int] = 30
-    limit: ClassVar[int] = 1000
-    licenses: ClassVar[frozenset[str]] = frozenset()
-    ahead: ClassVar[int] = 4
-    empty_is_end: ClassVar[bool] = True
+    about: ClassVar[About] = _about("baidu", size=30, empty_is_end=True)
 
     base: str = "https://image.baidu.com"
 
@@ -133,29 +136,29 @@ class Baidu:
         """Return the source."""
         return cls()
 
-    def url(self, query: str, licenses: str, page: int) -> str:  # noqa: ARG002 - no licences to filter by
+    def request(self, query: str, licenses: str, page: int, cursor: str) -> PageRequest:  # noqa: ARG002 - no licences
         """See ``Search``."""
-        return _page_url(self, quote(query, safe="", errors="replace"), page * self.size)
+        return _request(self, quote(query, safe="", errors="replace"), page * self.about.size)
 
-    def read(self, page: bytes) -> Sequence[Result | None]:
+    def read(self, answer: PageAnswer) -> ResultPage:
         """See ``Search``."""
-        parser = _icrawler(self.name, "Parser")
+        parser = _icrawler(self.about.name, "Parser")
         with _parsing():
-            answer = json.loads(_ESCAPE.sub(r"\1\2", page.decode("utf-8", "ignore")), strict=False)
-            if answer.get("antiFlag"):
-                raise Unreadable(f"it blocks automated access: {_visible_text(answer.get('message'))}")
-            items = [item for item in answer["data"] if item != {}]  # the last item of every page is empty
+            page = json.loads(_ESCAPE.sub(r"\1\2", answer.body.decode("utf-8", "ignore")), strict=False)
+            if page.get("antiFlag"):
+                raise Unreadable(f"it blocks automated access: {_visible_text(page.get('message'))}")
+            items = [item for item in page["data"] if item != {}]  # the last item of every page is empty
             return _checked([_baidu_result(item, parser) for item in items])
 
 
-def _page_url(engine: Bing | Google | Baidu, keyword: str, offset: int) -> str:
-    """Return the URL that icrawler's feeder builds, with the engine's base."""
+def _request(engine: Bing | Google | Baidu, keyword: str, offset: int) -> PageRequest:
+    """Return the request for the URL that icrawler's feeder builds, with the engine's base."""
     urls: list[str] = []
-    feeder = _icrawler(engine.name, "Feeder")
+    feeder = _icrawler(engine.about.name, "Feeder")
     feeder.out_queue = SimpleNamespace(put=urls.append)
     feeder.feed(keyword=keyword, offset=offset, max_num=1)
     base = urlsplit(engine.base)
-    return urlunsplit(urlsplit(urls[0])._replace(scheme=base.scheme, netloc=base.netloc))
+    return PageRequest(urlunsplit(urlsplit(urls[0])._replace(scheme=base.scheme, netloc=base.netloc)))
 
 
 def _image_urls(parser: Any, page: bytes) -> list[str]:  # noqa: ANN401 - icrawler has no types
@@ -196,17 +199,17 @@ def _parsing() -> Generator[None]:
         raise Unreadable(f"its structure is not as expected ({one_line(exc)})") from exc
 
 
-def _checked_page(found: Sequence[Result | None], page: bytes) -> Sequence[Result | None]:
-    """Return the results. Raise Unreadable for a page without results that is a consent page or a challenge."""
+def _checked_page(found: Sequence[Result | None], page: bytes) -> ResultPage:
+    """Return the page of results. Raise Unreadable for a page without results that is a consent page or a challenge."""
     if not found and _html(page.decode("utf-8", "ignore")).select_one(_CHALLENGE):
         raise Unreadable("it asks for consent, for JavaScript or for a captcha")
     return _checked(found)
 
 
-def _checked(found: Sequence[Result | None]) -> Sequence[Result | None]:
+def _checked(found: Sequence[Result | None]) -> ResultPage:
     if found and not any(found):
         raise Unreadable(f"none of its {len(found)} results has a readable URL")
-    return found
+    return ResultPage(found)
 
 
 def _bing_result(attribute: str) -> Result | None:

@@ -1,6 +1,6 @@
 """Openverse: openly licensed images of many collections, through its API (https://api.openverse.org/v1/)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar, Self
 from urllib.parse import urlencode
 
@@ -8,7 +8,15 @@ from attrs import frozen
 
 from pixcore.model.images import Provenance
 from pixcore_adapters.downloader.sources.answer import address, document, items, mapping, text
-from pixcore_adapters.downloader.sources.search import Result, Unreadable
+from pixcore_adapters.downloader.sources.search import (
+    About,
+    Limits,
+    PageAnswer,
+    PageRequest,
+    Result,
+    ResultPage,
+    Unreadable,
+)
 
 _NAMES = {"cc0": "CC0", "pdm": "Public Domain Mark"}  # other licences are named "CC" and the slug in upper case
 
@@ -21,14 +29,18 @@ class Openverse:
         api: The URL of the search for images.
     """
 
-    name: ClassVar[str] = "openverse"
-    size: ClassVar[int] = 20
-    limit: ClassVar[int] = 240
-    licenses: ClassVar[frozenset[str]] = frozenset(
-        {"cc0", "pdm", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd", "sampling+", "nc-sampling+"}
+    about: ClassVar[About] = About(
+        name="openverse",
+        size=20,
+        depth=240,
+        licenses=frozenset(
+            {"cc0", "pdm", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd", "sampling+", "nc-sampling+"}
+        ),
+        limits=Limits(minute=20, day=200),
+        terms="each image has its own licence; the catalogue must not be copied as a whole",
+        terms_url="https://docs.openverse.org/terms_of_service.html",
+        tried="against a server on loopback that gives documented answers",
     )
-    ahead: ClassVar[int] = 1  # requests are rate-limited, so spend few on pages that may not be needed
-    empty_is_end: ClassVar[bool] = True
 
     api: str = "https://api.openverse.org/v1/images/"
 
@@ -37,22 +49,22 @@ class Openverse:
         """Return the source."""
         return cls()
 
-    def url(self, query: str, licenses: str, page: int) -> str:
+    def request(self, query: str, licenses: str, page: int, cursor: str) -> PageRequest:  # noqa: ARG002 - counts pages
         """See ``Search``."""
         filters = {"license": licenses} if licenses else {}
-        parameters = {"q": query, "page": page + 1, "page_size": self.size} | filters
-        return f"{self.api}?{urlencode(parameters, errors='replace')}"
+        parameters = {"q": query, "page": page + 1, "page_size": self.about.size} | filters
+        return PageRequest(f"{self.api}?{urlencode(parameters, errors='replace')}")
 
-    def read(self, page: bytes) -> Sequence[Result | None]:
+    def read(self, answer: PageAnswer) -> ResultPage:
         """See ``Search``."""
-        answer = document(page)
-        found = items(answer.get("results"))
+        page = document(answer.body)
+        found = items(page.get("results"))
         if found is None:
-            raise Unreadable(f"it has no list of results; {text(answer.get('detail')) or 'it gives no reason'}")
+            raise Unreadable(f"it has no list of results; {text(page.get('detail')) or 'it gives no reason'}")
         results = [_result(mapping(item)) for item in found]
         if results and not any(results):
             raise Unreadable("none of its results has an image URL")
-        return results
+        return ResultPage(results)
 
 
 def _result(item: Mapping[str, object]) -> Result | None:
