@@ -6,9 +6,11 @@ import pytest
 from attrs import evolve, frozen
 
 from pixcore.errors import InvalidRequest, PlanOutdated
-from pixcore.model.chunks import ChunkKey, Reject, Status
+from pixcore.model.chunks import ChunkKey, Phase, Reject, Status
 from pixcore.model.datasets import Change, ChangeKind, CopiedChunk, DatasetSummary
 from pixcore.model.decisions import Decision, DecisionKind
+from pixcore.model.overview import Overview
+from pixcore.model.planned import Planned
 from pixcore.model.quality import NearRule
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore.ports import Datasets, Decisions, SeenImages, StatusRepo
@@ -136,14 +138,22 @@ class DatasetsContract:
     def test_a_deletion_leaves_nothing(self, database: Database, keys: list[ChunkKey], clock: Clock) -> None:
         """Neither rows nor images; other datasets stay. A chunk that was pending or abandoned is not claimed."""
         status = database.status
+        status.keep_counts("d", "a text")
         claim_chunk(status, keys[1])
         clock.advance(TTL + 1)
         begun = database.datasets.begin(DELETE)
+        assert status.overview("d").phases == {Status.COMPLETED: {Phase.COMPLETE: 1}, Status.FAILED: {Phase.INIT: 1}}
+        assert status.overview("d").errors == {"cancelled": 1}
         assert [record.status for record in status.find("d")] == [Status.COMPLETED, Status.FAILED]
         for _ in range(2):
             database.datasets.remove(begun)
         database.datasets.end(begun)
         assert [list(status.find("d")), list(status.history("d")), status.allocations("d", "")] == [[], [], []]
+        assert (status.overview("d"), status.summary()) == (
+            Overview({}, 0, 0, 0, 0.0, {}),
+            {"other": {Status.PENDING: 1}},
+        )
+        assert (status.planned("d", "cat"), status.kept_counts("d")) == (Planned(), "")
         assert [one.dataset for name in ("d", "other") for one in database.decisions.read(name)] == ["other"]
         assert [one.name for one in database.datasets.summaries()] == ["other"]
         again = claim_chunk(status, status.ensure([listed(0)])[0].key)
@@ -163,6 +173,7 @@ class DatasetsContract:
     def test_a_renamed_dataset_keeps_everything(self, database: Database, keys: list[ChunkKey]) -> None:
         """Ids, results, attempts, lists, images and decisions are the same; URLs and listings are the new ones."""
         status, datasets = database.status, database.datasets
+        status.keep_counts("d", "of the former name")
         before = list(status.find("d"))
         history = list(status.history("d"))
         begun = datasets.begin(RENAME)
@@ -176,6 +187,16 @@ class DatasetsContract:
         assert list(status.history("new")) == [evolve(each, chunk=one.chunk.key) for each in history]
         assert [each.snapshot for each in status.allocations("new", "")] == ["new/lists/abc"]
         assert status.allocations("d", "") == []
+        assert status.overview("d").phases == {}
+        assert status.overview("new").phases == {Status.COMPLETED: {Phase.COMPLETE: 1}, Status.PENDING: {Phase.INIT: 1}}
+        assert (status.overview("new").accepted, status.overview("new").attempts) == (7, 1)
+        planned = Planned().with_chunks(each.chunk.request for each in (one, other))
+        assert [status.planned("new", "cat"), status.planned("new", "cat"), status.planned("d", "cat")] == [
+            planned,
+            planned,
+            Planned(),
+        ]
+        assert [status.kept_counts(name) for name in ("d", "new")] == ["", ""]
         assert len(list(database.seen.near("new", NEAR))) == 1
         assert list(database.seen.near("d", NEAR)) == []
         assert [each.dataset for each in database.decisions.read("new")] == ["new"]
@@ -218,9 +239,11 @@ class DatasetsContract:
         assert (record.chunk.id, record.status, record.attempt) == (begun.first_id + 1, Status.COMPLETED, 1)
         assert (record.result, record.store) == (made.result, "here")
         assert [each.status for each in status.history("new")] == [Status.COMPLETED]
+        assert status.overview("new").phases == {Status.COMPLETED: {Phase.COMPLETE: 1}}
+        assert status.planned("new", "cat") == Planned().with_chunk(made.request)
         assert [each.dataset for each in database.decisions.read("new")] == ["new"]
         assert len(list(database.seen.near("d", NEAR))) == 1
-        (more,) = status.ensure([evolve(listed(1), dataset="new")])
+        (more,) = status.ensure([evolve(listed(1), dataset="new")], beside=1)
         claim = claim_chunk(status, more.key)
         assert [hold(database.seen, claim, image(number)) for number in (1, 2)] == [None, record.chunk.key]
         assert more.id > begun.first_id + 1

@@ -17,6 +17,7 @@ from pixcore.model.chunks import Chunk, ChunkKey, ChunkResult, Claim, Phase, Pri
 from pixcore.model.claims import Busy, Claimed, Done, Elsewhere, Exhausted, NotDue
 from pixcore.model.images import RejectReason
 from pixcore.model.overview import Overview, RestingWorker
+from pixcore.model.planned import Planned
 from pixcore.model.positions import Allocation
 from pixcore.model.quality import Quality
 from pixcore.model.requests import ChunkRequest, Slice
@@ -1094,6 +1095,51 @@ class Looking:
             claim_chunk(repo, record.chunk.key)
         assert seen == keys
 
+    def test_a_chunk_is_found_by_its_index(self, repo: StatusRepo) -> None:
+        """Callers that number their chunks know the index, and not the id."""
+        repo.ensure([request(7), request(7, "other"), request(8, "")])
+        assert [record and record.chunk.request for record in (repo.numbered("d", 7), repo.numbered("", 8))] == [
+            request(7),
+            request(8, ""),
+        ]
+        assert [repo.numbered("d", 8), repo.numbered("other", 8), repo.numbered("", 7)] == [None, None, None]
+
+    def test_new_chunks_are_found_by_their_ids(self, repo: StatusRepo) -> None:
+        """A reader that knows the chunks up to one reads only those that came later, whatever their indices are."""
+        first, second = (chunk.key for chunk in repo.ensure([request(900), request(3)]))
+        create_chunks(repo, 2, "other")
+        (third,) = (chunk.key for chunk in repo.ensure([request(17)]))
+        assert [record.chunk.key for record in repo.newer("d", first.id)] == [second, third]
+        assert [record.chunk.key for record in repo.newer("d", 0)] == [first, second, third]
+        assert list(repo.newer("d", third.id)) == []
+
+    def test_the_plans_of_a_keyword_are_summed_up(self, repo: StatusRepo) -> None:
+        """The next chunk is planned with the sums: they follow each plan, and those of other keywords do not count."""
+        assert repo.planned("d", "cat") == Planned()
+        requests = [
+            evolve(request(index), columns=(("width", kind),)) for index, kind in ((9, "integer"), (2, "string"))
+        ]
+        repo.ensure([*requests[:1], request(3, keyword="dog"), request(0, "other"), request(0, "")])
+        repo.ensure(requests)
+        assert repo.planned("d", "cat") == Planned().with_chunks(requests)
+        assert repo.planned("d", "cat").furthest == (Slice("urls", "list", 9 * 500, 10 * 500),)
+        with pytest.raises(PlanOutdated):
+            repo.ensure([request(4)], beside=1)
+        assert [repo.planned(*of).chunks for of in (("d", "cat"), ("d", "dog"), ("", "cat"), ("", "dog"))] == [
+            2,
+            1,
+            1,
+            0,
+        ]
+
+    def test_counts_are_kept_for_each_dataset(self, repo: StatusRepo) -> None:
+        """The last text counts."""
+        assert repo.kept_counts("d") == ""
+        for text in ("one", "two"):
+            repo.keep_counts("d", text)
+        repo.keep_counts("other", "three")
+        assert [repo.kept_counts(name) for name in ("d", "other", "third")] == ["two", "three", ""]
+
     def test_summary_counts_the_statuses_that_occur(self, repo: StatusRepo) -> None:
         """The counts are grouped by dataset, in the order of the names, without zeros."""
         assert repo.summary() == {}
@@ -1146,8 +1192,9 @@ class Looking:
             expired=1,
             oldest=7.0,
             errors={"no room": 1},
+            attempts=7,
         )
-        assert repo.overview("other") == Overview({Status.PROCESSING: {Phase.INIT: 1}}, 0, 1, 0, 0.0, {})
+        assert repo.overview("other") == Overview({Status.PROCESSING: {Phase.INIT: 1}}, 0, 1, 0, 0.0, {}, attempts=1)
         every = repo.overview()
         assert (every.workers, every.expired, every.oldest, every.accepted) == (3, 1, 7.0, 630)
         assert every.phases[Status.PROCESSING] == {Phase.DOWNLOAD: 1, Phase.INIT: 4}

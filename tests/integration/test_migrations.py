@@ -110,6 +110,7 @@ def test_chunks_of_before_are_as_if_they_were_made_now(engine: Engine) -> None:
             " attempt, failures, owner, lease_expires_at, due_at, cancel_requested, progress, result, error, revision"
             " FROM pixcore_chunks, n WHERE id = 7"
         )
+        connection.exec_driver_sql("UPDATE pixcore_chunks SET error = 'gave up after 3 failures' WHERE id = 1234")
     migrate(engine)
     repo = SqlStatusRepo(engine)
     assert [record.chunk.id for record in repo.find("d", keyword="cat")] == [7]
@@ -118,6 +119,12 @@ def test_chunks_of_before_are_as_if_they_were_made_now(engine: Engine) -> None:
     assert [record.chunk.id for record in repo.find("e", keyword="dog")] == list(range(1000, 3500))
     overview = repo.overview()
     assert (overview.accepted, overview.workers, overview.oldest) == (2500 + 1 + 3, 1, 0)
+    assert (overview.attempts, overview.errors) == (2500 + 2, {"gave up after N failures": 1})
+    assert repo.summary() == {"d": {Status.COMPLETED: 1, Status.PROCESSING: 1}, "e": {Status.COMPLETED: 2500}}
+    planned = repo.planned("e", "dog")
+    assert (planned.chunks, planned.images, [part.stop for part in planned.furthest]) == (2500, 2500, [1])
+    repo.reopen(ChunkKey("e", 1234))
+    assert repo.summary()["e"] == {Status.COMPLETED: 2499, Status.PENDING: 1}
     assert list(repo.overdue("")) == []
 
 

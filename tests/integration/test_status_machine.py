@@ -28,6 +28,7 @@ from pixcore.errors import ClaimLost, InvalidRequest, PixcoreError
 from pixcore.model.chunks import Chunk, ChunkKey, ChunkRecord, ChunkResult, Claim, Phase, Progress, Status
 from pixcore.model.claims import Busy, Claimed, Done, Exhausted, NotDue
 from pixcore.model.overview import Overview
+from pixcore.model.planned import Planned
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore.ports import StatusRepo
 from pixcore_adapters.status_repo.database import engine_at
@@ -406,8 +407,21 @@ class StatusMachine(RuleBasedStateMachine):
             expired=sum(row.expired_at(now) for row in rows),
             oldest=max((now - row.claimed for row in live), default=0),
             errors=Counter(error for error in errors if error),
+            attempts=sum(row.attempt for row in rows),
         )
         assert [repo.overview(dataset) for repo, _ in self.repos] == [expected] * len(self.repos)
+
+    @rule(dataset=st.sampled_from(["d", "other", ""]), known=st.integers(0, 8))
+    def plan_on(self, dataset: str, known: int) -> None:
+        """Compare what the next plan and the next card need with the records."""
+        requests = [row.request for (of, _), row in sorted(self.rows.items()) if of == dataset]
+        for repo, ids in self.repos:
+            assert repo.planned(dataset, "cat") == Planned().with_chunks(requests)
+            newer = sorted(id_ for (of, _), id_ in ids.items() if of == dataset and id_ > known)
+            assert [record.chunk.id for record in repo.newer(dataset, known)] == newer
+            for index in (0, 1, 7):
+                record = repo.numbered(dataset, index)
+                assert (record and record.chunk.id) == ids.get((dataset, index))
 
     def having(self, *wanted: Status) -> list[Place]:
         """Return the chunks in these statuses."""

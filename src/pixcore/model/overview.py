@@ -36,8 +36,11 @@ class Overview:
         expired: How many chunks are processing with an expired lease.
         oldest: Seconds since the oldest claim with a live lease was made; 0 if there is none.
         errors: How many failed or pending chunks have each error, most frequent first, at most 20. Quoted parts and
-            numbers are masked (``'…'``, ``N``), so that similar errors count as one.
+            numbers are masked (``'…'``, ``N``), so that similar errors count as one, and so do those whose first 500
+            characters are equal then.
         resting: The workers that take no chunks now, of any dataset, by name.
+        attempts: The sum of the numbers of all chunks' last attempts. It never falls as long as the dataset exists, so
+            an equal sum means that no chunk has been claimed in between.
     """
 
     phases: Mapping[Status, Mapping[Phase, int]]
@@ -47,3 +50,4 @@ class Overview:
     oldest: float
     errors: Mapping[str, int]
     resting: tuple[RestingWorker, ...] = ()
+    attempts: int = 0

@@ -17,6 +17,7 @@ from pixcore.model.chunks import (
 )
 from pixcore.model.claims import Claimed, Outcome
 from pixcore.model.overview import Overview, RestingWorker
+from pixcore.model.planned import Planned
 from pixcore.model.positions import Allocation
 from pixcore.model.quality import Quality
 from pixcore.model.requests import ChunkRequest, Slice
@@ -193,8 +194,30 @@ class StatusRepo(Protocol):
         """
         ...
 
+    def numbered(self, dataset: str, index: int) -> ChunkRecord | None:
+        """Return the record of a dataset's chunk by its index; None if there is none.
+
+        The cost does not depend on the number of chunks.
+        """
+        ...
+
+    def planned(self, dataset: str, keyword: str) -> Planned:
+        """Return the sums over the requests of a keyword's chunks; all zero and empty if there are none.
+
+        The cost does not depend on the number of chunks, but for the first call after the dataset was renamed or
+        copied, or after an upgrade from a version that did not keep them.
+        """
+        ...
+
     def find(self, dataset: str, status: Status | None = None, keyword: str | None = None) -> Iterator[ChunkRecord]:
         """Yield a dataset's chunks by rising index, all or those of one status or keyword. Bounded memory."""
+        ...
+
+    def newer(self, dataset: str, after: int) -> Iterator[ChunkRecord]:
+        """Yield a dataset's chunks with an id above ``after``, by rising id. Bounded memory.
+
+        A chunk gets a higher id than all that the dataset had before it.
+        """
         ...
 
     def overdue(self, queue: str) -> Iterator[ChunkRecord]:
@@ -235,8 +258,18 @@ class StatusRepo(Protocol):
     def overview(self, dataset: str | None = None) -> Overview:
         """Return a summary of the chunks of one dataset, or of all; all zero and empty if there are none.
 
-        Its parts are counted one after another, so they may disagree about a chunk that changes meanwhile.
+        Its parts are counted one after another, so they may disagree about a chunk that changes meanwhile. ``phases``,
+        ``accepted`` and ``attempts`` are of one moment. The cost depends on the number of chunks that are processing,
+        and not on the number of others.
         """
+        ...
+
+    def keep_counts(self, dataset: str, counts: str) -> None:
+        """Keep a text with what was counted of a dataset's chunks, until the dataset is deleted or renamed."""
+        ...
+
+    def kept_counts(self, dataset: str) -> str:
+        """Return the text that was kept last; ``""`` if there is none."""
         ...
 
     def history(self, dataset: str) -> Iterator[Attempt]:

@@ -13,6 +13,7 @@ from attrs import define, evolve, field
 from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Phase, Priority, Progress, Status
 from pixcore.model.datasets import Change
 from pixcore.model.overview import Overview, RestingWorker
+from pixcore.model.planned import Planned
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore_adapters.status_repo import allocating, attempts, changing, ensuring, overviews, transitions
@@ -40,6 +41,7 @@ class MemoryStatusRepo(BaseStatusRepo):
     lists: dict[allocating.ListKey, Allocation] = field(init=False, factory=dict)
     _resting: dict[str, tuple[RestingWorker, float, float]] = field(init=False, factory=dict)  # with start and end
     changes: dict[str, Change] = field(init=False, factory=dict)  # by dataset
+    counts: dict[str, str] = field(init=False, factory=dict)  # texts of ``keep_counts`` by dataset
     ids: Iterator[int] = field(init=False, factory=lambda: count(1))
     lock: RLock = field(init=False, factory=RLock)
 
@@ -115,12 +117,27 @@ class MemoryStatusRepo(BaseStatusRepo):
             return evolve(record, lease_left=record.lease_left - passed, running=max(0.0, record.running + passed))
         return evolve(record, due_in=max(0.0, record.due_in - passed))
 
+    def numbered(self, dataset: str, index: int) -> ChunkRecord | None:
+        """See the port."""
+        with self.lock:
+            key = self.keys.get((dataset, index))
+            return None if key is None else self.get(key)
+
+    def planned(self, dataset: str, keyword: str) -> Planned:
+        """See the port. Reads the chunks: in memory they are few."""
+        requests = (self.rows[key][0].chunk.request for key in self._of(dataset))
+        return Planned().with_chunks(request for request in requests if request.keyword == keyword)
+
     def find(self, dataset: str, status: Status | None = None, keyword: str | None = None) -> Iterator[ChunkRecord]:
         """See the port. Each record is read when it is yielded."""
         for key in self._of(dataset):
             record = self.get(key)
             if status in (None, record.status) and keyword in (None, record.chunk.request.keyword):
                 yield record
+
+    def newer(self, dataset: str, after: int) -> Iterator[ChunkRecord]:
+        """See the port. Each record is read when it is yielded."""
+        yield from map(self.get, sorted(key for key in self._of(dataset) if key.id > after))
 
     def overdue(self, queue: str) -> Iterator[ChunkRecord]:
         """See the port. Each record is read when it is yielded."""
@@ -179,7 +196,18 @@ class MemoryStatusRepo(BaseStatusRepo):
             oldest=max((record.running for record in live), default=0.0),
             errors=overviews.grouped(Counter(record.error for record in records if record.error)),
             resting=self._resting_at(self.clock()),
+            attempts=sum(record.attempt for record in records),
         )
+
+    def keep_counts(self, dataset: str, counts: str) -> None:
+        """See the port."""
+        with self.lock:
+            self.counts[dataset] = counts
+
+    def kept_counts(self, dataset: str) -> str:
+        """See the port."""
+        with self.lock:
+            return self.counts.get(dataset, "")
 
     def history(self, dataset: str) -> Iterator[Attempt]:
         """See the port. The attempts of a chunk are read when the first of them is yielded."""

@@ -106,6 +106,7 @@ class MemoryDatasets:
                 allocation = status.lists.pop(key)
                 snapshot = renamed_snapshot(allocation.snapshot, change.dataset, to)
                 status.lists[to, *key[1:]] = evolve(allocation, snapshot=snapshot)
+            status.counts.pop(change.dataset, None)
             self.seen.share_urls(change.dataset, to)
             self._share_decisions(change.dataset, to)
             self.decisions.take_back(list(self.decisions.read(change.dataset)))
@@ -140,6 +141,7 @@ class MemoryDatasets:
                 status.attempts.pop(record.chunk.key, None)
             for key in [key for key in status.lists if key[0] == name]:
                 del status.lists[key]
+            status.counts.pop(name, None)
             self.seen.forget(name)
             self.decisions.take_back(list(self.decisions.read(name)))
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 _MOST = 20
+_LONGEST = 500  # characters; an index holds them with the name of a dataset, whatever they are
 _QUOTED = re.compile(r"(?<!\w)(['\"]).*?\1(?!\w)", re.DOTALL)  # an apostrophe within a word is not a quote
 _NUMBER = re.compile(r"\d+")
 
@@ -18,5 +19,8 @@ def grouped(errors: Mapping[str, int]) -> Mapping[str, int]:
 
 
 def masked(error: str) -> str:
-    """Replace the parts of an error that differ between chunks: quoted text by ``'…'``, numbers by ``N``."""
-    return _NUMBER.sub("N", _QUOTED.sub("'…'", error))
+    """Replace the parts of an error that differ between chunks: quoted text by ``'…'``, numbers by ``N``.
+
+    Only the first 500 characters are returned. Idempotent.
+    """
+    return _NUMBER.sub("N", _QUOTED.sub("'…'", error))[:_LONGEST]

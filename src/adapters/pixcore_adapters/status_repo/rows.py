@@ -9,7 +9,7 @@ from sqlalchemy import Row
 from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, ChunkResult, Phase, Priority, Progress, Status
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest, Slice
-from pixcore_adapters.status_repo import codec
+from pixcore_adapters.status_repo import codec, overviews
 from pixcore_adapters.status_repo.allocating import ListKey
 
 
@@ -69,6 +69,7 @@ def columns(record: ChunkRecord, now: float) -> Mapping[str, object]:
         "accepted": record.progress.accepted,
         "result": codec.text(record.result) if record.result else None,
         "error": record.error,
+        "error_kind": overviews.masked(record.error),
         "queue": record.queue,
         "store": record.store,
         "priority": record.priority,

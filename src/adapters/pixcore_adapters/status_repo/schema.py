@@ -15,9 +15,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from pixcore_adapters.status_repo import counting
+
 VERSION_TABLE = "pixcore_version"
 # oldest first; migrations/versions has one module for each
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 
 metadata = MetaData()
 
@@ -56,6 +58,7 @@ chunks = Table(
     Column("progress", Text, nullable=False),
     Column("result", Text),
     Column("error", Text, nullable=False),
+    Column("error_kind", String(500), nullable=False),  # the error as ``overviews.masked`` returns it, to be counted
     Column("queue", Text, nullable=False),  # the queue that delivers the chunk, or ""
     Column("store", Text, nullable=False),  # the identity of the store that holds the chunk's archive, or ""
     Column("priority", String(20), nullable=False),
@@ -68,6 +71,34 @@ chunks = Table(
     Index("pixcore_chunks_by_status", "dataset", "status", "chunk_index"),
     Index("pixcore_chunks_by_keyword", "dataset", "keyword_sha256", "chunk_index"),
     Index("pixcore_chunks_by_queue", "status", "queue", "dataset", "chunk_index"),
+)
+
+# Counts of the chunks that no worker holds. Triggers of the database change them with the chunks: see ``counting``.
+counts = Table(
+    "pixcore_counts",
+    metadata,
+    Column("dataset", _name(100), primary_key=True),
+    Column("status", String(20), primary_key=True),
+    Column("phase", String(20), primary_key=True),
+    Column("error_kind", String(500), primary_key=True),
+    Column("chunks", BigInteger, nullable=False),
+    Column("accepted", BigInteger, nullable=False),
+    Column("attempts", BigInteger, nullable=False),  # the sum of the numbers of their last attempts
+)
+
+keywords = Table(
+    "pixcore_keywords",
+    metadata,
+    Column("dataset", _name(100), primary_key=True),
+    Column("keyword_sha256", _name(64), primary_key=True),
+    Column("planned", Text, nullable=False),  # the sums over the requests of its chunks
+)
+
+kept_counts = Table(
+    "pixcore_kept_counts",
+    metadata,
+    Column("dataset", _name(100), primary_key=True),
+    Column("counts", Text, nullable=False),
 )
 
 lists = Table(
@@ -154,3 +185,5 @@ decisions = Table(
     Column("reason", Text, nullable=False),
     Column("decided_at", BigInteger, nullable=False),  # in seconds since 1970
 )
+
+counting.attach(metadata)

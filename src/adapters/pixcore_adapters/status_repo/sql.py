@@ -7,7 +7,6 @@ revision. If another process changed the row in between, it starts over.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import groupby
 
 from attrs import field, frozen
 from sqlalchemy import (
@@ -18,7 +17,6 @@ from sqlalchemy import (
     Row,
     Select,
     case,
-    func,
     insert,
     or_,
     select,
@@ -27,6 +25,7 @@ from sqlalchemy import (
 
 from pixcore.model.chunks import Attempt, Chunk, ChunkKey, ChunkRecord, Claim, Priority, Status
 from pixcore.model.overview import Overview, RestingWorker
+from pixcore.model.planned import Planned
 from pixcore.model.positions import Allocation
 from pixcore.model.requests import ChunkRequest, Slice
 from pixcore_adapters.status_repo import (
@@ -38,7 +37,9 @@ from pixcore_adapters.status_repo import (
     sql_changes,
     sql_lists,
     sql_overview,
+    sql_planned,
     sql_resting,
+    sql_sums,
     statements,
     transitions,
 )
@@ -81,7 +82,7 @@ class SqlStatusRepo(BaseStatusRepo):
             next_id = connection.execute(select(registry.c.next_chunk_id).with_for_update()).scalar_one()
             existing = statements.existing(connection, wanted)
             created = {}
-            for request in ensuring.missing(wanted, existing, beside, partial(statements.count, connection)):
+            for request in ensuring.missing(wanted, existing, beside, partial(sql_planned.count, connection)):
                 id_, next_id = (next_id, next_id + 1) if request.dataset else (request.index, next_id)
                 created[request.dataset, request.index] = Chunk(id_, request)
             if created:
@@ -94,6 +95,7 @@ class SqlStatusRepo(BaseStatusRepo):
                 others = sql_lists.of_scopes(connection, {allocating.scope(one.dataset, one.keyword) for one in new})
                 planned = allocating.planned(new, {**others, **lists})
                 sql_lists.write(connection, lists, planned)
+                sql_planned.add(connection, new)
                 connection.execute(insert(chunks), records)
         all_ = {**existing, **created}
         return [all_[request.dataset, request.index] for request in requests]
@@ -148,6 +150,7 @@ class SqlStatusRepo(BaseStatusRepo):
             .values(
                 status=case((pending, Status.FAILED), else_=chunks.c.status),
                 error=case((pending, transitions.CANCELLED), else_=chunks.c.error),
+                error_kind=case((pending, transitions.CANCELLED), else_=chunks.c.error_kind),
                 cancel_requested=True,
                 revision=chunks.c.revision + 1,
             )
@@ -174,6 +177,17 @@ class SqlStatusRepo(BaseStatusRepo):
             record, _ = self._read(connection, key)
         return record
 
+    def numbered(self, dataset: str, index: int) -> ChunkRecord | None:
+        """See the port."""
+        query = self._select().where(chunks.c.dataset == dataset, chunks.c.chunk_index == index)
+        with database.autocommit(self.engine) as connection:
+            row = connection.execute(query).one_or_none()
+        return row and rows.record(row)
+
+    def planned(self, dataset: str, keyword: str) -> Planned:
+        """See the port. One statement, if the sums are stored."""
+        return sql_planned.read(self.engine, dataset, keyword)
+
     def find(self, dataset: str, status: Status | None = None, keyword: str | None = None) -> Iterator[ChunkRecord]:
         """See the port. Reads one page at a time, each in its own transaction, and keeps none open in between."""
         wanted = chunks.c.dataset == dataset
@@ -182,6 +196,10 @@ class SqlStatusRepo(BaseStatusRepo):
         if keyword is not None:
             wanted &= chunks.c.keyword_sha256 == rows.text_sha256(keyword)
         return self._records(wanted, chunks.c.chunk_index)
+
+    def newer(self, dataset: str, after: int) -> Iterator[ChunkRecord]:
+        """See the port. Reads like ``find``."""
+        return self._records((chunks.c.dataset == dataset) & (chunks.c.id > after), chunks.c.id)
 
     def overdue(self, queue: str) -> Iterator[ChunkRecord]:
         """See the port. Reads like ``find``. Remembers the expired chunks: at most one for each worker."""
@@ -220,18 +238,23 @@ class SqlStatusRepo(BaseStatusRepo):
 
     def summary(self) -> Mapping[str, Mapping[Status, int]]:
         """See the port."""
-        by = (chunks.c.dataset, chunks.c.status)
         with database.autocommit(self.engine) as connection:
-            counts = connection.execute(select(*by, func.count()).group_by(*by).order_by(*by)).all()
-        return {
-            dataset: {Status(status): count for _, status, count in of_dataset}
-            for dataset, of_dataset in groupby(counts, key=lambda row: str(row.dataset))
-        }
+            return sql_overview.summary(connection)
 
     def overview(self, dataset: str | None = None) -> Overview:
-        """See the port. Each statement is its own transaction. Only the thousand most frequent errors are counted."""
+        """See the port. Each statement is its own transaction."""
         with database.autocommit(self.engine) as connection:
             return sql_overview.read(connection, self.now, dataset)
+
+    def keep_counts(self, dataset: str, counts: str) -> None:
+        """See the port."""
+        with database.transaction(self.engine) as connection:
+            sql_sums.write(connection, database.dialect_of(self.engine), dataset, counts)
+
+    def kept_counts(self, dataset: str) -> str:
+        """See the port."""
+        with database.autocommit(self.engine) as connection:
+            return sql_sums.read(connection, dataset)
 
     def history(self, dataset: str) -> Iterator[Attempt]:
         """See the port. Reads like ``find``."""

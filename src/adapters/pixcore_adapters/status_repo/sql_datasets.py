@@ -27,7 +27,17 @@ from sqlalchemy import (
 
 from pixcore.model.chunks import Status
 from pixcore.model.datasets import Change, ChangeKind, CopiedChunk, DatasetSummary, renamed_record, renamed_snapshot
-from pixcore_adapters.status_repo import changing, codec, database, rows, schema, sql_changes, statements, transitions
+from pixcore_adapters.status_repo import (
+    changing,
+    codec,
+    database,
+    rows,
+    schema,
+    sql_changes,
+    sql_sums,
+    statements,
+    transitions,
+)
 from pixcore_adapters.status_repo.schema import attempts, chunks, decisions, lists, registry, seen_images, seen_urls
 from pixcore_adapters.status_repo.statements import PAGE
 
@@ -109,6 +119,7 @@ class SqlDatasets:
             self._require_idle(connection, dataset)
             self._move_chunks(connection, change, attempts, base)
             _move_lists(connection, dataset, to)
+            sql_sums.forget(connection, dataset)
             for table in (schema.attempts, seen_urls):
                 connection.execute(update(table).where(table.c.dataset == dataset).values(dataset=to))
             self._share_decisions(connection, dataset, to)
@@ -143,8 +154,9 @@ class SqlDatasets:
                 with database.autocommit(self.engine) as connection:
                     idle = ~self._held if table is chunks else literal(value=True)
                     connection.execute(delete(table).where(page, idle))
-        with database.autocommit(self.engine) as connection:
+        with database.transaction(self.engine) as connection:
             self._require_idle(connection, name)
+            sql_sums.forget(connection, name)
 
     def end(self, change: Change) -> None:
         """See the port."""
@@ -273,6 +285,7 @@ def _cancelled(dataset: str, now: ColumnElement[float]) -> Executable:
         .values(
             status=Status.FAILED,
             error=transitions.CANCELLED,
+            error_kind=transitions.CANCELLED,
             owner="",
             cancel_requested=True,
             revision=chunks.c.revision + 1,

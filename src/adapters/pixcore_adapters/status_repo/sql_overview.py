@@ -1,50 +1,85 @@
-"""Read the sums over a dataset's chunks, or over those of all datasets."""
+"""Read the sums over a dataset's chunks, or over those of all datasets. Chunks that are processing are few."""
 
-from itertools import groupby
+from collections import Counter
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, distinct, func, select, true
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    FromClause,
+    case,
+    distinct,
+    func,
+    literal_column,
+    select,
+    true,
+    union_all,
+)
 
 from pixcore.model.chunks import Phase, Status
 from pixcore.model.overview import Overview
 from pixcore_adapters.status_repo import overviews, sql_resting
-from pixcore_adapters.status_repo.schema import chunks
-from pixcore_adapters.status_repo.statements import PAGE
+from pixcore_adapters.status_repo.schema import chunks, counts
 
 
 def read(connection: Connection, now: ColumnElement[float], dataset: str | None) -> Overview:
-    """Return the sums. ``now`` is the database's time; None as the dataset means all.
-
-    Only the thousand most frequent errors are counted.
-    """
-    wanted = true() if dataset is None else chunks.c.dataset == dataset
-    by = (chunks.c.status, chunks.c.phase)
-    phases = select(*by, func.count(), func.sum(chunks.c.accepted)).where(wanted).group_by(*by).order_by(*by)
+    """Return the sums. ``now`` is the database's time; None as the dataset means all."""
     live = chunks.c.lease_expires_at > now
     running = select(
         func.count(distinct(case((live, chunks.c.owner)))),
         func.count(case((~live, 1))),
         func.min(case((live, chunks.c.claimed_at))),
         now,
-    ).where(wanted, chunks.c.status == Status.PROCESSING)
-    errors = (
-        select(chunks.c.error, func.count().label("times"))
-        .where(wanted, chunks.c.error != "")  # a claim clears the error
-        .group_by(chunks.c.error)
-        .order_by(func.count().desc(), chunks.c.error)
-        .limit(PAGE)
-    )
-    counts = connection.execute(phases).all()
+    ).where(_of(chunks, dataset), chunks.c.status == Status.PROCESSING)
+    phases: dict[Status, Counter[Phase]] = {}
+    errors: Counter[str] = Counter()
+    accepted = attempts = 0
+    for row in connection.execute(_counted(dataset)):
+        phases.setdefault(Status(row.status), Counter())[Phase(row.phase)] += int(row.chunks)
+        accepted += int(row.accepted)
+        attempts += int(row.attempts)
+        if row.error_kind:
+            errors[row.error_kind] += int(row.chunks)
     workers, expired, oldest, at = connection.execute(running).one()
-    found = {row.error: row.times for row in connection.execute(errors)}
     return Overview(
-        phases={
-            Status(status): {Phase(phase): count for _, phase, count, _ in of_status}
-            for status, of_status in groupby(counts, key=lambda row: str(row.status))
-        },
-        accepted=sum(int(accepted) for *_, accepted in counts),
+        phases=phases,
+        accepted=accepted,
         workers=workers,
         expired=expired,
         oldest=0.0 if oldest is None else max(0.0, at - oldest),
-        errors=overviews.grouped(found),
+        errors=overviews.grouped(errors),
         resting=sql_resting.read(connection, now),
+        attempts=attempts,
     )
+
+
+def summary(connection: Connection) -> dict[str, dict[Status, int]]:
+    """Return how many chunks of each dataset are in each status, ordered by the datasets' names."""
+    found: dict[str, dict[Status, int]] = {}
+    every = _counted(None).subquery()
+    by = (every.c.dataset, every.c.status)
+    query = select(*by, func.sum(every.c.chunks).label("chunks")).group_by(*by).order_by(*by)
+    for row in connection.execute(query):
+        found.setdefault(row.dataset, {})[Status(row.status)] = int(row.chunks)
+    return found
+
+
+def _counted(dataset: str | None) -> CompoundSelect[Any]:
+    """Build the query for the counts of all chunks, in one statement, so that none is counted twice or missed."""
+    key = ("dataset", "status", "phase", "error_kind")
+    settled = select(*(counts.c[name] for name in key), counts.c.chunks, counts.c.accepted, counts.c.attempts)
+    held = select(
+        *(chunks.c[name] for name in key),
+        func.count().label("chunks"),
+        func.sum(chunks.c.accepted).label("accepted"),
+        func.sum(chunks.c.attempt).label("attempts"),
+    ).group_by(*(chunks.c[name] for name in key))
+    return union_all(
+        settled.where(_of(counts, dataset), counts.c.chunks > 0),
+        held.where(_of(chunks, dataset), chunks.c.status == Status.PROCESSING),
+    ).order_by(literal_column("1"), literal_column("2"), literal_column("3"))
+
+
+def _of(table: FromClause, dataset: str | None) -> ColumnElement[bool]:
+    return true() if dataset is None else table.c.dataset == dataset

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Select,
     Update,
     and_,
-    func,
     insert,
     select,
     tuple_,
@@ -120,9 +119,3 @@ def existing(
             request = expected if text == codec.text(expected) else codec.value(ChunkRequest, text)
             existing[dataset, index] = Chunk(id_, request, rows.taken(taken))
     return existing
-
-
-def count(connection: Connection, dataset: str, keyword: str) -> int:
-    """Return how many chunks of a keyword a dataset has."""
-    of_keyword = and_(chunks.c.dataset == dataset, chunks.c.keyword_sha256 == rows.text_sha256(keyword))
-    return connection.execute(select(func.count()).select_from(chunks).where(of_keyword)).scalar_one()

@@ -95,8 +95,7 @@ def _typed(name: str, value: object) -> Any:  # noqa: ANN401 - any field's type
 
 def _existing(chunk_id: int, fields: _Metadata, assembly: Assembly) -> ChunkRecord | None:
     if fields.dataset and fields.describes():
-        records = assembly.status.find(fields.dataset, keyword=fields.keyword)
-        return next((record for record in records if record.chunk.request.index == chunk_id), None)
+        return assembly.status.numbered(fields.dataset, chunk_id)
     try:
         return assembly.status.get(ChunkKey(fields.dataset, chunk_id))
     except InvalidRequest:
@@ -114,13 +113,13 @@ def _create(chunk_id: int, fields: _Metadata, assembly: Assembly) -> Chunk:
         )
         (chunk,) = assembly.status.ensure([request], store=identify(assembly.store))
         return chunk
-    siblings = list(assembly.status.find(fields.dataset, keyword=fields.keyword))
+    planned = assembly.status.planned(fields.dataset, fields.keyword)
     allocations = assembly.status.allocations(fields.dataset, fields.keyword)
     sources = fields.sources or usable_sources(settings)
     keyword = KeywordSpec(sources, fields.keyword, label=fields.label, licenses=settings.license, lists=settings.lists)
     spec = DatasetSpec([keyword], fields.count or settings.chunk_size, fields.dataset, settings.quality)
-    with plan_numbered_chunk(chunk_id, spec, siblings, allocations, assembly) as plan:
-        (chunk,) = islice(plan.save(assembly.status, assembly.store, beside=len(siblings)), 1)
+    with plan_numbered_chunk(chunk_id, spec, planned, allocations, assembly) as plan:
+        (chunk,) = islice(plan.save(assembly.status, assembly.store, beside=planned.chunks), 1)
     return chunk
 
 

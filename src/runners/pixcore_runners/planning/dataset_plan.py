@@ -22,6 +22,7 @@ from pixcore import (
     plan,
 )
 from pixcore.chunk.unfilled import reopen_all
+from pixcore.model.planned import Planned
 from pixcore.model.positions import Allocation
 from pixcore.model.quality import TwinRule
 from pixcore.planning.plan import column_types
@@ -112,20 +113,20 @@ def plan_missing(spec: DatasetSpec, status: StatusRepo, catalogue: Catalogue) ->
 def plan_numbered_chunk(
     number: int,
     spec: DatasetSpec,
-    known: Iterable[ChunkRecord],
+    known: Planned,
     allocations: Iterable[Allocation],
     catalogue: Catalogue,
 ) -> Generator[Plan]:
     """Give the block one chunk of ``spec.chunk_size`` images, with a number of its caller.
 
-    Its slices begin behind those of ``known``, the records of its keyword, and behind the ``allocations`` of its lists.
+    Its slices begin behind those of ``known``, the chunks of its keyword, and behind the ``allocations`` of its lists.
 
     Raises:
         InvalidRequest, NoValidImages: As for ``plan_missing``.
     """
-    others = Known(known, allocations)
     (keyword,) = spec.keywords
-    more = evolve(keyword, count=spec.chunk_size + others.images.get(keyword.keyword, 0))
+    others = Known.of_keyword(keyword.keyword, known, allocations)
+    more = evolve(keyword, count=spec.chunk_size + known.images)
     with _plan(evolve(spec, keywords=[more]), others, number, catalogue) as missing:
         yield missing
 

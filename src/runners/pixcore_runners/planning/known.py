@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from pixcore import ChunkRecord, Slice, Status
 from pixcore.chunk.unfilled import is_unfilled
+from pixcore.model.planned import Planned, merged_columns
 from pixcore.model.positions import Allocation
 from pixcore.model.quality import Quality, TwinRule
 
@@ -36,6 +37,23 @@ class Known:
             self._add(record)
         for allocation in allocations:
             self._add_list(allocation)
+
+    @classmethod
+    def of_keyword(cls, keyword: str, planned: Planned, allocations: Iterable[Allocation]) -> "Known":
+        """Return what is known of one keyword's chunks by their sums, without what became of them."""
+        known = cls((), ())
+        known.chunks = planned.chunks
+        known.images[keyword] = planned.images
+        if planned.variations:
+            known.variations[keyword] = planned.variations
+        known.by_hashes = planned.by_hashes
+        known.stored_as |= set(planned.stored_as)
+        known._add_columns(planned.columns)
+        for part in planned.furthest:
+            known._reach(part)
+        for allocation in allocations:
+            known._add_list(allocation)
+        return known
 
     @property
     def starved(self) -> set[str]:
@@ -70,8 +88,7 @@ class Known:
             self._reach(Slice(claimed.source, claimed.query, 0, claimed.next, claimed.snapshot, claimed.licenses))
 
     def _add_columns(self, columns: Iterable[tuple[str, str]]) -> None:
-        for column, kind in columns:
-            self.columns[column] = kind if self.columns.get(column, kind) == kind else "string"
+        self.columns = dict(merged_columns(self.columns.items(), columns))
 
     def _reach(self, slice_: Slice) -> None:
         lane = slice_.source, slice_.query, slice_.licenses
