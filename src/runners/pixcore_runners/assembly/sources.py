@@ -2,6 +2,7 @@
 # ruff: noqa: PLC0415 - libcurl is slow to import, and only downloaders need it
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from pixcore import BlobStore, Candidate, Downloader, InvalidRequest, Slice
-from pixcore.redaction import mask_value
+from pixcore.redaction import CREDENTIAL_NAME, mask_value
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.by_source import BySource
 from pixcore_adapters.downloader.fetch.policy import FetchPolicy
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from pixcore_adapters.downloader.source import Source
 
 V = TypeVar("V")
+
+_SECRET_HEADER = re.compile(f"(?:x-)?{CREDENTIAL_NAME}|(?:set-)?cookie|authorization", re.IGNORECASE)
 
 URLS = "urls"  # as pixcore_adapters.downloader.urls.SOURCE
 
@@ -225,6 +228,10 @@ def search_named(name: str) -> Search:
 
 
 def _fetch_policy(settings: Settings) -> FetchPolicy:
+    for header in settings.request_headers:
+        if _SECRET_HEADER.fullmatch(header.name):
+            mask_value(header.value)
+            mask_value(header.value.rpartition(" ")[2])  # without "Bearer"
     return FetchPolicy(
         user_agent=settings.user_agent,
         in_flight=settings.in_flight,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 
+from pixcore.redaction import without_values
 from pixcore_adapters.downloader.sources.search import Unreadable
 
 _SHOWN = 200
@@ -19,10 +20,15 @@ def document(page: bytes) -> Mapping[str, object]:
     try:
         value = json.loads(page)
     except (ValueError, RecursionError) as exc:
-        raise Unreadable(f"it is not JSON; it begins with {page[:_SHOWN]!r}") from exc
+        raise Unreadable(f"it is not JSON; {_beginning(page)}") from exc
     if not isinstance(value, dict):
-        raise Unreadable(f"it is not a JSON object; it begins with {page[:_SHOWN]!r}")
+        raise Unreadable(f"it is not a JSON object; {_beginning(page)}")
     return value
+
+
+def _beginning(page: bytes) -> str:
+    """Return how a page begins, for a message. Credentials are masked first, because a cut one would not be found."""
+    return f"it begins with {without_values(page[: 10 * _SHOWN])[:_SHOWN]!r}"
 
 
 def mapping(value: object) -> Mapping[str, object]:

@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen
 from pixcore.errors import PixcoreError, SourceChanged, SourceUnavailable, one_line
 from pixcore.model.images import Candidate, CandidateKey, Miss, MissReason
 from pixcore.model.requests import Slice
+from pixcore.redaction import without_values
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
 from pixcore_adapters.downloader.source import Pages
 from pixcore_adapters.downloader.sources.cursors import Cursors
@@ -186,7 +187,7 @@ class PagedSource:
         file = self.keep_pages / f"{name}-{digest}.page"
         try:
             self.keep_pages.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(page.body.result().body)
+            file.write_bytes(without_values(page.body.result().body))  # it goes into a report
         except OSError as exc:
             return SourceChanged(f"{message}; the page could not be saved: {one_line(exc)}")
         return SourceChanged(f"{message}; report it with the page saved as {file}")
