@@ -9,6 +9,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -49,6 +50,7 @@ from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.pace import Pace
 from pixcore_adapters.downloader.fetch.pages import PageRequest
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
+from pixcore_adapters.downloader.pacing.machine import MachinePacing
 from pixcore_adapters.downloader.pacing.process import ProcessPacing
 
 GZIPPED = gzip.compress(PICTURE, mtime=0)
@@ -354,7 +356,7 @@ def test_rate_of_a_host(site: Site, tmp_path: Path) -> None:
     site.routes["/robots.txt"] = status(404)
     outcomes = fetch([site.url("/x.jpg")] * 3, tmp_path, how, sleep=naps)
     assert all(isinstance(outcome, Fetched) for outcome in outcomes)
-    assert naps.taken == pytest.approx([105, 210, 315], abs=4)  # robots.txt was fetched first
+    assert naps.taken == pytest.approx([110, 220, 330], abs=4)  # robots.txt was fetched first
 
 
 @pytest.mark.parametrize(("limits", "most"), [({"per_host": 3}, 3), ({"in_flight": 4}, 4)])
@@ -364,6 +366,44 @@ def test_at_once(site: Site, tmp_path: Path, limits: dict[str, int], most: int) 
     outcomes = fetch([site.url("/x.jpg")] * 24, tmp_path, policy(site, **limits))
     assert all(isinstance(outcome, Fetched) for outcome in outcomes)
     assert site.most_busy == most
+
+
+def test_fetchers_of_a_machine_share_a_host(site: Site, tmp_path: Path) -> None:
+    """Together they run as many requests at a host as one is allowed, and each gets its part of them."""
+    site.routes["/x.jpg"] = crowd(4, slow(0.005, picture()))
+    folders = tmp_path / "a", tmp_path / "b"
+
+    def collect(folder: Path) -> list[Fetched | Missed]:
+        folder.mkdir()
+        pacing = MachinePacing(tmp_path / "runtime")
+        return fetch([site.url("/x.jpg")] * 16, folder, policy(site, per_host=4), pacing=pacing)
+
+    with ThreadPoolExecutor() as threads:
+        outcomes = [outcome for part in threads.map(collect, folders) for outcome in part]
+    assert all(isinstance(outcome, Fetched) for outcome in outcomes)
+    assert site.most_busy == 4
+
+
+def test_a_start_that_is_late_is_reserved_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may be busy when a request is due. Then its start might be too near to the next one."""
+    naps: list[float] = []
+
+    def clock() -> float:
+        return 1000 + sum(naps)
+
+    async def sleep(seconds: float) -> None:
+        naps.append(seconds + (0 if naps else 0.08))  # late only the first time
+
+    async def starts() -> list[float]:
+        began: list[float] = []
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", clock)
+        async with Pace(FetchPolicy(per_host_rate=20), sleep, ProcessPacing(clock)) as pace:
+            for _ in range(3):
+                async with pace.turn("host"):
+                    began.append(clock() - 1000)
+        return began
+
+    assert asyncio.run(starts()) == pytest.approx([0, 0.135, 0.19])
 
 
 def test_keep_alive(site: Site, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 import pytest
 
 from pixcore import InvalidRequest
+from pixcore_adapters.downloader.pacing.fleet import FleetPacing
+from pixcore_runners.assembly.pace import pacing
+from pixcore_runners.settings import SecretUrl, Settings
 from pixcore_runners.settings.source_names import caution, parse, title
 
 
@@ -75,3 +78,27 @@ def test_search_engines_get_one_caution(sources: list[str], expected: str) -> No
     assert caution(sources).startswith(expected)
     assert bool(caution(sources)) == bool(expected)
     assert "\n" not in caution(sources)
+
+
+@pytest.mark.parametrize(
+    ("urls", "chosen"),
+    [
+        ({}, ""),
+        ({"broker": "amqp://host"}, ""),
+        ({"broker": "redis://:pw@queue/0"}, "redis://:***@queue/0"),
+        ({"broker": "amqp://host", "result_backend": "rediss://results/1"}, "rediss://results/1"),
+        ({"broker": "redis://queue/0", "pace_redis": "unix:///run/redis.sock"}, "unix:///run/redis.sock"),
+    ],
+)
+def test_machines_share_a_pace_by_the_redis_that_is_named_or_that_of_the_queue(
+    urls: dict[str, str], chosen: str
+) -> None:
+    """Without a Redis, the pace is that of this machine."""
+    made = pacing(Settings(**{name: SecretUrl(url) for name, url in urls.items()}))
+    assert (made.shown if isinstance(made, FleetPacing) else "") == chosen
+
+
+def test_a_pace_by_another_server_than_a_redis_is_refused() -> None:
+    """The message names the setting and hides the password."""
+    with pytest.raises(InvalidRequest, match=r"pace_redis is amqp://:\*\*\*@host, which is no Redis"):
+        pacing(Settings(pace_redis=SecretUrl("amqp://:pw@host")))

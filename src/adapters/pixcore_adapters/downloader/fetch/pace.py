@@ -19,9 +19,12 @@ from pixcore_adapters.downloader.pacing.interface import Pacing, Wish
 MAX_SPACING = 2.0  # seconds between two requests to a host that its robots.txt may require
 MAX_WAIT = 60.0  # seconds to wait when a server requests it: enough for limits by the minute
 
-# A request may be late by this part of a second, on its way or because the machine is busy. The spacing of a rate is
-# longer by the same part, so that no more than the rate arrive in any second.
-_SLACK = 0.05
+# The spacing of a rate is longer by this part, so that no more than the rate arrive in any second, although some are
+# late by up to this part of a second.
+_SPARE = 0.1
+
+# Seconds by which a request may be late when it starts; the rest is for its way.
+_LATE = _SPARE / 2
 
 _HOSTS = 10_000  # size of the cache, far more than hosts in use at once
 _MAX_CONCURRENT = {  # these override the policy: https://wikitech.wikimedia.org/wiki/Robot_policy
@@ -84,7 +87,7 @@ class Pace:
 
     def __init__(self, policy: FetchPolicy, sleep: Callable[[float], Awaitable[None]], pacing: Pacing) -> None:
         self._all = asyncio.Semaphore(policy.in_flight)
-        spacing = (1 + _SLACK) / policy.per_host_rate if policy.per_host_rate else 0.0
+        spacing = (1 + _SPARE) / policy.per_host_rate if policy.per_host_rate else 0.0
         self._sleep = sleep
         self._pacing = pacing
         self._held: dict[str, _Host] = {}  # the hosts of which slots are held or wanted
@@ -122,7 +125,7 @@ class Pace:
             paced = host.spacing or host.opens > asyncio.get_running_loop().time()
             due = await self._started(host) if paced else None
             async with self._all:
-                while due is not None and asyncio.get_running_loop().time() - due > _SLACK:
+                while due is not None and asyncio.get_running_loop().time() - due > _LATE:
                     due = await self._started(host)  # the next start may be too near now
                 yield
         finally:
