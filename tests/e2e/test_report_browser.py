@@ -4,6 +4,7 @@ import io
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import ExitStack
+from html import escape
 from io import BytesIO
 from pathlib import Path
 
@@ -26,6 +27,12 @@ from pixcore_adapters.outputs.report.page import write
 
 IMAGES = 130  # more than a page of the contact sheet holds
 TILES = "#sheet button"
+# Whether a long title makes the button beside it narrower, so that its text is broken.
+BROKEN = """(() => {
+  const [title, button] = ["#details-title", "[data-close]"].map((name) => document.querySelector(name));
+  title.textContent = "A".repeat(500);
+  return button.scrollWidth > button.clientWidth || button.clientHeight > 60;
+})()"""
 
 
 @pytest.fixture(scope="module")
@@ -397,6 +404,17 @@ def test_the_page_is_accessible(chromium: Browser, page: Path, scheme: str, widt
     assert chromium("evaluate", "getComputedStyle(document.documentElement).scrollBehavior") == "auto"
     chromium("click", f"{TILES} >> nth=0")
     assert chromium("judged") == []
+    assert chromium("evaluate", BROKEN) is False
+
+
+def test_links_of_a_report_in_a_notebook_stay_in_its_frame(chromium: Browser, page: Path, tmp_path: Path) -> None:
+    """The frame has no address of its own, so the browser would open the notebook inside it."""
+    frame = f'<iframe srcdoc="{escape(page.read_text())}" sandbox="allow-scripts" width="900" height="600"></iframe>'
+    (tmp_path / "notebook.html").write_text(f"<!doctype html>{frame}")
+    chromium.open(tmp_path / "notebook.html", reducedMotion="reduce")
+    chromium("click", "iframe >> internal:control=enter-frame >> a[href='#images']")
+    assert chromium("isVisible", f"iframe >> internal:control=enter-frame >> {TILES} >> nth=0")
+    assert chromium("seen")["console"] == []
 
 
 def hostile(work: Path, probe: str) -> Report:

@@ -24,7 +24,7 @@ from pixcore_runners.direct.runner import DirectRunner
 from pixcore_runners.direct.stopping import stopping as stopping_by
 from pixcore_runners.observing import card_refresh
 from pixcore_runners.observing.progress import progress
-from pixcore_runners.planning.advice import advice, left_out
+from pixcore_runners.planning.advice import advice, held, left_out
 from pixcore_runners.queueing.runner import Runner
 
 # The options of a command that runs chunks. All of them are settings.
@@ -61,10 +61,8 @@ def run_unfinished(
     unfinished = [record for record in records if record.status in (Status.PENDING, Status.PROCESSING)]
     again = {} if unfinished else avoidable(records, assembly.archives, shell.settings)
     if unfinished:
-        if held := [record.lease_left for record in unfinished if record.lease_left > 0]:
-            shell.say(
-                f"chunks that another run holds: {len(held)}; if it died, their leases expire in {max(held):.0f} s"
-            )
+        if line := held(unfinished):
+            shell.say(line)
         run_records(shell, assembly, dataset, unfinished, validator)
         records = list(assembly.status.find(dataset))
     elif is_settled and not again:

@@ -22,7 +22,7 @@ from pixcore_runners.library import shown
 from pixcore_runners.library.dataset import Dataset, opened
 from pixcore_runners.library.in_python import in_python
 from pixcore_runners.observing import card_refresh
-from pixcore_runners.planning.advice import advice, left_out
+from pixcore_runners.planning.advice import advice, held, left_out
 from pixcore_runners.planning.arguments import spec_of
 from pixcore_runners.planning.saving import plan_and_save
 from pixcore_runners.planning.spec import DatasetSpec
@@ -171,6 +171,8 @@ class _Job:
             unfinished = list(assembly.status.find(name, Status.PENDING))
             unfinished += assembly.status.find(name, Status.PROCESSING)
             if unfinished:
+                if line := held(unfinished):
+                    self.say(line)
                 run = partial(self._run, assembly, validator, stop)
                 run_with_reopened(name, unfinished, assembly.status, run)
                 card_refresh.refresh(name, assembly.status, assembly.store)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from attrs import define, field
 
 from pixcore import ChunkRecord, InvalidRequest, PixcoreError
+from pixcore.chunk.unfilled import allocations_of, is_exhausted, is_unfilled
 from pixcore.errors import one_line
 from pixcore.stored.near_groups import near_groups
 from pixcore.stored.samples import classes, columns, uniform
@@ -83,8 +84,13 @@ class Dataset(Sequence[Picture]):
 
     @property
     def shortfall(self) -> int:
-        """How many images are missing of those that were asked for."""
-        return sum(record.chunk.request.target - _images(record) for record in self._records)
+        """How many images are missing of those that were asked for; 0 for folders and lists of which all was tried."""
+        allocations = allocations_of(self._assembly.status)
+        return sum(
+            record.chunk.request.target - _images(record)
+            for record in self._records
+            if not (is_unfilled(record) and is_exhausted(record, allocations(record)))
+        )
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -179,21 +185,23 @@ class Dataset(Sequence[Picture]):
         return Report(self.name, contents)
 
     def __repr__(self) -> str:
-        short = f", {self.shortfall} short" if self.shortfall else ""
-        return f"<Dataset {self.name!r}: {len(self)} images{short}>"
+        return f"<Dataset {self.name!r}: {self._counted()}>"
+
+    def _counted(self) -> str:
+        short = self.shortfall
+        return f"{len(self)} images{f', {short} short' if short else ''}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self.name, self._assembly.settings, _versions(self._records))
 
     def _repr_html_(self) -> str:
-        short = f", {self.shortfall} short" if self.shortfall else ""
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items()) or "none"
         try:
             pictures = "".join(picture.thumbnail(128) for picture in self[:_SHOWN])
         except PixcoreError as error:
             pictures = escape(one_line(error))
         return (
-            f"<p><b>{escape(self.name)}</b>: {len(self)} images{short}<br>left out: {escape(reasons)}</p>"
+            f"<p><b>{escape(self.name)}</b>: {self._counted()}<br>left out: {escape(reasons)}</p>"
             f'<div style="display:flex;flex-wrap:wrap;gap:6px;align-items:center">{pictures}</div>'
         )
 

@@ -43,6 +43,9 @@ class Report:
         write(self._contents, target)
         return target
 
+    def __repr__(self) -> str:
+        return f"<Report of dataset {self.dataset!r}>"
+
     def _repr_html_(self) -> str:
         # sandboxed: texts of the page come from the web, and it must not reach the notebook
         return (

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import copy_context
 from html import escape
 from typing import Any
 
@@ -15,7 +16,6 @@ from pixcore.chunk.events import (
     ChunkClaimed,
     ChunkCompleted,
     ChunkEnded,
-    ChunkFailed,
     Event,
     ImageAccepted,
     ImageRejected,
@@ -48,11 +48,15 @@ def shown(chunks: int, wanted: int, *, quiet: bool) -> Generator[Observer]:
     if quiet:
         yield silent
     elif in_notebook():
-        cell = _Cell(wanted)
+        cell, ended = _Cell(wanted), threading.Event()
+        # in the context of the cell, so that the kernel knows to which cell the output belongs
+        updating = threading.Thread(target=copy_context().run, args=(cell.update_until, ended), name="pixcore-cell")
+        updating.start()
         try:
             yield cell
         finally:
-            cell.update()
+            ended.set()
+            updating.join()
     else:
         with progress(chunks) as observer:
             yield observer
@@ -60,15 +64,14 @@ def shown(chunks: int, wanted: int, *, quiet: bool) -> Generator[Observer]:
 
 @define(eq=False)
 class _Cell:
-    """A bar in a cell's output, and below it a line for each chunk that failed or is short.
+    """A bar in a cell's output, and below it a line for each chunk that was tried again, failed or was given back.
 
-    Threads of chunks call it. It needs no widgets: it replaces its output, at most five times a second.
+    Threads of chunks call it. It needs no widgets: it replaces its output, five times a second.
     """
 
     wanted: int
     clock: Callable[[], float] = time.monotonic
     _begun: float = field(init=False)
-    _updated: float = field(init=False)
     _accepted: Counter[int] = field(init=False, factory=Counter[int])  # by chunk
     _rejected: int = field(init=False, default=0)
     _lines: list[str] = field(init=False, factory=list[str])
@@ -78,19 +81,17 @@ class _Cell:
     def __attrs_post_init__(self) -> None:
         from IPython.display import display  # noqa: PLC0415 - only in a notebook
 
-        self._begun = self._updated = self.clock()
+        self._begun = self.clock()
         self._output = display(self, display_id=True)
 
     def __call__(self, event: Event) -> None:
         with self._lock:
             self._count(event)
-            if self.clock() - self._updated < _PAUSE:
-                return
-            self._updated = self.clock()
-        self.update()
 
-    def update(self) -> None:
-        """Replace the output by the present state."""
+    def update_until(self, ended: threading.Event) -> None:
+        """Replace the output by the present state, again and again until ``ended`` is set, and once more."""
+        while not ended.wait(_PAUSE):
+            self._output.update(self)
         self._output.update(self)
 
     def _count(self, event: Event) -> None:
@@ -107,19 +108,20 @@ class _Cell:
                 self._rejected += 1
             case StepRetried():
                 self._lines.append(f"chunk {chunk}: {retrying(event)}")
-            case ChunkCompleted(result=result) if not result.shortfall:
+            case ChunkCompleted(result=result):
                 self._accepted[chunk] = result.progress.accepted
             case ChunkEnded():
+                self._accepted[chunk] = 0
                 self._lines.append(f"chunk {chunk}: {ending(event)}")
-                if isinstance(event, ChunkFailed):
-                    self._accepted[chunk] = 0
 
     def __repr__(self) -> str:
-        return f"{sum(self._accepted.values())} of {self.wanted} images, {self._rejected} rejected"
+        with self._lock:
+            return f"{sum(self._accepted.values())} of {self.wanted} images, {self._rejected} rejected"
 
     def _repr_html_(self) -> str:
-        accepted, seconds = sum(self._accepted.values()), self.clock() - self._begun
-        lines = "".join(f"<br>{escape(escaped(line))}" for line in self._lines)
+        with self._lock:
+            accepted, seconds = sum(self._accepted.values()), self.clock() - self._begun
+            lines = "".join(f"<br>{escape(escaped(line))}" for line in self._lines)
         return (
             f'<progress value="{accepted}" max="{max(self.wanted, 1)}" style="width:20em;vertical-align:middle">'
             f"</progress> {accepted} of {self.wanted} images, {self._rejected} rejected, {seconds:.0f} s{lines}"

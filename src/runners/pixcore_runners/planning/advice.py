@@ -28,6 +28,16 @@ def advice(records: Sequence[ChunkRecord], status: StatusRepo, retry: str) -> st
     )
 
 
+def held(records: Iterable[ChunkRecord]) -> str:
+    """Say how many of the chunks another run holds, and for how long; ``""`` if it holds none."""
+    left = [record.lease_left for record in records if record.lease_left > 0]
+    return (
+        f"chunks that another run holds: {len(left)}; if it died, their leases expire in {max(left):.0f} s"
+        if left
+        else ""
+    )
+
+
 def left_out(records: Iterable[ChunkRecord]) -> Counter[str]:
     """Count the candidates of all chunks that were rejected or missed, by reason."""
     counts = Counter[str]()

@@ -13,6 +13,19 @@
     return element;
   }
 
+  // ---- links within the page ----
+
+  // In a notebook the page is the content of a frame, whose address is that of the notebook: links would lead there.
+  function linksInFrame() {
+    if (location.href !== "about:srcdoc") return;
+    document.addEventListener("click", (event) => {
+      const link = event.target.closest('a[href^="#"]');
+      if (!link) return;
+      event.preventDefault();
+      find(link.getAttribute("href"))?.scrollIntoView();
+    });
+  }
+
   // ---- light and dark: the reader's choice, else the system's setting ----
 
   const dark = matchMedia("(prefers-color-scheme: dark)");

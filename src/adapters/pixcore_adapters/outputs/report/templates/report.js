@@ -106,6 +106,7 @@
 
   addEventListener("DOMContentLoaded", () => {
     themeButton();
+    linksInFrame();
     begin(JSON.parse(find("#data").textContent));
     shownImages = data.images.length;
     numberDropped();
