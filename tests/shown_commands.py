@@ -11,6 +11,8 @@ from pixcore_runners.cli import pixcore
 def parse(words: Sequence[str]) -> None:
     """Parse a call of pixcore as the command does, without running it."""
     command: click.Command | None = pixcore
+    if [*words] == ["--version"]:
+        return
     while isinstance(command, click.Group):
         name, *words = words
         command = command.get_command(click.Context(command), name)

@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,10 +13,16 @@ import rich_click as click
 from command import pixcore as called
 from shown_commands import parse, shown
 
+from pixcore.model.images import MissReason, RejectReason
+from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION
+from pixcore_runners.cli import document as exits
 from pixcore_runners.cli import pixcore
 
 ROOT = Path(__file__).parents[2]
-DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 each_document = pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
 
@@ -82,6 +89,37 @@ def test_the_tree_of_the_design_matches_the_folders() -> None:
     packages = ("pixcore", "pixcore_adapters", "pixcore_runners")
     rooms = {path.name for path in existing if path.parent.name in packages and not path.name.startswith("__")}
     assert rooms - {"py.typed"} - drawn == set()
+
+
+def test_the_pages_of_the_site_are_in_its_navigation() -> None:
+    """A page that the navigation lacks is not found by readers, and the site would not be built."""
+    navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    elsewhere = {"benchmarks.md", "changelog.md", "contributing.md", "security.md"}
+    assert set(re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)) == pages | elsewhere
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    """A release is cited and looked up by its version."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert re.findall(r"^## (\S+), ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0] == version
+
+
+def test_the_table_of_rows_is_that_of_the_code() -> None:
+    """Users read the columns and their types from the page."""
+    table = (ROOT / "docs/reference/rows.md").read_text()
+    shown = re.findall(r"^\| `(\w+)` \| (text|number) \|", table, re.MULTILINE)
+    assert shown == [(column, "number" if column in NUMBERS else "text") for column in COLUMNS]
+    assert f"which columns the row has: {ROW_VERSION} |" in table
+
+
+def test_every_reason_and_exit_code_is_explained() -> None:
+    """A user must find each reason that `outcomes` prints, and each exit code."""
+    text = (ROOT / "docs/reference/errors.md").read_text() + (ROOT / "docs/fetching.md").read_text()
+    assert [reason for reason in (*RejectReason, *MissReason) if f"`{reason}`" not in text] == []
+    codes = {exits.DONE, exits.FAILED, exits.USAGE, exits.PARTIAL, exits.NOTHING, exits.INTERRUPTED}
+    assert {int(code) for code in re.findall(r"^\| (\d+) \| ", text, re.MULTILINE)} == codes
 
 
 def levels(command: click.Command, *words: str) -> Iterator[tuple[str, click.Command]]:
