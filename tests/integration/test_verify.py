@@ -5,7 +5,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pixcore.model.quality import Fingerprint
 from pixcore.stored.verify import repair, verify_dataset
 from pixcore_adapters.archiver.tar import TarArchiver
 from pixcore_adapters.blob_store.local import LocalBlobStore
+from pixcore_adapters.status_repo.memory import MemoryStatusRepo
 from pixcore_adapters.validator.decode import METHOD, decode
 from pixcore_adapters.validator.picture import Limits, Picture
 
@@ -306,7 +307,7 @@ def test_a_blob_of_many_times_its_size_is_not_fetched() -> None:
     with FIRST.open("r+b") as blob:
         blob.truncate(64 << 20)
     ran = pixcore("verify", "cats", "--quiet")
-    assert "cats/data/chunk_1.zip holds more than" in ran.out
+    assert "cats/data/chunk_1.zip: holds more than" in ran.out
     assert "so it was not fetched to its end" in ran.out
     assert ran.out.endswith("archives: 3, images: 6, faults: 1\n")
     report = pixcore("report", "cats", "--out", "cats.html")
@@ -405,3 +406,27 @@ def test_a_store_that_cannot_replace_says_so(home: Path, monkeypatch: pytest.Mon
     ran = pixcore("verify", "cats", "--repair", "--json")
     assert (ran.code, ran.document["reopened"]) == (3, [2])
     assert "chunk 1 was not reopened: this store cannot replace blobs; delete it" in ran.err
+
+
+def test_records_are_read_twice_however_many_archives_are_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comparing each damaged archive with all records made the cost grow with the square of the chunks."""
+    shelf, read = shelves.Shelf(tmp_path), 0
+    for number in range(6):
+        shelf.add([shelves.Picture(jpeg(number))])
+    (tmp_path / "store/cats/data/chunk_6.zip").replace(tmp_path / "store/cats/data/chunk_1.zip")
+    for number in range(2, 6):
+        (tmp_path / f"store/cats/data/chunk_{number}.zip").write_bytes(b"x")
+    find = MemoryStatusRepo.find
+
+    def counted(*args: Any) -> Iterator[ChunkRecord]:  # noqa: ANN401 - those of the port
+        nonlocal read
+        for record in find(*args):
+            read += 1
+            yield record
+
+    monkeypatch.setattr(MemoryStatusRepo, "find", counted)
+    faults = dict(checked(shelf))
+    assert (len(faults), read) == (6, 12)
+    assert faults["cats/data/chunk_1.zip"] == ("is the archive of chunk cats/6",)

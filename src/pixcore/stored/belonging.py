@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from pixcore.chunk.publish import status_of
 from pixcore.model.archives import Blob
+from pixcore.model.chunks import ChunkKey
 from pixcore.ports import BlobStore
 
 ARCHIVE = re.compile(r"chunk_(0|[1-9][0-9]{0,17})\.[a-z]+")  # ids are 64-bit numbers
@@ -25,12 +26,22 @@ def blobs_of(dataset: str, store: BlobStore, identity: str) -> Iterator[tuple[Bl
         StoreNotFound, StoreDenied, StoreUnavailable: As ``BlobStore.list`` raises them.
     """
     for blob in store.list(dataset):
-        name = blob.key.removeprefix(f"{dataset}/")
-        folder, _, rest = name.partition("/")
-        pattern = {"data": ARCHIVE, "outcomes": BESIDE}.get(folder)
-        named = pattern.fullmatch(rest) if pattern else OTHER.fullmatch(name)
-        writers = (identity,) if name in _CARD else (identity, "")
-        yield blob, named is not None and status_of(blob) in writers
+        writers = (identity,) if is_card(blob.key) else (identity, "")
+        yield blob, is_known(blob.key) and status_of(blob) in writers
+
+
+def is_known(key: str) -> bool:
+    """Return whether pixcore gives blobs of a dataset such a key."""
+    return chunk_of(key) is not None or OTHER.fullmatch(key.partition("/")[2]) is not None
+
+
+def chunk_of(key: str) -> ChunkKey | None:
+    """Return the chunk whose archive or outcomes have this key; None if it is the key of no such blob."""
+    dataset, _, name = key.partition("/")
+    folder, _, rest = name.partition("/")
+    pattern = {"data": ARCHIVE, "outcomes": BESIDE}.get(folder)
+    found = pattern.fullmatch(rest) if pattern else None
+    return ChunkKey(dataset, int(found[1])) if found else None
 
 
 def is_card(key: str) -> bool:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from attrs import evolve
+from attrs import define, evolve, field
 
 from pixcore.chunk.publish import relabel, replaceable
 from pixcore.chunk.workspace import workspace
@@ -13,7 +13,7 @@ from pixcore.errors import InvalidRequest, StoreNotFound, one_line
 from pixcore.model.chunks import ChunkKey, ChunkRecord, ChunkResult, Claim, Status
 from pixcore.ports import Archiver, StatusRepo, Validator
 from pixcore.stored.archives import StoredArchive, StoredArchives
-from pixcore.stored.belonging import ARCHIVE, BESIDE, OTHER
+from pixcore.stored.belonging import BESIDE, chunk_of, is_known
 from pixcore.stored.check import ArchiveCheck, check_archive
 from pixcore.stored.outcomes import stored_outcomes
 
@@ -36,12 +36,13 @@ def verify_dataset(
         StoreDenied, StoreUnavailable, StatusUnavailable, WorkspaceFull, TransientError: As the ports raise them.
     """
     for blob in archives.store.list(dataset):
-        if not _belongs(blob.key, dataset, archives, status):
+        if not _belongs(blob.key, archives, status):
             yield ArchiveCheck(
                 blob.key, None, ("belongs to no chunk, yet loaders may take it; move it away",), is_archive=False
             )
+    recorded = _Recorded(dataset, status)
     for record in status.find(dataset, Status.COMPLETED):
-        yield from _check_chunk(record, archives, status, validator)
+        yield from _check_chunk(record, archives, recorded, validator)
 
 
 def verify_archives(
@@ -93,30 +94,27 @@ def repair(chunk: ChunkKey, *, archives: StoredArchives, status: StatusRepo) -> 
     return status.reopen(chunk)
 
 
-def _belongs(key: str, dataset: str, archives: StoredArchives, status: StatusRepo) -> bool:
+def _belongs(key: str, archives: StoredArchives, status: StatusRepo) -> bool:
     """Return whether a blob belongs to the dataset's chunks or to its card and lists."""
-    folder, _, name = key.removeprefix(f"{dataset}/").partition("/")
-    named = {"data": ARCHIVE, "outcomes": BESIDE}.get(folder)
-    chunk = named.fullmatch(name) if named else None
-    if chunk is None:
-        return bool(OTHER.fullmatch(key.removeprefix(f"{dataset}/")))
+    if (chunk := chunk_of(key)) is None:
+        return is_known(key)
     try:
-        record = status.get(ChunkKey(dataset, int(chunk[1])))
+        record = status.get(chunk)
     except InvalidRequest:
         return False
-    if folder == "outcomes" or record.status in (Status.PENDING, Status.PROCESSING):
+    if BESIDE.fullmatch(key.rpartition("/")[2]) or record.status in (Status.PENDING, Status.PROCESSING):
         return True  # left by an earlier attempt; the next attempt replaces it
     return record.result is not None and archives.key(record) == key
 
 
 def _check_chunk(
-    record: ChunkRecord, archives: StoredArchives, status: StatusRepo, validator: Validator
+    record: ChunkRecord, archives: StoredArchives, recorded: "_Recorded", validator: Validator
 ) -> Iterator[ArchiveCheck]:
     """Yield the check of a completed chunk, or nothing when the chunk is no longer completed."""
     while record.status is Status.COMPLETED and record.result:
-        checks = [_check_blob(record, record.result, archives, status, validator)]
+        checks = [_check_blob(record, record.result, archives, recorded, validator)]
         checks += _check_outcomes(record, archives)
-        now = status.get(record.chunk.key) if any(check.faults for check in checks) else record
+        now = recorded.status.get(record.chunk.key) if any(check.faults for check in checks) else record
         if (now.status, now.result) == (record.status, record.result):
             yield from checks
             return
@@ -124,13 +122,13 @@ def _check_chunk(
 
 
 def _check_blob(
-    record: ChunkRecord, result: ChunkResult, archives: StoredArchives, status: StatusRepo, validator: Validator
+    record: ChunkRecord, result: ChunkResult, archives: StoredArchives, recorded: "_Recorded", validator: Validator
 ) -> ArchiveCheck:
     chunk, key = record.chunk.key, archives.key(record)
     try:
         with archives.fetch(record, 2 * result.bytes + _ADDED) as archive:
             stated = archives.store.head(key).sha256
-            if archive.sha256 != result.sha256 and (owner := _owner(archive, chunk, status)):
+            if archive.sha256 != result.sha256 and (owner := recorded.owner(archive.sha256, chunk)):
                 return ArchiveCheck(key, chunk, (f"is the archive of chunk {owner}",))
             check = check_archive(
                 key,
@@ -144,7 +142,8 @@ def _check_blob(
     except StoreNotFound:
         return ArchiveCheck(key, chunk, (f"is missing; it was stored as {result.url}",))
     except InvalidRequest as oversized:
-        return ArchiveCheck(key, chunk, (f"{one_line(oversized)}; {result.bytes} were recorded",))
+        fault = one_line(oversized).removeprefix(f"{key} ")  # the check names the blob
+        return ArchiveCheck(key, chunk, (f"{fault}; {result.bytes} were recorded",))
 
 
 def _check_outcomes(record: ChunkRecord, archives: StoredArchives) -> Iterator[ArchiveCheck]:
@@ -171,9 +170,24 @@ def _differences(archive: StoredArchive, result: ChunkResult, stated: str) -> It
         yield f"its sha256 is {archive.sha256}, its own metadata say {stated}"
 
 
-def _owner(archive: StoredArchive, chunk: ChunkKey, status: StatusRepo) -> ChunkKey | None:
-    """Return the other chunk of the dataset that recorded this archive as its own, or None."""
-    for other in status.find(chunk.dataset, Status.COMPLETED):
-        if other.result and other.result.sha256 == archive.sha256 and other.chunk.key != chunk:
-            return other.chunk.key
-    return None
+@define
+class _Recorded:
+    """The archives that completed chunks of a dataset have recorded.
+
+    They are read when an archive is first found to be another one than its chunk recorded. They then take 250 bytes a
+    chunk.
+    """
+
+    dataset: str
+    status: StatusRepo
+    _chunks: dict[str, int] | None = field(init=False, default=None)  # ids by the sha256 of the archive
+
+    def owner(self, sha256: str, chunk: ChunkKey) -> ChunkKey | None:
+        """Return the other chunk that has recorded the archive with this sha256 as its own, or None."""
+        if self._chunks is None:
+            self._chunks = {}
+            for record in self.status.find(self.dataset, Status.COMPLETED):
+                if record.result:
+                    self._chunks.setdefault(record.result.sha256, record.chunk.id)
+        id_ = self._chunks.get(sha256)
+        return None if id_ is None or id_ == chunk.id else ChunkKey(self.dataset, id_)

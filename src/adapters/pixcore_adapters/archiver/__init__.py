@@ -97,7 +97,7 @@ def new_archive(path: Path) -> Generator[ArchiveFile]:
 
 
 @contextmanager
-def read_errors(archive: Path, *damage: type[Exception]) -> Generator[None]:
+def read_errors(*damage: type[Exception]) -> Generator[None]:
     """Translate the exceptions of reading a damaged archive. ``damage`` lists the format's own exceptions.
 
     Raises:
@@ -107,7 +107,7 @@ def read_errors(archive: Path, *damage: type[Exception]) -> Generator[None]:
         yield
     except (*damage, *_DAMAGE) as exc:
         raise InvalidRequest(
-            f"{archive.name} is not a complete chunk archive ({one_line(exc)}); fetch it again or create it again"
+            f"the archive is not a complete one ({one_line(exc)}); fetch it again or create it again"
         ) from exc
 
 

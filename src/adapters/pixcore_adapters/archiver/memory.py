@@ -36,7 +36,7 @@ class MemoryArchiver:
 
     def contents(self, archive: Path) -> Contents:
         """See ``pixcore.ports.Archiver``."""
-        with read_errors(archive):
+        with read_errors():
             document = json.loads(archive.read_bytes())
             files = [(name, base64.b64decode(data)) for name, data in document["files"]]
             return Contents(rows=tuple(as_row(row) for row in document["rows"]), files=iter(files))

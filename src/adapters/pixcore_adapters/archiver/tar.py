@@ -49,7 +49,7 @@ class TarArchiver:
 
     def contents(self, archive: Path) -> Contents:
         """See ``pixcore.ports.Archiver``."""
-        with read_errors(archive, tarfile.TarError), archive.open("rb") as file:
+        with read_errors(tarfile.TarError), archive.open("rb") as file:
             return Contents(rows=tuple(_rows(file)), files=_files(archive))
 
 
@@ -92,7 +92,7 @@ def _rows(file: IO[bytes]) -> Generator[Mapping[str, object]]:
 
 
 def _files(archive: Path) -> Generator[tuple[str, bytes]]:
-    with read_errors(archive, tarfile.TarError), archive.open("rb") as file:
+    with read_errors(tarfile.TarError), archive.open("rb") as file:
         for name, data in _members(file):
             if not name.endswith(_ROW):
                 yield name, data

@@ -94,7 +94,7 @@ def _write_table(file: IO[bytes], rows: Sequence[Row]) -> None:
 @contextmanager
 def _opened(archive: Path) -> Generator[zipfile.ZipFile]:
     """Open an archive whose members are bounded and do not overlap."""
-    with read_errors(archive, *_DAMAGE), zipfile.ZipFile(archive) as packed:
+    with read_errors(*_DAMAGE), zipfile.ZipFile(archive) as packed:
         _check_members(packed.infolist(), most_unpacked(archive), packed.start_dir)
         yield packed
 
