@@ -16,9 +16,8 @@ from pixcore.model.archives import StoredBlob
 from pixcore.model.chunks import Attempt, Phase, Progress, Reject
 from pixcore.model.outcomes import OUTCOMES, PREVIEWS
 from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION, Row
-from pixcore.ports import BlobStore
+from pixcore.ports import BlobStore, NearGroup
 from pixcore.stored.archives import StoredArchives
-from pixcore.stored.near_groups import NearGroup
 from pixcore_adapters.archiver.zip import ZipArchiver
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.outputs.report.build import IMAGES, Report, gather

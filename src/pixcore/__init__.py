@@ -117,7 +117,6 @@ __all__ = [
     "Validator",
     "WorkspaceFull",
     "WorkspaceUnusable",
-    "near_groups",
     "plan",
 ]
 
@@ -144,7 +143,6 @@ _MODULES = (
     "ports",
     "filters.rule",
     "chunk.lease",
-    "stored.near_groups",
     "planning.plan",
     "chunk.retry",
     "chunk.pipeline",

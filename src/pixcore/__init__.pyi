@@ -111,9 +111,13 @@ from pixcore.ports import (
     StatusRepo as StatusRepo,
     Validator as Validator,
 )
-from pixcore.ports.seen_images import NearPair as NearPair, SeenImage as SeenImage, SeenImages as SeenImages
+from pixcore.ports.seen_images import (
+    NearGroup as NearGroup,
+    NearPair as NearPair,
+    SeenImage as SeenImage,
+    SeenImages as SeenImages,
+)
 from pixcore.ports.twin_finder import TwinFinder as TwinFinder, Twins as Twins
-from pixcore.stored.near_groups import NearGroup as NearGroup, near_groups as near_groups
 from pixcore_runners.library import (
     Dataset as Dataset,
     Picture as Picture,

@@ -12,8 +12,7 @@ from pixcore.model.chunks import ChunkKey, Claim
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download
 from pixcore.model.quality import Fingerprint, NearRule
 from pixcore.ports import StatusRepo
-from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages, url_key
-from pixcore.stored.near_groups import near_groups
+from pixcore.ports.seen_images import LISTED_PAIRS, NearGroup, SeenImage, SeenImages, url_key
 
 from .status_repo import TTL, Clock, claim_chunk, create_chunks, eager_threads, result
 
@@ -27,8 +26,9 @@ def image(number: int, phash: int = 0, dhash: int = 0, *, flat: bool = False, ur
     return Accepted(download, f"{number:064}", 100, 100, "JPEG", Fingerprint(phash, dhash, "imagehash 4", flat))
 
 
-def urls(pairs: Collection[NearPair]) -> list[list[str]]:
-    """Return the pairs by the names of their files."""
+def urls(groups: Collection[NearGroup]) -> list[list[str]]:
+    """Return the pairs of all groups by the names of their files."""
+    pairs = [pair for group in groups for pair in group.pairs]
     return sorted(sorted(image.url.removeprefix("https://host/") for image in (p.one, p.other)) for p in pairs)
 
 
@@ -260,7 +260,7 @@ class SeenImagesContract:
         for claim, held in ((one, first), (other, second)):
             hold(seen, claim, held)
             repo.complete(claim, result(1))
-        (group,) = near_groups(seen.near("d", NearRule()))
+        (group,) = list(seen.near("d", NearRule()))
         assert group.images == (
             SeenImage(one.chunk, first.sha256, "caf\u00e9 \\udcff.jpg", first.fingerprint),
             SeenImage(other.chunk, second.sha256, "https://host/2.jpg", second.fingerprint),
@@ -338,3 +338,20 @@ class SeenImagesContract:
         assert urls(list(seen.near("d", NearRule(0, 0)))) == sorted(
             sorted([f"{2 * number}.jpg", f"{2 * number + 1}.jpg"]) for number in range(1100)
         )
+
+    def test_of_many_images_with_one_hash_the_pairs_are_counted(
+        self, seen: SeenImages, repo: StatusRepo, claims: list[Claim]
+    ) -> None:
+        """All images of a group are named, and all pairs counted; listed are some, because there may be millions."""
+        one, other = claims
+        for number in range(60):
+            hold(seen, one if number % 2 else other, image(number))
+        hold(seen, other, image(60, 0b1))
+        hold(seen, other, image(61, MOST))
+        repo.complete(one, result(1))
+        repo.complete(other, result(1))
+        (group,) = seen.near("d", NearRule())
+        assert (len(group.images), len(group.pairs), group.count) == (61, LISTED_PAIRS, 61 * 60 // 2)
+        assert {pair.phash for pair in group.pairs} == {0}  # the nearest ones
+        assert group.unlisted == 830
+        assert [*group.images] == sorted(group.images, key=lambda image: (image.chunk.id, image.url, image.sha256))

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from attrs import evolve
 from browser.chromium import Browser, browser
+from near_pairs import grouped
 from pictures import encoded, photo
 from PIL import Image
 from reports import PROBES, StoredDataset, a_copy, a_record, a_row, measures, stored_dataset, with_outcomes
 from servers.fixtures import had
 
-from pixcore import ChunkKey, NearGroup, NearPair, SeenImage, Status, near_groups
+from pixcore import ChunkKey, NearGroup, NearPair, SeenImage, Status
 from pixcore.model.chunks import Attempt, Phase, Reject, TwinPair
 from pixcore.model.quality import Fingerprint
 from pixcore.model.rows import COLUMNS, NUMBERS
@@ -77,7 +78,7 @@ def near(*pairs: tuple[int, int]) -> list[NearGroup]:
         row = a_row(number)
         return SeenImage(ChunkKey("d", 1), row.sha256, row.url, Fingerprint(number, number, "x", flat=False))
 
-    return near_groups([NearPair(seen(one), seen(other)) for one, other in pairs])
+    return grouped([NearPair(seen(one), seen(other)) for one, other in pairs])
 
 
 ATTEMPTS = (
@@ -438,9 +439,7 @@ def hostile(work: Path, probe: str) -> Report:
     dropped = [a_copy(number, row, url=probe, detail=probe, twin_url=probe) for number in range(2)]
     dropped[1]["outcome"] = probe
     records[0] = with_outcomes(records[0], whole.archives.store, dropped, {}, work)
-    report = evolve(whole, records=records).report(
-        groups=near_groups([NearPair(*seen)]), attempts=attempts, dataset=probe
-    )
+    report = evolve(whole, records=records).report(groups=grouped([NearPair(*seen)]), attempts=attempts, dataset=probe)
     return evolve(report, unread={1: probe})
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from attrs import define, evolve, field
 from browser.chromium import Browser, PageError, browser
+from near_pairs import grouped
 from pictures import encoded, photo
 from reports import PROBES, StoredDataset, a_copy, a_row, measures, stored_dataset, with_outcomes
 from servers.fixtures import had
 
-from pixcore import ChunkKey, NearPair, SeenImage, StatusUnavailable
+from pixcore import ChunkKey, NearGroup, NearPair, SeenImage, StatusUnavailable
 from pixcore.model.archives import StoredBlob
 from pixcore.model.chunks import TwinPair
 from pixcore.model.decisions import Decision, DecisionKind
@@ -131,13 +132,13 @@ def dataset(work: Path) -> StoredDataset:
     return evolve(whole, records=[kept, gone])
 
 
-def near() -> Sequence[NearPair]:
+def near() -> Sequence[NearGroup]:
     """Return one pair of images with near hashes."""
     one, other = (
         SeenImage(ChunkKey(DATASET, 1), a_row(number).sha256, "", Fingerprint(number, number, "x", flat=False))
         for number in (10, 11)
     )
-    return [NearPair(one, other)]
+    return grouped([NearPair(one, other)])
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from command import at_home, fill, pixcore
+from near_pairs import grouped
 from pictures import encoded, photo
 
 from pixcore.model.chunks import ChunkKey
 from pixcore.model.quality import Fingerprint
 from pixcore.ports.seen_images import NearPair, SeenImage
-from pixcore.stored.near_groups import near_groups
 from pixcore_runners.cli.document import near_document
 from pixcore_runners.cli.tables import near_tables
 
@@ -107,7 +107,7 @@ def _image(number: int, url: str) -> SeenImage:
 def test_many_pairs_are_printed_in_parts() -> None:
     """The first of a million pairs must be printed before the last is formatted, and none lost between two parts."""
     pairs = [NearPair(_image(2 * n, f"{n}.jpg"), _image(2 * n + 1, f"{n}'.jpg")) for n in range(1250)]
-    groups = near_groups(pairs)
+    groups = grouped(pairs)
     assert [table.row_count for table in near_tables(groups)] == [1000, 250]
     parts = list(near_document("d", groups))
     assert max(map(len, parts)) < 1000
@@ -120,7 +120,7 @@ def test_control_characters_in_urls_are_escaped(capsys: pytest.CaptureFixture[st
     """A URL of a stranger must not control the terminal in either form."""
     from rich.console import Console  # noqa: PLC0415
 
-    groups = near_groups([NearPair(_image(1, "\x1b[2J[red].jpg"), _image(2, "\u202egpj.exe"))])
+    groups = grouped([NearPair(_image(1, "\x1b[2J[red].jpg"), _image(2, "\u202egpj.exe"))])
     Console(width=200).print(*near_tables(groups))
     shown = capsys.readouterr().out
     assert "\\x1b[2J[red].jpg" in shown

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
 
 import pytest
 from hypothesis import given
@@ -14,7 +13,6 @@ from pixcore.model.chunks import ChunkKey
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Rejected
 from pixcore.model.quality import Fingerprint, NearRule
 from pixcore.ports.seen_images import NearPair, SeenImage
-from pixcore.stored.near_groups import NearGroup, near_groups
 
 bits = st.integers(0, 2**64 - 1)
 prints = st.builds(Fingerprint, bits, bits, st.just("m"), st.booleans())
@@ -131,19 +129,7 @@ def test_verdicts_are_judged_one_by_one() -> None:
     verdicts.close()
 
 
-# -- near groups across a dataset ------------------------------------------------------------------------------------
-
-
-def seen(number: int, chunk: int = 1) -> SeenImage:
-    """Return an image whose hashes are the bits of its number."""
-    return SeenImage(
-        ChunkKey("d", chunk), f"{number:064}", f"{number:02}.jpg", Fingerprint(number, ~number & 7, "m", False)
-    )
-
-
-links = st.lists(
-    st.tuples(st.integers(0, 20), st.integers(0, 20)).filter(lambda link: link[0] != link[1]), unique_by=frozenset
-)
+# -- near pairs across a dataset -------------------------------------------------------------------------------------
 
 
 def test_a_pair_has_both_distances() -> None:
@@ -157,35 +143,3 @@ def test_an_undecodable_file_name_is_escaped() -> None:
     """Databases and terminals refuse lone surrogates, so the image escapes them as its row does."""
     image = SeenImage(ChunkKey("d", 1), "a", "caf\u00e9 \udcff.jpg", Fingerprint(0, 0, "m", flat=False))
     assert image.url == "caf\u00e9 \\udcff.jpg"
-
-
-def test_linked_pairs_form_one_group() -> None:
-    """If A is near B and B is near C, all three form a group in dataset order, even if A and C are not near."""
-    first, second, third, apart_one, apart_other = seen(9, 1), seen(1, 2), seen(5, 2), seen(2, 1), seen(3, 3)
-    pairs = [NearPair(third, second), NearPair(apart_other, apart_one), NearPair(first, third)]
-    assert near_groups(pairs) == [
-        NearGroup((apart_one, apart_other), (NearPair(apart_one, apart_other),)),
-        NearGroup((first, second, third), (NearPair(first, third), NearPair(second, third))),
-    ]
-
-
-@given(links, st.randoms())
-def test_each_pair_is_in_one_group_and_groups_share_no_image(drawn: list[tuple[int, int]], random: Random) -> None:
-    """In whatever order and direction the pairs come, the groups are the same, and each group is connected."""
-    pairs = [NearPair(seen(one), seen(other)) for one, other in drawn]
-    groups = near_groups(pairs)
-    assert sorted(_names(pair) for group in groups for pair in group.pairs) == sorted(map(_names, pairs))
-    members = [image for group in groups for image in group.images]
-    assert len(set(members)) == len(members)
-    for group in groups:
-        reached = {group.images[0]}
-        for _ in group.pairs:
-            reached |= {image for p in group.pairs if {p.one, p.other} & reached for image in (p.one, p.other)}
-        assert reached == set(group.images)
-    shuffled = [NearPair(pair.other, pair.one) if random.random() < 0.5 else pair for pair in pairs]
-    random.shuffle(shuffled)
-    assert near_groups(shuffled) == groups
-
-
-def _names(pair: NearPair) -> list[str]:
-    return sorted((pair.one.url, pair.other.url))

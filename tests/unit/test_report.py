@@ -15,11 +15,12 @@ import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
+from near_pairs import grouped
 from pictures import encoded, photo, postscript
 from PIL import Image
 from reports import StoredDataset, a_copy, a_record, a_row, jpegs, stored_dataset, with_outcomes
 
-from pixcore import ChunkKey, ChunkResult, InvalidRequest, NearPair, SeenImage, Status, StoreDenied, near_groups
+from pixcore import ChunkKey, ChunkResult, InvalidRequest, NearPair, SeenImage, Status, StoreDenied
 from pixcore.model.chunks import Reject, TwinPair
 from pixcore.model.quality import Fingerprint
 from pixcore.model.rows import COLUMNS, NUMBERS, Row
@@ -210,9 +211,7 @@ def test_of_too_many_images_a_sample_is_shown_and_all_are_counted(tmp_path: Path
     images = [(a_row(number), data) for number, data in enumerate(jpegs(20))]
     fingerprint = Fingerprint(0, 0, "x", flat=False)
     one, other = (SeenImage(ChunkKey("d", 1), row.sha256, row.url, fingerprint) for row, _ in (images[0], images[1]))
-    report = stored_dataset(tmp_path, [images[:7], images[7:]]).report(
-        groups=near_groups([NearPair(one, other)]), most=5
-    )
+    report = stored_dataset(tmp_path, [images[:7], images[7:]]).report(groups=grouped([NearPair(one, other)]), most=5)
     shown = [str(image.row["title"]) for image in report.images]
     assert shown == [f"picture {number}" for number in (0, 1, 3, 7, 11, 15, 19)]
     assert report.near[0].places == (0, 1)
@@ -237,10 +236,10 @@ def test_copies_that_a_chunk_kept_are_shown_with_their_sizes_and_what_decided(tm
     assert [(pair.chunk, pair.pair) for pair in report.twins] == [(2, twins[0]), (2, twins[1])]
     chunk = records[1].chunk.key
     alike = [SeenImage(chunk, row.sha256, row.url, Fingerprint(0, 0, "x", flat=False)) for row, _ in images[3:]]
-    near = near_groups([NearPair(alike[1], alike[2]), NearPair(alike[0], alike[1])])
+    near = grouped([NearPair(alike[1], alike[2]), NearPair(alike[0], alike[1])])
     report = evolve(dataset, records=records).report(groups=near)
     assert [pair.pair.one.url for pair in report.near] == [urls[0]]  # twins are not listed again
-    both = evolve(dataset, records=records).report(groups=near_groups([NearPair(alike[1], alike[2])]))
+    both = evolve(dataset, records=records).report(groups=grouped([NearPair(alike[1], alike[2])]))
     assert "all images were kept. They are all above." in " ".join(Page(both).text.split())
     text = " ".join(Page(report).text.split())
     assert "2 pairs in 1 group have similar hashes; all images were kept. The nearest 1 that are not above" in text

@@ -8,12 +8,12 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from near_pairs import grouped
 
 from pixcore.errors import InvalidRequest
 from pixcore.model.chunks import ChunkKey
 from pixcore.model.quality import Fingerprint
 from pixcore.ports.seen_images import NearPair, SeenImage
-from pixcore.stored.near_groups import near_groups
 from pixcore.stored.splits import Splits, representatives
 
 
@@ -90,9 +90,9 @@ def test_new_ratios_move_as_few_images_as_possible() -> None:
 def test_near_duplicates_share_a_split(links: list[tuple[int, int]], ratios: str, order: Random) -> None:
     """All images of a linked group share a split, in whatever order the pairs come."""
     pairs = [NearPair(image(one), image(other)) for one, other in links]
-    placed = representatives(near_groups(pairs))
+    placed = representatives(grouped(pairs))
     order.shuffle(pairs)
-    assert representatives(near_groups(pairs)) == placed
+    assert representatives(grouped(pairs)) == placed
     splits = Splits.parse(ratios)
     for one, other in links:
         assert len({splits.place(placed[sha256(number)]) for number in (one, other)}) == 1

@@ -45,7 +45,7 @@ class _Part:
 
 @define(eq=False)
 class NearIndex:
-    """An index of fingerprints for one rule. It takes 48 bytes a fingerprint; a result takes 16 bytes a pair.
+    """An index of fingerprints for one rule. It takes 48 bytes a fingerprint; the result of ``near`` 16 bytes a pair.
 
     Attributes:
         phash, dhash: The hashes; an image's hashes have the same index in both.
@@ -76,18 +76,16 @@ class NearIndex:
             return _sorted_rows(self._brute_force(phash, dhash, after=False))
         return _sorted_rows(found for part in self._parts for found in self._probe(part, phash, dhash, after=False))
 
-    def pairs(self) -> Indices:
-        """Find the near pairs within the index.
+    def pairs(self) -> Iterator[Indices]:
+        """Yield the near pairs within the index, each once, some at a time, in a fixed order. Bounded memory.
 
-        Returns rows of two indices, the lower one first, in ascending order, each once.
+        Yields rows of two indices, the lower one first.
         """
         if not self._parts:
-            return _sorted_rows(self._brute_force(self.phash, self.dhash, after=True))
-        return _sorted_rows(
-            np.sort(np.stack((part.order[found[:, 0]], found[:, 1]), axis=1), axis=1)
-            for part in self._parts
-            for found in self._probe(part, part.phash, self.dhash[part.order], after=True)
-        )
+            yield from self._brute_force(self.phash, self.dhash, after=True)
+        for part in self._parts:
+            for found in self._probe(part, part.phash, self.dhash[part.order], after=True):
+                yield np.sort(np.stack((part.order[found[:, 0]], found[:, 1]), axis=1), axis=1)
 
     def _probe(self, part: _Part, phash: Hashes, dhash: Hashes, *, after: bool) -> Iterator[Indices]:
         """Yield the near pairs that this part finds and no earlier part does.

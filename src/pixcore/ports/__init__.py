@@ -7,7 +7,7 @@ from pixcore.ports.datasets import Datasets
 from pixcore.ports.decisions import Decisions
 from pixcore.ports.downloader import Downloader
 from pixcore.ports.previewer import Previewer
-from pixcore.ports.seen_images import NearPair, SeenImage, SeenImages
+from pixcore.ports.seen_images import NearGroup, NearPair, SeenImage, SeenImages
 from pixcore.ports.status_repo import StatusRepo
 from pixcore.ports.twin_finder import TwinFinder, Twins
 from pixcore.ports.validator import Validator
@@ -20,6 +20,7 @@ __all__ = [
     "Datasets",
     "Decisions",
     "Downloader",
+    "NearGroup",
     "NearPair",
     "Previewer",
     "SeenImage",

@@ -53,6 +53,30 @@ class NearPair:
         return (self.one.fingerprint.dhash ^ self.other.fingerprint.dhash).bit_count()
 
 
+# Pairs of one group that are listed: a thousand images with equal hashes make half a million.
+LISTED_PAIRS = 1000
+
+
+@frozen
+class NearGroup:
+    """Images that are linked by near pairs. Two images of a group need not be a near pair themselves.
+
+    Attributes:
+        images: All of them, ordered by chunk, URL and sha256.
+        pairs: The nearest pairs, at most ``LISTED_PAIRS``, ordered by their images, of which the earlier is first.
+        count: The number of all pairs.
+    """
+
+    images: tuple[SeenImage, ...]
+    pairs: tuple[NearPair, ...]
+    count: int
+
+    @property
+    def unlisted(self) -> int:
+        """The number of pairs that are not listed."""
+        return self.count - len(self.pairs)
+
+
 class SeenImages(Protocol):
     """Remembers which chunk of a dataset has which bytes, and which images are near-duplicates.
 
@@ -102,11 +126,11 @@ class SeenImages(Protocol):
         """
         ...
 
-    def near(self, dataset: str, rule: NearRule) -> Iterator[NearPair]:
-        """Yield the near-duplicates among the images that the dataset's completed chunks hold, in one chunk or in two.
+    def near(self, dataset: str, rule: NearRule) -> Iterator[NearGroup]:
+        """Yield the groups of near-duplicates among the images that the dataset's completed chunks hold.
 
-        Yields every pair once, in no particular order. Changes nothing. A chunk that is completed or opened again
-        meanwhile may or may not count.
+        The groups are ordered by their first images. Memory grows with the images, not with the pairs. Changes nothing.
+        A chunk that is completed or opened again meanwhile may or may not count.
 
         Raises:
             StatusUnavailable: The database cannot be reached.

@@ -13,9 +13,8 @@ from pixcore.errors import InvalidRequest
 from pixcore.model.chunks import ChunkRecord
 from pixcore.model.originals import collected_sha256
 from pixcore.model.rows import COLUMN_TYPES, as_text, extension_of
-from pixcore.ports.seen_images import NearPair, SeenImages
+from pixcore.ports.seen_images import SeenImages
 from pixcore.stored.archives import StoredArchives
-from pixcore.stored.near_groups import near_groups
 from pixcore.stored.splits import Splits, representatives
 
 CLASSES = ("label", "keyword")  # the columns that may name the class of an image
@@ -148,5 +147,4 @@ def placed_together(dataset: str, records: Iterable[ChunkRecord], seen: SeenImag
         StatusUnavailable: The index of seen images cannot be reached.
     """
     rules = {record.chunk.request.quality.near for record in records} - {None}
-    pairs: Iterable[NearPair] = chain.from_iterable(seen.near(dataset, rule) for rule in rules if rule)
-    return representatives(near_groups(pairs))
+    return representatives(chain.from_iterable(seen.near(dataset, rule) for rule in rules if rule))

@@ -8,7 +8,7 @@ from itertools import accumulate
 from attrs import frozen
 
 from pixcore.errors import InvalidRequest
-from pixcore.stored.near_groups import NearGroup
+from pixcore.ports.seen_images import NearGroup
 
 # The split names that Hugging Face allows.
 _NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -64,11 +64,21 @@ class Splits:
 def representatives(groups: Iterable[NearGroup]) -> dict[str, str]:
     """Map the sha256 of each image that has near-duplicates to the sha256 that decides its group's split.
 
-    This is the smallest sha256 of the group, so a whole group is in one split. Images without near-duplicates are not
-    in the result: their own sha256 decides.
+    This is the smallest sha256 of the group, so a whole group is in one split. Groups that share an image, because they
+    are those of different rules, count as one. Images without near-duplicates are not in the result: their own sha256
+    decides.
     """
-    found: dict[str, str] = {}
+    # a disjoint-set forest: each root is the smallest sha256 of its set, and its own parent
+    parents: dict[str, str] = {}
     for group in groups:
-        hashes = [image.sha256 for image in group.images]
-        found |= dict.fromkeys(hashes, min(hashes))
-    return found
+        roots = {_root(parents, image.sha256) for image in group.images}
+        parents |= dict.fromkeys(roots, min(roots))
+    return {sha256: _root(parents, sha256) for sha256 in parents}
+
+
+def _root(parents: dict[str, str], sha256: str) -> str:
+    root = parents.setdefault(sha256, sha256)
+    while (parent := parents[root]) != root:
+        parents[root] = parents[parent]  # halves the path, so that later searches are short
+        root = parent
+    return root

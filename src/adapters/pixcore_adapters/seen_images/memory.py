@@ -9,7 +9,7 @@ from pixcore.model.chunks import ChunkKey, Claim, Status
 from pixcore.model.images import Accepted
 from pixcore.model.quality import NearRule
 from pixcore.ports import StatusRepo
-from pixcore.ports.seen_images import NearPair, SeenImage, url_key
+from pixcore.ports.seen_images import LISTED_PAIRS, NearGroup, SeenImage, url_key
 
 
 @frozen
@@ -72,20 +72,20 @@ class MemorySeenImages:
             sha256: hold.claim.chunk for sha256, hold in holds.items() if self._counts(hold.claim, Status.COMPLETED)
         }
 
-    def near(self, dataset: str, rule: NearRule) -> Iterator[NearPair]:
+    def near(self, dataset: str, rule: NearRule) -> Iterator[NearGroup]:
         """See ``SeenImages``."""
         import numpy as np  # noqa: PLC0415  slow to import
 
-        from pixcore_adapters.near_search import NearIndex  # noqa: PLC0415  as it imports numpy
+        from pixcore_adapters.near_grouping import arranged, groups  # noqa: PLC0415  as it imports numpy
 
         with self._lock:
             holds = [hold for (hold_dataset, _), hold in self._holds.items() if hold_dataset == dataset]
         completed = [hold.image for hold in holds if self._counts(hold.claim, Status.COMPLETED)]
         images = [image for image in completed if not image.fingerprint.flat]
+        images.sort(key=lambda image: image.sha256)
         phash = np.array([image.fingerprint.phash for image in images], np.uint64)
         dhash = np.array([image.fingerprint.dhash for image in images], np.uint64)
-        for one, other in NearIndex(phash, dhash, rule).pairs():
-            yield NearPair(images[one], images[other])
+        yield from arranged(groups(phash, dhash, rule, LISTED_PAIRS), dict(enumerate(images)))
 
     def share_urls(self, dataset: str, to: str) -> None:
         """Count the URLs of a dataset for another one too."""

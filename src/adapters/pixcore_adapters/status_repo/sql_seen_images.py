@@ -9,7 +9,7 @@ from sqlalchemy import Engine, Row, Update, and_, delete, false, select, update
 from pixcore.model.chunks import ChunkKey, Claim, Status
 from pixcore.model.images import Accepted
 from pixcore.model.quality import Fingerprint, NearRule
-from pixcore.ports.seen_images import NearPair, SeenImage, url_key
+from pixcore.ports.seen_images import LISTED_PAIRS, NearGroup, SeenImage, url_key
 from pixcore_adapters.status_repo import database, statements
 from pixcore_adapters.status_repo.schema import chunks, seen_images, seen_urls
 
@@ -116,22 +116,21 @@ class SqlSeenImages:
                     found[sha256] = ChunkKey(dataset, chunk)
         return found
 
-    def near(self, dataset: str, rule: NearRule) -> Iterator[NearPair]:
-        """See ``SeenImages``. Reads the hashes of all images, and the other columns only of images in pairs."""
+    def near(self, dataset: str, rule: NearRule) -> Iterator[NearGroup]:
+        """See ``SeenImages``. Reads the hashes of all images, and the other columns only of images in groups."""
         import numpy as np  # noqa: PLC0415  slow to import
 
-        from pixcore_adapters.near_search import NearIndex  # noqa: PLC0415  as it imports numpy
+        from pixcore_adapters.near_grouping import arranged, groups  # noqa: PLC0415  as it imports numpy
 
         row_type = np.dtype([("sha256", "S64"), ("phash", np.int64), ("dhash", np.int64)])
         pages = [np.array(rows, row_type) for rows in self._pages(dataset)]
         table = np.concatenate([np.empty(0, row_type), *pages])
-        pairs = NearIndex(table["phash"].astype(np.uint64), table["dhash"].astype(np.uint64), rule).pairs()
-        paired = np.unique(pairs)
-        sha256s = table["sha256"][paired].astype(str).tolist()
-        images = dict(zip(paired, map(self._images(dataset, sha256s).get, sha256s), strict=True))
-        for one, other in pairs:
-            if (first := images[one]) and (second := images[other]):  # None if a chunk was reopened meanwhile
-                yield NearPair(first, second)
+        phash, dhash = table["phash"].astype(np.uint64), table["dhash"].astype(np.uint64)
+        found = list(groups(phash, dhash, rule, LISTED_PAIRS))
+        indices = [index for group in found for index in group.images]
+        sha256s = table["sha256"][indices].astype(str).tolist()
+        images = map(self._images(dataset, sha256s).get, sha256s)  # None if a chunk was reopened meanwhile
+        yield from arranged(found, {index: image for index, image in zip(indices, images, strict=True) if image})
 
     def _pages(self, dataset: str) -> Iterator[list[tuple[object, ...]]]:
         """Yield sha256, phash and dhash of all images that count, page by page, with no transaction open in between."""

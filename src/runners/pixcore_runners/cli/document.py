@@ -10,8 +10,7 @@ from attrs import asdict
 from pixcore import Allocation, ChunkRecord, Status, TwinPair
 from pixcore.chunk.unfilled import is_exhausted, is_unfilled
 from pixcore.model.conversion import CHANGES
-from pixcore.ports.seen_images import SeenImage
-from pixcore.stored.near_groups import NearGroup
+from pixcore.ports.seen_images import NearGroup, SeenImage
 
 VERSION = 1
 
@@ -87,7 +86,10 @@ def _chunk(record: ChunkRecord) -> dict[str, Any]:
 
 
 def _group(group: NearGroup) -> dict[str, Any]:
-    """Describe a group. The ``images`` of a pair are indices into the group's ``images``; distances are bits of 64."""
+    """Describe a group: the number of its pairs, of which at most ``LISTED_PAIRS`` are listed.
+
+    The ``images`` of a pair are indices into the group's ``images``; distances are bits of 64.
+    """
     places = {image.sha256: place for place, image in enumerate(group.images)}
     return {
         "images": [_seen(image) for image in group.images],
@@ -99,6 +101,7 @@ def _group(group: NearGroup) -> dict[str, Any]:
             }
             for pair in group.pairs
         ],
+        "pair_count": group.count,
     }
 
 

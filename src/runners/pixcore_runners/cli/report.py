@@ -6,7 +6,6 @@ from pathlib import Path
 import rich_click as click
 
 from pixcore.model.requests import dataset_name
-from pixcore.stored.near_groups import near_groups
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.document import DONE, PARTIAL, VERSION
 from pixcore_runners.cli.item_progress import item_progress
@@ -40,7 +39,7 @@ def command(shell: Shell, dataset: str, out: str) -> None:
     stored = sum(record.result.progress.accepted for record in records if record.result)
     with item_progress(shell, "images", stored) as done:
         attempts = assembly.status.history(name)
-        report = gather(name, records, assembly.archives, groups=near_groups(near), attempts=attempts, done=done)
+        report = gather(name, records, assembly.archives, groups=list(near), attempts=attempts, done=done)
     size = write(report, target)
     for chunk, error in report.unread.items():
         shell.say(f"the archive of chunk {chunk} could not be read: {error}")

@@ -8,7 +8,7 @@ from pixcore import ChunkRecord, Overview, StatusRepo, TwinPair
 from pixcore.model.chunks import Status
 from pixcore.model.quality import NearRule
 from pixcore.model.requests import namespace
-from pixcore.stored.near_groups import NearGroup, near_groups
+from pixcore.ports.seen_images import LISTED_PAIRS, NearGroup
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.document import VERSION, document, near_document
 from pixcore_runners.cli.shell import Shell, shared
@@ -43,7 +43,7 @@ def command(shell: Shell, dataset: str | None, watched: bool, duplicates: bool) 
         records = dataset_records(name, assembly.status)
         if duplicates:
             rule = shell.settings.near_rule
-            _show_near(shell, name, rule, near_groups(assembly.seen.near(name, rule)), _twins(records))
+            _show_near(shell, name, rule, list(assembly.seen.near(name, rule)), _twins(records))
         else:
             shell.show(document(name, records), chunk_table(records))
             if line := stored_placeholders(assembly, name):
@@ -80,6 +80,11 @@ def _show_near(
     shell: Shell, dataset: str, rule: NearRule, groups: Sequence[NearGroup], twins: Sequence[TwinPair]
 ) -> None:
     """Print the pairs in parts, because there may be a million."""
+    if unlisted := sum(group.unlisted for group in groups):
+        shell.say(
+            f"pairs that are not listed: {unlisted}; of each group, the nearest {LISTED_PAIRS} are. To find fewer, set"
+            " near_phash and near_dhash to fewer bits"
+        )
     if shell.as_json:
         for text in near_document(dataset, groups, twins):
             click.echo(text, nl=False)
@@ -92,5 +97,5 @@ def _show_near(
         return
     for table in near_tables(groups):
         shell.show({}, table)
-    images, pairs = (sum(len(getattr(group, of)) for group in groups) for of in ("images", "pairs"))
+    images, pairs = sum(len(group.images) for group in groups), sum(group.count for group in groups)
     click.echo(f"groups: {len(groups)}, images: {images}, pairs: {pairs}, {apart}")

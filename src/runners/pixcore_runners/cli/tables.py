@@ -7,7 +7,7 @@ from rich.text import Text
 
 from pixcore import ChunkRecord, Overview, Status
 from pixcore.model.chunks import Phase
-from pixcore.stored.near_groups import NearGroup
+from pixcore.ports.seen_images import NearGroup
 from pixcore_runners.observing.logs import escaped
 
 _PAGE = 1000  # rows of one table: rich lays out a whole table before it prints

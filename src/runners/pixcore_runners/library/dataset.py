@@ -11,7 +11,6 @@ from attrs import define, field
 from pixcore import ChunkRecord, InvalidRequest, PixcoreError
 from pixcore.chunk.unfilled import allocations_of, is_exhausted, is_unfilled
 from pixcore.errors import one_line
-from pixcore.stored.near_groups import near_groups
 from pixcore.stored.samples import classes, columns, uniform
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.library.picture import Picture
@@ -177,7 +176,7 @@ class Dataset(Sequence[Picture]):
             self.name,
             self._records,
             self._assembly.archives,
-            groups=near_groups(near),
+            groups=list(near),
             attempts=self._assembly.status.history(self.name),
             done=lambda: None,
             most=images,

@@ -9,9 +9,8 @@ from attrs import define, field, frozen
 from pixcore.errors import InvalidRequest, StoreNotFound, one_line
 from pixcore.model.chunks import Attempt, ChunkKey, ChunkRecord, Reject, TwinPair
 from pixcore.model.originals import collected_sha256
-from pixcore.ports.seen_images import NearPair
+from pixcore.ports.seen_images import NearGroup, NearPair
 from pixcore.stored.archives import StoredArchives
-from pixcore.stored.near_groups import NearGroup
 from pixcore_adapters.outputs.dropped import DroppedImages
 from pixcore_adapters.outputs.report.figures import Figures
 from pixcore_adapters.outputs.report.funnel import Stage, funnel
@@ -168,7 +167,7 @@ def gather(
         side=reading.thumbnails.side,
         encoding=reading.thumbnails.encoding,
         groups=len(groups),
-        pairs=sum(len(group.pairs) for group in groups),
+        pairs=sum(group.count for group in groups),
         near=tuple(
             ShownPair(number, pair, (places.get(pair.one.sha256), places.get(pair.other.sha256)))
             for number, pair in nearest

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing, contextmanager
 
 from pixcore.chunk.workspace import workspace
 from pixcore.model.chunks import ChunkRecord
-from pixcore.ports.seen_images import NearPair
+from pixcore.ports.seen_images import NearGroup
 from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.outputs.review.choices import Choices
 from pixcore_adapters.outputs.review.chunks import ReviewChunks
@@ -23,13 +23,13 @@ def served(
     records: Callable[[], Sequence[ChunkRecord]],
     archives: StoredArchives,
     choices: Choices,
-    near: Callable[[], Iterable[NearPair]],
+    near: Callable[[], Iterable[NearGroup]],
     port: int = 0,
 ) -> Generator[Callable[[], str]]:
     """Serve the review of a dataset within the block, and give the block a function that makes a new link to it.
 
-    ``records`` returns the dataset's chunks and ``near`` its near pairs; both are called when a page is loaded.
-    Temporary files are in a private folder, which is removed at the end.
+    ``records`` returns the dataset's chunks and ``near`` its groups of near-duplicates; both are called when a page is
+    loaded. Temporary files are in a private folder, which is removed at the end.
 
     Raises:
         InvalidRequest: The port is in use.
