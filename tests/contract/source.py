@@ -189,10 +189,14 @@ class SearchContract(ABC):
         and the creator ``Ada``, if the source states them.
         """
 
+    def image(self, number: int) -> str:
+        """Return the URL of a result. Override it for a source that builds URLs of a form of its own."""
+        return f"https://images.example/{number}.jpg"
+
     @pytest.fixture
     def server(self) -> Iterator[Server]:
         """Serve the documented answers."""
-        with serving(self.answers(self.count, image)) as server:
+        with serving(self.answers(self.count, self.image)) as server:
             yield server
 
     def test_what_is_known_of_it_is_complete(self) -> None:
@@ -212,7 +216,7 @@ class SearchContract(ABC):
         about = self.search(server.url).about
         assert about.size < self.count <= about.depth
         found = self.candidates(server, 0, about.depth)
-        assert [item.url for item in found] == [image(number) for number in range(self.count)]
+        assert [item.url for item in found] == [self.image(number) for number in range(self.count)]
         assert [item for item in found if not all(getattr(item.provenance, name) for name in self.states)] == []
         assert {item.key.source for item in found} == {about.name}
         assert [item.key.position for item in found] == sorted({item.key.position for item in found})
@@ -232,12 +236,15 @@ class SearchContract(ABC):
     def test_nothing_is_requested_beyond_its_depth(self, server: Server) -> None:
         """A source answers with an error, or repeats its last page, beyond the deepest result."""
         about = self.search(server.url).about
-        assert self.candidates(server, about.depth, about.depth + 9) == []
+        found: list[Candidate] = []
+        with suppress(SourceChanged):  # a worker may lack the credentials that a deeper result needs
+            found = self.candidates(server, about.depth, about.depth + 9)
+        assert found == []
         assert server.asked == []
 
     def test_no_results_are_no_error(self, server: Server) -> None:
         """A keyword without results ends, or says that the source has changed or does not know it."""
-        server.answers = self.answers(0, image)
+        server.answers = self.answers(0, self.image)
         found: list[Candidate] = []
         with suppress(SourceChanged):
             found = self.candidates(server, 0, 9)
@@ -310,7 +317,7 @@ class SearchContract(ABC):
         found = self.candidates(server, 0, 5)
         shown = repr((search.about, search.request(QUERY, "", 0, ""), found))
         assert "secret-credential" not in shown
-        if search.about.credentials:
+        if any(credential.required for credential in search.about.credentials):
             assert any("secret-credential" in repr(asked) for asked in server.asked)
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.differing_executors])

@@ -138,7 +138,7 @@ def test_a_source_of_a_plugin_is_searched_like_a_built_in_one(install: Install) 
 def test_an_unknown_source_lists_the_known_ones(install: Install) -> None:
     """Plug-ins come after the built-in sources."""
     install("pixcore-herd", {SOURCES: {"herd": "missing:Source"}})
-    with pytest.raises(InvalidRequest, match=r"unknown source 'hurd'; use one of: openverse, .*, baidu, herd$"):
+    with pytest.raises(InvalidRequest, match=r"unknown source 'hurd'; use one of: openverse, .*, ddgs, herd$"):
         parse("hurd")
 
 

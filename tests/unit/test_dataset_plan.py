@@ -58,6 +58,10 @@ class Sources:
         self.lengths = lengths
         self.columns: tuple[tuple[str, str], ...] = ()
 
+    def is_exact(self, source: str, keyword: str) -> bool:
+        """See ``Catalogue``; of these sources, one knows numbers."""
+        return source == "openverse" and keyword.isdecimal()
+
     def capacity(self, source: str, _: Sequence[str]) -> int:
         """Return how many results a query has."""
         return LIMITS[source]
@@ -318,6 +322,14 @@ def test_the_keyword_itself_is_searched_first_in_every_source() -> None:
         ("bing", "cats photo"),
     ]
     assert {request.variations for request in requests} == {1}
+
+
+def test_a_keyword_that_names_a_set_has_no_variations() -> None:
+    """A dataset must not count on results for "Ailurus fulgens photo", which is no species."""
+    requests = extend(cats(24, "openverse", keyword="7"), MemoryStatusRepo(), Sources())
+    assert queries(requests) == [("openverse", "7")]
+    with pytest.raises(InvalidRequest, match=r"25 images of '7' are wanted, but openverse .*can give at most 24"):
+        extend(cats(25, "openverse", keyword="7"), MemoryStatusRepo(), Sources())
 
 
 def test_a_folder_has_no_variations() -> None:

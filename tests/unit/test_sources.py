@@ -28,7 +28,7 @@ def test_a_source_is_a_name_and_an_argument(source: str, parsed: tuple[str, str]
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
-        ("flickr:cats", "unknown source 'flickr:cats'; use one of: openverse, commons, folder:DIR, urls:LIST, bing,"),
+        ("flickr:cats", "unknown source 'flickr:cats'; use one of: openverse, commons, inaturalist, "),
         ("list.csv", "unknown source 'list.csv'; use one of: "),
         ("bing:cats", "source 'bing:cats' is searched by the keyword and takes no argument; write bing"),
         ("openverse:", "source 'openverse:' is searched by the keyword and takes no argument; write openverse"),

@@ -53,7 +53,7 @@ def test_each_searched_source_is_created_from_the_environment() -> None:
     for name in SEARCHES.builtin:
         make = SEARCHES.find(name)
         assert make is not None
-        assert make({}).name == name
+        assert make({}).about.name == name
 
 
 @pytest.mark.parametrize("name", LAYOUTS.builtin)
@@ -101,6 +101,6 @@ def test_adapters_without_credentials_read_no_environment(tmp_path: Path, monkey
     monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING", raising=False)
     here = assemble(Settings(store="file:./blobs", status="memory://", work=tmp_path / "work"))
     with here.pipeline(silent):
-        assert here.capacity("openverse", ()) > 0
+        assert here.capacity("met", ()) > 0
     with pytest.raises(InvalidRequest, match="\\.env is not UTF-8"):
         assemble(Settings(store="azure://cats", status="memory://"))

@@ -81,6 +81,10 @@ class Assembly:
         """
         return sources.capacity(source, licenses, self.settings)
 
+    def is_exact(self, source: str, keyword: str) -> bool:
+        """Return whether a keyword names a set of a searched source, so that variations of it are no keywords."""
+        return sources.is_exact(source, keyword)
+
     def preload(self, names: Iterable[str], rules: Collection[TwinRule]) -> None:
         """Import what chunks with these sources and rules need, so that processes that are forked next share it."""
         sources.preload(names)

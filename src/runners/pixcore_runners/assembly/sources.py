@@ -187,6 +187,11 @@ def capacity(source: str, licenses: Sequence[str], settings: Settings) -> int:
     return about.depth
 
 
+def is_exact(source: str, keyword: str) -> bool:
+    """Return whether variations of a keyword are no keywords for a searched source; see ``About.exact``."""
+    return re.fullmatch(search_named(source).about.exact, keyword, re.DOTALL) is not None
+
+
 def _store_of_list(settings: Settings, url: str) -> BlobStore:
     """Open the store that holds a list. Options such as the endpoint are those of the setting if the list has none."""
     parts, setting = urlsplit(url), urlsplit(settings.store)

@@ -55,6 +55,10 @@ class Catalogue(Protocol):
         """Return how many results a searched source gives a query at most."""
         ...
 
+    def is_exact(self, source: str, keyword: str) -> bool:
+        """Return whether variations of a keyword are no keywords for a searched source."""
+        ...
+
 
 @frozen
 class Plan:
@@ -223,7 +227,8 @@ def _lacking(spec: KeywordSpec, known: Known, lanes: _Lanes) -> KeywordRequest |
             lanes.listed(source, options) if source in listed else [lanes.searched(source, first, spec.licenses)]
         )
     ]
-    found += (lanes.searched(source, query, spec.licenses) for query in others for source in searched)
+    varied = [source for source in searched if not lanes.catalogue.is_exact(source, spec.keyword)]
+    found += (lanes.searched(source, query, spec.licenses) for query in others for source in varied)
     if missing is None:
         raise InvalidRequest(
             f"the number of images of {spec.keyword!r:.100} is missing; add --count N, at most"

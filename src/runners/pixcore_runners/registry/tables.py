@@ -40,9 +40,15 @@ SEARCHES = Table(
     {
         "openverse": Builtin(f"{_SOURCES}.openverse:Openverse.at"),
         "commons": Builtin(f"{_SOURCES}.commons:Commons.at"),
+        "inaturalist": Builtin(f"{_SOURCES}.inaturalist:INaturalist.at"),
+        "europeana": Builtin(f"{_SOURCES}.europeana:Europeana.at"),
+        "met": Builtin(f"{_SOURCES}.museums:Met.at"),
+        "artic": Builtin(f"{_SOURCES}.museums:ArtInstitute.at"),
+        "smithsonian": Builtin(f"{_SOURCES}.museums:Smithsonian.at"),
         "bing": Builtin(f"{_SOURCES}.icrawler:Bing.at"),
         "google": Builtin(f"{_SOURCES}.icrawler:Google.at"),
         "baidu": Builtin(f"{_SOURCES}.icrawler:Baidu.at"),
+        "ddgs": Builtin(f"{_SOURCES}.ddgs:Ddgs.at"),
     },
     "pixcore.sources",
 )

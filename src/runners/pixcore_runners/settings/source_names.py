@@ -14,7 +14,7 @@ from pixcore_runners.registry.tables import SEARCHES
 
 LISTED = {"folder": "folder:DIR", "urls": "urls:LIST"}
 OPEN = ("openverse", "commons")  # the default: image APIs that invite use and give the licence of each image
-ENGINES = ("bing", "google", "baidu")
+ENGINES = ("bing", "google", "baidu", "ddgs")
 CONTACTABLE = frozenset({"commons"})  # answer only if the user agent holds a contact address
 LICENSES = ("cc0", "pdm", "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd")  # as Creative Commons writes them
 FORMS = (*(name for name in SEARCHES.builtin if name not in ENGINES), *LISTED.values(), *ENGINES)

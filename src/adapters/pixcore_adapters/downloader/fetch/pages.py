@@ -21,7 +21,7 @@ class Grant:
     """
 
     url: str
-    client_id: str
+    client_id: str = field(repr=False)
     client_secret: str = field(repr=False)
 
 

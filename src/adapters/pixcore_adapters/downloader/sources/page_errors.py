@@ -26,6 +26,15 @@ def lacking(about: About, variable: str) -> str:
     return f"{about.name} needs {variable}, which is not set; get a key at {url}, and set it in the environment or .env"
 
 
+def beyond(about: About, start: int) -> str:
+    """Return the message for a slice that begins behind the last result that the credentials of this worker allow."""
+    variables = " and ".join(each.variable for each in about.credentials)
+    return (
+        f"{about.name} gives at most {about.depth} results for a query here, and this chunk begins at result {start};"
+        f" set {variables} as where the dataset was planned"
+    )
+
+
 def _described(about: About, request: PageRequest, missed: Missed) -> tuple[type[PixcoreError], str]:
     name, reason = about.name, missed.reason
     why = f"{reason}: {missed.detail}" if missed.detail else reason

@@ -2,9 +2,11 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Generator
-from concurrent.futures import Future
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -15,8 +17,10 @@ from pixcore.redaction import without_values
 from pixcore_adapters.downloader.fetch.failures import FetchFailed
 from pixcore_adapters.downloader.source import Pages
 from pixcore_adapters.downloader.sources.cursors import Cursors
-from pixcore_adapters.downloader.sources.page_errors import lacking, page_error, shown
+from pixcore_adapters.downloader.sources.page_errors import beyond, lacking, page_error, shown
 from pixcore_adapters.downloader.sources.search import (
+    Detail,
+    FetchingSearch,
     Overloaded,
     PageAnswer,
     PageRequest,
@@ -39,6 +43,18 @@ class _Page:
     body: Future[PageAnswer]
     is_remembered: bool = False
 
+
+@frozen
+class _Described:
+    """A result whose description is being fetched."""
+
+    detail: Detail
+    page: _Page
+
+
+T = TypeVar("T")
+
+_GONE = frozenset({"http_404", "http_410"})
 
 _Item = Future[PageAnswer] | tuple[int, ResultPage]
 
@@ -63,6 +79,17 @@ class PagedSource:
         about = self.search.about
         if self.missing:
             raise SourceChanged(lacking(about, self.missing))
+        if slice_.start >= about.depth and about.credentials:
+            raise SourceChanged(beyond(about, slice_.start))
+        search = self.search
+        if isinstance(search, FetchingSearch):
+            with ThreadPoolExecutor(1, f"pixcore-{about.name}") as threads:
+                yield from self._candidates(slice_, lambda request: threads.submit(search.fetch, request))
+        else:
+            yield from self._candidates(slice_, pages)
+
+    def _candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[PageAnswer]]:
+        about = self.search.about
         wanted = range(slice_.start, min(slice_.stop, about.depth))
         walk = self._by_cursor if about.by_cursor else self._by_number
         for item in walk(slice_, wanted, pages):
@@ -70,12 +97,39 @@ class PagedSource:
                 yield item
                 continue
             number, page = item
-            for position, result in enumerate(page.results[: about.size], number * about.size):
-                if result and position in wanted:
-                    yield self._candidate(slice_, position, result)
+            ranked = enumerate(page.results[: about.size], number * about.size)
+            found = ((position, result) for position, result in ranked if result and position in wanted)
+            for described in self._described(slice_, found, pages):
+                yield described if isinstance(described, Future) else self._candidate(slice_, *described)
             if page.spent and (number + 1) * about.size < wanted.stop:
                 message = f"{about.name}: its limit of requests is spent ({page.spent}); try again later"
                 raise SourceUnavailable(one_line(PixcoreError(message)))
+
+    def _described(
+        self, slice_: Slice, found: Iterable[tuple[int, Result | Detail]], pages: Pages
+    ) -> Generator[Future[PageAnswer] | tuple[int, Result]]:
+        """Yield the results with their positions. Request the details of those that need it, each after its future."""
+        pending: deque[tuple[int, Result | _Described]] = deque()
+        started = (
+            (position, result if isinstance(result, Result) else self._start_detail(slice_, position, result, pages))
+            for position, result in found
+        )
+        try:
+            while pending or (pending := deque(islice(started, max(1, self.search.about.limits.concurrent)))):
+                position, result = pending[0]
+                if isinstance(result, _Described):
+                    yield result.page.body
+                    described = self._read_detail(result)
+                else:
+                    described = result
+                pending.popleft()
+                pending.extend(islice(started, 1))
+                if described:
+                    yield position, described
+        finally:
+            for _, result in pending:
+                if isinstance(result, _Described):
+                    result.page.body.cancel()
 
     def _by_number(self, slice_: Slice, wanted: range, pages: Pages) -> Generator[_Item]:
         """Yield the pages that hold the wanted positions, each after its future."""
@@ -161,11 +215,26 @@ class PagedSource:
         request = evolve(request, per_minute=self.search.about.limits.minute)
         return _Page(slice_, number, cursor, request, pages(request), is_remembered)
 
+    def _start_detail(self, slice_: Slice, position: int, detail: Detail, pages: Pages) -> _Described:
+        request = evolve(detail.request, per_minute=self.search.about.limits.minute)
+        number = position // self.search.about.size
+        return _Described(detail, _Page(slice_, number, "", request, pages(request)))
+
+    def _read_detail(self, described: _Described) -> Result | None:
+        """Return the described result; None if it has no image, or was withdrawn."""
+        failure = described.page.body.exception()
+        if isinstance(failure, FetchFailed) and failure.missed.reason in _GONE:
+            return None
+        return self._parsed(described.page, described.detail.read)
+
     def _read(self, page: _Page) -> ResultPage:
+        return self._parsed(page, self.search.read)
+
+    def _parsed(self, page: _Page, read: Callable[[PageAnswer], T]) -> T:
+        """Parse a page, and translate the errors."""
         about = self.search.about
         try:
-            answer = evolve(page.body.result(), query=page.slice_.query, number=page.number)
-            return self.search.read(answer)
+            return read(evolve(page.body.result(), query=page.slice_.query, number=page.number))
         except FetchFailed as failed:
             raise page_error(about, page.request, failed.missed) from failed
         except Overloaded as exc:

@@ -1,7 +1,7 @@
 """Search: the requests for a source's result pages, and how to parse them. ``paged`` holds what all searches share."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -11,6 +11,8 @@ from pixcore_adapters.downloader.fetch.pages import Grant, PageAnswer, PageReque
 __all__ = [
     "About",
     "Credential",
+    "Detail",
+    "FetchingSearch",
     "Grant",
     "Limits",
     "Overloaded",
@@ -72,6 +74,10 @@ class About:
         by_cursor: Whether a page can be requested only by the cursor that the page before it holds.
         empty_is_end: Whether an empty first page means "no results". If False, it raises SourceChanged.
         contact: Whether it answers only clients whose user agent names a contact address.
+        details: Whether each result needs a request of its own; see ``Detail``.
+        exact: A regular expression for keywords that name a set of images, such as a species, of which variations such
+            as "… photo" are no keywords.
+        known: What is known not to work, in one line; ``""`` if nothing is.
     """
 
     name: str
@@ -87,6 +93,9 @@ class About:
     by_cursor: bool = False
     empty_is_end: bool = True
     contact: bool = False
+    details: bool = False
+    exact: str = ""
+    known: str = ""
 
 
 @frozen
@@ -109,20 +118,33 @@ class Result:
 
 
 @frozen
+class Detail:
+    """A result that a page only names, so that a request of its own describes it.
+
+    Attributes:
+        request: The request. A source that answers 404 or 410 has withdrawn the result.
+        read: Parses the answer as ``Search.read`` does; returns None for a result without an image.
+    """
+
+    request: PageRequest
+    read: Callable[[PageAnswer], Result | None]
+
+
+@frozen
 class ResultPage:
     """A parsed page.
 
     Attributes:
         results: Its results in order of rank, at most ``About.size``; more are ignored. None stands for a result
             without an image, so that the later ones keep their positions. Without results, it is the last page, unless
-            it has a cursor.
+            it has a cursor. At most ``Limits.concurrent`` details are requested at once.
         cursor: The cursor of the next page; ``""`` if there is none, or the source counts pages.
         total: How many results there are, as the source says; None if it does not. No page beyond is requested.
         spent: The limit that the answer says is spent, such as ``200 a day``; ``""`` if none is. No further page is
             requested then. ``Retry-After`` and Openverse's ``X-RateLimit`` are read for every source.
     """
 
-    results: Sequence[Result | None]
+    results: Sequence[Result | Detail | None]
     cursor: str = ""
     total: int | None = None
     spent: str = ""
@@ -174,5 +196,18 @@ class Search(Protocol):
             Unreadable: The body is not a page of results.
             Overloaded: The source says to try again later.
             Refused: The source refuses the query or the credentials.
+        """
+        ...
+
+
+@runtime_checkable
+class FetchingSearch(Search, Protocol):
+    """A search whose library fetches the pages itself, so that only the library's own limits apply to them."""
+
+    def fetch(self, request: PageRequest) -> PageAnswer:
+        """Fetch a page. Called in a thread.
+
+        Raises:
+            FetchFailed: It cannot be fetched.
         """
         ...
