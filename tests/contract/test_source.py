@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 from pixcore.model.images import Provenance
 from pixcore_adapters.downloader.sources.answer import address, document, items, mapping, text
-from pixcore_adapters.downloader.sources.commons import Commons
+from pixcore_adapters.downloader.sources.commons import Commons, CommonsCategory, CommonsDepicts
 from pixcore_adapters.downloader.sources.openverse import Openverse
 from pixcore_adapters.downloader.sources.paged import PagedSource
 from pixcore_adapters.downloader.sources.search import (
@@ -66,6 +66,42 @@ class TestCommons(SearchContract):
             return Reply.json({"batchcomplete": True, **({"query": {"pages": pages}} if pages else {})})
 
         return answer
+
+
+class TestCommonsCategory(SearchContract):
+    """Wikimedia Commons by category, by continuation."""
+
+    def search(self, url: str) -> Search:
+        """See ``SearchContract``."""
+        return CommonsCategory(api=f"{url}/w/api.php")
+
+    def answers(self, count: int, image: Callable[[int], str]) -> Answers:
+        """See ``SearchContract``."""
+
+        def answer(asked: Asked) -> Reply:
+            assert asked.query["gcmtitle"] == "Category:red panda"
+            start, size = (
+                int(asked.query.get("gcmcontinue", "file||0").rpartition("|")[2]),
+                int(asked.query["gcmlimit"]),
+            )
+            stop = min(start + size, count)
+            pages = [commons_entry(image(number), number) for number in range(start, stop)]
+            more = (
+                {"continue": {"gcmcontinue": f"file|{stop:x}|{stop}", "continue": "gcmcontinue||"}}
+                if stop < count
+                else {}
+            )
+            return Reply.json({"batchcomplete": True, **more, **({"query": {"pages": pages}} if pages else {})})
+
+        return answer
+
+
+class TestCommonsDepicts(TestCommons):
+    """Wikimedia Commons by depicted item."""
+
+    def search(self, url: str) -> Search:
+        """See ``SearchContract``."""
+        return CommonsDepicts(api=f"{url}/w/api.php")
 
 
 @frozen

@@ -14,9 +14,15 @@ from hypothesis import strategies as st
 from pixcore.errors import SourceChanged, SourceUnavailable
 from pixcore.model.images import Download, Miss, MissReason, Provenance
 from pixcore.model.requests import Slice
-from pixcore_adapters.downloader.sources.commons import Commons
+from pixcore_adapters.downloader.sources.commons import Commons, CommonsCategory, CommonsDepicts
 from pixcore_adapters.downloader.sources.paged import PagedSource
-from pixcore_adapters.downloader.sources.search import Overloaded, PageAnswer, Result, Unreadable
+from pixcore_adapters.downloader.sources.search import (
+    Overloaded,
+    PageAnswer,
+    Refused,
+    Result,
+    Unreadable,
+)
 from pixcore_adapters.downloader.web import WebDownloader
 
 PATH = "/w/api.php"
@@ -98,7 +104,7 @@ def test_a_request_follows_the_documentation() -> None:
         "gsrlimit": "50",
         "gsroffset": "150",
         "prop": "imageinfo",
-        "iiprop": "url|extmetadata",
+        "iiprop": "url|sha1|mime|extmetadata",
         "iiextmetadatafilter": "Artist|License|LicenseShortName|LicenseUrl|ObjectName",
     }
 
@@ -110,6 +116,43 @@ def test_public_domain_is_filtered_by_the_api() -> None:
             query(Commons().request("cat", licenses, 0, "").url)["gsrsearch"]
             == "cat filetype:bitmap haslicense:unrestricted"
         )
+
+
+def test_categories_and_items_are_exact_queries() -> None:
+    """A category is listed and continued; an item of Wikidata is searched for in the structured data."""
+    first = query(CommonsCategory().request("Red pandas|x", "", 0, "").url)
+    assert (first["generator"], first["gcmtitle"], first["gcmtype"]) == (
+        "categorymembers",
+        "Category:Red pandas|x",
+        "file",
+    )
+    assert "gcmcontinue" not in first
+    second = query(CommonsCategory().request("Red pandas|x", "", 1, "file|41|7").url)
+    assert second == first | {"gcmcontinue": "file|41|7"}
+    item = query(CommonsDepicts().request("Q41960", "", 2, "").url)
+    assert (item["gsrsearch"], item["gsroffset"]) == ("haswbstatement:P180=Q41960 filetype:bitmap", "100")
+
+
+def test_a_category_without_files_is_named_with_the_remedy() -> None:
+    """A category that does not exist looks like an empty one, so the user must check its name."""
+    with pytest.raises(Refused, match=r"has no files in the category 'Red pandsa'; check its name at https://"):
+        CommonsCategory().read(PageAnswer(b'{"batchcomplete":true}', query="Red pandsa"))
+
+
+def test_files_of_a_category_that_are_no_pictures_keep_their_position() -> None:
+    """Sounds, videos, documents and drawings are in categories, too."""
+    files = [commons_entry(f"https://a.example/{n}", n) for n in range(4)]
+    for file, kind in zip(files, ("image/jpeg", "application/ogg", "image/svg+xml", "image/png"), strict=True):
+        file["imageinfo"][0] |= {"mime": kind, "sha1": "a" * 40}
+    page = {"continue": {"gcmcontinue": "file|42|8"}, "query": {"pages": files}}
+    found = CommonsCategory().read(PageAnswer(json.dumps(page).encode()))
+    assert found.cursor == "file|42|8"
+    assert [result and (result.url, result.checksum) for result in found.results] == [
+        ("https://a.example/0", "sha1:" + "a" * 40),
+        None,
+        None,
+        ("https://a.example/3", "sha1:" + "a" * 40),
+    ]
 
 
 def test_a_file_keeps_all_of_its_provenance() -> None:

@@ -18,6 +18,8 @@ from pixcore_runners.settings.source_names import caution, parse, title
         ("urls:https://host.example:8080/list.csv?a=b:c", ("urls", "https://host.example:8080/list.csv?a=b:c")),
         ("openverse", ("openverse", "")),
         ("baidu", ("baidu", "")),
+        ("commons-category:Red pandas: young", ("commons-category", "Red pandas: young")),
+        ("commons-depicts:Q41960", ("commons-depicts", "Q41960")),
     ],
 )
 def test_a_source_is_a_name_and_an_argument(source: str, parsed: tuple[str, str]) -> None:
@@ -28,7 +30,10 @@ def test_a_source_is_a_name_and_an_argument(source: str, parsed: tuple[str, str]
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
-        ("flickr:cats", "unknown source 'flickr:cats'; use one of: openverse, commons, inaturalist, "),
+        (
+            "flickr:cats",
+            "unknown source 'flickr:cats'; use one of: openverse, commons, commons-category:NAME, commons-depicts:Q123",
+        ),
         ("list.csv", "unknown source 'list.csv'; use one of: "),
         ("bing:cats", "source 'bing:cats' is searched by the keyword and takes no argument; write bing"),
         ("openverse:", "source 'openverse:' is searched by the keyword and takes no argument; write openverse"),
@@ -36,6 +41,8 @@ def test_a_source_is_a_name_and_an_argument(source: str, parsed: tuple[str, str]
         ("", "unknown source ''"),
         ("urls", "source 'urls' is incomplete; write urls:LIST"),
         ("folder:", "source 'folder:' is incomplete; write folder:DIR"),
+        ("commons-category", "source 'commons-category' is incomplete; write commons-category:NAME"),
+        ("commons-depicts:panda", "names no item of Wikidata; write commons-depicts:Q123, with its number"),
     ],
 )
 def test_any_other_form_is_refused_with_the_valid_forms(source: str, complaint: str) -> None:
@@ -53,6 +60,7 @@ def test_any_other_form_is_refused_with_the_valid_forms(source: str, complaint: 
         ("folder:/data/red panda/", "red panda"),
         ("folder:/data/v1.2", "v1.2"),
         ("urls:list.csv", "list"),
+        ("commons-category:Red pandas", "Red pandas"),
         ("urls:s3://bucket/cats/*.parquet", "cats"),
         ("urls:/data/red panda.jsonl.gz", "red panda"),
         ("urls:https://host.example/a/red%20panda.csv?sig=hidden#x", "red panda"),

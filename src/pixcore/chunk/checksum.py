@@ -25,5 +25,6 @@ def _checksum(image: Accepted, like: str) -> str:
     """Return the checksum of the image's bytes, of the same kind as ``like``."""
     if like.startswith("sha256:"):
         return f"sha256:{image.sha256}"
+    kind = "sha1" if like.startswith("sha1:") else "md5"
     with local_disk("reading an image"):
-        return f"md5:{hashlib.md5(image.download.path.read_bytes(), usedforsecurity=False).hexdigest()}"
+        return f"{kind}:{hashlib.new(kind, image.download.path.read_bytes(), usedforsecurity=False).hexdigest()}"

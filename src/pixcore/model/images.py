@@ -148,7 +148,8 @@ class Candidate:
         provenance: What the source says about it.
         label: Its class, if the source states one; otherwise ``""``.
         listed: The further columns of a list, by name: see ``ChunkRequest.columns``.
-        checksum: What the bytes must have, as ``sha256:HEX`` or ``md5:HEX``; ``""`` if the source does not say.
+        checksum: What the bytes must have, as ``sha256:HEX``, ``sha1:HEX`` or ``md5:HEX``; ``""`` if the source does
+            not say.
     """
 
     key: CandidateKey

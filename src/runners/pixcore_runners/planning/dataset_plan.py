@@ -181,8 +181,10 @@ class _Lanes:
         )
         return [*returned, lane]
 
-    def searched(self, source: str, query: str, licenses: Sequence[str]) -> Lane:
-        """Return the lane of a searched source."""
+    def searched(self, source: str, keyword: str, licenses: Sequence[str]) -> Lane:
+        """Return the lane of a searched source: of its own query, or else of the keyword."""
+        source, query = parse(source)
+        query = query or keyword
         limited = ",".join(sorted(set(licenses)))
         last = self.known.furthest.get((source, query, limited))
         capacity = self.catalogue.capacity(source, licenses)
@@ -213,6 +215,7 @@ def _lacking(spec: KeywordSpec, known: Known, lanes: _Lanes) -> KeywordRequest |
     options = evolve(spec.lists, licenses=spec.licenses)
     listed = {source for source in spec.sources if parse(source)[0] in LISTED}
     searched = [source for source in spec.sources if source not in listed]
+    by_keyword = [source for source in searched if not parse(source)[1]]
     if spec.licenses and (folders := {source for source in listed if parse(source)[0] == "folder"}):
         raise InvalidRequest(f"{min(folders)} gives no licences; leave it out, or leave out --license")
     if not searched:
@@ -227,7 +230,7 @@ def _lacking(spec: KeywordSpec, known: Known, lanes: _Lanes) -> KeywordRequest |
             lanes.listed(source, options) if source in listed else [lanes.searched(source, first, spec.licenses)]
         )
     ]
-    varied = [source for source in searched if not lanes.catalogue.is_exact(source, spec.keyword)]
+    varied = [source for source in by_keyword if not lanes.catalogue.is_exact(source, spec.keyword)]
     found += (lanes.searched(source, query, spec.licenses) for query in others for source in varied)
     if missing is None:
         raise InvalidRequest(

@@ -9,7 +9,7 @@ from pixcore import InvalidRequest, Quality
 from pixcore.model.conversion import Conversion
 from pixcore.model.requests import dataset_name
 from pixcore_adapters.downloader.lists.options import ListOptions
-from pixcore_runners.settings.source_names import LISTED, parse, title
+from pixcore_runners.settings.source_names import LISTED, QUERIED, parse, title
 
 _AS_FOUND = ListOptions()
 
@@ -82,7 +82,7 @@ def _named(spec: KeywordSpec) -> KeywordSpec:
     names = [parse(source)[0] for source in spec.sources]
     if keyword := spec.keyword.strip():
         return evolve(spec, keyword=keyword)
-    if searched := [name for name in names if name not in LISTED]:
+    if searched := [name for name in names if name not in LISTED and name not in QUERIED]:
         raise InvalidRequest(
             f"{searched[0]} needs a keyword to search for, such as 'red panda'; to collect a folder or a list, name it"
             " with --source"

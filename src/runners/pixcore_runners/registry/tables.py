@@ -40,6 +40,8 @@ SEARCHES = Table(
     {
         "openverse": Builtin(f"{_SOURCES}.openverse:Openverse.at"),
         "commons": Builtin(f"{_SOURCES}.commons:Commons.at"),
+        "commons-category": Builtin(f"{_SOURCES}.commons:CommonsCategory.at", form="commons-category:NAME"),
+        "commons-depicts": Builtin(f"{_SOURCES}.commons:CommonsDepicts.at", form="commons-depicts:Q123"),
         "inaturalist": Builtin(f"{_SOURCES}.inaturalist:INaturalist.at"),
         "europeana": Builtin(f"{_SOURCES}.europeana:Europeana.at"),
         "met": Builtin(f"{_SOURCES}.museums:Met.at"),

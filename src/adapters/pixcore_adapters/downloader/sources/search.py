@@ -107,7 +107,8 @@ class Result:
         provenance: Where the image comes from.
         license: The slug of its licence, such as ``by-sa``; ``""`` if the source does not state it.
         label: Its class, if the source states one, such as a species; else ``""``.
-        checksum: What its bytes must have, as ``sha256:HEX`` or ``md5:HEX``; ``""`` if the source does not say.
+        checksum: What its bytes must have, as ``sha256:HEX``, ``sha1:HEX`` or ``md5:HEX``; ``""`` if the source does
+            not say.
     """
 
     url: str
