@@ -17,6 +17,7 @@ from pixcore.model.images import MissReason, RejectReason
 from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION
 from pixcore_runners.cli import document as exits
 from pixcore_runners.cli import pixcore
+from pixcore_runners.cli.commands import SUMMARIES
 
 ROOT = Path(__file__).parents[2]
 DOCS = [
@@ -143,6 +144,14 @@ def test_every_help_ends_with_an_example_of_its_command(words: str) -> None:
     (example,) = re.findall(r"^Example: `(?:[A-Z_]+=\S+ )*(pixcore .+)`$", last)
     assert example.startswith(words)
     parse(shlex.split(example)[1:])
+
+
+def test_the_help_shows_the_first_paragraph_of_each_command() -> None:
+    """The help takes it from a table, because it would take long to import all commands."""
+    paragraphs = {words: " ".join(text.partition("\n\n")[0].split()) for words, text in HELP.items()}
+    assert {f"pixcore {name}": summary for name, summary in SUMMARIES.items()} == {
+        words: paragraph for words, paragraph in paragraphs.items() if words.count(" ") == 1
+    }
 
 
 def test_the_help_groups_commands_by_purpose() -> None:

@@ -12,7 +12,8 @@ from memory_assembly import MemoryAssembly, picture
 from pixcore import ChunkRecord, ChunkRequest, Download, Miss, NoValidImages, Slice, StoreDenied
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.memory import MemoryDownloader
-from pixcore_runners.cli.document import DONE, NOTHING, PARTIAL, document, exit_code
+from pixcore_runners.cli.commands import DONE, NOTHING, PARTIAL
+from pixcore_runners.cli.document import document, exit_code
 
 
 @pytest.fixture

@@ -2,29 +2,15 @@
 
 import atexit
 import gc
-import logging
 import os
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import rich_click as click
 from click.exceptions import NoArgsIsHelpError
 
-from pixcore import NoValidImages, PixcoreError, StoreFull, TransientError, WorkspaceFull
-from pixcore.errors import one_line, shortened
-from pixcore_runners.cli.document import FAILED, INTERRUPTED, NOTHING, USAGE
-from pixcore_runners.observing.logs import escaped, logs_json
-
-# The subcommands by purpose, in the order of the help. Each is `command` in the module of its name.
-_GROUPS = {
-    "Make a dataset": ("demo", "inaturalist", "plan", "run", "status", "retry", "cancel"),
-    "Keep datasets": ("list", "copy", "rename", "delete"),
-    "Inspect, verify and export it": ("report", "outcomes", "why", "verify", "export", "push"),
-    "Decide about single images": ("review", "exclude", "include", "relabel", "decisions", "apply"),
-    "Use workers on many machines": ("submit", "worker", "reap", "metrics"),
-    "Check the configuration": ("check", "config"),
-}
-_COMMANDS = tuple(name for names in _GROUPS.values() for name in names)
+from pixcore_runners.cli.commands import FAILED, GROUPS, INTERRUPTED, NOTHING, SUMMARIES, USAGE
 
 # The number of new objects after which Python's garbage collector runs, 700 by default. Imports create 100,000 objects,
 # and almost none of them is garbage.
@@ -32,23 +18,30 @@ _NEW_OBJECTS = 10_000
 
 
 class _Lazy(click.RichGroup):
+    """A group whose subcommands are imported when they are used. Its help takes their summaries from the table."""
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return [*_COMMANDS]  # `list` may be the module of that command
+        return [*SUMMARIES]  # `list` may be the module of that command
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in SUMMARIES:
             return None
+        if ctx.meta.get(__name__):
+            return click.RichCommand(name=cmd_name, help=SUMMARIES[cmd_name])
         command: click.Command = import_module(f"{__name__}.{cmd_name}").command
         return command
+
+    def format_help(self, ctx: click.RichContext, formatter: click.RichHelpFormatter) -> None:  # type: ignore[override]
+        ctx.meta[__name__] = True
+        super().format_help(ctx, formatter)
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="pixcore")
 @click.rich_config(
     help_config={
-        "command_groups": {"pixcore": [{"name": name, "commands": [*names]} for name, names in _GROUPS.items()]}
+        "command_groups": {"pixcore": [{"name": name, "commands": [*names]} for name, names in GROUPS.items()]}
     }
 )
 def pixcore() -> None:
@@ -70,20 +63,8 @@ def main() -> None:
     except NoArgsIsHelpError as error:
         error.show()
         sys.exit(USAGE)
-    except click.UsageError as error:
-        message = shortened(" ".join(error.format_message().split()))  # click lists choices on lines of their own
-        _print_error(f"{message} (see `{error.ctx.command_path if error.ctx else 'pixcore'} --help`)")
-        sys.exit(USAGE)
-    except click.Abort:
-        _print_error("interrupted; finished work is kept, run the same command again to continue")
-        sys.exit(INTERRUPTED)
-    except PixcoreError as error:
-        _print_error(one_line(error))
-        sys.exit(_code(error))
-    except Exception as error:  # a defect also ends in one line and an exit code
-        logging.getLogger("pixcore").debug("internal error", exc_info=True)
-        _print_error(f"internal error: {one_line(error)}; run again with --verbose for the traceback")
-        sys.exit(FAILED)
+    except Exception as error:  # noqa: BLE001 - also a defect ends in one line and an exit code
+        _fail(error)
     finally:
         _flush()
 
@@ -97,17 +78,40 @@ def _flush() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _code(error: PixcoreError) -> int:
+def _fail(error: Exception) -> NoReturn:
+    """Print the error as one line and exit with its code."""
+    import logging  # noqa: PLC0415 - these imports take longer than the help
+
+    from pixcore import NoValidImages, PixcoreError, StoreFull, TransientError, WorkspaceFull  # noqa: PLC0415
+    from pixcore.errors import one_line, shortened  # noqa: PLC0415
+
+    code = USAGE
     match error:
-        case NoValidImages():
-            return NOTHING
-        case TransientError() | WorkspaceFull() | StoreFull():
-            return FAILED
+        case click.UsageError():
+            message = shortened(" ".join(error.format_message().split()))  # click lists choices on lines of their own
+            message = f"{message} (see `{error.ctx.command_path if error.ctx else 'pixcore'} --help`)"
+        case click.Abort():
+            message = "interrupted; finished work is kept, run the same command again to continue"
+            code = INTERRUPTED
+        case PixcoreError():
+            message = one_line(error)
+            if isinstance(error, NoValidImages):
+                code = NOTHING
+            elif isinstance(error, (TransientError, WorkspaceFull, StoreFull)):
+                code = FAILED
         case _:
-            return USAGE
+            logging.getLogger("pixcore").debug("internal error", exc_info=error)
+            message = f"internal error: {one_line(error)}; run again with --verbose for the traceback"
+            code = FAILED
+    _print_error(message)
+    sys.exit(code)
 
 
 def _print_error(text: str) -> None:
+    import logging  # noqa: PLC0415 - as above
+
+    from pixcore_runners.observing.logs import escaped, logs_json  # noqa: PLC0415
+
     if logs_json():
         logging.getLogger("pixcore").error("%s", text)
         return

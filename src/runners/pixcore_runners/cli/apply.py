@@ -20,9 +20,9 @@ from pixcore.stored.revisions import ChangesFinder, ChunkChanges
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.assembly.imaging import validating
 from pixcore_runners.cli.changes import changes_document, changes_table, sentences
+from pixcore_runners.cli.commands import DONE, PARTIAL
 from pixcore_runners.cli.dataset_arguments import placeholder_options
 from pixcore_runners.cli.direct import run_options, run_records
-from pixcore_runners.cli.document import DONE, PARTIAL
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared, with_options
 from pixcore_runners.planning.changed_rules import differences

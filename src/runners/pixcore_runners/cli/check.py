@@ -8,7 +8,8 @@ from pixcore import TransientError
 from pixcore.errors import one_line
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.assembly.probes import probes
-from pixcore_runners.cli.document import DONE, FAILED, USAGE, VERSION
+from pixcore_runners.cli.commands import DONE, FAILED, USAGE
+from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, container_option, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.queueing.runner import RUNNERS

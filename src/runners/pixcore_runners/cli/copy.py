@@ -11,7 +11,8 @@ from pixcore.stored.conditions import parse
 from pixcore.stored.copying import Copier
 from pixcore.stored.identity import identity_of
 from pixcore_runners.assembly.assembly import assemble
-from pixcore_runners.cli.document import DONE, PARTIAL, VERSION
+from pixcore_runners.cli.commands import DONE, PARTIAL
+from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.moving import mover
 from pixcore_runners.cli.shell import Shell, shared

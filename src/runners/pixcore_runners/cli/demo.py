@@ -22,8 +22,9 @@ from pixcore.stored.archives import StoredArchives
 from pixcore.stored.check import check_contents
 from pixcore.stored.outcomes import outcome_lines
 from pixcore_runners.assembly.assembly import Assembly, assemble
+from pixcore_runners.cli.commands import DONE, PARTIAL
 from pixcore_runners.cli.direct import stopping
-from pixcore_runners.cli.document import DONE, PARTIAL, VERSION, document
+from pixcore_runners.cli.document import VERSION, document
 from pixcore_runners.cli.shell import Shell
 from pixcore_runners.cli.tables import add, plain_table, reasons
 from pixcore_runners.direct.threads import run_chunks

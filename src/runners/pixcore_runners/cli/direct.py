@@ -15,7 +15,8 @@ from pixcore.model.chunks import ChunkRecord, Status
 from pixcore.ports import Validator
 from pixcore_runners.assembly.assembly import Assembly
 from pixcore_runners.cli.avoidable import avoidable
-from pixcore_runners.cli.document import DONE, changed, document, exit_code
+from pixcore_runners.cli.commands import DONE
+from pixcore_runners.cli.document import changed, document, exit_code
 from pixcore_runners.cli.shell import Shell, container_option, with_options
 from pixcore_runners.cli.stored_placeholders import stored_placeholders
 from pixcore_runners.cli.tables import chunk_table, reasons

@@ -11,10 +11,9 @@ from pixcore import Allocation, ChunkRecord, Status, TwinPair
 from pixcore.chunk.unfilled import is_exhausted, is_unfilled
 from pixcore.model.conversion import CHANGES
 from pixcore.ports.seen_images import NearGroup, SeenImage
+from pixcore_runners.cli.commands import DONE, NOTHING, PARTIAL
 
 VERSION = 1
-
-DONE, FAILED, USAGE, PARTIAL, NOTHING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
 def document(dataset: str, records: Sequence[ChunkRecord]) -> dict[str, Any]:

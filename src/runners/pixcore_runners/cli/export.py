@@ -19,8 +19,9 @@ from pixcore_adapters.outputs.export.layout import ExportRequest, ShardSize
 from pixcore_runners.assembly.assembly import assemble, layout
 from pixcore_runners.assembly.destinations import destination
 from pixcore_runners.assembly.imaging import converting
+from pixcore_runners.cli.commands import DONE, INTERRUPTED, PARTIAL
 from pixcore_runners.cli.conversion import conversion, conversion_options, document, lines
-from pixcore_runners.cli.document import DONE, INTERRUPTED, PARTIAL, VERSION
+from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table

@@ -17,7 +17,8 @@ from pixcore.model.requests import namespace
 from pixcore.stored.archives import StoredArchives
 from pixcore.stored.outcomes import has_outcomes, outcome_lines
 from pixcore_runners.assembly.assembly import Assembly, assemble
-from pixcore_runners.cli.document import DONE, PARTIAL, VERSION
+from pixcore_runners.cli.commands import DONE, PARTIAL
+from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table, reasons
 from pixcore_runners.planning.dataset_plan import dataset_records

@@ -13,7 +13,8 @@ from pixcore.chunk.workspace import local_disk, workspace
 from pixcore.model.requests import dataset_name
 from pixcore.stored.archives import StoredArchives
 from pixcore_runners.assembly.assembly import Assembly, assemble
-from pixcore_runners.cli.document import DONE, PARTIAL, VERSION
+from pixcore_runners.cli.commands import DONE, PARTIAL
+from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table

@@ -16,7 +16,8 @@ from pixcore.stored.check import ArchiveCheck
 from pixcore.stored.verify import archives_below, repair, verify_archives, verify_dataset
 from pixcore_runners.assembly.assembly import Archivers, Assembly, assemble
 from pixcore_runners.assembly.imaging import validating
-from pixcore_runners.cli.document import DONE, PARTIAL, VERSION
+from pixcore_runners.cli.commands import DONE, PARTIAL
+from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.observing.logs import escaped

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from pixcore import Overview, Status, StatusUnavailable
 from pixcore.errors import one_line
-from pixcore_runners.cli.document import INTERRUPTED, VERSION
+from pixcore_runners.cli.commands import INTERRUPTED
+from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.growth import GrowthMeter
 from pixcore_runners.cli.shell import Shell
 from pixcore_runners.cli.tables import add, error_table, phase_table, plain_table
