@@ -1,6 +1,7 @@
 """The document of ``--json``, and the exit code that summarises it."""
 
 import json
+from collections import deque
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from pixcore import ChunkRecord, ChunkRequest, Download, Miss, NoValidImages, Sl
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_runners.cli.commands import DONE, NOTHING, PARTIAL
-from pixcore_runners.cli.document import document, exit_code
+from pixcore_runners.cli.document import document, document_text, exit_code
+from pixcore_runners.planning.advice import Ending
 
 
 @pytest.fixture
@@ -90,6 +92,27 @@ def test_a_failed_retry_still_describes_the_stored_archive(assembly: MemoryAssem
     assert after == {**before, "status": "failed", "attempt": 2, "error": str(raised.value)}
 
 
+def ended(assembly: MemoryAssembly) -> int:
+    """Return the exit code of a run that left these chunks."""
+    ending = Ending(lambda _: ())
+    deque(ending.counted(records(assembly)), maxlen=0)
+    return exit_code(ending)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_the_printed_document_is_made_a_chunk_at_a_time(assembly: MemoryAssembly, count: int) -> None:
+    """It is the document, indented; a dataset of a million chunks must not be held as one."""
+    for index in range(count):
+        assembly.pipeline().run(assembly.chunk(2, index=index, start=2 * index, stop=2 * index + 2))
+    found = records(assembly)
+    read: list[ChunkRecord] = []
+    parts = list(document_text("d\n", (read.append(record) or record for record in found)))
+    assert "".join(parts) == json.dumps(document("d\n", found), indent=2) + "\n"
+    read.clear()
+    for part in document_text("d", (read.append(record) or record for record in found)):
+        assert part.count('"id": ') == 0 or f'"id": {read[-1].chunk.id}' in part  # none is read ahead
+
+
 @pytest.mark.parametrize(
     ("targets", "code"),
     [([2, 2], DONE), ([2, 3], PARTIAL), ([3], PARTIAL)],
@@ -98,7 +121,7 @@ def test_the_exit_code_of_completed_chunks(assembly: MemoryAssembly, targets: li
     """The code is 0 if every chunk reached its target, and 3 if any did not."""
     for index, target in enumerate(targets):
         assembly.pipeline().run(assembly.chunk(target, index=index, start=2 * index, stop=2 * index + 2))
-    assert exit_code(records(assembly)) == code
+    assert ended(assembly) == code
 
 
 @pytest.mark.parametrize(
@@ -121,13 +144,13 @@ def test_a_chunk_of_all_that_a_list_holds_is_complete_when_all_was_tried(
     whole = ChunkRequest(0, "cat", 2, [Slice("memory", "q", 0, 2, "lists/q")], "d", whole=True)
     (chunk,) = assembly.status.ensure([whole])
     assembly.pipeline(downloader=Listed({"q": assembly.pictures})).run(chunk.key)
-    assert exit_code(records(assembly)) == code
+    assert ended(assembly) == code
 
 
 def test_the_exit_code_with_unfinished_chunks(assembly: MemoryAssembly) -> None:
     """With unfinished chunks the code depends on whether any chunk is stored."""
     assembly.chunk(2, stop=2)
-    assert exit_code(records(assembly)) == NOTHING
+    assert ended(assembly) == NOTHING
     assembly.pipeline().run(assembly.chunk(2, stop=2))
     assembly.chunk(2, index=1, start=2, stop=4)
-    assert exit_code(records(assembly)) == PARTIAL
+    assert ended(assembly) == PARTIAL

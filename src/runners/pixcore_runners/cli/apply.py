@@ -26,7 +26,7 @@ from pixcore_runners.cli.direct import run_options, run_records
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared, with_options
 from pixcore_runners.planning.changed_rules import differences
-from pixcore_runners.planning.dataset_plan import dataset_records
+from pixcore_runners.planning.dataset_plan import dataset_records, require_chunks
 from pixcore_runners.planning.new_rules import SETTINGS, NewRules, rules_of_file, rules_of_options
 from pixcore_runners.planning.placeholders import undecided
 from pixcore_runners.settings.values import about
@@ -73,7 +73,7 @@ def command(shell: Shell, dataset: str, *, dropped: str | None, named: str | Non
     """
     new = _new_rules(shell, dataset, dropped, named)
     assembly = assemble(shell.settings)
-    dataset_records(new.dataset, assembly.status)
+    require_chunks(new.dataset, assembly.status)
     assembly.require_dataset(new.dataset)
     applying = _Applying(shell, assembly, new)
     applying.find(waits=not dry_run)

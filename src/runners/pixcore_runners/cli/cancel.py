@@ -9,7 +9,7 @@ from pixcore_runners.cli.queues import discard_deliveries, queues_of
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.observing import card_refresh
-from pixcore_runners.planning.dataset_plan import dataset_records
+from pixcore_runners.planning.dataset_plan import require_chunks
 
 
 @click.command("cancel")
@@ -25,7 +25,7 @@ def command(shell: Shell, dataset: str) -> None:
     """
     assembly = assemble(shell.settings)
     name = namespace(dataset)
-    dataset_records(name, assembly.status)  # raises if there is none
+    require_chunks(name, assembly.status)
     cancelled = assembly.status.cancel(name)
     discarded = discard_deliveries(shell, name, queues_of(name, assembly.status))
     card_refresh.refresh(name, assembly.status, assembly.store)

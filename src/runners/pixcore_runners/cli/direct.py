@@ -3,30 +3,34 @@
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import NoReturn
 
 import rich_click as click
 
-from pixcore.chunk.unfilled import allocations_of, is_unfilled
+from pixcore.chunk.unfilled import allocations_of
 from pixcore.model.chunks import ChunkRecord, Status
+from pixcore.model.conversion import CHANGES
 from pixcore.ports import Validator
 from pixcore_runners.assembly.assembly import Assembly
 from pixcore_runners.cli.avoidable import avoidable
+from pixcore_runners.cli.chunk_list import show_chunks
 from pixcore_runners.cli.commands import DONE
-from pixcore_runners.cli.document import changed, document, exit_code
+from pixcore_runners.cli.document import exit_code
 from pixcore_runners.cli.shell import Shell, container_option, with_options
 from pixcore_runners.cli.stored_placeholders import stored_placeholders
-from pixcore_runners.cli.tables import chunk_table, reasons
+from pixcore_runners.cli.tables import reasons
 from pixcore_runners.direct.reopened import run_with_reopened
 from pixcore_runners.direct.runner import DirectRunner
 from pixcore_runners.direct.stopping import stopping as stopping_by
 from pixcore_runners.observing import card_refresh
 from pixcore_runners.observing.progress import progress
-from pixcore_runners.planning.advice import advice, held, left_out
+from pixcore_runners.planning.advice import Ending, held
 from pixcore_runners.queueing.runner import Runner
+
+_UNFINISHED = {Status.PENDING, Status.PROCESSING}
 
 # The options of a command that runs chunks. All of them are settings.
 run_options = with_options(
@@ -58,32 +62,32 @@ def run_unfinished(
     Raises:
         KeyboardInterrupt: Ctrl-C; running chunks were given back. A second Ctrl-C kills the process.
     """
-    records = list(assembly.status.find(dataset))
-    unfinished = [record for record in records if record.status in (Status.PENDING, Status.PROCESSING)]
-    again = {} if unfinished else avoidable(records, assembly.archives, shell.settings)
+    status = assembly.status
+    unfinished = _UNFINISHED & status.overview(dataset).phases.keys()
+    again = {} if unfinished else avoidable(status.find(dataset), assembly.archives, shell.settings)
     if unfinished:
-        if line := held(unfinished):
+        if line := held(status.find(dataset, Status.PROCESSING)):
             shell.say(line)
-        run_records(shell, assembly, dataset, unfinished, validator)
-        records = list(assembly.status.find(dataset))
+        records = (record for record in status.find(dataset) if record.status in _UNFINISHED)
+        run_records(shell, assembly, dataset, records, validator)
     elif is_settled and not again:
         shell.say(_nothing_left(assembly, dataset))
-    shell.show(document(dataset, records), chunk_table(records))
+    ending = Ending(allocations_of(status))
+    show_chunks(shell, dataset, ending.counted(status.find(dataset)))
     if line := stored_placeholders(assembly, dataset):
         shell.say(line)
-    if changes := changed(records):
-        shell.say(f"changed by the conversion: {', '.join(f'{name}: {count}' for name, count in changes.items())}")
-    code = exit_code(records, allocations_of(assembly.status))
+    if changes := ", ".join(f"{name}: {ending.changed[name]}" for name in CHANGES if ending.changed[name]):
+        shell.say(f"changed by the conversion: {changes}")
+    code = exit_code(ending)
     if again:
         listed = ", ".join(f"{reason}: {count}" for reason, count in again.items())
         shell.say(
             f"the present settings may get candidates that were missed ({listed}); to try: pixcore retry {dataset}"
         )
     elif code != DONE:
-        shell.say(advice(records, assembly.status, f"pixcore retry {dataset}"))
-    elif any(map(is_unfilled, records)):
-        images = sum(record.result.progress.accepted for record in records if record.result)
-        shell.say(f"all candidates were tried; images: {images}, left out: {reasons(left_out(records))}")
+        shell.say(ending.advice(f"pixcore retry {dataset}"))
+    elif ending.unfilled:
+        shell.say(f"all candidates were tried; images: {ending.images}, left out: {reasons(ending.left_out)}")
     sys.exit(code)
 
 
@@ -91,7 +95,7 @@ def run_records(
     shell: Shell,
     assembly: Assembly,
     dataset: str,
-    records: Sequence[ChunkRecord],
+    records: Iterable[ChunkRecord],
     validator: Validator | None = None,
     *,
     only_these: bool = False,
@@ -104,7 +108,7 @@ def run_records(
     with stopping(shell) as stop:
         runner = _direct(shell, assembly, stop, validator)
 
-        def run(these: Sequence[ChunkRecord]) -> None:
+        def run(these: Iterable[ChunkRecord]) -> None:
             runner.send(these)
             runner.work(shell.settings.workers)
 

@@ -1,17 +1,16 @@
 """The JSON document of ``--json``, and the exit code of a dataset."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from textwrap import indent
 from typing import Any
 
 from attrs import asdict
 
-from pixcore import Allocation, ChunkRecord, Status, TwinPair
-from pixcore.chunk.unfilled import is_exhausted, is_unfilled
-from pixcore.model.conversion import CHANGES
+from pixcore import ChunkRecord, TwinPair
 from pixcore.ports.seen_images import NearGroup, SeenImage
 from pixcore_runners.cli.commands import DONE, NOTHING, PARTIAL
+from pixcore_runners.planning.advice import Ending
 
 VERSION = 1
 
@@ -19,6 +18,17 @@ VERSION = 1
 def document(dataset: str, records: Sequence[ChunkRecord]) -> dict[str, Any]:
     """Return the state of a dataset's chunks, in order of their index. The same state gives the same document."""
     return {"version": VERSION, "dataset": dataset, "chunks": [_chunk(record) for record in records]}
+
+
+def document_text(dataset: str, records: Iterable[ChunkRecord]) -> Iterator[str]:
+    """Yield ``document`` as indented JSON, a chunk at a time."""
+    yield json.dumps({"version": VERSION, "dataset": dataset, "chunks": []}, indent=2).removesuffix("]\n}")
+    first = True
+    for record in records:
+        yield "\n" if first else ",\n"
+        yield indent(json.dumps(_chunk(record), indent=2), "    ")
+        first = False
+    yield "]\n}\n" if first else "\n  ]\n}\n"
 
 
 def near_document(dataset: str, groups: Iterable[NearGroup], twins: Sequence[TwinPair] = ()) -> Iterator[str]:
@@ -34,30 +44,11 @@ def near_document(dataset: str, groups: Iterable[NearGroup], twins: Sequence[Twi
     yield "\n]}\n"
 
 
-def changed(records: Iterable[ChunkRecord]) -> dict[str, int]:
-    """Return how many stored images a conversion changed in each way of ``CHANGES``, in their order."""
-    found = Counter[str]()
-    for record in records:
-        found.update(record.result.tally.get("conversion", {}) if record.result else {})
-    return {name: found[name] for name in CHANGES if found[name]}
-
-
-def exit_code(
-    records: Sequence[ChunkRecord], allocations: Callable[[ChunkRecord], Sequence[Allocation]] = lambda _: ()
-) -> int:
-    """Return 0 if every chunk is full or exhausted, 4 if no image was collected, else 3.
-
-    ``allocations`` returns those of a chunk's dataset.
-    """
-    if records and not any(record.result for record in records):
+def exit_code(ending: Ending) -> int:
+    """Return 0 if every chunk is full or exhausted, 4 if no image was collected, else 3."""
+    if ending.chunks and not ending.archives:
         return NOTHING
-    done = (
-        is_exhausted(record, allocations(record))
-        if is_unfilled(record)
-        else record.status is Status.COMPLETED and not _shortfall(record)
-        for record in records
-    )
-    return DONE if all(done) else PARTIAL
+    return PARTIAL if ending.lacking or ending.running else DONE
 
 
 def _chunk(record: ChunkRecord) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """``pixcore status``: show the state of datasets and chunks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import rich_click as click
 
@@ -10,12 +10,13 @@ from pixcore.model.quality import NearRule
 from pixcore.model.requests import namespace
 from pixcore.ports.seen_images import LISTED_PAIRS, NearGroup
 from pixcore_runners.assembly.assembly import assemble
-from pixcore_runners.cli.document import VERSION, document, near_document
+from pixcore_runners.cli.chunk_list import show_chunks
+from pixcore_runners.cli.document import VERSION, near_document
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.stored_placeholders import stored_placeholders
-from pixcore_runners.cli.tables import add, chunk_table, near_tables, plain_table
+from pixcore_runners.cli.tables import add, near_tables, plain_table
 from pixcore_runners.cli.watch import watch
-from pixcore_runners.planning.dataset_plan import dataset_records
+from pixcore_runners.planning.dataset_plan import require_chunks
 
 
 @click.command("status")
@@ -40,19 +41,20 @@ def command(shell: Shell, dataset: str | None, watched: bool, duplicates: bool) 
     if watched:
         watch(shell, name or "", _watched(assembly.status, name))
     elif name is not None:
-        records = dataset_records(name, assembly.status)
+        require_chunks(name, assembly.status)
+        records = assembly.status.find(name)
         if duplicates:
             rule = shell.settings.near_rule
             _show_near(shell, name, rule, list(assembly.seen.near(name, rule)), _twins(records))
         else:
-            shell.show(document(name, records), chunk_table(records))
+            show_chunks(shell, name, records)
             if line := stored_placeholders(assembly, name):
                 shell.say(line)
     else:
         _show_all(shell, assembly.status)
 
 
-def _twins(records: Sequence[ChunkRecord]) -> list[TwinPair]:
+def _twins(records: Iterable[ChunkRecord]) -> list[TwinPair]:
     """Return the copies that chunks compared and kept, because their rule is to report them."""
     return [pair for record in records if record.result for pair in record.result.twins]
 
@@ -72,7 +74,7 @@ def _show_all(shell: Shell, status: StatusRepo) -> None:
 def _watched(status: StatusRepo, dataset: str | None) -> Callable[[], Overview]:
     """Return a function that reads the overview of the dataset, or of all."""
     if dataset is not None and not status.overview(dataset).phases:
-        dataset_records(dataset, status)  # raises if there is none
+        require_chunks(dataset, status)
     return lambda: status.overview(dataset)
 
 

@@ -28,10 +28,13 @@ def add(table: Table, *cells: object, style: str = "") -> None:
     table.add_row(*(Text(escaped(str(cell))) for cell in cells), style=style)
 
 
-def chunk_table(records: Iterable[ChunkRecord]) -> Table:
-    """Return a table with one row a chunk: its state, its images, and what was left out and why."""
-    table = plain_table("chunk", "status", "phase", "accepted", "left out", "attempt", "lease", "archive or error")
+def chunk_tables(records: Iterable[ChunkRecord]) -> Iterator[Table]:
+    """Yield tables with one row a chunk, at most 1,000 rows each: its state, its images, what was left out and why."""
+    table = _chunk_table()
     for record in records:
+        if table.row_count == _PAGE:
+            yield table
+            table = _chunk_table()
         left_out = {**record.progress.rejected, **record.progress.missed}
         add(
             table,
@@ -44,7 +47,11 @@ def chunk_table(records: Iterable[ChunkRecord]) -> Table:
             _lease(record),
             record.error or _archive(record),
         )
-    return table
+    yield table
+
+
+def _chunk_table() -> Table:
+    return plain_table("chunk", "status", "phase", "accepted", "left out", "attempt", "lease", "archive or error")
 
 
 def phase_table(overview: Overview) -> Table:

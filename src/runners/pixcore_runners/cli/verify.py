@@ -21,7 +21,7 @@ from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.observing.logs import escaped
-from pixcore_runners.planning.dataset_plan import dataset_records
+from pixcore_runners.planning.dataset_plan import require_chunks
 
 
 @click.command("verify")
@@ -45,9 +45,10 @@ def command(shell: Shell, what: str, repairing: bool) -> None:
 
 def _dataset(shell: Shell, dataset: str, *, repairing: bool) -> NoReturn:
     assembly = assemble(shell.settings)
-    records = dataset_records(dataset, assembly.status)
-    completed = sum(record.status is Status.COMPLETED for record in records)
-    if others := len(records) - completed:
+    require_chunks(dataset, assembly.status)
+    chunks = {status: sum(phases.values()) for status, phases in assembly.status.overview(dataset).phases.items()}
+    completed = chunks.pop(Status.COMPLETED, 0)
+    if others := sum(chunks.values()):
         shell.say(f"dataset {dataset}: chunks that were not checked because they are not completed: {others}")
     findings = _Findings(shell, {"dataset": dataset})
     with validating(shell.settings) as validator:

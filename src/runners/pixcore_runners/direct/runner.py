@@ -46,7 +46,8 @@ class DirectRunner:
             keys.append(record.chunk.key)
             self._sources.update(slice_.source for slice_ in record.chunk.request.slices)
             self._rules.add(record.chunk.request.quality.twins)
-        new = [key for key in dict.fromkeys(keys) if key not in self._keys]
+        waiting = set(self._keys)
+        new = [key for key in dict.fromkeys(keys) if key not in waiting]
         if ahead:
             self._keys.extendleft(reversed(new))
         else:

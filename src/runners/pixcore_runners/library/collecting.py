@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from pixcore import ChunkRecord, Conversion, NoValidImages
-from pixcore.chunk.unfilled import allocations_of, is_exhausted, is_unfilled, is_worth_a_retry
+from pixcore.chunk.unfilled import allocations_of, is_unfilled, is_worth_a_retry
 from pixcore.model.chunks import Status
 from pixcore.ports import Validator
 from pixcore_runners.assembly.assembly import Assembly, assemble
@@ -22,7 +22,7 @@ from pixcore_runners.library import shown
 from pixcore_runners.library.dataset import Dataset, opened
 from pixcore_runners.library.in_python import in_python
 from pixcore_runners.observing import card_refresh
-from pixcore_runners.planning.advice import advice, held, left_out
+from pixcore_runners.planning.advice import Ending, held
 from pixcore_runners.planning.arguments import spec_of
 from pixcore_runners.planning.saving import plan_and_save
 from pixcore_runners.planning.spec import DatasetSpec
@@ -177,7 +177,7 @@ class _Job:
                 run_with_reopened(name, unfinished, assembly.status, run)
                 card_refresh.refresh(name, assembly.status, assembly.store)
         found = opened(name, assembly)
-        self._tell(assembly, list(assembly.status.find(name)))
+        self._tell(assembly)
         return found
 
     def run_unless_stopped(self, stop: threading.Event) -> Dataset | None:
@@ -205,18 +205,19 @@ class _Job:
             if is_unfilled(record) and is_worth_a_retry(record, allocations(record)):
                 assembly.status.reopen(record.chunk.key)
 
-    def _tell(self, assembly: Assembly, records: Sequence[ChunkRecord]) -> None:
+    def _tell(self, assembly: Assembly) -> None:
         """Say why chunks lack images, and what to do.
 
         Raises:
             NoValidImages: No chunk has an image.
         """
-        name, allocations = self.spec.dataset, allocations_of(assembly.status)
+        name, ending = self.spec.dataset, Ending(allocations_of(assembly.status))
+        records = ending.counted(assembly.status.find(name))
         errors = dict.fromkeys(record.error for record in records if record.error)
         again = "add retry=True to the call"
-        if not any(record.result for record in records):
-            reasons = ", ".join(f"{count} {reason}" for reason, count in left_out(records).most_common())
+        if not ending.archives:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in ending.left_out.most_common())
             why = "; ".join([*errors, *([f"left out: {reasons}"] if reasons else [])])
             raise NoValidImages(f"dataset {name}: no image was collected ({why}); to try again, {again}")
-        if any(is_unfilled(record) and not is_exhausted(record, allocations(record)) for record in records):
-            self.say(advice(records, assembly.status, again))
+        if ending.lacking:
+            self.say(ending.advice(again))

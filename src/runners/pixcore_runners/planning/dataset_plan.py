@@ -252,10 +252,18 @@ def dataset_records(dataset: str, status: StatusRepo) -> list[ChunkRecord]:
     Raises:
         InvalidRequest: There is no such dataset.
     """
-    records = list(status.find(dataset))
-    if not records:
+    require_chunks(dataset, status)
+    return list(status.find(dataset))
+
+
+def require_chunks(dataset: str, status: StatusRepo) -> None:
+    """Raise an error if the dataset has no chunk.
+
+    Raises:
+        InvalidRequest: There is no such dataset.
+    """
+    if next(status.find(dataset), None) is None:
         names = (
             ", ".join(name for name in status.summary() if name) or "none; if that is the wrong database, set --status"
         )
         raise InvalidRequest(f"no dataset {dataset!r} in the status database; it holds: {names}")
-    return records
