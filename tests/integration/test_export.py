@@ -21,8 +21,10 @@ from shelf import Picture, Shelf
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from pixcore.errors import InvalidRequest, StoreUnavailable, WorkspaceFull
+from pixcore.model.claims import Claimed
 from pixcore.model.quality import NearRule, Quality
 from pixcore.model.rows import COLUMNS, NUMBERS
+from pixcore.stored.completed import CompletedChunks, require_whole
 from pixcore.stored.samples import Sample, classes, placed_together, samples
 from pixcore.stored.splits import Splits
 from pixcore_adapters.outputs.export import export
@@ -379,10 +381,48 @@ def test_classes_are_the_labels_of_all_chunks(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_damage_is_not_exported() -> None:
-    """The message names the command that lists the faults."""
-    path = Path("pixcore-data/blobs/cats/data/chunk_2.zip")
-    path.write_bytes(path.read_bytes()[:-1])
+    """One message names all archives that are missing or another size, and the commands that help."""
+    data = Path("pixcore-data/blobs/cats/data")
+    (data / "chunk_1.zip").unlink()
+    whole = (data / "chunk_2.zip").read_bytes()
+    (data / "chunk_2.zip").write_bytes(whole[:-1])
     ran = pixcore("export", "cats", "--format", "imagefolder", "--out", "out")
-    assert ran.code == 2
-    assert "`pixcore verify` says what is wrong" in ran.err
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert (
+        "archives that cannot be read: 2 of 3: cats/data/chunk_1.zip is missing; cats/data/chunk_2.zip is not the"
+        " archive that was recorded. `pixcore verify` says what is wrong, and `pixcore verify cats --repair`"
+    ) in ran.err
     assert not Path("out").exists()
+
+
+def test_a_damage_that_only_the_bytes_show_is_not_exported(tmp_path: Path) -> None:
+    """A failing disk changes bytes, but neither the size nor the metadata."""
+    shelf = Shelf(tmp_path)
+    record = shelf.add([Picture(jpeg(1))])
+    path = tmp_path / "store/cats/data/chunk_1.zip"
+    times, data = path.stat(), bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    found = CompletedChunks("cats", shelf.status)
+    require_whole(found, shelf.archives)
+    with pytest.raises(InvalidRequest, match="`pixcore verify` says what is wrong with it"):
+        list(samples(found, shelf.archives, Splits.parse("train=1"), {}, "label"))
+    assert list(found) == [record]
+
+
+def test_chunks_are_those_that_were_completed_first(tmp_path: Path) -> None:
+    """An export goes through them several times: columns and classes must be those of the images that follow."""
+    shelf = Shelf(tmp_path)
+    first, second = shelf.add([Picture(jpeg(1))]), shelf.add([Picture(jpeg(2))])
+    found = CompletedChunks("cats", shelf.status)
+    shelf.add([Picture(jpeg(3))])  # is completed later
+    shelf.status.reopen(second.chunk.key)  # its archive stays until another attempt replaces it
+    assert [record.chunk.id for record in found] == [first.chunk.id, second.chunk.id]
+    assert (len(found), found.others) == (2, 0)
+    claimed = shelf.status.claim(second.chunk.key, "owner", 60)
+    assert isinstance(claimed, Claimed)
+    shelf.finish(claimed, [Picture(jpeg(4))])
+    with pytest.raises(InvalidRequest, match=r"chunk cats/2 was processed again while its dataset was read; repeat"):
+        list(found)
+    assert len(CompletedChunks("cats", shelf.status)) == 3

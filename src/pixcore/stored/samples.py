@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import chain
 from pathlib import PurePosixPath
@@ -40,7 +40,7 @@ class Sample:
 
 
 def samples(
-    records: Sequence[ChunkRecord],
+    records: Iterable[ChunkRecord],
     archives: StoredArchives,
     splits: Splits,
     near: Mapping[str, str],
@@ -54,7 +54,7 @@ def samples(
     ``columns``.
 
     Args:
-        records: The chunks.
+        records: The chunks; they are gone through twice.
         archives: Fetches their archives.
         splits: The splits of the dataset.
         near: For each image with near-duplicates, the image that decides its split: see

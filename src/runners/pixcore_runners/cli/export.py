@@ -8,8 +8,9 @@ from contextlib import ExitStack, closing, contextmanager
 import rich_click as click
 from attrs import evolve
 
-from pixcore import NoValidImages, Status
+from pixcore import NoValidImages
 from pixcore.model.requests import dataset_name
+from pixcore.stored.completed import CompletedChunks, require_whole
 from pixcore.stored.converted import ConversionCounts, converted
 from pixcore.stored.samples import CLASSES, classes, columns, placed_together, samples
 from pixcore.stored.splits import Splits
@@ -25,7 +26,7 @@ from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.planning.dataset_plan import dataset_records
+from pixcore_runners.planning.dataset_plan import require_chunks
 from pixcore_runners.registry.tables import LAYOUTS
 
 
@@ -81,10 +82,11 @@ def command(
     target = destination(out, shell.settings, shell.say)
     target.check()
     assembly = assemble(evolve(shell.settings, create_container=False))  # that is for --out
-    known = dataset_records(name, assembly.status)
-    records = [record for record in known if record.status is Status.COMPLETED]
+    require_chunks(name, assembly.status)
+    records = CompletedChunks(name, assembly.status)
     if not records:
         raise NoValidImages(f"no chunk of dataset {name} is completed, so there is nothing to export; run it first")
+    require_whole(records, assembly.archives)
     near = placed_together(name, records, assembly.seen)
     found = ConversionCounts()
     with ExitStack() as opened:
@@ -106,11 +108,12 @@ def command(
     shell.show(about | ({"converted": document(found)} if how else {}), table)
     for line in lines(how, found) if how else ():
         shell.say(line)
-    if missing := len(known) - len(records):
+    if records.others:
         shell.say(
-            f"chunks that were not exported because they are not completed: {missing}; see `pixcore status {name}`"
+            f"chunks that were not exported because they are not completed: {records.others}; see `pixcore status"
+            f" {name}`"
         )
-    sys.exit(PARTIAL if missing or found.left_out else DONE)
+    sys.exit(PARTIAL if records.others or found.left_out else DONE)
 
 
 @contextmanager
