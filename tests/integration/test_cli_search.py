@@ -2,13 +2,14 @@
 
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from apis import OpenverseApi, openverse_entry
+from apis import CommonsApi, OpenverseApi, commons_entry, openverse_entry
 from attrs import asdict
 from command import Ran, at_home, files, jpeg, pixcore
 from engine_pages import CONSENT, Found, bing, engine
@@ -17,11 +18,15 @@ from pictures import encoded, photo
 
 from pixcore.model.images import Provenance
 from pixcore.model.quality import Fingerprint, NearRule
+from pixcore_adapters.downloader.sources.commons import Commons
 from pixcore_adapters.downloader.sources.icrawler import Bing
 from pixcore_adapters.downloader.sources.openverse import Openverse
 from pixcore_runners.assembly import sources
 
-ENGINE, API = "/images/async", "/v1/images/"
+if TYPE_CHECKING:
+    from pixcore_adapters.downloader.sources.search import Search
+
+ENGINE, API, WIKI = "/images/async", "/v1/images/", "/w/api.php"
 
 
 @pytest.fixture
@@ -29,7 +34,12 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """Yield a site with forty pictures that also serves as Bing and Openverse; change to an empty folder."""
     at_home(tmp_path, monkeypatch)
     with Site({f"/{n}.jpg": picture(jpeg(n)) for n in range(40)}) as site:
-        on_site, built_in = {"openverse": Openverse(site.url(API)), "bing": Bing(site.url(""))}, sources.search_named
+        on_site: dict[str, Search] = {
+            "openverse": Openverse(api=site.url(API)),
+            "commons": Commons(site.url(WIKI)),
+            "bing": Bing(site.url("")),
+        }
+        built_in = sources.search_named
         monkeypatch.setattr(sources, "search_named", lambda name: on_site.get(name) or built_in(name))
         yield site
 
@@ -132,6 +142,23 @@ def test_an_unreadable_page_is_kept_and_the_other_sources_go_on(site: Site, tmp_
     assert (ran.chunks[0]["accepted"], ran.chunks[0]["missed"]) == (40, {"source_changed": 1})
     [kept] = files(tmp_path / "kept")
     assert (tmp_path / "kept" / kept).read_bytes() == CONSENT
+
+
+def test_a_source_that_is_lost_in_the_middle_leaves_full_chunks(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The day's limit of one of three sources is spent: the others fill the chunks, and a miss names it."""
+    monkeypatch.setenv("PIXCORE_USER_AGENT", "lab/1.0 (ann@lab.example)")
+    site.routes |= {f"/{n}.jpg": picture(jpeg(n)) for n in range(40, 80)}
+    openverse = OpenverseApi([openverse_entry(site.url(f"/{n}.jpg"), n) for n in range(40)])
+    openverse.instead[1] = status(429, b"{}", Retry_After=3600)
+    site.routes[API] = openverse
+    site.routes[WIKI] = CommonsApi([commons_entry(site.url(f"/{n}.jpg"), n) for n in range(40, 70)])
+    site.routes[ENGINE] = engine(bing(found(site, *range(70, 80))))
+    ran = run(site, "--source", "openverse", "--source", "commons", "--source", "bing", "--count", "24")
+    assert (ran.code, [chunk["accepted"] for chunk in ran.chunks]) == (0, [12, 12]), ran.out
+    assert ran.chunks[1]["missed"] == {"source_unavailable": 1}
+    assert Counter(row["source"] for row in rows(ran)[1]) == {"openverse": 5, "commons": 7}
+    lost = pixcore("outcomes", "red-panda", "--format", "jsonl")
+    assert "openverse: its limit of requests is spent (http_429); try again later" in lost.out, lost
 
 
 def test_a_chunk_whose_only_source_is_unreadable_fails_with_the_reason(site: Site) -> None:

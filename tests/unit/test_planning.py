@@ -1,13 +1,13 @@
 """Plans give every candidate to at most one chunk, leave none out, and need no memory for the chunks."""
 
 import tracemalloc
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pixcore.errors import InvalidRequest, NoValidImages
@@ -103,6 +103,27 @@ def test_each_chunk_has_enough_candidates_and_not_too_many(request: DatasetReque
     for chunk in plan(request):
         candidates = sum(len(part) for part in chunk.slices)
         assert chunk.target <= candidates <= 1.25 * chunk.target + 1
+
+
+@given(st.lists(st.integers(0, 300), min_size=2, max_size=4), st.integers(1, 60), st.data())
+def test_a_chunk_can_be_filled_without_any_one_of_its_sources(
+    lengths: list[int], chunk_size: int, data: st.DataObject
+) -> None:
+    """A source may fail in the middle of a run; the reserve has candidates of the others, as long as there are any."""
+    searched = [Lane(f"source {n}", "cat", 7, 7 + length) for n, length in enumerate(lengths)]
+    assume(sum(lengths))
+    request = KeywordRequest("cat", searched, data.draw(st.integers(1, sum(lengths))))
+    chunks = list(plan(DatasetRequest("d", (request,), chunk_size)))
+    taken = places(chunks)
+    assert len({*taken}) == len(taken)
+    left = {lane.source: len(lane) for lane in searched}
+    for source, *_ in taken:
+        left[source] -= 1
+    for chunk in chunks:
+        held = Counter(source for source, *_ in places([chunk]))
+        for lost in held:
+            enough = held.total() - held[lost] >= chunk.target
+            assert enough or not any(number for source, number in left.items() if source != lost)
 
 
 @given(dataset_requests())

@@ -4,8 +4,12 @@ A *lane* is one source's results for one query, of known length. The free parts 
 end and divided among its chunks: contiguously, in order, and in proportion to each chunk's target. The part of a lane
 that one keyword takes is not free for the next keyword. So slices never overlap, and a dataset that is extended later
 continues where its last chunk ended.
+
+A chunk of a keyword with several searched sources also gets a *reserve* behind its own part: candidates of the others,
+so many that it can be filled if one source fails. Reserves lie behind all parts, and are no part of what can be wanted.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
 
@@ -110,6 +114,37 @@ class _Share:
     candidates: int
 
 
+@frozen
+class _Reserve:
+    """The positions behind those that the keywords take: ``taken`` has where these begin, by lane."""
+
+    taken: dict[_Key, int]
+
+    def of(self, lanes: Iterable[Lane], slices: Iterable[Slice], target: int) -> Iterator[Slice]:
+        """Yield slices of searched sources so that the chunk can be filled if any one of its sources fails.
+
+        Without the candidates of that source, it then has as many as a plan gives for its target, if the first lanes of
+        the sources have enough. Their other lanes are variations of the keyword, which give poorer results.
+        """
+        lengths = Counter[str]()
+        for part in slices:
+            lengths["" if part.snapshot else part.source] += len(part)
+        wanted = int(target * OVER_FETCH)
+        lacking = {source: wanted - lengths.total() + lengths[source] for source in lengths if source}
+        firsts: dict[str, Lane] = {}
+        for lane in lanes:
+            if not lane.snapshot:
+                firsts.setdefault(lane.source, lane)
+        for lane in firsts.values():
+            start = max(lane.start, self.taken.get(_key(lane), 0))
+            need = max((lacking[source] for source in lacking if source != lane.source), default=0)
+            length = min(lane.stop - start, need)
+            if length > 0:
+                self.taken[_key(lane)] = start + length
+                yield Slice(lane.source, lane.query, start, start + length, lane.snapshot, lane.licenses)
+                lacking |= {source: lacks - length for source, lacks in lacking.items() if source != lane.source}
+
+
 def plan(request: DatasetRequest) -> Iterator[ChunkRequest]:
     """Return an iterator over the chunks, keyword by keyword. The same request gives the same chunks.
 
@@ -127,7 +162,8 @@ def plan(request: DatasetRequest) -> Iterator[ChunkRequest]:
         share = _share(keyword, taken, extending=request.first_index > 0)
         taken |= {_key(part): part.stop for part in _slices(share.lanes, 0, share.candidates)}
         shares.append(share)
-    return _chunks(request, shares, column_types(request.dataset, request.columns, (share.lanes for share in shares)))
+    kinds = column_types(request.dataset, request.columns, (share.lanes for share in shares))
+    return _chunks(request, shares, kinds, _Reserve(taken))
 
 
 def column_types(dataset: str, stored: Iterable[tuple[str, str]], lists: Iterable[Iterable[Lane]]) -> dict[str, str]:
@@ -193,7 +229,9 @@ def _named(lanes: Iterable[Lane]) -> str:
     return ", ".join(names) or "no source"
 
 
-def _chunks(request: DatasetRequest, shares: Iterable[_Share], kinds: Mapping[str, str]) -> Iterator[ChunkRequest]:
+def _chunks(
+    request: DatasetRequest, shares: Iterable[_Share], kinds: Mapping[str, str], reserve: _Reserve
+) -> Iterator[ChunkRequest]:
     index = request.first_index
     for share in shares:
         columns = {column: kinds[column] for lane in share.lanes for column, _ in lane.columns}
@@ -206,11 +244,12 @@ def _chunks(request: DatasetRequest, shares: Iterable[_Share], kinds: Mapping[st
             target = min(request.chunk_size, share.count - planned)
             # Divide in proportion to the target, in integers, so that rounding neither loses nor repeats a candidate.
             begin, end = (share.candidates * images // share.count for images in (planned, planned + target))
+            slices = list(_slices(share.lanes, begin, end))
             yield ChunkRequest(
                 index=index,
                 keyword=share.request.keyword,
                 target=target,
-                slices=_slices(share.lanes, begin, end),
+                slices=_joined([*slices, *reserve.of(share.lanes, slices, target)]),
                 dataset=request.dataset,
                 label=share.request.label,
                 quality=request.quality,
@@ -230,3 +269,17 @@ def _slices(lanes: Iterable[Lane], begin: int, end: int) -> Iterator[Slice]:
         if start < stop:
             yield Slice(lane.source, lane.query, start, stop, lane.snapshot, lane.licenses)
         begin, end = begin - len(lane), end - len(lane)
+
+
+def _joined(slices: Iterable[Slice]) -> Iterator[Slice]:
+    """Yield the slices, with those of one lane as one that follow each other without a gap."""
+    last: Slice | None = None
+    for part in slices:
+        if last and _key(last) == _key(part) and last.snapshot == part.snapshot and last.stop == part.start:
+            last = evolve(last, stop=part.stop)
+            continue
+        if last:
+            yield last
+        last = part
+    if last:
+        yield last
