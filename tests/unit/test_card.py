@@ -2,10 +2,11 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -18,6 +19,7 @@ from pixcore import (
     Blob,
     BlobStore,
     Chunk,
+    ChunkRecord,
     ChunkRequest,
     ChunkResult,
     Progress,
@@ -84,7 +86,7 @@ class Home:
 
     def counts(self) -> DatasetCounts:
         """Add up the chunks."""
-        return count("cats", self.status.find("cats"))
+        return count("cats", self.status.newer("cats", 0))
 
     def publish(self, store: BlobStore | None = None, attempts: int = 5) -> None:
         """Write the card, without a wait between retries."""
@@ -473,3 +475,51 @@ def put(store: BlobStore, key: str, data: bytes, folder: Path) -> None:
     store.put(
         key, file, sha256=hashlib.sha256(data).hexdigest(), size=len(data), content_type="text/plain", metadata={}
     )
+
+
+def test_a_growing_dataset_is_counted_by_its_new_chunks_alone(home: Home) -> None:
+    """Callers add chunks one by one, and every end finds the dataset complete: reading all would take the square.
+
+    The card is the one that all records give, also after an earlier chunk was attempted again.
+    """
+    read: list[int] = []
+    newer = MemoryStatusRepo.newer
+
+    def recorded(status: MemoryStatusRepo, dataset: str, after: int) -> Iterator[ChunkRecord]:
+        for record in newer(status, dataset, after):
+            read.append(record.chunk.id)
+            yield record
+
+    def published() -> int:
+        read.clear()
+        with patch.object(MemoryStatusRepo, "newer", recorded):
+            home.publish()
+        assert home.card() == home.card_text()
+        return len(read)
+
+    chunks = [home.plan(index) for index in reversed(range(counts.ARCHIVES))]
+    for number, chunk in enumerate(chunks):
+        home.complete(chunk, tally={"label": {f"label {number % 7}": 10}}, columns={f"c{number % 3}": "string"})
+    home.fail(home.plan(3_000))
+    assert published() == len(chunks) + 1
+    for index in (2_000, 1_000):
+        home.complete(home.plan(index), images=9, tally={"license": {"CC BY 4.0": 9}})
+        assert published() == 1
+    assert published() == 0
+    home.status.reopen(chunks[0].key)
+    home.complete(chunks[0], images=4)
+    assert published() == len(chunks) + 3
+    assert published() == 0
+
+
+def test_counts_of_another_version_are_not_used(home: Home) -> None:
+    """They may lack sums that this version shows."""
+    for index in range(counts.ARCHIVES + 1):
+        home.complete(home.plan(index))
+    home.publish()
+    home.status.keep_counts(
+        "cats", home.status.kept_counts("cats").replace('"archives"', '"shards"').replace("10", "7")
+    )
+    home.complete(home.plan(500))
+    home.publish()
+    assert home.card() == home.card_text()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixcore.errors import StoreConflict, StoreNotFound, WorkspaceFull
+from pixcore.model.archives import Blob
 from pixcore.model.requests import Slice
 from pixcore.planning.plan import Lane
 from pixcore_adapters.blob_store.local import LocalBlobStore
@@ -21,11 +22,17 @@ from pixcore_adapters.downloader.listing import read
 
 
 class Store(MemoryBlobStore):
-    """A store that records the blobs that are opened."""
+    """A store that records the blobs that are opened, and those that are sent to it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.opened: list[str] = []
+        self.sent: list[str] = []
+
+    def put(self, key: str, source: Path, **options: Any) -> Blob:  # noqa: ANN401 - those of the store
+        """Record the last part of the key and store the blob."""
+        self.sent.append(key.rpartition("/")[2])
+        return super().put(key, source, **options)
 
     def open(self, key: str) -> BinaryIO:
         """Record the last part of the key and open the blob."""
@@ -87,6 +94,17 @@ def test_the_same_entries_are_the_same_listing(store: Store) -> None:
     assert one == again
     assert one.snapshot != other.snapshot
     assert len(list(store.list())) == 2
+
+
+def test_a_stored_listing_is_not_sent_again(store: Store) -> None:
+    """To plan a list of a million lines again would send a hundred megabytes for nothing; a missing part is sent."""
+    lane = listed(store, range(20_001))
+    store.sent.clear()
+    assert listed(store, range(20_001)) == lane
+    assert store.sent == []
+    store.delete(f"{lane.snapshot}/000001.jsonl")
+    listed(store, range(20_001))
+    assert store.sent == ["000001.jsonl"]
 
 
 def test_added_entries_follow_the_planned_ones(store: Store) -> None:

@@ -44,7 +44,7 @@ class Listing:
     below: str = ""
 
     def keep(self, store: BlobStore) -> None:
-        """Store the listing under the key that the lane's slices name. Idempotent.
+        """Store the listing under the key that the lane's slices name. Idempotent; parts that are stored are not sent.
 
         Raises:
             StoreConflict, StoreDenied, StoreNotFound, StoreUnavailable: See ``BlobStore.put``.
@@ -53,8 +53,10 @@ class Listing:
         self._file.seek(0)
         with local_disk("writing a listing", temporary=True):
             # the last part is always shorter than the others, maybe empty: readers recognise the end by that
-            for number in range(self.lane.stop // _PART + 1):
-                _put_part(store, _part_key(self.lane.snapshot, number), islice(self._file, _PART))
+            last = self.lane.stop // _PART
+            stored = _sha256_of(store, _part_key(self.lane.snapshot, last)) is not None  # it is stored after the others
+            for number in range(last + 1):
+                _put_part(store, _part_key(self.lane.snapshot, number), islice(self._file, _PART), maybe_stored=stored)
             if self.below:
                 with suppress(StoreConflict):  # the same folder was listed from another one
                     line = json.dumps({"below": self.below}).encode() + b"\n"
@@ -147,9 +149,19 @@ def _part_key(snapshot: str, number: int) -> str:
     return f"{snapshot}/{number:06d}.jsonl"
 
 
-def _put_part(store: BlobStore, key: str, lines: Iterable[bytes]) -> None:
+def _sha256_of(store: BlobStore, key: str) -> str | None:
+    """Return the sha256 of a blob; None if there is none."""
+    try:
+        return store.head(key).sha256
+    except StoreNotFound:
+        return None
+
+
+def _put_part(store: BlobStore, key: str, lines: Iterable[bytes], *, maybe_stored: bool = False) -> None:
     with tempfile.NamedTemporaryFile() as file:
         sha256, _ = _write_lines(lines, file)
+        if maybe_stored and _sha256_of(store, key) == sha256:
+            return
         size = file.tell()
         file.flush()
         try:

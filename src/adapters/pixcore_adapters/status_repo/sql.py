@@ -87,7 +87,7 @@ class SqlStatusRepo(BaseStatusRepo):
                 created[request.dataset, request.index] = Chunk(id_, request)
             if created:
                 new = [chunk.request for chunk in created.values()]
-                sql_changes.reserve(connection, next_id, {request.dataset for request in new})
+                summed_up = sql_changes.reserve(connection, next_id, {request.dataset for request in new})
                 records = [rows.new(transitions.new_record(chunk, store)) for chunk in created.values()]
                 lists = sql_lists.read(
                     connection, {key for request in new for key in allocating.list_keys(request)}, lock=True
@@ -95,7 +95,8 @@ class SqlStatusRepo(BaseStatusRepo):
                 others = sql_lists.of_scopes(connection, {allocating.scope(one.dataset, one.keyword) for one in new})
                 planned = allocating.planned(new, {**others, **lists})
                 sql_lists.write(connection, lists, planned)
-                sql_planned.add(connection, new)
+                if summed_up:
+                    sql_planned.add(connection, new)
                 connection.execute(insert(chunks), records)
         all_ = {**existing, **created}
         return [all_[request.dataset, request.index] for request in requests]

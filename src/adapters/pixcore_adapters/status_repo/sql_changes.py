@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, ins
 from pixcore.model.datasets import Change, ChangeKind
 from pixcore_adapters.status_repo import changing
 from pixcore_adapters.status_repo.schema import changes as table
-from pixcore_adapters.status_repo.schema import registry
+from pixcore_adapters.status_repo.schema import keywords, registry
 
 
 def read(connection: Connection, datasets: Collection[str] | None = None) -> list[Change]:
@@ -25,18 +25,22 @@ def name(datasets: Collection[str]) -> ColumnElement[bool]:
     return or_(table.c.dataset.in_(datasets), table.c.other.in_([dataset for dataset in datasets if dataset]))
 
 
-def reserve(connection: Connection, next_id: int, datasets: Collection[str]) -> None:
+def reserve(connection: Connection, next_id: int, datasets: Collection[str]) -> bool:
     """Store the next chunk's id, or refuse if an unfinished change names one of the datasets.
 
-    The caller holds the lock on the registry's row.
+    Return whether one of them may have keywords with sums, which change with the plan. The caller holds the lock on the
+    registry's row. One statement, if there is neither.
 
     Raises:
         InvalidRequest: As ``changing.refuse`` raises it.
     """
     store = update(registry).values(next_chunk_id=next_id)
-    if not connection.execute(store.where(~exists().where(name(datasets)))).rowcount:
-        changing.refuse(read(connection, datasets))
-        connection.execute(store)  # the change has ended since
+    summed_up = exists().where(keywords.c.dataset.in_(datasets))
+    if connection.execute(store.where(~exists().where(name(datasets)), ~summed_up)).rowcount:
+        return False
+    changing.refuse(read(connection, datasets))
+    connection.execute(store)
+    return True
 
 
 def write(connection: Connection, change: Change) -> None:

@@ -57,7 +57,7 @@ def read(connection: Connection, now: ColumnElement[float], dataset: str | None)
 def summary(connection: Connection) -> dict[str, dict[Status, int]]:
     """Return how many chunks of each dataset are in each status, ordered by the datasets' names."""
     found: dict[str, dict[Status, int]] = {}
-    every = _counted(None).subquery()
+    every = _counted(None).subquery("every_count")
     by = (every.c.dataset, every.c.status)
     query = select(*by, func.sum(every.c.chunks).label("chunks")).group_by(*by).order_by(*by)
     for row in connection.execute(query):

@@ -1,19 +1,19 @@
-"""What the chunks of each keyword were planned with, as sums that change with each plan.
+"""What the chunks of a keyword were planned with, as sums that change with each plan.
 
-A keyword of which there are chunks but no sums, because its dataset is older or was renamed or copied, is added up when
-a caller asks for it. Until then, plans leave it without sums.
+A keyword has sums from the first time that they are read. They are added up again after its dataset was renamed.
 """
 
 from collections.abc import Iterable
-from itertools import groupby
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, select, tuple_, update
 
 from pixcore.model.planned import Planned
 from pixcore.model.requests import ChunkRequest
-from pixcore_adapters.status_repo import codec, database, rows
+from pixcore_adapters.status_repo import codec, database, rows, statements
 from pixcore_adapters.status_repo.schema import chunks, keywords, registry
 from pixcore_adapters.status_repo.statements import PAGE
+
+_PAIRS = 400  # keys in one statement: two parameters each, below the least limit of the databases
 
 
 def read(engine: Engine, dataset: str, keyword: str) -> Planned:
@@ -42,20 +42,16 @@ def count(connection: Connection, dataset: str, keyword: str) -> int:
 
 
 def add(connection: Connection, requests: Iterable[ChunkRequest]) -> None:
-    """Add the requests of chunks that are about to be created. The caller holds the lock on the registry's row."""
-
-    def scope(request: ChunkRequest) -> tuple[str, str]:
-        return request.dataset, request.keyword
-
-    for (dataset, keyword), of_keyword in groupby(sorted(requests, key=scope), key=scope):
-        known = _stored(connection, dataset, keyword)
-        if known:
-            planned = codec.text(known.with_chunks(of_keyword))
-            has_key = and_(*(keywords.c[name] == value for name, value in _key(dataset, keyword).items()))
-            connection.execute(update(keywords).where(has_key).values(planned=planned))
-        elif not _has_chunks(connection, dataset, keyword):
-            planned = codec.text(Planned().with_chunks(of_keyword))
-            connection.execute(insert(keywords).values(**_key(dataset, keyword), planned=planned))
+    """Add the requests of new chunks to the sums that exist. The caller holds the lock on the registry's row."""
+    by_keyword: dict[tuple[str, str], list[ChunkRequest]] = {}
+    for request in requests:
+        by_keyword.setdefault((request.dataset, rows.text_sha256(request.keyword)), []).append(request)
+    key = tuple_(keywords.c.dataset, keywords.c.keyword_sha256)
+    for page in statements.in_pages(by_keyword, _PAIRS):
+        for row in connection.execute(select(keywords).where(key.in_(page))).all():
+            planned = codec.value(Planned, row.planned).with_chunks(by_keyword[row.dataset, row.keyword_sha256])
+            change = update(keywords).where(key == (row.dataset, row.keyword_sha256))
+            connection.execute(change.values(planned=codec.text(planned)))
 
 
 def _stored(connection: Connection, dataset: str, keyword: str) -> Planned | None:

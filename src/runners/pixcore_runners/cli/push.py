@@ -121,7 +121,7 @@ def _write_card(dataset: str, assembly: Assembly, folder: Path) -> None:
     from pixcore_adapters.outputs.card import croissant, readme  # noqa: PLC0415 - Jinja2 is slow to import
     from pixcore_adapters.outputs.card.counts import count  # noqa: PLC0415 - likewise
 
-    counts = count(dataset, assembly.status.find(dataset))
+    counts = count(dataset, assembly.status.newer(dataset, 0))  # as for the card in the store
     with local_disk("writing the card"):
         (folder / "README.md").write_bytes(readme.card(counts))
         (folder / "croissant.json").write_bytes(b"".join(croissant.render(counts)))

@@ -11,13 +11,18 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
 
 from pixcore.chunk.retry import Policies, RetryPolicy, retrying
 from pixcore.chunk.workspace import local_disk
 from pixcore.errors import PixcoreError, StoreConflict, StoreDenied, StoreNotFound, TransientError, one_line
 from pixcore.model.archives import Blob
 from pixcore.model.chunks import Status
+from pixcore.model.overview import Overview
 from pixcore.ports import BlobStore, StatusRepo
+
+if TYPE_CHECKING:
+    from pixcore_adapters.outputs.card.counts import DatasetCounts
 
 _STATUS = "pixcore_status"  # as in pixcore.chunk.publish: the status database that the blob belongs to
 
@@ -60,6 +65,7 @@ def publish(
     """Write the card if every chunk is completed or failed and there is an archive; else do nothing.
 
     Idempotent, and cheap while chunks are unfinished. The same records give the same card, which is not written again.
+    Of a dataset that grows, only chunks are counted that came since the last card, unless others were attempted again.
 
     Raises:
         StoreConflict: A file of that name exists that pixcore did not write from this status database; it stays.
@@ -67,24 +73,21 @@ def publish(
         TransientError: Other workers kept writing the card, or the local disk failed.
         StoreNotFound, StoreUnavailable, StatusUnavailable, WorkspaceFull: As the ports and the local disk say.
     """
-    if dataset and _settled(dataset, status):
+    if dataset and _settled(status.overview(dataset)):
         retrying(policy, sleep)(_publish, dataset, status, store)
 
 
-def _settled(dataset: str, status: StatusRepo) -> bool:
-    # processing first: while other workers run, that query returns one row for each of them instead of a thousand
-    unfinished = (next(status.find(dataset, state), None) for state in (Status.PROCESSING, Status.PENDING))
-    return not any(unfinished)
+def _settled(overview: Overview) -> bool:
+    return not (overview.phases.keys() & {Status.PENDING, Status.PROCESSING})
 
 
 def _publish(dataset: str, status: StatusRepo, store: BlobStore) -> None:
     from pixcore_adapters.outputs.card import croissant, readme  # noqa: PLC0415 - Jinja2 is slow to import
-    from pixcore_adapters.outputs.card.counts import count  # noqa: PLC0415 - likewise
 
     # read etags before counting: if another worker publishes newer counts first, our put conflicts
     existing = {name: _head(store, f"{dataset}/{name}") for name in ("README.md", "croissant.json")}
-    counts = count(dataset, status.find(dataset))
-    if counts.unsettled or not counts.archives:
+    counts = _counted(dataset, status)
+    if counts is None or counts.unsettled or not counts.archives:
         return
     foreign = {name: blob for name, blob in existing.items() if blob and blob.metadata.get(_STATUS) != status.identity}
     written: dict[str, tuple[str, Iterable[bytes]]] = {
@@ -100,6 +103,25 @@ def _publish(dataset: str, status: StatusRepo, store: BlobStore) -> None:
         raise StoreConflict(
             f"{urls} was not written by pixcore from this status database and was not replaced; move it elsewhere"
         )
+
+
+def _counted(dataset: str, status: StatusRepo) -> "DatasetCounts | None":
+    """Count a dataset's chunks, or only those that are newer than the kept counts; None if some are unfinished."""
+    from pixcore_adapters.outputs.card.kept import from_text  # noqa: PLC0415 - cattrs is slow to import
+
+    overview = status.overview(dataset)  # before the records, which then are as new or newer
+    if not _settled(overview):
+        return None
+    text = status.kept_counts(dataset)
+    kept = from_text(text, dataset)
+    had = kept.last
+    kept.add(status.newer(dataset, kept.last))
+    if had and not kept.counts.unsettled and kept.attempts != overview.attempts:  # a chunk was attempted again
+        kept = from_text("", dataset)
+        kept.add(status.newer(dataset, 0))
+    if kept.is_worth_keeping and not kept.counts.unsettled and (new := kept.text()) != text:
+        status.keep_counts(dataset, new)
+    return kept.counts
 
 
 def _put(

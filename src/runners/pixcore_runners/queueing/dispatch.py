@@ -57,7 +57,9 @@ def reap(status: StatusRepo, to: Queue, name: str) -> Reaped:
         freed += len(expired)
         pending = [record for record in batch if record.status is Status.PENDING]
         # while the queue holds deliveries, those of these chunks may be among them; if it is empty, they are lost
-        if pending and not to.waiting():
+        if pending and to.waiting():
+            break  # only pending chunks follow
+        if pending:
             lost += to.send(pending)
     return Reaped(freed, lost)
 

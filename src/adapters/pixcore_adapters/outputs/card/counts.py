@@ -63,6 +63,10 @@ class Frequencies:
         else:
             self.others += count
 
+    def items(self) -> Iterable[tuple[tuple[str, ...], int]]:
+        """Return the values that are counted separately, with their counts, in the order in which they occurred."""
+        return self._counts.items()
+
     def top(self, most: int) -> list[tuple[tuple[str, ...], int]]:
         """Return the most frequent values with their counts; equally frequent ones in alphabetical order."""
         return sorted(self._counts.items(), key=lambda one: (-one[1], one[0]))[:most]
