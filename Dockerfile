@@ -22,7 +22,7 @@ FROM python:${PYTHON}-slim
 RUN useradd --uid 10001 --create-home pixcore && install --directory --owner pixcore --mode 0700 /data
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
-USER pixcore
+USER 10001
 # what a volume mounted here is made from: the user's own folder
 WORKDIR /data
 # no HEALTHCHECK: an image has many commands; compose.yaml and deploy/kubernetes have one for each service

@@ -105,7 +105,7 @@ def network(folder: Path, files: Sequence[bytes | None], title: str = "Picture")
 class Reader:
     """A reader who follows pages in a folder, with an environment and values for its ``.env``.
 
-    ``python`` runs the snippets of Python.
+    ``python`` runs the snippets of Python that do not import pixcore.
     """
 
     home: Path
@@ -126,7 +126,7 @@ class Reader:
                     (self.home / ".env").write_text("".join(f"{name}={self.variables[name]}\n" for name in names))
                 elif block.language == "toml" and not block.note:
                     (self.home / f"{tomllib.loads(block.text)['dataset']}.toml").write_text(block.text)
-                elif block.language == "py":
+                elif block.language == "py" and not block.note:
                     self._load(block.text)
                 else:
                     self._run(block.commands)
@@ -182,7 +182,10 @@ class Reader:
     def _load(self, snippet: str) -> None:
         """Run a snippet of Python."""
         around = self._around(HF_HOME=f"{self.home.parent}/hf", HF_HUB_OFFLINE="1", PYTHONWARNINGS="ignore")
-        command = [str(self.python()), "-I", "-c", snippet]
+        if "import pixcore" in snippet:
+            command = [sys.executable, "-c", snippet]
+        else:
+            command = [str(self.python()), "-I", "-c", snippet]
         ran = subprocess.run(command, **around, capture_output=True, timeout=300, check=False)
         assert ran.returncode == 0, ran.stderr
 

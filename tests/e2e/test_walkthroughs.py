@@ -48,6 +48,7 @@ ELSEWHERE = {
     "docs/operations.md": "they need systemd, Flower, rq-dashboard, a collector or AWS, or run for minutes; "
     "tests/integration/test_queue_faults.py, test_metrics.py and test_health.py run the workers",
     "docs/outcomes.md": "tests/integration/test_cli_outcomes.py runs them with images of its own",
+    "docs/python.md": "tests/e2e/test_notebook.py runs the notebook; sybil the example",
     "docs/sources.md": "tests/integration/test_cli_search.py runs searches",
 }
 

@@ -15,7 +15,7 @@ from shown_commands import parse, shown
 
 from pixcore.model.images import MissReason, RejectReason
 from pixcore.model.rows import COLUMNS, NUMBERS, ROW_VERSION
-from pixcore_runners.cli import document as exits
+from pixcore_runners.cli import commands as exits
 from pixcore_runners.cli import pixcore
 from pixcore_runners.cli.commands import SUMMARIES
 
