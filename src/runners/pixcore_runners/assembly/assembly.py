@@ -34,6 +34,7 @@ from pixcore.stored.archives import StoredArchives
 from pixcore.stored.identity import identity_of
 from pixcore_adapters.downloader.listing import Listing
 from pixcore_adapters.downloader.lists.options import ListOptions
+from pixcore_adapters.downloader.sources.search import About
 from pixcore_adapters.outputs.export.layout import ExportRequest, Layout
 from pixcore_runners.assembly import imaging, sources, status_databases
 from pixcore_runners.assembly.file_systems import require_local_file
@@ -80,6 +81,10 @@ class Assembly:
                 missing.
         """
         return sources.capacity(source, licenses, self.settings)
+
+    def about(self, source: str) -> About:
+        """Return what is known of a searched source. Sends no request."""
+        return sources.search_named(source).about
 
     def is_exact(self, source: str, keyword: str) -> bool:
         """Return whether a keyword names a set of a searched source, so that variations of it are no keywords."""

@@ -9,6 +9,7 @@ GROUPS = {
         "demo": (
             "Run the whole pipeline on a synthetic web site with planted faults, and compare results with expectations."
         ),
+        "sources": "List the sources of images: what each gives, asks for and allows. Sends no request.",
         "inaturalist": (
             "Write a list of the photos of TAXON, a scientific name or a number, with the species of each as its label."
         ),

@@ -12,7 +12,9 @@ from pixcore_runners.cli.dataset_arguments import dataset_spec, spec_options
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.planning.dataset_plan import plan_missing
+from pixcore_runners.observing.logs import escaped
+from pixcore_runners.planning.dataset_plan import most_results, plan_missing
+from pixcore_runners.planning.effort import efforts
 from pixcore_runners.planning.list_summaries import described
 
 
@@ -22,6 +24,8 @@ from pixcore_runners.planning.list_summaries import described
 def command(shell: Shell, /, keyword: str, count: int | None, dataset: str, **conversions: object) -> None:
     """Print the chunks that `run` would process, with their slices. Changes nothing.
 
+    Also prints how many images each searched source can give, and how long its limits make the requests for pages take.
+
     Example: `pixcore plan --source folder:./photos --count 1000`
     """
     spec = dataset_spec(shell, keyword, count, dataset, conversions)
@@ -30,7 +34,8 @@ def command(shell: Shell, /, keyword: str, count: int | None, dataset: str, **co
     table = plain_table("index", "keyword", "target", "slices")
     chunks = []
     with plan_missing(spec, assembly.status, assembly) as missing:
-        for request, taken in chain(existing, ((request, ()) for request in missing.requests)):
+        new = list(missing.requests)
+        for request, taken in chain(existing, ((request, ()) for request in new)):
             add(table, request.index, request.keyword, request.target, _slices((*request.slices, *taken)))
             chunks.append(
                 {
@@ -42,8 +47,13 @@ def command(shell: Shell, /, keyword: str, count: int | None, dataset: str, **co
                 }
             )
         lists, changes = missing.summaries, missing.changes
-    document = {"version": VERSION, "dataset": spec.dataset, "chunks": chunks, "lists": lists}
-    shell.show(document, table, *(line for summary in lists for line in described(summary)))
+    most = most_results(spec, assembly)
+    abouts = {source: assembly.about(source) for source in most}
+    asked = efforts(most, abouts, (slice_ for request in new for slice_ in request.slices))
+    sources = [one.document() for one in asked]
+    document = {"version": VERSION, "dataset": spec.dataset, "chunks": chunks, "lists": lists, "sources": sources}
+    lines = (line for summary in lists for line in described(summary))
+    shell.show(document, table, *lines, *(escaped(one.sentence()) for one in asked))
     for change in changes:
         shell.say(f"dataset {spec.dataset}: {change}")
     if spec.store_as:

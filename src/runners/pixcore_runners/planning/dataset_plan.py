@@ -240,6 +240,18 @@ def _lacking(spec: KeywordSpec, known: Known, lanes: _Lanes) -> KeywordRequest |
     return KeywordRequest(spec.keyword, found, missing, spec.label, version)
 
 
+def most_results(spec: DatasetSpec, catalogue: Catalogue) -> dict[str, int]:
+    """Return how many results each searched source can give for the keywords, with their variations."""
+    most: dict[str, int] = {}
+    for keyword in spec.keywords:
+        for source, query in map(parse, dict.fromkeys(keyword.sources)):
+            if source not in LISTED:
+                one = query or catalogue.is_exact(source, keyword.keyword)
+                asked = 1 if one else len(queries(keyword.keyword))
+                most[source] = most.get(source, 0) + asked * catalogue.capacity(source, keyword.licenses)
+    return most
+
+
 def usable_sources(settings: Settings) -> tuple[str, ...]:
     """Return the sources of the settings, without those that require a contact address if the user agent has none."""
     reachable = FetchPolicy(user_agent=settings.user_agent).contact
