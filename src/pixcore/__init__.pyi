@@ -84,6 +84,7 @@ from pixcore.model.images import (
 )
 from pixcore.model.measures import Measures as Measures
 from pixcore.model.overview import Overview as Overview, RestingWorker as RestingWorker
+from pixcore.model.planned import Planned as Planned
 from pixcore.model.positions import Allocation as Allocation
 from pixcore.model.quality import (
     Fingerprint as Fingerprint,

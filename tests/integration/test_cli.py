@@ -264,7 +264,7 @@ def test_an_unknown_dataset_names_the_known_ones(command: str) -> None:
     """The user must be able to correct a misspelt name."""
     assert pixcore(command, "fotos").err == (
         "pixcore: no dataset 'fotos' in the status database; it holds: none;"
-        " if that is the wrong database, set --status\n"
+        " go to the folder in which it was collected, or name its status database with --status\n"
     )
     run()
     ran = pixcore(command, "fotos")
@@ -300,13 +300,41 @@ def test_config_show_names_the_origin_of_each_setting(monkeypatch: pytest.Monkey
     assert ["source", "openverse,", "commons", "default"] in [line.split() for line in table.splitlines()]
 
 
+def test_the_example_of_a_dataset_file_plans(home: Path) -> None:
+    """A newcomer begins with it, so it must be right as it is, and the remedy of its warning must work."""
+    (home / "pandas.toml").write_text(pixcore("plan", "--example").out)
+    planned = pixcore("plan", "pandas.toml", "--json")
+    assert planned.code == 0
+    assert [(chunk["keyword"], chunk["target"]) for chunk in planned.chunks] == [
+        ("red panda", 100),
+        ("giant panda", 50),
+    ]
+    assert "commons is left out, because it answers only clients that name a contact address" in planned.err
+    (home / "pixcore.toml").write_text('user_agent = "NAME (YOU@EXAMPLE.ORG)"\n')
+    assert pixcore("plan", "pandas.toml").err == ""
+
+
+def test_a_file_of_folders_only_does_not_mention_searches(home: Path) -> None:
+    """A warning about a source that the dataset does not use is confusing."""
+    (home / "mine.toml").write_text('[[keyword]]\nname = "mine"\nsource = ["folder:./photos"]\n')
+    assert pixcore("plan", "mine.toml").err == ""
+
+
 # -- bad input: one line with the problem and the remedy, the right exit code, nothing left behind -------------------
 
 
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [
-        (("run",), 2, "openverse needs a keyword to search for, such as 'red panda'; to collect a folder or a"),
+        (("run",), 2, "openverse needs a keyword to search for, such as: pixcore run 'red panda' --count 100; a"),
+        (
+            ("run", "photos/"),
+            2,
+            "'photos/' is a folder, not a keyword; to collect it: pixcore run --source folder:photos/",
+        ),
+        (("run", "./fotos"), 2, "'./fotos' looks like a path, but there is no such folder or file; correct it, or"),
+        (("run", "photos/0001.jpg"), 2, "is a file, not a keyword; to collect it: pixcore run --source urls:photos"),
+        (("run", "https://a.org/l.csv"), 2, "is a URL, not a keyword; to collect the list at it: --source urls:URL"),
         (("run", "--source", "flickr:cats"), 2, "unknown source 'flickr:cats'; use one of: openverse,"),
         (("run", "--source", "folder:"), 2, "source 'folder:' is incomplete; write folder:DIR"),
         (("run", "--source", "folder:fotos"), 2, "the folder {home}/fotos cannot be listed: No such file or directory"),
@@ -344,7 +372,11 @@ def test_config_show_names_the_origin_of_each_setting(monkeypatch: pytest.Monkey
             "mine.toml cannot be read (No such file or directory); name an existing TOML file",
         ),
         (("walk",), 2, "No such command 'walk'. (see `pixcore --help`)"),
-        (("retry",), 2, "Missing argument 'DATASET'. (see `pixcore retry --help`)"),
+        (
+            ("retry",),
+            2,
+            "Missing argument 'DATASET'. (example: `pixcore retry red-panda`; see `pixcore retry --help`)",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -544,11 +576,15 @@ def test_standard_output_is_only_the_document(mode: tuple[str, ...]) -> None:
     assert (ran.err == "") == (mode == ("--quiet",))
 
 
-def test_without_a_command_the_help_is_shown() -> None:
-    """The help must name the command to try first."""
+def test_without_a_command_the_first_commands_are_shown() -> None:
+    """The help of all commands is longer than a screen; a newcomer needs the five that matter."""
     ran = pixcore()
     assert ran.code == 2
-    assert "Try `pixcore demo` first." in ran.out + ran.err
+    named = re.findall(r"^  pixcore (\w+)", ran.out + ran.err, re.MULTILINE)
+    assert named == ["demo", "run", "status", "report", "export"]
+    for command in named:
+        assert "Usage: pixcore" in pixcore(command, "--help").out
+    assert "Try `pixcore demo` first." in pixcore("--help").out
 
 
 def test_an_internal_error_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -645,4 +681,5 @@ def test_the_core_imports_only_the_standard_library_attrs_and_tenacity_at_run_ti
     program = "import sys; before = set(sys.modules); from pixcore import *; print(*set(sys.modules) - before)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     packages = {module.partition(".")[0] for module in ran.stdout.split()}
-    assert packages - sys.stdlib_module_names == {"attr", "attrs", "pixcore", "tenacity"}
+    # tenacity imports tornado where it is installed, as Jupyter does
+    assert packages - sys.stdlib_module_names - {"tornado"} == {"attr", "attrs", "pixcore", "tenacity"}

@@ -268,7 +268,7 @@ def test_source_date_epoch_makes_archives_reproducible(site: Site, monkeypatch: 
     ("words", "complaint"),
     [
         (("--source", "urls:"), "source 'urls:' is incomplete; write urls:LIST"),
-        (("--source", "urls:gone.txt"), "the list gone.txt cannot be read: FileNotFoundError"),
+        (("--source", "urls:gone.txt"), "the list gone.txt cannot be read: No such file or directory; check its path"),
         (
             ("--source", "urls:cats.doc"),
             "'cats.doc' is not a list; name a file that ends in .txt, .csv, .tsv, .jsonl",

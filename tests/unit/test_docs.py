@@ -83,10 +83,9 @@ def test_the_tree_of_the_design_matches_the_folders() -> None:
     section = (ROOT / "docs/design.md").read_text().partition("## 2. The rooms\n")[2]
     tree = section.partition("```\n")[2].partition("```")[0]
     drawn = {Path(name).name for name in re.findall(r"[\w/]+(?:\.py\b|/(?=\W))", tree)}
-    existing = [path for top in ("src", "tests", "docs", "benchmarks", "deploy") for path in (ROOT / top).rglob("*")]
-    assert (
-        drawn - {path.name for path in existing} - {"dev.py", "src", "tests", "docs", "benchmarks", "deploy"} == set()
-    )
+    tops = {"src", "tests", "docs", "benchmarks", "deploy", "examples"}
+    existing = [path for top in tops for path in (ROOT / top).rglob("*")]
+    assert drawn - {path.name for path in existing} - tops - {"dev.py"} == set()
     packages = ("pixcore", "pixcore_adapters", "pixcore_runners")
     rooms = {path.name for path in existing if path.parent.name in packages and not path.name.startswith("__")}
     assert rooms - {"py.typed"} - drawn == set()

@@ -3,6 +3,7 @@
 import atexit
 import gc
 import os
+import re
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -10,7 +11,7 @@ from typing import NoReturn
 import rich_click as click
 from click.exceptions import NoArgsIsHelpError
 
-from pixcore_runners.cli.commands import FAILED, GROUPS, INTERRUPTED, NOTHING, SUMMARIES, USAGE
+from pixcore_runners.cli.commands import FAILED, GROUPS, INTERRUPTED, NOTHING, START, SUMMARIES, USAGE
 
 # The number of new objects after which Python's garbage collector runs, 700 by default. Imports create 100,000 objects,
 # and almost none of them is garbage.
@@ -37,14 +38,15 @@ class _Lazy(click.RichGroup):
         super().format_help(ctx, formatter)
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Lazy, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="pixcore")
 @click.rich_config(
     help_config={
         "command_groups": {"pixcore": [{"name": name, "commands": [*names]} for name, names in GROUPS.items()]}
     }
 )
-def pixcore() -> None:
+@click.pass_context
+def pixcore(ctx: click.Context) -> None:
     """Turn keywords, URL lists and folders into clean, de-duplicated image datasets.
 
     Try `pixcore demo` first. Exit codes: 0 done, 1 internal error, or a machine or service that does not work, 2 usage
@@ -52,6 +54,9 @@ def pixcore() -> None:
 
     Example: `pixcore run "red panda" --count 100`
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(START, err=True, nl=False)
+        ctx.exit(USAGE)
 
 
 def main() -> None:
@@ -89,7 +94,7 @@ def _fail(error: Exception) -> NoReturn:
     match error:
         case click.UsageError():
             message = shortened(" ".join(error.format_message().split()))  # click lists choices on lines of their own
-            message = f"{message} (see `{error.ctx.command_path if error.ctx else 'pixcore'} --help`)"
+            message = f"{message} ({_remedy(error)})"
         case click.Abort():
             message = "interrupted; finished work is kept, run the same command again to continue"
             code = INTERRUPTED
@@ -105,6 +110,14 @@ def _fail(error: Exception) -> NoReturn:
             code = FAILED
     _print_error(message)
     sys.exit(code)
+
+
+def _remedy(error: click.UsageError) -> str:
+    """Return where to read more and, if an argument is missing, the example of the command."""
+    see = f"see `{error.ctx.command_path if error.ctx else 'pixcore'} --help`"
+    text = " ".join((error.ctx.command.help or "").split()) if error.ctx else ""
+    example = re.search("Example: (`[^`]+`)", text) if isinstance(error, click.MissingParameter) else None
+    return f"example: {example[1]}; {see}" if example else see
 
 
 def _print_error(text: str) -> None:

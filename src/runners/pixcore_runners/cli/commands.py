@@ -80,3 +80,17 @@ GROUPS = {
     },
 }
 SUMMARIES = {name: summary for group in GROUPS.values() for name, summary in group.items()}
+
+# What `pixcore` prints without arguments.
+START = """\
+pixcore turns keywords, URL lists and folders into clean, de-duplicated image datasets. Begin with one of these:
+
+  pixcore demo                                       see it at work on a synthetic web site
+  pixcore run "red panda" --count 100                collect a dataset; the same command resumes
+  pixcore status                                     see which datasets there are, and how far they are
+  pixcore report red-panda --out red-panda.html      see the images, and what was left out and why
+  pixcore export red-panda --format imagefolder --out ./exported
+
+`pixcore run --source folder:./photos` collects a folder, `--source urls:list.csv` a list of URLs.
+All commands: pixcore --help. The options of one: pixcore run --help.
+"""

@@ -17,7 +17,7 @@ from pixcore.ports import Validator
 from pixcore_runners.assembly.assembly import Assembly
 from pixcore_runners.cli.avoidable import avoidable
 from pixcore_runners.cli.chunk_list import show_chunks
-from pixcore_runners.cli.commands import DONE
+from pixcore_runners.cli.commands import DONE, NOTHING
 from pixcore_runners.cli.document import exit_code
 from pixcore_runners.cli.shell import Shell, container_option, with_options
 from pixcore_runners.cli.stored_placeholders import stored_placeholders
@@ -79,6 +79,8 @@ def run_unfinished(
     if changes := ", ".join(f"{name}: {ending.changed[name]}" for name in CHANGES if ending.changed[name]):
         shell.say(f"changed by the conversion: {changes}")
     code = exit_code(ending)
+    if unfinished and code != NOTHING and not shell.verbose:
+        shell.say(f"to see the images: pixcore report {dataset} --out {dataset}.html")
     if again:
         listed = ", ".join(f"{reason}: {count}" for reason, count in again.items())
         shell.say(

@@ -10,6 +10,7 @@ from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table, size
+from pixcore_runners.planning.advice import NO_DATASET
 
 
 @click.command("list")
@@ -34,7 +35,7 @@ def command(shell: Shell, kind: str) -> None:
     for sentence in dict.fromkeys(one.change.sentence for one in found if one.change):
         shell.say(sentence)
     if not found:
-        shell.say("no dataset yet; create one with `pixcore run`")
+        shell.say(NO_DATASET)
     document = {"version": VERSION, "datasets": [_described(one) for one in found]}
     Shell(shell.loaded, shell.as_json or kind == "json", shell.quiet, shell.verbose).show(document, table)
 

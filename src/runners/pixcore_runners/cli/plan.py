@@ -15,16 +15,32 @@ from pixcore_runners.cli.tables import add, plain_table
 from pixcore_runners.observing.logs import escaped
 from pixcore_runners.planning.dataset_plan import most_results, plan_missing
 from pixcore_runners.planning.effort import efforts
+from pixcore_runners.planning.example import EXAMPLE
 from pixcore_runners.planning.list_summaries import described
+
+
+def _print_example(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(EXAMPLE, nl=False)
+        ctx.exit()
 
 
 @click.command("plan")
 @spec_options
+@click.option(
+    "--example",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_example,
+    help="Print a DATASET.toml to begin with, and exit.",
+)
 @shared
 def command(shell: Shell, /, keyword: str, count: int | None, dataset: str, **conversions: object) -> None:
     """Print the chunks that `run` would process, with their slices. Changes nothing.
 
     Also prints how many images each searched source can give, and how long its limits make the requests for pages take.
+    With --example it prints a DATASET.toml instead: `pixcore plan --example > pandas.toml`.
 
     Example: `pixcore plan --source folder:./photos --count 1000`
     """

@@ -16,6 +16,7 @@ from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.stored_placeholders import stored_placeholders
 from pixcore_runners.cli.tables import add, near_tables, plain_table
 from pixcore_runners.cli.watch import watch
+from pixcore_runners.planning.advice import NO_DATASET
 from pixcore_runners.planning.dataset_plan import require_chunks
 
 
@@ -67,7 +68,7 @@ def _show_all(shell: Shell, status: StatusRepo) -> None:
         add(table, name or "(none)", *counts.values())
         datasets.append({"dataset": name, **counts})
     if not datasets:
-        shell.say("no dataset yet; create one with `pixcore run`")
+        shell.say(NO_DATASET)
     shell.show({"version": VERSION, "datasets": datasets}, table)
 
 

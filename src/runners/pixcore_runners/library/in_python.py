@@ -6,13 +6,16 @@ from contextlib import contextmanager
 
 from pixcore import InvalidRequest
 
-# What messages write for the command: an option, and maybe its value in capital letters.
-_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)(?: (N)\b)?")
+# What messages write for the command: an option, and maybe a number or a source as its value.
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)(?: (N\b|\d+|(?:folder|urls):[^\s;,]+|openverse))?")
+
+# The command, with a keyword and an argument that is written for Python already.
+_RUN = re.compile(r"pixcore run (?:('[^']+') )?(\w+=[^;\s]+)")
 
 
 @contextmanager
 def in_python() -> Generator[None]:
-    """Write ``count=N`` instead of ``--count N`` in the message of an ``InvalidRequest`` of the block.
+    """Write ``count=N`` for ``--count N``, and so on, in the message of an ``InvalidRequest`` of the block.
 
     Raises:
         InvalidRequest: The same exception, with that message.
@@ -20,10 +23,13 @@ def in_python() -> Generator[None]:
     try:
         yield
     except InvalidRequest as error:
-        error.args = (_OPTION.sub(_argument, str(error)),)
+        message = _OPTION.sub(_argument, str(error).removeprefix("flag: "))
+        error.args = (_RUN.sub(lambda call: f"px.collect({', '.join(filter(None, call.groups()))})", message),)
         raise
 
 
 def _argument(option: re.Match[str]) -> str:
-    name, value = option.groups()
-    return f"{name.replace('-', '_')}={value or '…'}"
+    name, value = option[1].replace("-", "_"), option[2]
+    if value and not value.isdigit() and value != "N":
+        value = f'"{value}"'
+    return f"{name}={value or '…'}"

@@ -8,6 +8,11 @@ from attrs import define, field
 from pixcore import Allocation, ChunkRecord, Status
 from pixcore.chunk.unfilled import is_exhausted, is_unfilled, may_gain, mendable
 
+NO_DATASET = (
+    'no dataset yet; create one, such as: pixcore run "red panda" --count 100; a dataset that was collected in another'
+    " folder is listed there"
+)
+
 
 @define
 class Ending:

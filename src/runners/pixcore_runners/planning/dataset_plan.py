@@ -276,6 +276,7 @@ def require_chunks(dataset: str, status: StatusRepo) -> None:
     """
     if next(status.find(dataset), None) is None:
         names = (
-            ", ".join(name for name in status.summary() if name) or "none; if that is the wrong database, set --status"
+            ", ".join(name for name in status.summary() if name)
+            or "none; go to the folder in which it was collected, or name its status database with --status"
         )
         raise InvalidRequest(f"no dataset {dataset!r} in the status database; it holds: {names}")

@@ -84,7 +84,7 @@ def _named(spec: KeywordSpec) -> KeywordSpec:
         return evolve(spec, keyword=keyword)
     if searched := [name for name in names if name not in LISTED and name not in QUERIED]:
         raise InvalidRequest(
-            f"{searched[0]} needs a keyword to search for, such as 'red panda'; to collect a folder or a list, name it"
-            " with --source"
+            f"{searched[0]} needs a keyword to search for, such as: pixcore run 'red panda' --count 100; a folder or a"
+            " list needs none: --source folder:./photos or --source urls:list.csv"
         )
     return evolve(spec, keyword=title(spec.sources[0]))

@@ -20,5 +20,5 @@ def source_error(url: str, missed: Missed) -> PixcoreError:
     if missed.reason in {MissReason.RATE_LIMIT, "http_429"}:
         return SourceUnavailable(f"{message}; try again later")
     if not missed.permanent or missed.reason in {MissReason.UNREACHABLE, MissReason.TLS}:
-        return SourceUnavailable(f"{message}; check that the site is up, and try again")
+        return SourceUnavailable(f"{message}; check that this machine is online and the site is up, and try again")
     return SourceChanged(f"{message}; open the address in a browser to see what it returns")

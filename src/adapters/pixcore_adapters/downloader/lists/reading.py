@@ -66,7 +66,10 @@ class Reading:
                     self.format = form if self.format in ("", form) else f"{self.format}, {form}"
                     yield from self._parquet(path, name) if form == "parquet" else self._text(path, name, form)
                 except (OSError, EOFError, zlib.error) as exc:
-                    raise InvalidRequest(f"the list {name} cannot be read: {one_line(exc)}") from exc
+                    reason = getattr(exc, "strerror", None) or one_line(exc)
+                    raise InvalidRequest(
+                        f"the list {name} cannot be read: {reason}; check its path, and that it is whole"
+                    ) from exc
         self.faults.check(self.made.rows, end=True)
 
     def kinds(self) -> tuple[tuple[str, str], ...]:

@@ -47,7 +47,10 @@ def _described(about: About, request: PageRequest, missed: Missed) -> tuple[type
     if reason in {MissReason.ADDRESS, MissReason.NOT_A_URL}:
         return InvalidRequest, f"{name}: {shown(request)}: {why}; correct the address"
     if not missed.permanent or reason in {MissReason.UNREACHABLE, MissReason.TLS}:
-        return SourceUnavailable, f"{name}: {shown(request)}: {why}; check that the site is up, and try again"
+        return (
+            SourceUnavailable,
+            f"{name}: {shown(request)}: {why}; check that this machine is online and the site is up, and try again",
+        )
     remedy = "report it" if reason == MissReason.TOO_LARGE else "check the query, or report it"
     return SourceChanged, f"{name} gives no page of results at {shown(request)} ({why}); {remedy}"
 
