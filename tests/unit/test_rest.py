@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Generator, Iterable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ from pixcore_adapters.validator.memory import MemoryValidator
 from pixcore_runners.assembly import rest as resting
 from pixcore_runners.assembly.fitness import find_fault
 from pixcore_runners.assembly.rest import Rest, SharedRest
+from pixcore_runners.direct import threads as direct
 from pixcore_runners.direct.threads import run_chunks
 
 FULL = WorkspaceFull("No space left on device")
@@ -230,6 +232,41 @@ def test_another_run_completes_what_a_sick_one_cannot(assembly: MemoryAssembly) 
 
     run_chunks(assembly.pipeline(store=Denied(), probe=probe), keys, workers=1, stop=threading.Event())
     assert [(each.status, each.failures) for each in assembly.status.find("d")] == [(Status.COMPLETED, 0)] * 3
+
+
+def test_a_run_that_rests_ends_once_others_have_ended_its_chunks(
+    assembly: MemoryAssembly, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It rested until its patience was over, and then failed, although nothing was left to do."""
+    caplog.set_level("INFO", "pixcore")
+    monkeypatch.setattr(direct, "_BUSY", 0.001)
+    monkeypatch.setattr(resting, "_POLL", 0.002)
+    keys = [assembly.chunk(2, index=index, start=2 * index, stop=2 * index + 2) for index in range(3)]
+
+    class Denied(MemoryBlobStore):
+        def put(self, *_: object, **__: object) -> object:
+            raise StoreDenied("the token has expired; log in again")
+
+    calls = count()
+
+    def probe(_work: int, _store: int) -> PixcoreError:
+        if next(calls):  # the first one is that of the attempt
+            run_chunks(assembly.pipeline(), keys, workers=1, stop=threading.Event())
+        return StoreDenied("the token has expired")
+
+    run_chunks(assembly.pipeline(store=Denied(), probe=probe), keys, workers=1, stop=threading.Event())
+    assert "no chunk is left to run: other runs have ended all of them" in caplog.messages
+    assert assembly.status.overview().resting == ()
+
+
+def test_a_run_knows_between_two_looks_whether_a_chunk_is_left(assembly: MemoryAssembly) -> None:
+    """A look that ended a pause was forgotten before the rest asked again, so the rest went on."""
+    keys = [assembly.chunk(2, index=index, start=2 * index, stop=2 * index + 2) for index in range(2)]
+    run_chunks(assembly.pipeline(), keys[:1], workers=1, stop=threading.Event())
+    ended, unfinished = (direct._Waiting(iter(some), assembly.status) for some in (keys[:1], keys))
+    assert [ended.is_any_left(()) for _ in range(2)] == [False, False]
+    assert [unfinished.is_any_left(()) for _ in range(2)] == [True, True]
+    assert unfinished.draw() == keys[1]
 
 
 # -- the probe -------------------------------------------------------------------------------------------------------

@@ -1,15 +1,16 @@
 """Run chunks in threads of this process. No broker, no scheduler."""
 
 import heapq
+import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 
-from attrs import evolve
+from attrs import define, evolve, field
 
-from pixcore import ChunkKey, ChunkPipeline, PermanentError, StatusUnavailable
+from pixcore import ChunkKey, ChunkPipeline, PermanentError, PixcoreError, Status, StatusRepo, StatusUnavailable
 from pixcore.chunk.events import combined
 from pixcore.errors import is_shared
 from pixcore.model.claims import Busy, NotDue, Outcome
@@ -24,6 +25,8 @@ PATIENCE = 300.0
 
 # Seconds between two claims of a chunk that another worker holds: it may end long before its lease expires.
 _BUSY = 2.0
+
+_logger = logging.getLogger("pixcore")
 
 
 def run_chunks(
@@ -41,7 +44,7 @@ def run_chunks(
     owner as their task. Once a signal handler or another thread sets ``stop``, running chunks are given back and no
     other begins.
 
-    While the machine or a service does not work, no chunk begins.
+    While the machine or a service does not work, no chunk begins. It returns if other runs end all chunks meanwhile.
 
     Raises:
         MachineUnfit: That lasted ``patience`` seconds. Running chunks were given back.
@@ -54,34 +57,82 @@ def run_chunks(
 
     shared = SharedRest()
     observer = combined(pipeline.observer, shared.observe, interrupts=pipeline.interrupts)
-    rest = Rest(shared, pipeline.probe, lambda: pipeline.status, pausing(stop.is_set), patience=patience)
-    pipeline = evolve(pipeline, stop=stop.is_set, sleep=sleep, observer=observer)
-    later: list[tuple[float, ChunkKey]] = []
     running: dict[Future[Outcome], ChunkKey] = {}
-    fresh = iter(keys)
+    waiting = _Waiting(iter(keys), pipeline.status)
+
+    def idle() -> bool:
+        return stop.is_set() or not waiting.is_any_left(running.values())
+
+    rest = Rest(shared, pipeline.probe, lambda: pipeline.status, pausing(idle), patience=patience)
+    pipeline = evolve(pipeline, stop=stop.is_set, sleep=sleep, observer=observer)
     with task(pipeline.owner), ThreadPoolExecutor(workers, thread_name_prefix="pixcore-chunk") as pool:
         try:
             while not stop.is_set():
-                rest.until_fit(stop.is_set)
-                while len(running) < workers and (key := _next(fresh, later)) is not None:
+                rest.until_fit(idle)
+                while len(running) < workers and (key := waiting.draw()) is not None:
                     running[pool.submit(copy_context().run, pipeline.run, key)] = key
-                if not running and not later:
+                if not running and not waiting.later:
                     return
-                _wait(running, later)
+                _wait(running, waiting.later)
                 for future in [future for future in running if future.done()]:
                     key = running.pop(future)
                     if (due_in := _due_in(future)) is not None:
-                        heapq.heappush(later, (time.monotonic() + due_in, key))
+                        waiting.put_back(key, due_in)
         except BaseException:
             stop.set()
             raise
     raise KeyboardInterrupt
 
 
-def _next(fresh: Iterator[ChunkKey], later: list[tuple[float, ChunkKey]]) -> ChunkKey | None:
-    if later and later[0][0] <= time.monotonic():
-        return heapq.heappop(later)[1]
-    return next(fresh, None)
+@define
+class _Waiting:
+    """The chunks that a run has still to begin.
+
+    Attributes:
+        fresh: Those that it has not tried. One is drawn at a time: other processes draw from the same ones.
+        later: Those that it has tried, and when each is due.
+    """
+
+    fresh: Iterator[ChunkKey]
+    status: StatusRepo
+    later: list[tuple[float, ChunkKey]] = field(init=False, factory=list[tuple[float, ChunkKey]])
+    _next_look: float = field(init=False, default=0.0)
+    _left: bool = field(init=False, default=True)
+
+    def draw(self) -> ChunkKey | None:
+        """Return the next chunk that is due; None if there is none now."""
+        if self.later and self.later[0][0] <= time.monotonic():
+            return heapq.heappop(self.later)[1]
+        return next(self.fresh, None)
+
+    def put_back(self, key: ChunkKey, due_in: float) -> None:
+        """Draw the chunk again after some seconds."""
+        heapq.heappush(self.later, (time.monotonic() + due_in, key))
+
+    def is_any_left(self, running: Iterable[ChunkKey]) -> bool:
+        """Return whether a chunk is neither completed nor failed, and drop those that are.
+
+        Reads the status database at most every ``_BUSY`` seconds; returns the last answer in between.
+        """
+        now = time.monotonic()
+        if now < self._next_look:
+            return self._left
+        self._next_look = now + _BUSY
+        self.later = [(due, key) for due, key in self.later if not self._ended(key)]
+        heapq.heapify(self.later)
+        while not self.later and (key := next(self.fresh, None)) is not None:
+            if not self._ended(key):
+                self.put_back(key, 0.0)
+        before, self._left = self._left, bool(self.later) or not all(map(self._ended, running))
+        if before and not self._left:
+            _logger.info("no chunk is left to run: other runs have ended all of them")
+        return self._left
+
+    def _ended(self, key: ChunkKey) -> bool:
+        try:
+            return self.status.get(key).status in (Status.COMPLETED, Status.FAILED)
+        except PixcoreError:  # the status database may be what does not work
+            return False
 
 
 def _wait(running: dict[Future[Outcome], ChunkKey], later: list[tuple[float, ChunkKey]]) -> None:
