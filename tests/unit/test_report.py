@@ -26,10 +26,11 @@ from pixcore.model.quality import Fingerprint
 from pixcore.model.rows import COLUMNS, NUMBERS, Row
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.outputs.report import charts
-from pixcore_adapters.outputs.report.build import Report, Shown, gather
+from pixcore_adapters.outputs.report.build import Line, Report, Shown, gather
 from pixcore_adapters.outputs.report.figures import Figures
-from pixcore_adapters.outputs.report.funnel import funnel
+from pixcore_adapters.outputs.report.funnel import Funnel
 from pixcore_adapters.outputs.report.page import render, write
+from pixcore_adapters.outputs.report.sums import ChunkSums
 from pixcore_adapters.thumbnails import Thumbnails
 
 THUMBNAILS = Thumbnails(budget=3000, side=128)
@@ -93,21 +94,40 @@ def gather_none(records: list[Any]) -> Report:
 
 
 def test_the_funnel_accounts_for_every_candidate() -> None:
-    """People who miss images add up the numbers."""
-    stages = funnel(
-        [
-            a_record(1, accepted=5, rejected={"damaged": 2, "near_duplicate": 1}, missed={"http_404": 3}),
-            a_record(2, accepted=4, rejected={"duplicate": 1, "odd_words": 2}, missed={"timeout": 1, "http_404": 1}),
-            a_record(3, accepted=7, status=Status.PROCESSING),
-        ]
-    )
-    assert [(stage.name, stage.left, stage.lost) for stage in stages] == [
+    """People who miss images add up the numbers. What curators excluded is no fault of the images."""
+    chunks = Funnel()
+    chunks.add(a_record(1, accepted=5, rejected={"damaged": 2, "near_duplicate": 1}, missed={"http_404": 3}))
+    chunks.add(a_record(2, accepted=4, rejected={"duplicate": 1, "odd_words": 2}, missed={"timeout": 1, "http_404": 1}))
+    chunks.add(a_record(3, accepted=7, status=Status.PROCESSING))
+    assert [(stage.name, stage.left, stage.lost) for stage in chunks.stages] == [
         ("Candidates", 27, ()),
         ("Downloaded", 22, (("http_404", 4), ("timeout", 1))),
         ("Usable images", 18, (("damaged", 2), ("odd_words", 2))),
         ("Not duplicates", 16, (("duplicate", 1), ("near_duplicate", 1))),
         ("In the dataset", 9, (("chunk_not_complete", 7),)),
     ]
+    chunks.add(a_record(4, accepted=1, rejected={"excluded": 2, "damaged": 1}))
+    assert [(stage.name, stage.left, stage.lost) for stage in chunks.stages[2:5]] == [
+        ("Usable images", 21, (("damaged", 3), ("odd_words", 2))),
+        ("Not excluded", 19, (("excluded", 2),)),
+        ("Not duplicates", 17, (("duplicate", 1), ("near_duplicate", 1))),
+    ]
+
+
+def test_of_many_chunks_those_that_lack_images_are_listed() -> None:
+    """A page with a line for each of a hundred thousand chunks cannot be opened; the sums are those of all."""
+    sums = ChunkSums(most=3)
+    wanted = {2: 9, 5: 9}
+    twins = (TwinPair("a", "b", "same picture"),) * 150
+    records = [a_record(n, accepted=1, target=wanted.get(n), rejects=[Reject("u", "odd", "")]) for n in range(1, 7)]
+    records = [evolve(one, result=evolve(one.result, twins=twins)) for one in records if one.result]
+    assert list(sums.counted(records)) == records
+    assert [record.chunk.id for record in sums.listed] == [1, 2, 5]
+    assert all(record.result and not record.result.rejects for record in sums.listed)
+    assert (sums.chunks, sums.finished, sums.wanted, sums.stored, sums.short, sums.shortfall) == (6, 6, 22, 6, 2, 16)
+    assert (sums.copies, len(sums.twins)) == (900, 200)
+    page = Page(evolve(empty(), sums=sums, lines=tuple(Line(record, ()) for record in sums.listed)))
+    assert "3 of 6 chunks are listed, first those that failed or are short." in page.text
 
 
 def test_figures_put_every_image_into_one_class() -> None:
@@ -215,7 +235,7 @@ def test_of_too_many_images_a_sample_is_shown_and_all_are_counted(tmp_path: Path
     shown = [str(image.row["title"]) for image in report.images]
     assert shown == [f"picture {number}" for number in (0, 1, 3, 7, 11, 15, 19)]
     assert report.near[0].places == (0, 1)
-    assert report.figures.images == report.stored == 20
+    assert report.figures.images == report.sums.stored == 20
     assert "7 of 20 images are shown" in " ".join(Page(report).text.split())
 
 
@@ -276,7 +296,7 @@ def test_of_too_many_copies_the_first_pairs_are_shown(tmp_path: Path) -> None:
     twins = [TwinPair(a_row(0).url, f"u{number}", "same picture") for number in range(999)]
     report = evolve(dataset, records=[evolve(dataset.records[0], result=evolve(_result(dataset, 0), twins=twins))])
     shown = report.report()
-    assert (shown.copies, len(shown.twins)) == (999, 200)
+    assert (shown.sums.copies, len(shown.twins)) == (999, 200)
     assert "The first 200 are shown." in Page(shown).text
 
 
@@ -318,7 +338,7 @@ def test_rejects_are_listed_by_reason_with_samples_of_all_chunks() -> None:
         )
         for number in range(1, 5)
     ]
-    refused = gather_none(records).rejections
+    refused = gather_none(records).sums.rejections
     assert [(one.reason, one.count, len(one.samples)) for one in refused] == [("damaged", 240, 40), ("odd", 4, 0)]
     assert {chunk for chunk, _ in refused[0].samples} == {1, 2, 3, 4}
 

@@ -1,9 +1,9 @@
-"""The completed chunks of a dataset, for readers that go through them several times and hold none of their records."""
+"""The chunks of a dataset, for readers that go through them several times and hold none of their records."""
 
 from array import array
 from collections.abc import Iterator
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from pixcore.errors import InvalidRequest, StoreNotFound
 from pixcore.model.chunks import ChunkRecord, Status
@@ -11,6 +11,17 @@ from pixcore.ports import StatusRepo
 from pixcore.stored.archives import StoredArchives
 
 _NAMED = 10  # archives in one message
+
+
+@frozen
+class AllChunks:
+    """The chunks of a dataset by rising index. Each iteration reads their records again."""
+
+    dataset: str
+    status: StatusRepo
+
+    def __iter__(self) -> Iterator[ChunkRecord]:
+        return self.status.find(self.dataset)
 
 
 @define

@@ -6,13 +6,14 @@ from pathlib import Path
 import rich_click as click
 
 from pixcore.model.requests import dataset_name
+from pixcore.stored.completed import AllChunks
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.commands import DONE, PARTIAL
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table
-from pixcore_runners.planning.dataset_plan import dataset_records
+from pixcore_runners.planning.dataset_plan import require_chunks
 
 
 @click.command("report")
@@ -35,7 +36,8 @@ def command(shell: Shell, dataset: str, out: str) -> None:
     check(target)
     assembly = assemble(shell.settings)
     name = dataset_name(dataset)
-    records = dataset_records(name, assembly.status)
+    require_chunks(name, assembly.status)
+    records = AllChunks(name, assembly.status)
     near = assembly.seen.near(name, shell.settings.near_rule)
     stored = sum(record.result.progress.accepted for record in records if record.result)
     with item_progress(shell, "images", stored) as done:

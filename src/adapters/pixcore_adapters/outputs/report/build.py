@@ -1,25 +1,23 @@
 """Gather the contents of a report from the ports, with one archive on the local disk and a few images in memory."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 
 from attrs import define, field, frozen
 
 from pixcore.errors import InvalidRequest, StoreNotFound, one_line
-from pixcore.model.chunks import Attempt, ChunkKey, ChunkRecord, Reject, TwinPair
+from pixcore.model.chunks import Attempt, ChunkKey, ChunkRecord, TwinPair
 from pixcore.model.originals import collected_sha256
 from pixcore.ports.seen_images import NearGroup, NearPair
 from pixcore.stored.archives import StoredArchives
 from pixcore_adapters.outputs.dropped import DroppedImages
 from pixcore_adapters.outputs.report.figures import Figures
-from pixcore_adapters.outputs.report.funnel import Stage, funnel
+from pixcore_adapters.outputs.report.sums import ChunkSums
 from pixcore_adapters.thumbnails import Encoding, Thumbnails
 
 IMAGES = 10_000  # shown at most; browsers open larger pages slowly
 _PAIRS = 200
 _DROPPED = 2500  # shown at most: each has a preview of up to 4 kB, and a copy brings the kept image into the page
-_SAMPLES = 40  # for each reason
 
 
 @frozen
@@ -62,15 +60,6 @@ class ShownTwins:
 
 
 @frozen
-class Rejections:
-    """``count`` downloads that were rejected for one reason, with samples and the ids of their chunks."""
-
-    reason: str
-    count: int
-    samples: tuple[tuple[int, Reject], ...]
-
-
-@frozen
 class Line:
     """A chunk and its attempts, the oldest first."""
 
@@ -84,9 +73,8 @@ class Report:
 
     Attributes:
         dataset: The dataset's name.
-        lines: The chunks by rising index.
-        stages: The steps from candidates to stored images.
-        stored: How many images the archives hold, as recorded.
+        sums: The sums of all chunks.
+        lines: The chunks that are listed, by rising index.
         figures: Counts of all images that were read.
         images: The images that are shown; fewer than ``figures`` counts if there are too many.
         side: The width and height of the thumbnails, about, in pixels.
@@ -94,18 +82,15 @@ class Report:
         groups: The number of groups of near-duplicates.
         pairs: The number of near pairs.
         near: The pairs that are shown, the nearest ones first; without those of ``twins``.
-        copies: The number of pairs of copies that chunks found and kept.
-        twins: Those of them that are shown, in the order of their chunks.
+        twins: Pairs of copies that chunks found and kept, in the order of their chunks.
         dropped: The images that rules and better copies dropped.
         kept: The places in ``images`` of those that are kept instead, by sha256.
-        rejections: Rejected downloads by reason, the most frequent reason first.
         unread: For each chunk whose archive could not be read, by its id, the error.
     """
 
     dataset: str
+    sums: ChunkSums
     lines: tuple[Line, ...]
-    stages: tuple[Stage, ...]
-    stored: int
     figures: Figures
     images: tuple[Shown, ...]
     side: int
@@ -113,17 +98,15 @@ class Report:
     groups: int
     pairs: int
     near: tuple[ShownPair, ...]
-    copies: int
     twins: tuple[ShownTwins, ...]
     dropped: DroppedImages
     kept: Mapping[str, int]
-    rejections: tuple[Rejections, ...]
     unread: Mapping[int, str]
 
 
 def gather(
     dataset: str,
-    records: Sequence[ChunkRecord],
+    records: Iterable[ChunkRecord],
     archives: StoredArchives,
     *,
     groups: Sequence[NearGroup],
@@ -133,35 +116,34 @@ def gather(
 ) -> Report:
     """Read every archive of the dataset once, and call ``done`` after each image.
 
-    All images are counted. At most ``most`` are shown, spread evenly over the dataset, and those of the pairs that are
-    shown. The report names an archive that is missing or damaged, and lacks its images. The same dataset gives the same
-    report.
+    The records are gone through twice, and not held. All images are counted. At most ``most`` are shown, spread evenly
+    over the dataset, and those of the pairs that are shown. The report names an archive that is missing or damaged, and
+    lacks its images. The same dataset gives the same report.
 
     Raises:
         StoreDenied, StoreUnavailable, WorkspaceFull, TransientError: As the store and the local disk raise them.
     """
-    stored = sum(record.result.progress.accepted for record in records if record.result)
-    twins = [(record.chunk.id, pair) for record in records if record.result for pair in record.result.twins]
-    nearest = _nearest(groups, {(chunk, frozenset((pair.one, pair.other))) for chunk, pair in twins[:_PAIRS]})
+    dropped, sums = DroppedImages(min(most, _DROPPED)), ChunkSums()
+    dropped.read(sums.counted(records), archives)
+    nearest = _nearest(groups, {(chunk, frozenset((pair.one, pair.other))) for chunk, pair in sums.twins})
     paired: set[object] = {image.sha256 for _, pair in nearest for image in (pair.one, pair.other)}
-    paired |= {(chunk, url) for chunk, pair in twins[:_PAIRS] for url in (pair.one, pair.other)}
-    dropped = DroppedImages(min(most, _DROPPED))
-    dropped.read(records, archives)
+    paired |= {(chunk, url) for chunk, pair in sums.twins for url in (pair.one, pair.other)}
     paired |= {one.twin for one in dropped.pairs}
-    thumbnails = Thumbnails.for_count(min(stored, most) + len(paired))
-    reading = _Reading(archives, thumbnails, stored, most, paired, done)
+    thumbnails = Thumbnails.for_count(min(sums.stored, most) + len(paired))
+    reading = _Reading(archives, thumbnails, sums.stored, most, paired, done)
     for record in records:
         if record.result:
             reading.read(record)
     places = {name: place for place, shown in enumerate(reading.images) for name in _names(shown.chunk, shown.row)}
-    tried: dict[ChunkKey, list[Attempt]] = {}
+    listed = sums.listed
+    tried: dict[ChunkKey, list[Attempt]] = {record.chunk.key: [] for record in listed}
     for attempt in attempts:
-        tried.setdefault(attempt.chunk, []).append(attempt)
+        if attempt.chunk in tried:
+            tried[attempt.chunk].append(attempt)
     return Report(
         dataset=dataset,
-        lines=tuple(Line(record, tuple(tried.get(record.chunk.key, ()))) for record in records),
-        stages=funnel(records),
-        stored=stored,
+        sums=sums,
+        lines=tuple(Line(record, tuple(tried[record.chunk.key])) for record in listed),
         figures=reading.figures,
         images=tuple(reading.images),
         side=reading.thumbnails.side,
@@ -172,14 +154,12 @@ def gather(
             ShownPair(number, pair, (places.get(pair.one.sha256), places.get(pair.other.sha256)))
             for number, pair in nearest
         ),
-        copies=len(twins),
         twins=tuple(
             ShownTwins(chunk, pair, (places.get((chunk, pair.one)), places.get((chunk, pair.other))))
-            for chunk, pair in twins[:_PAIRS]
+            for chunk, pair in sums.twins
         ),
         dropped=dropped,
         kept={twin: places[twin] for one in dropped.pairs if (twin := one.twin) in places},
-        rejections=_rejections(records),
         unread=reading.unread,
     )
 
@@ -244,21 +224,3 @@ def _is_twin(pair: NearPair, twins: Collection[tuple[int, frozenset[str]]]) -> b
     return (
         pair.one.chunk == pair.other.chunk and (pair.one.chunk.id, frozenset((pair.one.url, pair.other.url))) in twins
     )
-
-
-def _rejections(records: Iterable[ChunkRecord]) -> tuple[Rejections, ...]:
-    counts = Counter[str]()
-    samples: dict[str, list[tuple[int, Reject]]] = {}
-    for record in records:
-        counts.update((record.result.progress if record.result else record.progress).rejected)
-        for reject in record.result.rejects if record.result else ():
-            samples.setdefault(reject.reason, []).append((record.chunk.id, reject))
-    return tuple(
-        Rejections(reason, count, tuple(_spread(samples.get(reason, []), _SAMPLES)))
-        for reason, count in sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-    )
-
-
-def _spread(samples: Sequence[tuple[int, Reject]], most: int) -> Iterable[tuple[int, Reject]]:
-    """Return at most ``most`` of the samples, spread evenly."""
-    return samples[:: -(-len(samples) // most)] if samples else ()
