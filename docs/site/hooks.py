@@ -62,10 +62,10 @@ def _outside_code(markdown: str, linked: Any) -> str:  # noqa: ANN401 - as `re.s
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:  # noqa: ANN401 - whatever MkDocs passes
-    """Note the links of a page that lead to the web."""
+    """Note the links of a page that lead to the web, and remove click's sign for an option without a default."""
     for url in re.findall(r"(?:href|src)=\"(https?://[^\"]+)\"", html):
         _external.setdefault(url, []).append(page.file.src_uri)
-    return html
+    return html.replace("<code>Sentinel.UNSET</code>", "")
 
 
 def on_post_build(config: MkDocsConfig) -> None:

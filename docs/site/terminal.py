@@ -20,7 +20,7 @@ from rich.style import Style
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-COLUMNS, LINES = 110, 40
+COLUMNS, LINES = 96, 40
 _NAMES = {"brown": "yellow"}  # what pyte calls a colour of the terminal differently
 _PROMPT = Text.assemble(("$ ", "green"))
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # they would be loaded from another host

@@ -41,6 +41,13 @@ def named(text: str) -> Iterator[str]:
     yield from re.findall(r"`(?:[A-Z_]+=\S+ )*pixcore ([^`|…]+)`", text)
 
 
+def headings(page: str) -> set[str]:
+    """Return the anchors of the headings of a page, as the site and repository hosts make them."""
+    text = re.sub(r"^```.*?^```", "", page, flags=re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in found}
+
+
 # -- documents -------------------------------------------------------------------------------------------------------
 
 
@@ -57,6 +64,14 @@ def test_every_link_has_a_target(document: Path) -> None:
     """All files and pictures of the project that the documents link must exist."""
     targets = re.findall(r"(?:\]\(|src=\")(?!https?:)([^)#\"]+)", document.read_text())
     assert [target for target in targets if not (document.parent / target).exists()] == []
+
+
+@each_document
+def test_every_anchor_has_a_heading(document: Path) -> None:
+    """A link to a section that was renamed leads to the top of a page, where the reader searches in vain."""
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", document.read_text()):
+        page = document.parent / target if target else document
+        assert anchor in headings(page.read_text()), f"{page.name} has no heading {anchor}"
 
 
 @each_document
