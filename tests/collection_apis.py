@@ -127,13 +127,13 @@ def smithsonian(count: int, image: Images) -> Answers:
     def answer(asked: Asked) -> Reply:
         assert asked.headers["x-api-key"] == KEY
         start, size = int(asked.query["start"]), int(asked.query["rows"])
-        rows = [_thing(image(n), n) for n in page_of(count, start, size)]
+        rows = [_open_access_object(image(n), n) for n in page_of(count, start, size)]
         return Reply.json({"status": 200, "responseCode": 1, "response": {"rows": rows, "rowCount": count}})
 
     return answer
 
 
-def _thing(url: str, number: int) -> Item:
+def _open_access_object(url: str, number: int) -> Item:
     """Return an object in the format of the Smithsonian, whose first image is not free."""
     media = [
         {"type": "Images", "content": "https://ids.example/other", "usage": {"access": "Usage conditions apply"}},

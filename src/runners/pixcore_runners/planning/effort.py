@@ -26,7 +26,7 @@ class Effort:
 
     @property
     def seconds(self) -> int:
-        """The least time that the requests take within the limits by the minute and by the day."""
+        """The least time that so many requests take within the limits by the minute and by the day."""
         limits = self.about.limits
         minutes = (self.requests - 1) // limits.minute if limits.minute and self.requests else 0
         days = (self.requests - 1) // limits.day if limits.day and self.requests else 0
@@ -45,7 +45,7 @@ class Effort:
     def sentence(self) -> str:
         """Return the effort as text."""
         known = f"; {self.about.known}" if self.about.known else ""
-        asked = f"{self.requests:,} request{'' if self.requests == 1 else 's'} for pages"
+        asked = f"at most {self.requests:,} request{'' if self.requests == 1 else 's'} for pages"
         return f"{self.about.name}: gives at most {self.most:,} images here; {asked}, {self._duration()}{known}"
 
     def _duration(self) -> str:
@@ -54,7 +54,7 @@ class Effort:
         for unit, size in (("day", _DAY), ("hour", _HOUR), ("minute", _MINUTE)):
             if self.seconds >= size:
                 count = -(-self.seconds // size)
-                return f"at least {count} {unit}{'' if count == 1 else 's'} within its limits"
+                return f"which take {count} {unit}{'' if count == 1 else 's'} within its limits"
         return "without a wait within its limits"
 
 

@@ -1,6 +1,6 @@
 """Values: the request for a page of a source, and its answer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from attrs import field, frozen
@@ -35,6 +35,8 @@ class PageRequest:
         form: Fields that are sent by POST as a form; None for a GET request. Redirects do not get them.
         grant: The request is sent with a bearer token of this grant; None sends none.
         per_minute: How many requests a minute the host allows; 0 if that is not known. ``paged`` sets it.
+        fetch: Called in a thread instead of sending the request, for a library that sends its requests itself; raises
+            FetchFailed. The URL then only names the host and the page.
     """
 
     url: str = field(repr=redacted)
@@ -42,6 +44,7 @@ class PageRequest:
     form: Mapping[str, str] | None = field(default=None, repr=False)
     grant: Grant | None = None
     per_minute: int = 0
+    fetch: "Callable[[], PageAnswer] | None" = field(default=None, repr=False)
 
 
 @frozen

@@ -5,9 +5,10 @@ The library fetches the pages itself, as a web browser; pixcore only reads its r
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar, Self
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode
 
 from attrs import frozen
 
@@ -58,18 +59,24 @@ class Ddgs:
         return cls(environ.get("DDGS_PROXY", ""))
 
     def request(self, query: str, licenses: str, page: int, cursor: str) -> PageRequest:  # noqa: ARG002 - counts pages
-        """See ``Search``. The URL says what ``fetch`` passes to the library."""
-        _library()
+        """See ``Search``."""
+        _library()  # so that planning finds that it is missing
         parameters = urlencode({"q": query, "page": page + 1}, errors="replace")
-        return PageRequest(f"https://duckduckgo.com/i.js?{parameters}")
+        return PageRequest(f"https://duckduckgo.com/i.js?{parameters}", fetch=partial(self._fetch, query, page + 1))
 
-    def fetch(self, request: PageRequest) -> PageAnswer:
-        """See ``FetchingSearch``."""
-        parameters = parse_qs(urlsplit(request.url).query)
+    def _fetch(self, query: str, page: int) -> PageAnswer:
+        """Let the library search for a page, counted from 1.
+
+        Raises:
+            FetchFailed: It cannot, for whatever reason.
+        """
         library = _library()
         try:
             found = library.DDGS(proxy=self.proxy or None, timeout=_SECONDS).images(
-                parameters["q"][0], backend="duckduckgo", page=int(parameters["page"][0]), max_results=self.about.size
+                query.encode("utf-8", "replace").decode(),
+                backend="duckduckgo",
+                page=page,
+                max_results=self.about.size,
             )
         except Exception as exc:
             if isinstance(exc, library.exceptions.DDGSException) and str(exc) == _NONE_FOUND:

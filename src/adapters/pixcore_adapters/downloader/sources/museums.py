@@ -176,8 +176,8 @@ class Smithsonian(Museum):
 
     def result(self, found: object, page: Mapping[str, object]) -> Result | None:  # noqa: ARG002 - the object says all
         """See ``Museum``."""
-        thing = mapping(found)
-        content = mapping(thing.get("content"))
+        record = mapping(found)
+        content = mapping(record.get("content"))
         described = mapping(content.get("descriptiveNonRepeating"))
         media = map(mapping, items(mapping(described.get("online_media")).get("media")) or ())
         free = (
@@ -186,7 +186,7 @@ class Smithsonian(Museum):
         return _free(
             next(filter(None, (address(one.get("content")) for one in free)), ""),
             described.get("record_link") or described.get("guid"),
-            thing.get("title"),
+            record.get("title"),
             "; ".join(_contents(mapping(content.get("freetext")).get("name"))),
         )
 
@@ -246,8 +246,8 @@ class Met(Museum):
 
 def _described(answer: PageAnswer) -> Result | None:
     """Return the image of an object of the Met."""
-    thing = document(answer.body)
-    if thing.get("isPublicDomain") is not True:
+    record = document(answer.body)
+    if record.get("isPublicDomain") is not True:
         return None
-    url = address(thing.get("primaryImage"))
-    return _free(url, thing.get("objectURL"), thing.get("title"), thing.get("artistDisplayName"))
+    url = address(record.get("primaryImage"))
+    return _free(url, record.get("objectURL"), record.get("title"), record.get("artistDisplayName"))

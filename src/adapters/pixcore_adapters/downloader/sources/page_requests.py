@@ -52,6 +52,8 @@ class PageRequests:
             FetchFailed: The page or the token cannot be fetched.
         """
         await self._turn(request)
+        if request.fetch:
+            return await asyncio.to_thread(request.fetch)
         grant = request.grant
         if grant is None:
             return await fetcher.page(request, max_bytes)

@@ -3,7 +3,7 @@
 import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,6 @@ from pixcore_adapters.downloader.sources.cursors import Cursors
 from pixcore_adapters.downloader.sources.page_errors import beyond, lacking, page_error, shown
 from pixcore_adapters.downloader.sources.search import (
     Detail,
-    FetchingSearch,
     Overloaded,
     PageAnswer,
     PageRequest,
@@ -81,15 +80,6 @@ class PagedSource:
             raise SourceChanged(lacking(about, self.missing))
         if slice_.start >= about.depth and about.credentials:
             raise SourceChanged(beyond(about, slice_.start))
-        search = self.search
-        if isinstance(search, FetchingSearch):
-            with ThreadPoolExecutor(1, f"pixcore-{about.name}") as threads:
-                yield from self._candidates(slice_, lambda request: threads.submit(search.fetch, request))
-        else:
-            yield from self._candidates(slice_, pages)
-
-    def _candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[PageAnswer]]:
-        about = self.search.about
         wanted = range(slice_.start, min(slice_.stop, about.depth))
         walk = self._by_cursor if about.by_cursor else self._by_number
         for item in walk(slice_, wanted, pages):

@@ -1,7 +1,7 @@
 """Search: the requests for a source's result pages, and how to parse them. ``paged`` holds what all searches share."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from attrs import frozen
 
@@ -12,7 +12,6 @@ __all__ = [
     "About",
     "Credential",
     "Detail",
-    "FetchingSearch",
     "Grant",
     "Limits",
     "Overloaded",
@@ -197,18 +196,5 @@ class Search(Protocol):
             Unreadable: The body is not a page of results.
             Overloaded: The source says to try again later.
             Refused: The source refuses the query or the credentials.
-        """
-        ...
-
-
-@runtime_checkable
-class FetchingSearch(Search, Protocol):
-    """A search whose library fetches the pages itself, so that only the library's own limits apply to them."""
-
-    def fetch(self, request: PageRequest) -> PageAnswer:
-        """Fetch a page. Called in a thread.
-
-        Raises:
-            FetchFailed: It cannot be fetched.
         """
         ...
