@@ -11,7 +11,7 @@ from pathlib import Path
 from attrs import define, field, frozen
 
 from pixcore import ChunkKey, ChunkRecord, InvalidRequest
-from pixcore.chunk.workspace import local_disk, workspace
+from pixcore.chunk.workspace import local_disk, sweep, workspace
 from pixcore.stored.archives import StoredArchives
 
 _MOST = 8  # archives, of about 500 images each
@@ -82,6 +82,8 @@ class UnpackedArchives:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
+        if not self._kept:
+            sweep(self.archives.work)  # what killed processes left, such as those that load data for training
         while len(self._kept) >= _MOST:
             self._kept.popitem(last=False)[1].remove()
         with ExitStack() as folders:
