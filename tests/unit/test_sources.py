@@ -1,10 +1,11 @@
 """The forms in which users write sources, and the names that sources have."""
 
 import pytest
+from servers.addresses import Redis
 
-from pixcore import InvalidRequest
+from pixcore import InvalidRequest, TransientError
 from pixcore_adapters.downloader.pacing.fleet import FleetPacing
-from pixcore_runners.assembly.pace import pacing
+from pixcore_runners.assembly.pace import pacing, try_redis
 from pixcore_runners.settings import SecretUrl, Settings
 from pixcore_runners.settings.source_names import caution, parse, title
 
@@ -110,3 +111,12 @@ def test_a_pace_by_another_server_than_a_redis_is_refused() -> None:
     """The message names the setting and hides the password."""
     with pytest.raises(InvalidRequest, match=r"pace_redis is amqp://:\*\*\*@host, which is no Redis"):
         pacing(Settings(pace_redis=SecretUrl("amqp://:pw@host")))
+
+
+def test_a_redis_that_is_tried_for_the_pace_is_named_if_it_cannot_be_used(redis: Redis) -> None:
+    """`pixcore check` tries it, because workers only warn once they fetch."""
+    try_redis(SecretUrl(redis.url()))
+    with pytest.raises(
+        TransientError, match=r"^the Redis redis://:\*\*\*@127.0.0.1:.*check that it runs and that pace_redis"
+    ):
+        try_redis(SecretUrl(f"redis://:wrong@127.0.0.1:{redis.port}/0"))

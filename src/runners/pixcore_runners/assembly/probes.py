@@ -18,6 +18,7 @@ from pixcore.errors import one_line
 from pixcore_runners.assembly.assembly import Assembly, require_shared
 from pixcore_runners.assembly.fitness import FOLDER, decode, use_status, write_work
 from pixcore_runners.assembly.imaging import validating
+from pixcore_runners.assembly.pace import redis_of, try_redis
 
 if TYPE_CHECKING:
     from pixcore.ports.blob_store import FallbackStore
@@ -50,6 +51,8 @@ def probes(assembly: Assembly, runners: Iterable[str] = ()) -> Iterator[Probe]:
     if not status.error:
         yield _tried("status", "write", lambda: use_status(assembly.status, assembly.seen))
     yield from _store(assembly.store)
+    if redis := redis_of(assembly.settings):
+        yield _tried("pace", "share", partial(try_redis, redis))
     if assembly.settings.broker:
         yield _tried("settings", "for workers", partial(require_shared, assembly.settings))
         for name in runners:

@@ -18,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, RedisError  # noqa: A004
 
-from pixcore.errors import one_line
+from pixcore.errors import TransientError, one_line
 from pixcore_adapters.downloader.pacing.interface import Pacing, Party, Wish
 from pixcore_adapters.downloader.pacing.scripts import SLOTS, START
 from pixcore_adapters.downloader.pacing.shares import HOLD, REST_BEATS
@@ -58,6 +58,27 @@ class FleetPacing:
 
     def join(self) -> Party:
         """See ``Pacing``."""
+        return _Party(self, self.machine.join(), self._connected())
+
+    async def check(self) -> None:
+        """Try what parties do, at a key of its own.
+
+        Raises:
+            TransientError: Redis does not answer, or refuses it.
+        """
+        redis, now = self._connected(), self.clock() if self.clock else ""
+        try:
+            await redis.run(START, f"{_KEYS}:start:check", 0.0, 0.0, now)
+            await redis.run(SLOTS, f"{_KEYS}:slots:check", "check", 0, 0, 1, _LEASE, HOLD, 0.0, now)
+        except (RedisError, OSError) as error:
+            raise TransientError(
+                f"the Redis {self.shown} cannot be used ({one_line(error)}), so the limits per host hold for each"
+                " machine by itself; check that it runs and that pace_redis is right"
+            ) from error
+        finally:
+            await redis.close()
+
+    def _connected(self) -> "_Batches":
         client: Redis = Redis.from_url(
             self.url,
             protocol=2,
@@ -65,7 +86,7 @@ class FleetPacing:
             socket_timeout=_TIMEOUT,
             retry=Retry(NoBackoff(), 1, (ConnectionError,)),  # an idle connection may have been closed
         )
-        return _Party(self, self.machine.join(), _Batches(client))
+        return _Batches(client)
 
     @property
     def usable(self) -> bool:
