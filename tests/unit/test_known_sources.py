@@ -30,7 +30,7 @@ def row(one: KnownSource, name: str = "") -> str:
     """Return a source as a row of the table in the document."""
     about = one.about
     assert about
-    key = one.key.partition(":")[2].partition(",")[0].strip() or one.key
+    key = one.key.rpartition(",")[0] or one.key
     chosen = "by default" if one.by_default else "by name"
     named = name or f"`{one.form}`"
     slugs = licences(about)
@@ -47,7 +47,7 @@ def test_the_document_has_what_the_code_says(monkeypatch: pytest.MonkeyPatch) ->
             for variable in optional:
                 monkeypatch.setenv(variable, "a-credential")
             keyed = next(again for again in known_sources() if again.name == one.name)
-            rows.append(row(keyed, f"`{one.name}` with its key").replace("| optional |", "| set |"))
+            rows.append(row(keyed, f"`{one.name}` with its key").replace(": optional |", ": set |"))
     of_lists = [f"| `{form}` |" for form in LISTED.values()]
     table = [line for line in DOCUMENT.read_text().splitlines() if line.endswith(("| by name |", "| by default |"))]
     assert [line for line in table if not line.startswith(tuple(of_lists))] == rows, "\n".join(rows)
@@ -80,6 +80,9 @@ def test_sources_are_listed_with_their_keys(tmp_path: Path, monkeypatch: pytest.
     table = pixcore("sources")
     assert (ran.code, table.code) == (0, 0)
     assert "SMITHSONIAN_API_KEY: needed, not set" in table.out
+    assert "a contact address in user_agent: needed, not set" in table.out
+    monkeypatch.setenv("PIXCORE_USER_AGENT", "lab/1.0 (ann@lab.example)")
+    assert "a contact address in user_agent: needed, set" in pixcore("sources").out
     assert "cannot be used: KeyError: 'HERD'" in table.out
     assert "a-secret" not in ran.out + table.out + ran.err + table.err
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import frozen
 
 from pixcore.errors import one_line
+from pixcore_adapters.downloader.fetch.policy import FetchPolicy
 from pixcore_adapters.downloader.sources.search import About, Limits
 from pixcore_runners.assembly.sources import search_named
 from pixcore_runners.registry.tables import SEARCHES
@@ -19,7 +20,7 @@ class KnownSource:
     Attributes:
         name: Its name.
         about: What is known of it; None if it cannot be used.
-        unset: The variables of its credentials that are not set.
+        unset: The variables of its credentials that are not set; ``user_agent`` if it lacks a contact address.
         error: Why it cannot be used; ``""`` if it can.
     """
 
@@ -41,11 +42,16 @@ class KnownSource:
     @property
     def key(self) -> str:
         """Which credentials it takes, and whether they are set."""
-        credentials = self.about.credentials if self.about else ()
-        if not credentials:
-            return "none, but a contact address in user_agent" if self.about and self.about.contact else "none"
-        needed = "needed" if any(each.required for each in credentials) else "optional"
-        return f"{', '.join(each.variable for each in credentials)}: {needed}, {'not set' if self.unset else 'set'}"
+        if self.about is None:
+            return ""
+        if credentials := self.about.credentials:
+            needed = "needed" if any(each.required for each in credentials) else "optional"
+            named = ", ".join(each.variable for each in credentials)
+        elif self.about.contact:
+            needed, named = "needed", "a contact address in user_agent"
+        else:
+            return "none"
+        return f"{named}: {needed}, {'not set' if self.unset else 'set'}"
 
     def document(self) -> Mapping[str, object]:
         """Return all that is known, as JSON values. Limits that the source does not document are 0."""
@@ -81,8 +87,8 @@ class KnownSource:
         return known
 
 
-def known_sources() -> Iterator[KnownSource]:
-    """Yield every searched source, those of plug-ins too. Sends no request."""
+def known_sources(user_agent: str = "") -> Iterator[KnownSource]:
+    """Yield every searched source, those of plug-ins too, for clients with this user agent. Sends no request."""
     environ = environment_here()
     for name in SEARCHES:
         try:
@@ -91,6 +97,8 @@ def known_sources() -> Iterator[KnownSource]:
             yield KnownSource(name, None, error=one_line(error))
         else:
             unset = [each.variable for each in about.credentials if not environ.get(each.variable)]
+            if about.contact and not (user_agent and FetchPolicy(user_agent).contact):
+                unset.append("user_agent")
             yield KnownSource(name, about, unset)
 
 

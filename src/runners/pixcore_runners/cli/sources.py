@@ -24,7 +24,7 @@ def command(shell: Shell) -> None:
     table = plain_table("source", "key", "results a query", "a page", "requests", "at once", "licences")
     for form in LISTED.values():
         add(table, form, "none", "all that it holds", "", "none", "", "as the list says" if "LIST" in form else "none")
-    found = list(known_sources())
+    found = list(known_sources(shell.settings.user_agent))
     lines = []
     for one in found:
         about = one.about

@@ -238,17 +238,15 @@ def join(tables: Mapping[str, ListFile], wanted: Wanted, into: IO[bytes]) -> Joi
     Raises:
         InvalidRequest: A table cannot be read or lacks a column, or the taxon is unknown or ambiguous.
         WorkspaceFull, MachineUnfit: The temporary database cannot be written.
+        OSError: ``into`` cannot be written.
     """
     with tempfile.TemporaryDirectory() as folder:
         try:
-            with (
-                local_disk("joining the tables", temporary=True),
-                closing(sqlite3.connect(Path(folder, "join.db"), isolation_level=None)) as database,
-            ):
+            with closing(sqlite3.connect(Path(folder, "join.db"), isolation_level=None)) as database:
                 database.executescript(_SCHEMA)
                 made = _Join(database, wanted)
                 for name in TABLES:
-                    with tables[name].opened() as path:
+                    with local_disk("joining the tables", temporary=True), tables[name].opened() as path:
                         made.read(name, path, tables[name].name)
                 return made.write(into)
         except sqlite3.OperationalError as exc:
