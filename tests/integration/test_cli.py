@@ -15,12 +15,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.shell_completion import BashComplete
 from command import Ran, at_home, files, fill, jpeg, pixcore, start
 from contract.disk import no_file_above
 from pictures import encoded, photo
 from small_disk import small_disk
 
 from pixcore import InvalidRequest, NoValidImages, StatusUnavailable, StoreDenied, StoreUnavailable, WorkspaceFull
+from pixcore_runners import cli
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.planning.dataset_plan import plan_missing
 from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
@@ -298,6 +300,24 @@ def test_config_show_names_the_origin_of_each_setting(monkeypatch: pytest.Monkey
     assert settings["source"] == (["openverse", "commons"], "default")
     table = pixcore("config", "show").out
     assert ["source", "openverse,", "commons", "default"] in [line.split() for line in table.splitlines()]
+
+
+def test_the_shell_completes_the_names_of_datasets(home: Path) -> None:
+    """Names are long and easy to misspell. Tab must change nothing, and print no error into the command line."""
+    shell = BashComplete(cli.pixcore, {}, "pixcore", "_PIXCORE_COMPLETE")
+
+    def completed(*words: str) -> list[str]:
+        *before, begun = words
+        return [item.value for item in shell.get_completions(before, begun)]
+
+    assert completed("report", "ph") == []
+    assert not (home / "pixcore-data").exists()
+    run()
+    assert completed("report", "ph") == completed("export", "ph") == completed("status", "") == ["photos"]
+    assert completed("report", "--status", "sqlite:///other.db", "ph") == []
+    assert completed("rep") == ["report"]
+    (home / "pixcore.toml").write_text("[[")
+    assert completed("report", "ph") == []
 
 
 def test_the_example_of_a_dataset_file_plans(home: Path) -> None:

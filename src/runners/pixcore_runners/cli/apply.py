@@ -21,6 +21,7 @@ from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.assembly.imaging import validating
 from pixcore_runners.cli.changes import changes_document, changes_table, sentences
 from pixcore_runners.cli.commands import DONE, PARTIAL
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.dataset_arguments import placeholder_options
 from pixcore_runners.cli.direct import run_options, run_records
 from pixcore_runners.cli.item_progress import item_progress
@@ -54,7 +55,7 @@ _rules = with_options(
 
 
 @click.command("apply")
-@click.argument("dataset", metavar="DATASET | DATASET.toml")
+@click.argument("dataset", metavar="DATASET | DATASET.toml", shell_complete=dataset_names)
 @_rules
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @click.option("--fill", is_flag=True, help="Then fetch further candidates of the lists, until no chunk is short.")

@@ -4,6 +4,7 @@ import rich_click as click
 
 from pixcore.model.requests import namespace
 from pixcore_runners.assembly.assembly import assemble
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.queues import discard_deliveries, queues_of
 from pixcore_runners.cli.shell import Shell, shared
@@ -13,7 +14,7 @@ from pixcore_runners.planning.dataset_plan import require_chunks
 
 
 @click.command("cancel")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @shared
 def command(shell: Shell, dataset: str) -> None:
     """Stop a dataset: pending chunks fail immediately, running ones at the next heartbeat of their worker.

@@ -12,6 +12,7 @@ from pixcore.stored.copying import Copier
 from pixcore.stored.identity import identity_of
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.commands import DONE, PARTIAL
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.moving import mover
@@ -22,7 +23,7 @@ from pixcore_runners.planning.dataset_plan import dataset_records
 
 
 @click.command("copy")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @click.argument("name")
 @click.option("--where", "conditions", multiple=True, metavar="CONDITION", help="Such as label=cat. Repeatable.")
 @shared

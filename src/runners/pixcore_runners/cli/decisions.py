@@ -13,6 +13,7 @@ from pixcore.model.requests import dataset_name
 from pixcore.stored import decision_csv
 from pixcore.stored.named_images import named_images
 from pixcore_runners.assembly.assembly import Assembly, assemble
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.deciding import opened_text, record
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared
@@ -23,7 +24,7 @@ _PAGE = 1000  # rows of one table: rich lays out a whole table before it prints
 
 
 @click.command("decisions")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @click.option("--format", "kind", type=click.Choice(["table", "jsonl", "csv"]), default="table", help="Default: table.")
 @click.option(
     "--import", "imported", metavar="FILE", help="Record the decisions of FILE, CSV as exported. `-` is standard input."

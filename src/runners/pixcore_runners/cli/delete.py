@@ -8,6 +8,7 @@ from pixcore import DatasetSummary, InvalidRequest
 from pixcore.model.requests import dataset_name
 from pixcore.stored.removal import delete_dataset
 from pixcore_runners.assembly.assembly import assemble
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.moving import mover, name_the_rest
 from pixcore_runners.cli.queues import discard_deliveries, queues_of
@@ -16,7 +17,7 @@ from pixcore_runners.cli.tables import add, plain_table, size
 
 
 @click.command("delete")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @shared
 def command(shell: Shell, dataset: str, yes: bool) -> None:

@@ -3,12 +3,13 @@
 import rich_click as click
 
 from pixcore import Decision, DecisionKind
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.deciding import decision_options, find, record
 from pixcore_runners.cli.shell import Shell, shared
 
 
 @click.command("exclude")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @decision_options
 @click.option("--and-near", is_flag=True, help="Exclude also every image whose hashes are near, by the dataset's rule.")
 @shared

@@ -21,6 +21,7 @@ from pixcore_runners.assembly.assembly import assemble, layout
 from pixcore_runners.assembly.destinations import destination
 from pixcore_runners.assembly.imaging import converting
 from pixcore_runners.cli.commands import DONE, INTERRUPTED, PARTIAL
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.conversion import conversion, conversion_options, document, lines
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.item_progress import item_progress
@@ -31,7 +32,7 @@ from pixcore_runners.registry.tables import LAYOUTS
 
 
 @click.command("export")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @click.option(
     "--format",
     "kind",

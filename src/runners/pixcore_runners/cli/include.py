@@ -7,12 +7,13 @@ import rich_click as click
 from pixcore import Decision, DecisionKind, InvalidRequest, RejectReason
 from pixcore.model.outcomes import ACCEPTED
 from pixcore.stored.named_images import NamedImage
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.deciding import NamedImages, decision_options, find, record
 from pixcore_runners.cli.shell import Shell, shared
 
 
 @click.command("include")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @decision_options
 @shared
 def command(shell: Shell, dataset: str, names: tuple[str, ...], listed: str | None, *, reason: str, by: str) -> None:

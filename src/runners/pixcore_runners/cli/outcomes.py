@@ -18,6 +18,7 @@ from pixcore.stored.archives import StoredArchives
 from pixcore.stored.outcomes import has_outcomes, outcome_lines
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.cli.commands import DONE, PARTIAL
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.tables import add, plain_table, reasons
@@ -29,7 +30,7 @@ _Line = Mapping[str, object]
 
 
 @click.command("outcomes")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @click.option(
     "--reason", "wanted", multiple=True, metavar="OUTCOME", help="Only these, such as near_duplicate. Repeatable."
 )

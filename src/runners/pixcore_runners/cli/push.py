@@ -14,6 +14,7 @@ from pixcore.model.requests import dataset_name
 from pixcore.stored.archives import StoredArchives
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.cli.commands import DONE, PARTIAL
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared
@@ -28,7 +29,7 @@ _AT_ONCE, _BYTES = 50, 2 << 30  # archives of an upload, and about how many byte
 
 
 @click.command("push")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @click.argument("repository", metavar="OWNER/NAME")
 @shared
 def command(shell: Shell, dataset: str, repository: str) -> None:

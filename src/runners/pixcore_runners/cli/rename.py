@@ -5,6 +5,7 @@ import rich_click as click
 from pixcore.model.requests import dataset_name
 from pixcore.stored.removal import rename_dataset
 from pixcore_runners.assembly.assembly import assemble
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.moving import mover, name_the_rest
 from pixcore_runners.cli.queues import discard_deliveries, queues_of
@@ -14,7 +15,7 @@ from pixcore_runners.observing import card_refresh
 
 
 @click.command("rename")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @click.argument("name")
 @shared
 def command(shell: Shell, dataset: str, name: str) -> None:

@@ -9,6 +9,7 @@ from pixcore.model.requests import dataset_name
 from pixcore.stored.completed import AllChunks
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.commands import DONE, PARTIAL
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.item_progress import item_progress
 from pixcore_runners.cli.shell import Shell, shared
@@ -17,7 +18,7 @@ from pixcore_runners.planning.dataset_plan import require_chunks
 
 
 @click.command("report")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @click.option("--out", metavar="FILE", required=True, help="The page to write. Replaces an earlier report.")
 @shared
 def command(shell: Shell, dataset: str, out: str) -> None:

@@ -5,6 +5,7 @@ import rich_click as click
 from pixcore.chunk.unfilled import allocations_of, is_unfilled, is_worth_a_retry
 from pixcore.model.requests import namespace
 from pixcore_runners.assembly.assembly import assemble
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.direct import run_options, run_unfinished
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.planning.dataset_plan import dataset_records
@@ -13,7 +14,7 @@ from pixcore_runners.queueing.runner import RUNNERS, open_runner
 
 
 @click.command("retry")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @click.option("--runner", type=click.Choice([*RUNNERS]), help="Send the chunks to the workers of this queue instead.")
 @run_options
 @shared

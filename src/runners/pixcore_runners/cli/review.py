@@ -10,6 +10,7 @@ import rich_click as click
 
 from pixcore.model.requests import dataset_name
 from pixcore_runners.assembly.assembly import assemble
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.deciding import login
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.shell import Shell, shared
@@ -18,7 +19,7 @@ from pixcore_runners.planning.dataset_plan import dataset_records
 
 
 @click.command("review")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @click.option("--by", default="", metavar="NAME", help="Who decides. Default: your login name.")
 @click.option(
     "--port",

@@ -11,6 +11,7 @@ from pixcore.model.requests import namespace
 from pixcore.ports.seen_images import LISTED_PAIRS, NearGroup
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.cli.chunk_list import show_chunks
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.document import VERSION, near_document
 from pixcore_runners.cli.shell import Shell, shared
 from pixcore_runners.cli.stored_placeholders import stored_placeholders
@@ -21,7 +22,7 @@ from pixcore_runners.planning.dataset_plan import require_chunks
 
 
 @click.command("status")
-@click.argument("dataset", default=None)
+@click.argument("dataset", default=None, shell_complete=dataset_names)
 @click.option("--watch", "watched", is_flag=True, help="Show the progress until every chunk is completed or failed.")
 @click.option("--duplicates", is_flag=True, help="Show the near-duplicates of DATASET. Removes nothing.")
 @shared

@@ -12,6 +12,7 @@ from pixcore.model.requests import namespace
 from pixcore.stored.explaining import Found, decided_since, find, find_unclaimed
 from pixcore_runners.assembly.assembly import Assembly, assemble
 from pixcore_runners.assembly.sources import listed
+from pixcore_runners.cli.completion import dataset_names
 from pixcore_runners.cli.document import VERSION
 from pixcore_runners.cli.outcomes import without_outcomes
 from pixcore_runners.cli.shell import Shell, shared
@@ -21,7 +22,7 @@ from pixcore_runners.planning.dataset_plan import dataset_records
 
 
 @click.command("why")
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=dataset_names)
 @click.argument("candidate", metavar="URL | PATH | SHA256")
 @shared
 def command(shell: Shell, dataset: str, candidate: str) -> None:
