@@ -3,16 +3,22 @@
 To add one, write a function of a place and the number of the call, and name it in ``OPERATIONS``.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import redirect_stdout, suppress
 from enum import Enum
+from importlib import import_module
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
-from growth_rows import CHUNK, KEYWORD, claimed, complete, fill, request, result
+from growth_rows import CHUNK, KEYWORD, claimed, complete, fill, request, result, see_alike
 
 from pixcore import ChunkKey, ChunkRecord, Phase, Progress
+from pixcore.stored.completed import CompletedChunks
+from pixcore.stored.samples import classes, columns, placed_together
 from pixcore_adapters.status_repo.sql_datasets import SqlDatasets
 from pixcore_runners.assembly.assembly import Assembly
 from pixcore_runners.observing import card_refresh
@@ -21,10 +27,15 @@ from pixcore_runners.planning.dataset_plan import plan_missing
 from pixcore_runners.planning.spec import DatasetSpec, KeywordSpec
 from pixcore_runners.queueing.dispatch import reap, submit
 
+if TYPE_CHECKING:
+    from click import Command
+
 DONE = "done"  # completed chunks
 CALLED = "called"  # completed chunks that callers numbered
+ALIKE = "alike"  # completed chunks with one image each, all of which have the same hashes
 WAITING = "waiting"  # pending chunks, whose deliveries wait in the queue
 QUEUE = "celery:bench"
+MOST_ALIKE = 100_000
 EVERYTHING = 10**12  # results of a search, so that it holds the candidates of any number of chunks
 
 
@@ -92,6 +103,8 @@ def prepare(place: Place) -> None:
     for dataset in (DONE, CALLED):
         fill(place.assembly.status, dataset, place.size, completed=True)
     fill(place.assembly.status, WAITING, place.size, QUEUE)
+    fill(place.assembly.status, ALIKE, min(place.size, MOST_ALIKE), completed=True)
+    see_alike(place.assembly.status.engine, ALIKE)
 
 
 def _run(place: Place, number: int) -> None:
@@ -162,6 +175,42 @@ def _cancel(place: Place, number: int) -> None:
     place.assembly.status.cancel(f"planned-{number}")
 
 
+def _status(place: Place, _: int) -> None:
+    _command(place, "status", DONE, "--json")
+
+
+def _run_again(place: Place, _: int) -> None:
+    _command(place, "run", KEYWORD, "--dataset", DONE, "--count", place.size * CHUNK, "--source", "openverse", "--json")
+
+
+def _verify(place: Place, _: int) -> None:
+    _command(place, "verify", DONE, "--json")
+
+
+def _report(place: Place, number: int) -> None:
+    _command(place, "report", DONE, "--out", place.folder / f"{place.size}-{number}.html")
+
+
+def _export(place: Place, _: int) -> None:
+    records = CompletedChunks(DONE, place.assembly.status)
+    placed_together(DONE, records, place.assembly.seen)
+    classes(records, place.assembly.archives, "label")
+    columns(records, place.assembly.archives)
+
+
+def _duplicates(place: Place, _: int) -> None:
+    _command(place, "status", ALIKE, "--duplicates", "--json")
+
+
+def _command(place: Place, name: str, *words: object) -> None:
+    """Call a command of pixcore in this process, and ignore what it prints."""
+    settings = place.assembly.settings
+    where = ("--status", settings.status, "--store", settings.store, "--quiet")
+    command: Command = import_module(f"pixcore_runners.cli.{name}").command
+    with Path(os.devnull).open("w") as ignored, redirect_stdout(ignored), suppress(SystemExit):
+        command.main([*map(str, words), *where], standalone_mode=False)
+
+
 def _key(place: Place, dataset: str, number: int) -> ChunkKey:
     (chunk,) = place.assembly.status.ensure([request(dataset, number % place.size)])
     return chunk.key
@@ -189,6 +238,12 @@ OPERATIONS = (
     Operation("overview of all datasets", Growth.CHUNK, _look_at_all),
     Operation("a round of the reaper", Growth.CHUNK, _reap),
     Operation("read all records", Growth.DATASET, _find),
+    Operation("status --json", Growth.DATASET, _status),
+    Operation("run again, with nothing to do", Growth.DATASET, _run_again),
+    Operation("verify, of missing archives", Growth.DATASET, _verify),
+    Operation("report, of missing archives", Growth.DATASET, _report),
+    Operation("export, up to the first image", Growth.DATASET, _export),
+    Operation("status --duplicates of look-alikes", Growth.DATASET, _duplicates),
     Operation("list all datasets", Growth.DATASET, _list),
     Operation("write the card", Growth.DATASET, _card),
     Operation("submit", Growth.DATASET, _submit),

@@ -1,12 +1,12 @@
 """Synthetic chunks in a status database, as many as wanted: one is made by the ports, SQL copies its rows."""
 
-from sqlalchemy import ColumnElement, Engine, Integer, String, cast, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Engine, Integer, String, cast, false, func, insert, literal, select, update
 
 from pixcore import ChunkKey, ChunkRequest, ChunkResult, Claimed, Slice, StatusRepo
 from pixcore.model.archives import StoredBlob
 from pixcore.model.chunks import Claim, Progress, Reject
 from pixcore.model.rows import COLUMN_TYPES, required
-from pixcore_adapters.status_repo.schema import attempts, chunks, registry
+from pixcore_adapters.status_repo.schema import attempts, chunks, registry, seen_images
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 
 CHUNK = 500  # images
@@ -71,6 +71,24 @@ def fill(status: SqlStatusRepo, dataset: str, size: int, queue: str = "", *, com
         complete(status, first.key)
     status.assign([first.key], queue)
     _multiply(status.engine, dataset, first.id, size)
+
+
+def see_alike(engine: Engine, dataset: str) -> None:
+    """Hold one image for each chunk of a dataset; all have the same hashes."""
+    values = {
+        "dataset": chunks.c.dataset,
+        "sha256": cast(chunks.c.id, String),
+        "chunk_id": chunks.c.id,
+        "attempt": chunks.c.attempt,
+        "url": literal("https://host.example/photos/") + cast(chunks.c.id, String),
+        "phash": literal(0),
+        "dhash": literal(0),
+        "hash_method": literal("bench"),
+        "flat": false(),
+    }
+    rows = select(*values.values()).where(chunks.c.dataset == dataset)
+    with engine.begin() as connection:
+        connection.execute(insert(seen_images).from_select(list(values), rows))
 
 
 def _multiply(engine: Engine, dataset: str, first: int, size: int) -> None:

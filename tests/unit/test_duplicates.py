@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pixcore.filters import duplicates
 from pixcore.filters.duplicates import drop_duplicates
 from pixcore.model.chunks import ChunkKey
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download, Rejected
@@ -113,6 +114,20 @@ def test_each_image_has_one_verdict_in_order_and_no_duplicates_are_kept(
     assert not any(
         rule and rule.holds(one.fingerprint, other.fingerprint) for n, one in enumerate(kept) for other in kept[:n]
     )
+
+
+flipped = st.lists(st.integers(0, 63), max_size=12).map(lambda bits: sum(1 << bit for bit in set(bits)))
+hashes = st.builds(lambda one, bits: one ^ bits, st.sampled_from([0, 0xDEADBEEF_CAFEBABE, 2**64 - 1]), flipped)
+
+
+@given(st.lists(st.tuples(hashes, st.booleans()), max_size=30), st.integers(0, 14))
+def test_many_images_are_looked_up_with_the_result_of_comparing_all(drawn: list[tuple[int, bool]], most: int) -> None:
+    """The first near image is the twin, wherever the bits differ, and flat pictures have none."""
+    given_ = [image(n, str(n), phash, flat=flat) for n, (phash, flat) in enumerate(drawn)]
+    compared = list(drop_duplicates(given_, NearRule(most, 0)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "comb", lambda _n, _k: 0)
+        assert list(drop_duplicates(given_, NearRule(most, 0))) == compared
 
 
 def test_verdicts_are_judged_one_by_one() -> None:
