@@ -1,6 +1,7 @@
 """Every failure of a server ends as one typed miss, and every good response as a complete file."""
 
 import asyncio
+import errno
 import gc
 import gzip
 import socket
@@ -50,6 +51,7 @@ from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.pace import Pace
 from pixcore_adapters.downloader.fetch.pages import PageRequest
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
+from pixcore_adapters.downloader.pacing.interface import Wish
 from pixcore_adapters.downloader.pacing.machine import MachinePacing
 from pixcore_adapters.downloader.pacing.process import ProcessPacing
 
@@ -382,6 +384,31 @@ def test_fetchers_of_a_machine_share_a_host(site: Site, tmp_path: Path) -> None:
         outcomes = [outcome for part in threads.map(collect, folders) for outcome in part]
     assert all(isinstance(outcome, Fetched) for outcome in outcomes)
     assert site.most_busy == 4
+
+
+def test_requests_do_not_wait_for_a_pace_that_fails() -> None:
+    """A lock that fails is an error of every request that waits for a slot. None waits for ever."""
+
+    class Failing(ProcessPacing):
+        calls = 0
+
+        def grant(self, party: object, wish: Wish) -> int:
+            self.calls += 1
+            if self.calls > 1:
+                raise OSError(errno.ENOLCK, "No locks available")
+            return super().grant(party, wish)
+
+    async def run() -> list[BaseException | None]:
+        async with Pace(FetchPolicy(per_host=1), Naps(), Failing()) as pace:
+
+            async def visit() -> None:
+                async with pace.turn("host"):
+                    pass
+
+            async with pace.turn("host"):
+                return await asyncio.gather(visit(), visit(), return_exceptions=True)
+
+    assert [str(error) for error in asyncio.run(run())] == ["[Errno 37] No locks available"] * 2
 
 
 def test_a_start_that_is_late_is_reserved_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,7 +160,7 @@ class Pace:
                 await self._agree((host,))
             await turn
         except BaseException:
-            if turn.done() and not turn.cancelled():
+            if turn.done() and not turn.cancelled() and not turn.exception():
                 host.using -= 1
                 host.admit()
             turn.cancel()
@@ -206,14 +206,19 @@ class Pace:
 
     async def _beat(self) -> None:
         """Agree again and again, and give back what was not used since the last beat, until nothing is held."""
-        while self._held:
-            await asyncio.sleep(self._party.beat)
-            hosts = [host for host in self._held.values() if not host.asked]
-            for host in hosts:
-                host.allowed = min(host.allowed, max(host.peak, host.wanted))
-            await self._agree(hosts)
-            for host in hosts:
-                if not (host.allowed or host.wanted or host.peak):
-                    del self._held[host.name]
-                host.peak = host.wanted
-        self._beats = None
+        try:
+            while self._held:
+                await asyncio.sleep(self._party.beat)
+                hosts = [host for host in self._held.values() if not host.asked]
+                for host in hosts:
+                    host.allowed = min(host.allowed, max(host.peak, host.wanted))
+                await self._agree(hosts)
+                for host in hosts:
+                    if not (host.allowed or host.wanted or host.peak):
+                        del self._held[host.name]
+                    host.peak = host.wanted
+        except Exception as error:  # noqa: BLE001 - raised where requests wait; else they would wait for ever
+            for turn in [turn for host in self._held.values() for turn in host.waiting if not turn.done()]:
+                turn.set_exception(error)
+        finally:
+            self._beats = None
