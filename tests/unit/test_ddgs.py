@@ -49,6 +49,7 @@ def answers(count: int) -> Callable[[Asked], Reply]:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Serve DuckDuckGo on loopback; the library requests it instead of the real one."""
     with serving(answers(250)) as server:
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setattr(DuckduckgoImages, "search_url", f"{server.url}/i.js")
         monkeypatch.setattr(DuckduckgoImages, "_get_vqd", lambda *_: "4-1")
         yield server

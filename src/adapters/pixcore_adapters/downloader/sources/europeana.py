@@ -95,13 +95,18 @@ def _result(record: Mapping[str, object]) -> Result | None:
     if not url:
         return None
     rights = _first(record, "rights")
-    licence = licences.slug(rights)
+    host, _, statement = rights.partition("://")[2].partition("/")
+    licence = licences.slug(rights) if host == "creativecommons.org" else ""
+    if host == "rightsstatements.org":
+        named = " ".join(statement.removeprefix("vocab/").strip("/").split("/"))  # such as "InC 1.0"
+    else:
+        named = licences.name(licence, licences.version(rights)) if licence else ""
     provenance = Provenance(
         # the address at Europeana ends with parameters that hold the key
         page_url=_first(record, "edmIsShownAt") or text(record.get("guid")).partition("?")[0],
         title=_first(record, "title"),
         creator=next((name for name in _texts(record, "dcCreator") if "://" not in name), ""),
-        license=licences.name(licence, licences.version(rights)) if licence else _statement(rights),
+        license=named,
         license_url=rights,
         caption=_first(record, "dcDescription"),
     )
@@ -114,9 +119,3 @@ def _texts(record: Mapping[str, object], name: str) -> Sequence[str]:
 
 def _first(record: Mapping[str, object], name: str) -> str:
     return next(filter(None, _texts(record, name)), "")
-
-
-def _statement(rights: str) -> str:
-    """Return the name of a statement at rightsstatements.org, such as ``InC 1.0``; ``""`` for another address."""
-    host, _, path = rights.partition("://")[2].partition("/")
-    return " ".join(path.removeprefix("vocab/").strip("/").split("/")) if host == "rightsstatements.org" else ""
