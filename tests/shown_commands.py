@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import rich_click as click
+from click.exceptions import Exit
 
 from pixcore_runners.cli import pixcore
 
@@ -17,7 +19,8 @@ def parse(words: Sequence[str]) -> None:
         name, *words = words
         command = command.get_command(click.Context(command), name)
     assert command, f"there is no command {name}"
-    command.make_context(name, list(words))
+    with suppress(Exit):  # of an option that prints something and ends
+        command.make_context(name, list(words))
 
 
 def shown(text: str) -> Iterator[str]:

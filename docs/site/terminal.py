@@ -62,7 +62,7 @@ def record(command: str, folder: Path, environment: Mapping[str, str], *, every:
 
 def picture(screens: Sequence[Text], title: str) -> str:
     """Return an SVG that shows the screens in turn, without end. Readers who want no motion see the last one."""
-    height = max(len(screen.split("\n")) for screen in screens)
+    height = max(len(screen.split("\n")) for screen in screens) + 1  # rich cuts the lower edge of the last line
     drawn = [_drawn(screen, number, height, title) for number, screen in enumerate(screens)]
     if len(drawn) == 1:
         return drawn[0]
