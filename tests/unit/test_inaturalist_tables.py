@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from command import at_home, pixcore
+from contract.source import Asked, Reply, serving
 
 TAXA = [
     ("taxon_id", "ancestry", "rank_level", "rank", "name", "active"),
@@ -106,6 +107,25 @@ def test_all_photos_of_a_taxon_are_listed_with_their_provenance(tables: Path) ->
     planned = pixcore("plan", "--source", "urls:pandas.jsonl.gz", "--license", "cc0", "--json")
     assert [planned.document["lists"][0][name] for name in ("rows", "rows_without_url")] == [600, 0], planned.err
     assert sum(chunk["target"] for chunk in planned.chunks) == 300
+
+
+def test_tables_are_read_from_a_web_address(tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bucket is public, so a user need not download the tables beforehand; one is on the disk at a time."""
+
+    def answer(asked: Asked) -> Reply:
+        file = tables / asked.path.rpartition("/")[2]
+        return Reply(file.read_bytes()) if file.is_file() else Reply(status=404)
+
+    with serving(answer) as server:
+        monkeypatch.setenv("PIXCORE_PRIVATE_HOSTS", f"127.0.0.1:{server.port}")
+        ran = pixcore("inaturalist", f"{server.url}/open/", "7", "--out", "list.jsonl.gz", "--json")
+        assert (ran.code, ran.document["photos"]) == (0, 600), ran.err
+        names = [f"/open/{name}.csv.gz" for name in ("taxa", "observations", "observers", "photos")]
+        assert [asked.path for asked in server.asked] == names
+        (tables / "observers.csv.gz").unlink()
+        missing = pixcore("inaturalist", f"{server.url}/open", "7", "--out", "other.jsonl.gz")
+    assert (missing.code, missing.out) == (2, "")
+    assert f"{server.url}/open/observers.csv.gz: http_404" in missing.err
 
 
 @pytest.mark.parametrize(
