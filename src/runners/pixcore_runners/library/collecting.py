@@ -4,6 +4,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -68,9 +69,8 @@ def collect(
     """
     with in_python():
         job = _job(keyword, source, count, dataset, store_as, settings, retry=retry, quiet=not progress)
-        interrupted = partial(job.say, "stopping: running chunks are given back; the same call resumes")
-        with stopping(interrupted, [signal.SIGINT], afterwards=signal.default_int_handler) as stop:
-            return job.run(stop)
+        stopped = partial(job.say, "stopping: running chunks are given back; the same call resumes")
+        return job.run(stopping(stopped, [signal.SIGINT], afterwards=signal.default_int_handler))
 
 
 async def collect_async(
@@ -100,6 +100,7 @@ async def collect_async(
         except asyncio.CancelledError:
             stop.set()
             await asyncio.wait([running])
+            running.exception()  # else asyncio would log that nothing retrieved it
             raise
     if found is None:
         raise asyncio.CancelledError
@@ -156,12 +157,15 @@ class _Job:
     retry: bool
     quiet: bool
 
-    def run(self, stop: threading.Event) -> Dataset:
+    def run(self, stopping: AbstractContextManager[threading.Event]) -> Dataset:
         """Plan, run the unfinished chunks, and open the dataset.
+
+        ``stopping`` gives an event for the time in which chunks run. Once it is set, running chunks are given back.
+        An interrupt while the dataset is planned leaves nothing behind, and passes through.
 
         Raises:
             PixcoreError: As for ``collect``.
-            KeyboardInterrupt: ``stop`` was set; running chunks were given back.
+            KeyboardInterrupt: The event was set.
         """
         settings, name = self.loaded.settings, self.spec.dataset
         with validating(settings, at_once=True) as validator:  # its decoder starts while the dataset is planned
@@ -173,8 +177,8 @@ class _Job:
             if unfinished:
                 if line := held(unfinished):
                     self.say(line)
-                run = partial(self._run, assembly, validator, stop)
-                run_with_reopened(name, unfinished, assembly.status, run)
+                with stopping as stop:
+                    run_with_reopened(name, unfinished, assembly.status, partial(self._run, assembly, validator, stop))
                 card_refresh.refresh(name, assembly.status, assembly.store)
         found = opened(name, assembly)
         self._tell(assembly)
@@ -183,7 +187,7 @@ class _Job:
     def run_unless_stopped(self, stop: threading.Event) -> Dataset | None:
         """Do what ``run`` does; return None if ``stop`` was set. A KeyboardInterrupt would end the event loop."""
         try:
-            return self.run(stop)
+            return self.run(nullcontext(stop))
         except KeyboardInterrupt:
             return None
 
