@@ -132,6 +132,14 @@ def test_rows_of_an_open_api_have_creator_and_licence(site: Site) -> None:
     }
 
 
+def test_an_empty_answer_says_to_try_other_words(site: Site) -> None:
+    """A misspelt keyword is the usual reason; no limit is to blame."""
+    site.routes[API] = OpenverseApi([])
+    ran = run(site, "--source", "openverse", "--count", "3")
+    assert ran.code == 4
+    assert ran.chunks[0]["error"] == "no source has a candidate for 'red panda'; try other words or sources"
+
+
 def test_an_unreadable_page_is_kept_and_the_other_sources_go_on(site: Site, tmp_path: Path) -> None:
     """A consent page must not count as an empty result, and must cost only the images of its source."""
     site.routes[ENGINE] = status(200, CONSENT, Content_Type="text/html")

@@ -206,7 +206,9 @@ class Collector:
         """Return the error for a chunk without a single image: transient if a candidate may be available later."""
         counts, keyword = self.context.counts, self.context.request.keyword
         reasons = Counter({**counts.rejected, **counts.progress().missed})
-        listed = ", ".join(f"{reason}: {n}" for reason, n in reasons.most_common()) or "the source had no candidates"
+        listed = ", ".join(f"{reason}: {n}" for reason, n in reasons.most_common())
         if any(not miss.permanent for miss in counts.missed.values()):
             return SourceUnavailable(f"no image of {keyword!r} could be fetched for now ({listed})")
+        if not listed:
+            return NoValidImages(f"no source has a candidate for {keyword!r}; try other words or sources")
         return NoValidImages(f"no valid image of {keyword!r} ({listed}); try other sources or limits")

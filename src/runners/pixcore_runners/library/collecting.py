@@ -181,7 +181,7 @@ class _Job:
                     run_with_reopened(name, unfinished, assembly.status, partial(self._run, assembly, validator, stop))
                 card_refresh.refresh(name, assembly.status, assembly.store)
         found = opened(name, assembly)
-        self._tell(assembly)
+        self._advise(assembly)
         return found
 
     def run_unless_stopped(self, stop: threading.Event) -> Dataset | None:
@@ -209,7 +209,7 @@ class _Job:
             if is_unfilled(record) and is_worth_a_retry(record, allocations(record)):
                 assembly.status.reopen(record.chunk.key)
 
-    def _tell(self, assembly: Assembly) -> None:
+    def _advise(self, assembly: Assembly) -> None:
         """Say why chunks lack images, and what to do.
 
         Raises:
