@@ -1,6 +1,7 @@
 """``python3 dev.py`` records the output of benchmarks, runs every check, and prints their outputs one by one."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
@@ -129,3 +130,36 @@ def test_checks_run_at_the_same_time(
     assert out == output
     assert err.splitlines()[-1].startswith("dev.py: FAILED: python -c")
     assert err.count("failed with 7") == 1
+
+
+def locked(name: str) -> set[str]:
+    """Return the packages of a lock with their versions; each must have a hash, and none a place."""
+    text = (DEV.parent / name).read_text()
+    assert "://" not in text
+    entries = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
+    assert all("--hash=sha256:" in entry for entry in entries)
+    return {entry.split(maxsplit=1)[0] for entry in entries}
+
+
+def test_both_locks_have_the_same_versions() -> None:
+    """What is published must be built and pictured with the versions that the tests ran with."""
+    tested, published = locked("requirements.lock"), locked("requirements-publish.lock")
+    names = {entry.partition("==")[0] for entry in tested} & {entry.partition("==")[0] for entry in published}
+    assert {"attrs", "hatchling", "pillow"} <= names
+    assert {each for each in tested ^ published if each.partition("==")[0] in names} == set()
+
+
+@pytest.mark.parametrize(("command", "program"), [("docs", "mkdocs"), ("pictures", "python")])
+def test_what_is_published_has_an_environment_of_its_own(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, command: str, program: str
+) -> None:
+    """Tests must not install what only publishing needs."""
+    created: list[Path] = []
+    monkeypatch.setattr(dev, "set_up", created.append)
+    monkeypatch.setattr(dev, "tool", lambda name, venv: f"{venv.name}/bin/{name}")
+    monkeypatch.setattr(os, "chdir", lambda _: None)
+    monkeypatch.setattr(os, "execve", lambda path, *_: sys.exit(path))
+    monkeypatch.setattr(sys, "argv", ["dev.py", command])
+    with pytest.raises(SystemExit, match=f"^.venv-publish/bin/{program}$"):
+        dev.main()
+    assert created == [dev.PUBLISH]
