@@ -191,7 +191,7 @@ class SearchContract(ABC):
 
     def image(self, number: int) -> str:
         """Return the URL of a result. Override it for a source that builds URLs of a form of its own."""
-        return f"https://images.example/{number}.jpg"
+        return image(number)
 
     @pytest.fixture
     def server(self) -> Iterator[Server]:
