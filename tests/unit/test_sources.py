@@ -4,6 +4,7 @@ import pytest
 from servers.addresses import Redis
 
 from pixcore import InvalidRequest, TransientError
+from pixcore_adapters.downloader.pacing import fleet
 from pixcore_adapters.downloader.pacing.fleet import FleetPacing
 from pixcore_runners.assembly.pace import pacing, try_redis
 from pixcore_runners.settings import SecretUrl, Settings
@@ -113,8 +114,11 @@ def test_a_pace_by_another_server_than_a_redis_is_refused() -> None:
         pacing(Settings(pace_redis=SecretUrl("amqp://:pw@host")))
 
 
-def test_a_redis_that_is_tried_for_the_pace_is_named_if_it_cannot_be_used(redis: Redis) -> None:
+def test_a_redis_that_is_tried_for_the_pace_is_named_if_it_cannot_be_used(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`pixcore check` tries it, because workers only warn once they fetch."""
+    monkeypatch.setattr(fleet, "_TIMEOUT", 60.0)  # on a machine that does much else
     try_redis(SecretUrl(redis.url()))
     with pytest.raises(
         TransientError, match=r"^the Redis redis://:\*\*\*@127.0.0.1:.*check that it runs and that pace_redis"
