@@ -23,6 +23,7 @@ from stores import STORES, RealStore, real_store
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from pixcore import BlobStore, Status
+from pixcore_runners import library
 from pixcore_runners.assembly.assembly import assemble
 from pixcore_runners.settings import load_here
 
@@ -85,7 +86,7 @@ def check_stored_archives(ran: Ran, url: str) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_run_stores_what_it_records(store: RealStore, home: Path, workers: int) -> None:
-    """The document names each archive, which is complete, and a second run does no work and prints the same."""
+    """The document names each whole archive; a second run does no work, and the library reads the images."""
     ran = pixcore(*RUN, "--store", store.url, "--create-container", "--chunk-size", "4", "--workers", workers)
     assert (ran.code, ran.err) == (0, "")
     check_stored_archives(ran, store.url)
@@ -96,6 +97,9 @@ def test_a_run_stores_what_it_records(store: RealStore, home: Path, workers: int
         with zipfile.ZipFile(home / "copy.zip") as archive:
             assert archive.testzip() is None
     assert pixcore(*RUN, "--store", store.url, "--chunk-size", "4") == ran
+    read = library.open("photos", store=store.url)
+    assert [picture.data for picture in read] == [(home / "photos" / picture.url).read_bytes() for picture in read]
+    assert len(read) == 6
 
 
 def test_lists_are_read_from_a_store(store: RealStore, home: Path) -> None:
