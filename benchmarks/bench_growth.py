@@ -3,11 +3,13 @@
     .venv/bin/python benchmarks/bench_growth.py --full      # up to a million chunks: minutes, and 20 GB of disk
 
 The chunks are synthetic rows. Every operation runs in a process of its own, forked after all imports. CPU is that of
-this process and of its connection to PostgreSQL; a figure is the median of the calls, the first one left out, because
-it compiles the statements. Memory is the peak of the process. An exponent is the slope of a straight line through the
-logarithms: 1 means twice the cost for twice the chunks. ``growth_operations.py`` names the operations.
+this process and of its connection to PostgreSQL. A figure is the median of some calls, without the first one, which
+compiles the statements; of several turns through the sizes, the least one counts. Memory is the peak of the process. An
+exponent is the slope of a straight line through the logarithms: 1 means twice the cost for twice the chunks.
+``growth_operations.py`` names the operations.
 """
 
+import gc
 import math
 import multiprocessing
 import os
@@ -15,7 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 MEMORY = 0.05  # the largest exponent of the peak memory
-CALLS = {Growth.CHUNK: 40, Growth.DATASET: 3}
+CALLS = {Growth.CHUNK: 15, Growth.DATASET: 2}
+TURNS = {Growth.CHUNK: 4, Growth.DATASET: 1}
 ENOUGH = 3.0  # seconds of CPU after which an operation is not called again, if it was called twice
 WARM = 20  # chunks of the database on which everything is imported and tried once
 
@@ -53,18 +56,15 @@ def main() -> None:
     sizes = [size for size in (1_000, 10_000, 100_000, 1_000_000) if size <= max(args.most, 10_000)]
     missed: list[str] = []
     for name, database in {"SQLite": sqlite, "PostgreSQL": server}.items():
-        found: dict[str, list[Cost]] = {operation.name: [] for operation in OPERATIONS}
-        with tempfile.TemporaryDirectory(prefix="pixcore-bench-") as folder, database(Path(folder)) as url:
-            with placed(url(0), WARM, Path(folder)) as place:
-                prepare(place)
-                for operation in OPERATIONS:
-                    operation.run(place, 0)
-            for number, size in enumerate(sizes, 1):
-                with placed(url(number), size, Path(folder)) as place:
-                    prepare(place)
-                    place.assembly.status.engine.dispose()
-                    for operation in OPERATIONS:
-                        found[operation.name].append(measured(operation, place))
+        with ExitStack() as open_:
+            folder = Path(open_.enter_context(tempfile.TemporaryDirectory(prefix="pixcore-bench-")))
+            url = open_.enter_context(database(folder))
+            warm, *places = (
+                open_.enter_context(placed(url(number), size, folder)) for number, size in enumerate((WARM, *sizes))
+            )
+            for operation in OPERATIONS:
+                operation.run(warm, 0)
+            found = {operation.name: measured_in_turns(operation, places) for operation in OPERATIONS}
         missed += print_table(name, sizes, found)
     print("\nMISSED: " + ", ".join(missed) if missed else "\nAll goals are met.")
 
@@ -93,20 +93,29 @@ def server(folder: Path) -> Iterator[Callable[[int], str]]:
 
 @contextmanager
 def placed(url: str, size: int, folder: Path) -> Iterator[Place]:
-    """Create the tables of a database, and an empty store."""
+    """Create and fill a database, and an empty store."""
     store = folder / f"{size}-{url.partition(':')[0]}"
     settings = Settings(status=url, store=store.as_uri(), work=folder / "work")
     assembly = assemble(settings, create=True)
-    ports = Endless(*(getattr(assembly, part.name) for part in fields(Assembly)))
-    yield Place(ports, size, folder)
+    place = Place(Endless(*(getattr(assembly, part.name) for part in fields(Assembly))), size, folder)
+    prepare(place)
+    assembly.status.engine.dispose()  # the forks must not share a connection
+    yield place
     assembly.status.engine.dispose()
 
 
-def measured(operation: Operation, place: Place) -> Cost:
+def measured_in_turns(operation: Operation, places: Sequence[Place]) -> list[Cost]:
+    """Measure an operation in each place, several times in turn; return the least cost in each."""
+    turns = 1 if operation.once else TURNS[operation.growth]
+    costs = [[measured(operation, place, turn) for place in places] for turn in range(turns)]
+    return [min(of_place, key=lambda cost: cost.cpu) for of_place in zip(*costs, strict=True)]
+
+
+def measured(operation: Operation, place: Place, turn: int) -> Cost:
     """Measure an operation in a fork of this process."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=send_cost, args=(theirs, operation, place))
+    child = context.Process(target=send_cost, args=(theirs, operation, place, turn))
     child.start()
     theirs.close()
     try:
@@ -118,20 +127,22 @@ def measured(operation: Operation, place: Place) -> Cost:
     return found
 
 
-def send_cost(to: "Connection[Cost, Cost]", operation: Operation, place: Place) -> None:
+def send_cost(to: "Connection[Cost, Cost]", operation: Operation, place: Place, turn: int) -> None:
     """Measure in this process."""
     engine = place.assembly.status.engine
     sessions, statements = watched(engine)
+    gc.set_threshold(10_000)  # as the command does
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     cpu: list[float] = []
-    for number in range(CALLS[operation.growth] + 1):
+    calls = 1 if operation.once else CALLS[operation.growth] + 1
+    for number in range(calls):
         if len(cpu) > 1 and sum(cpu) > ENOUGH:
             break
         before = cpu_seconds(sessions)
         statements.clear()
-        operation.run(place, number)
+        operation.run(place, turn * calls + number)
         cpu.append(cpu_seconds(sessions) - before)
-    to.send(Cost(statistics.median(cpu[1:]), len(statements), peak()))
+    to.send(Cost(statistics.median(cpu[1:] or cpu), len(statements), peak()))
 
 
 def watched(engine: Engine) -> tuple[list[int], list[str]]:

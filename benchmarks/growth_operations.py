@@ -5,15 +5,14 @@ To add one, write a function of a place and the number of the call, and name it 
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout, suppress
 from enum import Enum
 from importlib import import_module
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import frozen
 from growth_rows import CHUNK, KEYWORD, claimed, complete, fill, request, result, see_alike
 
 from pixcore import ChunkKey, ChunkRecord, Phase, Progress
@@ -85,17 +84,11 @@ class Place:
         assembly: The ports on both.
         size: The chunks of each dataset.
         folder: An empty folder for the files of an operation.
-        new: Numbers of chunks that do not exist yet.
     """
 
     assembly: Assembly
     size: int
     folder: Path
-    new: Iterator[int] = field()
-
-    @new.default
-    def _(self) -> Iterator[int]:
-        return count(self.size)
 
 
 def prepare(place: Place) -> None:
@@ -125,9 +118,9 @@ def _describe_again(place: Place, number: int) -> None:
     caller_chunk(index, {"keyword": KEYWORD, "dataset": CALLED, "count": CHUNK}, place.assembly, _no_wait)
 
 
-def _describe_new(place: Place, _: int) -> None:
+def _describe_new(place: Place, number: int) -> None:
     metadata = {"keyword": KEYWORD, "dataset": CALLED, "count": CHUNK, "sources": ["openverse"]}
-    record = caller_chunk(next(place.new), metadata, place.assembly, _no_wait)
+    record = caller_chunk(place.size + number, metadata, place.assembly, _no_wait)
     complete(place.assembly.status, record.chunk.key)
     card_refresh.refresh(CALLED, place.assembly.status, place.assembly.store)
 
@@ -154,6 +147,7 @@ def _list(place: Place, _: int) -> None:
 
 
 def _card(place: Place, _: int) -> None:
+    place.assembly.status.keep_counts(DONE, "")  # as if it were the first card
     card_refresh.refresh(DONE, place.assembly.status, place.assembly.store)
 
 
@@ -171,8 +165,8 @@ def _plan_again(place: Place, _: int) -> None:
     _plan(place, 0)
 
 
-def _cancel(place: Place, number: int) -> None:
-    place.assembly.status.cancel(f"planned-{number}")
+def _cancel(place: Place, _: int) -> None:
+    place.assembly.status.cancel(WAITING)
 
 
 def _status(place: Place, _: int) -> None:
@@ -222,11 +216,19 @@ def _no_wait(_: float) -> None:
 
 @frozen
 class Operation:
-    """An operation to measure. ``run`` takes the number of the call, from 0 on."""
+    """An operation to measure.
+
+    Attributes:
+        name: In the table.
+        growth: What it is about.
+        run: Takes the number of the call, from 0 on.
+        once: Whether a second call has nothing left to do.
+    """
 
     name: str
     growth: Growth
     run: Callable[[Place, int], None]
+    once: bool = False
 
 
 OPERATIONS = (
@@ -249,5 +251,5 @@ OPERATIONS = (
     Operation("submit", Growth.DATASET, _submit),
     Operation("plan", Growth.DATASET, _plan),
     Operation("plan again", Growth.DATASET, _plan_again),
-    Operation("cancel", Growth.DATASET, _cancel),
+    Operation("cancel", Growth.DATASET, _cancel, once=True),
 )

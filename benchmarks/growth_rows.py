@@ -1,6 +1,19 @@
 """Synthetic chunks in a status database, as many as wanted: one is made by the ports, SQL copies its rows."""
 
-from sqlalchemy import ColumnElement, Engine, Integer, String, cast, false, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Integer,
+    String,
+    cast,
+    false,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from pixcore import ChunkKey, ChunkRequest, ChunkResult, Claimed, Slice, StatusRepo
 from pixcore.model.archives import StoredBlob
@@ -11,6 +24,7 @@ from pixcore_adapters.status_repo.sql import SqlStatusRepo
 
 CHUNK = 500  # images
 KEYWORD = "red panda"
+_BATCH = 50_000  # chunks in one statement, which the database would end after a minute
 
 
 def request(dataset: str, index: int) -> ChunkRequest:
@@ -92,21 +106,23 @@ def see_alike(engine: Engine, dataset: str) -> None:
 
 
 def _multiply(engine: Engine, dataset: str, first: int, size: int) -> None:
-    numbers = select(literal(1, Integer).label("n")).where(literal(size) > 1).cte("numbers", recursive=True)
-    numbers = numbers.union_all(select(numbers.c.n + 1).where(numbers.c.n < size - 1))
-    moved = {"id": literal(first) + numbers.c.n, "chunk_index": numbers.c.n, "request": _numbered(numbers.c.n)}
     with engine.begin() as connection:
-        for table, changed in ((chunks, moved), (attempts, {"chunk_id": moved["id"], "chunk_index": numbers.c.n})):
-            columns = [changed.get(column.name, column) for column in table.c]
-            copies = (
-                select(*columns)
-                .where(table.c.dataset == dataset, table.c.chunk_index == 0)
-                .join_from(table, numbers, literal(value=True))
-            )
-            connection.execute(insert(table).from_select(list(table.c.keys()), copies))
+        for start in range(1, size, _BATCH):
+            _copy(connection, dataset, first, range(start, min(start + _BATCH, size)))
         connection.execute(update(registry).values(next_chunk_id=first + size))
     with engine.connect() as connection:
         connection.exec_driver_sql("ANALYZE")
+
+
+def _copy(connection: Connection, dataset: str, first: int, indices: range) -> None:
+    numbers = select(literal(indices.start, Integer).label("n")).cte("numbers", recursive=True)
+    numbers = numbers.union_all(select(numbers.c.n + 1).where(numbers.c.n < indices.stop - 1))
+    moved = {"id": literal(first) + numbers.c.n, "chunk_index": numbers.c.n, "request": _numbered(numbers.c.n)}
+    for table, changed in ((chunks, moved), (attempts, {"chunk_id": moved["id"], "chunk_index": numbers.c.n})):
+        columns = [changed.get(column.name, column) for column in table.c]
+        of_first = (table.c.dataset == dataset) & (table.c.chunk_index == 0)
+        copies = select(*columns).where(of_first).join_from(table, numbers, literal(value=True))
+        connection.execute(insert(table).from_select(list(table.c.keys()), copies))
 
 
 def _numbered(number: ColumnElement[int]) -> ColumnElement[str]:

@@ -19,6 +19,7 @@ from pixcore.model.chunks import ChunkKey, ChunkResult, Claim, Phase, Progress, 
 from pixcore.model.claims import Busy, Claimed
 from pixcore.model.quality import NearRule
 from pixcore.model.requests import ChunkRequest, Slice
+from pixcore_adapters.status_repo import statements
 from pixcore_adapters.status_repo.database import engine_at, translated
 from pixcore_adapters.status_repo.sql import SqlStatusRepo
 from pixcore_adapters.status_repo.sql_seen_images import SqlSeenImages
@@ -262,6 +263,17 @@ def test_a_batch_costs_few_statements(database: Engine) -> None:
     repo.assign(keys, "rq")
     repo.assign(keys, "rq")
     assert len(statements) < 15
+
+
+def test_a_large_dataset_is_cancelled_in_parts(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One statement for a million chunks would end at the server's limit; no chunk is left out between two parts."""
+    monkeypatch.setattr(statements, "_PART", 3)
+    repo = SqlStatusRepo(database)
+    keys = [chunk.key for chunk in repo.ensure(requests(9))]
+    repo.claim(keys[4], "me", 60)
+    assert repo.cancel("d") == 9
+    assert repo.overview("d").phases == {Status.FAILED: {Phase.INIT: 8}, Status.PROCESSING: {Phase.INIT: 1}}
+    assert repo.overview("d").errors == {"cancelled": 8}
 
 
 # --- errors

@@ -20,7 +20,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     update,
 )
@@ -36,7 +35,6 @@ from pixcore_adapters.status_repo import (
     sql_changes,
     sql_sums,
     statements,
-    transitions,
 )
 from pixcore_adapters.status_repo.schema import attempts, chunks, decisions, lists, registry, seen_images, seen_urls
 from pixcore_adapters.status_repo.statements import PAGE
@@ -101,7 +99,7 @@ class SqlDatasets:
             if same := changing.begun(change, unfinished, partial(_has_chunks, connection)):
                 return same
             if change.kind is ChangeKind.DELETE:  # first of all, so that no worker claims one of them from here on
-                connection.execute(_cancelled(change.dataset, self.now))
+                statements.fail_claimable(connection, change.dataset, self.now)
             if change.kind is not ChangeKind.COPY:
                 self._require_idle(connection, change.dataset)
             recorded = evolve(change, first_id=next_id if change.chunks else 0)
@@ -273,24 +271,6 @@ class SqlDatasets:
 def _has_chunks(connection: Connection, dataset: str) -> bool:
     query = select(chunks.c.id).where(chunks.c.dataset == dataset).limit(1)
     return connection.execute(query).one_or_none() is not None
-
-
-def _cancelled(dataset: str, now: ColumnElement[float]) -> Executable:
-    """Build the statement that makes all chunks failed that a worker could claim."""
-    expired = and_(chunks.c.status == Status.PROCESSING, chunks.c.lease_expires_at <= now)
-    claimable = or_(chunks.c.status == Status.PENDING, expired)
-    return (
-        update(chunks)
-        .where(chunks.c.dataset == dataset, claimable)
-        .values(
-            status=Status.FAILED,
-            error=transitions.CANCELLED,
-            error_kind=transitions.CANCELLED,
-            owner="",
-            cancel_requested=True,
-            revision=chunks.c.revision + 1,
-        )
-    )
 
 
 def _move_lists(connection: Connection, dataset: str, to: str) -> None:

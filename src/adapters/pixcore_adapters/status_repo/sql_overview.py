@@ -4,14 +4,15 @@ from collections import Counter
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
-    CompoundSelect,
     Connection,
     FromClause,
+    Row,
     case,
     distinct,
     func,
-    literal_column,
+    literal,
     select,
     true,
     union_all,
@@ -35,12 +36,12 @@ def read(connection: Connection, now: ColumnElement[float], dataset: str | None)
     phases: dict[Status, Counter[Phase]] = {}
     errors: Counter[str] = Counter()
     accepted = attempts = 0
-    for row in connection.execute(_counted(dataset)):
-        phases.setdefault(Status(row.status), Counter())[Phase(row.phase)] += int(row.chunks)
-        accepted += int(row.accepted)
-        attempts += int(row.attempts)
+    for row in _counted(connection, dataset):
+        phases.setdefault(Status(row.status), Counter())[Phase(row.phase)] += row.chunks
+        accepted += row.accepted
+        attempts += row.attempts
         if row.error_kind:
-            errors[row.error_kind] += int(row.chunks)
+            errors[row.error_kind] += row.chunks
     workers, expired, oldest, at = connection.execute(running).one()
     return Overview(
         phases=phases,
@@ -56,29 +57,24 @@ def read(connection: Connection, now: ColumnElement[float], dataset: str | None)
 
 def summary(connection: Connection) -> dict[str, dict[Status, int]]:
     """Return how many chunks of each dataset are in each status, ordered by the datasets' names."""
-    found: dict[str, dict[Status, int]] = {}
-    every = _counted(None).subquery("every_count")
-    by = (every.c.dataset, every.c.status)
-    query = select(*by, func.sum(every.c.chunks).label("chunks")).group_by(*by).order_by(*by)
-    for row in connection.execute(query):
-        found.setdefault(row.dataset, {})[Status(row.status)] = int(row.chunks)
-    return found
+    found: dict[str, Counter[Status]] = {}
+    for row in _counted(connection, None):
+        found.setdefault(row.dataset, Counter())[Status(row.status)] += row.chunks
+    return dict(found)
 
 
-def _counted(dataset: str | None) -> CompoundSelect[Any]:
-    """Build the query for the counts of all chunks, in one statement, so that none is counted twice or missed."""
+def _counted(connection: Connection, dataset: str | None) -> list[Row[Any]]:
+    """Return the counts of all chunks, sorted. One statement, so that no chunk is counted twice or missed."""
     key = ("dataset", "status", "phase", "error_kind")
     settled = select(*(counts.c[name] for name in key), counts.c.chunks, counts.c.accepted, counts.c.attempts)
-    held = select(
-        *(chunks.c[name] for name in key),
-        func.count().label("chunks"),
-        func.sum(chunks.c.accepted).label("accepted"),
-        func.sum(chunks.c.attempt).label("attempts"),
-    ).group_by(*(chunks.c[name] for name in key))
-    return union_all(
+    # neither grouped nor ordered: for that, SQLite would read all chunks along an index
+    one = literal(1, BigInteger).label("chunks")
+    held = select(*(chunks.c[name] for name in key), one, chunks.c.accepted, chunks.c.attempt)
+    both = union_all(
         settled.where(_of(counts, dataset), counts.c.chunks > 0),
         held.where(_of(chunks, dataset), chunks.c.status == Status.PROCESSING),
-    ).order_by(literal_column("1"), literal_column("2"), literal_column("3"))
+    )
+    return sorted(connection.execute(both), key=lambda row: (row.dataset, row.status, row.phase))
 
 
 def _of(table: FromClause, dataset: str | None) -> ColumnElement[bool]:

@@ -14,19 +14,22 @@ from sqlalchemy import (
     Select,
     Update,
     and_,
+    case,
     insert,
+    or_,
     select,
     tuple_,
     update,
 )
 
-from pixcore.model.chunks import Chunk, ChunkKey, ChunkRecord
+from pixcore.model.chunks import Chunk, ChunkKey, ChunkRecord, Status
 from pixcore.model.requests import ChunkRequest
-from pixcore_adapters.status_repo import attempts, codec, database, ensuring, rows, schema
+from pixcore_adapters.status_repo import attempts, codec, database, ensuring, rows, schema, transitions
 from pixcore_adapters.status_repo.schema import chunks
 
 T = TypeVar("T")
 
+_PART = 10_000  # rows that one statement changes at most
 PAGE = 1000  # rows in one statement; bounds memory, and stays below the databases' limits on parameters
 
 
@@ -119,3 +122,56 @@ def existing(
             request = expected if text == codec.text(expected) else codec.value(ChunkRequest, text)
             existing[dataset, index] = Chunk(id_, request, rows.taken(taken))
     return existing
+
+
+def cancel(connection: Connection, dataset: str) -> int:
+    """Apply the rule of ``transitions.cancelled`` to a dataset's chunks; return how many are unfinished."""
+    pending = chunks.c.status == Status.PENDING
+    stop = (
+        update(chunks)
+        .where(chunks.c.dataset == dataset, chunks.c.status.in_(transitions.UNFINISHED))
+        .values(
+            status=case((pending, Status.FAILED), else_=chunks.c.status),
+            error=case((pending, transitions.CANCELLED), else_=chunks.c.error),
+            error_kind=case((pending, transitions.CANCELLED), else_=chunks.c.error_kind),
+            cancel_requested=True,
+            revision=chunks.c.revision + 1,
+        )
+    )
+    return sum(connection.execute(stop.where(part)).rowcount for part in parts(connection, dataset))
+
+
+def fail_claimable(connection: Connection, dataset: str, now: ColumnElement[float]) -> None:
+    """Make a dataset's chunks failed that a worker could claim at the time ``now``."""
+    expired = and_(chunks.c.status == Status.PROCESSING, chunks.c.lease_expires_at <= now)
+    fail = (
+        update(chunks)
+        .where(chunks.c.dataset == dataset, or_(chunks.c.status == Status.PENDING, expired))
+        .values(
+            status=Status.FAILED,
+            error=transitions.CANCELLED,
+            error_kind=transitions.CANCELLED,
+            owner="",
+            cancel_requested=True,
+            revision=chunks.c.revision + 1,
+        )
+    )
+    for part in parts(connection, dataset):
+        connection.execute(fail.where(part))
+
+
+def parts(connection: Connection, dataset: str) -> Iterator[ColumnElement[bool]]:
+    """Yield conditions that together select a dataset's chunks, ten thousand each.
+
+    A change of all chunks in one statement might take longer than a server allows.
+    """
+    query = select(chunks.c.chunk_index).where(chunks.c.dataset == dataset).order_by(chunks.c.chunk_index)
+    last = -1
+    while True:
+        rest = chunks.c.chunk_index > last
+        end = connection.execute(query.where(rest).offset(_PART - 1).limit(1)).scalar_one_or_none()
+        if end is None:
+            yield rest
+            return
+        yield and_(rest, chunks.c.chunk_index <= end)
+        last = end
