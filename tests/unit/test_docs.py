@@ -54,6 +54,8 @@ def headings(page: str) -> set[str]:
 @each_document
 def test_every_named_test_exists(document: Path) -> None:
     """The documents name the test of each guarantee, so that a reader knows that it is tested."""
+    paths = set(re.findall(r"tests/[a-z0-9_/]+(?<!test_x)\.py", document.read_text()))
+    assert [path for path in paths if not (ROOT / path).exists()] == []
     for path, test in re.findall(r"(tests/[\w/]+\.py)::(\w+)", document.read_text()):
         tree = ast.walk(ast.parse((ROOT / path).read_text()))
         assert test in {node.name for node in tree if isinstance(node, ast.FunctionDef)}, f"{path} has no such test"
