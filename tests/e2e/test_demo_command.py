@@ -23,8 +23,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_demo_finds_what_was_planted(home: Path) -> None:
-    """It must print expected and found verdicts for every kind, the created paths and the commands to try next."""
+def test_the_demo_finds_what_was_planted(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It prints expected and found verdicts and the paths of its files, all of which are in its own folder.
+
+    The settings do not matter. A second demo removes everything there and starts again; its document is labelled as
+    synthetic.
+    """
+    monkeypatch.setenv("PIXCORE_STORE", f"file:{home}/real")
+    monkeypatch.setenv("PIXCORE_STATUS", f"sqlite:///{home}/real.db")
+    (home / "pixcore.toml").write_text("min_width = 9999\n")
     ran = pixcore("demo")
     assert ran.code == 0
     for kind in Kind:
@@ -37,6 +44,16 @@ def test_the_demo_finds_what_was_planted(home: Path) -> None:
     for path in (made / "pictures", made / "blobs/demo/data/chunk_1.zip", made / "status.db"):
         assert path.exists()
         assert str(path) in ran.out
+    assert {name.split("/")[0] for name in files(home)} == {"pixcore-demo", "pixcore.toml"}
+
+    (made / "pictures/added.jpg").write_text("since then")
+    again = pixcore("demo", "--json", "--quiet")
+    assert (again.code, again.err) == (0, "")
+    assert list(again.document) == ["version", "synthetic", "categories", "archive_faults", "chunks"]
+    assert (again.document["synthetic"], again.document["archive_faults"]) == (True, [])
+    for category in again.document["categories"]:
+        assert category["found"] == {category["expected"]: category["files"]}
+    assert not (made / "pictures/added.jpg").exists()
 
 
 def test_the_commands_to_try_next_work(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,16 +70,6 @@ def test_the_commands_to_try_next_work(home: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(home)
     assert pixcore(*[word.replace("PATH/TO/YOUR/PHOTOS", "photos") for word in run]).code == 0
     assert list(home.glob("my *")) == [out]  # the path is kept although it contains "#" and "%"
-
-
-def test_the_demo_as_json() -> None:
-    """Standard output must be one document that is labelled as synthetic."""
-    ran = pixcore("demo", "--json", "--quiet")
-    assert (ran.code, ran.err) == (0, "")
-    assert list(ran.document) == ["version", "synthetic", "categories", "archive_faults", "chunks"]
-    assert (ran.document["synthetic"], ran.document["archive_faults"]) == (True, [])
-    for category in ran.document["categories"]:
-        assert category["found"] == {category["expected"]: category["files"]}
 
 
 def test_a_mismatch_exits_3(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,24 +93,6 @@ def test_a_faulty_archive_exits_3(monkeypatch: pytest.MonkeyPatch) -> None:
     ran = pixcore("demo")
     assert ran.code == 3
     assert "ARCHIVE FAULT demo/data/chunk_1.zip" in ran.out
-
-
-def test_the_demo_ignores_the_configuration(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It must write only to its own folder, whatever the settings."""
-    monkeypatch.setenv("PIXCORE_STORE", f"file:{home}/real")
-    monkeypatch.setenv("PIXCORE_STATUS", f"sqlite:///{home}/real.db")
-    (home / "pixcore.toml").write_text("min_width = 9999\n")
-    assert pixcore("demo").code == 0
-    assert {name.split("/")[0] for name in files(home)} == {"pixcore-demo", "pixcore.toml"}
-
-
-def test_a_second_demo_replaces_the_first(home: Path) -> None:
-    """It must remove everything in its own folder and start again."""
-    first = pixcore("demo", "--json")
-    (home / "pixcore-demo/pictures/added.jpg").write_text("since then")
-    again = pixcore("demo", "--json")
-    assert again.document["categories"] == first.document["categories"]
-    assert not (home / "pixcore-demo/pictures/added.jpg").exists()
 
 
 @pytest.mark.parametrize("out", ["photos", "photos/0001.jpg", "photos/0001.jpg/below"])

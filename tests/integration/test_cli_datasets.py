@@ -63,9 +63,9 @@ def listed() -> dict[str, tuple[str, int, int]]:
     return {one["dataset"]: (one["state"], sum(one["chunks"].values()), one["images"]) for one in found}
 
 
-def blobs(name: str) -> set[str]:
+def blobs(name: str, assembly: Assembly | None = None) -> set[str]:
     """Return the keys below a name."""
-    return {blob.key for blob in here().store.list(name)}
+    return {blob.key for blob in (assembly or here()).store.list(name)}
 
 
 class Killed(Exception):
@@ -89,14 +89,15 @@ class Killing:
         return call
 
 
-def renamed_under_faults(name: str, other: str, every: int) -> str:
+def renamed_under_faults(made: Assembly, name: str, other: str, every: int) -> str:
     """Interrupt a rename at every so many calls of store and database, finish it, and go on back; return the last name.
 
-    There is one whole dataset after each interruption, and nothing below the old name after each end.
+    There is one whole dataset after each interruption, and nothing below the old name after each end. The unit test of
+    renames interrupts at every call, with ports in memory.
     """
     step = 1
     while True:
-        made, calls = here(), count(1)
+        calls = count(1)
         store: Any = Killing(made.store, calls, step)
         datasets: Any = Killing(made.datasets, calls, step)
         whole = Mover(made.store, made.status.identity)
@@ -109,7 +110,7 @@ def renamed_under_faults(name: str, other: str, every: int) -> str:
             assert archives == {blob.key for blob in made.store.list(f"{found}/data")}
             if found == name or made.datasets.changes():
                 rename_dataset(name, other, mover=whole, status=made.status, datasets=made.datasets)
-            assert (blobs(name), made.datasets.changes()) == (set(), [])
+            assert (blobs(name, made), made.datasets.changes()) == (set(), [])
             name, other = other, name
         else:
             assert step > 2 * every
@@ -126,27 +127,28 @@ def test_a_dataset_is_copied_renamed_and_deleted(
     if where == "servers":
         use_servers(request, monkeypatch)
     collect()
+    made = here()
     assert listed() == {"pets": ("complete", 3, 7)}
     ran = pixcore("copy", "pets", "dogs", "--where", "label=dog", "--where", "width>=64", "--json")
     assert (ran.code, ran.document["images"], ran.document["chunks"]) == (0, 3, 2)
     assert pixcore("delete", "pets", "--yes").code == 0
-    assert (listed(), blobs("pets")) == ({"dogs": ("complete", 2, 3)}, set())
-    last = renamed_under_faults("dogs", "wolves", every=3 if where == "files" else 8)
+    assert (listed(), blobs("pets", made)) == ({"dogs": ("complete", 2, 3)}, set())
+    last = renamed_under_faults(made, "dogs", "wolves", every=5 if where == "files" else 12)
     assert pixcore("rename", last, "hounds").code == 0
-    assert (listed(), blobs("dogs")) == ({"hounds": ("complete", 2, 3)}, set())
-    assert {"hounds/README.md", "hounds/croissant.json"} < blobs("hounds")
+    assert (listed(), blobs("dogs", made)) == ({"hounds": ("complete", 2, 3)}, set())
+    assert {"hounds/README.md", "hounds/croissant.json"} < blobs("hounds", made)
     assert pixcore("verify", "hounds").out == "archives: 2, images: 3, faults: 0\n"
     assert pixcore("outcomes", "hounds", "--json").document["counts"] == {"accepted": 3}
     assert pixcore("export", "hounds", "--format", "csv", "--out", tmp_path / "out").code == 0
     assert len((tmp_path / "out/train.csv").read_text().splitlines()) == 4
     assert pixcore("report", "hounds", "--out", tmp_path / "page.html").code == 0
-    status = here().status
+    status = made.status
     status.reopen(next(status.find("hounds")).chunk.key)
     again = pixcore("run", "--source", "folder:./photos", "--dataset", "hounds", "--json")
     assert (again.code, [chunk["accepted"] for chunk in again.chunks[:2]]) == (0, [2, 1])
     assert pixcore("delete", "hounds", "--yes").code == 0
-    assert (listed(), blobs("hounds")) == ({}, set())
-    assert blobs("") == {"pixcore-store.json"}
+    assert (listed(), blobs("hounds", made)) == ({}, set())
+    assert blobs("", made) == {"pixcore-store.json"}
 
 
 @pytest.mark.usefixtures("pets")
