@@ -3,6 +3,7 @@
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command import at_home, files, fill, pixcore
 
@@ -11,12 +12,24 @@ from pixcore.filters.size import too_small
 from pixcore_adapters.archiver.zip import ZipArchiver
 from pixcore_runners.assembly import assembly
 from pixcore_runners.demo import Kind, planting
+from pixcore_runners.demo.scenes import Painter
+
+# What the demo plants, by keyword. It is the same each time, so all demos but the first one take it from here.
+PLANTED: dict[str, list[tuple[str, bytes, Kind]]] = {}
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Enter a new folder; the demo has one keyword with ten good pictures."""
+    """Enter a new folder; the demo has one keyword with ten good pictures, which are painted once."""
+    plant = planting._keyword
+
+    def planted(keyword: str, painter: Painter, rng: np.random.Generator) -> list[tuple[str, bytes, Kind]]:
+        if keyword not in PLANTED:
+            PLANTED[keyword] = list(plant(keyword, painter, rng))
+        return PLANTED[keyword]
+
     at_home(tmp_path, monkeypatch)
+    monkeypatch.setattr(planting, "_keyword", planted)
     keyword = "mountain lake"
     monkeypatch.setattr(planting, "SCENES", {keyword: planting.SCENES[keyword]})
     monkeypatch.setattr(planting, "_PICTURES", 10)
