@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from functools import partial
@@ -80,6 +81,22 @@ def test_an_exception_of_a_job_is_raised_by_its_future(site: Site) -> None:
         with pytest.raises(ZeroDivisionError):
             submit(fail).result(10)
         assert submit(answer).result(10) == 7
+
+
+def test_a_started_job_wakes_the_thread_that_waits(site: Site) -> None:
+    """The end of a started job ends the wait for it, also if it is an exception, which is raised then."""
+
+    async def fail(_: Fetcher) -> None:
+        await asyncio.sleep(0.01)
+        raise ZeroDivisionError
+
+    with fetching(partial(Fetcher, policy(site))) as submit:
+        started, began = submit.start(fail), time.monotonic()
+        submit.wait(started, None, 60)
+        assert started.ended
+        assert time.monotonic() - began < 30
+        with pytest.raises(ZeroDivisionError):
+            started.result()
 
 
 def test_a_configuration_error_is_raised_in_the_calling_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from contextlib import closing
 from datetime import datetime
 from functools import partial
@@ -20,7 +20,7 @@ from pixcore_adapters.downloader.failed import mark_failed, skip_failed
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.pages import PageAnswer, PageRequest
 from pixcore_adapters.downloader.fetch.policy import Fetched, FetchPolicy, Missed
-from pixcore_adapters.downloader.fetching import Submit, fetching
+from pixcore_adapters.downloader.fetching import Started, Submit, fetching
 from pixcore_adapters.downloader.pacing.interface import Pacing
 from pixcore_adapters.downloader.pacing.process import ProcessPacing
 from pixcore_adapters.downloader.source import Pages, Source
@@ -29,6 +29,9 @@ from pixcore_adapters.downloader.sources.page_requests import PageRequests
 _POLL_SECONDS = 0.2  # how long to block between two calls of `waiting`
 _MAX_PAGE = 20 << 20  # bytes
 
+Wait = Callable[[Started[Any] | None, Future[Any] | None, float], None]
+"""Waits until a fetch or a page has ended, but at most so many seconds; see ``Submit.wait``."""
+
 
 @frozen
 class _Fetch:
@@ -36,7 +39,7 @@ class _Fetch:
 
     candidate: Candidate
     path: Path
-    outcome: Future[Fetched | Missed]
+    outcome: Started[Fetched | Missed]
 
 
 @define
@@ -71,14 +74,17 @@ class _Window:
         except (SourceChanged, TransientError) as error:
             self.failed = error  # raised only after the fetches in progress are delivered
 
-    def head_done(self) -> bool:
-        """Wait briefly; return whether the oldest fetch has finished."""
+    def head_done(self, wait: Wait) -> bool:
+        """Return whether the oldest fetch has finished. If it has not, wait briefly before."""
         head = self.items[0] if self.items else None
-        if isinstance(head, Miss) or (head and head.outcome.done()):
+        if head is None:
+            wait(None, self.page, _POLL_SECONDS)
+            return False
+        if isinstance(head, Miss):
             return True
-        awaited: list[Future[Any]] = [future for future in (head and head.outcome, self.page) if future]
-        wait(awaited, _POLL_SECONDS, FIRST_COMPLETED)
-        return head is not None and head.outcome.done()
+        if not head.outcome.ended:
+            wait(head.outcome, self.page, _POLL_SECONDS)
+        return head.outcome.ended
 
 
 @frozen
@@ -122,7 +128,7 @@ class WebDownloader:
                         if window.failed:
                             raise window.failed
                         return
-                    if window.head_done():
+                    if window.head_done(submit.wait):
                         yield self._result(window.items.popleft())
                     else:
                         waiting()
@@ -182,4 +188,4 @@ def _fetch_page(submit: Submit, requests: PageRequests, request: PageRequest) ->
 def _fetch_image(into: Path, submit: Submit, candidate: Candidate) -> _Fetch:
     # the file is named by the candidate's key, so the name is unique and the same at each retry
     path = into / _digest(repr(candidate.key)).hex()
-    return _Fetch(candidate, path, submit(lambda fetcher: fetcher.fetch(candidate.address, path)))
+    return _Fetch(candidate, path, submit.start(lambda fetcher: fetcher.fetch(candidate.address, path)))

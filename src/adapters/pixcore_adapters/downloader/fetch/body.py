@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 from pixcore.chunk.workspace import local_disk
 from pixcore.model.images import MissReason
@@ -60,8 +59,14 @@ class Body:
         Raises:
             FetchFailed: The body is larger than ``max_bytes``, or it cannot be decoded, or it is not wanted.
         """
+        if self._decoder is None:
+            self.size += len(block)
+            if self.size > self._max_bytes:
+                raise FetchFailed(MissReason.TOO_LARGE, f"more than {self._max_bytes} bytes")
+            self._write(block)
+            return False
         self._received += len(block)
-        for part in self._decoder.decode(block) if self._decoder else (block,):
+        for part in self._decoder.decode(block):
             self.size += len(part)
             if self.size > self._max_bytes:
                 raise FetchFailed(MissReason.TOO_LARGE, f"more than {self._max_bytes} bytes")
@@ -156,7 +161,7 @@ class NewFile:
 
     def __init__(self, path: Path, *, temporary: bool = False) -> None:
         self._path = path
-        self._disk = partial(local_disk, "writing a download", temporary=temporary)
+        self._temporary = temporary
         self._descriptor = -1
         self._collected: list[bytes] = []
         self._size = 0
@@ -165,16 +170,18 @@ class NewFile:
         """Create the file.
 
         Raises:
-            WorkspaceFull, TransientError: It cannot be created; see ``local_disk``.
+            WorkspaceFull, MachineUnfit: It cannot be created; see ``local_disk``.
         """
-        with self._disk():
+        try:
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            self._fail(error)
 
     def write(self, block: bytes) -> None:
         """Append to the file.
 
         Raises:
-            WorkspaceFull, TransientError: It cannot be written; see ``local_disk``.
+            WorkspaceFull, MachineUnfit: It cannot be written; see ``local_disk``.
         """
         self._collected.append(block)
         self._size += len(block)
@@ -185,14 +192,20 @@ class NewFile:
         """Write what was collected.
 
         Raises:
-            WorkspaceFull, TransientError: It cannot be written; see ``local_disk``.
+            WorkspaceFull, MachineUnfit: It cannot be written; see ``local_disk``.
         """
         collected, size = self._collected, self._size
         self._collected, self._size = [], 0
-        with self._disk():
+        try:
             written = os.writev(self._descriptor, collected) if collected else 0
             while written < size:
                 written += os.write(self._descriptor, b"".join(collected)[written:])
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> NoReturn:
+        with local_disk("writing a download", temporary=self._temporary):
+            raise error
 
     def __enter__(self) -> Self:
         return self

@@ -2,8 +2,7 @@
 
 import re
 import socket
-from collections.abc import Generator
-from contextlib import contextmanager
+from types import TracebackType
 
 import pycurl
 
@@ -65,23 +64,32 @@ def transfer_failed(code: int, message: str, *, answered: bool) -> FetchFailed |
     return FetchFailed(reason, _MEASURED.sub("", message), permanent=permanent)
 
 
-@contextmanager
-def translated(seconds: float) -> Generator[None]:
+class translated:  # noqa: N801 - used like a function; a generator would cost several times as much
     """Translate timeouts after ``seconds``, errors of lookups and of parsing. pixcore's own errors pass unchanged.
 
     Raises:
         FetchFailed: The network failed, or the URL is invalid.
     """
-    try:
-        yield
-    except (FetchFailed, PixcoreError):
-        raise
-    except AddressRefused as exc:
-        raise FetchFailed(MissReason.ADDRESS, str(exc)) from exc
-    except TimeoutError as exc:
-        raise FetchFailed(MissReason.TIMEOUT, f"longer than {seconds:g} seconds", permanent=False) from exc
-    except OSError as exc:
-        no_such_name = isinstance(exc, socket.gaierror) and exc.errno in _NO_SUCH_NAME
-        raise FetchFailed(MissReason.UNREACHABLE, one_line(exc), permanent=no_such_name) from exc
-    except ValueError as exc:  # such as idna's UnicodeError
-        raise FetchFailed(MissReason.NOT_A_URL, one_line(exc)) from exc
+
+    __slots__ = ("_seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, FetchFailed | PixcoreError):
+            return
+        if isinstance(error, AddressRefused):
+            raise FetchFailed(MissReason.ADDRESS, str(error)) from error
+        if isinstance(error, TimeoutError):
+            raise FetchFailed(MissReason.TIMEOUT, f"longer than {self._seconds:g} seconds", permanent=False) from error
+        if isinstance(error, OSError):
+            no_such_name = isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME
+            raise FetchFailed(MissReason.UNREACHABLE, one_line(error), permanent=no_such_name) from error
+        if isinstance(error, ValueError):  # such as idna's UnicodeError
+            raise FetchFailed(MissReason.NOT_A_URL, one_line(error)) from error

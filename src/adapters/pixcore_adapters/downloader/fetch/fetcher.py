@@ -56,7 +56,7 @@ class _Trace:
 
     def transfer(self) -> Transfer:
         """Return the record as a value."""
-        return Transfer(str(self.url or ""), self.status, self.tries, self.url not in {None, self.first})
+        return Transfer(str(self.url or ""), self.status, self.tries, self.url not in (None, self.first))
 
 
 class Take(Protocol):

@@ -14,7 +14,7 @@ from pixcore_adapters.downloader.fetch.address import is_public
 from pixcore_adapters.downloader.fetch.failures import FetchFailed, transfer_failed
 from pixcore_adapters.downloader.fetch.response import Response
 
-_MAX_HEAD = 128 * 1024  # bytes of all headers, also of provisional responses
+_MAX_HEAD = 128 * 1024  # bytes of all headers, also of provisional responses; libcurl itself stops at 300 kB
 _DISCARDED = 16 * 1024  # bytes of an unwanted body, such as an error page, read so that the connection can be reused
 _BLANK = frozenset({b"\r\n", b"\n"})  # ends the head of a response
 _PROVISIONAL = re.compile(rb"\S+\s+1")
@@ -73,9 +73,30 @@ def open_socket(address: tuple[int, int, int, tuple[str, int]], *, guarded: bool
     return _Socket(family, kind, protocol)
 
 
+def _last_head(lines: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the lines of the head that is not provisional, without trailers; none if it is incomplete.
+
+    Raises:
+        FetchFailed: The lines are more than ``_MAX_HEAD`` bytes.
+    """
+    if sum(map(len, lines)) > _MAX_HEAD:
+        raise FetchFailed(MissReason.MALFORMED, f"its headers have more than {_MAX_HEAD // 1024} kB")
+    start = 0
+    for position, line in enumerate(lines):
+        if line[:5] == b"HTTP/":
+            start = position
+        if line in _BLANK and not _PROVISIONAL.match(lines[start]):
+            return lines[start : position + 1]
+    return ()
+
+
 @define(eq=False)
 class Handle:
-    """One handle of libcurl, which serves one request after another, and the state of the present request."""
+    """One handle of libcurl, which serves one request after another, and the state of the present request.
+
+    libcurl appends the lines of the head to ``lines`` without running any Python code. They are parsed with the first
+    block of the body, or at the end of a response without one.
+    """
 
     options: Options
     curl: pycurl.Curl
@@ -87,52 +108,43 @@ class Handle:
     failure: BaseException | None = None
     enough: bool = False
     discarded: int = 0
-    head: list[bytes] = field(factory=list[bytes])
-    head_bytes: int = 0
+    lines: list[bytes] = field(factory=list[bytes])
     refused: FetchFailed | None = None
     tried: bool = False
+    pinned: str = ""
 
     def prepare(self, request: Request, opened: Opened, done: asyncio.Future[tuple[Response, Sequence[str]]]) -> None:
         """Set the handle up for a request."""
         curl = self.curl
         curl.setopt(pycurl.URL, request.url)
         curl.setopt(pycurl.TIMEOUT_MS, max(1, int(1000 * request.seconds)))
-        curl.setopt(pycurl.RESOLVE, [request.pinned] if request.pinned else [])
+        if request.pinned != self.pinned:
+            curl.setopt(pycurl.RESOLVE, [request.pinned] if request.pinned else [])
+            self.pinned = request.pinned
         curl.setopt(pycurl.COOKIELIST, "ALL")  # forgets those of the last request
         for cookie in request.cookies:
             curl.setopt(pycurl.COOKIELIST, cookie)
         self.request, self.opened, self.done = request, opened, done
         self.sink = self.response = self.failure = self.refused = None
         self.enough = self.tried = False
-        self.discarded = self.head_bytes = 0
-        self.head = []
+        self.discarded = 0
 
     def release(self) -> None:
         """Forget the request that has ended, with what its caller gave."""
         self.request = self.opened = self.done = self.sink = self.response = self.failure = None
-
-    def on_header(self, line: bytes) -> int | None:
-        """Keep a line of the head."""
-        self.head_bytes += len(line)
-        if self.head_bytes > _MAX_HEAD:
-            self.failure = FetchFailed(MissReason.MALFORMED, f"its headers have more than {_MAX_HEAD // 1024} kB")
-            return _ABORT
-        if self.response is not None:  # a trailer, after the body
-            return None
-        if line[:5] == b"HTTP/":  # a provisional response came before
-            self.head = []
-        self.head.append(line)
-        if line in _BLANK and not _PROVISIONAL.match(self.head[0]):
-            self.begin()
-            return self._discard(0) if self.sink is None else None
-        return None
+        self.lines.clear()
 
     def on_block(self, block: bytes) -> int | None:
         """Pass a block of the body on."""
-        if self.sink is None:
-            return self._discard(len(block))
+        sink = self.sink
+        if sink is None:
+            if self.response is None:
+                self.begin()
+                sink = self.sink
+            if sink is None:
+                return self._discard(len(block))
         try:
-            self.enough = bool(self.sink(block))
+            self.enough = bool(sink(block))
         except BaseException as error:  # noqa: BLE001 - raised by `result`; libcurl could only print it
             self.failure = error
             return _ABORT
@@ -141,8 +153,10 @@ class Handle:
     def begin(self) -> None:
         """Parse the head, and let the caller decide about the body."""
         try:
-            self.response = Response(self.head)
-            self.sink = self.opened(self.response) if self.opened else None
+            head = _last_head(self.lines)
+            if head:
+                self.response = Response(head)
+                self.sink = self.opened(self.response) if self.opened else None
         except BaseException as error:  # noqa: BLE001 - as in `on_block`
             self.failure = error
 
@@ -170,6 +184,8 @@ class Handle:
         Raises:
             FetchFailed, TimeoutError: It failed; or any error of the caller's functions.
         """
+        if self.response is None:
+            self.begin()
         if self.failure:
             raise self.failure
         if self.refused and not self.tried:

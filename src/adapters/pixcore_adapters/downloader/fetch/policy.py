@@ -18,7 +18,7 @@ _MAX_NOTE = 300
 
 def note(text: str) -> str:
     """Reduce a text that a server wrote to one short line of printable ASCII."""
-    return " ".join(text.split())[:_MAX_NOTE].encode("unicode_escape").decode()
+    return " ".join(text.split())[:_MAX_NOTE].encode("unicode_escape").decode() if text else ""
 
 
 @frozen

@@ -44,7 +44,8 @@ class Transfers:
         }
         self._idle: dict[Options, list[Handle]] = {}
         self._running: dict[pycurl.Curl, Handle] = {}
-        self._timer: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None  # when libcurl wants to be called
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -96,7 +97,7 @@ class Transfers:
         handle = Handle(options, pycurl.Curl())
         for option, value in (self._options | dict(options)).items():
             handle.curl.setopt(option, value)
-        handle.curl.setopt(pycurl.HEADERFUNCTION, handle.on_header)
+        handle.curl.setopt(pycurl.HEADERFUNCTION, handle.lines.append)
         handle.curl.setopt(pycurl.WRITEFUNCTION, handle.on_block)
         handle.curl.setopt(pycurl.OPENSOCKETFUNCTION, handle.on_socket)
         return handle
@@ -121,17 +122,31 @@ class Transfers:
             self._multi.assign(descriptor, True)  # handed back as `known`
 
     def _set_timer(self, milliseconds: int) -> None:
-        """Call libcurl after this time; -1 for never."""
+        """Call libcurl after this time; -1 for never.
+
+        libcurl moves its timer with every request. A timer of the loop that rings too early is set again then, which
+        costs less than to cancel it each time.
+        """
+        if milliseconds < 0:
+            self._due = None
+            return
+        due = self._due = self._loop.time() + milliseconds / 1000
+        if self._timer is None or self._timer.when() > due:
+            self._set_loop_timer(due)
+
+    def _set_loop_timer(self, due: float) -> None:
         if self._timer:
             self._timer.cancel()
-            self._timer = None
-        if milliseconds == 0:
-            self._timer = self._loop.call_soon(self._on_timer)
-        elif milliseconds > 0:
-            self._timer = self._loop.call_later(milliseconds / 1000, self._on_timer)
+        self._timer = self._loop.call_at(due, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
+        if self._due is None:
+            return
+        if self._due > self._loop.time():
+            self._set_loop_timer(self._due)
+            return
+        self._due = None
         self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._collect()
 
