@@ -17,7 +17,7 @@ from typing import IO, Any
 from attrs import field, frozen
 
 from pixcore.chunk.workspace import local_disk, temporary_file
-from pixcore.errors import StoreConflict, StoreNotFound
+from pixcore.errors import StoreConflict, StoreDenied, StoreNotFound
 from pixcore.model.requests import Slice
 from pixcore.planning.plan import Lane
 from pixcore.ports import BlobStore
@@ -150,10 +150,10 @@ def _part_key(snapshot: str, number: int) -> str:
 
 
 def _sha256_of(store: BlobStore, key: str) -> str | None:
-    """Return the sha256 of a blob; None if there is none."""
+    """Return the sha256 of a blob; None if there is none, or if it must not be read: who may write it may store it."""
     try:
         return store.head(key).sha256
-    except StoreNotFound:
+    except (StoreNotFound, StoreDenied):
         return None
 
 
