@@ -7,6 +7,7 @@ from pathlib import Path
 from random import sample
 
 import pytest
+from attrs import evolve
 
 from pixcore.model.chunks import ChunkKey, Claim
 from pixcore.model.images import Accepted, Candidate, CandidateKey, Download
@@ -70,6 +71,22 @@ class SeenImagesContract:
         assert hold(seen, one, ONE) is None
         assert hold(seen, other, ONE) == one.chunk
         assert hold(seen, other, OTHER) is None
+
+    def test_stated_bytes_of_another_chunk_are_known(
+        self, seen: SeenImages, repo: StatusRepo, claims: list[Claim]
+    ) -> None:
+        """What a source states of bytes is known before they are fetched; a chunk's own images are none of another."""
+        one, other = claims
+        candidate = evolve(ONE.download.candidate, checksum="sha1:" + "a" * 40)
+        stating = evolve(ONE, download=evolve(ONE.download, candidate=candidate))
+        hold(seen, one, stating)
+        hold(seen, one, OTHER)
+        assert seen.stated(other, candidate.checksum) == one.chunk
+        assert seen.stated(one, candidate.checksum) is None
+        assert (seen.stated(other, ""), seen.stated(other, "sha1:" + "b" * 40)) == (None, None)
+        assert seen.stated(claim_chunk(repo, *create_chunks(repo, 1, "another")), candidate.checksum) is None
+        repo.fail(one, "broken", retry_in=None)
+        assert seen.stated(other, candidate.checksum) is None
 
     def test_asking_again_is_no_duplicate(self, seen: SeenImages, claims: list[Claim]) -> None:
         """An attempt whose answer was lost may ask again without rejecting its own image."""

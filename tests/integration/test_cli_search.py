@@ -1,5 +1,6 @@
 """The pixcore command from a keyword to archives, with search engines and open APIs on loopback."""
 
+import hashlib
 import json
 import zipfile
 from collections import Counter
@@ -167,6 +168,27 @@ def test_a_source_that_is_lost_in_the_middle_leaves_full_chunks(site: Site, monk
     assert Counter(row["source"] for row in rows(ran)[1]) == {"openverse": 5, "commons": 7}
     lost = pixcore("outcomes", "red-panda", "--format", "jsonl")
     assert "openverse: its limit of requests is spent (http_429); try again later" in lost.out, lost
+
+
+def test_files_of_commons_that_the_dataset_has_are_not_fetched(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their SHA-1 is known before the download, whatever their address and the keyword that found them."""
+    monkeypatch.setenv("PIXCORE_USER_AGENT", "lab/1.0 (ann@lab.example)")
+    entries = [commons_entry(site.url(f"/{n}.jpg"), n) for n in range(4)]
+    for number, entry in enumerate(entries):
+        entry["imageinfo"][0]["sha1"] = hashlib.sha1(jpeg(number), usedforsecurity=False).hexdigest()
+    entries[3]["imageinfo"][0]["sha1"] = "0" * 40
+    site.routes |= {WIKI: CommonsApi(entries), "/copy.jpg": picture(jpeg(1))}
+    first = run(site, "--source", "commons", "--count", "2", "--dataset", "pandas")
+    assert (first.code, first.chunks[0]["accepted"]) == (0, 2)
+    entries[1]["imageinfo"][0]["url"] = site.url("/copy.jpg")
+    words = ("run", "young panda", "--source", "commons", "--count", "4", "--dataset", "pandas", "--json", "--quiet")
+    second = pixcore(*words, "--allow-private-hosts", site.host).chunks[-1]
+    assert (second["accepted"], second["missed"], second["rejected"]) == (
+        1,
+        {"seen_in_dataset": 2},
+        {"hash_mismatch": 1},
+    )
+    assert (site.paths().count("/0.jpg"), site.paths().count("/1.jpg"), "/copy.jpg" in site.paths()) == (1, 1, False)
 
 
 def test_a_chunk_whose_only_source_is_unreadable_fails_with_the_reason(site: Site) -> None:

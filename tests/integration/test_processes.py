@@ -149,7 +149,7 @@ def test_the_processes_of_a_run_count_as_one_worker(shared: SharedRun) -> None:
 class Waiting(MemoryDownloader):
     """A source that never delivers, and calls ``waiting`` while it waits."""
 
-    def download(self, slices: Any, into: Any, skip: Any, waiting: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - as the port
+    def download(self, slices: Any, into: Any, skip: Any, waiting: Any, *_: Any) -> Generator[Download | Miss]:  # noqa: ANN401 - as the port
         """Wait for ever."""
         while True:
             waiting()

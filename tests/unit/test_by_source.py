@@ -29,6 +29,7 @@ class Failing:
         into: Path,
         skip: frozenset[CandidateKey] = frozenset(),
         waiting: Callable[[], None] = do_nothing,
+        *_held: object,
     ) -> Generator[Download | Miss]:
         """See ``Downloader``."""
         try:

@@ -47,6 +47,7 @@ class Fetching:
         into: Path,
         skip: frozenset[CandidateKey] = frozenset(),
         waiting: Callable[[], None] = do_nothing,
+        *_held: object,
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``."""
         for item in MemoryDownloader({"q": self.pictures}).download(slices, into, skip, waiting):

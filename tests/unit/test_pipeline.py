@@ -353,7 +353,7 @@ def test_arrived_images_are_judged_while_the_source_is_slow(assembly: MemoryAsse
         return sum(isinstance(event, ImageAccepted) for event in assembly.events)
 
     class Slow(MemoryDownloader):
-        def download(self, slices: object, into: Path, skip: object, waiting: Callable[[], None]) -> object:
+        def download(self, slices: object, into: Path, skip: object, waiting: Callable[[], None], *_: object) -> object:
             for item in super().download(slices, into, skip):
                 waiting()
                 accepted.append(counted())

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from itertools import count
@@ -45,6 +45,7 @@ class Fake:
 
     urls: Callable[[], Iterator[str]]
     error: Exception | None = None
+    checksums: Sequence[str] = ()
     proposed: int = field(default=0, init=False)
 
     def candidates(self, slice_: Slice, pages: Pages) -> Generator[Candidate | Miss | Future[bytes]]:  # noqa: ARG002
@@ -52,7 +53,11 @@ class Fake:
         for position, url in enumerate(self.urls()):
             if position in range(slice_.start, slice_.stop):
                 self.proposed += 1
-                yield Candidate(CandidateKey(slice_.source, slice_.query, position), url, Provenance(title="a title"))
+                key, checksum = (
+                    CandidateKey(slice_.source, slice_.query, position),
+                    "".join(self.checksums[position:][:1]),
+                )
+                yield Candidate(key, url, Provenance(title="a title"), checksum=checksum)
         if self.error:
             raise self.error
 
@@ -290,6 +295,25 @@ def test_an_unavailable_source_is_raised_after_all_results(site: Site, tmp_path:
     with pytest.raises(SourceUnavailable, match="down"):
         next(items)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_bytes_that_another_chunk_has_are_not_fetched(site: Site, tmp_path: Path) -> None:
+    """Only candidates with a stated checksum are looked up; the miss says which chunk has the bytes."""
+    source = evolve(fake(site, "/0.jpg", "/1.jpg", "/2.jpg"), checksums=("sha1:a", "sha1:b", ""))
+    asked: list[str] = []
+
+    def holder(candidate: Candidate) -> str:
+        asked.append(candidate.checksum)
+        return "chunk 7 has the same bytes" if candidate.checksum == "sha1:b" else ""
+
+    items = list(WebDownloader({"a": source}, policy(site)).download([slice_of()], tmp_path, held=holder))
+    assert [(item.reason, item.permanent, item.detail) if isinstance(item, Miss) else "" for item in items] == [
+        "",
+        ("seen_in_dataset", True, "chunk 7 has the same bytes"),
+        "",
+    ]
+    assert asked == ["sha1:a", "sha1:b"]
+    assert "/1.jpg" not in site.paths()
 
 
 def test_a_full_disk_is_an_error_not_a_miss(site: Site, tmp_path: Path) -> None:

@@ -11,7 +11,17 @@ from pixcore.chunk.context import AttemptContext
 from pixcore.chunk.converting import converted_path
 from pixcore.chunk.outcome_log import OutcomeLog
 from pixcore.chunk.restoring import earlier_outcomes, restored
-from pixcore.model.images import MENDABLE, Accepted, CandidateKey, Download, Miss, Rejected, RejectReason, Transfer
+from pixcore.model.images import (
+    MENDABLE,
+    Accepted,
+    Candidate,
+    CandidateKey,
+    Download,
+    Miss,
+    Rejected,
+    RejectReason,
+    Transfer,
+)
 from pixcore.model.outcomes import ACCEPTED, transfer
 from pixcore.model.positions import as_text, candidate_number, from_text, listed_key
 from pixcore.model.quality import Fingerprint
@@ -102,6 +112,20 @@ class Candidates:
             _, earlier = self._restored.popleft()
             self.downloaded(earlier)
             yield earlier
+
+    def held(self, candidate: Candidate) -> str:
+        """Return which other chunk of the dataset has the bytes that the candidate's checksum states; ``""`` if none.
+
+        Candidates of lists are fetched nevertheless: a placeholder is known by the number of URLs that lead to it.
+        """
+        seen, claim = self.context.using.seen, self.context.claim
+        key = candidate.key
+        if seen is None or any(
+            part.snapshot for part in self.slices if (part.source, part.query) == (key.source, key.query)
+        ):
+            return ""
+        holder = self.context.write(lambda: seen.stated(claim, candidate.checksum))
+        return f"chunk {holder} has the same bytes" if holder else ""
 
     def downloaded(self, download: Download) -> None:
         """Record a download."""

@@ -177,7 +177,7 @@ class Collector:
         for attempt in context.retrying(context.using.policies.download, Phase.DOWNLOAD):
             with attempt:
                 items = context.using.downloader.download(
-                    candidates.slices, self.into, frozenset(candidates.done), self._while_waiting
+                    candidates.slices, self.into, frozenset(candidates.done), self._while_waiting, candidates.held
                 )
                 with closing(items):
                     while item := self._next(items):

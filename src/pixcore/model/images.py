@@ -38,6 +38,7 @@ class MissReason(StrEnum):
     ENCODING = "content_encoding"
     RATE_LIMIT = "rate_limit"
     REPEATED = "repeated_url"
+    SEEN = "seen_in_dataset"  # known before it is fetched; ``RejectReason.SEEN`` is its name after that
     LICENSE = "license_not_allowed"
     CHANGED = "source_changed"
     UNAVAILABLE = "source_unavailable"

@@ -95,6 +95,16 @@ class SeenImages(Protocol):
         """
         ...
 
+    def stated(self, claim: Claim, checksum: str) -> ChunkKey | None:
+        """Return which other chunk of the dataset holds an image whose candidate states this checksum; None if none.
+
+        ``checksum`` is as in a ``Candidate``. An image whose candidate states another kind of checksum is not found.
+
+        Raises:
+            StatusUnavailable: The database cannot be reached.
+        """
+        ...
+
     def keep(self, claim: Claim, since: int) -> None:
         """Pass the holds of the chunk's attempts from ``since`` on to the claim's attempt. Idempotent.
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from attrs import frozen
 
 from pixcore.errors import InvalidRequest
-from pixcore.model.images import CandidateKey, Download, Miss
+from pixcore.model.images import Candidate, CandidateKey, Download, Miss
 from pixcore.model.requests import Slice
 from pixcore.ports import Downloader
-from pixcore.ports.downloader import do_nothing
+from pixcore.ports.downloader import do_nothing, held_nowhere
 from pixcore_adapters.downloader.failed import skip_failed
 
 
@@ -30,13 +30,14 @@ class BySource:
         into: Path,
         skip: frozenset[CandidateKey] = frozenset(),
         waiting: Callable[[], None] = do_nothing,
+        held: Callable[[Candidate], str] = held_nowhere,
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``."""
         # grouped by downloader, not by source: one that serves several sources must see all of them, because it raises
         # SourceChanged only if none of them delivers
         pairs = ((self._downloader(slice_.source), slice_) for slice_ in slices)
         runs = (list(group) for _, group in groupby(pairs, key=lambda pair: id(pair[0])))
-        streams = (run[0][0].download([slice_ for _, slice_ in run], into, skip, waiting) for run in runs)
+        streams = (run[0][0].download([slice_ for _, slice_ in run], into, skip, waiting, held) for run in runs)
         return skip_failed(streams, delivered=bool(skip))
 
     def _downloader(self, source: str) -> Downloader:

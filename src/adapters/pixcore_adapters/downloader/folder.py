@@ -20,7 +20,7 @@ from pixcore.errors import InvalidRequest, SourceUnavailable, one_line
 from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
 from pixcore.model.requests import Slice
 from pixcore.ports import BlobStore
-from pixcore.ports.downloader import do_nothing
+from pixcore.ports.downloader import do_nothing, held_nowhere
 from pixcore_adapters.downloader.listing import Listing, new_listing, path_below, read
 
 SOURCE = "folder"
@@ -94,6 +94,7 @@ class FolderDownloader:
         into: Path,
         skip: frozenset[CandidateKey] = frozenset(),
         waiting: Callable[[], None] = do_nothing,  # noqa: ARG002 - a folder never waits
+        held: Callable[[Candidate], str] = held_nowhere,  # noqa: ARG002 - copying costs nothing
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``. Copies one file at a time: on a local disk, concurrency gains nothing."""
         number = 0

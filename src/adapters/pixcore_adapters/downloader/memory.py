@@ -11,7 +11,7 @@ from pixcore.chunk.workspace import local_disk
 from pixcore.errors import InvalidRequest
 from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
 from pixcore.model.requests import Slice
-from pixcore.ports.downloader import do_nothing
+from pixcore.ports.downloader import do_nothing, held_nowhere
 
 
 @frozen
@@ -34,6 +34,7 @@ class MemoryDownloader:
         into: Path,
         skip: frozenset[CandidateKey] = frozenset(),
         waiting: Callable[[], None] = do_nothing,  # noqa: ARG002 - memory never waits
+        held: Callable[[Candidate], str] = held_nowhere,  # noqa: ARG002 - copying costs nothing
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``."""
         for slice_ in slices:

@@ -15,7 +15,7 @@ from attrs import define, evolve, field, frozen
 from pixcore.errors import InvalidRequest, SourceChanged, TransientError
 from pixcore.model.images import Candidate, CandidateKey, Download, Miss, MissReason
 from pixcore.model.requests import Slice
-from pixcore.ports.downloader import do_nothing
+from pixcore.ports.downloader import do_nothing, held_nowhere
 from pixcore_adapters.downloader.failed import mark_failed, skip_failed
 from pixcore_adapters.downloader.fetch.fetcher import Fetcher
 from pixcore_adapters.downloader.fetch.pages import PageAnswer, PageRequest
@@ -114,13 +114,14 @@ class WebDownloader:
         into: Path,
         skip: frozenset[CandidateKey] = frozenset(),
         waiting: Callable[[], None] = do_nothing,
+        held: Callable[[Candidate], str] = held_nowhere,
     ) -> Generator[Download | Miss]:
         """See ``pixcore.ports.Downloader``."""
         window = _Window(2 * self.policy.in_flight)
         try:
             with (
                 fetching(partial(Fetcher, self.policy, pacing=self.pacing)) as submit,
-                closing(self._proposals(slices, skip, partial(_fetch_page, submit, self._requests))) as proposals,
+                closing(self._proposals(slices, skip, held, partial(_fetch_page, submit, self._requests))) as proposals,
             ):
                 while True:
                     window.fill(proposals, partial(_fetch_image, into, submit))
@@ -139,9 +140,16 @@ class WebDownloader:
                     fetch.path.unlink(missing_ok=True)
 
     def _proposals(
-        self, slices: Sequence[Slice], skip: frozenset[CandidateKey], pages: Pages
+        self,
+        slices: Sequence[Slice],
+        skip: frozenset[CandidateKey],
+        held: Callable[[Candidate], str],
+        pages: Pages,
     ) -> Generator[Candidate | Miss | Future[PageAnswer]]:
-        """Yield what the sources propose, without the candidates in ``skip``, and with repeated URLs as misses."""
+        """Yield what the sources propose, without the candidates in ``skip``.
+
+        Repeated URLs, and bytes that another chunk has, are misses.
+        """
         streams = (mark_failed(slice_, self._source(slice_.source).candidates(slice_, pages)) for slice_ in slices)
         known: set[bytes] = set()  # digests, because URLs in a list may be long
         with closing(skip_failed(streams, delivered=bool(skip))) as proposals:
@@ -152,8 +160,11 @@ class WebDownloader:
                     if digest in known:
                         item = Miss(item, MissReason.REPEATED, permanent=True)
                     known.add(digest)  # also for a candidate in `skip`: an earlier call fetched it
-                if isinstance(item, Future) or _candidate(item).key not in skip:
+                if isinstance(item, Future):
                     yield item
+                elif _candidate(item).key not in skip:
+                    holder = held(item) if isinstance(item, Candidate) and item.checksum else ""
+                    yield Miss(_candidate(item), MissReason.SEEN, permanent=True, detail=holder) if holder else item
 
     def _source(self, name: str) -> Source:
         if name not in self.sources:

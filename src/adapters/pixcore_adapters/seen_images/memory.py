@@ -16,6 +16,7 @@ from pixcore.ports.seen_images import LISTED_PAIRS, NearGroup, SeenImage, url_ke
 class _Hold:
     claim: Claim
     image: SeenImage
+    checksum: str = ""
 
 
 @define
@@ -35,6 +36,14 @@ class MemorySeenImages:
         """See ``SeenImages``."""
         with self._lock:
             return [self._hold(claim, image) for image in images]
+
+    def stated(self, claim: Claim, checksum: str) -> ChunkKey | None:
+        """See ``SeenImages``."""
+        with self._lock:
+            holds = [hold for (dataset, _), hold in self._holds.items() if dataset == claim.chunk.dataset]
+        others = (hold.claim for hold in holds if hold.claim.chunk != claim.chunk and hold.checksum == checksum != "")
+        counting = (other.chunk for other in others if self._counts(other, Status.PROCESSING, Status.COMPLETED))
+        return next(counting, None) if claim.chunk.dataset else None
 
     def keep(self, claim: Claim, since: int) -> None:
         """See ``SeenImages``."""
@@ -97,11 +106,10 @@ class MemorySeenImages:
     def share(self, source: ChunkKey, claim: Claim, images: Collection[str] | None = None) -> None:
         """Hold the images of another chunk, all or those with these sha256, for the claim's attempt too."""
         with self._lock:
-            held = [hold.image for hold in self._holds.values() if hold.claim.chunk == source]
-            for image in held:
-                if images is None or image.sha256 in images:
-                    hold = _Hold(claim, evolve(image, chunk=claim.chunk))
-                    self._holds[claim.chunk.dataset, image.sha256] = hold
+            for hold in [hold for hold in self._holds.values() if hold.claim.chunk == source]:
+                if images is None or hold.image.sha256 in images:
+                    shared = evolve(hold, claim=claim, image=evolve(hold.image, chunk=claim.chunk))
+                    self._holds[claim.chunk.dataset, hold.image.sha256] = shared
 
     def forget(self, dataset: str) -> None:
         """End all holds of a dataset, and its records of URLs."""
@@ -119,7 +127,7 @@ class MemorySeenImages:
         if existing and self._counts(existing.claim, Status.PROCESSING, Status.COMPLETED):
             return existing.claim.chunk
         seen = SeenImage(claim.chunk, image.sha256, image.download.candidate.url, image.fingerprint)
-        self._holds[dataset, image.sha256] = _Hold(claim, seen)
+        self._holds[dataset, image.sha256] = _Hold(claim, seen, image.download.candidate.checksum)
         return None
 
     def _counts(self, holder: Claim, *states: Status) -> bool:

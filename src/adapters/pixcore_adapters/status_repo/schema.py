@@ -19,7 +19,7 @@ from pixcore_adapters.status_repo import counting
 
 VERSION_TABLE = "pixcore_version"
 # oldest first; migrations/versions has one module for each
-VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+VERSIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 
 metadata = MetaData()
 
@@ -31,6 +31,8 @@ def _name(length: int) -> TypeEngine[str]:
     """Build a text column type that compares by code points, whatever the server's locale."""
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
+
+CHECKSUM_LENGTH = 80  # characters: a kind, and at most 64 hex digits
 
 registry = Table(
     "pixcore_registry",
@@ -148,7 +150,16 @@ seen_images = Table(
     Column("dhash", BigInteger, nullable=False),
     Column("hash_method", Text, nullable=False),
     Column("flat", Boolean, nullable=False),
+    Column("checksum", _name(CHECKSUM_LENGTH), nullable=False, server_default=""),  # as the candidate states it; or ""
     Index("pixcore_seen_images_by_chunk", "dataset", "chunk_id"),
+)
+# of few images, because most sources state none
+Index(
+    "pixcore_seen_images_by_checksum",
+    seen_images.c.dataset,
+    seen_images.c.checksum,
+    postgresql_where=seen_images.c.checksum != "",
+    sqlite_where=seen_images.c.checksum != "",
 )
 
 seen_urls = Table(

@@ -11,7 +11,7 @@ from pixcore.model.images import Accepted
 from pixcore.model.quality import Fingerprint, NearRule
 from pixcore.ports.seen_images import LISTED_PAIRS, NearGroup, SeenImage, url_key
 from pixcore_adapters.status_repo import database, statements
-from pixcore_adapters.status_repo.schema import chunks, seen_images, seen_urls
+from pixcore_adapters.status_repo.schema import CHECKSUM_LENGTH, chunks, seen_images, seen_urls
 
 _PAGE = 1000  # rows in one statement; bounds memory, and stays below the databases' limits on parameters
 
@@ -55,6 +55,22 @@ class SqlSeenImages:
             # retry the images whose holder changed between the statements
             remaining = {sha256: image for sha256, image in remaining.items() if sha256 not in holders}
         return [holders[image.sha256] for image in images]
+
+    def stated(self, claim: Claim, checksum: str) -> ChunkKey | None:
+        """See ``SeenImages``. One statement, by an index."""
+        dataset = claim.chunk.dataset
+        if not dataset or not checksum:
+            return None
+        others = and_(
+            seen_images.c.dataset == dataset,
+            seen_images.c.checksum == checksum,
+            seen_images.c.chunk_id != claim.chunk.id,
+            _COUNTS,
+        )
+        query = select(seen_images.c.chunk_id).join(chunks, _CHUNK).where(others).limit(1)
+        with database.autocommit(self.engine) as connection:
+            chunk = connection.execute(query).scalar_one_or_none()
+        return None if chunk is None else ChunkKey(dataset, chunk)
 
     def keep(self, claim: Claim, since: int) -> None:
         """See ``SeenImages``. One statement."""
@@ -193,6 +209,7 @@ def _columns(claim: Claim, image: Accepted) -> dict[str, object]:
         "dhash": _signed(image.fingerprint.dhash),
         "hash_method": image.fingerprint.method,
         "flat": image.fingerprint.flat,
+        "checksum": image.download.candidate.checksum[:CHECKSUM_LENGTH],
     }
 
 
