@@ -71,4 +71,6 @@ def test_the_installed_wheel_works_without_the_checkout(wheel: Path, tmp_path: P
 
     assert where == {name: [str(site / name)] for name in PACKAGES}
     run(python, "-I", "-c", "".join(f"import pixcore_contract.{suite}\n" for suite in SUITES), cwd=tmp_path)
+    # the library's names come from the entry points of the installed distribution
+    run(python, "-I", "-c", "import pixcore as px; assert callable(px.collect) and 'open' in dir(px)", cwd=tmp_path)
     assert "demo" in run(tmp_path / "venv/bin/pixcore", "--help", cwd=tmp_path)

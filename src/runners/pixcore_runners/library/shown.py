@@ -73,6 +73,7 @@ class _Cell:
     clock: Callable[[], float] = time.monotonic
     _begun: float = field(init=False)
     _accepted: Counter[int] = field(init=False, factory=Counter[int])  # by chunk
+    _whole: set[int] = field(init=False, factory=set[int])  # chunks that want all that folders and lists hold
     _rejected: int = field(init=False, default=0)
     _lines: list[str] = field(init=False, factory=list[str])
     _lock: threading.Lock = field(init=False, factory=threading.Lock)
@@ -97,8 +98,10 @@ class _Cell:
     def _count(self, event: Event) -> None:
         chunk = event.chunk.id
         match event:
-            case ChunkClaimed():
+            case ChunkClaimed(request=request):
                 self._accepted[chunk] = 0
+                if request.whole:
+                    self._whole.add(chunk)
             case ImageAccepted():
                 self._accepted[chunk] += 1
             case ImageWithdrawn():
@@ -110,6 +113,8 @@ class _Cell:
                 self._lines.append(f"chunk {chunk}: {retrying(event)}")
             case ChunkCompleted(result=result):
                 self._accepted[chunk] = result.progress.accepted
+                if chunk in self._whole:
+                    self.wanted -= result.shortfall
             case ChunkEnded():
                 self._accepted[chunk] = 0
                 self._lines.append(f"chunk {chunk}: {ending(event)}")
