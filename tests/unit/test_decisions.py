@@ -21,6 +21,7 @@ from pixcore import (
     Fingerprint,
     InvalidRequest,
     NearRule,
+    NoValidImages,
     Quality,
     Slice,
     TwinRule,
@@ -108,6 +109,19 @@ def test_an_excluded_image_never_comes_back(work: Path) -> None:
     assert found.sentence.endswith("it was excluded by hand: by ann on 2026-05-04: watermark (excluded).")
     with archives.fetch_key(record.chunk.key.outcomes_key(".previews.zip"), 10**6) as (file, _, _):
         assert zipfile.ZipFile(file).namelist() == [f"{line['sha256']}.webp"]
+
+
+def test_a_chunk_whose_images_are_all_excluded_says_so(work: Path) -> None:
+    """Other sources or limits are no remedy. Images that are rejected for other reasons, too, are."""
+    images = [picture(0), picture(1)]
+    with pytest.raises(NoValidImages) as raised:
+        run(MemoryAssembly(work, images), *(about(data, EXCLUDE) for data in images))
+    assert str(raised.value) == (
+        "every image of 'cat' was excluded by a decision (excluded: 2); include some with `pixcore include d`, or name"
+        " other sources"
+    )
+    with pytest.raises(NoValidImages, match="no valid image of 'cat'"):
+        run(MemoryAssembly(work, [*images, b"rubbish"]), *(about(data, EXCLUDE) for data in images))
 
 
 def test_near_copies_of_an_excluded_image_are_excluded_too(work: Path) -> None:

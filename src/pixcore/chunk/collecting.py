@@ -20,7 +20,7 @@ from pixcore.chunk.selection import Selection
 from pixcore.errors import InvalidRequest, NoValidImages, PixcoreError, SourceUnavailable
 from pixcore.filters.apply import apply_filters
 from pixcore.model.chunks import Phase
-from pixcore.model.images import Accepted, Download, Miss, Rejected
+from pixcore.model.images import Accepted, Download, Miss, Rejected, RejectReason
 from pixcore.model.rows import Row
 
 
@@ -211,4 +211,9 @@ class Collector:
             return SourceUnavailable(f"no image of {keyword!r} could be fetched for now ({listed})")
         if not listed:
             return NoValidImages(f"no source has a candidate for {keyword!r}; try other words or sources")
+        if counts.rejected.keys() == {RejectReason.EXCLUDED}:
+            return NoValidImages(
+                f"every image of {keyword!r} was excluded by a decision ({listed}); include some with `pixcore include"
+                f" {self.context.request.dataset}`, or name other sources"
+            )
         return NoValidImages(f"no valid image of {keyword!r} ({listed}); try other sources or limits")
