@@ -171,13 +171,16 @@ class SqlDatasets:
 
     def _sums(self) -> Executable:
         number_in = database.dialect_of(self.engine).number_in
+        # of a completed chunk, the column has the number; to find it in the result costs as much as all the rest
+        completed = chunks.c.status == Status.COMPLETED
+        images = case((completed, chunks.c.accepted), else_=number_in(chunks.c.result, "accepted"))
         return (
             select(
                 chunks.c.dataset,
                 chunks.c.status,
                 func.count().label("chunks"),
                 func.sum(case((self._held, 1), else_=0)).label("running"),
-                func.sum(number_in(chunks.c.result, "accepted")).label("images"),
+                func.sum(images).label("images"),
                 func.sum(number_in(chunks.c.result, "bytes")).label("bytes"),
             )
             .group_by(chunks.c.dataset, chunks.c.status)
