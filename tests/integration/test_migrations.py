@@ -106,7 +106,8 @@ def test_chunks_of_before_are_as_if_they_were_made_now(engine: Engine) -> None:
         )
         connection.exec_driver_sql(
             "WITH RECURSIVE n(n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM n WHERE n < 3499)"
-            " INSERT INTO pixcore_chunks SELECT 'e', n, n, replace(request, '\"cat\"', '\"dog\"'), status, phase,"
+            " INSERT INTO pixcore_chunks SELECT 'e', n, n,"
+            ' replace(replace(request, \'"cat"\', \'"dog"\'), \'"dataset": "d"\', \'"dataset": "e"\'), status, phase,'
             " attempt, failures, owner, lease_expires_at, due_at, cancel_requested, progress, result, error, revision"
             " FROM pixcore_chunks, n WHERE id = 7"
         )
@@ -123,9 +124,9 @@ def test_chunks_of_before_are_as_if_they_were_made_now(engine: Engine) -> None:
     assert repo.summary() == {"d": {Status.COMPLETED: 1, Status.PROCESSING: 1}, "e": {Status.COMPLETED: 2500}}
     planned = repo.planned("e", "dog")
     assert (planned.chunks, planned.images, [part.stop for part in planned.furthest]) == (2500, 2500, [1])
+    assert list(repo.overdue("")) == []
     repo.reopen(ChunkKey("e", 1234))
     assert repo.summary()["e"] == {Status.COMPLETED: 2499, Status.PENDING: 1}
-    assert list(repo.overdue("")) == []
 
 
 def test_the_steps_lead_to_the_tables_that_the_code_uses(engine: Engine) -> None:
