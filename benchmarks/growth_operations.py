@@ -222,7 +222,7 @@ class Operation:
         name: In the table.
         growth: What it is about.
         run: Takes the number of the call, from 0 on.
-        once: Whether a second call has nothing left to do.
+        once: Whether it is called once, because a second call has nothing left to do or takes long.
     """
 
     name: str
@@ -242,8 +242,8 @@ OPERATIONS = (
     Operation("read all records", Growth.DATASET, _find),
     Operation("status --json", Growth.DATASET, _status),
     Operation("run again, with nothing to do", Growth.DATASET, _run_again),
-    Operation("verify, of missing archives", Growth.DATASET, _verify),
-    Operation("report, of missing archives", Growth.DATASET, _report),
+    Operation("verify, of missing archives", Growth.DATASET, _verify, once=True),
+    Operation("report, of missing archives", Growth.DATASET, _report, once=True),
     Operation("export, up to the first image", Growth.DATASET, _export),
     Operation("status --duplicates of look-alikes", Growth.DATASET, _duplicates),
     Operation("list all datasets", Growth.DATASET, _list),

@@ -25,8 +25,8 @@ def command(shell: Shell, dataset: str, out: str) -> None:
     """Write one HTML page that shows DATASET: its images, what was left out and why, and how its chunks fared.
 
     The page loads nothing from the network, so it can be sent as a file. Every archive is read once. All images are
-    counted; at most 10,000 are shown, spread evenly. A file that is not a report is never
-    replaced. Exits with 3 if an archive could not be read.
+    counted; at most 10,000 are shown, spread evenly, and at most 2,000 chunks are listed. A file that is not a report
+    is never replaced. Exits with 3 if an archive could not be read.
 
     Example: `pixcore report red-panda --out red-panda.html`
     """
