@@ -2,19 +2,21 @@
 
 import json
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 from memory_assembly import MemoryAssembly, picture
+from reports import a_record
 
 from pixcore import ChunkRecord, ChunkRequest, Download, Miss, NoValidImages, Slice, StoreDenied
 from pixcore_adapters.blob_store.memory import MemoryBlobStore
 from pixcore_adapters.downloader.memory import MemoryDownloader
 from pixcore_runners.cli.commands import DONE, NOTHING, PARTIAL
 from pixcore_runners.cli.document import document, document_text, exit_code
+from pixcore_runners.cli.tables import chunk_tables
 from pixcore_runners.planning.advice import Ending
 
 
@@ -111,6 +113,21 @@ def test_the_printed_document_is_made_a_chunk_at_a_time(assembly: MemoryAssembly
     read.clear()
     for part in document_text("d", (read.append(record) or record for record in found)):
         assert part.count('"id": ') == 0 or f'"id": {read[-1].chunk.id}' in part  # none is read ahead
+
+
+def test_the_tables_of_many_chunks_are_made_one_after_the_other() -> None:
+    """The first of a million lines must be printed before the last record is read, and none lost between two tables."""
+    found, read = a_record(1, accepted=1), 0
+
+    def records_read() -> Iterator[ChunkRecord]:
+        nonlocal read
+        for _ in range(2_001):
+            read += 1
+            yield found
+
+    tables = chunk_tables(records_read())
+    assert (next(tables).row_count, read) == (1000, 1001)
+    assert [table.row_count for table in tables] == [1000, 1]
 
 
 @pytest.mark.parametrize(
