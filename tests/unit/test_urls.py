@@ -224,8 +224,8 @@ def test_a_quote_that_is_never_closed_ends_with_its_cell(tmp_path: Path) -> None
         ("list.txt.gz", gzip.compress(b"x" * 9999, mtime=0)[:-9], "cannot be read: EOFError"),
         ("list.txt.gz", gzip.compress(b"x" * 9999, mtime=0)[:12] + b"\xff" * 99, "cannot be read: error"),
         ("list.txt.gz", b"http://a.example/1.jpg", "cannot be read: BadGzipFile"),
-        ("gone.txt", None, "cannot be read: FileNotFoundError"),
-        ("gone.txt/x.txt", None, "cannot be read: FileNotFoundError"),
+        ("gone.txt", None, "cannot be read: No such file or directory"),
+        ("gone.txt/x.txt", None, "cannot be read: No such file or directory"),
         (".", None, "holds no list"),
     ],
 )
