@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from apis import PagesInMemory
-from attrs import frozen
+from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +20,7 @@ from pixcore_adapters.downloader.sources.page_requests import PageRequests
 from pixcore_adapters.downloader.sources.paged import PagedSource
 from pixcore_adapters.downloader.sources.search import (
     About,
+    Credential,
     Overloaded,
     PageAnswer,
     PageRequest,
@@ -254,6 +255,20 @@ def test_a_page_that_cannot_be_kept_hides_no_error(tmp_path: Path) -> None:
     source = PagedSource(MadeUpSearch(), keep_pages=tmp_path / "file")
     with pytest.raises(SourceChanged, match=r"it is no list .*; the page could not be saved: FileExistsError"):
         read(source, slice_of(0, 3), same_page(b"<html>"))
+
+
+def test_a_worker_without_the_key_ends_the_source_with_the_remedy() -> None:
+    """The machine that plans may have the key and a worker not; the other sources of the chunk go on."""
+
+    class Keyed(MadeUpSearch):
+        @property
+        def about(self) -> About:
+            return evolve(super().about, credentials=(Credential("MADE_KEY", "https://made.example/keys"),))
+
+    with pytest.raises(
+        SourceChanged, match=r"made needs MADE_KEY, which is not set; get a key at https://made\.example/keys"
+    ):
+        read(PagedSource(Keyed(), missing="MADE_KEY"), slice_of(0, 3), pages_of([]))
 
 
 # -- limits by the minute --------------------------------------------------------------------------------------------
