@@ -316,18 +316,23 @@ def test_any_damage_gives_results_or_is_unreadable(kind: Kind, data: st.DataObje
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
 )
 ADDRESSES = st.text(st.characters()).map("https://{}".format) | JSON
 
 
-@given(st.lists(st.fixed_dictionaries({"murl": ADDRESSES}, optional={"purl": ADDRESSES, "t": JSON})))
+@given(st.lists(st.fixed_dictionaries({"murl": ADDRESSES}, optional={"purl": ADDRESSES, "t": JSON}), max_size=4))
 def test_any_values_of_bing_are_read(values: list[dict[str, object]]) -> None:
     """Any values in Bing's JSON are read."""
     read(KINDS["bing"], bing_links(map(json.dumps, values)))
 
 
-@given(st.lists(st.fixed_dictionaries({}, optional={"objURL": JSON, "hoverURL": ADDRESSES, "fromPageTitle": JSON})))
+@given(
+    st.lists(
+        st.fixed_dictionaries({}, optional={"objURL": JSON, "hoverURL": ADDRESSES, "fromPageTitle": JSON}), max_size=4
+    )
+)
 def test_any_values_of_baidu_are_read(values: list[dict[str, object]]) -> None:
     """Any values in Baidu's JSON are read."""
     read(KINDS["baidu"], json.dumps({"data": values}).encode())
