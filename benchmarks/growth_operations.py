@@ -222,13 +222,15 @@ class Operation:
         name: In the table.
         growth: What it is about.
         run: Takes the number of the call, from 0 on.
-        once: Whether it is called once, because a second call has nothing left to do or takes long.
+        once: Whether it is called once, because a second call has nothing left to do or a call takes minutes.
+        most: The largest number of chunks that it is measured with.
     """
 
     name: str
     growth: Growth
     run: Callable[[Place, int], None]
     once: bool = False
+    most: int = 1_000_000
 
 
 OPERATIONS = (
@@ -242,8 +244,8 @@ OPERATIONS = (
     Operation("read all records", Growth.DATASET, _find),
     Operation("status --json", Growth.DATASET, _status),
     Operation("run again, with nothing to do", Growth.DATASET, _run_again),
-    Operation("verify, of missing archives", Growth.DATASET, _verify, once=True),
-    Operation("report, of missing archives", Growth.DATASET, _report, once=True),
+    Operation("verify, of missing archives", Growth.DATASET, _verify, once=True, most=10_000),
+    Operation("report, of missing archives", Growth.DATASET, _report, once=True, most=10_000),
     Operation("export, up to the first image", Growth.DATASET, _export),
     Operation("status --duplicates of look-alikes", Growth.DATASET, _duplicates),
     Operation("list all datasets", Growth.DATASET, _list),
