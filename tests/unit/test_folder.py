@@ -1,6 +1,7 @@
 """A folder may hold anything: planned positions stay valid, and every file becomes a download or a miss."""
 
 import errno
+import hashlib
 import io
 import os
 import shutil
@@ -13,7 +14,6 @@ import pytest
 from listings import lane_of
 
 from pixcore.errors import InvalidRequest, SourceUnavailable, StoreConflict, StoreNotFound
-from pixcore.model.archives import Blob
 from pixcore.model.images import Download, Miss
 from pixcore.model.requests import Slice
 from pixcore.planning.plan import DatasetRequest, KeywordRequest, Lane, plan
@@ -211,20 +211,18 @@ def test_a_folder_that_cannot_be_listed_to_the_end_is_refused(
         lane_of(downloader, photos, "cats")
 
 
-def test_another_blob_at_the_listings_key_is_refused(store: MemoryBlobStore, photos: Path, tmp_path: Path) -> None:
+def test_another_blob_at_the_listings_key_is_refused(
+    downloader: FolderDownloader, store: MemoryBlobStore, photos: Path, tmp_path: Path
+) -> None:
     """A blob at the listing's key with another hash is damaged or foreign, so it is refused."""
-
-    class Damaged(MemoryBlobStore):
-        def head(self, key: str) -> Blob:
-            (tmp_path / "else").write_bytes(b"")
-            empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-            return store.put(key, tmp_path / "else", sha256=empty, size=0, content_type="", metadata={})
-
     put(photos, "a")
-    damaged = FolderDownloader(Damaged())
-    lane_of(damaged, photos, "cats")
+    key = f"{whole(lane_of(downloader, photos, 'cats'))[0].snapshot}/000000.jsonl"
+    store.delete(key)
+    (tmp_path / "else").write_bytes(b"")
+    empty = hashlib.sha256().hexdigest()
+    store.put(key, tmp_path / "else", sha256=empty, size=0, content_type="", metadata={})
     with pytest.raises(StoreConflict, match="already exists"):
-        lane_of(damaged, photos, "cats")
+        lane_of(downloader, photos, "cats")
 
 
 def test_a_missing_listing_is_an_error(
