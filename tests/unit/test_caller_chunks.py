@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,15 @@ from pixcore_runners.settings import Settings
 
 
 @pytest.fixture
-def assembly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Assembly:
-    """Return an assembly with an empty status database and store."""
+def assembly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Assembly]:
+    """Yield an assembly with an empty status database and store, and close the database."""
     at_home(tmp_path, monkeypatch)
     settings = Settings(
         store=f"file:{tmp_path}/blobs", status=f"sqlite:///{tmp_path}/status.db", chunk_size=20, source=("openverse",)
     )
-    return assemble(settings, create=True)
+    made = assemble(settings, create=True)
+    yield made
+    made.status.engine.dispose()
 
 
 def named(assembly: Assembly, number: int, metadata: Mapping[str, Any] | None) -> Chunk:

@@ -138,7 +138,8 @@ def test_closing_early_leaves_nothing(site: Site, tmp_path: Path, pulled: int) -
     taken = [next(items) for _ in range(pulled)]
     assert not pulled or begun.wait(10)
     items.close()
-    assert (set(threading.enumerate()) - threads, handles(site)) == (set(), before)
+    # what an earlier test left to the garbage collector may close meanwhile
+    assert (set(threading.enumerate()) - threads, handles(site) - before) == (set(), set())
     assert sorted(into.iterdir()) == sorted(item.path for item in taken if isinstance(item, Download))
     assert len(taken) == pulled
 
