@@ -1,4 +1,4 @@
-"""DuckDuckGo's images, through the library ddgs (https://pypi.org/project/ddgs/), an optional extra.
+"""DuckDuckGo's images, through the library ddgs, an optional extra.
 
 The library fetches the pages itself, as a web browser; pixcore only reads its results, and fetches the images.
 """
