@@ -1,10 +1,10 @@
 """Read JSON responses of APIs. A value of an unexpected type counts as absent."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pixcore.redaction import without_values
-from pixcore_adapters.downloader.sources.search import Unreadable
+from pixcore_adapters.downloader.sources.search import Result, Unreadable
 
 _SHOWN = 200
 _MAX_TEXT = 2000  # characters of a text in a row
@@ -39,6 +39,29 @@ def mapping(value: object) -> Mapping[str, object]:
 def items(value: object) -> Sequence[object] | None:
     """Return the value if it is a JSON array, else None."""
     return value if isinstance(value, list) else None
+
+
+def results(
+    value: object,
+    result: Callable[[Mapping[str, object]], Result | None],
+    *,
+    array: str = "results",
+    reason: str,
+    none: str = "none of its results has an image URL",
+) -> Sequence[Result | None]:
+    """Return what ``result`` makes of each object of an array, in order.
+
+    Raises:
+        Unreadable: The page has no such ``array``, for the ``reason`` that it gives; or, with ``none`` as the message,
+            no object is a result.
+    """
+    found = items(value)
+    if found is None:
+        raise Unreadable(f"it has no list of {array}; {reason or 'it gives no reason'}")
+    made = [result(mapping(each)) for each in found]
+    if made and not any(made):
+        raise Unreadable(none)
+    return made
 
 
 def address(value: object) -> str:

@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from pixcore.model.images import Provenance
 from pixcore_adapters.downloader import licences
-from pixcore_adapters.downloader.sources.answer import address, document, items, mapping, text
+from pixcore_adapters.downloader.sources.answer import address, document, items, results, text
 from pixcore_adapters.downloader.sources.search import (
     About,
     Credential,
@@ -18,7 +18,6 @@ from pixcore_adapters.downloader.sources.search import (
     Refused,
     Result,
     ResultPage,
-    Unreadable,
 )
 
 _KEY = "EUROPEANA_API_KEY"
@@ -80,14 +79,10 @@ class Europeana:
         reason = text(page.get("error")) or text(page.get("message"))
         if page.get("success") is False:
             raise Refused(f"refuses the query: {reason or 'it gives no reason'}; check the keyword and {_KEY}")
-        found = items(page.get("items"))
-        if found is None:
-            raise Unreadable(f"it has no list of items; {reason or 'it gives no reason'}")
-        results = [_result(mapping(record)) for record in found]
-        if results and not any(results):
-            raise Unreadable("none of its records has an image URL")
+        none = "none of its records has an image URL"
+        found = results(page.get("items"), _result, array="items", reason=reason, none=none)
         total = page.get("totalResults")
-        return ResultPage(results, text(page.get("nextCursor")), total if isinstance(total, int) else None)
+        return ResultPage(found, text(page.get("nextCursor")), total if isinstance(total, int) else None)
 
 
 def _result(record: Mapping[str, object]) -> Result | None:

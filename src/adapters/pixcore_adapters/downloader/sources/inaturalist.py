@@ -11,7 +11,7 @@ from attrs import frozen
 
 from pixcore.model.images import Provenance
 from pixcore_adapters.downloader import licences
-from pixcore_adapters.downloader.sources.answer import address, document, items, mapping, text
+from pixcore_adapters.downloader.sources.answer import address, document, items, mapping, results, text
 from pixcore_adapters.downloader.sources.search import (
     About,
     Limits,
@@ -19,7 +19,6 @@ from pixcore_adapters.downloader.sources.search import (
     PageRequest,
     Result,
     ResultPage,
-    Unreadable,
 )
 
 # the versions are those that iNaturalist itself names
@@ -75,14 +74,10 @@ class INaturalist:
     def read(self, answer: PageAnswer) -> ResultPage:
         """See ``Search``."""
         page = document(answer.body)
-        found = items(page.get("results"))
-        if found is None:
-            raise Unreadable(f"it has no list of results; {text(page.get('error')) or 'it gives no reason'}")
-        results = [_result(mapping(observation)) for observation in found]
-        if results and not any(results):
-            raise Unreadable("none of its observations has a licensed photo")
+        none = "none of its observations has a licensed photo"
+        found = results(page.get("results"), _result, reason=text(page.get("error")), none=none)
         total = page.get("total_results")
-        return ResultPage(results, total=total if isinstance(total, int) else None)
+        return ResultPage(found, total=total if isinstance(total, int) else None)
 
 
 def _result(observation: Mapping[str, object]) -> Result | None:

@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 from pixcore.errors import InvalidRequest
 from pixcore.model.images import Provenance
 from pixcore_adapters.downloader import licences
-from pixcore_adapters.downloader.sources.answer import address, document, items, mapping, text
+from pixcore_adapters.downloader.sources.answer import address, document, results, text
 from pixcore_adapters.downloader.sources.search import (
     About,
     Credential,
@@ -19,7 +19,6 @@ from pixcore_adapters.downloader.sources.search import (
     PageRequest,
     Result,
     ResultPage,
-    Unreadable,
 )
 
 _ID, _SECRET = "OPENVERSE_CLIENT_ID", "OPENVERSE_CLIENT_SECRET"
@@ -86,13 +85,8 @@ class Openverse:
     def read(self, answer: PageAnswer) -> ResultPage:
         """See ``Search``."""
         page = document(answer.body)
-        found = items(page.get("results"))
-        if found is None:
-            raise Unreadable(f"it has no list of results; {text(page.get('detail')) or 'it gives no reason'}")
-        results = [_result(mapping(item)) for item in found]
-        if results and not any(results):
-            raise Unreadable("none of its results has an image URL")
-        return ResultPage(results, total=self._total(page))
+        found = results(page.get("results"), _result, reason=text(page.get("detail")))
+        return ResultPage(found, total=self._total(page))
 
     def _total(self, page: Mapping[str, object]) -> int | None:
         """Return how many results the answer says that pages can give: fewer than it counts, if it has a depth."""
